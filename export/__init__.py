@@ -1,0 +1,1 @@
+"""Checkpoint -> ONNX -> bundle. Imports torch and onnx; the runtime never imports this room."""

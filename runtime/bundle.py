@@ -1,0 +1,214 @@
+"""A bundle: everything one model needs, in a folder or one `.voxface` zip, verified before a byte of it is used.
+
+`bundle.json` is the manifest: schema, name, licence, provenance, front-end and VAD settings, graph signatures, measured
+precision, and every file with size and SHA-256. The manifest carries its own digest, so a change to it shows as well.
+"""
+
+import hashlib
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+from voxface.runtime.atomic import write_atomically
+from voxface.runtime.errors import BundleError
+from voxface.runtime.features import FrontEndConfig
+from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.vad import VadConfig
+
+SCHEMA = 1
+MANIFEST = "bundle.json"
+SUFFIX = ".voxface"
+LARGEST_MANIFEST = 4 << 20
+GRAPHS = ("encoder", "face", "mesh")
+DEFAULT = Path(__file__).parent / "bundles" / "default"
+
+
+def digest(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest without its own `sha256`, as compact JSON with sorted keys."""
+    bare = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened, verified bundle.
+
+    Attributes:
+        path: the folder or zip it came from.
+        manifest: what `bundle.json` says.
+        files: name -> bytes of every file the manifest lists.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    files: dict[str, bytes]
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Self:
+        """Reads and verifies a bundle; None: the default one.
+
+        Raises:
+            BundleError: missing, no bundle, another schema, a path outside the bundle, a wrong size or hash.
+        """
+        path = DEFAULT if path is None else path
+        if not path.exists():
+            hint = " (this installation carries no default bundle)" if path == DEFAULT else ""
+            raise BundleError(f"{path}: no such bundle{hint}; give --bundle a folder or a {SUFFIX} file")
+        if path.is_dir():
+            manifest = _manifest(path, _from_folder(path, MANIFEST, LARGEST_MANIFEST))
+            files = _verify(path, manifest, lambda name, size: _from_folder(path, name, size))
+        else:
+            try:
+                with zipfile.ZipFile(path) as z:
+                    for name in z.namelist():
+                        _inside(path, name)
+                    manifest = _manifest(path, _from_zip(path, z, MANIFEST, LARGEST_MANIFEST))
+                    files = _verify(path, manifest, lambda name, size: _from_zip(path, z, name, size))
+            except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+                raise BundleError(f"{path}: not a bundle, or a damaged one ({error}); fetch it again") from error
+        bundle = cls(path, manifest, files)
+        bundle._check_contents()
+        return bundle
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return str(self.manifest["name"])
+
+    @cached_property
+    def front_end(self) -> FrontEndConfig:
+        """The features its voice encoder was trained on."""
+        return FrontEndConfig(**self.manifest["front_end"])
+
+    @cached_property
+    def vad(self) -> VadConfig:
+        """The voice activity settings it was trained on."""
+        return VadConfig(**self.manifest["vad"])
+
+    @cached_property
+    def morphable(self) -> MorphableModel:
+        """Its morphable model."""
+        return MorphableModel.from_bytes(self.files[self.manifest["morphable_model"]["file"]])
+
+    def graph(self, name: str) -> bytes:
+        """The ONNX file of a graph: "encoder", "face" or "mesh"."""
+        return self.files[self.manifest["graphs"][name]["file"]]
+
+    def _check_contents(self) -> None:
+        try:
+            missing = [g for g in GRAPHS if self.manifest["graphs"][g]["file"] not in self.files]
+            if missing or self.manifest["morphable_model"]["file"] not in self.files:
+                raise BundleError(
+                    f"{self.path}: the manifest lists no file for {', '.join(missing) or 'morphable_model'}"
+                )
+            _ = (self.front_end, self.vad, str(self.manifest["name"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{self.path}: the manifest is incomplete or wrong: {error!r}") from error
+
+
+def seal(manifest: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The manifest with schema, file table and its own digest filled in."""
+    full = {
+        "schema": SCHEMA,
+        **manifest,
+        "files": {
+            name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in sorted(files.items())
+        },
+    }
+    return {**full, "sha256": digest(full)}
+
+
+def write_zip(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes a bundle as one zip, whole or not at all; the same contents give the same bytes."""
+    sealed = json.dumps(seal(manifest, files), indent=1).encode()
+
+    def write(part: Path) -> None:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as z:
+            for name, data in ((MANIFEST, sealed), *sorted(files.items())):
+                z.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+
+    write_atomically(path, write)
+
+
+def write_folder(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes a bundle as a folder, made beside its place and then swapped in, so that an old one stays valid until then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as room:
+        fresh, old = Path(room) / "new", Path(room) / "old"
+        fresh.mkdir()
+        for name, data in ((MANIFEST, json.dumps(seal(manifest, files), indent=1).encode() + b"\n"), *files.items()):
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / name).write_bytes(data)
+        if path.exists():
+            path.rename(old)
+        fresh.rename(path)
+
+
+def _inside(path: Path, name: str) -> None:
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0] or "\0" in name:
+        raise BundleError(f"{path}: names a file outside the bundle ({name!r}); do not use this bundle")
+
+
+def _manifest(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(data)
+    except ValueError as error:
+        raise BundleError(f"{path}: {MANIFEST} is not JSON ({error}); fetch the bundle again") from error
+    if not isinstance(manifest, dict) or "schema" not in manifest:
+        raise BundleError(f"{path}: {MANIFEST} names no schema; this is not a voxface bundle")
+    if manifest["schema"] != SCHEMA:
+        raise BundleError(
+            f"{path}: bundle schema {manifest['schema']}, this voxface reads schema {SCHEMA}; "
+            "upgrade voxface or export the bundle again"
+        )
+    if manifest.get("sha256") != digest(manifest):
+        raise BundleError(f"{path}: {MANIFEST} does not match its own SHA-256; it was damaged or edited")
+    return manifest
+
+
+def _verify(path: Path, manifest: dict[str, Any], read: Callable[[str, int], bytes]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    table = manifest.get("files")
+    if not isinstance(table, dict):
+        raise BundleError(f"{path}: {MANIFEST} lists no files")
+    for name, entry in table.items():
+        _inside(path, name)
+        data = read(name, int(entry["size"]))
+        if len(data) != entry["size"]:
+            raise BundleError(f"{path}: {name} has {len(data)} bytes, not {entry['size']}; fetch the bundle again")
+        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+            raise BundleError(f"{path}: {name} does not match its SHA-256; it was damaged or changed, fetch it again")
+        files[name] = data
+    return files
+
+
+def _from_folder(path: Path, name: str, most: int) -> bytes:
+    file = path / name
+    if not file.resolve().is_relative_to(path.resolve()):
+        raise BundleError(f"{path}: {name} is a link that leaves the bundle; do not use this bundle")
+    try:
+        size = file.stat().st_size
+        if size > most:
+            raise BundleError(f"{path}: {name} has {size} bytes, more than the {most} it may have")
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: {name} is missing; this is not a voxface bundle, or not all of one") from error
+    except OSError as error:
+        raise BundleError(f"{path}: {name} cannot be read ({error.strerror})") from error
+
+
+def _from_zip(path: Path, z: zipfile.ZipFile, name: str, most: int) -> bytes:
+    try:
+        info = z.getinfo(name)
+    except KeyError as error:
+        raise BundleError(f"{path}: {name} is missing; this is not a voxface bundle, or not all of one") from error
+    if info.file_size > most:  # before unpacking: a small zip may hold a very large file
+        raise BundleError(f"{path}: {name} has {info.file_size} bytes, more than the {most} it may have")
+    return z.read(info)

@@ -1,0 +1,129 @@
+"""ONNX Runtime engine: CPU, CUDA and TensorRT providers, never a silent fallback from one to another."""
+
+import os
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from voxface.runtime.engines import Array, TensorSpec
+from voxface.runtime.errors import BundleError, ProviderError
+
+_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
+
+
+def _import() -> ModuleType:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ProviderError(
+            "ONNX Runtime is not installed; install one of voxface[cpu] and voxface[gpu] (never both)"
+        ) from error
+    return onnxruntime  # type: ignore[no-any-return]
+
+
+class OnnxRuntimeEngine:
+    """A graph in an ONNX Runtime session; see `voxface.runtime.engines.Engine`."""
+
+    def __init__(self, graph: bytes, provider: str = "cpu", *, name: str = "graph", threads: int | None = None) -> None:
+        """Opens a session.
+
+        Raises:
+            ProviderError: the provider is not in this ONNX Runtime, or it did not load.
+            BundleError: the bytes are no graph.
+        """
+        ort = _import()
+        wanted = _NAMES[provider]
+        if wanted not in ort.get_available_providers():
+            raise ProviderError(
+                f"provider {provider!r} is not in the installed ONNX Runtime {ort.__version__} "
+                f"(it has {', '.join(ort.get_available_providers())}); "
+                "on a machine with an NVIDIA GPU install voxface[gpu] in place of voxface[cpu], or use --provider cpu"
+            )
+        options = ort.SessionOptions()
+        options.log_severity_level = 3  # errors come back as exceptions; warnings would land in the user's terminal
+        options.intra_op_num_threads = threads if threads is not None else min(4, os.cpu_count() or 1)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
+        if provider != "cpu":
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=[wanted], enable_fallback=0)
+        except Exception as error:  # ONNX Runtime raises its own classes, RuntimeError and ValueError alike
+            message = str(error).strip().splitlines()[0]
+            if provider != "cpu":
+                raise ProviderError(
+                    f"provider {provider!r} did not load: {message}; `voxface doctor` says more"
+                ) from error
+            raise BundleError(f"{name}: ONNX Runtime {ort.__version__} refuses the graph: {message}") from error
+        if self._session.get_providers()[0] != wanted:
+            raise ProviderError(
+                f"asked for provider {provider!r}, ONNX Runtime fell back to {self._session.get_providers()[0]}; "
+                "`voxface doctor` says which library is missing"
+            )
+        self._ort = ort
+        self._provider = provider
+        self.inputs = {
+            i.name: TensorSpec(_DTYPES.get(i.type, i.type), tuple(i.shape)) for i in self._session.get_inputs()
+        }
+        self.outputs = {
+            o.name: TensorSpec(_DTYPES.get(o.type, o.type), tuple(o.shape)) for o in self._session.get_outputs()
+        }
+
+    @property
+    def provider(self) -> str:
+        """The provider really used."""
+        return self._provider
+
+    def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
+        """Computes every output; those named in `out` are written there, without a copy.
+
+        Raises:
+            ValueError: an input is missing or does not fit its spec.
+        """
+        for name, spec in self.inputs.items():
+            if name not in feeds:
+                raise ValueError(f"input {name!r} is missing; the graph wants {', '.join(self.inputs)}")
+            _check(name, feeds[name], spec)
+        if out is None:
+            return dict(zip(self.outputs, self._session.run(list(self.outputs), feeds), strict=True))
+        binding = self._session.io_binding()
+        for name in self.inputs:
+            binding.bind_cpu_input(name, np.ascontiguousarray(feeds[name]))
+        for name, spec in self.outputs.items():
+            if name in out:
+                _check(name, out[name], spec)
+                if not out[name].flags.c_contiguous:
+                    raise ValueError(f"the array for output {name!r} is not contiguous")
+                array = out[name]
+                binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+            else:
+                binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        values = dict(zip(self.outputs, binding.get_outputs(), strict=True))
+        return {name: out[name] if name in out else values[name].numpy() for name in self.outputs}
+
+    def warm_up(self, lengths: dict[str, int] | None = None) -> None:
+        """Runs once on zeros, named dimensions taken from `lengths` (1 where absent)."""
+        sizes = lengths or {}
+        feeds: dict[str, Any] = {
+            name: np.zeros([d if isinstance(d, int) else sizes.get(d, 1) for d in spec.shape], spec.dtype)
+            for name, spec in self.inputs.items()
+        }
+        self.run(feeds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._session
+
+
+def _check(name: str, array: Array, spec: TensorSpec) -> None:
+    fits = array.dtype == spec.dtype and array.ndim == len(spec.shape)
+    if not fits or any(isinstance(d, int) and d != n for d, n in zip(spec.shape, array.shape, strict=True)):
+        raise ValueError(
+            f"{name!r} is {array.dtype} {list(array.shape)}, the graph wants {spec.dtype} {list(spec.shape)}"
+        )

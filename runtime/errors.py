@@ -1,0 +1,43 @@
+"""The errors a person can do something about; each knows the exit code of the command line (design §4)."""
+
+from typing import ClassVar
+
+
+class VoxfaceError(Exception):
+    """One line that says what was wrong, where, and what to do.
+
+    Attributes:
+        exit_code: what the command line exits with when this error ends it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(VoxfaceError):
+    """An option or argument that cannot be."""
+
+    exit_code = 2
+
+
+class InputError(VoxfaceError):
+    """Audio, a folder or a model file that is missing, unreadable or invalid."""
+
+    exit_code = 3
+
+
+class NoSpeechError(VoxfaceError):
+    """Readable audio in which no speech was found."""
+
+    exit_code = 4
+
+
+class ProviderError(VoxfaceError):
+    """An execution provider, library or device that was asked for and is not there."""
+
+    exit_code = 5
+
+
+class BundleError(VoxfaceError):
+    """A bundle, or a file in it, that is not what its manifest says."""
+
+    exit_code = 6

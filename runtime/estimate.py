@@ -1,0 +1,84 @@
+"""What voxface says about a voice: the face, the mesh, and how sure it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.morphable import MorphableModel
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Sex and face type read off the mesh, as Wu 2022 (§4.4) does, with the distances behind them.
+
+    Attributes:
+        sex: probability of "female" and "male"; sums to one.
+        face_type: the nearest typical face.
+        distances_mm: RMS distance over vertices to each mean and typical face.
+    """
+
+    sex: dict[str, float]
+    face_type: str
+    distances_mm: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One face from one stretch of voice.
+
+    Attributes:
+        start, end: absolute samples (16 kHz) the estimate used.
+        voiced_seconds: speech among them.
+        frames: log-mel frames of that speech.
+        embedding: float32 [64], unit length.
+        image: uint8 [H, W, 3], RGB.
+        coefficients: float32 [P], unit-normal space of the morphable model.
+        vertices: float32 [N, 3], millimetres.
+        confidence: 0 to 1, from the agreement of the voice with itself and the length of the speech.
+        attributes, measurements_mm: read off the mesh.
+        stages_ns: time of each stage.
+    """
+
+    start: int
+    end: int
+    voiced_seconds: float
+    frames: int
+    embedding: Float32
+    image: NDArray[np.uint8]
+    coefficients: Float32
+    vertices: Float32
+    confidence: float
+    attributes: Attributes
+    measurements_mm: dict[str, float]
+    stages_ns: dict[str, int]
+
+
+def read_attributes(model: MorphableModel, vertices: Float32) -> Attributes:
+    """Sex and face type of a mesh float32 [N, 3].
+
+    The sex probability assumes two normal populations of equal spread, `sex_scale`, around the mean woman and man.
+    """
+    typical = {"female": model.mean_faces[0], "male": model.mean_faces[1], **model.typical_faces}
+    distances = {name: float(np.sqrt(((vertices - face) ** 2).sum(1).mean())) for name, face in typical.items()}
+    evidence = (distances["male"] ** 2 - distances["female"] ** 2) / (2 * model.sex_scale**2)
+    female = float(1 / (1 + np.exp(-np.clip(evidence, -50, 50))))
+    face_type = min(model.typical_faces, key=distances.__getitem__)
+    return Attributes({"female": female, "male": 1 - female}, face_type, distances)
+
+
+def confidence(columns: Float32, voiced_seconds: float) -> float:
+    """How far an embedding can be trusted, 0 to 1.
+
+    The encoder's columns [E, C], one each 0.32 s, are dealt into two hands by turns of three; the cosine between the means
+    of the hands says how far the voice agrees with itself. Short speech is trusted less: 1 s gives half.
+    """
+    count = columns.shape[1]
+    if count < 2:
+        return 0.0
+    turn = (np.arange(count) // 3 if count >= 6 else np.arange(count)) % 2
+    one, other = columns[:, turn == 0].mean(1), columns[:, turn == 1].mean(1)
+    agreement = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
+    return max(0.0, min(1.0, agreement)) * voiced_seconds / (voiced_seconds + 1.0)

@@ -1,0 +1,32 @@
+"""What every viewer and file of a mesh needs beside vertices and triangles."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+
+def vertex_normals(vertices: Float32, triangles: NDArray[np.int32]) -> Float32:
+    """Unit normals float32 [N, 3]: the mean of the adjoining triangles' normals, weighted by their area."""
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    faces = np.cross(b - a, c - a)
+    normals = np.stack(
+        [sum(np.bincount(triangles[:, k], faces[:, axis], len(vertices)) for k in range(3)) for axis in range(3)],
+        axis=1,
+    )
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return (normals / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+def boundary_edges(triangles: NDArray[np.int32]) -> int:
+    """How many edges belong to one triangle only; 0 for a closed surface.
+
+    Raises:
+        ValueError: an edge belongs to more than two triangles, or two of them run along it the same way.
+    """
+    directed = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]).astype(np.int64)
+    key = directed[:, 0] << 32 | directed[:, 1]
+    if len(np.unique(key)) != len(key):
+        raise ValueError("two triangles run along one edge in the same direction: the surface is not orientable there")
+    back = directed[:, 1] << 32 | directed[:, 0]
+    return int((~np.isin(key, back)).sum())

@@ -1,0 +1,142 @@
+"""Voice activity: which samples are speech. A pure state machine; feed samples, get events.
+
+The collector is the one of the `wen2019` front end: WebRTC VAD judges 20 ms frames, and two voiced frames in a row open a
+segment, two unvoiced ones close it. Its quirks change which samples are kept, so published weights need them reproduced:
+
+* the VAD keeps state, and every frame in the ring is judged again at every step, oldest first, so most frames are judged
+  twice, and the order and number of the calls matter;
+* a frame is judged only once at least one further sample has arrived, so an exactly fitting last frame is never judged;
+* the frames that close a segment stay in it.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class VadConfig:
+    """The collector's settings.
+
+    Attributes:
+        mode: WebRTC aggressiveness, 0 (keeps most) to 3.
+        frame: samples a frame; WebRTC knows 10, 20 and 30 ms.
+        ring: frames that must agree before a segment opens or closes.
+    """
+
+    mode: int = 2
+    frame: int = 320
+    ring: int = 2
+
+    def __post_init__(self) -> None:
+        if self.mode not in (0, 1, 2, 3):
+            raise ValueError(f"VAD mode {self.mode} is not 0, 1, 2 or 3")
+        if self.frame not in (160, 320, 480):
+            raise ValueError(f"a VAD frame of {self.frame} samples is not 10, 20 or 30 ms at 16 kHz")
+        if self.ring < 1:
+            raise ValueError(f"a ring of {self.ring} frames cannot hold a frame")
+
+
+@dataclass(frozen=True)
+class SpeechStarted:
+    """A segment opened at absolute sample `start`; its first samples follow."""
+
+    start: int
+
+
+@dataclass(frozen=True)
+class SpeechAudio:
+    """Samples of the open segment: int16 [n], the first one at absolute sample `start`."""
+
+    start: int
+    samples: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class SpeechEnded:
+    """The segment [start, end) closed."""
+
+    start: int
+    end: int
+
+
+VadEvent = SpeechStarted | SpeechAudio | SpeechEnded
+
+
+class SpeechJudge(Protocol):
+    """What says whether one frame is speech; it may keep state between calls."""
+
+    def is_speech(self, frame: bytes, sample_rate: int) -> bool:
+        """Whether a frame of mono 16-bit PCM is speech."""
+        ...
+
+
+class VoiceActivityDetector:
+    """Cuts a stream of int16 samples at 16 kHz into speech segments.
+
+    The events are the same however the samples are split over calls of `feed`.
+
+    Attributes:
+        position: absolute index of the next sample to be fed.
+    """
+
+    def __init__(self, config: VadConfig | None = None, judge: SpeechJudge | None = None) -> None:
+        """Starts at sample 0 with a fresh WebRTC VAD, or with `judge` in its place."""
+        self.config = config or VadConfig()
+        if judge is None:
+            import webrtcvad
+
+            judge = webrtcvad.Vad(self.config.mode)
+        self._judge: SpeechJudge = judge
+        self._pending = np.empty(0, np.int16)  # never more than one frame: it waits for the sample after it
+        self._ring: deque[tuple[int, bytes]] = deque(maxlen=self.config.ring)
+        self._start: int | None = None
+        self.position = 0
+
+    def feed(self, samples: NDArray[np.int16]) -> list[VadEvent]:
+        """Takes any number of samples, int16 [n]; returns what became certain with them, in order."""
+        if samples.dtype != np.int16 or samples.ndim != 1:
+            raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
+        size = self.config.frame
+        offset = self.position - len(self._pending)
+        audio = np.concatenate([self._pending, samples])
+        self.position += len(samples)
+        frames = max(0, (len(audio) - 1) // size)
+        events: list[VadEvent] = []
+        for i in range(frames):
+            self._step(offset + i * size, audio[i * size : (i + 1) * size].tobytes(), events)
+        self._pending = audio[frames * size :].copy()
+        return events
+
+    def finish(self) -> list[VadEvent]:
+        """Ends the input: what is still open is closed. Samples that never filled a frame are not speech."""
+        if self._start is None:
+            return []
+        end = self.position - len(self._pending)
+        ended = SpeechEnded(self._start, end)
+        self._start = None
+        self._ring.clear()
+        return [ended]
+
+    def _step(self, start: int, frame: bytes, events: list[VadEvent]) -> None:
+        self._ring.append((start, frame))
+        voiced = [self._judge.is_speech(held, SAMPLE_RATE) for _, held in self._ring]
+        full = len(voiced) == self.config.ring
+        if self._start is None:
+            if full and all(voiced):
+                first = self._ring[0][0]
+                self._start = first
+                held = np.frombuffer(b"".join(data for _, data in self._ring), np.int16)
+                events += [SpeechStarted(first), SpeechAudio(first, held)]
+                self._ring.clear()
+        else:
+            events.append(SpeechAudio(start, np.frombuffer(frame, np.int16)))
+            if full and not any(voiced):
+                events.append(SpeechEnded(self._start, start + self.config.frame))
+                self._start = None
+                self._ring.clear()

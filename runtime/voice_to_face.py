@@ -1,0 +1,150 @@
+"""The pipeline: speech in, estimate out. `VoiceToFace(bundle).estimate(speech)` is all there is to it."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.audio import read_blocks
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.engines import Array, open_engine
+from voxface.runtime.errors import NoSpeechError
+from voxface.runtime.estimate import Estimate, confidence, read_attributes
+from voxface.runtime.features import network_input
+from voxface.runtime.front_end import FrontEnd, Speech
+from voxface.runtime.voicing import LEAST_PERIODIC
+
+STRIDE = 32  # frames a column of the voice encoder
+CONTEXT = 2  # columns on either side whose receptive field (63 frames) reaches into a piece
+PIECE = 192  # columns encoded at once: about a minute of speech, so that memory does not grow with the clip
+
+
+class VoiceToFace:
+    """A bundle loaded on a provider. Not thread-safe; a context manager that frees its engines.
+
+    Attributes:
+        bundle: the bundle in use.
+        provider: the provider really used.
+    """
+
+    def __init__(self, bundle: Bundle | None = None, provider: str = "cpu", *, threads: int | None = None) -> None:
+        """Loads `bundle` (None: the default one) on `provider`.
+
+        Raises:
+            BundleError, ProviderError: see `Bundle.open` and `open_engine`.
+        """
+        self.bundle = bundle or Bundle.open()
+        self._encoder, self._face, self._mesh = (
+            open_engine(self.bundle.graph(name), provider, name=name, threads=threads)
+            for name in ("encoder", "face", "mesh")
+        )
+        self.provider = self._encoder.provider
+        self.morphable = self.bundle.morphable
+
+    def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
+        """Feeds int16 blocks at 16 kHz through the bundle's front end."""
+        front_end = FrontEnd(self.bundle.front_end, self.bundle.vad)
+        for block in blocks:
+            front_end.feed(block)
+        return front_end.finish()
+
+    def estimate_file(self, path: Path | str) -> tuple[Speech, Estimate]:
+        """Reads a sound file and estimates its face.
+
+        Raises:
+            InputError, NoSpeechError: the file cannot be used.
+        """
+        try:
+            speech = self.listen(read_blocks(Path(path)))
+            return speech, self.estimate(speech)
+        except NoSpeechError as error:
+            raise NoSpeechError(f"{path}: {error}") from None
+
+    def estimate(self, speech: Speech) -> Estimate:
+        """The face of what a front end heard.
+
+        Raises:
+            NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
+        """
+        check_speech(speech)
+        marks = [time.perf_counter_ns()]
+        features = network_input(speech.log_mel, self.bundle.front_end.shortest)
+        marks.append(time.perf_counter_ns())
+        embedding, columns = self._encode(features)
+        marks.append(time.perf_counter_ns())
+        image = self._face.run({"embedding": embedding[None]})["image"][0]
+        pixels = np.rint((np.clip(image, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
+        marks.append(time.perf_counter_ns())
+        coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
+        vertices = self.morphable.vertices(coefficients)
+        attributes = read_attributes(self.morphable, vertices)
+        measurements = self.morphable.measure(vertices)
+        marks.append(time.perf_counter_ns())
+        normalising, encoder, face, mesh = np.diff(marks).tolist()
+        # A short clip was tiled to the network's shortest input; only its own columns speak for it.
+        own = columns[:, : max(1, min(columns.shape[1], len(speech.log_mel) // STRIDE))]
+        return Estimate(
+            start=speech.segments[0][0],
+            end=speech.segments[-1][1],
+            voiced_seconds=speech.voiced_seconds,
+            frames=len(speech.log_mel),
+            embedding=embedding,
+            image=np.ascontiguousarray(pixels),
+            coefficients=coefficients,
+            vertices=vertices,
+            confidence=confidence(own, speech.voiced_seconds),
+            attributes=attributes,
+            measurements_mm=measurements,
+            stages_ns={
+                "vad": speech.vad_ns,
+                "features": speech.features_ns + normalising,
+                "encoder": encoder,
+                "face": face,
+                "mesh": mesh,
+            },
+        )
+
+    def _encode(self, features: Array) -> tuple[Array, Array]:
+        """Embedding [E] and columns [E, C] of network input [1, mels, T].
+
+        Long input goes through in pieces that overlap by the receptive field: the columns are those of the whole.
+        """
+        total = -(-features.shape[2] // STRIDE)
+        if total <= PIECE + 2 * CONTEXT:
+            out = self._encoder.run({"log_mel": features})
+            return out["embedding"][0], out["columns"][0]
+        columns = []
+        for first in range(0, total, PIECE):
+            last = min(total, first + PIECE)
+            before, after = max(0, first - CONTEXT), min(total, last + CONTEXT)
+            piece = np.ascontiguousarray(features[:, :, before * STRIDE : after * STRIDE])
+            columns.append(self._encoder.run({"log_mel": piece})["columns"][0][:, first - before : last - before])
+        joined = np.concatenate(columns, 1)
+        mean = joined.mean(1, dtype=np.float64)
+        return (mean / np.linalg.norm(mean)).astype(np.float32), joined
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for engine in (self._encoder, self._face, self._mesh):
+            engine.__exit__(kind, error, trace)
+
+
+def check_speech(speech: Speech) -> None:
+    """Raises NoSpeechError, with the reason, unless there is speech to make a face of."""
+    if speech.samples == 0:
+        raise NoSpeechError("no samples, so no speech")
+    if not speech.voiced_samples:
+        raise NoSpeechError(f"no speech found in {speech.seconds:.2f} s (silence, or too quiet for the VAD)")
+    if speech.periodic < LEAST_PERIODIC:
+        raise NoSpeechError(
+            f"no speech found in {speech.seconds:.2f} s: there is sound, but only {speech.periodic:.0%} of it is "
+            "voiced as speech is (noise?)"
+        )

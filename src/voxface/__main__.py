@@ -1,0 +1,7 @@
+"""`python -m voxface`."""
+
+import sys
+
+from voxface.cli import main
+
+sys.exit(main())

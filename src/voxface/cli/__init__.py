@@ -1,0 +1,58 @@
+"""The command line (design §4). Each verb is a file of its own; what it needs is imported when it runs."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+VERBS = {
+    "run": "faces and meshes from sound files",
+    "doctor": "what is installed, what works, and how to mend what does not",
+    "bundle": "look into bundles and verify them",
+    "export": "a trained checkpoint to ONNX and a bundle",
+}
+
+
+def build_parser(verb: str | None) -> argparse.ArgumentParser:
+    """The parser with all verbs, the options of `verb` alone filled in: help for one verb never loads another."""
+    parser = argparse.ArgumentParser(
+        prog="voxface", description="Turns a voice into a face image and a 3D face mesh.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for name, what in VERBS.items():
+        sub = verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
+        if name == verb:
+            importlib.import_module(f"voxface.cli.{name}").add_arguments(sub)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verb = next((word for word in words if word in VERBS), None)
+    options = build_parser(verb).parse_args(words)
+    if options.version:
+        from voxface import __version__
+
+        print(f"voxface {__version__}")
+        return 0
+    if options.verb is None:
+        build_parser(None).print_help()
+        return 2
+    from voxface.runtime.errors import VoxfaceError
+
+    try:
+        code: int = importlib.import_module(f"voxface.cli.{options.verb}").run(options)
+        sys.stdout.flush()
+        return code
+    except VoxfaceError as error:
+        print(f"voxface: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("voxface: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `voxface … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

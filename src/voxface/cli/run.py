@@ -1,0 +1,72 @@
+"""`voxface run`: faces and meshes from sound files."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from voxface.cli.output import Progress, complain, print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    parser.add_argument("audio", nargs="+", type=Path, help="sound files (WAV, FLAC, OGG, MP3), or folders of them")
+    parser.add_argument("--out", type=Path, default=Path("voxface-out"), help="folder for the results (%(default)s)")
+    parser.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
+    parser.add_argument("--provider", default="cpu", help="cpu, cuda or tensorrt (%(default)s)")
+    parser.add_argument("--threads", type=int, help="threads for inference on the CPU (one per core, four at most)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Does every good input, reports every bad one; returns the first failure's exit code."""
+    from voxface.runtime.audio import find_audio
+    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.errors import InputError, UsageError, VoxfaceError
+    from voxface.runtime.results import Results
+    from voxface.runtime.voice_to_face import VoiceToFace
+
+    if options.threads is not None and options.threads < 1:
+        raise UsageError(f"--threads {options.threads}: at least 1")
+    if options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"--out {options.out}: is a file; give a folder")
+    files: list[Path] = []
+    errors: list[dict[str, Any]] = []
+
+    def failed(file: Path, error: VoxfaceError) -> None:
+        errors.append({"file": str(file), "exit_code": error.exit_code, "message": str(error)})
+        complain(str(error))
+
+    for path in options.audio:
+        try:
+            files += find_audio([path])
+        except InputError as error:
+            failed(path, error)
+    clips: list[dict[str, Any]] = []
+    with VoiceToFace(Bundle.open(options.bundle), options.provider, threads=options.threads) as voice_to_face:
+        results = Results(options.out, voice_to_face)
+        progress = Progress(len(files), "voices")
+        for file in files:
+            began = time.perf_counter_ns()
+            try:
+                speech, estimate = voice_to_face.estimate_file(file)
+                clips.append(results.write_clip(file, speech, estimate, time.perf_counter_ns() - began))
+            except VoxfaceError as error:
+                failed(file, error)
+            progress.step(file.name)
+        progress.close()
+        document = results.document(clips, errors)
+        if clips:
+            results.write_report(document)
+    if options.json:
+        print_json(document)
+    else:
+        for clip in clips:
+            sex = max(clip["attributes"]["sex"].items(), key=lambda item: item[1])
+            print(
+                f"{clip['file']}: {clip['voiced_s']:.1f} s of speech, {sex[0]} face ({sex[1]:.0%}), "
+                f"confidence {clip['confidence']:.2f} -> {Path(clip['face']).parent}"
+            )
+        if clips:
+            print(f"report: {options.out / 'report.html'}")
+    return int(errors[0]["exit_code"]) if errors else 0

@@ -1,0 +1,80 @@
+"""What happens to speech on its way to a microphone: speed, room, noise, equalisation and level."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Chances and ranges of the augmentations.
+
+    Attributes:
+        noise, room, equaliser: how likely each is, 0 to 1.
+        snr_db: range of the speech-to-noise ratio.
+        gain_db: range of the level change.
+        tilt_db: range of the spectral tilt, low to high end.
+    """
+
+    noise: float = 0.6
+    room: float = 0.3
+    equaliser: float = 0.5
+    snr_db: tuple[float, float] = (8.0, 35.0)
+    gain_db: tuple[float, float] = (-12.0, 6.0)
+    tilt_db: tuple[float, float] = (-8.0, 8.0)
+
+
+def change_speed(samples: NDArray[np.int16], speed: float) -> NDArray[np.int16]:
+    """Plays int16 samples faster (speed > 1) or slower: pitch and formants move together, as with a smaller speaker."""
+    import soxr
+
+    if speed == 1.0:
+        return samples
+    out: Float32 = soxr.resample(samples.astype(np.float32), 16_000 * speed, 16_000)
+    return np.clip(np.rint(out), -32768, 32767).astype(np.int16)
+
+
+def augment(
+    samples: NDArray[np.int16],
+    rng: np.random.Generator,
+    config: AugmentConfig,
+    noises: Sequence[NDArray[np.int16]] = (),
+    rooms: Sequence[NDArray[np.int16]] = (),
+) -> NDArray[np.int16]:
+    """One random rendering of speech int16 [n]; with no `noises` white noise serves."""
+    x = samples.astype(np.float64)
+    if rooms and rng.random() < config.room:
+        response = rooms[int(rng.integers(len(rooms)))].astype(np.float64)
+        response = response[np.argmax(np.abs(response)) :]
+        x = _convolve(x, response / np.sqrt((response**2).sum()))
+    if rng.random() < config.equaliser:
+        x = _tilt(x, rng.uniform(*config.tilt_db))
+    level = np.sqrt((x**2).mean()) + 1e-9
+    if rng.random() < config.noise:
+        noise = _noise(len(x), rng, noises)
+        x += noise * level / (np.sqrt((noise**2).mean()) + 1e-9) * 10 ** (-rng.uniform(*config.snr_db) / 20)
+    x *= 10 ** (rng.uniform(*config.gain_db) / 20)
+    return np.clip(np.rint(x), -32768, 32767).astype(np.int16)
+
+
+def _noise(count: int, rng: np.random.Generator, noises: Sequence[NDArray[np.int16]]) -> NDArray[np.float64]:
+    pick = int(rng.integers(len(noises) + 1))
+    if pick == len(noises):
+        return rng.normal(size=count)
+    source = noises[pick]
+    start = int(rng.integers(len(source)))
+    return np.resize(np.roll(source, -start), count).astype(np.float64)
+
+
+def _convolve(x: NDArray[np.float64], response: NDArray[np.float64]) -> NDArray[np.float64]:
+    size = 1 << (len(x) + len(response) - 1).bit_length()
+    return np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(response, size), size)[: len(x)]
+
+
+def _tilt(x: NDArray[np.float64], decibels: float) -> NDArray[np.float64]:
+    spectrum = np.fft.rfft(x)
+    return np.fft.irfft(spectrum * 10 ** (np.linspace(-0.5, 0.5, len(spectrum)) * decibels / 20), len(x))
