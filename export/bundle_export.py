@@ -5,7 +5,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from voxface.export.checkpoint import Checkpoint
+from voxface.training.checkpoint import Checkpoint
 from voxface.export.onnx_graphs import compare, embedding_spec, encoder_spec, round_to_half, signature, to_onnx
 from voxface.runtime.bundle import SUFFIX, Bundle, write_folder, write_zip
 from voxface.runtime.errors import InputError

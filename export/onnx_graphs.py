@@ -88,9 +88,12 @@ def to_onnx(network: nn.Module, spec: GraphSpec, *, half_storage: bool = False) 
         raise ValueError(f"asked for opset {OPSET}, the exporter gave {opset}")
     if half_storage:
         _store_half(model)
-    for node in model.graph.node:  # source lines of the exporting machine do not belong in a bundle
-        del node.metadata_props[:]
+    # Source lines and module names of the exporting program do not belong in a bundle.
+    graph = model.graph
+    for node in graph.node:
         node.doc_string = ""
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)

@@ -180,7 +180,9 @@ def _verify(path: Path, manifest: dict[str, Any], read: Callable[[str, int], byt
         raise BundleError(f"{path}: {MANIFEST} lists no files")
     for name, entry in table.items():
         _inside(path, name)
-        data = read(name, int(entry["size"]))
+        if not isinstance(entry, dict) or not isinstance(entry.get("size"), int) or "sha256" not in entry:
+            raise BundleError(f"{path}: the manifest is incomplete or wrong: {name} has no size or SHA-256")
+        data = read(name, entry["size"])
         if len(data) != entry["size"]:
             raise BundleError(f"{path}: {name} has {len(data)} bytes, not {entry['size']}; fetch the bundle again")
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:

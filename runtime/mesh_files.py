@@ -83,8 +83,16 @@ def ply(vertices: Float32, normals: Float32, colours: Float32, triangles: NDArra
 
 def obj(vertices: Float32, normals: Float32, triangles: NDArray[np.int32]) -> bytes:
     """A Wavefront OBJ file, millimetres."""
-    lines = ["# voxface, millimetres\n"]
-    lines += ["v %.4f %.4f %.4f\n" % tuple(v) for v in vertices.tolist()]
-    lines += ["vn %.4f %.4f %.4f\n" % tuple(n) for n in normals.tolist()]
-    lines += ["f %d//%d %d//%d %d//%d\n" % (a, a, b, b, c, c) for a, b, c in (triangles + 1).tolist()]
-    return "".join(lines).encode()
+    faces = np.repeat(triangles + 1, 2, axis=1)
+    return "".join(
+        (
+            "# voxface, millimetres\n",
+            _rows("v %.4f %.4f %.4f\n", vertices),
+            _rows("vn %.4f %.4f %.4f\n", normals),
+            _rows("f %d//%d %d//%d %d//%d\n", faces),
+        )
+    ).encode()
+
+
+def _rows(pattern: str, table: NDArray[np.float32] | NDArray[np.int32]) -> str:
+    return pattern * len(table) % tuple(table.ravel().tolist())

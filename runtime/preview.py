@@ -1,4 +1,4 @@
-"""Pictures of a mesh without a graphics card or a viewer: a small z-buffer, for reports and terminals."""
+"""Pictures of a mesh without a graphics card or a viewer: a small rasteriser, for reports and terminals."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ Float32 = NDArray[np.float32]
 
 _LIGHTS = (((0.45, 0.6, 0.8), 0.75), ((-0.8, 0.1, 0.5), 0.25))  # key and fill; direction towards the light, strength
 _AMBIENT = 0.28
+_INSIDE = 0.12
 BACKGROUND = (236, 238, 241)
 
 
@@ -40,40 +41,55 @@ def preview(
         light += strength * np.clip(normals @ (towards / np.linalg.norm(towards)), 0, None)
     shaded = (colours.astype(np.float32) ** 2.2) * light[:, None]
 
-    pixels, depth, colour = _rasterise(screen, shaded, triangles, side)
-    order = np.lexsort((depth, pixels))
-    nearest = order[np.append(np.diff(pixels[order]) != 0, True)] if len(order) else order
     image = np.empty((side * side, 3), np.float32)
     image[:] = (np.array(BACKGROUND, np.float32) / 255) ** 2.2
-    image[pixels[nearest]] = colour[nearest]
+    pixels, colour = _visible(screen, shaded, triangles, side)
+    image[pixels] = colour
     small = image.reshape(size, over, size, over, 3).mean((1, 3))
     picture: NDArray[np.uint8] = np.rint(np.clip(small, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
     return picture
 
 
-def _rasterise(
+def _visible(
     screen: Float32, shaded: Float32, triangles: NDArray[np.int32], side: int
-) -> tuple[NDArray[np.int64], Float32, Float32]:
-    """Every covered sample of every triangle that faces the viewer: (flat pixel index, depth, colour)."""
-    corners = screen[triangles]
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+) -> tuple[NDArray[np.intp], Float32]:
+    """The covered samples, as flat indices, and the colour [n, 3] of the nearest triangle at each.
+
+    Triangles are painted from the farthest to the nearest: on a mesh of small triangles that equals a depth buffer.
+    """
+    order = np.argsort(screen[triangles, 2].sum(1))
+    a, b, c = (screen[triangles[order, k], :2] for k in range(3))
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    facing = np.flatnonzero(area < -1e-6)  # y points down on the screen, so counter-clockwise has negative area
-    low = np.clip(np.floor(corners[facing, :, :2].min(1)), 0, side - 1).astype(int)
-    high = np.clip(np.ceil(corners[facing, :, :2].max(1)), 0, side - 1).astype(int)
-    wide, tall = (high - low + 1).T
-    count = wide * tall
-    which = np.repeat(np.arange(len(facing)), count)
-    nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    x = low[which, 0] + nth % wide[which]
-    y = low[which, 1] + nth // wide[which]
-    t = facing[which]
-    px, py = x + 0.5, y + 0.5
-    u = ((b[t, 0] - px) * (c[t, 1] - py) - (b[t, 1] - py) * (c[t, 0] - px)) / area[t]
-    v = ((c[t, 0] - px) * (a[t, 1] - py) - (c[t, 1] - py) * (a[t, 0] - px)) / area[t]
-    inside = (u >= 0) & (v >= 0) & (u + v <= 1)
-    t, u, v = t[inside], u[inside], v[inside]
-    weights = np.stack([u, v, 1 - u - v], 1).astype(np.float32)
-    depth = (weights * screen[triangles[t], 2]).sum(1)
-    colour = (weights[:, :, None] * shaded[triangles[t]]).sum(1)
-    return y[inside].astype(np.int64) * side + x[inside], depth.astype(np.float32), colour.astype(np.float32)
+    # A sample lies at the middle of its pixel.
+    low = np.clip(np.ceil(np.minimum(np.minimum(a, b), c) - 0.5), 0, side).astype(np.int32)
+    high = np.clip(np.floor(np.maximum(np.maximum(a, b), c) - 0.5), -1, side - 1).astype(np.int32)
+    extent = np.maximum(high - low + 1, 0)
+    count = extent[:, 0] * extent[:, 1]
+    count[np.abs(area) < 1e-6] = 0
+    which = np.repeat(np.arange(len(order), dtype=np.int32), count)
+    nth = np.arange(len(which), dtype=np.int32) - np.repeat((np.cumsum(count) - count).astype(np.int32), count)
+    wide = extent[which, 0]
+    down = nth // wide
+    x, y = low[which, 0] + (nth - down * wide), low[which, 1] + down
+    # Barycentric weights are linear over the screen: u = u0 + ux·x + uy·y, their coefficients computed once a triangle.
+    inverse = 1 / np.where(np.abs(area) < 1e-6, 1, area)
+    (u0, ux, uy), (v0, vx, vy) = (_edge(p, q, inverse) for p, q in ((b, c), (c, a)))
+    u = u0[which] + ux[which] * x + uy[which] * y
+    v = v0[which] + vx[which] * x + vy[which] * y
+    inside = np.flatnonzero((u >= 0) & (v >= 0) & (u + v <= 1))
+    nearest = np.full(side * side, -1, np.intp)
+    nearest[y[inside] * side + x[inside]] = inside  # the last one written stays
+    pixels = np.flatnonzero(nearest >= 0)
+    sample = nearest[pixels]
+    weights = np.stack([u[sample], v[sample], 1 - u[sample] - v[sample]], 1)
+    colour = (weights[:, :, None] * shaded[triangles[order[which[sample]]]]).sum(1)
+    # y points down on the screen, so a triangle seen from outside has negative area; insides are nearly dark.
+    colour[area[which[sample]] > 0] *= _INSIDE
+    return pixels, colour.astype(np.float32)
+
+
+def _edge(p: Float32, q: Float32, inverse: Float32) -> tuple[Float32, Float32, Float32]:
+    """(p - s) × (q - s) · inverse as a function of the sample s = (x + ½, y + ½): constant, factor of x, factor of y."""
+    dx, dy = (q - p).T * inverse
+    constant = (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]) * inverse + 0.5 * (dx - dy)
+    return constant.astype(np.float32), (-dy).astype(np.float32), dx.astype(np.float32)

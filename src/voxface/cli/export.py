@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--out {options.out}: is there already and is no bundle; choose another name")
     try:
         from voxface.export.bundle_export import export_bundle
-        from voxface.export.checkpoint import Checkpoint
+        from voxface.training.checkpoint import Checkpoint
     except ImportError as error:
         raise ProviderError(f"export needs {error.name}; pip install 'voxface[train]' -c constraints.txt") from error
     from voxface.cli.bundle import info

@@ -1,0 +1,82 @@
+# Two commands set everything up: `make demo` and `make test`. Each makes its own virtual environment.
+PYTHON ?= python3
+DEMO := .venv-demo
+VENV := .venv
+AUDIO ?= examples/sample_female.flac examples/sample_male.flac
+OUT ?= demo
+# LibriSpeech-style folders for training and for the tests that need real speech; tests that miss it say so and skip.
+VOXFACE_SHARED ?= ../shared/data
+export VOXFACE_SHARED
+
+.PHONY: help demo test test-fast lint types system-packages bench default-bundle docs clean
+
+help:
+	@echo "make demo [AUDIO=my.flac]   faces and meshes from speech, with the light runtime only"
+	@echo "make test                   everything that can run on this machine"
+	@echo "make test-fast              the tests that take seconds, in under two minutes"
+	@echo "make bench                  measure speed; results go to benchmarks/results"
+	@echo "make default-bundle         train and export the default bundle again (needs speech, see docs/training.md)"
+
+$(DEMO)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "voxface needs Python 3.11 to 3.13; use: make demo PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python -m pip install --quiet --upgrade pip
+	$(DEMO)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu]"
+	@touch $@
+
+demo: $(DEMO)/.ready
+	$(DEMO)/bin/voxface run $(AUDIO) --out $(OUT)
+	@echo
+	@echo "Faces, meshes (GLB, PLY, OBJ) and pictures are in $(OUT)/; open $(OUT)/report.html in a browser."
+
+# Every package the tests need; torch comes from the pinned constraint, never from an open range.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "voxface needs Python 3.11 to 3.13; use: make test PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,train,dev]"
+	@touch $@
+
+# Libraries Open3D links to. Installed where that is allowed (Debian, root); elsewhere the tests say what they miss.
+DEBIAN := libegl1 libgl1 libgomp1 libidn2-0 libudev1 libusb-1.0-0 libx11-6
+system-packages:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  missing=$$(for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	  if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq -y --no-install-recommends $$missing >/dev/null; fi; \
+	else echo "not installing system packages here; tests that miss one of '$(DEBIAN)' will say so"; fi
+
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+types: $(VENV)/.ready
+	$(VENV)/bin/mypy --strict -p voxface
+
+test: system-packages $(VENV)/.ready lint types
+	$(VENV)/bin/python -m pytest -n 2 --durations=8
+
+test-fast: $(VENV)/.ready
+	$(VENV)/bin/python -m pytest -n 2 -m "not slow"
+
+bench: $(VENV)/.ready
+	$(VENV)/bin/python -m benchmarks.first_face
+	$(VENV)/bin/python -m benchmarks.front_end
+	$(VENV)/bin/python -m benchmarks.librispeech
+	$(VENV)/bin/python -m benchmarks.numbers
+
+docs: $(VENV)/.ready
+	$(VENV)/bin/python -m benchmarks.numbers
+
+default-bundle: system-packages $(VENV)/.ready
+	test -f work/embedded.npz || $(VENV)/bin/python -m voxface.training.faces.embedded \
+	  --out work/embedded.npz --population-out work/population.npz
+	$(VENV)/bin/python -m voxface.training.default_bundle --speech $(VOXFACE_SHARED)/speech/librispeech \
+	  --noise $(VOXFACE_SHARED)/noise --rooms $(VOXFACE_SHARED)/rir \
+	  --faces work/embedded.npz --population work/population.npz --out work/checkpoint
+	$(VENV)/bin/voxface export work/checkpoint --out runtime/bundles/default --storage float16
+
+clean:
+	rm -rf $(DEMO) $(VENV) demo work .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,102 @@
+"""Shapes, sizes and state-dict names of the published networks."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
+
+from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator, VoiceEncoder  # noqa: E402
+from voxface.training.models.voice_encoder import perturb  # noqa: E402
+
+
+def count(network: "torch.nn.Module") -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def shapes(network: "torch.nn.Module") -> dict[str, list[int]]:
+    return {name: list(value.shape) for name, value in network.state_dict().items()}
+
+
+def test_voice_encoder_is_the_published_one() -> None:
+    network = VoiceEncoder()
+    assert count(network) == 2_670_720
+    found = shapes(network)
+    widths = [64, 256, 384, 576, 864]
+    expected: dict[str, list[int]] = {}
+    for layer, (narrow, wide) in enumerate(zip(widths, widths[1:], strict=False)):
+        expected[f"model.{3 * layer}.weight"] = [wide, narrow, 3]
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            expected[f"model.{3 * layer + 1}.{name}"] = [wide]
+        expected[f"model.{3 * layer + 1}.num_batches_tracked"] = []
+    expected |= {"model.12.weight": [64, 864, 3], "model.12.bias": [64]}
+    assert found == expected
+
+
+@pytest.mark.parametrize("frames", [1, 31, 32, 33, 63, 64, 300, 1000, 1733])
+def test_voice_encoder_lengths(frames: int) -> None:
+    network = VoiceEncoder().eval()
+    with torch.no_grad():
+        embedding, columns = network(torch.randn(2, 64, frames))
+    assert columns.shape == (2, 64, -(-frames // 32))
+    assert embedding.norm(dim=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_receptive_field_is_63_frames_one_column_each_32() -> None:
+    network = VoiceEncoder().eval()
+    base = torch.zeros(1, 64, 640)
+    with torch.no_grad():
+        before = network(base)[1]
+        touched = set()
+        for frame in range(640):
+            changed = base.clone()
+            changed[0, :, frame] = 5
+            if not torch.equal(network(changed)[1][0, :, 10], before[0, :, 10]):
+                touched.add(frame)
+    assert min(touched) == 320 - 31
+    assert max(touched) == 320 + 31
+
+
+def test_generator_is_the_published_one() -> None:
+    network = FaceGenerator()
+    assert count(network) == 12_191_875
+    widths = [64, 1024, 512, 256, 128, 64]
+    expected: dict[str, list[int]] = {}
+    for layer, (wide, narrow) in enumerate(zip(widths, widths[1:], strict=False)):
+        expected[f"model.{2 * layer}.weight"] = [wide, narrow, 4, 4]
+        expected[f"model.{2 * layer}.bias"] = [narrow]
+    expected |= {"model.10.weight": [64, 3, 1, 1], "model.10.bias": [3]}
+    assert shapes(network) == expected
+
+
+@pytest.mark.parametrize("kernel", ["k4", "k3"])
+def test_generator_makes_images(kernel: str) -> None:
+    assert FaceGenerator(kernel=kernel)(torch.randn(2, 64)).shape == (2, 3, 64, 64)  # type: ignore[arg-type]
+
+
+def test_paper_variant_has_3_by_3_kernels() -> None:
+    kernels = [list(m.kernel_size) for m in FaceGenerator(kernel="k3").modules() if hasattr(m, "kernel_size")]
+    assert kernels == [[4, 4], [3, 3], [3, 3], [3, 3], [3, 3], [1, 1]]
+
+
+def test_critic() -> None:
+    features = FaceEmbedding()(torch.randn(3, 3, 64, 64))
+    assert features.shape == (3, 64)
+    widths = [3, 32, 64, 128, 256, 512, 64]
+    kernels = [1, 4, 4, 4, 4, 4]
+    expected = {
+        f"model.{2 * i}.weight": [wide, narrow, k, k]
+        for i, (narrow, wide, k) in enumerate(zip(widths, widths[1:], kernels, strict=False))
+    }
+    found = shapes(FaceEmbedding())
+    assert {name: shape for name, shape in found.items() if name.endswith("weight")} == expected
+    assert Discriminator()(features).shape == (3, 1)
+    assert Classifier(10)(features).shape == (3, 10)
+    assert list(shapes(Discriminator())) == ["model.0.weight"], "no bias"
+
+
+def test_perturbed_embeddings_stay_unit_length_and_near() -> None:
+    torch.manual_seed(0)
+    embedding = torch.nn.functional.normalize(torch.randn(1000, 64), dim=1)
+    noisy = perturb(embedding)
+    assert noisy.norm(dim=1).sub(1).abs().max() < 1e-5
+    # 0.05 in 64 dimensions is a vector of length 0.4, nearly at right angles: cosine 1/√(1 + 0.16).
+    assert float((noisy * embedding).sum(1).mean()) == pytest.approx(0.928, abs=0.01)
