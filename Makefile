@@ -63,7 +63,6 @@ test-fast: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(VENV)/bin/python -m benchmarks.first_face
-	$(VENV)/bin/python -m benchmarks.front_end
 	$(VENV)/bin/python -m benchmarks.librispeech
 	$(VENV)/bin/python -m benchmarks.numbers
 

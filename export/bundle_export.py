@@ -5,12 +5,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from voxface.training.checkpoint import Checkpoint
 from voxface.export.onnx_graphs import compare, embedding_spec, encoder_spec, round_to_half, signature, to_onnx
 from voxface.runtime.bundle import SUFFIX, Bundle, write_folder, write_zip
 from voxface.runtime.errors import InputError
 from voxface.runtime.features import FrontEndConfig
 from voxface.runtime.vad import VadConfig
+from voxface.training.checkpoint import Checkpoint
 
 # How far a graph may be from PyTorch with the same weights.
 TOLERANCES = {"embedding": 1e-4, "image": 1e-3, "coefficients": 1e-3}
@@ -51,6 +51,7 @@ def export_bundle(checkpoint: Checkpoint, out: Path, *, half_storage: bool = Fal
         "description": checkpoint.description,
         "trained_on": checkpoint.trained_on,
         "metrics": checkpoint.metrics,
+        "architecture": checkpoint.architecture,
         "front_end": asdict(FrontEndConfig()),
         "vad": asdict(VadConfig()),
         "graphs": graphs,

@@ -62,9 +62,7 @@ def to_onnx(network: nn.Module, spec: GraphSpec, *, half_storage: bool = False) 
     Raises:
         ValueError: the exporter changed the opset or the signature behind our back.
     """
-    shapes = tuple(
-        dict.fromkeys(spec.dynamic.get(name, {}), torch.export.Dim.DYNAMIC) or None for name in spec.inputs
-    )
+    shapes = tuple(dict.fromkeys(spec.dynamic.get(name, {}), torch.export.Dim.DYNAMIC) or None for name in spec.inputs)
     # A batch of one would be taken for a constant, so the exporter is shown two.
     traced = tuple(torch.cat([x, x]) if x.shape[0] == 1 else x for x in spec.examples[0])
     with warnings.catch_warnings(), torch.no_grad():

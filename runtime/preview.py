@@ -72,7 +72,7 @@ def _visible(
     down = nth // wide
     x, y = low[which, 0] + (nth - down * wide), low[which, 1] + down
     # Barycentric weights are linear over the screen: u = u0 + ux·x + uy·y, their coefficients computed once a triangle.
-    inverse = 1 / np.where(np.abs(area) < 1e-6, 1, area)
+    inverse = (1 / np.where(np.abs(area) < 1e-6, 1, area)).astype(np.float32)
     (u0, ux, uy), (v0, vx, vy) = (_edge(p, q, inverse) for p, q in ((b, c), (c, a)))
     u = u0[which] + ux[which] * x + uy[which] * y
     v = v0[which] + vx[which] * x + vy[which] * y

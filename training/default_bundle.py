@@ -21,14 +21,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from voxface.training.checkpoint import Checkpoint
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.errors import InputError
 from voxface.runtime.estimate import read_attributes
 from voxface.runtime.features import log_mel, network_input
 from voxface.runtime.morphable import MorphableModel
+from voxface.training.checkpoint import Checkpoint
 from voxface.training.faces.population import FacePopulation
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
 from voxface.training.models.voice_encoder import perturb
@@ -64,8 +65,8 @@ class Recipe:
     mesh_steps: int = 3000
     mesh_batch: int = 256
     mesh_rate: float = 1e-3
-    pictures: int = 1500
-    face_steps: int = 1500
+    pictures: int = 1200
+    face_steps: int = 1200
     face_batch: int = 24
     face_rate: float = 1e-3
     face_channels: tuple[int, ...] = (256, 192, 128, 64, 32)
@@ -103,7 +104,9 @@ def face_targets(
             tracts[recording] = None
     known = [(tract, recording.sex) for recording, tract in tracts.items() if tract is not None]
     cue = SizeCue.of([t for t, _ in known], [s for _, s in known])
-    say(f"vocal tract, cm: women {cue.mean[0]:.1f} ± {cue.deviation[0]:.2f}, men {cue.mean[1]:.1f} ± {cue.deviation[1]:.2f}")
+    say(
+        f"vocal tract, cm: women {cue.mean[0]:.1f} ± {cue.deviation[0]:.2f}, men {cue.mean[1]:.1f} ± {cue.deviation[1]:.2f}"
+    )
     faces: dict[tuple[Recording, int], Float32] = {}
     for voice in voices:
         key = (voice.recording, voice.speaker % len(speeds))
@@ -149,14 +152,13 @@ def train_face_generator(
     with torch.no_grad():
         vertices = model.vertices(mesh(embeddings).numpy())
     occlusion = ambient_visibility(model.mean, model.triangles)
-    pictures = render_batch(
-        vertices, model.triangles, model.albedo, size=64, parts=model.parts, occlusion=occlusion
-    )
+    pictures = render_batch(vertices, model.triangles, model.albedo, size=64, parts=model.parts, occlusion=occlusion)
     say(f"rendered {len(pictures)} faces")
     targets = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div(127.5).sub(1)
     network = FaceGenerator(channels=recipe.face_channels)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.no_grad():  # start from the mean picture's colour, not from grey
-        network.model[-1].bias.copy_(targets.mean((0, 2, 3)))  # type: ignore[union-attr,operator]
+        network.model[-1].bias.copy_(targets.mean((0, 2, 3)))  # type: ignore[operator]
     optimiser = torch.optim.Adam(network.parameters(), recipe.face_rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.face_rate, total_steps=recipe.face_steps)
     network.train()
@@ -167,7 +169,7 @@ def train_face_generator(
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-        if step % 250 == 249:
+        if step % 200 == 199:
             say(f"face: step {step + 1}/{recipe.face_steps} L1 {loss:.4f}")
     return network.eval()
 
@@ -232,16 +234,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     held_out = [recording for recording in recordings if recording.held_out]
     if not training or not held_out:
         raise InputError(f"{options.speech}: {len(training)} recordings to train on and {len(held_out)} held out")
+    torch.set_flush_denormal(True)  # generators full of zeros train several times slower without it
     recipe, encoder_recipe = Recipe(), VoiceEncoderTraining(steps=options.encoder_steps)
     voices = render_voices(training, encoder_recipe, _sounds(options.noise), _sounds(options.rooms), say)
     if options.encoder:
-        from safetensors.torch import load_file
-
         encoder = VoiceEncoder()
         encoder.load_state_dict(load_file(options.encoder))
         encoder.eval()
     else:
         encoder = train_voice_encoder(voices, encoder_recipe, say)
+        options.out.mkdir(parents=True, exist_ok=True)
+        save_file(encoder.state_dict(), options.out / "encoder.safetensors")  # the long part is safe
     targets = torch.from_numpy(face_targets(voices, encoder_recipe.speeds, model, population, say))
     embeddings = embed_crops(encoder, voices, recipe.crops, recipe.seed)
     mesh = train_mesh_regressor(embeddings, targets.repeat_interleave(recipe.crops, 0), recipe, say)

@@ -75,11 +75,11 @@ def test_any_flipped_bit_is_found_or_harmless(tmp_path: Path, data: st.DataObjec
     path.write_bytes(whole)
     try:
         bundle = Bundle.open(path)
-    except BundleError as error:
-        assert str(path) in str(error)
-    else:  # a date or an attribute in the zip's own headers
-        assert bundle.files == FILES
-        assert bundle.manifest == seal(ABOUT, FILES)
+    except BundleError:
+        return
+    # It was a date or an attribute in the zip's own headers.
+    assert bundle.files == FILES
+    assert bundle.manifest == seal(ABOUT, FILES)
 
 
 @pytest.mark.parametrize("name", list(FILES))

@@ -33,7 +33,11 @@ WHOLE = hear(AUDIO)
 def test_any_chunking_hears_the_same(sizes: list[int]) -> None:
     speech = hear(AUDIO, sizes)
     assert speech.segments == WHOLE.segments
-    assert (speech.samples, speech.voiced_samples, speech.periodic) == (len(AUDIO), WHOLE.voiced_samples, WHOLE.periodic)
+    assert (speech.samples, speech.voiced_samples, speech.periodic) == (
+        len(AUDIO),
+        WHOLE.voiced_samples,
+        WHOLE.periodic,
+    )
     np.testing.assert_array_equal(speech.log_mel.view(np.uint32), WHOLE.log_mel.view(np.uint32))
 
 

@@ -1,5 +1,7 @@
 """Shapes, sizes and state-dict names of the published networks."""
 
+from itertools import pairwise
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
@@ -22,7 +24,7 @@ def test_voice_encoder_is_the_published_one() -> None:
     found = shapes(network)
     widths = [64, 256, 384, 576, 864]
     expected: dict[str, list[int]] = {}
-    for layer, (narrow, wide) in enumerate(zip(widths, widths[1:], strict=False)):
+    for layer, (narrow, wide) in enumerate(pairwise(widths)):
         expected[f"model.{3 * layer}.weight"] = [wide, narrow, 3]
         for name in ("weight", "bias", "running_mean", "running_var"):
             expected[f"model.{3 * layer + 1}.{name}"] = [wide]
@@ -60,7 +62,7 @@ def test_generator_is_the_published_one() -> None:
     assert count(network) == 12_191_875
     widths = [64, 1024, 512, 256, 128, 64]
     expected: dict[str, list[int]] = {}
-    for layer, (wide, narrow) in enumerate(zip(widths, widths[1:], strict=False)):
+    for layer, (wide, narrow) in enumerate(pairwise(widths)):
         expected[f"model.{2 * layer}.weight"] = [wide, narrow, 4, 4]
         expected[f"model.{2 * layer}.bias"] = [narrow]
     expected |= {"model.10.weight": [64, 3, 1, 1], "model.10.bias": [3]}

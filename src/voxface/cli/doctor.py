@@ -138,7 +138,6 @@ def _print(report: dict[str, Any]) -> None:
     print("\nGPU")
     for gpu in report["gpu"] or [{"name": "none found (no nvidia-smi)"}]:
         print("  " + ", ".join(gpu.values()))
-    print(
-        f"\nbundle\n  {'ok   ' + report['bundle']['path'] if report['bundle']['ok'] else '-    ' + report['bundle'].get('why', '')}"
-    )
+    bundle = report["bundle"]
+    print("\nbundle\n  " + (f"ok   {bundle['path']}" if bundle["ok"] else f"-    {bundle.get('why', '')}"))
     print("\n" + ("\n".join(f"problem: {p}" for p in report["problems"]) or "No problem found."))

@@ -1,0 +1,1 @@
+"""Measurements, each beside an alternative in the same run; results as JSON in `results/`."""

@@ -1,0 +1,58 @@
+"""How a result is written: what was measured, with the command, the commit, the machine and the versions."""
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from voxface.runtime.atomic import write_bytes
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def record(
+    name: str, command: str, measured: dict[str, Any], packages: tuple[str, ...] = ("numpy", "onnxruntime")
+) -> None:
+    """Writes `results/NAME.json`."""
+    document = {
+        "what": name,
+        "command": command,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "commit": _commit(),
+        "machine": {"cpu": _cpu(), "cores": len(_cores()), "system": platform.system()},
+        "versions": {
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in ("voxface", *packages)},
+        },
+        "measured": measured,
+    }
+    write_bytes(RESULTS / f"{name}.json", json.dumps(document, indent=1).encode() + b"\n")
+    print(json.dumps(measured, indent=1))
+    print(f"wrote {RESULTS / name}.json", file=sys.stderr)
+
+
+def load(name: str) -> dict[str, Any]:
+    """What `results/NAME.json` measured."""
+    document: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return document
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _cores() -> list[int]:
+    import os
+
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))

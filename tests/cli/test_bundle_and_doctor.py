@@ -1,0 +1,105 @@
+"""`voxface bundle` and `voxface doctor`."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_run import run
+from tests.conftest import SAMPLES
+from voxface.runtime.bundle import DEFAULT, MANIFEST, digest
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the default bundle to break."""
+    return Path(shutil.copytree(DEFAULT, tmp_path / "bundle"))
+
+
+def test_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bundle", "info", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document["graphs"]) == {"encoder", "face", "mesh"}
+    assert document["morphable_model"]["coefficients"] >= 40
+    assert document["morphable_model"]["vertices"] >= 5000
+    assert Path(document["path"]) == DEFAULT
+    assert run("bundle", "info") == 0
+    assert "trained on   LibriSpeech" in capsys.readouterr().out
+
+
+def test_verify(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bundle", "verify") == 0
+    assert "ok, 4 files and 3 graphs" in capsys.readouterr().out
+
+
+def test_one_flipped_byte_stops_every_verb(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = bytearray((copy / "face.onnx").read_bytes())
+    data[1000] ^= 1
+    (copy / "face.onnx").write_bytes(data)
+    for words in (["bundle", "verify", copy], ["bundle", "info", copy], ["run", SAMPLES[0], "--bundle", copy]):
+        extra = ["--out", tmp_path / "out"] if words[0] == "run" else []
+        assert run(*words, *extra) == 6
+        assert "face.onnx does not match its SHA-256" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema": 7}, "schema 7, this voxface reads schema 1; upgrade voxface"),
+        ({"files": {"../encoder.onnx": {"size": 1, "sha256": "0"}}}, "outside the bundle"),
+    ],
+)
+def test_future_schema_and_paths_outside(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], reason: str
+) -> None:
+    manifest = {**json.loads((copy / MANIFEST).read_text()), **change}
+    (copy / MANIFEST).write_text(json.dumps({**manifest, "sha256": digest(manifest)}))
+    assert run("run", SAMPLES[0], "--bundle", copy, "--out", tmp_path / "out") == 6
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_verify_finds_a_signature_that_is_not_the_graphs(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = json.loads((copy / MANIFEST).read_text())
+    manifest["graphs"]["face"]["outputs"]["image"]["shape"][2] = 128
+    (copy / MANIFEST).write_text(json.dumps({**manifest, "sha256": digest(manifest)}))
+    assert run("bundle", "verify", copy) == 6
+    assert "face has outputs" in capsys.readouterr().err
+
+
+def test_a_graph_that_is_none(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import hashlib
+
+    (copy / "mesh.onnx").write_bytes(b"no graph")
+    manifest = json.loads((copy / MANIFEST).read_text())
+    manifest["files"]["mesh.onnx"] = {"size": 8, "sha256": hashlib.sha256(b"no graph").hexdigest()}
+    (copy / MANIFEST).write_text(json.dumps({**manifest, "sha256": digest(manifest)}))
+    assert run("run", SAMPLES[0], "--bundle", copy, "--out", tmp_path / "out") == 6
+    assert "mesh: ONNX Runtime" in capsys.readouterr().err
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["problems"] == []
+    assert document["providers"]["cpu"]["ok"]
+    assert document["bundle"]["ok"]
+    for name in ("cuda", "tensorrt"):
+        found = document["providers"][name]
+        assert found["ok"] or "voxface[gpu]" in found["why"] or "voxface doctor" in found["why"]
+    assert run("doctor") == 0
+    assert "No problem found." in capsys.readouterr().out
+
+
+def test_doctor_names_the_cure_for_both_onnx_runtimes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from importlib import metadata
+
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "1.31.1" if name == "onnxruntime-gpu" else real(name))
+    assert run("doctor", "--json") == 5
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert any("pip uninstall onnxruntime onnxruntime-gpu" in problem for problem in problems)

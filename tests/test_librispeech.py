@@ -1,0 +1,77 @@
+"""The main job on every recording of real speech: `voxface run` on the whole folder."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.test_run import run
+from voxface.runtime.mesh import boundary_edges
+from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.voice_to_face import VoiceToFace
+
+pytestmark = [pytest.mark.slow, pytest.mark.speech]
+
+
+@pytest.fixture(scope="module")
+def clips(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """Every recording, run in one command."""
+    out = tmp_path_factory.mktemp("librispeech")
+    assert run("run", shared / "speech" / "librispeech", "--out", out) == 0
+    document = json.loads((out / "report.json").read_text())
+    assert document["errors"] == []
+    return list(document["clips"])
+
+
+@pytest.fixture(scope="module")
+def speakers(shared: Path) -> dict[str, tuple[str, str]]:
+    """File name -> (speaker, sex)."""
+    with (shared / "speech" / "librispeech" / "speakers.csv").open() as lines:
+        return {Path(row["file"]).name: (row["speaker_id"], row["sex"]) for row in csv.DictReader(lines)}
+
+
+def test_all_241_succeed_with_finite_results(clips: list[dict], speakers: dict[str, tuple[str, str]]) -> None:
+    assert sorted(Path(clip["file"]).name for clip in clips) == sorted(speakers)
+    assert len(clips) == 241
+    for clip in clips:
+        numbers = [*clip["embedding"], *clip["coefficients"], *clip["measurements_mm"].values(), clip["confidence"]]
+        assert np.isfinite(numbers).all()
+        assert np.linalg.norm(clip["embedding"]) == pytest.approx(1, abs=1e-5)
+        assert all(5 < value < 400 for value in clip["measurements_mm"].values())
+
+
+def test_every_mesh_file_is_closed_as_the_model_says(clips: list[dict], voice_to_face: VoiceToFace) -> None:
+    model: MorphableModel = voice_to_face.morphable
+    assert boundary_edges(model.triangles) == model.boundary_edges
+    size, faces = len(model.mean), len(model.triangles)
+    record = np.dtype([("count", "u1"), ("vertices", "<i4", 3)])
+    for clip in clips:
+        data = Path(clip["mesh"]).with_suffix(".ply").read_bytes()
+        body = data[data.index(b"end_header\n") + 11 :]
+        points = np.frombuffer(body, [("xyz", "<f4", 3), ("normal", "<f4", 3), ("rgb", "u1", 3)], size)
+        assert np.isfinite(points["xyz"]).all()
+        triangles = np.frombuffer(body, record, faces, size * 27)["vertices"]
+        np.testing.assert_array_equal(triangles, model.triangles)
+
+
+def test_faces_agree_with_the_sex_of_speakers_never_trained_on(
+    clips: list[dict], speakers: dict[str, tuple[str, str]]
+) -> None:
+    speech = pytest.importorskip("voxface.training.speech")
+    right: dict[str, list[bool]] = {}
+    for clip in clips:
+        speaker, sex = speakers[Path(clip["file"]).name]
+        if speaker in speech.HELD_OUT:
+            right.setdefault(speaker, []).append((clip["attributes"]["sex"]["female"] > 0.5) == (sex == "F"))
+    assert len(right) == 52
+    assert np.mean([np.mean(flags) > 0.5 for flags in right.values()]) >= 0.9
+
+
+def test_women_and_men_get_different_faces(clips: list[dict], speakers: dict[str, tuple[str, str]]) -> None:
+    for name in ("face_width", "face_length", "jaw_width"):
+        women, men = (
+            [c["measurements_mm"][name] for c in clips if speakers[Path(c["file"]).name][1] == sex] for sex in "FM"
+        )
+        assert np.median(men) - np.median(women) > 4, name
