@@ -13,6 +13,11 @@ _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tenso
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
 
 
+def _cores() -> int:
+    """Cores this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _import() -> ModuleType:
     try:
         import onnxruntime
@@ -43,7 +48,7 @@ class OnnxRuntimeEngine:
             )
         options = ort.SessionOptions()
         options.log_severity_level = 3  # errors come back as exceptions; warnings would land in the user's terminal
-        options.intra_op_num_threads = threads if threads is not None else min(4, os.cpu_count() or 1)
+        options.intra_op_num_threads = threads if threads is not None else min(4, _cores())
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

