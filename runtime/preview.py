@@ -10,6 +10,7 @@ Float32 = NDArray[np.float32]
 _LIGHTS = (((0.45, 0.6, 0.8), 0.75), ((-0.8, 0.1, 0.5), 0.25))  # key and fill; direction towards the light, strength
 _AMBIENT = 0.28
 _INSIDE = 0.12
+_FRAME_MM = 300.0
 BACKGROUND = (236, 238, 241)
 
 
@@ -31,7 +32,8 @@ def preview(
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], np.float32)
     centre = (vertices.max(0) + vertices.min(0)) / 2
     turned = (vertices - centre) @ turn.T
-    scale = side * 0.92 / float(np.ptp(vertices, axis=0).max())
+    # One scale for all heads, so that a larger head looks larger; only what would not fit is drawn smaller.
+    scale = side * 0.92 / max(_FRAME_MM, float(np.ptp(vertices, axis=0).max()))
     screen = np.stack([turned[:, 0] * scale + side / 2, side / 2 - turned[:, 1] * scale, turned[:, 2]], 1)
 
     normals = vertex_normals(turned, triangles)

@@ -43,7 +43,8 @@ class Checkpoint:
         from voxface.runtime.atomic import write_bytes
 
         for name, network in self._networks().items():
-            write_bytes(folder / f"{name}.safetensors", save(network.state_dict()))
+            tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
+            write_bytes(folder / f"{name}.safetensors", save(tensors))
         self.morphable.save(folder / "morphable.npz")
         keys = ("name", "version", "licence", "description", "trained_on", "metrics", "architecture")
         write_bytes(folder / ABOUT, json.dumps({k: getattr(self, k) for k in keys}, indent=1).encode() + b"\n")

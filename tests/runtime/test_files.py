@@ -64,18 +64,18 @@ def test_png_reads_back(rng: np.random.Generator) -> None:
 def test_preview_of_a_sphere_is_a_shaded_disc(yaw: float) -> None:
     picture = preview(MODEL.mean, MODEL.triangles, MODEL.albedo, yaw=yaw, size=100).astype(int)
     covered = (np.abs(picture - BACKGROUND).sum(2) > 8).mean()
-    assert covered == pytest.approx(np.pi * 0.46**2, rel=0.05)
-    assert picture[25, 50].sum() > picture[80, 50].sum(), "the light comes from above"
+    assert covered == pytest.approx(np.pi * (0.92 * 90 / 300) ** 2, rel=0.05)
+    assert picture[35, 50].sum() > picture[68, 50].sum(), "the light comes from above"
 
 
 def test_preview_turns_the_way_it_says() -> None:
     red = np.where(MODEL.mean[:, [0]] > 60, [1.0, 0, 0], [0.5, 0.5, 0.5]).astype(np.float32)  # the subject's left ear
     front = preview(MODEL.mean, MODEL.triangles, red, yaw=0, size=100).astype(int)
     ears = np.argwhere(front[:, :, 0] - front[:, :, 2] > 60)
-    assert ears[:, 1].mean() > 70, "the subject's left is on the viewer's right"
+    assert ears[:, 1].mean() > 60, "the subject's left is on the viewer's right"
     nose = np.where(MODEL.mean[:, [2]] > 60, [1.0, 0, 0], [0.5, 0.5, 0.5]).astype(np.float32)
     side = preview(MODEL.mean, MODEL.triangles, nose, yaw=90, size=100).astype(int)
-    assert np.argwhere(side[:, :, 0] - side[:, :, 2] > 60)[:, 1].mean() > 70, "turned to its left: it looks right"
+    assert np.argwhere(side[:, :, 0] - side[:, :, 2] > 60)[:, 1].mean() > 60, "turned to its left: it looks right"
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
