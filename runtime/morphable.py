@@ -143,7 +143,7 @@ class MorphableModel:
             "parts": self.parts,
             "albedo": np.round(self.albedo * 255).astype(np.uint8),
             "sex_means": self.sex_means,
-            "face_types": np.stack(list(self.face_types.values())),
+            "face_types": np.array(list(self.face_types.values()), np.float32).reshape(-1, self.modes),
         }
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:

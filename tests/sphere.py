@@ -37,7 +37,11 @@ def sphere(**changes: Any) -> MorphableModel:
         "albedo": np.full((len(unit), 3), 0.6, np.float32),
         "sex_means": np.array([[-2, -1], [2, 1]], np.float32),
         "sex_scale": 1.5,
-        "face_types": {"wide": np.array([3, 0], np.float32), "slim": np.array([-3, 0], np.float32)},
+        "face_types": {
+            "wide": np.array([3, 0], np.float32),
+            "regular": np.zeros(2, np.float32),
+            "slim": np.array([-3, 0], np.float32),
+        },
         "boundary_edges": 0,
     }
     return MorphableModel(**{**fields, **changes})

@@ -41,8 +41,18 @@ def test_sex_probability_is_that_of_two_equal_normals() -> None:
     assert sum(woman.sex.values()) == 1
     assert woman.distances_mm["female"] == 0
     assert woman.distances_mm["male"] == pytest.approx(apart)
-    assert woman.face_type == "slim"
-    assert read_attributes(model, male).face_type == "wide"
+    assert set(woman.distances_mm) == {"female", "male", "wide", "regular", "slim"}
+
+
+def test_face_type_does_not_depend_on_sex() -> None:
+    model = sphere(sex_means=np.array([[0, -2], [0, 2]], np.float32))
+    female, male = model.mean_faces
+    wider = model.vertices(np.array([2, 0], np.float32)) - model.mean
+    for face in (female, male):
+        assert read_attributes(model, face).face_type == "regular"
+        assert read_attributes(model, face + wider).face_type == "wide"
+        assert read_attributes(model, face - wider).face_type == "slim"
+    assert read_attributes(sphere(face_types={}), female).face_type == "unknown"
 
 
 def test_file_and_back() -> None:
@@ -54,6 +64,7 @@ def test_file_and_back() -> None:
         np.testing.assert_array_equal(getattr(back, name), getattr(model, name))
     np.testing.assert_allclose(back.basis, model.basis, atol=2e-3)
     np.testing.assert_allclose(back.albedo, model.albedo, atol=1 / 255)
+    assert MorphableModel.from_bytes(sphere(face_types={}).to_bytes()).face_types == {}
     assert (back.measurements, back.are_pairs, back.name) == (model.measurements, model.are_pairs, "sphere")
 
 
