@@ -28,6 +28,10 @@ def export_bundle(checkpoint: Checkpoint, out: Path, *, half_storage: bool = Fal
         "mesh": (checkpoint.mesh, embedding_spec("coefficients")),
     }
     files: dict[str, bytes] = {"morphable.npz": checkpoint.morphable.to_bytes()}
+    population: dict[str, Any] = {}
+    if checkpoint.population is not None:
+        files["population.npz"] = checkpoint.population.to_bytes()
+        population = {"population": {"file": "population.npz"}}
     graphs: dict[str, Any] = {}
     errors: dict[str, float] = {}
     rounding: dict[str, float] = {}
@@ -56,6 +60,7 @@ def export_bundle(checkpoint: Checkpoint, out: Path, *, half_storage: bool = Fal
         "vad": asdict(VadConfig()),
         "graphs": graphs,
         "morphable_model": {"file": "morphable.npz", "provenance": checkpoint.morphable.provenance},
+        **population,
         "precision": {
             "storage": "float16" if half_storage else "float32",
             "arithmetic": "float32",

@@ -9,9 +9,11 @@ from torch import nn
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.morphable import MorphableModel
+from voxface.training.faces.population import FacePopulation
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
 
 ABOUT = "checkpoint.json"
+POPULATION = "population.npz"
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Checkpoint:
 
     Attributes:
         encoder, face, mesh, morphable: the parts.
+        population: how faces are spread within each sex, where that is known of the morphable model.
         name, version, licence, description, trained_on, metrics: what the manifest will say.
         architecture: keyword arguments each network was built with.
     """
@@ -35,6 +38,7 @@ class Checkpoint:
     trained_on: list[str]
     metrics: dict[str, Any] = field(default_factory=dict)
     architecture: dict[str, dict[str, Any]] = field(default_factory=dict)
+    population: FacePopulation | None = None
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint, the description last."""
@@ -46,6 +50,8 @@ class Checkpoint:
             tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
             write_bytes(folder / f"{name}.safetensors", save(tensors))
         self.morphable.save(folder / "morphable.npz")
+        if self.population is not None:
+            self.population.save(folder / POPULATION)
         keys = ("name", "version", "licence", "description", "trained_on", "metrics", "architecture")
         write_bytes(folder / ABOUT, json.dumps({k: getattr(self, k) for k in keys}, indent=1).encode() + b"\n")
 
@@ -72,6 +78,7 @@ class Checkpoint:
                 face=FaceGenerator(**architecture["face"]),
                 mesh=MeshRegressor(**architecture["mesh"]),
                 morphable=MorphableModel.from_bytes((folder / "morphable.npz").read_bytes()),
+                population=FacePopulation.load(folder / POPULATION) if (folder / POPULATION).is_file() else None,
                 **about,
             )
             for name, network in checkpoint._networks().items():

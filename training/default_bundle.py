@@ -256,6 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         face=face,
         mesh=mesh,
         morphable=model,
+        population=population,
         name="voxface-default",
         version="0.1.0",
         licence="Apache-2.0 (weights); CC0-1.0 (head meshes)",
