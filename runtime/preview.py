@@ -11,6 +11,7 @@ _LIGHTS = (((0.45, 0.6, 0.8), 0.75), ((-0.8, 0.1, 0.5), 0.25))  # key and fill; 
 _AMBIENT = 0.28
 _INSIDE = 0.12
 _FRAME_MM = 300.0
+_OVERLAP = 1e-3
 BACKGROUND = (236, 238, 241)
 
 
@@ -78,7 +79,8 @@ def _visible(
     (u0, ux, uy), (v0, vx, vy) = (_edge(p, q, inverse) for p, q in ((b, c), (c, a)))
     u = u0[which] + ux[which] * x + uy[which] * y
     v = v0[which] + vx[which] * x + vy[which] * y
-    inside = np.flatnonzero((u >= 0) & (v >= 0) & (u + v <= 1))
+    # A hair's breadth of overlap: rounding must not leave a pinhole between two triangles that share an edge.
+    inside = np.flatnonzero((u >= -_OVERLAP) & (v >= -_OVERLAP) & (u + v <= 1 + _OVERLAP))
     nearest = np.full(side * side, -1, np.intp)
     nearest[y[inside] * side + x[inside]] = inside  # the last one written stays
     pixels = np.flatnonzero(nearest >= 0)

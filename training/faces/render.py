@@ -28,6 +28,8 @@ class Framing:
     distance: float
 
 
+# Linear light out of the mouth.
+MOUTH_INSIDE = (0.012, 0.005, 0.005)
 # Like the tight crops of VGGFace: brow to chin, with ears and some hair.
 CROP = Framing((0.0, -24.0, -40.0), 205.0, 1200.0)
 # The whole head with the neck, for people.
@@ -78,7 +80,7 @@ def render(
     colour = np.einsum("kc,kcx->kx", weights, _to_linear(colours)[corner])
     open_sky = np.einsum("kc,kc->k", weights, occlusion[corner]) if occlusion is not None else np.ones(len(corner))
     row, column = np.nonzero(seen)
-    picture[seen] = _shaded(
+    shaded = _shaded(
         _Hits(
             scene=scene,
             point=origin + directions[seen] * hit["t_hit"][seen][:, None],
@@ -92,6 +94,12 @@ def render(
         look,
         turn,
     )
+
+    # Through an open mouth one sees the surface from behind, where the model has nothing: hardly any light comes out of it.
+    a, b, c = (vertices[corner[:, k]].astype(np.float64) for k in range(3))
+    behind = np.einsum("kx,kx->k", np.cross(b - a, c - a), directions[seen]) > 0
+    shaded[behind] = MOUTH_INSIDE
+    picture[seen] = shaded
 
     folded = picture.reshape(size, supersample, size, supersample, 3).mean(axis=(1, 3))
     return np.round(_to_srgb(folded) * 255).astype(np.uint8)
