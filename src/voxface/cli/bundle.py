@@ -1,10 +1,14 @@
-"""`voxface bundle`: look into bundles and verify them."""
+"""`voxface bundle`: look into bundles, verify them, and put other face models into them."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
 from voxface.cli.output import print_json
+
+# The formats of voxface.export.face_models, which is not loaded for --help.
+FORMATS = ("ict", "ict-face", "bfm2009", "bfm2017", "flame", "gnm", "surrey")
+MODES = (40, 10)  # identity and expression modes, as many as Wu 2022 predicts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,12 +18,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
         action.add_argument("bundle", nargs="?", type=Path, help="bundle folder or .voxface file (the default bundle)")
         action.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    what = "a bundle with the faces of a published model"
+    action = actions.add_parser("import", help=what, description=f"Makes {what}.", allow_abbrev=False)
+    source = action.add_mutually_exclusive_group(required=True)
+    source.add_argument("--face-model", type=Path, metavar="PATH", help="the published model: a file, or ICT's folder")
+    action.add_argument("--format", choices=FORMATS, help="what PATH is (found out from it)")
+    action.add_argument("--landmarks", type=Path, metavar="FILE", help="68 vertex indices, for models that carry none")
+    action.add_argument(
+        "--modes",
+        type=_count,
+        nargs=2,
+        default=MODES,
+        metavar=("IDENTITY", "EXPRESSION"),
+        help=f"how many leading modes to keep ({MODES[0]} {MODES[1]})",
+    )
+    action.add_argument(
+        "--bundle", type=Path, metavar="BASE", help="the bundle whose voices drive it (the default one)"
+    )
+    action.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
+    action.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the action; a bundle that is invalid raises BundleError."""
     from voxface.runtime.bundle import Bundle
 
+    if options.action == "import":
+        return _import(options)
     bundle = Bundle.open(options.bundle)
     document = info(bundle)
     if options.action == "verify":
@@ -30,6 +55,48 @@ def run(options: argparse.Namespace) -> int:
         print(f"{bundle.path}: ok, {len(bundle.files)} files and {len(document['verified'])} graphs")
     else:
         _print(document)
+    return 0
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is less than 0")
+    return number
+
+
+def _import(options: argparse.Namespace) -> int:
+    """Writes a bundle that carries a published face model; prints its description."""
+    from voxface.runtime.bundle import MANIFEST, SUFFIX, Bundle
+    from voxface.runtime.errors import InputError, ProviderError, UsageError
+
+    bundle_there = options.out.is_file() if options.out.suffix == SUFFIX else (options.out / MANIFEST).is_file()
+    if options.out.exists() and not bundle_there:
+        raise UsageError(f"--out {options.out}: is there already and is no bundle; choose another name")
+    base = Bundle.open(options.bundle)
+    try:
+        from voxface.export.face_models import read_face_model
+        from voxface.export.retarget import import_face_model
+    except ImportError as error:
+        raise ProviderError(f"import needs {error.name}; pip install 'voxface[train]' -c constraints.txt") from error
+    model = read_face_model(
+        options.face_model, options.format, landmarks=options.landmarks, modes=(options.modes[0], options.modes[1])
+    )
+    try:
+        bundle = import_face_model(base, model, options.out)
+    except OSError as error:
+        raise InputError(f"{options.out}: cannot be written ({error.strerror}); choose another --out") from error
+    document = info(bundle)
+    verify(bundle)
+    if options.json:
+        print_json(document)
+    else:
+        made = document["retargeting"]
+        _print(document)
+        print(
+            f"  retargeted   from {made['from']}: {made['identity_explained']:.0%} of what identity moves in 68 landmarks, "
+            f"which the two place {made['placement_uncertainty_mm']:.1f} mm apart"
+        )
     return 0
 
 

@@ -1,0 +1,87 @@
+"""Numeric matrices of a MATLAB file of version 5 to 7 (MathWorks, "MAT-File Format", level 5), read in Python alone.
+
+`scipy.io.loadmat` crashes the process on some damaged files, so it is no reader for files from anywhere. Cells, structures,
+text and sparse or complex matrices are skipped.
+"""
+
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.errors import InputError
+
+HEADER = 128
+MATRIX, COMPRESSED = 14, 15
+NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+NUMERIC_CLASSES = range(6, 16)  # double, single, and the integers
+COMPLEX = 0x08
+LARGEST = 2 << 30  # bytes one compressed matrix may unpack to
+
+
+def read_mat(path: Path) -> dict[str, NDArray[Any]]:
+    """The real numeric matrices of a `.mat` file by name, column-major as MATLAB keeps them.
+
+    Raises:
+        InputError: unreadable, damaged, or of another version (7.3 is HDF5, 4 has no header).
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    mark = data[126:128]
+    if len(data) < HEADER or mark not in (b"IM", b"MI"):
+        raise InputError(f"{path}: not a MATLAB file of version 5 to 7; save it as such (save -v7)")
+    order = "<" if mark == b"IM" else ">"
+    if int(np.frombuffer(data[124:126], order + "u2")[0]) != 0x0100:
+        raise InputError(f"{path}: a MATLAB file of another version than 5 to 7; save it as such (save -v7)")
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        at = HEADER
+        while at < len(data):
+            kind, body, at = _element(data, at, order)
+            if kind == COMPRESSED:
+                unpacker = zlib.decompressobj()
+                kind, body, _ = _element(unpacker.decompress(body, LARGEST), 0, order)
+            if kind == MATRIX:
+                name, values = _matrix(body, order)
+                if values is not None:
+                    arrays[name] = values
+    except (ValueError, IndexError, KeyError, zlib.error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: a damaged MATLAB file ({error}); fetch it again") from error
+    return arrays
+
+
+def _element(data: bytes, at: int, order: str) -> tuple[int, bytes, int]:
+    """Type and contents of the element at a place, and the place of the next."""
+    kind, size = (int(word) for word in np.frombuffer(data[at : at + 8], order + "u4"))
+    if kind >> 16:  # the small form: size, type and up to four bytes in one tag
+        kind, size, start, end = kind & 0xFFFF, kind >> 16, at + 4, at + 8
+        if size > 4:
+            raise ValueError(f"a small element of {size} bytes")
+    else:
+        start = at + 8
+        end = start + size + (0 if kind == COMPRESSED else -size % 8)
+    body = data[start : start + size]
+    if len(body) != size:
+        raise ValueError(f"it ends {size - len(body)} bytes too early")
+    return kind, body, end
+
+
+def _matrix(body: bytes, order: str) -> tuple[str, NDArray[Any] | None]:
+    """Name and values of a matrix; None for kinds that hold no real numbers."""
+    _, flags, at = _element(body, 0, order)
+    word = int(np.frombuffer(flags[:4], order + "u4")[0])
+    if word & 0xFF not in NUMERIC_CLASSES or (word >> 8) & COMPLEX:
+        return "", None
+    _, dimensions, at = _element(body, at, order)
+    _, name, at = _element(body, at, order)
+    kind, values, _ = _element(body, at, order)
+    shape = [int(n) for n in np.frombuffer(dimensions, order + "i4")]
+    flat = np.frombuffer(values, order + NUMBERS[kind])
+    if min(shape, default=-1) < 0 or math.prod(shape) != len(flat):
+        raise ValueError(f"a matrix of {' by '.join(map(str, shape))} with {len(flat)} values")
+    return name.decode("ascii"), flat.reshape(shape, order="F")
