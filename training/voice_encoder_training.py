@@ -36,7 +36,7 @@ class VoiceEncoderTraining:
         sex_weight: of the sex cross-entropy beside the speaker cross-entropy.
     """
 
-    steps: int = 1200
+    steps: int = 700
     batch: int = 64
     learning_rate: float = 2e-3
     crop: tuple[int, int] = (200, 500)
