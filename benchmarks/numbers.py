@@ -7,12 +7,13 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.record import load
 from voxface.runtime.atomic import write_bytes
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "faces.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "faces.md", ROOT / "docs" / "fitting.md")
 
 
 def _percent(value: float) -> str:
@@ -135,6 +136,53 @@ def faces_ict() -> str:
     return "\n".join(lines)
 
 
+def fitting() -> str:
+    """How near fits to 68 landmarks come to known faces, and how many a second."""
+    document = load("fitting")
+    measured, machine = document["measured"], document["machine"]
+
+    def cell(row: dict[str, Any]) -> str:
+        low, high = row["mm_95"]
+        return f"{row['mm']:.2f} ({low:.2f} – {high:.2f})" if row["mm"] >= 0.005 else "< 0.01"
+
+    lines = [
+        "| median vertex error, mm | determined directions (by half) | in the determined span | pose removed | size kept | "
+        "mean face, pose removed | mean face, size kept | yaw, pitch, roll off by, ° | not converged |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, model in measured["models"].items():
+        for noise, row in model["rows"].items():
+            known, half = row["determined_directions"], row["half_determined_directions"]
+            kinds = ("pose_removed", "size_kept", "mean_face_pose_removed", "mean_face_size_kept")
+            cells = [
+                f"{name}, {noise}",
+                f"{known['p50']:.0f} ({half:.0f}) of {known['of']}",
+                cell(row["determined_span"]) if known["p50"] else "–",
+                *(cell(row[kind]) for kind in kinds),
+                ", ".join(f"{angle:.2f}" for angle in row["angle_deg"].values()),
+                f"{row['not_converged']} of {row['faces']}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| faces a second, 1 px | batched, two threads | batched, one thread | one call a face |",
+        "|---|---|---|---|",
+    ]
+    rounds = 0
+    for name, row in measured["speed"].items():
+        rounds = row["rounds"]
+        ways = ("batched_two_threads", "batched_one_thread", "one_call_a_face")
+        rates = [f"{row['faces_per_s'][way]['p50']:.0f}" for way in ways]
+        lines.append(f"| {name} | {' | '.join(rates)} |")
+    load_before = measured["load_average_before"]
+    lines += [
+        "",
+        f"{machine['cores']} cores of {machine['cpu']}; medians of {rounds} rounds, taking turns. Load average of the machine "
+        f"before it began: {load_before:.1f}" + ("; others took part of both cores." if load_before > 0.5 else "."),
+    ]
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "sex": sex,
     "measures": measures,
@@ -143,6 +191,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "faces-fit": faces_fit,
     "faces-intersections": faces_intersections,
     "faces-ict": faces_ict,
+    "fitting": fitting,
 }
 
 

@@ -12,6 +12,7 @@ _AMBIENT = 0.28
 _INSIDE = 0.12
 _FRAME_MM = 300.0
 _OVERLAP = 1e-3
+_FLAT = 1e-6  # square pixels
 BACKGROUND = (236, 238, 241)
 
 
@@ -46,36 +47,61 @@ def preview(
 
     image = np.empty((side * side, 3), np.float32)
     image[:] = (np.array(BACKGROUND, np.float32) / 255) ** 2.2
-    pixels, colour = _visible(screen, shaded, triangles, side)
-    image[pixels] = colour
+    # y points down on the screen, so a triangle seen from outside has negative area.
+    a, b, c = (screen[triangles[:, k], :2] for k in range(3))
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    covered = np.zeros(side * side, bool)
+    pixels, colour = _paint(screen, shaded, triangles[area < -_FLAT], side)
+    image[pixels], covered[pixels] = colour, True
+    # Insides show through openings only: of the triangles seen from within, those over something uncovered are enough.
+    within = triangles[area > _FLAT]
+    pixels, colour = _paint(screen, shaded * np.float32(_INSIDE), within[_over(~covered, screen, within, side)], side)
+    free = ~covered[pixels]
+    image[pixels[free]] = colour[free]
     small = image.reshape(size, over, size, over, 3).mean((1, 3))
     picture: NDArray[np.uint8] = np.rint(np.clip(small, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
     return picture
 
 
-def _visible(
+def _box(screen: Float32, triangles: NDArray[np.int32], side: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """First and last pixel, int32 [F, 2] each, whose middle a triangle may cover; last < first where there is none."""
+    a, b, c = (screen[triangles[:, k], :2] for k in range(3))
+    low = np.clip(np.ceil(np.minimum(np.minimum(a, b), c) - 0.5), 0, side).astype(np.int32)
+    high = np.clip(np.floor(np.maximum(np.maximum(a, b), c) - 0.5), -1, side - 1).astype(np.int32)
+    return low, high
+
+
+def _over(wanted: NDArray[np.bool_], screen: Float32, triangles: NDArray[np.int32], side: int) -> NDArray[np.bool_]:
+    """Which triangles have a wanted pixel, bool [side²], in their box."""
+    total = np.zeros((side + 1, side + 1), np.int32)
+    total[1:, 1:] = wanted.reshape(side, side).cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
+    low, high = _box(screen, triangles, side)
+    high = np.maximum(high + 1, low)
+    (left, top), (right, bottom) = low.T, high.T
+    inside: NDArray[np.bool_] = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] > 0
+    return inside
+
+
+def _paint(
     screen: Float32, shaded: Float32, triangles: NDArray[np.int32], side: int
 ) -> tuple[NDArray[np.intp], Float32]:
     """The covered samples, as flat indices, and the colour [n, 3] of the nearest triangle at each.
 
     Triangles are painted from the farthest to the nearest: on a mesh of small triangles that equals a depth buffer.
     """
-    order = np.argsort(screen[triangles, 2].sum(1))
-    a, b, c = (screen[triangles[order, k], :2] for k in range(3))
+    triangles = triangles[np.argsort(screen[triangles, 2].sum(1))]
+    a, b, c = (screen[triangles[:, k], :2] for k in range(3))
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    # A sample lies at the middle of its pixel.
-    low = np.clip(np.ceil(np.minimum(np.minimum(a, b), c) - 0.5), 0, side).astype(np.int32)
-    high = np.clip(np.floor(np.maximum(np.maximum(a, b), c) - 0.5), -1, side - 1).astype(np.int32)
+    low, high = _box(screen, triangles, side)
     extent = np.maximum(high - low + 1, 0)
     count = extent[:, 0] * extent[:, 1]
-    count[np.abs(area) < 1e-6] = 0
-    which = np.repeat(np.arange(len(order), dtype=np.int32), count)
+    which = np.repeat(np.arange(len(triangles), dtype=np.int32), count)
     nth = np.arange(len(which), dtype=np.int32) - np.repeat((np.cumsum(count) - count).astype(np.int32), count)
     wide = extent[which, 0]
     down = nth // wide
     x, y = low[which, 0] + (nth - down * wide), low[which, 1] + down
     # Barycentric weights are linear over the screen: u = u0 + ux·x + uy·y, their coefficients computed once a triangle.
-    inverse = (1 / np.where(np.abs(area) < 1e-6, 1, area)).astype(np.float32)
+    inverse = (1 / area).astype(np.float32)
     (u0, ux, uy), (v0, vx, vy) = (_edge(p, q, inverse) for p, q in ((b, c), (c, a)))
     u = u0[which] + ux[which] * x + uy[which] * y
     v = v0[which] + vx[which] * x + vy[which] * y
@@ -86,9 +112,7 @@ def _visible(
     pixels = np.flatnonzero(nearest >= 0)
     sample = nearest[pixels]
     weights = np.stack([u[sample], v[sample], 1 - u[sample] - v[sample]], 1)
-    colour = (weights[:, :, None] * shaded[triangles[order[which[sample]]]]).sum(1)
-    # y points down on the screen, so a triangle seen from outside has negative area; insides are nearly dark.
-    colour[area[which[sample]] > 0] *= _INSIDE
+    colour = (weights[:, :, None] * shaded[triangles[which[sample]]]).sum(1)
     return pixels, colour.astype(np.float32)
 
 

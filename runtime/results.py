@@ -4,6 +4,7 @@ import html
 import json
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ class Results:
         """
         model, triangles = self._model, self._model.triangles
         normals = vertex_normals(estimate.vertices, triangles)
-        views = [preview(estimate.vertices, triangles, model.albedo, yaw=yaw) for yaw in VIEWS]
+        with ThreadPoolExecutor(len(VIEWS)) as pool:  # numpy lets go of the interpreter, so the views share the cores
+            views = list(pool.map(lambda yaw: preview(estimate.vertices, triangles, model.albedo, yaw=yaw), VIEWS))
         contents = {
             "face.png": png(estimate.image),
             "mesh.glb": glb(estimate.vertices, normals, model.albedo, triangles),

@@ -11,6 +11,7 @@ VERBS = {
     "doctor": "what is installed, what works, and how to mend what does not",
     "bundle": "look into bundles and verify them",
     "export": "a trained checkpoint to ONNX and a bundle",
+    "data": "synthetic faces, and 3D faces fitted to landmarks",
 }
 
 
