@@ -64,6 +64,9 @@ test-fast: $(VENV)/.ready
 bench: $(VENV)/.ready
 	$(VENV)/bin/python -m benchmarks.first_face
 	$(VENV)/bin/python -m benchmarks.librispeech
+	$(VENV)/bin/python -m benchmarks.faces
+	$(VENV)/bin/python -m benchmarks.fitting
+	$(VENV)/bin/python -m benchmarks.ict_import
 	$(VENV)/bin/python -m benchmarks.numbers
 
 docs: $(VENV)/.ready

@@ -21,7 +21,9 @@ def main() -> None:
         for name in ("sample_female.flac", "sample_male.flac"):
             _, estimate = voice_to_face.estimate_file(EXAMPLES / name)
             large = estimate.image.repeat(4, axis=0).repeat(4, axis=1)
-            views = [preview(estimate.vertices, model.triangles, model.albedo, yaw=yaw, size=320) for yaw in (0, 40, 90)]
+            views = [
+                preview(estimate.vertices, model.triangles, model.albedo, yaw=yaw, size=320) for yaw in (0, 40, 90)
+            ]
             tile = np.full((320, 288, 3), BACKGROUND, np.uint8)
             tile[32:288, 16:272] = large
             rows.append(np.concatenate([tile, *views], axis=1))

@@ -193,18 +193,21 @@ def import_face_model(base: Bundle, target: MorphableModel, out: Path) -> Bundle
     files = {**base.files, entry["file"]: graph, old["morphable_model"]["file"]: model.to_bytes()}
     if "population" in old:
         name = old["population"]["file"]
-        files[name] = _population(base.files[name], to)
+        files[name] = _population(base.files[name], model.identity_modes, to)
     (write_zip if out.suffix == SUFFIX else write_folder)(out, manifest, files)
     return Bundle.open(out)
 
 
-def _population(data: bytes, to: CoefficientMap) -> bytes:
-    """The base's population of faces, a Gaussian per sex, in the target's coefficients."""
+def _population(data: bytes, identity_modes: int, to: CoefficientMap) -> bytes:
+    """The base's population of faces, a Gaussian per sex over identity, in the target's identity coefficients."""
     from voxface.training.faces.population import FacePopulation  # loads much that other imports do without
 
     here = FacePopulation.from_bytes(data)
-    covariance = np.asarray(to.matrix @ here.covariance @ to.matrix.T, np.float32)
-    return FacePopulation(to(here.mean), covariance).to_bytes()
+    # Identity goes to identity alone, so whatever the population says of expressions (nothing, as a rule) falls away.
+    matrix = to.matrix[:identity_modes, : here.mean.shape[1]]
+    covariance = np.asarray(matrix @ here.covariance @ matrix.T, np.float32)
+    mean = (here.mean @ matrix.T + to.offset[:identity_modes]).astype(np.float32)
+    return FacePopulation(mean, covariance).to_bytes()
 
 
 def _similarity(here: Float64, there: Float64) -> tuple[float, Float64]:

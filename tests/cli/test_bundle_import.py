@@ -125,7 +125,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "morphable_model": {"file": "morphable.npz", "provenance": "made up"},
         "population": {"file": "population.npz"},
     }
-    people = FacePopulation(model.sex_means, np.stack([np.eye(model.modes, dtype=np.float32) * k for k in (0.5, 1)]))
+    # Like the embedded model's population: identity only.
+    identity = model.identity_modes
+    assert identity < model.modes
+    spreads = np.stack([np.eye(identity, dtype=np.float32) * k for k in (0.5, 1)])
+    people = FacePopulation(model.sex_means[:, :identity], spreads)
     contents = {f"{name}.onnx": data for name, data in made.items()}
     write_zip(path, manifest, {**contents, "morphable.npz": model.to_bytes(), "population.npz": people.to_bytes()})
     return path
@@ -159,8 +163,8 @@ def test_a_bundle_with_another_model(base: Path, tmp_path: Path, capsys: pytest.
     assert document["retargeting"]["scale"] == pytest.approx(1, abs=1e-3)
     made = Bundle.open(tmp_path / out)
     people = FacePopulation.from_bytes(made.files["population.npz"])
-    assert people.mean.shape == (2, 42)
-    np.testing.assert_allclose(people.mean, made.morphable.sex_means, atol=1e-6)
+    assert people.mean.shape == (2, 40)
+    np.testing.assert_allclose(people.mean, made.morphable.sex_means[:, :40], atol=1e-5)
     assert people.covariance[1].trace() == pytest.approx(2 * people.covariance[0].trace(), rel=1e-4)
     assert run("bundle", "verify", tmp_path / out) == 0
     capsys.readouterr()

@@ -1,0 +1,147 @@
+"""Landmarks of many faces in one file: `.npz` or `.csv`. What cannot be used is reported with its line, not guessed at."""
+
+import csv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.errors import InputError
+from voxface.training.faces.fitting import flat_faces
+
+# Names under which an `.npz` may hold them, the first found is taken.
+NPZ_KEYS = ("landmarks2d", "landmarks3d", "landmarks")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A face that could not be used.
+
+    Attributes:
+        where: the line of a CSV file (counted from 1), the row of an array (counted from 0), or a picture's name.
+        message: one line, with the file.
+    """
+
+    where: int | str
+    message: str
+
+
+@dataclass(frozen=True)
+class LandmarkTable:
+    """Landmarks of B faces.
+
+    Attributes:
+        landmarks: float64 [B, 68, D], D 2 or 3.
+        names: B names: a CSV file's first column where it is text, otherwise the number of the line or row; a picture's name.
+        skipped: what was left out.
+        kind: what `Skipped.where` is: "line", "row" or "picture".
+        centres: float64 [B, 2], the middle of each picture in pixels, where they came from pictures.
+    """
+
+    landmarks: NDArray[np.float64]
+    names: list[str]
+    skipped: list[Skipped]
+    kind: str
+    centres: NDArray[np.float64] | None = None
+
+
+def read_landmarks(file: Path) -> LandmarkTable:
+    """Reads `.npz` (an array [B, 68, 2] or [B, 68, 3] called landmarks2d, landmarks3d or landmarks) or `.csv`.
+
+    A CSV line holds x0, y0, x1, y1, … x67, y67 (136 numbers, or 204 with z), after a name if its first field is no number.
+    A first line without 68 numbers whose second field is no number is taken for a header; empty lines are passed over.
+
+    Raises:
+        InputError: the file is missing, of another kind, or holds no usable face.
+    """
+    if not file.is_file():
+        raise InputError(f"{file}: no such file")
+    readers = {".npz": _read_npz, ".csv": _read_csv}
+    if file.suffix.lower() not in readers:
+        raise InputError(f"{file}: landmarks are read from .npz and .csv files, or found in a folder of pictures")
+    return readers[file.suffix.lower()](file)
+
+
+def _read_npz(file: Path) -> LandmarkTable:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            key = next((name for name in NPZ_KEYS if name in arrays.files), None)
+            if key is None:
+                raise InputError(
+                    f"{file}: has no array {', '.join(NPZ_KEYS)}, only {', '.join(arrays.files) or 'none'}"
+                )
+            given = arrays[key]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file}: not an .npz file, or a damaged one ({error})") from error
+    if given.ndim != 3 or given.shape[1] != 68 or given.shape[2] not in (2, 3) or given.dtype.kind not in "fiu":
+        raise InputError(f"{file}: {key} is {given.dtype} {list(given.shape)}, not numbers [faces, 68, 2] (or 3)")
+    rows = [(i, str(i), given[i].astype(np.float64)) for i in range(len(given))]
+    return _table(file, "row", rows, [], given.shape[2])
+
+
+def _read_csv(file: Path) -> LandmarkTable:
+    rows: list[tuple[int, str, NDArray[np.float64]]] = []
+    skipped: list[Skipped] = []
+    dimensions = 0
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            for number, fields in enumerate(csv.reader(stream), 1):
+                values = [field.strip() for field in fields]
+                if not any(values):
+                    continue
+                named = _number(values[0]) is None
+                name = values[0] if named else str(number)
+                numbers = [_number(value) for value in values[1 if named else 0 :]]
+                if number == 1 and named and (not numbers or numbers[0] is None):
+                    continue
+                problem = None
+                if None in numbers:
+                    column = numbers.index(None) + (2 if named else 1)
+                    problem = f"column {column} is {values[column - 1]!r}, not a number"
+                elif len(numbers) not in (136, 204):
+                    problem = f"{len(numbers)} numbers, not 136 (68 landmarks; 204 with depth)"
+                elif dimensions and len(numbers) != 68 * dimensions:
+                    problem = f"{len(numbers)} numbers where earlier lines have {68 * dimensions}"
+                if problem is not None:
+                    skipped.append(Skipped(number, f"{file}: line {number}: {problem}; left out"))
+                    continue
+                dimensions = len(numbers) // 68
+                rows.append((number, name, np.array(numbers, np.float64).reshape(68, dimensions)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file}: cannot be read as CSV ({error})") from error
+    return _table(file, "line", rows, skipped, dimensions)
+
+
+def _table(
+    file: Path, what: str, rows: list[tuple[int, str, NDArray[np.float64]]], skipped: list[Skipped], dimensions: int
+) -> LandmarkTable:
+    good: list[NDArray[np.float64]] = []
+    names: list[str] = []
+    for where, name, landmarks in rows:
+        problem = unusable(landmarks)
+        if problem is None:
+            good.append(landmarks)
+            names.append(name)
+        else:
+            skipped.append(Skipped(where, f"{file}: {what} {where}: {problem}; left out"))
+    skipped.sort(key=lambda left_out: str(left_out.where).zfill(12))
+    return LandmarkTable(np.array(good).reshape(len(good), 68, dimensions or 2), names, skipped, what)
+
+
+def unusable(landmarks: NDArray[np.float64]) -> str | None:
+    """Why landmarks float64 [68, D] of a face cannot be used, or None."""
+    wrong = np.argwhere(~np.isfinite(landmarks))
+    if len(wrong):
+        return f"landmark {wrong[0][0]} is not finite"
+    if flat_faces(landmarks[None])[0]:
+        return "all landmarks lie in one point or on a line"
+    return None
+
+
+def _number(field: str) -> float | None:
+    try:
+        return float(field)
+    except ValueError:
+        return None

@@ -1,0 +1,75 @@
+"""Landmarks of all pictures in a folder, with a detector."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.errors import InputError, ProviderError
+from voxface.training.faces.landmark_detectors import LandmarkDetector
+from voxface.training.faces.landmark_files import LandmarkTable, Skipped, unusable
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder and in those below it, in order.
+
+    Raises:
+        InputError: there is none.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
+        raise InputError(f"{folder}: no picture in this folder ({', '.join(SUFFIXES)})")
+    return files
+
+
+def read_picture(file: Path) -> NDArray[np.uint8]:
+    """A picture uint8 [H, W, 3], RGB, turned as its EXIF data say.
+
+    Raises:
+        InputError: the file cannot be read.
+        ProviderError: Pillow is not installed.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise ProviderError("reading pictures needs Pillow; pip install pillow") from error
+    try:
+        with Image.open(file) as opened:
+            return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"), np.uint8)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{file}: cannot be read as a picture ({error})") from error
+
+
+def detect_landmarks(
+    folder: Path, files: list[Path], detector: LandmarkDetector, *, done: Callable[[str], None] = lambda _: None
+) -> LandmarkTable:
+    """Landmarks of the face in each picture; pictures that cannot be read or show none are left out and reported.
+
+    Raises:
+        ProviderError: Pillow is not installed.
+    """
+    found: list[NDArray[np.float32]] = []
+    names: list[str] = []
+    centres: list[tuple[float, float]] = []
+    skipped: list[Skipped] = []
+    for file in files:
+        name = str(file.relative_to(folder))
+        done(name)
+        try:
+            picture = read_picture(file)
+        except InputError as error:
+            skipped.append(Skipped(name, f"{error}; left out"))
+            continue
+        landmarks = detector.detect(picture)
+        problem = "no face found" if landmarks is None else unusable(landmarks.astype(np.float64))
+        if landmarks is None or problem is not None:
+            skipped.append(Skipped(name, f"{file}: {problem}; left out"))
+            continue
+        found.append(landmarks)
+        names.append(name)
+        centres.append((picture.shape[1] / 2, picture.shape[0] / 2))
+    places = np.array(found, np.float64).reshape(len(found), 68, 2)
+    return LandmarkTable(places, names, skipped, "picture", np.array(centres).reshape(-1, 2))
