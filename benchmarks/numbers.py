@@ -186,17 +186,16 @@ def fitting() -> str:
 def ict_import() -> str:
     """The import of ICT-FaceKit."""
     row = load("ict_import")["measured"]
-    mean, are = row["mean_face_mm"], row["are_anatomical"]
+    mean = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in row["mean_face_mm"].items())
+    ratios = ", ".join(f"{name} {value:.3f}" for name, value in row["are_anatomical"].items())
     return (
-        f"{row['vertices']:,} vertices, {row['triangles']:,} triangles, {row['identity_modes']} + {row['expression_modes']} "
-        f"modes. Vertices of {row['faces_compared']} random faces equal the weighted OBJ files to "
-        f"{row['largest_difference_from_weighted_obj_mm']:.1e} mm before the modes are stored in half precision. Mean face, mm: "
-        + ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in mean.items())
-        + "; anatomical ARE ratios: "
-        + ", ".join(f"{name} {value:.3f}" for name, value in are.items())
-        + f". From the default bundle's model, {100 * row['identity_explained']:.0f} % of the landmark movement of its identity "
-        f"modes is followed; the two models place landmarks of the mean face {row['placement_uncertainty_mm']:.1f} mm apart per "
-        f"coordinate. The bundle has {row['bundle_bytes'] / 1e6:.1f} MB."
+        f"{row['vertices']:,} vertices, {row['triangles']:,} triangles, {row['identity_modes']} + "
+        f"{row['expression_modes']} modes. Vertices of {row['faces_compared']} random faces equal the weighted OBJ files "
+        f"to {row['largest_difference_from_weighted_obj_mm']:.1e} mm before the modes are stored in half precision. "
+        f"Mean face, mm: {mean}; anatomical ARE ratios: {ratios}. From the default bundle's model, "
+        f"{100 * row['identity_explained']:.0f} % of the landmark movement of its identity modes is followed; the two "
+        f"models place landmarks of the mean face {row['placement_uncertainty_mm']:.1f} mm apart per coordinate. "
+        f"The bundle has {row['bundle_bytes'] / 1e6:.1f} MB."
     )
 
 
