@@ -73,12 +73,12 @@ docs: $(VENV)/.ready
 	$(VENV)/bin/python -m benchmarks.numbers
 
 default-bundle: system-packages $(VENV)/.ready
-	test -f work/embedded.npz || $(VENV)/bin/python -m voxface.training.faces.embedded \
-	  --out work/embedded.npz --population-out work/population.npz
+	test -f artifacts/embedded.npz || $(VENV)/bin/python -m voxface.training.faces.embedded \
+	  --out artifacts/embedded.npz --population-out artifacts/population.npz
 	$(VENV)/bin/python -m voxface.training.default_bundle --speech $(VOXFACE_SHARED)/speech/librispeech \
 	  --noise $(VOXFACE_SHARED)/noise --rooms $(VOXFACE_SHARED)/rir \
-	  --faces work/embedded.npz --population work/population.npz --out work/checkpoint
-	$(VENV)/bin/voxface export work/checkpoint --out runtime/bundles/default --storage float16
+	  --faces artifacts/embedded.npz --population artifacts/population.npz --out artifacts/checkpoint
+	$(VENV)/bin/voxface export artifacts/checkpoint --out runtime/bundles/default --storage float16
 
 clean:
-	rm -rf $(DEMO) $(VENV) demo work .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) $(VENV) demo artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis
