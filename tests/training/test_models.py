@@ -43,7 +43,7 @@ def test_voice_encoder_lengths(frames: int) -> None:
 
 
 def test_receptive_field_is_63_frames_one_column_each_32() -> None:
-    network = VoiceEncoder().eval()
+    network = VoiceEncoder(channels=(8, 8, 8, 8)).eval()  # the width has no part in it
     base = torch.zeros(1, 64, 640)
     with torch.no_grad():
         before = network(base)[1]
