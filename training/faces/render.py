@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.mesh import vertex_normals
 from voxface.training.faces.appearance import Appearance
 
 Vector = NDArray[np.float64]
@@ -149,17 +150,6 @@ def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path, *, gap: int =
     Image.fromarray(canvas).save(path)
 
 
-def vertex_normals(vertices: NDArray[np.float32], triangles: NDArray[np.int32]) -> Vector:
-    """Outward unit normals float64 [N, 3]: the mean of the touching triangles' normals, weighted by area."""
-    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
-    normals = np.zeros((len(vertices), 3))
-    face = np.cross(b - a, c - a)
-    for axis in range(3):
-        for k in range(3):
-            normals[:, axis] += np.bincount(triangles[:, k], face[:, axis], len(vertices))
-    return _unit(normals)
-
-
 def ambient_visibility(
     vertices: NDArray[np.float32], triangles: NDArray[np.int32], *, directions: int = 96, reach: float = 60.0
 ) -> NDArray[np.float32]:
@@ -167,7 +157,7 @@ def ambient_visibility(
 
     It changes little between people, so it is computed once on the mean face and used for all.
     """
-    normals = vertex_normals(vertices, triangles)
+    normals = vertex_normals(vertices, triangles).astype(np.float64)
     return visible_fraction(vertices, triangles, vertices + 0.3 * normals, normals, directions=directions, reach=reach)
 
 
