@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import record
+from voxface.runtime.errors import VoxfaceError
 from voxface.runtime.mesh import boundary_edges
 from voxface.runtime.voice_to_face import VoiceToFace
 from voxface.training.speech import librispeech
@@ -49,12 +50,17 @@ def main() -> None:
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     recordings = librispeech(shared / "speech" / "librispeech")
     rows: list[dict[str, Any]] = []
+    failed: list[str] = []
     with VoiceToFace() as voice_to_face:
         model = voice_to_face.morphable
         edges = boundary_edges(model.triangles)
         assert edges == model.boundary_edges
         for recording in recordings:
-            speech, estimate = voice_to_face.estimate_file(recording.path)
+            try:
+                speech, estimate = voice_to_face.estimate_file(recording.path)
+            except VoxfaceError as error:
+                failed.append(f"{recording.path.name}: {error}")
+                continue
             finite = all(np.isfinite(x).all() for x in (estimate.embedding, estimate.coefficients, estimate.vertices))
             rows.append(
                 {
@@ -92,8 +98,9 @@ def main() -> None:
         "librispeech",
         "python -m benchmarks.librispeech",
         {
-            "recordings": len(rows),
-            "failed": 0,
+            "recordings": len(recordings),
+            "failed": len(failed),
+            "failures": [message.replace(str(shared), "…") for message in failed],
             "not_finite": sum(not row["finite"] for row in rows),
             "not_unit_length": sum(not row["unit"] for row in rows),
             "boundary_edges": edges,

@@ -69,6 +69,7 @@ class Bundle:
                         _inside(path, name)
                     manifest = _manifest(path, _from_zip(path, z, MANIFEST, LARGEST_MANIFEST))
                     files = _verify(path, manifest, lambda name, size: _from_zip(path, z, name, size))
+            # NotImplementedError is how zipfile refuses a compression or encryption it does not know.
             except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
                 raise BundleError(f"{path}: not a bundle, or a damaged one ({error}); fetch it again") from error
         bundle = cls(path, manifest, files)
