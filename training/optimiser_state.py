@@ -1,0 +1,52 @@
+"""An optimiser's state as plain tensors and JSON values: nothing that is read back can run code."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Copies an optimiser's state.
+
+    Returns:
+        Tensors, named `INDEX.NAME` (what was of type None is left out), and the parameter groups as JSON values.
+
+    Raises:
+        TypeError: a state or an option is neither: LBFGS, or a learning rate that is a tensor.
+    """
+    state = optimiser.state_dict()
+    tensors: dict[str, Tensor] = {}
+    for index, values in state["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous().clone()
+            elif value is not None:
+                raise TypeError(f"{type(optimiser).__name__}: {name} is no tensor and cannot be saved")
+    for group in state["param_groups"]:
+        for name, value in group.items():
+            if isinstance(value, Tensor):
+                raise TypeError(f"{type(optimiser).__name__}: {name} is a tensor; give a number")
+    return tensors, [dict(group) for group in state["param_groups"]]
+
+
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: Sequence[Mapping[str, Any]]
+) -> None:
+    """Gives an optimiser the state that `optimiser_state` copied. Counts of steps stay where the optimiser wants them, on
+    the CPU unless it is fused or capturable; everything else goes where its parameter is.
+
+    Raises:
+        ValueError, KeyError: the state is that of another optimiser.
+    """
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value.clone()
+    # JSON knows no tuples; of an optimiser's options only `params` (and their names) is a list.
+    plain = [
+        {name: tuple(v) if isinstance(v, list) and not name.startswith("param") else v for name, v in group.items()}
+        for group in groups
+    ]
+    optimiser.load_state_dict({"state": state, "param_groups": plain})

@@ -1,0 +1,105 @@
+"""The processes of one training, one a device: how they are started, and how they come to one mind.
+
+Where a process could act alone (a signal, a full disk, a loss that is no number), the others would wait for it in their next
+exchange of gradients, for half an hour and in vain. So whatever ends a training ends it in all of them, at the same step.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor, nn
+
+from voxface.runtime.errors import InputError, ProviderError, UsageError, VoxfaceError
+
+
+def launch(accelerator: str, devices: int, precision: str) -> Fabric:
+    """Starts the processes, unless `torchrun` has done so, and connects them.
+
+    Raises:
+        UsageError: there is no such precision, or torchrun has started another number of processes.
+        ProviderError: the devices asked for are not there.
+    """
+    nodes = 1
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        if devices not in (1, here):
+            raise UsageError(f"--devices {devices}: torchrun has started {here} processes; leave --devices out")
+        devices, nodes = here, int(os.environ["WORLD_SIZE"]) // here
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy="ddp" if devices * nodes > 1 else "auto",
+            precision=precision,  # type: ignore[arg-type]
+        )
+        fabric.launch()
+    except (RuntimeError, ValueError, ImportError, MisconfigurationException) as error:
+        why = " ".join(str(error).split())
+        if why.startswith("Precision"):
+            raise UsageError(f"--precision {precision}: one of 32-true, bf16-mixed, 16-mixed") from error
+        raise ProviderError(f"--accelerator {accelerator} --devices {devices}: {why}") from error
+    return fabric
+
+
+class Processes:
+    """All processes of a training, seen from one of them. Every method is to be called in all of them."""
+
+    def __init__(self, fabric: Fabric, folder: Path) -> None:
+        """Takes a launched Fabric; `folder` is where the training writes."""
+        self.fabric, self.folder, self.number = fabric, folder, int(fabric.world_size)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the processes, number by number; not finite where it is not in any of them."""
+        if self.number == 1:
+            return values
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total / self.number
+
+    def anywhere(self, here: bool) -> bool:
+        """Whether something is so in any process."""
+        return bool(self.mean(torch.tensor(float(here), device=self.fabric.device))) if self.number > 1 else here
+
+    def align(self, network: nn.Module) -> None:
+        """Gives a network the weights and buffers it has in the first process: running statistics are each one's own."""
+        if self.number > 1:
+            for value in network.state_dict().values():
+                torch.distributed.broadcast(value, 0)
+
+    def let_first(self, action: Callable[[], None]) -> VoxfaceError | None:
+        """Lets the first process write something while the others wait.
+
+        Returns:
+            In all processes, the error that came of it; an OSError has become an InputError.
+        """
+        problem: VoxfaceError | None = None
+        if self.fabric.is_global_zero:
+            try:
+                action()
+            except VoxfaceError as error:
+                problem = error
+            except OSError as error:
+                problem = InputError(f"{error.filename or self.folder}: cannot be written ({error.strerror or error})")
+                problem.__cause__ = error
+        return self.fabric.broadcast(problem)
+
+    def leave(self, error: BaseException, exit_code: int) -> NoReturn:
+        """Ends the training: the first process raises `error`, the others SystemExit, so that it is told once."""
+        if self.fabric.is_global_zero:
+            raise error
+        # Fabric kills the process that has started this one if this one ends with an error before it does.
+        parent, patience = os.getppid(), time.monotonic() + 10
+        while not torch.distributed.is_torchelastic_launched() and os.getppid() == parent:
+            if time.monotonic() > patience:
+                break
+            time.sleep(0.05)
+        raise SystemExit(exit_code)
