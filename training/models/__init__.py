@@ -3,6 +3,15 @@
 from voxface.training.models.face_critic import Classifier, Discriminator, FaceEmbedding
 from voxface.training.models.face_generator import FaceGenerator
 from voxface.training.models.mesh_regressor import MeshRegressor
+from voxface.training.models.mobilenet_v2 import MobileNetV2
 from voxface.training.models.voice_encoder import VoiceEncoder
 
-__all__ = ["Classifier", "Discriminator", "FaceEmbedding", "FaceGenerator", "MeshRegressor", "VoiceEncoder"]
+__all__ = [
+    "Classifier",
+    "Discriminator",
+    "FaceEmbedding",
+    "FaceGenerator",
+    "MeshRegressor",
+    "MobileNetV2",
+    "VoiceEncoder",
+]

@@ -1,0 +1,30 @@
+"""What the trainers make small, one loss a file.
+
+| loss | paper |
+|---|---|
+| `adversarial` | Wen 2019, Algorithm 1; Wu 2022, L_f and L_r (§3.3) |
+| `coefficients` | Wu 2022, Eqs. 2 and 4 |
+| `triplet` | Wu 2022, Eq. 3 |
+| `distillation` | Wu 2022, Eqs. 5 and 6 |
+| `angular_margin` | ArcFace (Deng 2019), in place of the voice encoder's cross-entropy |
+
+All take [B, …] and give a scalar that does not grow with B. Wu's published code departs from his paper in the triplet and the
+distillation; each file says how, and that ours follows the paper.
+"""
+
+from voxface.training.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
+from voxface.training.losses.angular_margin import AngularMargin
+from voxface.training.losses.coefficients import coefficient_loss
+from voxface.training.losses.distillation import conditional_probabilities, divergence
+from voxface.training.losses.triplet import triplet_loss
+
+__all__ = [
+    "AngularMargin",
+    "coefficient_loss",
+    "conditional_probabilities",
+    "discriminator_loss",
+    "divergence",
+    "generator_loss",
+    "r1_penalty",
+    "triplet_loss",
+]
