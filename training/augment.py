@@ -1,4 +1,8 @@
-"""What happens to speech on its way to a microphone: speed, room, noise, equalisation and level."""
+"""What happens to speech on its way to a microphone: room, noise, equalisation and level; and speed, which makes another voice.
+
+A change of speed moves pitch and formants together, as with a smaller or larger speaker. Pitch is not changed on its own:
+that makes voices no tract produces, and takes a vocoder, whose traces a network would learn.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +22,9 @@ class AugmentConfig:
         snr_db: range of the speech-to-noise ratio.
         gain_db: range of the level change.
         tilt_db: range of the spectral tilt, low to high end.
+        bands: how many bands the equaliser raises or lowers beside the tilt, fewest and most.
+        band_db: range of their gains.
+        band_octaves: range of their widths: where half the gain, in dB, is left, from side to side.
     """
 
     noise: float = 0.6
@@ -26,6 +33,9 @@ class AugmentConfig:
     snr_db: tuple[float, float] = (8.0, 35.0)
     gain_db: tuple[float, float] = (-12.0, 6.0)
     tilt_db: tuple[float, float] = (-8.0, 8.0)
+    bands: tuple[int, int] = (0, 3)
+    band_db: tuple[float, float] = (-8.0, 8.0)
+    band_octaves: tuple[float, float] = (0.3, 1.5)
 
 
 def change_speed(samples: NDArray[np.int16], speed: float) -> NDArray[np.int16]:
@@ -52,7 +62,7 @@ def augment(
         response = response[np.argmax(np.abs(response)) :]
         x = _convolve(x, response / np.sqrt((response**2).sum()))
     if rng.random() < config.equaliser:
-        x = _tilt(x, rng.uniform(*config.tilt_db))
+        x = _equalise(x, rng, config)
     level = np.sqrt((x**2).mean()) + 1e-9
     if rng.random() < config.noise:
         noise = _noise(len(x), rng, noises)
@@ -75,6 +85,17 @@ def _convolve(x: NDArray[np.float64], response: NDArray[np.float64]) -> NDArray[
     return np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(response, size), size)[: len(x)]
 
 
-def _tilt(x: NDArray[np.float64], decibels: float) -> NDArray[np.float64]:
+def _equalise(x: NDArray[np.float64], rng: np.random.Generator, config: AugmentConfig) -> NDArray[np.float64]:
     spectrum = np.fft.rfft(x)
-    return np.fft.irfft(spectrum * 10 ** (np.linspace(-0.5, 0.5, len(spectrum)) * decibels / 20), len(x))
+    hz = np.asarray(np.fft.rfftfreq(len(x), 1 / 16_000), np.float64)
+    decibels = np.linspace(-0.5, 0.5, len(spectrum)) * rng.uniform(*config.tilt_db)
+    for _ in range(int(rng.integers(config.bands[0], config.bands[1] + 1))):
+        centre = float(np.exp(rng.uniform(np.log(80), np.log(7000))))  # Hz, evenly over octaves
+        decibels += bell(hz, centre, rng.uniform(*config.band_octaves), rng.uniform(*config.band_db))
+    return np.fft.irfft(spectrum * 10 ** (decibels / 20), len(x))
+
+
+def bell(hz: NDArray[np.float64], centre: float, octaves: float, decibels: float) -> NDArray[np.float64]:
+    """Gain in dB of a peaking band at frequencies [n]: a Gaussian over octaves, `octaves` wide at half of `decibels`."""
+    away = np.log2(np.maximum(hz, 1.0) / centre)
+    return np.asarray(decibels * 2.0 ** (-((2 * away / octaves) ** 2)))

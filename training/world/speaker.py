@@ -13,8 +13,8 @@ REFERENCE_TRACT_CM: Final = 16.9
 
 _SEXES: Final = ("female", "male")
 # mean and standard deviation of each trait, by sex
-_F0_HZ: Final = {"female": (210.0, 25.0), "male": (120.0, 20.0)}
-_TRACT_CM: Final = {"female": (14.1, 0.6), "male": (16.9, 0.7)}
+F0_HZ: Final = {"female": (210.0, 25.0), "male": (120.0, 20.0)}
+TRACT_CM: Final = {"female": (14.1, 0.6), "male": (16.9, 0.7)}
 _RD: Final = {"female": (0.8, 0.16), "male": (0.6, 0.12)}
 _BREATHINESS: Final = {"female": (0.4, 0.17), "male": (0.25, 0.15)}
 _FORMANT_OFFSET: Final = (0.015, 0.02, 0.025, 0.03, 0.03)
@@ -82,9 +82,9 @@ class Speaker:
         first, second, third, fourth, fifth = (_draw(rng, 0.0, sd) for sd in _FORMANT_OFFSET)
         return cls(
             sex=sex,
-            f0_hz=_draw(rng, *_F0_HZ[sex]),
+            f0_hz=_draw(rng, *F0_HZ[sex]),
             f0_range_semitones=_draw(rng, 7.0, 1.3),
-            vocal_tract_length_cm=_draw(rng, *_TRACT_CM[sex]),
+            vocal_tract_length_cm=_draw(rng, *TRACT_CM[sex]),
             breathiness=min(max(_draw(rng, *_BREATHINESS[sex]), 0.0), 1.0),
             rd=min(max(_draw(rng, *_RD[sex]), 0.3), 2.2),
             syllables_per_second=_draw(rng, 4.6, 0.5),

@@ -1,19 +1,31 @@
 """What a voice tells of the speaker's size: pitch and the length of the vocal tract.
 
-The tract is taken for a tube closed at one end, whose resonances are F_i = (2i - 1) · c / 4L; its length follows from the
-formants that are least moved by the vowel, the third and the fourth (Wakita 1977; Fitch 1997).
+The tract is taken for a tube closed at one end, whose resonances are F_i = (2i - 1) · c / 4L (Wakita 1977; Fitch 1997). Which
+formant of a frame is which is not known, and in high voices the second of one vowel lies where the third of another does;
+so all formants of all frames are explained together: the length is the most likely one if every formant is one of the
+resonances, the lower ones moved far by the vowels and the higher ones little, or comes from nowhere.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.voicing import FRAME, LONGEST_LAG, PERIODIC, SHORTEST_LAG, periodicity
 
-SPEED_OF_SOUND = 35_000.0  # cm/s in warm, moist air
-_ORDER = 18
-_STEP = 320
+SPEED_OF_SOUND: Final = 35_000.0  # cm/s in warm, moist air
+_STEP: Final = 320
+_RATE: Final = 12_000  # Hz: five formants below the half of it, or six
+_ORDER: Final = 14  # of linear prediction
+_LOWEST, _HIGHEST, _WIDEST = 300.0, 5300.0, 500.0  # Hz: formants outside or wider are not counted
+_SPREAD: Final = (0.3, 0.25, 0.09, 0.05, 0.05, 0.05)  # of F1 … F6 about their resonances, in natural logarithms
+_ASTRAY: Final = 0.3  # share of formants from nowhere
+_LENGTHS: Final = np.arange(11.5, 20.5, 0.05)  # cm, those that are tried
+_USUAL: Final = (16.0, 1.3)  # cm, mean and standard deviation of adults
+_WORTH: Final = 30  # formants of a voice depend on each other: they count as at most so many
+
+Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -22,7 +34,7 @@ class VoiceCues:
 
     Attributes:
         f0_hz: median pitch of its periodic frames.
-        tract_cm: vocal-tract length by its third and fourth formant.
+        tract_cm: vocal-tract length by its formants.
     """
 
     f0_hz: float
@@ -33,7 +45,7 @@ def voice_cues(samples: NDArray[np.int16]) -> VoiceCues:
     """Measures the cues of speech int16 [n] at 16 kHz.
 
     Raises:
-        ValueError: fewer than ten periodic frames.
+        ValueError: fewer than ten periodic frames, or of formants.
     """
     if len(samples) < FRAME:
         raise ValueError(f"{len(samples)} samples are too few to measure a voice")
@@ -43,10 +55,10 @@ def voice_cues(samples: NDArray[np.int16]) -> VoiceCues:
     if len(frames) < 10:
         raise ValueError(f"only {len(frames)} frames of the speech are periodic")
     pitches = np.array([_pitch(frame) for frame in frames])
-    thirds = [formants for frame in frames if (formants := _upper_formants(frame)) is not None]
-    third, fourth = np.median(np.array(thirds or [(2500.0, 3500.0)]), axis=0)
-    tract = SPEED_OF_SOUND / 4 * (5 / third + 7 / fourth) / 2
-    return VoiceCues(float(np.median(pitches)), float(tract))
+    formants = np.concatenate([_formants(frame) for frame in frames])
+    if len(formants) < 10:
+        raise ValueError(f"only {len(formants)} formants in the speech")
+    return VoiceCues(float(np.median(pitches)), _tract(formants))
 
 
 def _pitch(frame: NDArray[np.float64]) -> float:
@@ -62,26 +74,37 @@ def _pitch(frame: NDArray[np.float64]) -> float:
     return float(16_000 / lags[first])
 
 
-def _upper_formants(frame: NDArray[np.float64]) -> tuple[float, float] | None:
-    """F3 and F4 in Hz by linear prediction up to 5.5 kHz, None where they do not show."""
+def _formants(frame: Float64) -> Float64:
+    """Formants of a frame in Hz, by linear prediction."""
     emphasised = np.append(frame[0], frame[1:] - 0.97 * frame[:-1]) * np.hamming(len(frame))
-    # Down to 11 kHz by dropping the spectrum above: five formants in range, as the order expects.
-    spectrum = np.fft.rfft(emphasised)
-    low = np.fft.irfft(spectrum[: FRAME * 11 // 32 + 1], FRAME * 11 // 16)
-    correlation = np.correlate(low, low, "full")[len(low) - 1 :]
-    matrix = correlation[np.abs(np.subtract.outer(np.arange(_ORDER - 6), np.arange(_ORDER - 6)))]
+    # Down to 12 kHz by dropping the spectrum above.
+    count = FRAME * _RATE // 16_000
+    low = np.fft.irfft(np.fft.rfft(emphasised)[: count // 2 + 1], count)
+    correlation = np.correlate(low, low, "full")[count - 1 :]
+    lags = np.arange(_ORDER)
+    matrix = correlation[np.abs(np.subtract.outer(lags, lags))] + 1e-9 * correlation[0] * np.eye(_ORDER)
     try:
-        coefficients = np.linalg.solve(matrix, correlation[1 : _ORDER - 5])
+        coefficients = np.linalg.solve(matrix, correlation[1 : _ORDER + 1])
     except np.linalg.LinAlgError:
-        return None
+        return np.empty(0)
     roots = np.roots(np.append(1.0, -coefficients))
     roots = roots[roots.imag > 0]
-    hz = np.angle(roots) * 11_000 / (2 * np.pi)
-    width = -np.log(np.abs(roots)) * 11_000 / np.pi
-    formants = np.sort(hz[(hz > 200) & (hz < 5200) & (width < 500)])
-    upper = formants[formants > 1900]
-    third = upper[(upper > 2000) & (upper < 3500)]
-    if len(formants) < 4 or len(third) == 0:
-        return None
-    fourth = upper[(upper > third[0] + 400) & (upper < 4900)]
-    return (float(third[0]), float(fourth[0])) if len(fourth) else None
+    hz = np.angle(roots) * _RATE / (2 * np.pi)
+    width = -np.log(np.abs(roots)) * _RATE / np.pi
+    return np.asarray(hz[(hz > _LOWEST) & (hz < _HIGHEST) & (width < _WIDEST)])
+
+
+def _tract(formants: Float64) -> float:
+    """The most likely length in cm of a tract with these formants [n], in Hz."""
+    axis = np.linspace(np.log(_LOWEST), np.log(_HIGHEST), 200)
+    extent = float(axis[-1] - axis[0])
+    seen, whole = np.zeros((len(_LENGTHS), len(formants))), np.zeros(len(_LENGTHS))
+    for number, spread in enumerate(_SPREAD, 1):
+        resonance = np.log((2 * number - 1) * SPEED_OF_SOUND / (4 * _LENGTHS))[:, None]
+        seen += np.exp(-0.5 * ((np.log(formants) - resonance) / spread) ** 2) / spread
+        # What lies outside the range cannot be seen, and must not count against a length.
+        whole += extent * (np.exp(-0.5 * ((axis - resonance) / spread) ** 2) / spread).mean(1)
+    density = (1 - _ASTRAY) * seen / whole[:, None] + _ASTRAY / extent
+    likelihood = np.log(density).mean(1) * min(len(formants), _WORTH)
+    likelihood -= 0.5 * ((_LENGTHS - _USUAL[0]) / _USUAL[1]) ** 2
+    return float(_LENGTHS[likelihood.argmax()])

@@ -1,0 +1,149 @@
+"""`voxface data`: worlds of voices and faces to train in, synthetic faces, and 3D faces fitted to landmarks.
+
+`data prepare` (real voices with drawn faces) and `data synth --people` (both made) write a folder of pairs, see
+`voxface.training.pairs`, and print {"out", "kind", "seed", "digest", "people", "female", "male", "splits": {"train" |
+"validation" | "test": {"people", "speakers", "utterances", "clean_utterances", "pictures"}}, "voiced_hours",
+"morphable_model": {"name", "version", "licence"}, "errors": [{"file", "exit_code", "message"}]}; "errors" are the files
+left out, and the exit code is then the first one's.
+
+`data synth --count` prints {"out", "count", "seed", "size", "female", "male", "morphable_model": {"name", "version",
+"licence"}, "files": {"faces", "manifest"}}; what the folder holds is described at
+`voxface.training.faces.face_set.write_face_set`.
+
+`data fit` prints {"out", "given", "fitted", "not_converged", "morphable_model": {...}, "camera": {"kind", "focal_px"},
+"contour", "sigma_px", "residual_px": {"p50", "p95", "max"}, "determined": {"directions", "of"}, "errors": [{"file",
+"line" | "row" | "picture", "exit_code", "message"}]}; "determined" is the median, over faces, of how many directions of
+coefficient space keep less than half their prior variance. It writes an `.npz`; arrays have the faces as first axis:
+`names`, `coefficients` [B, P], `variance` [B, P] (the posterior covariance's diagonal), `rotation` [B, 3, 3], `scale` [B],
+`translation` [B, D], `angles` [B, 3] (yaw, pitch, roll in degrees), `residual_px`, `iterations` and `converged` [B],
+`landmarks` [B, 68, D].
+"""
+
+import argparse
+from pathlib import Path
+
+ONLY_PEOPLE = ("utterances", "seconds", "pictures", "coupling", "variants", "workers")
+"""Options of `synth` that go with `--people` alone."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_prepare(
+        actions.add_parser(
+            "prepare",
+            help="pair real voices with drawn faces",
+            description="Pairs recordings of known speakers with faces drawn from a population, given what a voice is "
+            "known to carry: sex, and a little size. The faces show no real person.",
+            allow_abbrev=False,
+        )
+    )
+    _add_synth(
+        actions.add_parser(
+            "synth",
+            help="make people with voices and faces, or faces alone",
+            description="Makes people whose voices and faces follow from known anatomy (--people), or draws faces alone "
+            "(--count).",
+            allow_abbrev=False,
+        )
+    )
+    _add_fit(
+        actions.add_parser(
+            "fit", help="fit 3D faces to landmarks", description="Fits 3D faces to 68 landmarks.", allow_abbrev=False
+        )
+    )
+
+
+def _add_prepare(prepare: argparse.ArgumentParser) -> None:
+    prepare.add_argument(
+        "--speech",
+        type=Path,
+        required=True,
+        help="folder with speakers.csv: speaker_id, sex and a folder per speaker, or speaker_id, sex, file",
+    )
+    prepare.add_argument("--noise", type=Path, help="folder of noises, for augmentation (white noise)")
+    prepare.add_argument("--rooms", type=Path, help="folder of room impulse responses, for augmentation (none)")
+    prepare.add_argument("--out", type=Path, required=True, help="folder to make")
+    prepare.add_argument("--pictures", type=int, help="of every person (4)")
+    prepare.add_argument("--size", type=int, choices=(64, 120), help="pictures' size, px (64)")
+    prepare.add_argument("--variants", type=int, help="augmented renderings of a recording, beside the clean one (2)")
+    prepare.add_argument(
+        "--speeds", type=float, nargs="+", help="each makes a person of a training speaker (0.9 1.0 1.1)"
+    )
+    prepare.add_argument("--seed", type=int, default=0, help="another seed, other faces (%(default)s)")
+    prepare.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    _add_model(prepare)
+    prepare.add_argument("--population", type=Path, help="population.npz that goes with the model (the bundle's own)")
+
+
+def _add_synth(synth: argparse.ArgumentParser) -> None:
+    synth.add_argument("--out", type=Path, required=True, help="folder to make")
+    what = synth.add_mutually_exclusive_group(required=True)
+    what.add_argument("--people", type=int, help="how many people with voices and faces")
+    what.add_argument("--count", type=int, help="how many faces alone")
+    synth.add_argument("--seed", type=int, default=0, help="another seed, other people (%(default)s)")
+    synth.add_argument("--size", type=int, choices=(64, 120), help="pictures' size, px (64 of people, 120 of faces)")
+    people = synth.add_argument_group("with --people")
+    people.add_argument("--utterances", type=int, help="of every person (6)")
+    people.add_argument("--seconds", type=float, help="of every utterance (6)")
+    people.add_argument("--pictures", type=int, help="of every person (4)")
+    people.add_argument(
+        "--coupling", type=float, help="how closely faces go with voices, 0 to 1, far more than real ones do (0.9)"
+    )
+    people.add_argument("--variants", type=int, help="augmented renderings of an utterance, beside the clean one (1)")
+    people.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    faces = synth.add_argument_group("with --count")
+    faces.add_argument("--sex", choices=("F", "M", "both"), help="whose faces (both, in turns)")
+    _add_model(synth)
+    synth.add_argument("--population", type=Path, help="population.npz that goes with the model (the bundle's own)")
+
+
+def _add_fit(fit: argparse.ArgumentParser) -> None:
+    fit.add_argument("--landmarks", type=Path, required=True, help="landmarks as .npz or .csv, or a folder of pictures")
+    fit.add_argument("--out", type=Path, required=True, help=".npz file to write")
+    fit.add_argument("--detector", help="for pictures: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER]")
+    fit.add_argument("--camera", choices=("weak", "pinhole"), default="weak", help="(%(default)s)")
+    fit.add_argument("--focal", type=float, help="focal length of the pinhole camera, px")
+    fit.add_argument("--centre", type=float, nargs=2, metavar=("X", "Y"), help="its principal point, px (the middle)")
+    fit.add_argument("--sigma", type=float, default=1.0, help="noise of the landmarks, px (%(default)s)")
+    fit.add_argument("--robust", type=float, metavar="SIGMAS", help="landmarks further off than this count less")
+    fit.add_argument(
+        "--contour",
+        choices=("silhouette", "anatomical"),
+        help="where the jaw line is marked (as the detector does; silhouette)",
+    )
+    _add_model(fit)
+    fit.add_argument("--population", type=Path, help="prior of the coefficients (unit-normal)")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    models = parser.add_mutually_exclusive_group()
+    models.add_argument("--faces", type=Path, help="morphable model, an .npz file")
+    models.add_argument("--bundle", type=Path, help="bundle whose morphable model to take (the default bundle)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the action; see the module's documentation for what it prints."""
+    if options.action == "fit":
+        from voxface.cli.data.fit import fit
+
+        return fit(options)
+    if options.action == "prepare":
+        from voxface.cli.data.worlds import prepare
+
+        return prepare(options)
+    from voxface.runtime.errors import UsageError
+
+    if options.people is not None:
+        from voxface.cli.data.worlds import synth_people
+
+        if options.sex is not None:
+            raise UsageError("--sex: goes with --count; people are women and men in turns")
+        return synth_people(options)
+    from voxface.cli.data.faces import synth_faces
+
+    astray = [name for name in ONLY_PEOPLE if getattr(options, name) is not None]
+    if astray:
+        raise UsageError(f"--{astray[0]}: goes with --people")
+    return synth_faces(options)

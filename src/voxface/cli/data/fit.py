@@ -1,0 +1,138 @@
+"""`voxface data fit`: 3D faces fitted to landmarks."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voxface.cli.data.model import face_model, read_population
+from voxface.cli.output import Progress, complain, print_json
+
+if TYPE_CHECKING:
+    from voxface.runtime.morphable import MorphableModel
+    from voxface.training.faces.fitting import Contour
+    from voxface.training.faces.landmark_files import LandmarkTable
+    from voxface.training.faces.prior import Prior
+
+
+def fit(options: argparse.Namespace) -> int:
+    """Fits faces; those that cannot be used are reported and left out, and the exit code is then 3."""
+    import numpy as np
+
+    from voxface.runtime.errors import InputError, UsageError
+    from voxface.training.faces.fitted_faces import fit_table, mostly_determined, write_fitted
+
+    _check(options)
+    model = face_model(options)
+    prior = _prior(model, options.population)
+    table, contour = _landmarks(options)
+    for skipped in table.skipped:
+        complain(skipped.message)
+    if not len(table.landmarks):
+        raise InputError(f"{options.landmarks}: no face that can be used")
+    flat = table.landmarks.shape[2] == 2
+    if not flat:
+        if options.camera == "pinhole" or options.contour == "silhouette":
+            raise UsageError(f"{options.landmarks}: 3-D landmarks go without --camera pinhole and --contour silhouette")
+        contour = "anatomical"
+    centres = table.centres
+    if options.centre is not None:
+        centres = np.tile(options.centre, (len(table.landmarks), 1))
+    elif centres is None and options.camera == "pinhole":
+        raise UsageError(
+            "--camera pinhole: landmarks from a file need --centre X Y, the middle of the pictures in pixels"
+        )
+    progress = Progress(len(table.names), "faces")
+    result = fit_table(
+        model,
+        table,
+        prior=prior,
+        contour=contour,
+        focal=options.focal or np.inf,
+        centres=centres,
+        sigma=options.sigma,
+        robust=options.robust,
+        done=progress.step,
+    )
+    progress.close()
+    try:
+        write_fitted(options.out, table, result)
+    except OSError as error:
+        raise InputError(
+            f"{options.out}: cannot be written ({error.strerror or error}); choose another --out"
+        ) from error
+    p50, p95, most = np.quantile(result.residual_px, (0.5, 0.95, 1.0))
+    lost = int((~result.converged).sum())
+    determined = mostly_determined(result, prior)
+    document = {
+        "out": str(options.out),
+        "given": len(table.names) + len(table.skipped),
+        "fitted": len(table.names),
+        "not_converged": lost,
+        "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
+        "camera": {"kind": options.camera if flat else "space", "focal_px": options.focal},
+        "contour": contour,
+        "sigma_px": options.sigma,
+        "residual_px": {"p50": float(p50), "p95": float(p95), "max": float(most)},
+        "determined": {"directions": determined, "of": model.modes},
+        "errors": [
+            {
+                "file": str(options.landmarks),
+                table.kind: skipped.where,
+                "exit_code": InputError.exit_code,
+                "message": skipped.message,
+            }
+            for skipped in table.skipped
+        ],
+    }
+    if options.json:
+        print_json(document)
+    else:
+        print(
+            f"{options.out}: {document['fitted']} of {document['given']} faces fitted, residual {p50:.2f} px "
+            f"(95 %: {p95:.2f}), {determined} of {model.modes} directions mostly determined"
+            + (f"; {lost} did not converge" if lost else "")
+        )
+    return InputError.exit_code if table.skipped else 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """What can be said of the options of `fit` before anything is loaded."""
+    from voxface.runtime.errors import InputError, UsageError
+
+    if options.camera == "pinhole" and (options.focal is None or not options.focal > 0):
+        raise UsageError("--camera pinhole: needs --focal PX, the focal length in pixels, greater than 0")
+    if options.camera == "weak" and (options.focal is not None or options.centre is not None):
+        raise UsageError("--focal and --centre: for --camera pinhole only")
+    if not options.sigma > 0 or not (options.robust is None or options.robust > 0):
+        raise UsageError("--sigma and --robust: greater than 0")
+    if options.out.suffix != ".npz" or options.out.is_dir():
+        raise UsageError(f"--out {options.out}: give a file name that ends in .npz")
+    if not options.landmarks.exists():
+        raise InputError(f"{options.landmarks}: no such file or folder")
+    if options.landmarks.is_dir() and options.detector is None:
+        raise UsageError(f"{options.landmarks}: is a folder of pictures; say what finds their landmarks: --detector")
+    if not options.landmarks.is_dir() and options.detector is not None:
+        raise UsageError("--detector: for a folder of pictures only")
+
+
+def _landmarks(options: argparse.Namespace) -> tuple["LandmarkTable", "Contour"]:
+    """The landmarks, read or found, and where their jaw line is marked."""
+    if not options.landmarks.is_dir():
+        from voxface.training.faces.landmark_files import read_landmarks
+
+        return read_landmarks(options.landmarks), options.contour or "silhouette"
+    from voxface.training.faces.landmark_detectors import open_detector
+    from voxface.training.faces.picture_landmarks import detect_landmarks, find_pictures
+
+    files = find_pictures(options.landmarks)
+    with open_detector(options.detector) as detector:
+        progress = Progress(len(files), "pictures")
+        table = detect_landmarks(options.landmarks, files, detector, done=progress.step)
+        progress.close()
+        return table, options.contour or detector.contour
+
+
+def _prior(model: "MorphableModel", file: Path | None) -> "Prior":
+    from voxface.training.faces.prior import Prior
+
+    return Prior.unit(model.modes) if file is None else Prior.of_population(model, read_population(file))

@@ -1,0 +1,78 @@
+"""The morphable model and the population that a command asks for."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voxface.runtime.morphable import MorphableModel
+    from voxface.training.faces.population import FacePopulation
+
+
+def face_model(options: argparse.Namespace) -> "MorphableModel":
+    """The model of `--faces` or of a bundle."""
+    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.errors import BundleError, InputError
+    from voxface.runtime.morphable import MorphableModel
+
+    if options.faces is None:
+        return Bundle.open(options.bundle).morphable
+    try:
+        return MorphableModel.from_bytes(options.faces.read_bytes())
+    except OSError as error:
+        raise InputError(f"--faces {options.faces}: cannot be read ({error.strerror})") from error
+    except BundleError as error:
+        raise InputError(f"--faces {options.faces}: {error}") from error
+
+
+def read_population(file: Path) -> "FacePopulation":
+    """The population of a file."""
+    from voxface.runtime.errors import BundleError, InputError
+    from voxface.training.faces.population import FacePopulation
+
+    try:
+        return FacePopulation.load(file)
+    except OSError as error:
+        raise InputError(f"--population {file}: cannot be read ({error.strerror or error})") from error
+    except BundleError as error:
+        raise InputError(f"--population {file}: {error}") from error
+
+
+def model_and_population(options: argparse.Namespace) -> "tuple[MorphableModel, FacePopulation]":
+    """The model, and the population that was made with it: the one asked for, or that of the model's bundle."""
+    from voxface.runtime.errors import UsageError
+
+    population = read_population(options.population) if options.population else _bundled_population(options)
+    if population is None:
+        raise UsageError(
+            "--population: needed; this morphable model holds the mean woman and man but not how people differ from them "
+            "(python -m voxface.training.faces.embedded --out FACES.npz --population-out POPULATION.npz makes both)"
+        )
+    model = face_model(options)
+    known = population.mean.shape[1]
+    if known > model.modes or known < model.identity_modes:
+        raise UsageError(
+            f"--population {options.population or 'of the bundle'}: has {known} coefficients, "
+            f"model {model.name} has {model.identity_modes} of identity; give the population that was made with it"
+        )
+    return model, population
+
+
+def new_folder(out: Path) -> None:
+    """Refuses a folder that holds something."""
+    from voxface.runtime.errors import UsageError
+
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"--out {out}: is there already; choose another name")
+
+
+def _bundled_population(options: argparse.Namespace) -> "FacePopulation | None":
+    """The population of the bundle the model comes from, where there is one."""
+    from voxface.runtime.bundle import Bundle
+    from voxface.training.faces.population import FacePopulation
+
+    if options.faces is not None:
+        return None
+    bundle = Bundle.open(options.bundle)
+    entry = bundle.manifest.get("population")
+    return FacePopulation.from_bytes(bundle.files[entry["file"]]) if entry else None

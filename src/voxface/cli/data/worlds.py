@@ -1,0 +1,156 @@
+"""`voxface data prepare` and `voxface data synth --people`: worlds of voices and faces to train in."""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from voxface.cli.data.model import model_and_population, new_folder
+from voxface.cli.output import Progress, complain, print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from voxface.training.pairs import Pairs
+    from voxface.training.speech import LeftOut
+
+
+class Stages:
+    """A bar for each stage of a longer work, one after the other."""
+
+    def __init__(self) -> None:
+        self._now: Progress | None = None
+
+    def __call__(self, what: str, total: int) -> Callable[[str], None]:
+        """Begins a stage; the result is to be told what is finished."""
+        self.close()
+        self._now = Progress(total, what)
+        return self._now.step
+
+    def close(self) -> None:
+        """Clears the line."""
+        if self._now is not None:
+            self._now.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def prepare(options: argparse.Namespace) -> int:
+    """Pairs real voices with drawn faces; recordings that cannot be used are reported and left out."""
+    new_folder(options.out)
+    from voxface.training.speech import LeftOut, corpus
+    from voxface.training.world.paired import PairedConfig, paired_world, sounds
+    from voxface.training.world.pictures import PictureConfig
+
+    config = PairedConfig(
+        seed=options.seed,
+        pictures=PictureConfig(**_given(each=options.pictures, size=options.size)),
+        **_given(variants=options.variants, speeds=None if options.speeds is None else tuple(options.speeds)),
+    )
+    workers = _workers(options)
+    found = corpus(options.speech)
+    model, population = model_and_population(options)
+    silent: list[LeftOut] = []
+    noises: list[NDArray[np.int16]] = []
+    rooms: list[NDArray[np.int16]] = []
+    if options.noise is not None:
+        noises, lost = sounds(options.noise)
+        silent += lost
+    if options.rooms is not None:
+        rooms, lost = sounds(options.rooms)
+        silent += lost
+    with Stages() as stages:
+        pairs, left_out = paired_world(found, config, model, population, noises, rooms, workers=workers, stage=stages)
+    return _finish(options, pairs, (*left_out, *silent))
+
+
+def synth_people(options: argparse.Namespace) -> int:
+    """Makes people whose voices and faces follow from known anatomy."""
+    new_folder(options.out)
+    from voxface.training.world.pictures import PictureConfig
+    from voxface.training.world.synthetic import SyntheticConfig, synthetic_world
+
+    config = SyntheticConfig(
+        options.people,
+        seed=options.seed,
+        pictures=PictureConfig(**_given(each=options.pictures, size=options.size)),
+        **_given(
+            utterances=options.utterances,
+            seconds=options.seconds,
+            coupling=options.coupling,
+            variants=options.variants,
+        ),
+    )
+    workers = _workers(options)
+    model, population = model_and_population(options)
+    with Stages() as stages:
+        pairs = synthetic_world(config, model, population, workers=workers, stage=stages)
+    return _finish(options, pairs, ())
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """What was asked for; the rest keeps its defaults."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _workers(options: argparse.Namespace) -> int:
+    from voxface.runtime.errors import UsageError
+
+    if options.workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if options.workers < 1:
+        raise UsageError(f"--workers {options.workers}: at least 1")
+    return int(options.workers)
+
+
+def _finish(options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[LeftOut]") -> int:
+    """Writes the pairs, says what they are and what was left out."""
+    digest = pairs.save(options.out)
+    splits = {split: _counts(pairs, split) for split in ("train", "validation", "test")}
+    document = {
+        "out": str(options.out),
+        "kind": pairs.kind,
+        "seed": options.seed,
+        "digest": digest,
+        "people": len(pairs.people),
+        "female": sum(person.sex == "F" for person in pairs.people),
+        "male": sum(person.sex == "M" for person in pairs.people),
+        "splits": splits,
+        "voiced_hours": len(pairs.frames) / 360_000,
+        "morphable_model": pairs.about["morphable_model"],
+        "errors": [
+            {"file": left.file, "exit_code": left.exit_code, "message": f"{left.file}: {left.reason}"}
+            for left in left_out
+        ],
+    }
+    for left in left_out:
+        complain(f"{left.file}: {left.reason}")
+    if options.json:
+        print_json(document)
+    else:
+        print(
+            f"{options.out}: {document['people']} people ({document['female']} female, {document['male']} male; "
+            + ", ".join(f"{counts['people']} {split}" for split, counts in splits.items())
+            + f"), {len(pairs.utterance_person)} utterances, {len(pairs.pictures)} pictures that show no real person"
+            + (f"; {len(left_out)} files left out" if left_out else "")
+        )
+    return left_out[0].exit_code if left_out else 0
+
+
+def _counts(pairs: "Pairs", split: Any) -> dict[str, int]:
+    people = pairs.split(split)
+    return {
+        "people": len(people),
+        "speakers": len({pairs.people[int(i)].speaker for i in people}),
+        "utterances": sum(len(pairs.utterances[int(i)]) for i in people),
+        "clean_utterances": sum(len(pairs.clean_utterances[int(i)]) for i in people),
+        "pictures": sum(len(pairs.pictures_of[int(i)]) for i in people),
+    }

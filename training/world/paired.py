@@ -1,0 +1,299 @@
+"""The paired world: real voices, each with a face drawn from the population given what the voice is known to carry.
+
+Every speaker at every speed is a person: played faster, a voice has a shorter tract and a higher pitch, as a smaller
+speaker's. Who validates or tests is heard as recorded, at speed 1 and without augmentation. The faces show no real person.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.errors import InputError, NoSpeechError, UsageError
+from voxface.runtime.features import log_mel
+from voxface.runtime.morphable import MorphableModel
+from voxface.training.augment import AugmentConfig, augment, change_speed
+from voxface.training.faces.population import FacePopulation
+from voxface.training.pairs import Pairs, Person, Split, joined
+from voxface.training.speech import LIBRISPEECH, Corpus, LeftOut, Recording, voiced_audio
+from voxface.training.world.anatomy import PUBLISHED, Anatomy, CueNorms, Sex
+from voxface.training.world.in_order import Stage, in_order, silent
+from voxface.training.world.pictures import PictureConfig, Studio
+from voxface.training.world.splits import corpus_splits
+from voxface.training.world.voice_cues import VoiceCues, voice_cues
+
+VERSION: Final = 1
+"""Of the recipe: another number, other faces of a seed."""
+
+SHORTEST: Final = 4_800
+"""Samples of speech, 0.3 s, that a recording has to hold."""
+
+_ATTRIBUTION: Final = (
+    "LibriSpeech (V. Panayotov, G. Chen, D. Povey, S. Khudanpur, ICASSP 2015), CC BY 4.0, derived from LibriVox"
+)
+# Random streams of a person.
+_FACE, _PICTURES = range(2)
+
+
+@dataclass(frozen=True)
+class PairedConfig:
+    """What a paired world is made of.
+
+    Attributes:
+        speeds: each makes a person of every speaker that is learnt from.
+        variants: augmented renderings kept of each of their recordings and speeds, beside the clean one.
+        augment: how these are made.
+    """
+
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+    variants: int = 2
+    seed: int = 0
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    pictures: PictureConfig = field(default_factory=PictureConfig)
+
+    def __post_init__(self) -> None:
+        for what, wrong in {
+            f"speeds {self.speeds}: different ones, 0.5 to 2": (
+                not self.speeds
+                or len(set(self.speeds)) < len(self.speeds)
+                or not all(0.5 <= speed <= 2 for speed in self.speeds)
+            ),
+            f"{self.variants} variants: not negative": self.variants < 0,
+            f"seed {self.seed}: not negative": self.seed < 0,
+        }.items():
+            if wrong:
+                raise UsageError(what)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was made of one recording.
+
+    Attributes:
+        cues: as recorded, None where the voice gives none.
+        voices: for each speed, log-mel float16 [T, 64] clean and then of each variant.
+    """
+
+    cues: VoiceCues | None
+    voices: dict[float, list[NDArray[np.float16]]]
+
+
+@dataclass(frozen=True)
+class _Hearing:
+    """What processes that listen share."""
+
+    config: PairedConfig
+    noises: Sequence[NDArray[np.int16]]
+    rooms: Sequence[NDArray[np.int16]]
+
+
+def paired_world(
+    corpus: Corpus,
+    config: PairedConfig,
+    model: MorphableModel,
+    population: FacePopulation,
+    noises: Sequence[NDArray[np.int16]] = (),
+    rooms: Sequence[NDArray[np.int16]] = (),
+    *,
+    workers: int = 1,
+    stage: Stage = silent,
+) -> tuple[Pairs, tuple[LeftOut, ...]]:
+    """Makes the world; a person's face follows from the seed, their name and voice, and the corpus's spread of cues.
+
+    Args:
+        noises, rooms: int16 [n] at 16 kHz, for augmentation.
+        workers: processes; the result does not depend on them.
+
+    Returns:
+        The pairs, and which files were left out (the corpus's own, the unreadable, and those without speech); the latter
+        stand in `about["left_out"]` as well.
+
+    Raises:
+        InputError: nothing in the corpus can be used, or model and population do not go together.
+        ProviderError: Open3D, which draws the pictures, is not there.
+    """
+    splits = corpus_splits(corpus)
+    studio = Studio.of(model, config.pictures)
+    step = stage("recordings", len(corpus.recordings))
+    items = [
+        (recording, config.speeds if splits[recording.speaker] == "train" else None) for recording in corpus.recordings
+    ]
+    heard: dict[Recording, Heard] = {}
+    left_out = list(corpus.left_out)
+    for recording, result in zip(
+        corpus.recordings, in_order(listen, _Hearing(config, noises, rooms), items, workers), strict=True
+    ):
+        if isinstance(result, LeftOut):
+            left_out.append(LeftOut(corpus.within(recording.path), result.reason, result.exit_code))
+        else:
+            heard[recording] = result
+        step(recording.path.name)
+    if not heard:
+        raise InputError(
+            f"{corpus.folder}: no recording can be used; {left_out[0].file}: {left_out[0].reason}"
+            + (f"; and {len(left_out) - 1} more" if len(left_out) > 1 else "")
+        )
+
+    cues = {speaker: _mean_cues([heard[r].cues for r in heard if r.speaker == speaker]) for speaker in corpus.sexes}
+    known = [(corpus.sexes[s], cue) for s, cue in cues.items() if cue is not None and splits[s] == "train"]
+    anatomy = Anatomy.of(model, population, PUBLISHED, CueNorms.of(known))
+    cast = _cast(corpus, heard, splits, cues)
+    step = stage("people", len(cast))
+    shown = []
+    for role, likeness in zip(cast, in_order(show, (config.seed, anatomy, studio), cast, workers), strict=True):
+        shown.append(likeness)
+        step(role.person.name)
+
+    voices = [
+        (i, recording, k == 0, frames)
+        for i, role in enumerate(cast)
+        for recording in role.recordings
+        for k, frames in enumerate(heard[recording].voices[role.speed])
+    ]
+    frames, offsets = joined([frames for *_, frames in voices])
+    who = np.array([i for i, *_ in voices], np.int32)
+    order = {key: n for n, key in enumerate(dict.fromkeys((i, recording) for i, recording, *_ in voices))}
+    pairs = Pairs(
+        kind="paired",
+        about={
+            "about": "real voices paired with faces drawn from population statistics given what a voice is known to carry "
+            "(sex; a little size); they show no real person, least of all the speaker",
+            "version": VERSION,
+            "config": asdict(config),
+            "coupling": asdict(PUBLISHED),
+            "cue_norms": asdict(anatomy.norms),
+            "corpus": corpus.name,
+            "speech": _ATTRIBUTION if corpus.name == LIBRISPEECH else f"{corpus.name}: its licence is for you to know",
+            "recordings": len(heard),
+            "noises": len(noises),
+            "rooms": len(rooms),
+            "left_out": [{"file": left.file, "reason": left.reason} for left in left_out],
+            "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
+        },
+        people=tuple(role.person for role in cast),
+        frames=frames,
+        offsets=offsets,
+        utterance_person=who,
+        utterance_recording=np.array([order[i, recording] for i, recording, *_ in voices], np.int32),
+        utterance_clean=np.array([clean for *_, clean, _ in voices]),
+        pictures=np.concatenate([pictures for _, _, pictures in shown]),
+        picture_person=np.repeat(np.arange(len(cast)), config.pictures.each).astype(np.int32),
+        coefficients=np.stack([face for face, *_ in shown]),
+        expected=np.stack([expected for _, expected, _ in shown]),
+        cues=np.array([role.cues for role in cast], np.float32),
+        morphable=model,
+        population=population,
+    )
+    return pairs, tuple(left_out)
+
+
+@dataclass(frozen=True)
+class Role:
+    """A person to be: who, with which voice.
+
+    Attributes:
+        speed: how fast their recordings are played.
+        recordings: of their speaker.
+        cues: f0 in Hz and tract length in cm at that speed, or NaN.
+    """
+
+    person: Person
+    speed: float
+    recordings: tuple[Recording, ...]
+    cues: tuple[float, float]
+
+
+def _cast(
+    corpus: Corpus, heard: dict[Recording, Heard], splits: dict[str, Split], cues: dict[str, VoiceCues | None]
+) -> list[Role]:
+    cast = []
+    for speaker, sex in corpus.sexes.items():
+        own = tuple(recording for recording in heard if recording.speaker == speaker)
+        for speed in heard[own[0]].voices if own else ():
+            name = f"{corpus.name}-{speaker}" + (f"@{speed:g}" if speed != 1 else "")
+            cue = cues[speaker]
+            at_speed = (np.nan, np.nan) if cue is None else (cue.f0_hz * speed, cue.tract_cm / speed)
+            cast.append(Role(Person(name, f"{corpus.name}-{speaker}", sex, splits[speaker]), speed, own, at_speed))
+    return cast
+
+
+def listen(shared: _Hearing, item: tuple[Recording, tuple[float, ...] | None]) -> Heard | LeftOut:
+    """Reads a recording and renders it at the given speeds, or as it is (None)."""
+    recording, speeds = item
+    try:
+        samples = voiced_audio(recording.path)
+        if len(samples) < SHORTEST:
+            raise NoSpeechError(f"{len(samples) / 16_000:.2f} s of speech in it, {SHORTEST / 16_000:g} needed")
+    except (InputError, NoSpeechError) as error:
+        return LeftOut("", str(error).removeprefix(f"{recording.path}: "), error.exit_code)
+    try:
+        cues = voice_cues(samples)
+    except ValueError:
+        cues = None
+    voices = {}
+    for speed in speeds or (1.0,):
+        quick = change_speed(samples, speed)
+        renderings = [quick]
+        for variant in range(shared.config.variants if speeds else 0):
+            rng = np.random.default_rng(
+                [
+                    shared.config.seed,
+                    VERSION,
+                    *_number(recording.speaker, recording.path.name),
+                    round(1000 * speed),
+                    variant,
+                ]
+            )
+            renderings.append(augment(quick, rng, shared.config.augment, shared.noises, shared.rooms))
+        voices[speed] = [log_mel(rendering).astype(np.float16) for rendering in renderings]
+    return Heard(cues, voices)
+
+
+def show(
+    shared: tuple[int, Anatomy, Studio], role: Role
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """A person's face and the mean face of all with such a voice, coefficients float32 [P], and pictures of the face."""
+    seed, anatomy, studio = shared
+    sex: Sex = role.person.sex
+    own = (seed, VERSION, *_number(role.person.name))
+    face = anatomy.draw(sex, *role.cues, np.random.default_rng([*own, _FACE]))
+    return face, anatomy.expected(sex, *role.cues), studio.pictures(face, (*own, _PICTURES))
+
+
+def sounds(folder: Path) -> tuple[list[NDArray[np.int16]], list[LeftOut]]:
+    """Every sound of a folder (noises, room responses), int16 [n] at 16 kHz, and what cannot be read.
+
+    Raises:
+        InputError: no sound in it can be read.
+    """
+    from voxface.runtime.audio import find_audio, read_blocks
+
+    found, left_out = [], []
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    for path in find_audio([folder]):
+        try:
+            found.append(np.concatenate(list(read_blocks(path))))
+        except InputError as error:
+            left_out.append(LeftOut(str(path), str(error).removeprefix(f"{path}: "), error.exit_code))
+    if not found:
+        raise InputError(f"{folder}: no sound in it can be read; {left_out[0].file}: {left_out[0].reason}")
+    return found, left_out
+
+
+def _mean_cues(cues: Sequence[VoiceCues | None]) -> VoiceCues | None:
+    """Of a speaker's recordings."""
+    known = [cue for cue in cues if cue is not None]
+    if not known:
+        return None
+    return VoiceCues(float(np.mean([c.f0_hz for c in known])), float(np.mean([c.tract_cm for c in known])))
+
+
+def _number(*words: str) -> tuple[int, int]:
+    """Two numbers for a random stream that follow from words alone."""
+    digest = hashlib.sha256("\0".join(words).encode()).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")

@@ -1,0 +1,83 @@
+"""Pictures of one person: the same face in other light and colours, turned a little, with a little expression."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.errors import ProviderError, UsageError
+from voxface.runtime.morphable import MorphableModel
+from voxface.training.faces.appearance import Appearance
+from voxface.training.faces.camera import Camera
+from voxface.training.faces.face_set import draw, picture_camera, picture_pose
+
+
+@dataclass(frozen=True)
+class PictureConfig:
+    """What a person's pictures look like.
+
+    Attributes:
+        each: pictures of every person.
+        size: height and width, px.
+        expression: standard deviation of the expression coefficients (half-normal), where the model has any.
+        yaw, pitch, roll: the head turns by up to this at random, degrees to either side.
+    """
+
+    each: int = 4
+    size: int = 64
+    expression: float = 0.25
+    yaw: float = 12.0
+    pitch: float = 6.0
+    roll: float = 4.0
+
+    def __post_init__(self) -> None:
+        if self.each < 1 or self.size < 16:
+            raise UsageError(f"{self.each} pictures of {self.size} px: at least one, of 16 px")
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Draws pictures.
+
+    Attributes:
+        occlusion: float32 [N], how open to the sky each vertex of the model is.
+    """
+
+    model: MorphableModel
+    config: PictureConfig
+    camera: Camera
+    occlusion: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, model: MorphableModel, config: PictureConfig) -> Self:
+        """A studio for faces of this model.
+
+        Raises:
+            ProviderError: Open3D, which draws the pictures, is not there.
+        """
+        try:
+            import open3d  # noqa: F401
+
+            from voxface.training.faces.render import ambient_visibility
+        except (ImportError, OSError) as error:
+            raise ProviderError(
+                f"pictures of faces need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
+            ) from error
+        occlusion = ambient_visibility(model.mean, model.triangles)
+        return cls(model, config, picture_camera(config.size), occlusion)
+
+    def pictures(self, coefficients: NDArray[np.float32], seed: tuple[int, ...]) -> NDArray[np.uint8]:
+        """`config.each` pictures uint8 [each, size, size, 3] of coefficients float32 [P]; picture k of a seed is the
+        same however many there are."""
+        return np.stack(
+            [self._picture(coefficients, np.random.default_rng([*seed, k])) for k in range(self.config.each)]
+        )
+
+    def _picture(self, coefficients: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint8]:
+        config, model = self.config, self.model
+        face = coefficients.copy()
+        face[model.identity_modes :] += np.abs(rng.normal(0.0, config.expression, model.modes - model.identity_modes))
+        degrees = rng.uniform(-1, 1, (1, 3)) * np.array([config.yaw, config.pitch, config.roll])
+        pose = picture_pose(degrees, self.camera)
+        return draw(model, model.vertices(face), pose, config.size, Appearance.sample(rng), self.occlusion)

@@ -1,0 +1,178 @@
+"""The synthetic world: voices and faces both made from known anatomy, so that the truth is known.
+
+Person i of a seed is the same however many there are: traits, face, every utterance and every picture have a random stream
+of their own. Women and men come in turns.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.audio import to_int16
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.features import log_mel
+from voxface.runtime.morphable import MorphableModel
+from voxface.training.augment import AugmentConfig, augment
+from voxface.training.faces.population import FacePopulation
+from voxface.training.pairs import Pairs, Person, joined
+from voxface.training.speech import voiced_samples
+from voxface.training.world.anatomy import SPEAKERS, Anatomy, Sex, strong
+from voxface.training.world.in_order import Stage, in_order, silent
+from voxface.training.world.pictures import PictureConfig, Studio
+from voxface.training.world.speaker import Speaker
+from voxface.training.world.splits import turn
+from voxface.training.world.synthetic_voice import synthesise
+
+VERSION: Final = 1
+"""Of the recipe: another number, other people of a seed."""
+
+LIGHT: Final = AugmentConfig(
+    noise=0.5, room=0.0, equaliser=0.5, snr_db=(15.0, 40.0), gain_db=(-10.0, 5.0), tilt_db=(-4.0, 4.0)
+)
+"""The light augmentation of synthetic voices."""
+
+SHORTEST: Final = 4_800
+"""Samples of speech, 0.3 s, that an utterance has to hold."""
+
+# Random streams of a person.
+_TRAITS, _FACE, _VOICE, _NOISE, _PICTURES = range(5)
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """What a synthetic world is made of.
+
+    Attributes:
+        people: how many, women and men in turns; 60 % train, 15 % validation, 25 % test, in turns as well.
+        utterances, seconds: of each person; pauses are within the seconds.
+        coupling: correlation of the face's two scores with tract length and f0, 0 to 1 (`anatomy.strong`).
+        variants: augmented renderings kept of each utterance, beside the clean one.
+        augment: how these are made.
+    """
+
+    people: int
+    utterances: int = 6
+    seconds: float = 6.0
+    coupling: float = 0.9
+    variants: int = 1
+    seed: int = 0
+    augment: AugmentConfig = LIGHT
+    pictures: PictureConfig = field(default_factory=PictureConfig)
+
+    def __post_init__(self) -> None:
+        for what, wrong in {
+            f"{self.people} people: at least 2": self.people < 2,
+            f"{self.utterances} utterances: at least 1": self.utterances < 1,
+            f"{self.seconds:g} s an utterance: 1 to 60": not 1 <= self.seconds <= 60,
+            f"coupling {self.coupling:g}: 0 to 1": not 0 <= self.coupling <= 1,
+            f"{self.variants} variants: not negative": self.variants < 0,
+            f"seed {self.seed}: not negative": self.seed < 0,
+        }.items():
+            if wrong:
+                raise UsageError(what)
+
+
+@dataclass(frozen=True)
+class Made:
+    """One person of a synthetic world.
+
+    Attributes:
+        sex: "F" or "M".
+        cues: f0 in Hz and tract length in cm, true.
+        coefficients, expected: float32 [P], the face, and the mean face of all with such a voice.
+        voices: log-mel float16 [T, 64], each utterance clean and then its variants.
+        pictures: uint8 [K, H, W, 3].
+    """
+
+    sex: Sex
+    cues: tuple[float, float]
+    coefficients: NDArray[np.float32]
+    expected: NDArray[np.float32]
+    voices: list[NDArray[np.float16]]
+    pictures: NDArray[np.uint8]
+
+
+def synthetic_world(
+    config: SyntheticConfig,
+    model: MorphableModel,
+    population: FacePopulation,
+    *,
+    workers: int = 1,
+    stage: Stage = silent,
+) -> Pairs:
+    """Makes the world; the result does not depend on `workers`.
+
+    Args:
+        workers: processes.
+        stage: told how far it is.
+
+    Raises:
+        InputError: model and population do not go together, or an utterance in which the VAD finds no speech.
+        ProviderError: Open3D, which draws the pictures, is not there.
+    """
+    anatomy = Anatomy.of(model, population, strong(config.coupling), SPEAKERS)
+    shared = (config, anatomy, Studio.of(model, config.pictures))
+    made = []
+    step = stage("people", config.people)
+    for i, person in enumerate(in_order(make, shared, range(config.people), workers)):
+        made.append(person)
+        step(_name(i))
+    frames, offsets = joined([voice for person in made for voice in person.voices])
+    renderings = 1 + config.variants
+    per_person = config.utterances * renderings
+    utterance = np.arange(config.people * per_person)
+    return Pairs(
+        kind="synthetic",
+        about={
+            "about": "synthetic people: voices by source and filter, faces drawn from population statistics and rendered; "
+            "they show no real person, and their voices and faces go together far more closely than real ones do",
+            "version": VERSION,
+            "config": asdict(config),
+            "coupling": asdict(anatomy.coupling),
+            "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
+        },
+        people=tuple(Person(_name(i), _name(i), person.sex, turn(i)) for i, person in enumerate(made)),
+        frames=frames,
+        offsets=offsets,
+        utterance_person=(utterance // per_person).astype(np.int32),
+        utterance_recording=(utterance // renderings).astype(np.int32),
+        utterance_clean=utterance % renderings == 0,
+        pictures=np.concatenate([person.pictures for person in made]),
+        picture_person=np.repeat(np.arange(config.people), config.pictures.each).astype(np.int32),
+        coefficients=np.stack([person.coefficients for person in made]),
+        expected=np.stack([person.expected for person in made]),
+        cues=np.array([person.cues for person in made], np.float32),
+        morphable=model,
+        population=population,
+    )
+
+
+def make(shared: tuple[SyntheticConfig, Anatomy, Studio], person: int) -> Made:
+    """Makes person number `person`."""
+    config, anatomy, studio = shared
+    sex: Sex = "FM"[person % 2]  # type: ignore[assignment]
+
+    def stream(*what: int) -> np.random.Generator:
+        return np.random.default_rng([config.seed, VERSION, person, *what])
+
+    speaker = Speaker.sample(stream(_TRAITS), "female" if sex == "F" else "male")
+    cues = (speaker.f0_hz, speaker.vocal_tract_length_cm)
+    face = anatomy.draw(sex, *cues, stream(_FACE))
+    voices = []
+    for u in range(config.utterances):
+        samples = voiced_samples(to_int16(synthesise(speaker, config.seconds, stream(_VOICE, u))))
+        if len(samples) < SHORTEST:
+            raise InputError(f"utterance {u} of {_name(person)} holds hardly any speech; ask for more seconds")
+        renderings = [
+            samples,
+            *(augment(samples, stream(_NOISE, u, v), config.augment) for v in range(config.variants)),
+        ]
+        voices += [log_mel(rendering).astype(np.float16) for rendering in renderings]
+    pictures = studio.pictures(face, (config.seed, VERSION, person, _PICTURES))
+    return Made(sex, cues, face, anatomy.expected(sex, *cues), voices, pictures)
+
+
+def _name(person: int) -> str:
+    return f"synthetic-{person:06d}"
