@@ -1,0 +1,185 @@
+"""How good the pictures of a face generator are, from voices it has not been trained on: what Wen 2019, §4.2 asks."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from voxface.runtime.features import network_input
+from voxface.training.crops import crop
+from voxface.training.evaluation.frechet import features_of, frechet_distance, gaussian
+from voxface.training.evaluation.picture_judge import PictureJudge
+from voxface.training.images import as_images, as_pictures
+from voxface.training.models.frozen import Frozen
+from voxface.training.pairs import Pairs
+
+MOST_REAL = 4096  # pictures on either side of the distance
+
+
+class Generator(Protocol):
+    """Embeddings [B, E] -> images [B, 3, H, W]."""
+
+    def __call__(self, embedding: Tensor, /) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class FaceTest:
+    """Voices of training and validation people with what should come of them; N voices, K real pictures.
+
+    Attributes:
+        embedding: float32 [N, E].
+        person: int32 [N], whose voices.
+        known: bool [N], of training people.
+        opposite: int64 [K], a voice of the same person for each real picture.
+        real: real pictures uint8 [K, H, W, 3] of the same people, none of which the judge has learnt from.
+        fresh: the share of training people whose voice here is of a recording that was kept from training; of the others
+            only the stretch is new.
+        judge: tells whose the pictures are.
+        sexes: int64 [I], 0 female, 1 male.
+        names: str [I].
+    """
+
+    embedding: Tensor
+    person: NDArray[np.int32]
+    known: NDArray[np.bool_]
+    opposite: NDArray[np.int64]
+    real: NDArray[np.uint8]
+    fresh: float
+    judge: PictureJudge
+    sexes: NDArray[np.int64]
+    examples: tuple[tuple[int, ...], ...]
+    pairs: Pairs
+
+    @classmethod
+    def of(
+        cls,
+        pairs: Pairs,
+        encoder: Frozen,
+        judge: PictureJudge,
+        held: NDArray[np.bool_],
+        *,
+        each: int = 4,
+        length: tuple[int, int] = (300, 800),
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> "FaceTest":
+        """Encodes `each` voices of everybody, more of people with more pictures: whole recordings first, as the runtime
+        hears them, then random crops of them. Clean recordings only.
+
+        Args:
+            held: bool [U], recordings kept from training; they alone are taken of people who have some.
+        """
+        rng = np.random.default_rng([seed, 37])
+        pictures = judge.unseen(pairs)
+        if len(pictures) > MOST_REAL:
+            pictures = np.sort(rng.choice(pictures, MOST_REAL, replace=False))
+        needed = np.bincount(pairs.picture_person[pictures], minlength=len(pairs.people))
+        trained = set(judge.people.tolist())
+        rows: list[Tensor] = []
+        person: list[int] = []
+        fresh: list[bool] = []
+        first: dict[int, int] = {}
+        for i in sorted(trained | set(pairs.split("validation").tolist())):
+            own = pairs.clean_utterances[i] if len(pairs.clean_utterances[i]) else pairs.utterances[i]
+            kept = own[held[own]]
+            if i in trained:
+                fresh.append(len(kept) > 0)
+            own = kept if len(kept) else own
+            if not len(own):
+                continue
+            first[i] = len(person)
+            for k in range(max(each, int(needed[i]))):
+                frames = pairs.utterance(int(own[k % len(own)]))
+                longest = int(rng.integers(length[0], length[1] + 1))
+                heard = network_input(frames) if k < len(own) else crop(frames, longest, rng).T[None]
+                rows.append(encoder(torch.from_numpy(heard).to(device))[0].float())
+                person.append(i)
+        pictures = pictures[np.isin(pairs.picture_person[pictures], list(first))]
+        turn: dict[int, int] = {}
+        opposite = []
+        for i in pairs.picture_person[pictures].tolist():
+            opposite.append(first[i] + turn.get(i, 0))
+            turn[i] = turn.get(i, 0) + 1
+        return cls(
+            embedding=torch.cat(rows),
+            person=np.array(person, np.int32),
+            known=np.isin(person, list(trained)),
+            opposite=np.array(opposite, np.int64),
+            real=pairs.pictures[pictures],
+            fresh=float(np.mean(fresh)),
+            judge=judge,
+            sexes=pairs.sexes,
+            examples=tuple(tuple(range(first[i], first[i] + each)) for i in _examples(pairs, judge, list(first))),
+            pairs=pairs,
+        )
+
+    def measure(self, generator: Generator) -> dict[str, Any]:
+        """`identity_top1`, `identity_top5` of training people; `sex_known_people`, `sex_unknown_people`; `frechet`, FID-like
+        over all, None where there are fewer pictures than the judge has features. All are of images clamped to [-1, 1]."""
+        images = generated(generator, self.embedding)
+        found: dict[str, Any] = {}
+        known = torch.from_numpy(self.known)
+        right = self.judge.person(images[known], 5) == self.person[self.known][:, None]
+        found["identity_top1"] = float(right[:, 0].mean())
+        found["identity_top5"] = float(right.any(1).mean())
+        sex = self.judge.sex_of(images) == self.sexes[self.person]
+        found["sex_known_people"] = float(sex[self.known].mean())
+        found["sex_unknown_people"] = float(sex[~self.known].mean()) if (~self.known).any() else None
+        found["frechet"] = self.frechet(images[torch.from_numpy(self.opposite)])
+        return found
+
+    def frechet(self, images: Tensor) -> float | None:
+        """FID-like distance of images from the real pictures; None where they are too few."""
+        real = as_images(torch.from_numpy(self.real))
+        sides = [features_of(side, self.judge.features) for side in (images, real)]
+        if min(len(side) for side in sides) <= sides[0].shape[1]:
+            return None
+        return frechet_distance(*gaussian(sides[0]), *gaussian(sides[1]))
+
+    def trivial(self) -> dict[str, Any]:
+        """What answers without a generator would get: guessing, the mean picture, and real pictures themselves (one half of
+        them against the other, so of half as many)."""
+        real = as_images(torch.from_numpy(self.real))
+        halves = [features_of(real[k::2], self.judge.features) for k in (0, 1)]
+        enough = min(len(half) for half in halves) > halves[0].shape[1]
+        return {
+            "identity_top1_chance": 1 / len(self.judge.people),
+            "identity_top1_real_pictures": self.judge.report.get("identity_top1"),
+            "sex_chance": 0.5,
+            "sex_unknown_people_real_pictures": self.judge.report.get("sex_unknown_people"),
+            "frechet_mean_picture": self.frechet(real.mean(0, keepdim=True).expand_as(real)),
+            "frechet_real_halves": frechet_distance(*gaussian(halves[0]), *gaussian(halves[1])) if enough else None,
+        }
+
+    def sheet(self, generator: Generator) -> list[list[NDArray[np.uint8]]]:
+        """A row for each of some people, training women and men, then validation ones: a real picture, then pictures from
+        their voices."""
+        rows = []
+        for voices in self.examples:
+            own = self.pairs.pictures_of[int(self.person[voices[0]])]
+            made = as_pictures(generated(generator, self.embedding[list(voices)]))
+            rows.append([np.asarray(self.pairs.pictures[own[0]]), *made])
+        return rows
+
+
+def generated(generator: Generator, embedding: Tensor, batch: int = 256) -> Tensor:
+    """Images float32 [N, 3, H, W] on the CPU, clamped as they are when shown."""
+    with torch.no_grad():
+        parts = [generator(embedding[k : k + batch]) for k in range(0, len(embedding), batch)]
+    return torch.cat([part.float().clamp(-1, 1).cpu() for part in parts])
+
+
+def _examples(pairs: Pairs, judge: PictureJudge, heard: list[int]) -> list[int]:
+    """Two women and two men of either split, as far as there are."""
+    chosen = []
+    for people in (judge.people, pairs.split("validation")):
+        for sex in (0, 1):
+            chosen += [
+                int(i)
+                for i in people
+                if int(i) in heard and pairs.sexes[int(i)] == sex and len(pairs.pictures_of[int(i)])
+            ][:2]
+    return chosen

@@ -1,0 +1,168 @@
+"""How far predicted faces are from the true ones: ratios of distances (ARE), landmarks, and vertices.
+
+Errors are means over the utterances of a person first, over the people of a speaker next, and over speakers last (Wu 2022,
+§4; a recording played faster counts as another person of the same speaker).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.morphable import MorphableModel
+from voxface.training.evaluation.intervals import bootstrap
+from voxface.training.faces.are import REFERENCE, anatomical_pairs, variants
+from voxface.training.pairs import Pairs
+
+Float64 = NDArray[np.float64]
+
+RATIOS: Final = ("ear", "forehead", "midline", "cheek")
+"""In the order of Wu 2022, Table 1: ER, FR, MR, CR."""
+
+_OUTER_CANTHI: Final = [36, 45]  # landmarks, Multi-PIE order
+
+
+@dataclass(frozen=True)
+class GeometryErrors:
+    """Errors of each speaker; S speakers.
+
+    Attributes:
+        speakers: their names, length S.
+        are: set of point pairs ("anatomical", and "paper" where the model has it) -> ratio -> float64 [S], absolute error of
+            the ratio.
+        key_points: float64 [S], ‖Δ‖₂ over the 68 landmarks over √(width · height) of the true face.
+        rms_mm: float64 [S], root mean square over vertices of the distance in millimetres.
+    """
+
+    speakers: tuple[str, ...]
+    are: dict[str, dict[str, Float64]]
+    key_points: Float64
+    rms_mm: Float64
+
+    def mean_are(self, pairs: str = "anatomical") -> Float64:
+        """Mean over the ratios, float64 [S]: the last line of Wu's table before the mean over speakers."""
+        return np.asarray(np.mean(list(self.are[pairs].values()), axis=0), np.float64)
+
+    @cached_property
+    def summary(self) -> dict[str, float]:
+        """Means over speakers: "are", each "are_RATIO", "key_points", "rms_mm"; ratios of other sets as "PAIRS_are…"."""
+        found: dict[str, float] = {}
+        for pairs, ratios in self.are.items():
+            prefix = "" if pairs == "anatomical" else f"{pairs}_"
+            found[f"{prefix}are"] = float(self.mean_are(pairs).mean())
+            found |= {f"{prefix}are_{name}": float(errors.mean()) for name, errors in ratios.items()}
+        return found | {"key_points": float(self.key_points.mean()), "rms_mm": float(self.rms_mm.mean())}
+
+
+def geometry_errors(
+    pairs: Pairs, predicted: NDArray[np.float32], utterances: NDArray[np.int32], *, neutral: bool = True
+) -> GeometryErrors:
+    """Compares one prediction an utterance with the true face of the person who speaks.
+
+    Args:
+        predicted: float32 [U, P] coefficients.
+        utterances: int32 [U].
+        neutral: leave the expression out of both: a person's geometry has none, but pictures make an expert see some.
+
+    Raises:
+        ValueError: there are no utterances, or there is not one prediction for each.
+    """
+    if not len(utterances) or len(predicted) != len(utterances):
+        raise ValueError(f"{len(predicted)} predictions of {len(utterances)} utterances")
+    model, person = pairs.morphable, pairs.utterance_person[utterances]
+    modes = model.identity_modes if neutral else model.modes
+    here, there = predicted[:, :modes].astype(np.float64), pairs.coefficients[person][:, :modes].astype(np.float64)
+    people = np.unique(person)
+    speaker = np.array([pairs.people[int(i)].speaker for i in people])
+    names = np.unique(speaker)
+
+    def by_speaker(errors: Float64) -> Float64:
+        of_people = np.array([errors[person == i].mean() for i in people])
+        return np.array([of_people[speaker == name].mean() for name in names])
+
+    sets = {"anatomical": anatomical_pairs(model.landmarks)} | {
+        name: ends for name, ends in variants(model.are_pairs).items() if name == "paper"
+    }
+    are = {}
+    for name, ends in sets.items():
+        mine, true = ratios(model, here, ends), ratios(model, there, ends)
+        are[name] = {ratio: by_speaker(np.abs(mine[ratio] - true[ratio])) for ratio in mine}
+    return GeometryErrors(
+        speakers=tuple(str(name) for name in names),
+        are=are,
+        key_points=by_speaker(_key_points(model, here, there)),
+        rms_mm=by_speaker(_rms(model, here - there)),
+    )
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much smaller a mean error is than another, as a share of that one.
+
+    Attributes:
+        gain: 0.2 is a fifth less.
+        low, high: of the 95 % bootstrap interval over speakers.
+    """
+
+    gain: float
+    low: float
+    high: float
+
+
+def relative_gain(errors: Float64, base: Float64, *, seed: int = 0) -> Gain:
+    """1 - mean(errors) / mean(base) of float64 [S], paired: the speakers are the same, in the same order.
+
+    Raises:
+        ValueError: they are not as many.
+    """
+    if errors.shape != base.shape or not len(errors):
+        raise ValueError(f"errors of {len(errors)} and {len(base)} speakers; they must be of the same speakers")
+
+    def gain(rows: NDArray[np.int64]) -> float:
+        return float(1 - errors[rows].mean() / base[rows].mean())
+
+    every = np.arange(len(errors))
+    low, high = bootstrap(gain, every, rng=np.random.default_rng(seed))
+    return Gain(gain(every), low, high)
+
+
+def ratios(model: MorphableModel, coefficients: Float64, pairs: Mapping[str, tuple[int, int]]) -> dict[str, Float64]:
+    """`are_ratios` of many faces: ratio -> float64 [U] of coefficients float64 [U, ≤ P], in the order of `RATIOS`."""
+    lengths = {
+        name: np.linalg.norm(np.diff(_points(model, coefficients, list(ends)), axis=1)[:, 0], axis=1)
+        for name, ends in pairs.items()
+    }
+    order = [*(name for name in RATIOS if name in lengths), *(n for n in lengths if n not in (*RATIOS, REFERENCE))]
+    return {name: lengths[name] / lengths[REFERENCE] for name in order}
+
+
+def _points(model: MorphableModel, coefficients: Float64, vertices: list[int]) -> Float64:
+    """Places float64 [U, len(vertices), 3] in millimetres; coefficients left out at the end are zero."""
+    basis = model.basis[: coefficients.shape[1], vertices].astype(np.float64)
+    return np.asarray(model.mean[vertices] + np.tensordot(coefficients, basis, axes=1))
+
+
+def _key_points(model: MorphableModel, here: Float64, there: Float64) -> Float64:
+    """Distances float64 [U] of the 68 landmarks as one vector, once the prediction has the true distance between the outer
+    eye corners (both heads with the middle between these at the origin), over √(width · height) of the true landmarks."""
+    marks = [int(v) for v in model.landmarks]
+
+    def placed(coefficients: Float64) -> tuple[Float64, Float64]:
+        points = _points(model, coefficients, marks)
+        eyes = points[:, _OUTER_CANTHI]
+        return points - eyes.mean(1, keepdims=True), np.linalg.norm(eyes[:, 0] - eyes[:, 1], axis=1)
+
+    (mine, apart), (true, true_apart) = placed(here), placed(there)
+    off = mine * (true_apart / apart)[:, None, None] - true
+    extent = np.ptp(true[:, :, :2], axis=1)
+    return np.asarray(np.sqrt(np.square(off).sum(axis=(1, 2)) / extent.prod(axis=1)))
+
+
+def _rms(model: MorphableModel, difference: Float64) -> Float64:
+    """Root mean square over vertices, millimetres float64 [U], of differences of coefficients; ‖Σ d·b‖² = dᵀ(bbᵀ)d."""
+    flat = model.basis[: difference.shape[1]].reshape(difference.shape[1], -1).astype(np.float64)
+    squares = np.einsum("up,pq,uq->u", difference, flat @ flat.T, difference)
+    return np.asarray(np.sqrt(np.maximum(squares, 0) / len(model.mean)))

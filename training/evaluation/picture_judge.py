@@ -1,0 +1,169 @@
+"""A judge of generated faces that no generator was trained against: whose picture is this, and is it a woman or a man?
+
+It learns from real pictures only, keeps some of them aside to say how far it can be trusted, and lends its embedding to the
+FID-like distance. The generator's own critic cannot judge: it is what the generator has learnt to please.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxface.runtime.errors import InputError
+from voxface.training.differentiable_augmentation import augment
+from voxface.training.images import as_images
+from voxface.training.models.face_critic import Classifier, FaceEmbedding
+from voxface.training.pairs import Pairs
+from voxface.training.scaled_weights import scale_weights
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """How the judge is built and taught.
+
+    Attributes:
+        channels, embedding: of its `FaceEmbedding`; `embedding` is how many features the FID-like distance is over.
+        steps, batch, rate: of Adam; the rate falls to 0 along a cosine.
+        augmentations: what its training pictures go through, beside mirroring.
+        aside: the share of every person's pictures it never learns from, at least one where there are two.
+        seed: of its weights and batches.
+    """
+
+    channels: tuple[int, ...] = (8, 16, 32, 64, 128)
+    embedding: int = 64
+    steps: int = 1000
+    batch: int = 64
+    rate: float = 2e-3
+    augmentations: tuple[str, ...] = ("translation", "colour")
+    aside: float = 0.1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PictureJudge:
+    """See the module.
+
+    Attributes:
+        people: int32 [k], the persons it knows: class c of the identity head is person `people[c]`.
+        aside: int64, the pictures of known people that it has not learnt from.
+        embedding: images [B, 3, 64, 64] -> [B, E].
+        identity, sex: heads on the embedding, k and 2 classes (0 female, 1 male).
+        report: what it gets right on real pictures that it has not learnt from, and what guessing would.
+    """
+
+    people: NDArray[np.int32]
+    aside: NDArray[np.int64]
+    embedding: nn.Module
+    identity: nn.Module
+    sex: nn.Module
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def learn(
+        cls,
+        pairs: Pairs,
+        config: JudgeConfig = JudgeConfig(),
+        *,
+        device: torch.device | str = "cpu",
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> "PictureJudge":
+        """Learns the people of the training split from their pictures; the state of torch's generator is left as it was.
+
+        Raises:
+            InputError: no pictures of people to train on.
+        """
+        people = np.array([i for i in pairs.split("train") if len(pairs.pictures_of[int(i)])], np.int32)
+        if not len(people):
+            raise InputError("no pictures of people to train on")
+        rng = np.random.default_rng([config.seed, 23])
+        known, aside = [], []
+        for i in people:
+            own = rng.permutation(pairs.pictures_of[int(i)])
+            count = max(1, round(config.aside * len(own))) if len(own) > 1 else 0
+            aside.append(own[:count])
+            known.append(own[count:])
+        learnt = np.sort(np.concatenate(known))
+        pictures = torch.from_numpy(pairs.pictures[learnt]).to(device)
+        whose = torch.from_numpy(np.searchsorted(people, pairs.picture_person[learnt])).to(device)
+        sexes = torch.from_numpy(pairs.sexes[people]).to(device)
+        devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(config.seed)
+            embedding = FaceEmbedding(config.channels, config.embedding)
+            scale_weights(embedding)
+            embedding.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            identity = Classifier(len(people), config.embedding).to(device)
+            sex = Classifier(2, config.embedding).to(device)
+            parameters = [p for network in (embedding, identity, sex) for p in network.parameters()]
+            optimiser = torch.optim.Adam(parameters, config.rate)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, config.steps))
+            for step in range(config.steps):
+                rows = torch.from_numpy(rng.integers(len(learnt), size=config.batch)).to(device)
+                flip = torch.from_numpy(rng.random(config.batch) < 0.5).to(device)
+                features = embedding(augment(as_images(pictures[rows], flip), config.augmentations))
+                loss = F.cross_entropy(identity(features), whose[rows])
+                loss = loss + F.cross_entropy(sex(features), sexes[whose[rows]])
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                schedule.step()
+                progress(step + 1, config.steps)
+        for network in (embedding, identity, sex):
+            network.eval().requires_grad_(False)
+        judge = cls(people, np.sort(np.concatenate(aside)).astype(np.int64), embedding, identity, sex)
+        judge.report.update(judge._trust(pairs, pairs.sexes[people]))
+        return judge
+
+    def features(self, images: Tensor) -> Tensor:
+        """Embedding [B, E] of images [B, 3, 64, 64] in [-1, 1]."""
+        with torch.no_grad():
+            embedded: Tensor = self.embedding(images.to(next(self.embedding.parameters()).device))
+        return embedded
+
+    def person(self, images: Tensor, best: int = 1) -> NDArray[np.int32]:
+        """The `best` likeliest persons of each image, likeliest first: int32 [B, best], indices into `Pairs.people`."""
+        ranked = self._logits(self.identity, images).topk(min(best, len(self.people)), dim=1).indices
+        persons: NDArray[np.int32] = self.people[ranked.cpu().numpy()]
+        return persons
+
+    def sex_of(self, images: Tensor) -> NDArray[np.int64]:
+        """0 female, 1 male, for each image."""
+        sexes: NDArray[np.int64] = self._logits(self.sex, images).argmax(1).cpu().numpy()
+        return sexes
+
+    def unseen(self, pairs: Pairs) -> NDArray[np.int64]:
+        """Pictures of training and validation people that it has not learnt from: the real side of the FID-like distance."""
+        others = np.flatnonzero(np.isin(pairs.picture_person, pairs.split("validation")))
+        return np.sort(np.concatenate([self.aside, others])).astype(np.int64)
+
+    def _logits(self, head: nn.Module, images: Tensor, batch: int = 256) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([head(self.features(images[k : k + batch])) for k in range(0, len(images), batch)])
+
+    def _trust(self, pairs: Pairs, sexes: NDArray[np.int64]) -> dict[str, Any]:
+        report: dict[str, Any] = {"people": len(self.people), "pictures_aside": len(self.aside)}
+        if len(self.aside):
+            images = as_images(torch.from_numpy(pairs.pictures[self.aside]))
+            guesses = self.person(images, 5)
+            right = guesses == pairs.picture_person[self.aside][:, None]
+            report["identity_top1"] = float(right[:, 0].mean())
+            report["identity_top5"] = float(right.any(1).mean())
+            report["sex_known_people"] = float(
+                (self.sex_of(images) == pairs.sexes[pairs.picture_person[self.aside]]).mean()
+            )
+        strangers = np.flatnonzero(np.isin(pairs.picture_person, pairs.split("validation")))
+        if len(strangers):
+            truth = pairs.sexes[pairs.picture_person[strangers]]
+            images = as_images(torch.from_numpy(pairs.pictures[strangers]))
+            report["sex_unknown_people"] = float((self.sex_of(images) == truth).mean())
+        report["chance"] = {
+            "identity_top1": 1 / len(self.people),
+            "identity_top5": min(1.0, 5 / len(self.people)),
+            "sex": float(max(sexes.mean(), 1 - sexes.mean())),
+        }
+        return report

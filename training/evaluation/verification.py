@@ -1,0 +1,67 @@
+"""Speaker verification: are two recordings of one speaker? Scores of pairs, equal error rate, area under the ROC."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float64 = NDArray[np.float64]
+
+
+def trials(
+    embeddings: NDArray[np.floating], persons: ArrayLike, speakers: ArrayLike, recordings: ArrayLike
+) -> tuple[Float64, Float64]:
+    """Cosines of all pairs of rows: of one person, and of different speakers.
+
+    Args:
+        embeddings: [N, E], of any length but zero.
+        persons, speakers, recordings: [N] labels. Pairs of one recording count for nothing; nor do pairs of two persons who
+            share a speaker (a voice and its copy at another speed), which are neither the same nor different.
+
+    Returns:
+        (same float64 [n], different float64 [m]), each pair once.
+    """
+    rows = np.asarray(embeddings, np.float64)
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    one, other = np.triu_indices(len(rows), 1)
+    person, speaker, recording = (np.asarray(labels) for labels in (persons, speakers, recordings))
+    cosine = (rows @ rows.T)[one, other]
+    same = (person[one] == person[other]) & (recording[one] != recording[other])
+    return cosine[same], cosine[speaker[one] != speaker[other]]
+
+
+def auc(same: ArrayLike, different: ArrayLike) -> float:
+    """Probability that a score of `same` is above one of `different`, a tie counting half (Mann–Whitney).
+
+    Raises:
+        ValueError: no score on one side.
+    """
+    high, low = _scores(same, different)
+    ordered = np.sort(low)
+    below, not_above = np.searchsorted(ordered, high, "left"), np.searchsorted(ordered, high, "right")
+    return float((below + not_above).sum() / (2 * len(high) * len(low)))
+
+
+def eer(same: ArrayLike, different: ArrayLike) -> float:
+    """Error rate at the threshold where as many of `same` are refused as of `different` are accepted.
+
+    The two rates move in steps; where they cross within one, the straight line between its ends is taken.
+
+    Raises:
+        ValueError: no score on one side.
+    """
+    high, low = (np.sort(scores) for scores in _scores(same, different))
+    thresholds = np.append(np.unique(np.concatenate([high, low])), np.inf)
+    refused = np.searchsorted(high, thresholds, "left") / len(high)
+    accepted = 1 - np.searchsorted(low, thresholds, "left") / len(low)
+    after = int(np.argmax(refused >= accepted))  # at infinity at the latest; never first, where all are accepted
+    gap, next_gap = (accepted - refused)[[after - 1, after]]
+    share = gap / (gap - next_gap)
+    return float(refused[after - 1] + share * (refused[after] - refused[after - 1]))
+
+
+def _scores(same: ArrayLike, different: ArrayLike) -> tuple[Float64, Float64]:
+    high, low = np.asarray(same, np.float64).ravel(), np.asarray(different, np.float64).ravel()
+    if not len(high) or not len(low):
+        raise ValueError(f"{len(high)} scores of the same and {len(low)} of different speakers; both are needed")
+    if np.isnan(high).any() or np.isnan(low).any():
+        raise ValueError("a score is not a number")
+    return high, low

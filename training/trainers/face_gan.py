@@ -1,0 +1,368 @@
+"""Trains voice -> face: a generator against a discriminator and a classifier (Wen 2019, Algorithm 1; facts §3).
+
+Two presets share data, generator and judge:
+
+* `wen2019` is Algorithm 1 with the settings of the published code. Its classifier learns from real pictures only, as in line
+  5 and in the code. (Wu's paper lets the classifier learn from generated ones too and his code does not: a defect there, see
+  `joint`; here paper and code agree.)
+* `modern` keeps the two heads and changes what is round them; every change is a field of `FaceGanConfig`.
+"""
+
+import copy
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from voxface.runtime.atomic import write_bytes
+from voxface.runtime.errors import InputError, UsageError
+from voxface.training.checkpoint import save_networks, weights_digest
+from voxface.training.differentiable_augmentation import AUGMENTATIONS, augment
+from voxface.training.evaluation.generated_faces import FaceTest
+from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
+from voxface.training.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
+from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
+from voxface.training.models.frozen import Frozen
+from voxface.training.models.voice_encoder import perturb
+from voxface.training.moving_average import MovingAverage
+from voxface.training.pairs import Pairs
+from voxface.training.run import Run, RunConfig, bare
+from voxface.training.scaled_weights import scale_weights
+from voxface.training.voice_face_batches import (
+    Batch,
+    FreshVoices,
+    Sampling,
+    VoiceFaceBatches,
+    Voices,
+    banked,
+    held_recordings,
+)
+
+FACE_PIXELS: Final = 64
+
+
+@dataclass(frozen=True)
+class FaceGanConfig:
+    """Every number of the training; the defaults are the published ones.
+
+    Attributes:
+        run: devices, checkpoints, seed; see `RunConfig`.
+        steps: of both sides, one each.
+        batch: voices, and as many real pictures.
+        channels: widths of the generator.
+        critic: widths of the face embedding network under discriminator and classifier.
+        length: shortest and longest crop of a voice, frames.
+        noise: of the embedding, see `perturb`.
+        flip: how likely a real picture is mirrored.
+        generator_rate, critic_rate, betas: of Adam; one optimiser a network.
+        adversarial, identity: weights of the generator's two losses.
+
+        sampling: see `VoiceFaceBatches`.
+        bank: crops of each recording encoded once, before training; 0 encodes new crops at every step.
+        spectral: spectral normalisation of the critic's convolutions and of the discriminator (Miyato et al. 2018).
+        conditional: the discriminator's logit is its own plus the classifier's for the person shown (a projection
+            discriminator, Miyato & Koyama 2018, Eq. 3, on the classifier's weights): a good face of somebody else is fake.
+        r1: γ of the penalty γ/2·‖∇D(x)‖² on real pictures (Mescheder et al. 2018), taken every `r1_every` steps and that
+            much more heavily; 0: none.
+        likeness: weight of a third loss of the generator, the mean absolute difference between its picture and a real one of
+            the same person (Isola et al. 2017, Eq. 4); needs "balanced" draws.
+        average: decay of the generator's moving average, which is then what the training gives; 0: none.
+        augmentations: kinds of `differentiable_augmentation`, for everything the critic sees.
+        scaled: begin with weights that keep variances through ReLU (He et al. 2015) and with the mean colour of all
+            pictures, instead of torch's small ones; without batch normalisation the signal otherwise takes long to get through.
+        mixed: bfloat16 where it is safe, on a GPU, unless `run.precision` asks for something.
+        channels_last: memory layout of both networks.
+        compiled: torch.compile; "gpu": on a GPU only.
+
+        validate_every: steps between validations; there is always one at the end.
+        voices: of each person in the validation, see `FaceTest`.
+        judge: of the judge of the pictures.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+
+    run: RunConfig = field(default_factory=RunConfig)
+    steps: int = 50_000
+    batch: int = 128
+    channels: tuple[int, ...] = (1024, 512, 256, 128, 64)
+    critic: tuple[int, ...] = (32, 64, 128, 256, 512)
+    length: tuple[int, int] = (300, 800)
+    noise: float = 0.05
+    flip: float = 0.5
+    generator_rate: float = 2e-4
+    critic_rate: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    adversarial: float = 1.0
+    identity: float = 1.0
+
+    sampling: Sampling = "independent"
+    bank: int = 0
+    spectral: bool = False
+    conditional: bool = False
+    r1: float = 0.0
+    r1_every: int = 16
+    likeness: float = 0.0
+    average: float = 0.0
+    augmentations: tuple[str, ...] = ()
+    scaled: bool = False
+    mixed: bool = False
+    channels_last: bool = False
+    compiled: Literal["off", "gpu", "on"] = "off"
+
+    validate_every: int = 5_000
+    voices: int = 4
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("bank", 0), ("r1_every", 1), ("validate_every", 1), ("voices", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} {getattr(self, name)}: at least {least}")
+        if not 0 <= self.average < 1:
+            raise UsageError(f"average {self.average}: 0 (none) or more, and below 1")
+        if self.likeness and self.sampling != "balanced":
+            raise UsageError("likeness compares voices with pictures of the same people; it needs balanced sampling")
+        if len(self.channels) != 5 or len(self.critic) != 5:
+            raise UsageError(
+                f"channels {self.channels}, critic {self.critic}: five widths each, for pictures of 64 pixels"
+            )
+        if not 1 <= self.length[0] <= self.length[1]:
+            raise UsageError(f"length {self.length}: shortest and longest crop in frames")
+        if unknown := set(self.augmentations) - set(AUGMENTATIONS):
+            raise UsageError(f"augmentations {', '.join(sorted(unknown))}: of {', '.join(AUGMENTATIONS)}")
+
+
+PRESETS: Final[dict[str, FaceGanConfig]] = {
+    "wen2019": FaceGanConfig(),
+    "modern": FaceGanConfig(
+        generator_rate=2e-4,
+        critic_rate=4e-4,
+        betas=(0.0, 0.99),
+        sampling="balanced",
+        bank=8,
+        spectral=True,
+        conditional=True,
+        average=0.999,
+        augmentations=("translation",),
+        scaled=True,
+        mixed=True,
+        channels_last=True,
+        compiled="gpu",
+    ),
+}
+
+
+class FaceGan:
+    """The networks and optimisers of one training, registered with its run, and one step of it.
+
+    Attributes:
+        generator, critic, discriminator, classifier: wrapped by the run.
+        average: the generator's moving average, if any.
+        optimisers: by the name of their network.
+    """
+
+    def __init__(self, run: Run, config: FaceGanConfig, identities: int, embedding: int, mean_colour: Tensor) -> None:
+        """Builds them for voice embeddings of `embedding` numbers; `mean_colour` [3] is used where `config.scaled`."""
+        self.run, self.config = run, config
+        generator = FaceGenerator(embedding, config.channels)
+        critic, discriminator, classifier = FaceEmbedding(config.critic), Discriminator(), Classifier(identities)
+        if config.scaled:
+            scale_weights(generator, mean_colour.cpu())
+            scale_weights(critic)
+        if config.spectral:
+            for module in (*critic.modules(), *discriminator.modules()):
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    spectral_norm(module)
+        if config.channels_last:
+            generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = MovingAverage(generator, config.average) if config.average else None
+        if self.average is not None:
+            run.network("average", self.average, trained=False)
+        for network in (generator, critic):
+            if config.compiled == "on" or (config.compiled == "gpu" and run.device.type == "cuda"):
+                network.compile()
+        self.generator = run.network("generator", generator)
+        self.critic = run.network("critic", critic)
+        self.discriminator = run.network("discriminator", discriminator)
+        self.classifier = run.network("classifier", classifier)
+        rates = {
+            "generator": config.generator_rate,
+            "critic": config.critic_rate,
+            "discriminator": config.critic_rate,
+            "classifier": config.critic_rate,
+        }
+        self.optimisers = {
+            name: run.optimiser(name, torch.optim.Adam(getattr(self, name).parameters(), rate, betas=config.betas))
+            for name, rate in rates.items()
+        }
+
+    def step(self, number: int, batch: Batch) -> dict[str, Tensor]:
+        """Moves critic, discriminator and classifier, then the generator, each once; gives back the losses."""
+        config, count = self.config, len(batch.image)
+        fake = self.generator(perturb(batch.embedding, config.noise))
+
+        # Discriminator and classifier: Algorithm 1, lines 4 and 5, in one pass over real and generated pictures.
+        real = augment(batch.image, config.augmentations)
+        penalised = config.r1 > 0 and number % config.r1_every == 0
+        if penalised:
+            real.requires_grad_()
+        # A compiled network has no second derivative.
+        with torch.compiler.set_stance("force_eager") if penalised else nullcontext():
+            features = self.critic(self._laid_out(torch.cat([real, augment(fake.detach(), config.augmentations)])))
+            verdict = self.discriminator(features)
+            names = self.classifier(features if config.conditional else features[:count])
+            if config.conditional:
+                verdict = verdict + names.gather(1, torch.cat([batch.face, batch.voice])[:, None])
+        losses = {
+            "discriminator": discriminator_loss(verdict[:count], verdict[count:]),
+            "classifier": F.cross_entropy(names[:count], batch.face),
+        }
+        if config.r1:
+            losses["r1"] = r1_penalty(verdict[:count], real) if penalised else torch.zeros((), device=real.device)
+        loss = losses["discriminator"] + losses["classifier"]
+        if penalised:
+            loss = loss + config.r1 * config.r1_every * losses["r1"]
+        self.run.descend(loss, *(self.optimisers[name] for name in ("critic", "discriminator", "classifier")))
+
+        # Generator: line 6. The critics are looked through and not moved, nor do processes share their gradients.
+        for network in (self.critic, self.discriminator, self.classifier):
+            network.requires_grad_(False)
+        with self.run.fabric.autocast():
+            features = bare(self.critic)(self._laid_out(augment(fake, config.augmentations)))
+            verdict, names = bare(self.discriminator)(features).float(), bare(self.classifier)(features).float()
+        if config.conditional:
+            verdict = verdict + names.gather(1, batch.voice[:, None])
+        losses["adversarial"] = generator_loss(verdict)
+        losses["identity"] = F.cross_entropy(names, batch.voice)
+        loss = config.adversarial * losses["adversarial"] + config.identity * losses["identity"]
+        if config.likeness:  # the batch's pictures are of the people of its voices, in the same order
+            losses["likeness"] = F.l1_loss(fake, batch.image)
+            loss = loss + config.likeness * losses["likeness"]
+        self.run.descend(loss, self.optimisers["generator"])
+        for network in (self.critic, self.discriminator, self.classifier):
+            network.requires_grad_(True)
+        if self.average is not None:
+            self.average.update(bare(self.generator), number)
+        return {name: value.detach() for name, value in losses.items()}
+
+    @property
+    def result(self) -> nn.Module:
+        """What the training gives: the moving average, or else the generator itself."""
+        return self.average.module if self.average is not None else bare(self.generator)
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last) if self.config.channels_last else images
+
+
+def train_face_gan(
+    pairs: Pairs,
+    encoder: nn.Module,
+    config: FaceGanConfig,
+    folder: Path,
+    *,
+    judge: PictureJudge | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> FaceGenerator:
+    """Trains a face generator for the voices of a trained encoder, which is copied and frozen for good.
+
+    Learns from people of the training split; of those with two recordings or more the last is kept for validation. Beside
+    what every run writes, `folder` gets `validation/step-N.json`, sample sheets (see `FaceTest.sheet`), and `face` at the end.
+
+    Args:
+        judge: of the generated pictures; trained here, for `config.judge`, where none is given.
+
+    Raises:
+        InputError: pictures of another size, nobody with both voice and face, or `TrainingError` for a loss that is not a
+            number.
+        UsageError, ProviderError: see `Run`.
+    """
+    if pairs.pictures.shape[1:3] != (FACE_PIXELS, FACE_PIXELS):
+        size = "x".join(map(str, pairs.pictures.shape[1:3]))
+        raise InputError(
+            f"pictures of {size} pixels: the face networks take {FACE_PIXELS}x{FACE_PIXELS}; prepare them so"
+        )
+    data = f"{pairs.digest} encoder {weights_digest(encoder)}"
+    run = Run(folder, config, settings(config), data=data, resume=resume, say=say, progress=progress)
+    tell = say if run.leads else lambda _: None
+    listener = Frozen(copy.deepcopy(encoder)).to(run.device)
+    held = held_recordings(pairs, pairs.split("train"))
+    tell("encoding voices")
+    batches = voice_face_batches(pairs, listener, config, held, run.device)
+    if judge is None:
+        tell("the judge of the pictures learns from real ones")
+        judge = PictureJudge.learn(pairs, config.judge, device=run.device)
+    test = FaceTest.of(
+        pairs, listener, judge, held, each=config.voices, length=config.length, seed=config.run.seed, device=run.device
+    )
+    gan = FaceGan(run, config, len(batches.people), test.embedding.shape[1], batches.mean_colour)
+    share = run.share(config.batch)
+
+    for step in run.steps(config.steps):
+        batch = batches.draw(share, config.sampling, config.flip, run.random(step))
+        losses = gan.step(step, batch)
+        run.log(step, losses, batch._asdict())
+        if run.wants_sheet(step):
+            run.sheet(step, test.sheet(gan.result))
+        if run.leads and (step + 1) % config.validate_every == 0:
+            measured = test.measure(gan.result)
+            tell(f"after {step + 1} steps: {json.dumps(measured)}")
+            write_bytes(folder / "validation" / f"step-{step + 1:07d}.json", json.dumps(measured).encode() + b"\n")
+
+    architecture: dict[str, Any] = {"embedding": test.embedding.shape[1], "channels": config.channels}
+    face = FaceGenerator(**architecture)
+    face.load_state_dict(gan.result.state_dict())
+    save_networks(
+        folder,
+        {"face": face},
+        {"face": architecture},
+        {
+            "trained_on": [
+                f"{len(batches.people)} people of {pairs.about.get('name', pairs.kind)} ({pairs.kind} pairs)"
+            ],
+            "licence": pairs.morphable.licence,
+            "metrics": {
+                **test.measure(gan.result),
+                "unheard_recordings": test.fresh,
+                "trivial": test.trivial(),
+                "judge": judge.report,
+            },
+            "config": asdict(config),
+        },
+        pairs,
+        encoder=listener,
+    )
+    return face.eval()
+
+
+def voice_face_batches(
+    pairs: Pairs, encoder: Frozen, config: FaceGanConfig, held: NDArray[np.bool_], device: torch.device
+) -> VoiceFaceBatches:
+    """What a training draws from: people of the training split, all their recordings but the `held` ones (bool [U])."""
+    people = pairs.split("train")
+    voices: Voices
+    if config.bank:
+        voices = banked(pairs, encoder, people, held, config.bank, config.length, config.run.seed, device)
+    else:
+        learnt = np.flatnonzero(np.isin(pairs.utterance_person, people) & ~held).astype(np.int32)
+        voices = FreshVoices(pairs, encoder, learnt, config.length, device)
+    return VoiceFaceBatches(pairs, people, voices, device)
+
+
+def settings(config: FaceGanConfig) -> RunConfig:
+    """The run's settings, with bfloat16 where `mixed` asks for it and there is a GPU to use it."""
+    gpu = config.run.accelerator != "cpu" and torch.cuda.is_available()
+    if config.mixed and gpu and config.run.precision == "32-true":
+        return replace(config.run, precision="bf16-mixed")
+    return config.run

@@ -1,0 +1,382 @@
+"""Trains voice -> picture -> geometry in one go, without 3D truth (Wu 2022, §3.3 and Fig. 3, the unsupervised branch).
+
+A GAN makes pictures of the people of a voice, a student reads their geometry, and an expert that was trained before tells the
+student what it should have read. Nobody's true face is used, but for the numbers of the validation in the curve.
+
+Where the published code departs from the paper (facts §4), this file follows the paper:
+
+* positives are of the same person and negatives of another speaker, always (`triplets`);
+* norms of the triplet run over all coefficients (`losses.triplet`), the divergence is KL(expert ‖ student)
+  (`losses.distillation`), the pseudo ground truth is on α (Eq. 4; `pseudo_truth_on="vertices"` for theirs);
+* the classifier learns to tell generated faces too, L_f of §3.3 (`classify_fakes`);
+* the encoder stays in eval mode for good, and so does the expert, which gets a detached picture: no gradient of Eq. 4 reaches
+  the generator by way of the expert. Pictures are RGB throughout; an expert that wants BGR swaps channels itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.morphable import MorphableModel
+from voxface.training.checkpoint import save_networks, weights_digest
+from voxface.training.crops import pictures_of
+from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
+from voxface.training.experts import Geometry
+from voxface.training.experts.own import ImageToFace
+from voxface.training.images import as_images, as_pictures
+from voxface.training.losses.adversarial import discriminator_loss, generator_loss
+from voxface.training.losses.coefficients import coefficient_loss
+from voxface.training.losses.distillation import divergence
+from voxface.training.losses.triplet import triplet_loss
+from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
+from voxface.training.models.face_generator import Kernel
+from voxface.training.models.frozen import Frozen
+from voxface.training.models.joint_mesh import JointMesh
+from voxface.training.models.voice_encoder import perturb
+from voxface.training.moving_average import MovingAverage
+from voxface.training.pairs import Pairs
+from voxface.training.run import Run, RunConfig, bare
+from voxface.training.scaled_weights import scale_weights
+from voxface.training.trainers.triplets import Partners, VoiceTriplets
+
+Space = Literal["coefficients", "vertices"]
+
+
+@dataclass(frozen=True)
+class JointWeights:
+    """Of the losses of generator and student (Wu 2022, Eq. 7).
+
+    Attributes:
+        adversarial, classification: the generator's part of L_f.
+        pseudo_truth: Eq. 4.
+        divergence: Eq. 6, of the pooled and of the middle feature each.
+        triplet: Eq. 3.
+        pictures: the student against the expert's opinion of the person's real pictures; not in the paper.
+    """
+
+    adversarial: float = 1.0
+    classification: float = 1.0
+    pseudo_truth: float = 1.0
+    divergence: float = 1.0
+    triplet: float = 1.0
+    pictures: float = 0.0
+
+
+@dataclass(frozen=True)
+class JointConfig:
+    """All hyper-parameters.
+
+    Attributes:
+        run: what is the same for every training.
+        steps, batch, rate, betas: Adam, one optimiser per network.
+        weights, margin: of the losses, and of the triplet.
+        pseudo_truth_on, triplet_on: "coefficients" (the paper: squared norm over all coefficients), or "vertices" (the
+            published code: mean squared error over the coordinates of all vertices; ours are millimetres, theirs pixels).
+        classify_fakes: whether the classifier learns from generated faces (paper: yes, published code: no).
+        partners: where positives and negatives come from, see `VoiceTriplets.draw`.
+        noise: of the embedding, see `perturb`.
+        bank, crop: see `VoiceTriplets`.
+        channels, kernel: of the generator.
+        critic: widths of the face embedding network.
+        spectral: spectral normalisation of the critic and its discriminator (Miyato 2018).
+        scaled: begin with weights of generator and critic that keep variances (He et al. 2015) and with the mean colour.
+        start: "scratch", or "generator": a trained generator is given (the paper trains jointly from the start).
+        student: "scratch", or "expert": the student starts as a copy of the expert, which has to be our own.
+        student_size: pixels a picture is resized to in the student, 120 as published; a copied expert has its own.
+        average: decay of the moving average of generator and student that is given back; 0: none.
+        validate_every: steps between validations.
+    """
+
+    run: RunConfig = field(default_factory=RunConfig)
+    steps: int = 50_000
+    batch: int = 64
+    rate: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    weights: JointWeights = field(default_factory=JointWeights)
+    margin: float = 1.0
+    pseudo_truth_on: Space = "coefficients"
+    triplet_on: Space = "coefficients"
+    classify_fakes: bool = True
+    partners: Partners = "drawn"
+    noise: float = 0.05
+    bank: int = 0
+    crop: tuple[int, int] = (300, 800)
+    channels: tuple[int, ...] = (1024, 512, 256, 128, 64)
+    kernel: Kernel = "k4"
+    critic: tuple[int, ...] = (32, 64, 128, 256, 512)
+    spectral: bool = False
+    scaled: bool = False
+    start: Literal["scratch", "generator"] = "scratch"
+    student: Literal["scratch", "expert"] = "scratch"
+    student_size: int = 120
+    average: float = 0.0
+    validate_every: int = 500
+
+    def __post_init__(self) -> None:
+        if self.validate_every < 1:
+            raise UsageError(f"validate_every is {self.validate_every}; at least 1")
+        if not 0 <= self.average < 1:
+            raise UsageError(f"average is {self.average}; 0 (none) or more, and below 1")
+
+
+PRESETS: Final = {
+    "wu2022": JointConfig(),
+    "published": JointConfig(
+        weights=JointWeights(pseudo_truth=0.5, divergence=10_000.0, triplet=1.5),
+        pseudo_truth_on="vertices",
+        triplet_on="vertices",
+        classify_fakes=False,
+    ),
+    # Past the paper, within its rules: no 3D truth. The expert is asked about people's real pictures too, which the GAN sees
+    # anyway; so the student learns the face behind a voice from an estimate of that face and not of a generated one.
+    "modern": JointConfig(
+        weights=JointWeights(pseudo_truth=0.2, divergence=100.0, triplet=1.0, pictures=1.0),
+        classify_fakes=False,
+        partners="batch",
+        bank=4,
+        spectral=True,
+        scaled=True,
+        student="expert",
+        average=0.999,
+    ),
+}
+
+
+class JointNetworks(NamedTuple):
+    """What a joint training gives, in eval mode.
+
+    Attributes:
+        generator: embedding -> picture.
+        student: picture -> geometry.
+    """
+
+    generator: FaceGenerator
+    student: ImageToFace
+
+
+def train_joint(
+    pairs: Pairs,
+    encoder: nn.Module,
+    expert: nn.Module,
+    config: JointConfig,
+    folder: Path,
+    *,
+    generator: nn.Module | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> JointNetworks:
+    """Trains and returns generator and student; `folder` then holds `face`, `student` and, both in one, `mesh`.
+
+    Args:
+        encoder: a trained `VoiceEncoder`; frozen for good, and comes out as it went in.
+        expert: any `Expert` whose coefficients are those of the pairs' morphable model; frozen likewise.
+        generator: of `train_face_gan`, where `config.start` is "generator"; it is copied.
+
+    Raises:
+        InputError: too few people, an expert or a generator that does not fit, or `TrainingError` for a loss that is not a
+            number.
+        UsageError, ProviderError: see `Run`.
+    """
+    if (generator is None) != (config.start == "scratch"):
+        raise UsageError(
+            f"the config starts from {config.start!r}, and a trained generator is {'not ' * (generator is None)}given"
+        )
+    others = {"encoder": encoder, "expert": expert} | ({} if generator is None else {"generator": generator})
+    data = " ".join([pairs.digest, *(f"{name} {weights_digest(network)}" for name, network in others.items())])
+    run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
+    listener, master = Frozen(encoder).to(run.device), Frozen(expert).to(run.device)
+    taught = master.module.module if isinstance(master.module, Frozen) else master.module
+    pictured = np.array([i for i in pairs.split("train") if len(pairs.pictures_of[int(i)])], np.int32)
+    voices = VoiceTriplets(
+        pairs, listener, pictured, bank=config.bank, crop=config.crop, seed=config.run.seed, device=run.device, say=say
+    )
+    identity = np.full(len(pairs.people), -1, np.int64)
+    identity[voices.people] = np.arange(len(voices.people))
+    modes = pairs.morphable.modes
+    opinion = run.tensor(expert_opinions(pairs, master, voices.people, run.device))
+    if opinion.shape[1] != modes:
+        raise InputError(
+            f"the expert gives {opinion.shape[1]} coefficients, morphable model {pairs.morphable.name} has {modes}; give "
+            "an expert of this model"
+        )
+    space = {"coefficients": torch.eye(modes, device=run.device), "vertices": vertex_space(pairs.morphable, run.device)}
+
+    makes: dict[str, Any] = {"embedding": voices.width, "channels": config.channels, "kernel": config.kernel}
+    sees: dict[str, Any] = {"coefficients": modes, "size": _student_size(taught, config)}
+    face, features, judge = FaceGenerator(**makes), FaceEmbedding(config.critic), Discriminator()
+    if config.scaled:
+        scale_weights(face, mean_colour(pairs, voices.people))
+        scale_weights(features)
+    reader = ImageToFace(**sees)
+    reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
+    _start(face, generator, "the generator's widths are not the config's channels")
+    _start(reader, taught if config.student == "expert" else None, "a student can only start as our own expert")
+    if config.spectral:
+        for module in (*features.modules(), *judge.modules()):
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                spectral_norm(module)
+    average = MovingAverage(JointMesh.of(face, reader), config.average)
+
+    generate = run.network("generator", face)
+    read = run.network("student", reader)
+    embed = run.network("critic", features)
+    discriminate = run.network("discriminator", judge)
+    classify = run.network("classifier", Classifier(len(voices.people)))
+    run.network("average", average, trained=False)
+    optimisers = {
+        name: run.optimiser(name, torch.optim.Adam(network.parameters(), config.rate, betas=config.betas))
+        for name, network in {
+            "generator": generate,
+            "student": read,
+            "critic": embed,
+            "discriminator": discriminate,
+            "classifier": classify,
+        }.items()
+    }
+    critics = (embed, discriminate, classify)
+    batch = run.share(config.batch)
+    held = HeldOut.of(pairs, listener, "validation", run.device)
+    trained = JointMesh.of(bare(generate), bare(read))
+
+    for network in (generate, read, *critics):
+        network.train()
+    for step in run.steps(config.steps):
+        rng = run.random(step)
+        drawn = voices.draw(batch, rng, config.partners)
+        count, person = drawn.anchors, drawn.person[: drawn.anchors]
+        real = run.tensor(pictures_of(pairs, person, rng))
+        label = run.tensor(identity[person])
+        fake = generate(perturb(drawn.embeddings, config.noise))
+
+        # Discriminator and classifier: L_r and, of L_f, their part (Wen 2019, Algorithm 1).
+        found = embed(torch.cat([real, fake[:count].detach()]))
+        verdict = discriminate(found)
+        names = classify(found if config.classify_fakes else found[:count])
+        doubt = discriminator_loss(verdict[:count], verdict[count:])
+        naming = F.cross_entropy(names[:count], label)
+        if config.classify_fakes:
+            naming = naming + F.cross_entropy(names[count:], label)
+        run.descend(doubt + naming, *(optimisers[name] for name in ("critic", "discriminator", "classifier")))
+
+        # Generator and student.
+        for critic in critics:
+            critic.requires_grad_(False)
+        found = bare(embed)(fake[:count])
+        seen: Geometry = read(fake)
+        with run.fabric.autocast():
+            told: Geometry = master(fake[:count].detach().clamp(-1, 1))
+        here, there = (seen.coefficients @ space[on] for on in (config.pseudo_truth_on, config.triplet_on))
+        losses = {
+            "adversarial": generator_loss(bare(discriminate)(found)),
+            "classification": F.cross_entropy(bare(classify)(found), label),
+            "pseudo_truth": coefficient_loss(here[:count], told.coefficients.detach() @ space[config.pseudo_truth_on]),
+            "divergence": divergence(told.pooled.detach(), seen.pooled[:count])
+            + divergence(told.middle.detach(), seen.middle[:count]),
+            "triplet": triplet_loss(there[:count], there[drawn.positive], there[drawn.negative], config.margin),
+            "pictures": coefficient_loss(seen.coefficients[:count], opinion[torch.from_numpy(person).to(run.device)]),
+        }
+        loss = torch.stack([getattr(config.weights, name) * value for name, value in losses.items()]).sum()
+        run.descend(loss, optimisers["generator"], optimisers["student"])
+        for critic in critics:
+            critic.requires_grad_(True)
+        average.update(trained, step)
+
+        measured: dict[str, float] = {}
+        if held is not None and ((step + 1) % config.validate_every == 0 or step + 1 == config.steps):
+            measured = held.errors(average).summary
+        run.log(
+            step,
+            {"loss": loss, **losses, "discriminator": doubt, "classifier": naming}
+            | {f"validation/{name}": measured[name] for name in ("are", "rms_mm") if measured},
+            {"embeddings": drawn.embeddings, "real": real, "fake": fake, "label": label},
+        )
+        if run.wants_sheet(step):
+            run.sheet(step, _sheet(real, fake[:count], seen.coefficients[:count], pairs.morphable))
+
+    mesh = JointMesh.of(face, reader)
+    mesh.load_state_dict(average.module.state_dict())
+    save_networks(
+        folder,
+        {"face": face, "student": reader, "mesh": mesh},
+        {
+            "face": makes,
+            "student": sees,
+            "mesh": {"kind": "joint", **makes, "coefficients": modes, "student": {"size": sees["size"]}},
+        },
+        {
+            "trained_on": [
+                f"{len(voices.people)} people of {pairs.about.get('name', pairs.kind)} ({pairs.kind} pairs)"
+            ],
+            "licence": pairs.morphable.licence,
+            "metrics": held_out_metrics(pairs, listener, mesh, run.device, say),
+            "config": asdict(config),
+        },
+        pairs,
+        encoder=listener,
+    )
+    return JointNetworks(face.eval(), reader.eval())
+
+
+def expert_opinions(
+    pairs: Pairs, expert: Frozen, people: NDArray[np.int32], device: torch.device, batch: int = 64
+) -> NDArray[np.float32]:
+    """What an expert thinks of each person: its coefficients, averaged over the person's pictures; float32 [I, P], NaN for
+    everybody who is not among `people`. No 3D truth, and no picture that the GAN does not learn from."""
+    which = np.concatenate([pairs.pictures_of[int(i)] for i in people])
+    rows = []
+    for start in range(0, len(which), batch):
+        seen = expert(as_images(torch.from_numpy(pairs.pictures[which[start : start + batch]]).to(device)))
+        rows.append(seen.coefficients.float().cpu().numpy())
+    found = np.concatenate(rows)
+    opinions = np.full((len(pairs.people), found.shape[1]), np.nan, np.float32)
+    for i in people:
+        opinions[i] = found[pairs.picture_person[which] == i].mean(0)
+    return opinions
+
+
+def mean_colour(pairs: Pairs, people: NDArray[np.int32]) -> Tensor:
+    """Of the pictures of these people, float32 [3] in [-1, 1]."""
+    which = np.concatenate([pairs.pictures_of[int(i)] for i in people])
+    return torch.from_numpy((pairs.pictures[which].mean((0, 1, 2)) / 127.5 - 1).astype(np.float32))
+
+
+def vertex_space(model: MorphableModel, device: torch.device) -> Tensor:
+    """L, float32 [P, P], such that ‖(α − α')·L‖² is the mean squared error between the vertices of α and α', in mm², over
+    all 3·N coordinates: the symmetric root of b·bᵀ / 3N. It spares the vertices themselves."""
+    flat = model.basis.reshape(model.modes, -1).astype(np.float64)
+    values, vectors = np.linalg.eigh(flat @ flat.T / flat.shape[1])
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return torch.from_numpy(root.astype(np.float32)).to(device)
+
+
+def _student_size(expert: nn.Module, config: JointConfig) -> int:
+    return expert.size if config.student == "expert" and isinstance(expert, ImageToFace) else config.student_size
+
+
+def _start(network: nn.Module, given: nn.Module | None, wrong: str) -> None:
+    """Copies the state of `given`, if any, into the network."""
+    if given is None:
+        return
+    try:
+        network.load_state_dict(bare(given).state_dict())
+    except RuntimeError as error:
+        raise InputError(f"{wrong} ({type(given).__name__} given)") from error
+
+
+def _sheet(real: Tensor, fake: Tensor, alpha: Tensor, model: MorphableModel) -> list[list[NDArray[np.uint8]]]:
+    """Rows of real pictures, generated ones, and renders of what the student sees in these."""
+    from voxface.training.faces.render import render_batch
+
+    vertices = model.vertices(alpha[:8].detach().float().cpu().numpy())
+    meshes = render_batch(vertices, model.triangles, model.albedo, size=real.shape[2], parts=model.parts)
+    return [list(as_pictures(real[:8])), list(as_pictures(fake[:8])), list(meshes)]

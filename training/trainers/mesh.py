@@ -1,0 +1,184 @@
+"""Trains the mesh regressor on a frozen voice encoder (Wu 2022, §3.2 and Fig. 2, the supervised branch)."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from voxface.runtime.errors import InputError, UsageError
+from voxface.training.checkpoint import save_networks, weights_digest
+from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
+from voxface.training.losses.coefficients import coefficient_loss
+from voxface.training.losses.triplet import triplet_loss
+from voxface.training.models import MeshRegressor
+from voxface.training.models.best import Best
+from voxface.training.models.frozen import Frozen
+from voxface.training.models.voice_encoder import perturb
+from voxface.training.pairs import Pairs
+from voxface.training.run import Run, RunConfig, bare
+from voxface.training.trainers.triplets import VoiceTriplets
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """All hyper-parameters.
+
+    Attributes:
+        run: what is the same for every training.
+        steps, batch, rate, betas, weight_decay: AdamW (Adam where `weight_decay` is 0).
+        schedule: "constant", or "cosine" down to zero.
+        hidden: width of the hidden layer; 0 is the paper's linear map.
+        dropout: before the last layer.
+        regression, triplet: weights of Eq. 2 and Eq. 3.
+        margin: of the triplet.
+        target: "drawn": the person's own face (the paper's ground truth). "expected": the mean face of all people with such
+            a voice, where the world knows it. An L2 loss is smallest at the conditional mean of its target, so both targets
+            have the same minimiser; the second only takes out the variance that a finite number of drawn faces adds.
+        noise: added to every number of the embedding, see `perturb`; Wen 2019 has 0.05, Wu 2022 tells of none.
+        bank: crops of every utterance that are encoded before the training; 0: new crops at every step.
+        crop: shortest and longest crop in frames.
+        validate_every: steps between validations; choose a multiple of `run.log_every` to see them in the curve.
+        keep: "last", or the state with the "best" error (RMS in mm, on the validation people) of all validations.
+    """
+
+    run: RunConfig = field(default_factory=RunConfig)
+    steps: int = 3000
+    batch: int = 128
+    rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1.0
+    schedule: Literal["constant", "cosine"] = "cosine"
+    hidden: int = 128
+    dropout: float = 0.2
+    regression: float = 1.0
+    triplet: float = 1.0
+    margin: float = 1.0
+    target: Literal["drawn", "expected"] = "drawn"
+    noise: float = 0.05
+    bank: int = 4
+    crop: tuple[int, int] = (300, 800)
+    validate_every: int = 100
+    keep: Literal["last", "best"] = "last"
+
+    def __post_init__(self) -> None:
+        if self.validate_every < 1:
+            raise UsageError(f"validate_every is {self.validate_every}; at least 1")
+
+
+PRESETS: Final = {
+    "default": MeshConfig(),
+    "wu2022": MeshConfig(
+        steps=50_000,
+        batch=64,
+        rate=2e-4,
+        betas=(0.5, 0.999),
+        weight_decay=0.0,
+        schedule="constant",
+        hidden=0,
+        noise=0.0,
+        bank=0,
+        validate_every=1000,
+        keep="last",
+    ),
+}
+
+
+def train_mesh(
+    pairs: Pairs,
+    encoder: nn.Module,
+    config: MeshConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> MeshRegressor:
+    """Trains and returns the regressor, in eval mode; `folder` then holds `mesh.safetensors` and what belongs to it.
+
+    Args:
+        encoder: a trained `VoiceEncoder`; it is frozen for good (`Frozen`) and comes out as it went in.
+
+    Raises:
+        InputError: too few people, faces that are not known, or `TrainingError` for a loss that is not a number.
+        UsageError, ProviderError: see `Run`.
+    """
+    people = pairs.split("train")
+    faces = pairs.coefficients if config.target == "drawn" else pairs.expected
+    if not np.isfinite(faces[people]).all():
+        raise InputError(
+            f"the {config.target} faces of these pairs are not known; use the other target, or other pairs"
+        )
+
+    data = f"{pairs.digest} encoder {weights_digest(encoder)}"
+    run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
+    frozen = Frozen(encoder).to(run.device)
+    voices = VoiceTriplets(
+        pairs, frozen, people, bank=config.bank, crop=config.crop, seed=config.run.seed, device=run.device, say=say
+    )
+    truth = run.tensor(faces)
+    architecture: dict[str, Any] = {
+        "coefficients": pairs.morphable.modes,
+        "embedding": voices.width,
+        "hidden": config.hidden,
+        "dropout": config.dropout,
+    }
+    module = MeshRegressor(**architecture)
+    network = run.network("mesh", module)
+    best = run.network("best", Best(module), trained=False)
+    assert isinstance(best, Best)
+    optimiser = run.optimiser(
+        "mesh",
+        torch.optim.AdamW(network.parameters(), config.rate, betas=config.betas, weight_decay=config.weight_decay),
+    )
+    batch = run.share(config.batch)
+    held = HeldOut.of(pairs, frozen, "validation", run.device)
+
+    network.train()
+    for step in run.steps(config.steps):
+        drawn = voices.draw(batch, run.random(step))
+        anchors = drawn.anchors
+        alpha = network(perturb(drawn.embeddings, config.noise))
+        regression = coefficient_loss(alpha[:anchors], truth[drawn.person[:anchors]])
+        triplet = triplet_loss(alpha[:anchors], alpha[drawn.positive], alpha[drawn.negative], config.margin)
+        loss = config.regression * regression + config.triplet * triplet
+        for group in optimiser.param_groups:
+            group["lr"] = config.rate * _share_of_rate(step, config)
+        run.descend(loss, optimiser)
+        found: dict[str, float] = {}
+        if held is not None and ((step + 1) % config.validate_every == 0 or step + 1 == config.steps):
+            found = held.errors(bare(network)).summary
+            best.offer(bare(network), found["rms_mm"])
+        run.log(
+            step,
+            {"loss": loss, "regression": regression, "triplet": triplet}
+            | {f"validation/{name}": found[name] for name in ("are", "rms_mm") if found},
+            {"embeddings": drawn.embeddings, "coefficients": truth[drawn.person[:anchors]]},
+        )
+
+    if config.keep == "best" and held is not None:
+        module.load_state_dict(best.network.state_dict())
+    metrics = held_out_metrics(pairs, frozen, module, run.device, say)
+    save_networks(
+        folder,
+        {"mesh": module},
+        {"mesh": architecture},
+        {
+            "trained_on": [
+                f"{len(voices.people)} people of {pairs.about.get('name', pairs.kind)} ({pairs.kind} pairs)"
+            ],
+            "licence": pairs.morphable.licence,
+            "metrics": metrics,
+            "config": asdict(config),
+        },
+        pairs,
+        encoder=frozen,
+    )
+    return module.eval()
+
+
+def _share_of_rate(step: int, config: MeshConfig) -> float:
+    return 1.0 if config.schedule == "constant" else float(0.5 * (1 + np.cos(np.pi * step / config.steps)))

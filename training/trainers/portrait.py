@@ -1,0 +1,211 @@
+"""Trains a face generator to picture the mesh of the same voice, in one neutral light and colouring; there is no adversary.
+
+A voice tells nothing of skin, hair or light, so a generator trained on people's pictures has to make them up for every voice.
+This one pictures what the mesh regressor says and no more: the target is a smooth function of the embedding, and L1 keeps it
+sharp. It is the default bundle's generator; `face_gan` is the one of Wen 2019.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+
+from voxface.runtime.atomic import write_bytes
+from voxface.runtime.errors import ProviderError, UsageError
+from voxface.runtime.morphable import MorphableModel
+from voxface.training.checkpoint import save_networks
+from voxface.training.embeddings import EmbeddingBank
+from voxface.training.models import FaceGenerator
+from voxface.training.models.face_generator import Kernel
+from voxface.training.models.frozen import Frozen
+from voxface.training.pairs import Pairs
+from voxface.training.run import Run, RunConfig, bare
+from voxface.training.world.in_order import in_order
+
+_RENDERS: Final = "portraits.npz"
+
+
+@dataclass(frozen=True)
+class PortraitConfig:
+    """All hyper-parameters.
+
+    Attributes:
+        run: what is the same for every training.
+        steps, batch, rate, betas: Adam; the rate rises for the first tenth and falls along a cosine.
+        portraits: rendered faces to learn from.
+        mixed: further ones, as a share, of voices half-way between two: they want a picture too.
+        channels, kernel: of the generator; the published (1024, 512, 256, 128, 64) make 49 MB.
+        crop: shortest and longest crop of an utterance, in frames.
+        workers: processes that render.
+    """
+
+    run: RunConfig = field(default_factory=RunConfig)
+    steps: int = 1500
+    batch: int = 24
+    rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    portraits: int = 1200
+    mixed: float = 0.33
+    channels: tuple[int, ...] = (256, 192, 128, 64, 32)
+    kernel: Kernel = "k4"
+    crop: tuple[int, int] = (200, 800)
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.portraits < 2 or self.mixed < 0:
+            raise UsageError(f"{self.portraits} portraits and {self.mixed} mixed: at least 2, and not negative")
+
+
+PRESETS: Final = {"default": PortraitConfig()}
+
+
+def train_portrait(
+    pairs: Pairs,
+    encoder: nn.Module,
+    mesh: nn.Module,
+    config: PortraitConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> FaceGenerator:
+    """Trains and returns the generator, in eval mode; `folder` then holds `face.safetensors` and what belongs to it.
+
+    Args:
+        encoder: a trained `VoiceEncoder`; it is frozen.
+        mesh: embedding [B, E] -> coefficients [B, P], trained on the same encoder; it is frozen.
+
+    Raises:
+        ProviderError: Open3D, which renders, is not there.
+        UsageError, InputError: see `Run`.
+    """
+    run = Run(folder, config, config.run, data=pairs.digest, resume=resume, say=say, progress=progress)
+    frozen, geometry = Frozen(encoder).to(run.device), Frozen(mesh).to(run.device)
+    embeddings = _embeddings(pairs, frozen, config, run.device)
+    with torch.no_grad():
+        coefficients = geometry(torch.from_numpy(embeddings).to(run.device)).float().cpu().numpy()
+    pictures = _rendered(folder / _RENDERS, pairs.morphable, coefficients, config.workers, say, run.leads)
+    voices = run.tensor(embeddings)
+    targets = run.tensor(pictures).permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
+
+    architecture: dict[str, Any] = {
+        "embedding": embeddings.shape[1],
+        "channels": list(config.channels),
+        "kernel": config.kernel,
+    }
+    generator = FaceGenerator(embeddings.shape[1], config.channels, config.kernel)
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    last = generator.model[-1]
+    assert isinstance(last, nn.ConvTranspose2d)
+    assert last.bias is not None
+    with torch.no_grad():  # start from the mean picture's colour, not from grey
+        last.bias.copy_(targets.mean((0, 2, 3)))
+    network = run.network("face", generator)
+    optimiser = run.optimiser("face", torch.optim.Adam(network.parameters(), config.rate, betas=config.betas))
+    share = run.share(config.batch)
+    # Every tenth is not learnt from: it shows whether the generator has understood or remembered.
+    kept, learnt = np.arange(0, len(voices), 10), np.flatnonzero(np.arange(len(voices)) % 10)
+
+    network.train()
+    for step in run.steps(config.steps):
+        picked = torch.from_numpy(run.random(step).choice(learnt, share)).to(run.device)
+        loss = F.l1_loss(network(voices[picked]), targets[picked])
+        for group in optimiser.param_groups:
+            group["lr"] = config.rate * _share_of_rate(step, config.steps)
+        run.descend(loss, optimiser)
+        run.log(step, {"l1": loss}, {"embeddings": voices[picked]})
+        if run.wants_sheet(step):
+            shown = kept[:: max(1, len(kept) // 8)][:8]
+            run.sheet(step, [list(pictures[shown]), list(_pixels(bare(network), voices[shown]))])
+
+    with torch.no_grad():
+        found = torch.cat([bare(network)(voices[part]) for part in np.array_split(kept, max(1, len(kept) // 64))])
+    wrong = float(F.l1_loss(found.clamp(-1, 1), targets[kept]))
+    mean = float(F.l1_loss(targets[learnt].mean(0, keepdim=True).expand_as(targets[kept]), targets[kept]))
+    say(f"kept back: L1 {wrong:.4f} (the mean picture: {mean:.4f})")
+    save_networks(
+        folder,
+        {"face": generator},
+        {"face": architecture},
+        {
+            "trained_on": [f"{len(pictures)} renders of {pairs.morphable.name} {pairs.morphable.version}"],
+            "licence": pairs.morphable.licence,
+            "metrics": {"portrait": {"l1": wrong, "trivial": {"mean_picture_l1": mean}}},
+            "config": asdict(config),
+        },
+        encoder=frozen,
+    )
+    return generator.eval()
+
+
+def _embeddings(pairs: Pairs, encoder: Frozen, config: PortraitConfig, device: torch.device) -> NDArray[np.float32]:
+    """Voices of the training people, a crop at a time, and mixtures of two: float32 [portraits · (1 + mixed), E]."""
+    rng = np.random.default_rng([config.run.seed, 5])
+    bank = EmbeddingBank.of(
+        pairs, encoder, pairs.split("train"), each=1, length=config.crop, seed=config.run.seed, device=device
+    )
+    voices = bank.embeddings[rng.permutation(len(bank.embeddings))[: config.portraits]]
+    count = round(config.mixed * len(voices))
+    mixed = voices[rng.integers(len(voices), size=count)] + voices[rng.integers(len(voices), size=count)]
+    mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
+    return np.concatenate([voices, mixed]).astype(np.float32)
+
+
+def _rendered(
+    file: Path,
+    model: MorphableModel,
+    coefficients: NDArray[np.float32],
+    workers: int,
+    say: Callable[[str], None],
+    leads: bool,
+) -> NDArray[np.uint8]:
+    """Renders uint8 [K, 64, 64, 3] of coefficients float32 [K, P]; those of an earlier, killed run are taken from `file`."""
+    if file.is_file():
+        with np.load(file, allow_pickle=False) as kept:
+            if np.array_equal(kept["coefficients"], coefficients):
+                return np.asarray(kept["pictures"], np.uint8)
+    try:
+        from voxface.training.faces.render import ambient_visibility
+
+        occlusion = ambient_visibility(model.mean, model.triangles)
+    except (ImportError, OSError) as error:
+        raise ProviderError(
+            f"portraits need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
+        ) from error
+    pictures = np.stack(list(in_order(_portrait, (model, occlusion), list(coefficients), workers)))
+    say(f"{len(pictures)} portraits rendered")
+    if leads:
+        out = io.BytesIO()
+        np.savez_compressed(out, coefficients=coefficients, pictures=pictures)
+        write_bytes(file, out.getvalue())
+    return pictures
+
+
+def _portrait(
+    shared: tuple[MorphableModel, NDArray[np.float32]], coefficients: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    from voxface.training.faces.render import render
+
+    model, occlusion = shared
+    vertices = model.vertices(coefficients)
+    return render(vertices, model.triangles, model.albedo, size=64, parts=model.parts, occlusion=occlusion)
+
+
+def _pixels(network: nn.Module, voices: torch.Tensor) -> NDArray[np.uint8]:
+    with torch.no_grad():
+        images = network(voices).float().clamp(-1, 1)
+    pixels: NDArray[np.uint8] = images.add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return pixels
+
+
+def _share_of_rate(step: int, steps: int) -> float:
+    rise = max(1, steps // 10)
+    return min((step + 1) / rise, 0.5 * (1 + float(np.cos(np.pi * max(0, step - rise) / max(1, steps - rise)))))

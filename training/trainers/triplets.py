@@ -1,0 +1,154 @@
+"""Voices for a step of training: a person's, another utterance of theirs, and somebody else's (Wu 2022, §4)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from voxface.runtime.errors import InputError
+from voxface.training.crops import crops, negatives, positives, utterances_of
+from voxface.training.embeddings import EmbeddingBank
+from voxface.training.models.frozen import Frozen
+from voxface.training.pairs import Pairs
+
+Partners = Literal["drawn", "batch"]
+
+
+@dataclass(frozen=True)
+class Triplets:
+    """B anchors among V voices.
+
+    Attributes:
+        embeddings: [V, E] on the device, unit length; the first B are the anchors.
+        person: int32 [V], whose voices.
+        positive, negative: int64 [B] on the device, the row of each anchor's same person and of its other speaker.
+    """
+
+    embeddings: Tensor
+    person: NDArray[np.int32]
+    positive: Tensor
+    negative: Tensor
+
+    @property
+    def anchors(self) -> int:
+        """B."""
+        return len(self.positive)
+
+
+class VoiceTriplets:
+    """Draws triplets of people's voices.
+
+    The positive is of the same person for certain, from another recording where there is one; the negative of another
+    speaker for certain. (In the published code the positive is the next item of a list, whoever that is, and the negative
+    may be the same person.)
+
+    Attributes:
+        people: int32 [I], those with utterances.
+        width: E.
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        encoder: nn.Module,
+        people: NDArray[np.int32],
+        *,
+        bank: int,
+        crop: tuple[int, int],
+        seed: int,
+        device: torch.device,
+        say: Callable[[str], None],
+    ) -> None:
+        """Makes the bank, if one is wanted.
+
+        Args:
+            encoder: log-mel -> (embedding, columns); it is frozen for good.
+            bank: crops of every utterance whose embeddings are computed once, before the training; 0: at every step anew.
+            crop: shortest and longest crop in frames.
+
+        Raises:
+            InputError: fewer than two speakers.
+        """
+        self._encoder = (encoder if isinstance(encoder, Frozen) else Frozen(encoder)).to(device)
+        self._pairs, self._crop, self._device = pairs, crop, device
+        self.people = np.array([i for i in people if len(pairs.utterances[int(i)])], np.int32)
+        self._speakers = np.array([person.speaker for person in pairs.people])
+        if len(np.unique(self._speakers[self.people])) < 2:
+            raise InputError("a triplet needs training utterances of two speakers; there are fewer in these pairs")
+        silence = torch.zeros(1, pairs.frames.shape[1], crop[0], device=device)
+        self.width = int(self._encoder(silence)[0].shape[1])
+        self._bank = None
+        if bank:
+            self._bank = EmbeddingBank.of(
+                pairs, self._encoder, self.people, each=bank, length=crop, seed=seed, device=device
+            )
+            self._rows = torch.from_numpy(self._bank.embeddings).to(device)
+            say(f"embeddings of {len(self._rows)} crops")
+
+    def draw(self, count: int, rng: np.random.Generator, partners: Partners = "drawn") -> Triplets:
+        """`count` anchors of people drawn uniformly.
+
+        Args:
+            partners: "drawn": each anchor gets its own positive and negative, V = 3 · count (Wu 2022, §4).
+                "batch": the anchors are pairs of utterances of count/2 people, each the other's positive, and negatives are
+                anchors too, V = count: a third of the work.
+
+        Raises:
+            ValueError: "batch" with a count that is odd or below four.
+        """
+        if partners == "drawn":
+            one = self._draw(rng.choice(self.people, count), rng)
+            rows = np.concatenate([one, self._positives(one, rng), self._negatives(one, rng)])
+            person = self._person(rows)
+            positive, negative = np.arange(count, 2 * count), np.arange(2 * count, 3 * count)
+        else:
+            if count % 2 or count < 4:
+                raise ValueError(f"a batch of {count} is not two utterances each of two people or more")
+            one = self._draw(self._two_speakers(count // 2, rng), rng)
+            rows = np.concatenate([one, self._positives(one, rng)])
+            person = self._person(rows)
+            positive = np.roll(np.arange(count), count // 2)
+            speaker = self._speakers[person]
+            negative = np.array([rng.choice(np.flatnonzero(speaker != own)) for own in speaker])
+        return Triplets(
+            self._embeddings(rows, rng),
+            person,
+            torch.from_numpy(positive).to(self._device),
+            torch.from_numpy(negative).to(self._device),
+        )
+
+    # -- rows of the bank, or utterances -------------------------------------------------------------------------------
+
+    def _two_speakers(self, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
+        while True:
+            people = rng.choice(self.people, count)
+            if len(np.unique(self._speakers[people])) > 1:
+                return people
+
+    def _draw(self, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
+        return self._bank.draw(people, rng) if self._bank else utterances_of(self._pairs, people, rng).astype(np.int64)
+
+    def _positives(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        if self._bank:
+            return self._bank.positives(rows, rng)
+        return positives(self._pairs, rows.astype(np.int32), rng).astype(np.int64)
+
+    def _negatives(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        if self._bank:
+            return self._bank.negatives(rows, self._speakers, rng)
+        return negatives(self._pairs, rows.astype(np.int32), self.people, rng).astype(np.int64)
+
+    def _person(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        return self._bank.person[rows] if self._bank else self._pairs.utterance_person[rows]
+
+    def _embeddings(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        if self._bank:
+            return self._rows[torch.from_numpy(rows).to(self._device)]
+        length = int(rng.integers(self._crop[0], self._crop[1] + 1))
+        batch = crops(self._pairs, rows.astype(np.int32), length, rng)
+        embeddings: Tensor = self._encoder(torch.from_numpy(batch).to(self._device))[0]
+        return embeddings.float()
