@@ -1,10 +1,12 @@
-"""A checkpoint becomes a bundle: three verified graphs, the morphable model and the manifest."""
+"""A checkpoint becomes a bundle: three verified graphs, the morphable model, the model card and the manifest."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from voxface.export.model_card import CARD, model_card
 from voxface.export.onnx_graphs import compare, embedding_spec, encoder_spec, round_to_half, signature, to_onnx
 from voxface.runtime.bundle import SUFFIX, Bundle, write_folder, write_zip
 from voxface.runtime.errors import InputError
@@ -16,16 +18,29 @@ from voxface.training.checkpoint import Checkpoint
 TOLERANCES = {"embedding": 1e-4, "image": 1e-3, "coefficients": 1e-3}
 
 
-def export_bundle(checkpoint: Checkpoint, out: Path, *, half_storage: bool = False) -> Bundle:
+def export_bundle(
+    checkpoint: Checkpoint,
+    out: Path,
+    *,
+    half_storage: bool = False,
+    extra: Mapping[str, Any] | None = None,
+    limits: Sequence[str] = (),
+) -> Bundle:
     """Writes a bundle (a zip if `out` ends in `.voxface`, else a folder) and opens it again, which verifies it.
 
+    Args:
+        extra: further entries of the manifest.
+        limits: what the model card says first under that heading.
+
     Raises:
-        InputError: a graph differs from PyTorch by more than its tolerance; nothing is written then.
+        InputError: networks that do not go together, or a graph that differs from PyTorch by more than its tolerance;
+            nothing is written then.
     """
+    size = _embedding_size(checkpoint)
     parts = {
         "encoder": (checkpoint.encoder, encoder_spec()),
-        "face": (checkpoint.face, embedding_spec("image")),
-        "mesh": (checkpoint.mesh, embedding_spec("coefficients")),
+        "face": (checkpoint.face, embedding_spec("image", size)),
+        "mesh": (checkpoint.mesh, embedding_spec("coefficients", size)),
     }
     files: dict[str, bytes] = {"morphable.npz": checkpoint.morphable.to_bytes()}
     population: dict[str, Any] = {}
@@ -48,11 +63,11 @@ def export_bundle(checkpoint: Checkpoint, out: Path, *, half_storage: bool = Fal
         rounding |= compare(network, data, spec)
         files[f"{name}.onnx"] = data
         graphs[name] = {"file": f"{name}.onnx", **signature(data)}
-    manifest = {
-        "name": checkpoint.name,
-        "version": checkpoint.version,
+    manifest: dict[str, Any] = {
+        "name": checkpoint.name or out.stem,
+        "version": checkpoint.version or "1",
         "licence": checkpoint.licence,
-        "description": checkpoint.description,
+        "description": checkpoint.description or _description(checkpoint),
         "trained_on": checkpoint.trained_on,
         "metrics": checkpoint.metrics,
         "architecture": checkpoint.architecture,
@@ -61,6 +76,7 @@ def export_bundle(checkpoint: Checkpoint, out: Path, *, half_storage: bool = Fal
         "graphs": graphs,
         "morphable_model": {"file": "morphable.npz", "provenance": checkpoint.morphable.provenance},
         **population,
+        "training": {name: part["config"] for name, part in checkpoint.parts.items() if part.get("config")},
         "precision": {
             "storage": "float16" if half_storage else "float32",
             "arithmetic": "float32",
@@ -68,6 +84,35 @@ def export_bundle(checkpoint: Checkpoint, out: Path, *, half_storage: bool = Fal
             "largest_difference_from_float32_weights": rounding,
         },
         "tools": {name: metadata.version(name) for name in ("voxface", "torch", "onnx", "onnxscript")},
+        "model_card": {"file": CARD},
+        **(extra or {}),
     }
+    said = [str(line) for part in checkpoint.parts.values() for line in part.get("limits", [])]
+    files[CARD] = model_card(manifest, checkpoint.morphable, [*limits, *said]).encode()
     (write_zip if out.suffix == SUFFIX else write_folder)(out, manifest, files)
     return Bundle.open(out)
+
+
+def _embedding_size(checkpoint: Checkpoint) -> int:
+    """Numbers of the embedding, which all three networks have to agree on.
+
+    Raises:
+        InputError: they do not, or the encoder does not take the front end's features.
+    """
+    layers: Any = checkpoint.encoder.model
+    mels, size = layers[0].in_channels, layers[-1].out_channels
+    if mels != FrontEndConfig().mels:
+        raise InputError(f"encoder: takes {mels} mel bins, the front end makes {FrontEndConfig().mels}")
+    for name in ("face", "mesh"):
+        wanted = checkpoint.architecture.get(name, {}).get("embedding", 64)
+        if wanted != size:
+            raise InputError(f"{name}: takes embeddings of {wanted} numbers, the encoder gives {size}")
+    return int(size)
+
+
+def _description(checkpoint: Checkpoint) -> str:
+    mesh = "generator and student" if checkpoint.architecture.get("mesh", {}).get("kind") == "joint" else "regression"
+    return (
+        f"Trained with `voxface train`. Its faces are of the morphable model {checkpoint.morphable.name}, found by {mesh} "
+        "from the voice embedding."
+    )

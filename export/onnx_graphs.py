@@ -112,7 +112,9 @@ def round_to_half(network: nn.Module) -> nn.Module:
         if isinstance(module, nn.Sequential):
             for index in range(len(module) - 1):
                 convolution, norm = module[index], module[index + 1]
-                if isinstance(convolution, nn.Conv1d) and isinstance(norm, nn.BatchNorm1d):
+                if (isinstance(convolution, nn.Conv1d) and isinstance(norm, nn.BatchNorm1d)) or (
+                    isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+                ):
                     module[index] = fuse_conv_bn_eval(convolution, norm)
                     module[index + 1] = nn.Identity()
     with torch.no_grad():

@@ -194,6 +194,15 @@ def import_face_model(base: Bundle, target: MorphableModel, out: Path) -> Bundle
     if "population" in old:
         name = old["population"]["file"]
         files[name] = _population(base.files[name], model.identity_modes, to)
+    if "model_card" in old:
+        name = old["model_card"]["file"]
+        files[name] = (
+            base.files[name]
+            + (
+                f"\n## Other faces\n\nThe above is of the bundle {old['name']}. Here its faces are those of {target.name} "
+                f"({target.licence}): coefficients are mapped by 68 landmarks. {target.provenance}\n"
+            ).encode()
+        )
     (write_zip if out.suffix == SUFFIX else write_folder)(out, manifest, files)
     return Bundle.open(out)
 

@@ -124,13 +124,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "graphs": {name: {"file": f"{name}.onnx", **signature} for name, signature in signatures.items()},
         "morphable_model": {"file": "morphable.npz", "provenance": "made up"},
         "population": {"file": "population.npz"},
+        "model_card": {"file": "model_card.md"},
     }
     # Like the embedded model's population: identity only.
     identity = model.identity_modes
     assert identity < model.modes
     spreads = np.stack([np.eye(identity, dtype=np.float32) * k for k in (0.5, 1)])
     people = FacePopulation(model.sex_means[:, :identity], spreads)
-    contents = {f"{name}.onnx": data for name, data in made.items()}
+    contents = {**{f"{name}.onnx": data for name, data in made.items()}, "model_card.md": b"# base\n"}
     write_zip(path, manifest, {**contents, "morphable.npz": model.to_bytes(), "population.npz": people.to_bytes()})
     return path
 
@@ -162,6 +163,9 @@ def test_a_bundle_with_another_model(base: Path, tmp_path: Path, capsys: pytest.
     assert document["retargeting"]["placement_uncertainty_mm"] == pytest.approx(0.1, abs=0.05)
     assert document["retargeting"]["scale"] == pytest.approx(1, abs=1e-3)
     made = Bundle.open(tmp_path / out)
+    card = made.files["model_card.md"].decode()
+    assert card.startswith("# base\n\n## Other faces\n")
+    assert "those of flame (FLAME model licence" in card
     people = FacePopulation.from_bytes(made.files["population.npz"])
     assert people.mean.shape == (2, 40)
     np.testing.assert_allclose(people.mean, made.morphable.sex_means[:, :40], atol=1e-5)
@@ -303,7 +307,7 @@ def test_what_cannot_be_imported(base: Path, tmp_path: Path, capsys: pytest.Capt
         (["--face-model", mat, "--landmarks", marks, "--format", "flame"], 3, "a damaged pickle"),
         (["--face-model", mat, "--landmarks", marks, "--format", "obj"], 2, "invalid choice"),
         (["--face-model", mat, "--landmarks", marks, "--modes", -1, 0], 2, "is less than 0"),
-        ([], 2, "--face-model is required"),
+        ([], 2, "one of the arguments --face-model --wen2019 is required"),
         (["--face-model", mat, "--bundle", tmp_path / "none"], 6, "no such bundle"),
     ):
         given = [] if "--bundle" in words else ["--bundle", base]

@@ -12,7 +12,9 @@ pytest.importorskip("onnxscript", reason="onnxscript comes with voxface[train]")
 from tests.cli.test_run import run  # noqa: E402
 from tests.conftest import SAMPLES  # noqa: E402
 from tests.sphere import sphere  # noqa: E402
-from voxface.training.checkpoint import Checkpoint  # noqa: E402
+from tests.training.small_pairs import small_pairs  # noqa: E402
+from voxface.training.checkpoint import Checkpoint, save_networks  # noqa: E402
+from voxface.training.experts.own import ImageToFace  # noqa: E402
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
@@ -53,6 +55,17 @@ def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     return paths
 
 
+def trained_like(student: ImageToFace) -> ImageToFace:
+    """Batch statistics and numbers out of the tiny range that a fresh network has."""
+    for module in student.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.3, 0.3)
+            module.running_var.uniform_(0.5, 2)
+    with torch.no_grad():
+        student.shape[1].weight.mul_(50)
+    return student.eval()
+
+
 @pytest.mark.parametrize("storage", ["float32", "float16"])
 def test_what_was_exported_verifies_and_runs(
     exported: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], storage: str
@@ -67,6 +80,63 @@ def test_what_was_exported_verifies_and_runs(
     assert worst["coefficients"] < 1e-3
     assert run("bundle", "verify", out) == 0
     assert run("run", SAMPLES[0], "--bundle", out, "--out", tmp_path / "o") == 0
+
+
+def test_the_model_card_goes_with_it(
+    exported: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = exported["float32"]
+    assert run("bundle", "info", out, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["model_card"] == {"file": "model_card.md"}
+    assert document["files"]["model_card.md"]["size"] > 1000
+    assert run("bundle", "info", out) == 0
+    assert "model card   model_card.md" in capsys.readouterr().out
+    assert run("bundle", "info", out, "--card") == 0
+    card = capsys.readouterr().out
+    assert card.startswith("# small 1\n\nuntrained\n")
+    assert "sphere 1 (CC0-1.0), 722 vertices" in card
+
+
+def test_networks_of_several_trainings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An encoder from one folder, generator and student (which make the mesh network) from another.
+
+    So the mesh graph has a resize with aligned corners and a MobileNetV2, folded before its weights are rounded.
+    """
+    torch.manual_seed(4)
+    wide, high = {"channels": (16, 16, 16, 32)}, {"channels": (32, 16, 8, 8, 8)}
+    encoder = VoiceEncoder(**wide)
+    about = {"metrics": {"eer": 0.2, "trivial": {"eer": 0.5}}, "trained_on": ["40 voices"], "config": {"steps": 7}}
+    save_networks(tmp_path / "voice", {"encoder": encoder}, {"encoder": wide}, about)
+    student = trained_like(ImageToFace(2))
+    save_networks(
+        tmp_path / "joint",
+        {"face": FaceGenerator(**high), "student": student},
+        {"face": high, "student": {"coefficients": 2}},
+        {"trained_on": ["30 people"], "licence": "CC-BY-4.0"},
+        small_pairs(),
+        encoder=encoder,
+    )
+    out = tmp_path / "mine.voxface"
+    words = ["--version", "2.1", "--description", "Made in a test.", "--storage", "float16", "--out", out, "--json"]
+    assert run("export", tmp_path / "voice", tmp_path / "joint", *words) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["name"], document["version"], document["description"]) == ("mine", "2.1", "Made in a test.")
+    assert document["trained_on"] == ["40 voices", "30 people"]
+    assert document["licence"] == "CC-BY-4.0"
+    assert document["training"] == {"encoder": {"steps": 7}}
+    assert document["architecture"]["mesh"]["kind"] == "joint"
+    assert document["precision"]["largest_difference_from_pytorch"]["coefficients"] < 1e-5
+    assert run("bundle", "info", out, "--card") == 0
+    assert "| encoder: eer | 0.2 | 0.5 |" in capsys.readouterr().out
+    assert run("run", SAMPLES[0], "--bundle", out, "--out", tmp_path / "o", "--json") == 0
+    assert np.abs(json.loads(capsys.readouterr().out)["clips"][0]["coefficients"]).max() > 0.01
+    # One that is missing, and one that was trained with another encoder.
+    assert run("export", tmp_path / "joint", "--out", out) == 3
+    assert "make one with `voxface train voice-encoder`" in capsys.readouterr().err
+    save_networks(tmp_path / "other", {"encoder": VoiceEncoder(**wide)}, {"encoder": wide}, about)
+    assert run("export", tmp_path / "other", tmp_path / "joint", "--out", out) == 3
+    assert "trained with another voice encoder" in capsys.readouterr().err
 
 
 def test_export_replaces_its_own_earlier_result(
@@ -107,7 +177,7 @@ def test_checkpoints_that_are_wrong(checkpoint: Path, tmp_path: Path, capsys: py
     assert run("export", broken, "--out", out) == 3
     assert "not a checkpoint that can be loaded" in capsys.readouterr().err
     about = json.loads((checkpoint / "checkpoint.json").read_text())
-    about["architecture"]["mesh"]["coefficients"] = 3
+    about["networks"]["mesh"]["architecture"]["coefficients"] = 3
     (broken / "checkpoint.json").write_text(json.dumps(about))
     assert run("export", broken, "--out", out) == 3
     assert not out.exists()

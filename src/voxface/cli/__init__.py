@@ -10,7 +10,8 @@ VERBS = {
     "run": "faces and meshes from sound files",
     "doctor": "what is installed, what works, and how to mend what does not",
     "bundle": "look into bundles and verify them",
-    "export": "a trained checkpoint to ONNX and a bundle",
+    "export": "what was trained to ONNX and a bundle",
+    "train": "voice encoder, face and mesh networks, and experts, from pairs of voices and faces",
     "data": "synthetic faces, and 3D faces fitted to landmarks",
 }
 
@@ -20,7 +21,7 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="voxface", description="Turns a voice into a face image and a 3D face mesh.", allow_abbrev=False
     )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.add_argument("--version", dest="about", action="store_true", help="print the version and exit")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for name, what in VERBS.items():
         sub = verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     verb = next((word for word in words if word in VERBS), None)
     options = build_parser(verb).parse_args(words)
-    if options.version:
+    if options.about:
         from voxface import __version__
 
         print(f"voxface {__version__}")

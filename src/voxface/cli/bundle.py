@@ -1,10 +1,10 @@
-"""`voxface bundle`: look into bundles, verify them, and put other face models into them."""
+"""`voxface bundle`: look into bundles, verify them, and make ones of published face models and networks."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from voxface.cli.output import print_json
+from voxface.cli.output import Progress, complain, print_json
 
 # The formats of voxface.export.face_models, which is not loaded for --help.
 FORMATS = ("ict", "ict-face", "bfm2009", "bfm2017", "flame", "gnm", "surrey")
@@ -18,22 +18,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
         action.add_argument("bundle", nargs="?", type=Path, help="bundle folder or .voxface file (the default bundle)")
         action.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    what = "a bundle with the faces of a published model"
+        if name == "info":
+            action.add_argument("--card", action="store_true", help="print the model card and nothing else")
+    what = "a bundle with the faces of a published model, or the networks of Wen 2019"
     action = actions.add_parser("import", help=what, description=f"Makes {what}.", allow_abbrev=False)
     source = action.add_mutually_exclusive_group(required=True)
     source.add_argument("--face-model", type=Path, metavar="PATH", help="the published model: a file, or ICT's folder")
+    source.add_argument(
+        "--wen2019",
+        type=Path,
+        nargs=2,
+        metavar=("VOICE_EMBEDDING", "GENERATOR"),
+        help="Wen 2019's voice embedding network and face generator (.pth)",
+    )
     action.add_argument("--format", choices=FORMATS, help="what PATH is (found out from it)")
     action.add_argument("--landmarks", type=Path, metavar="FILE", help="68 vertex indices, for models that carry none")
     action.add_argument(
         "--modes",
         type=_count,
         nargs=2,
-        default=MODES,
         metavar=("IDENTITY", "EXPRESSION"),
         help=f"how many leading modes to keep ({MODES[0]} {MODES[1]})",
     )
     action.add_argument(
-        "--bundle", type=Path, metavar="BASE", help="the bundle whose voices drive it (the default one)"
+        "--bundle",
+        type=Path,
+        metavar="BASE",
+        help="the bundle whose voices drive it, or with --wen2019 whose face model it gets (the default one)",
+    )
+    action.add_argument(
+        "--speech",
+        type=Path,
+        metavar="DIR",
+        help="with --wen2019: recordings with speakers.csv (speaker_id, sex, file), to learn the mesh of each sex from",
     )
     action.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
     action.add_argument("--json", action="store_true", help="one JSON document on standard output")
@@ -46,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "import":
         return _import(options)
     bundle = Bundle.open(options.bundle)
+    if options.action == "info" and options.card:
+        return _print_card(bundle)
     document = info(bundle)
     if options.action == "verify":
         document["verified"] = verify(bundle)
@@ -66,38 +85,68 @@ def _count(text: str) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    """Writes a bundle that carries a published face model; prints its description."""
+    """Writes a bundle that carries a published face model or published networks; prints its description."""
     from voxface.runtime.bundle import MANIFEST, SUFFIX, Bundle
     from voxface.runtime.errors import InputError, ProviderError, UsageError
 
+    others = {"--speech": options.speech}
+    if options.face_model is None:
+        others = {"--format": options.format, "--landmarks": options.landmarks, "--modes": options.modes}
+    for name, value in others.items():
+        if value is not None:
+            raise UsageError(f"{name}: does not go with {'--wen2019' if options.wen2019 else '--face-model'}")
     bundle_there = options.out.is_file() if options.out.suffix == SUFFIX else (options.out / MANIFEST).is_file()
     if options.out.exists() and not bundle_there:
         raise UsageError(f"--out {options.out}: is there already and is no bundle; choose another name")
     base = Bundle.open(options.bundle)
     try:
-        from voxface.export.face_models import read_face_model
-        from voxface.export.retarget import import_face_model
+        bundle = _with_networks(options, base) if options.wen2019 else _with_faces(options, base)
     except ImportError as error:
         raise ProviderError(f"import needs {error.name}; pip install 'voxface[train]' -c constraints.txt") from error
-    model = read_face_model(
-        options.face_model, options.format, landmarks=options.landmarks, modes=(options.modes[0], options.modes[1])
-    )
-    try:
-        bundle = import_face_model(base, model, options.out)
     except OSError as error:
         raise InputError(f"{options.out}: cannot be written ({error.strerror}); choose another --out") from error
     document = info(bundle)
     verify(bundle)
     if options.json:
         print_json(document)
-    else:
+        return 0
+    _print(document)
+    if "retargeting" in document and not options.wen2019:
         made = document["retargeting"]
-        _print(document)
         print(
             f"  retargeted   from {made['from']}: {made['identity_explained']:.0%} of what identity moves in 68 landmarks, "
             f"which the two place {made['placement_uncertainty_mm']:.1f} mm apart"
         )
     return 0
+
+
+def _with_faces(options: argparse.Namespace, base: Any) -> Any:
+    """`base` with the faces of a published model."""
+    from voxface.export.face_models import read_face_model
+    from voxface.export.retarget import import_face_model
+
+    identity, expression = options.modes or MODES
+    model = read_face_model(
+        options.face_model, options.format, landmarks=options.landmarks, modes=(identity, expression)
+    )
+    return import_face_model(base, model, options.out)
+
+
+def _with_networks(options: argparse.Namespace, base: Any) -> Any:
+    """The networks of Wen 2019 with the faces of `base`."""
+    from voxface.export.wen2019 import import_wen2019
+    from voxface.training.speech import corpus
+
+    voice, generator = options.wen2019
+    found = corpus(options.speech) if options.speech else None
+    for left_out in found.left_out if found else ():
+        complain(f"{left_out.file}: {left_out.reason}; left out")
+    recordings = found.recordings if found else ()
+    progress = Progress(len(recordings), "voices")
+    try:
+        return import_wen2019(voice, generator, base, options.out, recordings=recordings, done=progress.step)
+    finally:
+        progress.close()
 
 
 def info(bundle: Any) -> dict[str, Any]:
@@ -148,6 +197,16 @@ def verify(bundle: Any) -> list[str]:
     return list(bundle.manifest["graphs"])
 
 
+def _print_card(bundle: Any) -> int:
+    from voxface.runtime.errors import InputError
+
+    entry = bundle.manifest.get("model_card")
+    if entry is None:
+        raise InputError(f"{bundle.path}: this bundle has no model card; bundles of older versions have none")
+    print(bundle.files[entry["file"]].decode(), end="")
+    return 0
+
+
 def _print(document: dict[str, Any]) -> None:
     model = document["morphable_model"]
     print(f"{document['name']} {document.get('version', '')} — {document['path']}, {document['bytes'] / 1e6:.1f} MB")
@@ -166,5 +225,10 @@ def _print(document: dict[str, Any]) -> None:
         f"  faces        {model['name']} {model['version']} ({model['licence']}): {model['vertices']} vertices, "
         f"{model['triangles']} triangles, {model['coefficients']} coefficients"
     )
+    if "imported" in document:
+        print(f"  mesh is the  {document['imported']['mesh']}")
     for name, value in document.get("metrics", {}).items():
-        print(f"  {name:<12} {value}")
+        if not isinstance(value, dict) or "model_card" not in document:  # the card has tables of the others
+            print(f"  {name:<12} {value}")
+    if "model_card" in document:
+        print(f"  model card   {document['model_card']['file']} (voxface bundle info --card)")

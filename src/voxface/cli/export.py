@@ -1,4 +1,4 @@
-"""`voxface export`: a trained checkpoint to ONNX and a bundle."""
+"""`voxface export`: what was trained to ONNX and a bundle."""
 
 import argparse
 from pathlib import Path
@@ -8,8 +8,16 @@ from voxface.cli.output import print_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
-    parser.add_argument("checkpoint", type=Path, help="folder of a trained checkpoint")
+    parser.add_argument(
+        "run",
+        nargs="+",
+        type=Path,
+        help="folders of trainings that together hold a voice encoder, a face and a mesh network, or one checkpoint of all",
+    )
     parser.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
+    parser.add_argument("--name", help="what the bundle is called (as the checkpoint is, or as --out)")
+    parser.add_argument("--version", help="of this bundle (the checkpoint's, or 1)")
+    parser.add_argument("--description", help="one sentence on what it is and on what data it was trained")
     parser.add_argument(
         "--storage",
         choices=("float32", "float16"),
@@ -21,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Exports; prints the bundle's description."""
-    from voxface.runtime.errors import ProviderError, UsageError
+    from voxface.runtime.errors import InputError, ProviderError, UsageError
 
     if options.out.exists() and not (options.out / "bundle.json").is_file() and not options.out.is_file():
         raise UsageError(f"--out {options.out}: is there already and is no bundle; choose another name")
@@ -32,7 +40,14 @@ def run(options: argparse.Namespace) -> int:
         raise ProviderError(f"export needs {error.name}; pip install 'voxface[train]' -c constraints.txt") from error
     from voxface.cli.bundle import info
 
-    bundle = export_bundle(Checkpoint.load(options.checkpoint), options.out, half_storage=options.storage == "float16")
+    checkpoint = Checkpoint.load(*options.run)
+    for key in ("name", "version", "description"):
+        if getattr(options, key) is not None:
+            setattr(checkpoint, key, getattr(options, key))
+    try:
+        bundle = export_bundle(checkpoint, options.out, half_storage=options.storage == "float16")
+    except OSError as error:
+        raise InputError(f"{options.out}: cannot be written ({error.strerror}); choose another --out") from error
     if options.json:
         print_json(info(bundle))
     else:

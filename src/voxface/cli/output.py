@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from typing import Any
 
 
@@ -22,12 +23,35 @@ class Progress:
     def __init__(self, total: int, what: str) -> None:
         self._total, self._what, self._done = total, what, 0
         self._watched = sys.stderr.isatty() and total > 1
+        self._label = ""
+        self._began: tuple[float, int] | None = None
 
     def step(self, label: str = "") -> None:
         """One more is done."""
         self._done += 1
+        self._show(label)
+
+    def at(self, done: int, total: int) -> None:
+        """So many are done, of so many; shows how many a second, and the last line of `say` that told of a step."""
+        now = time.monotonic()
+        if self._began is None:  # the first one may be far along, after --resume
+            self._began = now, done
+        self._done, self._total = done, total
+        since, first = self._began
+        rate = f"{(done - first) / (now - since):.3g}/s " if done > first and now > since else ""
+        self._show(f"{rate}{self._label}")
+
+    def say(self, text: str) -> None:
+        """A line of news on standard error: above the bar where there is one, and lines of single steps in it."""
+        if self._watched and text.startswith("step "):
+            self._label = text.partition(": ")[2]
+            return
+        clear = "\r\033[K" if self._watched else ""
+        print(f"{clear}{text}", file=sys.stderr, flush=True)
+
+    def _show(self, label: str) -> None:
         if self._watched:
-            filled = 24 * self._done // self._total
+            filled = 24 * min(self._done, self._total) // self._total
             bar = "█" * filled + "·" * (24 - filled)
             print(
                 f"\r{self._what} {bar} {self._done}/{self._total} {label[:40]:<40}", end="", file=sys.stderr, flush=True

@@ -1,0 +1,156 @@
+"""The model card of a bundle: a page on what it was made of, how well it does beside trivial answers, and what it cannot do.
+
+It is written from what the manifest says, so that the two cannot disagree.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from voxface.runtime.morphable import MorphableModel
+
+CARD: Final = "model_card.md"
+# Answers that need no model; a metric of this name, or one whose name ends in it, stands beside what the model does.
+_ANSWERS: Final = {
+    "chance": "chance",
+    "mean_face_per_sex": "mean face per sex",
+    "mean_face": "mean face",
+    "trivial": "trivial answer",
+}
+_LIMITS: Final = (
+    "A voice tells sex, as a rule, and a little about size (the length of the vocal tract). It does not tell colours of "
+    "skin, eyes or hair, hair style, the shape of the nose or the eyes, weight, or anything else that makes a face "
+    "recognisable. What is shown of these is the average, or drawn.",
+    "The face is not the speaker's. It is of no use for finding, recognising or excluding a person, and must not be used so.",
+    "Sex is read off the generated mesh and says what the voice sounds like to the model; for many people that is not who "
+    "they are. Children, hoarse, whispering, singing and acted voices are outside of what was measured.",
+    "Voices, languages, microphones and faces unlike the training data get worse results, and what is average for the data "
+    "is not average for everybody.",
+    "The confidence says how far the voice agrees with itself over time, not how much the face resembles anybody.",
+)
+
+
+def model_card(manifest: Mapping[str, Any], morphable: MorphableModel, limits: Sequence[str] = ()) -> str:
+    """The card, Markdown.
+
+    Args:
+        manifest: of the bundle, before it is sealed.
+        morphable: the bundle's.
+        limits: what is to be known of this bundle before what holds of all of them.
+    """
+    title = " ".join(str(part) for part in (manifest["name"], manifest.get("version")) if part)
+    lines = [
+        f"# {title}",
+        "",
+        str(manifest.get("description") or "A voice in, a face image and a 3D face mesh out."),
+        "",
+    ]
+    lines += ["## Data, licence and attribution", ""]
+    lines += [f"* {line}" for line in manifest.get("trained_on") or ["Not recorded."]]
+    lines += ["", f"Licence: {manifest.get('licence') or 'not given'}.", ""]
+    lines += [
+        f"Faces: {morphable.name} {morphable.version} ({morphable.licence}), {len(morphable.mean)} vertices, "
+        f"{morphable.modes} coefficients. {morphable.provenance}",
+        "",
+        "## Metrics",
+        "",
+        *_metrics(manifest.get("metrics") or {}),
+        "",
+        "## Limits",
+        "",
+        *(f"* {line}" for line in (*limits, *_LIMITS)),
+        "",
+        "## How it was made",
+        "",
+        *_making(manifest),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _metrics(metrics: Mapping[str, Any]) -> list[str]:
+    """One table a group: what the model does, with the trivial answers beside it."""
+    rows, trivial = _rows(metrics)
+    if not rows:
+        return ["None were measured."]
+    kinds = list(dict.fromkeys(kind for _, kind in trivial))
+    lines = ["| | this bundle |" + "".join(f" {_ANSWERS.get(kind, kind.replace('_', ' '))} |" for kind in kinds)]
+    lines.append("|---|---|" + "---|" * len(kinds))
+    used: set[tuple[str, str]] = set()
+    measured = {name for name, _ in rows}
+    for name, value in rows:
+        cells = []
+        for kind in kinds:
+            key = next((k for k in trivial if k[1] == kind and _about(name, k[0], measured)), None)
+            used |= {key} if key else set()
+            cells.append(f" {_number(trivial[key]) if key else ''} |")
+        lines.append(f"| {_words(name)} | {_number(value)} |" + "".join(cells))
+    for key in (k for k in trivial if k not in used):
+        cells = [f" {_number(trivial[key]) if kind == key[1] else ''} |" for kind in kinds]
+        lines.append(f"| {_words(key[0])} | |" + "".join(cells))
+    return lines
+
+
+def _rows(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], dict[tuple[str, str], Any]]:
+    """What was measured, and (what, kind of answer) -> what a trivial answer gets."""
+    rows: list[tuple[str, Any]] = []
+    trivial: dict[tuple[str, str], Any] = {}
+    for path, value in _leaves(metrics, ()):
+        if "trivial" not in path:
+            rows.append((".".join(path), value))
+            continue
+        at = path.index("trivial")
+        group, rest = path[:at], path[at + 1 :]
+        if len(rest) > 1 and rest[0] in _ANSWERS:  # {"trivial": {"mean_face": {"are": 0.1}}}
+            trivial[".".join((*group, *rest[1:])), rest[0]] = value
+            continue
+        name = ".".join(rest)  # {"trivial": {"auc_chance": 0.5}}, {"auc": {"trivial": 0.5}}
+        kind = next((k for k in _ANSWERS if name.endswith((f"_{k}", f".{k}"))), "trivial")
+        stem = name if kind == "trivial" else name[: -len(kind) - 1]
+        trivial[".".join((*group, *([stem] if stem else []))), kind] = value
+    return rows, trivial
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, (*path, str(key)))
+    elif isinstance(value, str | int | float | bool) or (
+        isinstance(value, list | tuple) and len(value) <= 4 and all(isinstance(x, int | float) for x in value)
+    ):
+        yield path, value
+
+
+def _about(metric: str, what: str, measured: Collection[str]) -> bool:
+    """Whether a trivial answer to `what` is one to `metric`: to the metric of this name, or, where none has it, to all
+    that begin with it (chance at sex_agreement is chance at sex_agreement_by_clip)."""
+    if what in measured or f"{what}.value" in measured:
+        return metric in (what, f"{what}.value")
+    return metric.startswith(f"{what}_")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace(".", ": ")
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " to ".join(_number(x) for x in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _making(manifest: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, config in (manifest.get("training") or {}).items():
+        if config:
+            lines += [f"Training of {name.replace('+', ' and ')}:", "", "```json", json.dumps(config), "```", ""]
+    precision = manifest.get("precision") or {}
+    if precision:
+        worst = precision.get("largest_difference_from_pytorch") or {}
+        away = ", ".join(f"{name} {value:.1g}" for name, value in worst.items())
+        lines += [
+            f"Weights are stored as {precision['storage']}; the graphs' largest differences from PyTorch with these "
+            f"weights: {away}.",
+            "",
+        ]
+    tools = ", ".join(f"{name} {version}" for name, version in (manifest.get("tools") or {}).items())
+    return [*lines, f"Made with {tools}."] if tools else lines

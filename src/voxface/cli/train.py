@@ -1,0 +1,270 @@
+"""`voxface train`: each network of both papers, from a folder of pairs.
+
+`--json` prints {"run", "training", "preset", "steps", "seconds", "losses": {"step", NAME: …}, "metrics", "networks",
+"files"}; `losses` is the last point of the curve, `files` are relative to `run`. Under `torchrun`, or with `--devices`, the
+first process speaks for all.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxface.cli.output import Progress, print_json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Names only, so that help loads nothing; a test holds them against the trainers' own. The first preset is the default.
+TRAININGS = {
+    "voice-encoder": "the voice encoder: who is speaking (Wen 2019, §3.1)",
+    "face-gan": "voice to face image, adversarially (Wen 2019, Algorithm 1)",
+    "mesh": "voice to 3D face, supervised (Wu 2022, §3.2)",
+    "joint": "voice to image to 3D face, taught by an expert (Wu 2022, §3.3)",
+    "portrait": "voice to an average-looking face image, from renders of the mesh of the same voice; no adversary",
+    "expert": "an expert that reads 3D faces from pictures, for `train joint`",
+}
+PRESETS: dict[str, tuple[str, ...]] = {
+    "voice-encoder": ("default", "wen2019"),
+    "face-gan": ("wen2019", "modern"),
+    "mesh": ("default", "wu2022"),
+    "joint": ("wu2022", "published", "modern"),
+    "portrait": ("default",),
+    "expert": ("default", "small"),
+}
+# Options that are fields of the trainer's configuration.
+_FIELDS = {
+    "steps": "steps",
+    "batch": "batch",
+    "seed": "run.seed",
+    "accelerator": "run.accelerator",
+    "devices": "run.devices",
+    "precision": "run.precision",
+    "checkpoint_every": "run.checkpoint_every",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    trainings = parser.add_subparsers(dest="training", required=True, metavar="TRAINING")
+    for name, what in TRAININGS.items():
+        sub = trainings.add_parser(
+            name,
+            help=f"{what}; presets: {', '.join(PRESETS[name])}",
+            description=f"Trains {what}.",
+            allow_abbrev=False,
+        )
+        sub.add_argument("--data", type=Path, required=True, metavar="PAIRS", help="folder of `voxface data`")
+        sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of this training")
+        if name in ("face-gan", "mesh", "joint", "portrait"):
+            sub.add_argument(
+                "--encoder", type=Path, required=True, metavar="RUN", help="trained voice encoder; it is kept as it is"
+            )
+        if name == "portrait":
+            sub.add_argument("--mesh", type=Path, required=True, metavar="RUN", help="trained mesh network to picture")
+        if name == "joint":
+            sub.add_argument(
+                "--expert", type=Path, required=True, metavar="RUN|FILE", help="own expert, or a published one (.pth)"
+            )
+            sub.add_argument("--whitening", type=Path, metavar="FILE", help="mean and std (.npz) of a published expert")
+            sub.add_argument("--generator", type=Path, metavar="RUN", help="face GAN to start from (from scratch)")
+        sub.add_argument(
+            "--preset",
+            choices=PRESETS[name],
+            default=PRESETS[name][0],
+            help=f"hyper-parameters: {', '.join(PRESETS[name])} (%(default)s)",
+        )
+        for option, what_for in (
+            ("--steps", "how long"),
+            ("--batch", "examples a step, of all devices together"),
+            ("--seed", "of every random choice"),
+        ):
+            sub.add_argument(option, metavar="N", help=f"{what_for} (the preset's)")
+        sub.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="any other hyper-parameter; a wrong name lists them all",
+        )
+        sub.add_argument("--accelerator", choices=("auto", "cpu", "cuda"), help="(the preset's, auto as a rule)")
+        sub.add_argument("--devices", metavar="N", help="processes, one a device (1; under torchrun, its number)")
+        sub.add_argument("--precision", metavar="P", help="32-true, bf16-mixed or 16-mixed (the preset's)")
+        sub.add_argument("--checkpoint-every", metavar="N", help="steps a kill can cost (the preset's)")
+        sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+        sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains; returns 130 when it was interrupted, with a checkpoint to go on from."""
+    from voxface.runtime.errors import ProviderError, VoxfaceError
+
+    follows = any(int(os.environ.get(name, "0")) > 0 for name in ("RANK", "LOCAL_RANK"))
+    values = _values(options)
+    try:
+        try:
+            trainer = importlib.import_module(f"voxface.training.trainers.{options.training.replace('-', '_')}")
+            document = _train(options, trainer, values, speaks=not follows)
+        except ImportError as error:
+            raise ProviderError(
+                f"training needs {error.name or error}; pip install 'voxface[train]' -c constraints.txt"
+            ) from error
+    except VoxfaceError as error:
+        if follows:  # the first process says it
+            return error.exit_code
+        raise
+    except KeyboardInterrupt:
+        if not follows:
+            _tell_interrupted(options.out)
+        return 130
+    if follows:
+        return 0
+    if options.json:
+        print_json(document)
+    else:
+        _print(document)
+    return 0
+
+
+def _values(options: argparse.Namespace) -> dict[str, tuple[str, str]]:
+    """Name of the field -> (its text, how it was written).
+
+    Raises:
+        UsageError: not NAME=VALUE, or said twice.
+    """
+    from voxface.runtime.errors import UsageError
+
+    found: dict[str, tuple[str, str]] = {}
+    for option, name in _FIELDS.items():
+        if getattr(options, option) is not None:
+            found[name] = (getattr(options, option), f"--{option.replace('_', '-')}")
+    for pair in options.set:
+        name, equals, text = pair.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise UsageError(f"--set {pair}: write NAME=VALUE")
+        if name in found:
+            raise UsageError(f"--set {pair}: {name} has been given already, by {found[name][1]}")
+        found[name] = (text.strip(), f"--set {name}")
+    return found
+
+
+def _train(
+    options: argparse.Namespace, trainer: Any, values: dict[str, tuple[str, str]], *, speaks: bool
+) -> dict[str, Any]:
+    """Trains, and says what has come of it."""
+    from voxface.cli.overrides import override
+    from voxface.training.checkpoint import describe, load_network
+    from voxface.training.pairs import Pairs
+
+    if getattr(options, "generator", None) is not None:
+        values = {"start": ("generator", "--generator"), **values}
+    config = override(
+        trainer.PRESETS[options.preset],
+        {name: text for name, (text, _) in values.items()},
+        {name: written for name, (_, written) in values.items()},
+    )
+    networks: list[nn.Module] = []
+    if hasattr(options, "encoder"):
+        networks.append(load_network(options.encoder, "encoder"))
+    if hasattr(options, "mesh"):
+        networks.append(load_network(options.mesh, "mesh"))
+    if hasattr(options, "expert"):
+        networks.append(_expert(options.expert, options.whitening))
+    more = {}
+    if getattr(options, "generator", None) is not None:
+        more["generator"] = load_network(options.generator, "face")
+    pairs = Pairs.load(options.data)
+    began = time.monotonic()
+    progress = Progress(config.steps, options.training)
+    train = getattr(trainer, f"train_{options.training.replace('-', '_')}")
+    try:
+        train(
+            pairs,
+            *networks,
+            config,
+            options.out,
+            resume=options.resume,
+            **({"say": progress.say, "progress": progress.at} if speaks else {}),
+            **more,
+        )
+    finally:
+        if speaks:
+            progress.close()
+    if not speaks:  # nor does it look: the first process may still be writing
+        return {}
+    about = describe(options.out)
+    return {
+        "run": str(options.out),
+        "training": options.training,
+        "preset": options.preset,
+        "steps": config.steps,
+        "seconds": round(time.monotonic() - began, 3),
+        "losses": _last_point(options.out),
+        "metrics": about.get("metrics", {}),
+        "networks": list(about["networks"]),
+        "files": sorted(
+            str(file.relative_to(options.out))
+            for file in options.out.rglob("*")
+            if file.is_file() and not any(part.startswith(".") for part in file.relative_to(options.out).parts)
+        ),
+    }
+
+
+def _expert(source: Path, whitening: Path | None) -> "nn.Module":
+    """Our own expert, or a published one: what kind it is shows in its weights.
+
+    Raises:
+        UsageError, InputError: it cannot be used.
+    """
+    from voxface.runtime.errors import InputError, UsageError
+    from voxface.training.checkpoint import load_network
+
+    if source.is_dir() or source.suffix == ".safetensors":
+        if whitening is not None:
+            raise UsageError("--whitening: goes with a published expert; our own has none")
+        return load_network(source, "expert")
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder")
+    from voxface.training.experts.published import Whitening, load_synergynet, load_tddfa
+
+    white = None if whitening is None else Whitening.load(whitening)
+    try:
+        return load_synergynet(source, white)
+    except InputError as error:
+        if "no weights of SynergyNet" not in str(error):
+            raise
+        if white is None:
+            raise InputError(f"{error}; if it is 3DDFA-V2's, give its mean and std with --whitening") from error
+    return load_tddfa(source, white)
+
+
+def _last_point(folder: Path) -> dict[str, Any]:
+    """The last point of the curve."""
+    lines = (folder / "curve.jsonl").read_text().splitlines() if (folder / "curve.jsonl").is_file() else []
+    point: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return point
+
+
+def _tell_interrupted(folder: Path) -> None:
+    import sys
+
+    kept = sorted(path for path in (folder / "checkpoints").glob("step-*") if path.is_dir())
+    last = f"go on from {kept[-1]} with --resume" if kept else "before its first checkpoint"
+    print(f"voxface: interrupted; {last}", file=sys.stderr)
+
+
+def _print(document: dict[str, Any]) -> None:
+    losses = {name: value for name, value in document["losses"].items() if name != "step"}
+    print(
+        f"{document['run']}: {', '.join(document['networks'])} trained ({document['preset']}, {document['steps']} steps, "
+        f"{document['seconds']:.0f} s); " + ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+    )
+    for name, value in document["metrics"].items():
+        if isinstance(value, int | float | str):
+            print(f"  {name.replace('_', ' '):<28} {f'{value:.4g}' if isinstance(value, float) else value}")
+    if document["training"] != "expert":
+        print(f"export with: voxface export {document['run']} … --out NAME.voxface")
