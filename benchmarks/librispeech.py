@@ -16,15 +16,8 @@ from benchmarks.record import record
 from voxface.runtime.errors import VoxfaceError
 from voxface.runtime.mesh import boundary_edges
 from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.training.evaluation.intervals import wilson
 from voxface.training.speech import librispeech
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """95 % interval of a proportion."""
-    z = 1.96
-    middle = (right + z * z / 2) / (total + z * z)
-    half = z / (total + z * z) * float(np.sqrt(right * (total - right) / total + z * z / 4))
-    return middle - half, middle + half
 
 
 def agreement(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from benchmarks.record import load
 from voxface.runtime.atomic import write_bytes
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("faces", "fitting", "face-models")))
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("faces", "fitting", "face-models", "worlds")))
 
 
 def _percent(value: float) -> str:
@@ -199,6 +199,40 @@ def ict_import() -> str:
     )
 
 
+def worlds() -> str:
+    """What a voice tells of a face in each world."""
+    measured = load("worlds")["measured"]
+    lines = [
+        "| coupling | share of ratio variance told, women: ear, forehead, midline, cheek | men | share of mesh variance, "
+        "women / men | mean ARE: told the cues | mean face of the sex | mean face | told below mean face of the sex |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in measured["worlds"].items():
+        sexes = [row[sex] for sex in ("female", "male")]
+        told = [", ".join(f"{100 * v:.0f} %" for v in sex["share_of_ratio_variance"].values()) for sex in sexes]
+        mesh = " / ".join(_percent(sex["share_of_mesh_variance"]) for sex in sexes)
+        are = " | ".join(f"{100 * row['mean_are'][key]:.2f} %" for key in ("told", "sex", "anyone"))
+        lines.append(f"| {name} | {' | '.join(told)} | {mesh} | {are} | {_percent(row['below_mean_face_per_sex'])} |")
+    return "\n".join(lines).replace("-0 %", "0 %")
+
+
+def cues() -> str:
+    """How well the cues are heard."""
+    measured = load("worlds")["measured"]
+    known, twice = measured["cues_heard"], measured["cues_heard_twice"]
+    lines = [
+        "| correlation within the sex | tract length, women | men | f0, women | men |",
+        "|---|---|---|---|---|",
+    ]
+    for what, rows in (
+        (f"measured with true, one synthetic utterance of {known['seconds']:g} s", known),
+        ("first with second half of a real recording", twice),
+    ):
+        cells = [rows[sex][cue]["correlation"] for cue in ("tract_cm", "f0_hz") for sex in ("female", "male")]
+        lines.append(f"| {what} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "sex": sex,
     "measures": measures,
@@ -209,6 +243,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "faces-ict": faces_ict,
     "fitting": fitting,
     "ict-import": ict_import,
+    "worlds": worlds,
+    "worlds-cues": cues,
 }
 
 

@@ -38,7 +38,7 @@ class Estimate:
         image: uint8 [H, W, 3], RGB.
         coefficients: float32 [P], unit-normal space of the morphable model.
         vertices: float32 [N, 3], millimetres.
-        confidence: 0 to 1, from the agreement of the voice with itself and the length of the speech.
+        confidence: 0 to 1, from how much it moves as speech does, how far the voice agrees with itself, and its length.
         attributes, measurements_mm: read off the mesh.
         stages_ns: time of each stage.
     """
@@ -77,18 +77,3 @@ def read_attributes(model: MorphableModel, vertices: Float32) -> Attributes:
 
 def _rms(offsets: Float32) -> float:
     return float(np.sqrt((offsets**2).sum(1).mean()))
-
-
-def confidence(columns: Float32, voiced_seconds: float) -> float:
-    """How far an embedding can be trusted, 0 to 1.
-
-    The encoder's columns [E, C], one each 0.32 s, are dealt into two hands by turns of three; the cosine between the means
-    of the hands says how far the voice agrees with itself. Short speech is trusted less: 1 s gives half.
-    """
-    count = columns.shape[1]
-    if count < 2:
-        return 0.0
-    turn = (np.arange(count) // 3 if count >= 6 else np.arange(count)) % 2
-    one, other = columns[:, turn == 0].mean(1), columns[:, turn == 1].mean(1)
-    agreement = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
-    return max(0.0, min(1.0, agreement)) * voiced_seconds / (voiced_seconds + 1.0)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.bundle import Bundle
+from voxface.runtime.confidence import confidence
 from voxface.runtime.engines import Array, open_engine
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.estimate import Estimate, confidence, read_attributes
+from voxface.runtime.estimate import Estimate, read_attributes
 from voxface.runtime.features import network_input
 from voxface.runtime.front_end import FrontEnd, Speech
 from voxface.runtime.voicing import LEAST_PERIODIC
@@ -96,7 +97,7 @@ class VoiceToFace:
             image=np.ascontiguousarray(pixels),
             coefficients=coefficients,
             vertices=vertices,
-            confidence=confidence(own, speech.voiced_seconds),
+            confidence=confidence(own, speech.log_mel, speech.voiced_seconds),
             attributes=attributes,
             measurements_mm=measurements,
             stages_ns={

@@ -1,0 +1,116 @@
+"""How far an estimate can be trusted: whether it was speech at all, how far the voice agrees with itself, and how long.
+
+A VAD lets music and much noise through, and the encoder finds them as consistent as a voice, so the agreement of embeddings
+says nothing about that. What sets speech apart is how its spectrum moves: from vowel to fricative to closure and back, a
+few syllables a second. Steady sounds do not move, music holds its notes, and noise jitters from frame to frame.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+CEPSTRA: Final = 6  # 1 to 6: the tilt of a spectrum, and shapes as wide as formants
+STEP: Final = 20  # frames, 0.2 s: a syllable
+WINDOW: Final = 100  # frames of a modulation spectrum: 1 s, so that its bins are 1 Hz wide
+SYLLABIC: Final = (3, 6)  # Hz, first and last bin; speech has its peak there (Houtgast & Steeneken 1985)
+RANGE: Final = 8.0  # natural logarithm of power, 35 dB, below the loud frames: what is fainter is background
+SHORTEST: Final = 30  # frames: less is no syllable
+
+_HOP: Final = 25
+_AT_ONCE: Final = 256  # modulation windows: bounds memory on long clips
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How the shape of a spectrum, its cepstra, moves over a stretch of sound.
+
+    Attributes:
+        change: logarithm of how far cepstra 2 to 6 move in 0.2 s (root mean square of the five, mean over time). The first
+            is left out, since every drum moves it.
+        syllables: share of 3 to 6 Hz in the modulation spectrum, 1 to 50 Hz, of cepstra 1 to 6.
+    """
+
+    change: float
+    syllables: float
+
+
+# Logistic regression on `Movement`, fitted by `python -m benchmarks.confidence --fit` to LibriSpeech's training speakers
+# (clean, cut short, noisy, in a room) against synthetic music and noise.
+CENTRE: Final = Movement(1.132, 0.357)
+WEIGHT: Final = Movement(6.587, 14.14)
+BIAS: Final = 1.215
+
+
+def movement(log_mel: Float32) -> Movement:
+    """Measures log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; not how loud they are."""
+    loud = float(np.quantile(log_mel.max(1), 0.9))
+    shape = np.maximum(log_mel, np.float32(loud - RANGE)) @ _cosines(log_mel.shape[1])
+    moved = shape[STEP:, 1:] - shape[:-STEP, 1:]
+    change = np.sqrt((moved**2).mean(1)).mean()
+    power = modulation_spectrum(shape)
+    syllables = power[SYLLABIC[0] : SYLLABIC[1] + 1].sum() / max(float(power[1:].sum()), 1e-9)
+    return Movement(float(np.log(change + 1e-3)), float(syllables))
+
+
+def modulation_spectrum(tracks: Float64) -> Float64:
+    """Power float64 [51] at 0 to 50 Hz of tracks [T, k] sampled at 100 Hz, summed over them and over windows of 1 s, each
+    without its mean; what is shorter is repeated up to one window."""
+    if len(tracks) < WINDOW:
+        tracks = np.resize(tracks, (WINDOW, tracks.shape[1]))
+    windows = np.lib.stride_tricks.sliding_window_view(tracks, WINDOW, axis=0)[::_HOP]
+    power = np.zeros(WINDOW // 2 + 1)
+    for first in range(0, len(windows), _AT_ONCE):
+        part = windows[first : first + _AT_ONCE]
+        spectrum = np.fft.rfft((part - part.mean(2, keepdims=True)) * np.hanning(WINDOW))
+        power += (spectrum.real**2 + spectrum.imag**2).sum((0, 1))
+    return power
+
+
+def likeness(log_mel: Float32) -> float:
+    """How much log-mel frames float32 [T, mels] move as speech does, 0 to 1; 0 for what is too short to tell."""
+    if len(log_mel) < SHORTEST:
+        return 0.0
+    found = movement(log_mel)
+    score = BIAS + sum(
+        getattr(WEIGHT, field.name) * (getattr(found, field.name) - getattr(CENTRE, field.name))
+        for field in fields(Movement)
+    )
+    return float(1 / (1 + np.exp(-np.clip(score, -50, 50))))
+
+
+def agreement(columns: Float32) -> float:
+    """How far a voice agrees with itself, 0 to 1.
+
+    The encoder's columns [E, C], one each 0.32 s, are dealt into two hands by turns of three; the result is (1 + c) / 2 for
+    the cosine c between the means of the hands. One column alone has nothing to agree with.
+    """
+    count = columns.shape[1]
+    if count < 2:
+        return 0.0
+    turn = (np.arange(count) // 3 if count >= 6 else np.arange(count)) % 2
+    one, other = columns[:, turn == 0].mean(1), columns[:, turn == 1].mean(1)
+    cosine = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
+    return max(0.0, min(1.0, (1 + cosine) / 2))
+
+
+def confidence(columns: Float32, log_mel: Float32, voiced_seconds: float) -> float:
+    """How far an embedding can be trusted, 0 to 1: likeness to speech × √(agreement × t / (1 s + t)).
+
+    Args:
+        columns: the encoder's, float32 [E, C], of the speech itself.
+        log_mel: its frames float32 [T, mels] before normalisation.
+        voiced_seconds: t, its length.
+    """
+    return likeness(log_mel) * float(np.sqrt(agreement(columns) * voiced_seconds / (voiced_seconds + 1.0)))
+
+
+def _cosines(mels: int) -> Float64:
+    """The columns of the orthonormal DCT-II that give cepstra 1 to 6: float64 [mels, CEPSTRA]."""
+    place = (np.arange(mels) + 0.5) / mels
+    columns: Float64 = np.sqrt(2 / mels) * np.cos(np.pi * place[:, None] * np.arange(1, CEPSTRA + 1))
+    return columns
