@@ -1,10 +1,9 @@
-"""The pipeline: pieces of long input, confidence, and the graphs against the morphable model."""
+"""The pipeline: pieces of long input, blocks, and the graphs against the morphable model."""
 
 import numpy as np
 import pytest
 
 from tests.conftest import SAMPLES, speech_like
-from voxface.runtime.estimate import confidence
 from voxface.runtime.voice_to_face import PIECE, STRIDE, VoiceToFace
 
 
@@ -39,21 +38,3 @@ def test_feeding_in_blocks_changes_nothing(voice_to_face: VoiceToFace) -> None:
     np.testing.assert_array_equal(whole.embedding, blocks.embedding)
     np.testing.assert_array_equal(whole.image, blocks.image)
     np.testing.assert_array_equal(whole.vertices, blocks.vertices)
-
-
-def test_confidence_by_hand() -> None:
-    same = np.ones((4, 12), np.float32)
-    assert confidence(same, 1.0) == pytest.approx(0.5)
-    assert confidence(same, 9.0) == pytest.approx(0.9)
-    assert confidence(same[:, :1], 9.0) == 0
-    opposed = np.ones((4, 1)) * np.where(np.arange(12) // 3 % 2 == 0, 1.0, -1.0)
-    assert confidence(opposed.astype(np.float32), 9.0) == 0
-
-
-def test_a_voice_that_agrees_with_itself_is_trusted_more_than_noise(voice_to_face: VoiceToFace) -> None:
-    voice = voice_to_face.estimate_file(SAMPLES[1])[1].confidence
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(1, 64, 800)).astype(np.float32)
-    noise = confidence(voice_to_face._encode(features)[1], 8.0)
-    assert 0 <= noise <= 1
-    assert voice > 0.5

@@ -160,7 +160,7 @@ def train_voice_encoder(
         rng = run.random(step)
         identity = rng.integers(len(people), size=share)
         utterances = utterances_of(pairs, people[identity], rng)
-        alike = np.random.default_rng([config.run.seed, step])  # in all processes
+        alike = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes, unlike `rng`
         batch = run.tensor(_batch(pairs, utterances, config, alike, rng))
         person = people[identity]
         whose, sex, size = telling(
@@ -248,7 +248,7 @@ def sexes_told(
 def _told_apart(
     pairs: Pairs, telling: nn.Module, people: NDArray[np.int32], config: VoiceEncoderConfig, run: Run
 ) -> dict[str, float]:
-    """Share of new crops of the training persons that the identity head gives to the right one."""
+    """Share of new crops of recordings it has learnt from that the identity head gives to the right person."""
     assert isinstance(telling, Telling)
     rng = np.random.default_rng([config.run.seed, 13])
     identity = rng.integers(len(people), size=256)
@@ -272,10 +272,19 @@ def _batch(
     length = int(shared.integers(shortest, longest + 1))
     if config.crops == "published":
         start = int(shared.integers(longest - length + 1))
-        pieces = [crop(pairs.utterance(int(u)), longest, rng)[start : start + length] for u in utterances]
+        pieces = [_stretch(pairs.utterance(int(u)), longest, rng)[start : start + length] for u in utterances]
     else:
         pieces = [crop(pairs.utterance(int(u)), length, rng) for u in utterances]
     return np.stack([_masked(piece, config.mask_bands, config.mask_width, rng).T for piece in pieces])
+
+
+def _stretch(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
+    """A random stretch of `length` frames of an utterance that is normalised as a whole; shorter ones are tiled."""
+    normal: Float32 = (frames - frames.mean(0)) / (frames.std(0) + np.finfo(np.float32).eps)
+    if len(normal) < length:
+        normal = np.tile(normal, (-(-length // len(normal)), 1))
+    start = int(rng.integers(len(normal) - length + 1))
+    return normal[start : start + length]
 
 
 def _masked(frames: Float32, bands: int, width: int, rng: np.random.Generator) -> Float32:
