@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ from voxface.training.baselines.mean_faces import HeardSex, MeanFaces
 from voxface.training.checkpoint import ABOUT, describe, load_network
 from voxface.training.evaluation.geometry import RATIOS, GeometryErrors, relative_gain
 from voxface.training.evaluation.held_out import HeldOut
+from voxface.training.evaluation.picture_judge import JudgeConfig
 from voxface.training.experts.renders import RenderConfig
 from voxface.training.faces.population import FacePopulation
 from voxface.training.models.frozen import Frozen
@@ -66,9 +67,10 @@ class Sizes:
     Attributes:
         people, utterances, seconds, pictures, coupling: of each world, see `SyntheticConfig`.
         encoder_steps, encoder_batch: of the voice encoder.
-        renders, expert_steps, expert_batch, expert_pixels: of the expert.
-        channels: of the generator.
+        renders, expert_steps, expert_batch, expert_rate, pixels, trunk: of the expert, and of students that start anew.
+        channels, critic: widths of the generator, and of the face embedding network under discriminator and classifier.
         gan_steps, gan_batch, gan_preset: of the cascade's face GAN.
+        judge_steps: of the judge that looks at the GAN's pictures; it says how good they are and teaches nothing.
         mesh_steps: of the supervised training with the default preset; the paper's head gets three times as many.
         joint_steps, joint_batch, joint_presets: of the joint trainings.
         warm: whether these start from the cascade.
@@ -83,13 +85,17 @@ class Sizes:
     encoder_steps: int = 400
     encoder_batch: int = 48
     renders: int = 3000
-    expert_steps: int = 1200
-    expert_batch: int = 24
-    expert_pixels: int = 64
+    expert_steps: int = 2500
+    expert_batch: int = 32
+    expert_rate: float = 2e-3
+    pixels: int = 64
+    trunk: Literal["mobilenet_v2", "plain"] = "plain"
     channels: tuple[int, ...] = (256, 192, 128, 64, 32)
+    critic: tuple[int, ...] = (16, 32, 64, 128, 256)
     gan_steps: int = 500
     gan_batch: int = 32
-    gan_preset: str = "modern"
+    gan_preset: Literal["wen2019", "modern"] = "modern"
+    judge_steps: int = 150
     mesh_steps: int = 800
     joint_steps: int = 200
     joint_batch: int = 24
@@ -109,10 +115,14 @@ GPU = Sizes(
     renders=20_000,
     expert_steps=20_000,
     expert_batch=128,
-    expert_pixels=120,
+    expert_rate=1e-3,
+    pixels=120,
+    trunk="mobilenet_v2",
     channels=(1024, 512, 256, 128, 64),
+    critic=(32, 64, 128, 256, 512),
     gan_steps=10_000,
     gan_batch=128,
+    judge_steps=1000,
     mesh_steps=3000,
     joint_steps=10_000,
     joint_batch=64,
@@ -191,7 +201,9 @@ def trained_expert(asked: argparse.Namespace, sizes: Sizes, pairs: Pairs, say: S
         renders=RenderConfig(pictures=sizes.renders),
         held=max(sizes.renders // 15, 1),
         workers=asked.workers,
-        size=sizes.expert_pixels,
+        size=sizes.pixels,
+        trunk=sizes.trunk,
+        rate=sizes.expert_rate,
         steps=sizes.expert_steps,
         batch=sizes.expert_batch,
     )
@@ -227,7 +239,10 @@ def measured(
     place, run = asked.out / f"seed-{seed}", _run(asked, seed, 100)
     encoder = stage(
         place / "encoder",
-        replace(voice_encoder.PRESETS["default"], run=run, steps=sizes.encoder_steps, batch=sizes.encoder_batch),
+        # The true f0 and tract length are for the oracle; the encoder is to hear them by itself.
+        replace(
+            voice_encoder.PRESETS["default"], run=run, steps=sizes.encoder_steps, batch=sizes.encoder_batch, cues=0.0
+        ),
         "encoder",
         say,
         voice_encoder.train_voice_encoder,
@@ -241,6 +256,8 @@ def measured(
             steps=sizes.gan_steps,
             batch=sizes.gan_batch,
             channels=sizes.channels,
+            critic=sizes.critic,
+            judge=JudgeConfig(steps=sizes.judge_steps),
             bank=sizes.bank,
             validate_every=sizes.gan_steps,
         ),
@@ -300,7 +317,9 @@ def joint_config(preset: joint.JointConfig, sizes: Sizes, run: RunConfig) -> joi
         steps=sizes.joint_steps,
         batch=sizes.joint_batch,
         channels=sizes.channels,
-        student_size=sizes.expert_pixels,
+        critic=sizes.critic,
+        student_size=sizes.pixels,
+        student_trunk=sizes.trunk,
         average=average if preset.average else 0.0,
         partners="batch" if sizes.warm else preset.partners,
         bank=sizes.bank,
@@ -432,7 +451,9 @@ def _arguments() -> tuple[argparse.Namespace, Sizes]:
         about = f"(CPU {getattr(CPU, field.name)}, GPU {getattr(GPU, field.name)})".replace("%", "%%")
         if hints[field.name] is bool:
             parser.add_argument(option, action=argparse.BooleanOptionalAction, help=about)
-        elif field.name in ("channels", "joint_presets"):
+        elif get_args(hints[field.name]) and hints[field.name].__class__ is type(Literal["a"]):
+            parser.add_argument(option, choices=get_args(hints[field.name]), help=about)
+        elif field.name in ("channels", "critic", "joint_presets"):
             parser.add_argument(option, help=f"with commas {about}")
         else:
             parser.add_argument(option, type=hints[field.name], help=about)
@@ -441,8 +462,9 @@ def _arguments() -> tuple[argparse.Namespace, Sizes]:
         raise UsageError(f"{asked.seeds} seeds: at least one")
     sizes = GPU if _cuda(asked.accelerator) else CPU
     changes = {f.name: getattr(asked, f.name) for f in fields(Sizes) if getattr(asked, f.name) is not None}
-    if "channels" in changes:
-        changes["channels"] = tuple(int(width) for width in changes["channels"].split(","))
+    for name in ("channels", "critic"):
+        if name in changes:
+            changes[name] = tuple(int(width) for width in changes[name].split(","))
     if "joint_presets" in changes:
         changes["joint_presets"] = tuple(name for name in changes["joint_presets"].split(",") if name)
     if unknown := set(changes.get("joint_presets", ())) - set(joint.PRESETS):

@@ -125,6 +125,22 @@ def test_image_to_face_reads_pictures_of_any_size() -> None:
     torch.testing.assert_close(small, whole)
 
 
+def test_a_plain_trunk_keeps_places_apart() -> None:
+    network = ImageToFace(50, size=64, trunk="plain").eval()
+    assert sum(p.numel() for p in network.backbone.parameters()) == 1_175_888
+    picture = pictures(1)
+    with torch.no_grad():
+        seen = network(resized(picture, 100))
+        assert [tuple(x.shape) for x in seen] == [(1, 50), (1, 12), (1, 256), (1, 192 * 4 * 4)]
+        # The mean over places of MobileNetV2 would not know one order of the middle feature from another.
+        middle = seen.middle.reshape(1, 192, 4, 4)
+        pooled, mirrored = (network.backbone.whole(m.flatten(1)) for m in (middle, middle.flip(3)))
+    torch.testing.assert_close(pooled, seen.pooled)
+    assert (pooled - mirrored).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="multiples of 16"):
+        ImageToFace(50, size=72, trunk="plain")
+
+
 def test_image_to_face_begins_near_the_mean_face() -> None:
     with torch.no_grad():
         assert ImageToFace(50).eval()(pictures(4)).coefficients.abs().mean() < 0.5

@@ -17,7 +17,7 @@ from tests.training.small_pairs import small_pairs  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.checkpoint import load_network  # noqa: E402
 from voxface.training.experts import Expert, Geometry  # noqa: E402
-from voxface.training.experts.own import ImageToFace  # noqa: E402
+from voxface.training.experts.own import ImageToFace, Trunk  # noqa: E402
 from voxface.training.losses import divergence, triplet_loss  # noqa: E402
 from voxface.training.models import FaceGenerator, VoiceEncoder  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
@@ -46,9 +46,9 @@ def _one_thread() -> None:
 class SmallStudent(Expert):
     """Quick to train, in place of `ImageToFace`; with batch normalisation and dropout as that has."""
 
-    def __init__(self, coefficients: int, size: int = 16) -> None:
+    def __init__(self, coefficients: int, size: int = 16, trunk: str = "small") -> None:
         super().__init__()
-        self.coefficients, self.size = coefficients, size
+        self.coefficients, self.size, self.trunk_name = coefficients, size, trunk
         self.trunk = nn.Sequential(nn.Conv2d(3, 6, 5, 4), nn.BatchNorm2d(6), nn.ReLU6(), nn.Dropout(0.2))
         self.shape, self.pose = nn.Linear(6, coefficients), nn.Linear(6, 12)
 
@@ -348,8 +348,9 @@ def test_going_on_is_the_same_as_never_having_stopped(preset: str, small: None, 
         assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
 
 
-def test_with_our_own_expert_from_a_trained_generator_and_on_disk(tmp_path: Path) -> None:
-    expert = ImageToFace(2, 32)
+@pytest.mark.parametrize("trunk", ["mobilenet_v2", "plain"])
+def test_with_our_own_expert_from_a_trained_generator_and_on_disk(trunk: Trunk, tmp_path: Path) -> None:
+    expert = ImageToFace(2, 32, trunk=trunk)
     with torch.no_grad():
         expert.shape[1].bias.copy_(torch.tensor([1.5, -0.5]))
     channels = (16, 12, 8, 8, 8)
@@ -358,7 +359,7 @@ def test_with_our_own_expert_from_a_trained_generator_and_on_disk(tmp_path: Path
     start = train_joint(small_pairs(8), encoder(), expert, settings, tmp_path / "start", generator=generator)
     assert all(torch.equal(a, b) for a, b in zip(start.generator.parameters(), generator.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b in zip(start.student.parameters(), expert.parameters(), strict=True))
-    assert start.student.size == 32
+    assert (start.student.size, start.student.trunk) == (32, trunk)
 
     settings = dataclasses.replace(settings, steps=1)
     trained = train_joint(small_pairs(8), encoder(), expert, settings, tmp_path / "run", generator=generator)

@@ -1,5 +1,7 @@
 """Our own picture -> geometry network, expert and student alike (Wu 2022, §3.3: both have one architecture)."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,6 +9,9 @@ from torch import Tensor, nn
 
 from voxface.training.experts import POSE, SIZE, Expert, Geometry, resized
 from voxface.training.models.mobilenet_v2 import POOLED, MobileNetV2
+from voxface.training.models.plain_trunk import PlainTrunk
+
+Trunk = Literal["mobilenet_v2", "plain"]
 
 
 class ImageToFace(Expert):
@@ -21,14 +26,18 @@ class ImageToFace(Expert):
         size: what pictures are resized to, pixels; 120 as published. Smaller is quicker and sees less; the middle feature
             has size/16 places a side, rounded up.
         dropout: of the heads.
+        trunk: "mobilenet_v2" as published, or "plain", see `PlainTrunk`: for CPUs, at 64 pixels.
     """
 
-    def __init__(self, coefficients: int, size: int = SIZE, dropout: float = 0.2) -> None:
+    def __init__(
+        self, coefficients: int, size: int = SIZE, dropout: float = 0.2, trunk: Trunk = "mobilenet_v2"
+    ) -> None:
         super().__init__()
-        self.coefficients, self.size = coefficients, size
-        self.backbone = MobileNetV2()
-        self.pose = _head(POSE, dropout)
-        self.shape = _head(coefficients, dropout)
+        self.coefficients, self.size, self.trunk = coefficients, size, trunk
+        self.backbone = MobileNetV2() if trunk == "mobilenet_v2" else PlainTrunk(size)
+        pooled = POOLED if isinstance(self.backbone, MobileNetV2) else self.backbone.pooled
+        self.pose = _head(pooled, POSE, dropout)
+        self.shape = _head(pooled, coefficients, dropout)
 
     def forward(self, images: Tensor) -> Geometry:
         """Reads pictures [B, 3, H, H], RGB, about [-1, 1]."""
@@ -45,8 +54,8 @@ class ImageToFace(Expert):
             linear.bias.copy_(torch.from_numpy(values))
 
 
-def _head(outputs: int, dropout: float) -> nn.Sequential:
-    linear = nn.Linear(POOLED, outputs)
+def _head(pooled: int, outputs: int, dropout: float) -> nn.Sequential:
+    linear = nn.Linear(pooled, outputs)
     nn.init.normal_(linear.weight, 0, 0.01)  # the mean face at first
     nn.init.zeros_(linear.bias)
     return nn.Sequential(nn.Dropout(dropout), linear)

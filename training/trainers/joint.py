@@ -31,7 +31,7 @@ from voxface.training.checkpoint import save_networks, weights_digest
 from voxface.training.crops import pictures_of
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
 from voxface.training.experts import Geometry
-from voxface.training.experts.own import ImageToFace
+from voxface.training.experts.own import ImageToFace, Trunk
 from voxface.training.images import as_images, as_pictures
 from voxface.training.losses.adversarial import discriminator_loss, generator_loss
 from voxface.training.losses.coefficients import coefficient_loss
@@ -91,7 +91,8 @@ class JointConfig:
         scaled: begin with weights of generator and critic that keep variances (He et al. 2015) and with the mean colour.
         start: "scratch", or "generator": a trained generator is given (the paper trains jointly from the start).
         student: "scratch", or "expert": the student starts as a copy of the expert, which has to be our own.
-        student_size: pixels a picture is resized to in the student, 120 as published; a copied expert has its own.
+        student_size, student_trunk: of the student, see `ImageToFace`; 120 pixels and MobileNetV2 as published. A copied
+            expert has its own.
         average: decay of the moving average of generator and student that is given back; 0: none.
         validate_every: steps between validations.
     """
@@ -118,6 +119,7 @@ class JointConfig:
     start: Literal["scratch", "generator"] = "scratch"
     student: Literal["scratch", "expert"] = "scratch"
     student_size: int = 120
+    student_trunk: Trunk = "mobilenet_v2"
     average: float = 0.0
     validate_every: int = 500
 
@@ -212,7 +214,7 @@ def train_joint(
     space = {"coefficients": torch.eye(modes, device=run.device), "vertices": vertex_space(pairs.morphable, run.device)}
 
     makes: dict[str, Any] = {"embedding": voices.width, "channels": config.channels, "kernel": config.kernel}
-    sees: dict[str, Any] = {"coefficients": modes, "size": _student_size(taught, config)}
+    sees: dict[str, Any] = {"coefficients": modes, **_student_form(taught, config)}
     face, features, judge = FaceGenerator(**makes), FaceEmbedding(config.critic), Discriminator()
     if config.scaled:
         scale_weights(face, mean_colour(pairs, voices.people))
@@ -311,7 +313,7 @@ def train_joint(
         {
             "face": makes,
             "student": sees,
-            "mesh": {"kind": "joint", **makes, "coefficients": modes, "student": {"size": sees["size"]}},
+            "mesh": {"kind": "joint", **makes, "coefficients": modes, "student": _student_form(taught, config)},
         },
         {
             "trained_on": [
@@ -359,8 +361,10 @@ def vertex_space(model: MorphableModel, device: torch.device) -> Tensor:
     return torch.from_numpy(root.astype(np.float32)).to(device)
 
 
-def _student_size(expert: nn.Module, config: JointConfig) -> int:
-    return expert.size if config.student == "expert" and isinstance(expert, ImageToFace) else config.student_size
+def _student_form(expert: nn.Module, config: JointConfig) -> dict[str, Any]:
+    if config.student == "expert" and isinstance(expert, ImageToFace):
+        return {"size": expert.size, "trunk": expert.trunk}
+    return {"size": config.student_size, "trunk": config.student_trunk}
 
 
 def _start(network: nn.Module, given: nn.Module | None, wrong: str) -> None:
