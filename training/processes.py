@@ -4,6 +4,7 @@ Where a process could act alone (a signal, a full disk, a loss that is no number
 exchange of gradients, for half an hour and in vain. So whatever ends a training ends it in all of them, at the same step.
 """
 
+import atexit
 import logging
 import os
 import time
@@ -42,12 +43,19 @@ def launch(accelerator: str, devices: int, precision: str) -> Fabric:
             precision=precision,  # type: ignore[arg-type]
         )
         fabric.launch()
+        atexit.register(_part)
     except (RuntimeError, ValueError, ImportError, MisconfigurationException) as error:
         why = " ".join(str(error).split())
         if why.startswith("Precision"):
             raise UsageError(f"--precision {precision}: one of 32-true, bf16-mixed, 16-mixed") from error
         raise ProviderError(f"--accelerator {accelerator} --devices {devices}: {why}") from error
     return fabric
+
+
+def _part() -> None:
+    # Threads of gloo that outlive their group may abort the process at its very end.
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 class Processes:

@@ -150,7 +150,6 @@ class Run:
         self._progress = progress if self.leads else lambda _done, _total: None
         self._let_first(lambda: self._claim(resume))
         self._last = self.fabric.broadcast(self._last)
-        torch.set_flush_denormal(True)  # generators full of zeros train several times slower without it
         torch.manual_seed(settings.seed)  # every process starts from the same weights
 
     @property
@@ -246,6 +245,7 @@ class Run:
         try:
             self._restore()
             self._listen()
+            torch.set_flush_denormal(True)  # generators full of zeros train several times slower without it
             for step in range(self.first, total):
                 seed = np.random.SeedSequence([self.settings.seed, step, self.fabric.global_rank])
                 torch.manual_seed(int(seed.generate_state(1)[0]))
@@ -441,6 +441,7 @@ class Run:
             self._handlers = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def _close(self) -> None:
+        torch.set_flush_denormal(False)  # it is the whole process's
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
