@@ -143,14 +143,17 @@ class FaceGanConfig:
 
 PRESETS: Final[dict[str, FaceGanConfig]] = {
     "wen2019": FaceGanConfig(),
+    # Chosen among five variants (three of them cut short) on 96 synthetic people, 300 steps with narrow networks on a CPU,
+    # one seed; spectral normalisation without likeness showed no faces by then. Not tried at full width.
     "modern": FaceGanConfig(
-        generator_rate=2e-4,
+        generator_rate=1e-3,
         critic_rate=4e-4,
-        betas=(0.0, 0.99),
         sampling="balanced",
         bank=8,
-        spectral=True,
         conditional=True,
+        r1=1.0,
+        r1_every=8,
+        likeness=20.0,
         average=0.999,
         augmentations=("translation",),
         scaled=True,
