@@ -76,6 +76,7 @@ def export_bundle(
         "graphs": graphs,
         "morphable_model": {"file": "morphable.npz", "provenance": checkpoint.morphable.provenance},
         **population,
+        **_calibration(checkpoint),
         "training": {name: part["config"] for name, part in checkpoint.parts.items() if part.get("config")},
         "precision": {
             "storage": "float16" if half_storage else "float32",
@@ -91,6 +92,14 @@ def export_bundle(
     files[CARD] = model_card(manifest, checkpoint.morphable, [*limits, *said]).encode()
     (write_zip if out.suffix == SUFFIX else write_folder)(out, manifest, files)
     return Bundle.open(out)
+
+
+def _calibration(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the run of the mesh network found out about how sure its meshes may be."""
+    found = next(
+        (part.get("calibration") for name, part in checkpoint.parts.items() if "mesh" in name.split("+")), None
+    )
+    return {"calibration": found} if found else {}
 
 
 def _embedding_size(checkpoint: Checkpoint) -> int:

@@ -26,7 +26,8 @@ _LIMITS: Final = (
     "they are. Children, hoarse, whispering, singing and acted voices are outside of what was measured.",
     "Voices, languages, microphones and faces unlike the training data get worse results, and what is average for the data "
     "is not average for everybody.",
-    "The confidence says how far the voice agrees with itself over time, not how much the face resembles anybody.",
+    "The confidence says how much the sound moves as speech does and how far the voice agrees with itself over time, not "
+    "how much the face resembles anybody.",
 )
 
 
@@ -54,7 +55,7 @@ def model_card(manifest: Mapping[str, Any], morphable: MorphableModel, limits: S
         "",
         "## Metrics",
         "",
-        *_metrics(manifest.get("metrics") or {}),
+        *_metrics({**(manifest.get("metrics") or {}), **_calibration(manifest)}),
         "",
         "## Limits",
         "",
@@ -65,6 +66,22 @@ def model_card(manifest: Mapping[str, Any], morphable: MorphableModel, limits: S
         *_making(manifest),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _calibration(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """How good the probabilities of sex are, as a metric beside a coin."""
+    found = manifest.get("calibration") or {}
+    losses = dict(found.get("log_loss") or {})
+    if not losses:
+        return {}
+    return {
+        "sex": {
+            "log_loss": losses["calibrated"],
+            "log_loss_uncalibrated": losses["at_slope_1"],
+            "people": found["people"],
+            "trivial": {"log_loss": losses["coin"]},
+        }
+    }
 
 
 def _metrics(metrics: Mapping[str, Any]) -> list[str]:

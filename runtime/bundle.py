@@ -6,6 +6,7 @@ precision, and every file with size and SHA-256. The manifest carries its own di
 
 import hashlib
 import json
+import math
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -96,6 +97,14 @@ class Bundle:
         """Its morphable model."""
         return MorphableModel.from_bytes(self.files[self.manifest["morphable_model"]["file"]])
 
+    @cached_property
+    def sex_slope(self) -> float:
+        """What the evidence for a sex is multiplied with, see `estimate.read_attributes`; 1 where none was measured."""
+        slope = float(self.manifest.get("calibration", {}).get("sex_slope", 1.0))
+        if not (math.isfinite(slope) and slope > 0):
+            raise ValueError(f"calibration: sex_slope is {slope}, not positive")
+        return slope
+
     def graph(self, name: str) -> bytes:
         """The ONNX file of a graph: "encoder", "face" or "mesh"."""
         return self.files[self.manifest["graphs"][name]["file"]]
@@ -107,8 +116,8 @@ class Bundle:
                 raise BundleError(
                     f"{self.path}: the manifest lists no file for {', '.join(missing) or 'morphable_model'}"
                 )
-            _ = (self.front_end, self.vad, str(self.manifest["name"]))
-        except (KeyError, TypeError, ValueError) as error:
+            _ = (self.front_end, self.vad, self.sex_slope, str(self.manifest["name"]))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{self.path}: the manifest is incomplete or wrong: {error!r}") from error
 
 

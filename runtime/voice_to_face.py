@@ -82,7 +82,7 @@ class VoiceToFace:
         marks.append(time.perf_counter_ns())
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
         vertices = self.morphable.vertices(coefficients)
-        attributes = read_attributes(self.morphable, vertices)
+        attributes = read_attributes(self.morphable, vertices, self.bundle.sex_slope)
         measurements = self.morphable.measure(vertices)
         marks.append(time.perf_counter_ns())
         normalising, encoder, face, mesh = np.diff(marks).tolist()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.sphere import sphere
 from voxface.runtime.errors import BundleError
-from voxface.runtime.estimate import read_attributes
+from voxface.runtime.estimate import read_attributes, sex_evidence
 from voxface.runtime.mesh import boundary_edges, vertex_normals
 from voxface.runtime.morphable import MorphableModel
 
@@ -39,6 +39,10 @@ def test_sex_probability_is_that_of_two_equal_normals() -> None:
     woman = read_attributes(model, female)
     assert woman.sex["female"] == pytest.approx(1 / (1 + np.exp(-(apart**2) / (2 * 1.5**2))), abs=1e-5)
     assert sum(woman.sex.values()) == 1
+    assert read_attributes(model, female, 0.5).sex["female"] == pytest.approx(
+        1 / (1 + np.exp(-0.5 * sex_evidence(model, female))), abs=1e-6
+    )
+    assert read_attributes(model, (female + male) / 2, 3.0).sex["female"] == pytest.approx(0.5, abs=1e-4)
     assert woman.distances_mm["female"] == 0
     assert woman.distances_mm["male"] == pytest.approx(apart)
     assert set(woman.distances_mm) == {"female", "male", "wide", "regular", "slim"}

@@ -12,15 +12,16 @@ from safetensors.torch import load_file
 
 from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import InputError, UsageError
+from voxface.training.crops import utterances_of
 from voxface.training.models import VoiceEncoder
 from voxface.training.pairs import Pairs
 from voxface.training.run import RunConfig
 from voxface.training.trainers.voice_encoder import (
     PRESETS,
+    Choir,
     Heads,
     Telling,
     VoiceEncoderConfig,
-    _batch,
     _share_of_rate,
     _standardised,
     train_voice_encoder,
@@ -103,31 +104,54 @@ def test_unknown_cues_count_for_nothing() -> None:
 def test_a_published_batch_is_one_part_of_the_longest_stretches() -> None:
     pairs = small_pairs(frames=400)
     config = replace(CONFIG, crop=(30, 80), crops="published", mask_bands=0)
-    lengths = set()
-    for seed in range(12):
-        rng = np.random.default_rng
-        batch = _batch(pairs, np.array([0, 4, 8]), config, rng(seed), rng(seed + 99))
-        shared = rng(seed)
-        length = int(shared.integers(30, 81))
-        start = int(shared.integers(80 - length + 1))
-        assert batch.shape == (3, 64, length)
-        lengths.add(length)
-        places = rng(seed + 99)
-        for row, utterance in zip(batch, (0, 4, 8), strict=True):
-            frames = pairs.utterance(utterance)
-            first = int(places.integers(len(frames) - 80 + 1))
+    for seed, (length, part) in enumerate([(30, 50), (80, 0), (47, 12)]):
+        voices = Choir.of(pairs).draw(3, length, part, config, np.random.default_rng(seed))
+        assert voices.log_mel.shape == (3, 64, length)
+        again = np.random.default_rng(seed)
+        people = again.integers(4, size=3)
+        np.testing.assert_array_equal(voices.identity, people)
+        np.testing.assert_array_equal(voices.sex, people % 2)
+        utterances = utterances_of(pairs, people.astype(np.int32), again)
+        for row, utterance in zip(voices.log_mel, utterances, strict=True):
+            frames = pairs.utterance(int(utterance))
+            first = int(again.integers(len(frames) - 80 + 1))
             normal = (frames - frames.mean(0)) / frames.std(0)
-            np.testing.assert_allclose(row, normal[first + start : first + start + length].T, atol=1e-4)
-    assert len(lengths) > 5
+            np.testing.assert_allclose(row, normal[first + part : first + part + length].T, atol=1e-4)
 
 
-def test_cues_are_standardised_over_the_training_people() -> None:
+def test_cues_are_standardised_over_whoever_has_both() -> None:
     cues = np.array([[100, 14], [200, 16], [400, np.nan], [np.nan, np.nan]], np.float32)
-    normal = _standardised(cues, np.array([0, 1]))
+    normal = _standardised(cues)
     np.testing.assert_allclose(normal[:2], [[-1, -1], [1, 1]], atol=1e-4)
     assert normal[2, 0] == pytest.approx(3, abs=1e-3)
     assert np.isnan(normal[2, 1])
-    assert np.isnan(_standardised(np.full((3, 2), np.nan, np.float32), np.array([0, 1, 2]))).all()
+    assert np.isnan(_standardised(np.full((3, 2), np.nan, np.float32))).all()
+
+
+def test_voices_beside_are_learnt_as_further_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of every batch is theirs, under numbers of their own; what is told of people is told of the first pairs."""
+    seen: list[torch.Tensor] = []
+    original = Heads.forward
+
+    def forward(self: Heads, embedding: torch.Tensor, identity: torch.Tensor, *more: torch.Tensor) -> object:
+        seen.append(identity)
+        return original(self, embedding, identity, *more)
+
+    monkeypatch.setattr(Heads, "forward", forward)
+    said: list[str] = []
+    train_voice_encoder(
+        small_pairs(), replace(CONFIG, steps=8), tmp_path, beside=small_pairs(people=12, seed=1), say=said.append
+    )
+    drawn = torch.stack(seen)
+    assert drawn.shape == (8, 8)
+    assert set(drawn[:, :6].unique().tolist()) == set(range(4))
+    assert set(drawn[:, 6:].unique().tolist()) <= set(range(4, 10))
+    about = json.loads((tmp_path / "checkpoint.json").read_text())
+    assert about["metrics"]["trivial"]["identity_top1"] == pytest.approx(0.1)
+    assert about["metrics"]["test"]["people"] == 2
+    assert len(about["trained_on"]) == 2
+    with pytest.raises(UsageError, match="beside"):
+        replace(CONFIG, beside=1.0)
 
 
 def test_the_rate_follows_from_the_step_alone() -> None:

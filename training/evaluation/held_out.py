@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from voxface.runtime.estimate import sex_evidence
 from voxface.training.baselines.mean_faces import HeardSex, MeanFaces
 from voxface.training.embeddings import embed_whole
 from voxface.training.evaluation.geometry import GeometryErrors, geometry_errors
@@ -67,6 +68,18 @@ class HeldOut:
         found = self.predictions(predicted) if isinstance(predicted, nn.Module) else predicted
         return geometry_errors(self.pairs, found, self.utterances)
 
+    def sex_evidence(self, predicted: Float32) -> NDArray[np.float64]:
+        """For the female sex, of every utterance's mesh: float64 [U] of coefficients float32 [U, P]."""
+        model = self.pairs.morphable
+        return np.array([sex_evidence(model, model.vertices(row)) for row in predicted])
+
+    def sexes_agree(self, predicted: Float32) -> float:
+        """Share of people whose meshes are of their sex, judged by the mean evidence of their utterances."""
+        evidence = self.sex_evidence(predicted)
+        people = np.unique(self.person)
+        female = np.array([evidence[self.person == i].mean() > 0 for i in people])
+        return float((female == (self.pairs.sexes[people] == 0)).mean())
+
     def mean_face_per_sex(self, fit: "HeldOut") -> Float32:
         """The trivial answer, float32 [U, P]: the mean face of the sex that is heard; means and ear are of the people of
         `fit`."""
@@ -78,17 +91,19 @@ def held_out_metrics(
     pairs: Pairs, encoder: Frozen, network: nn.Module, device: torch.device, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Errors of a network embedding -> coefficients on people it has not learnt from, beside the trivial answer's: split
-    -> `GeometryErrors.summary` and, under "trivial", that of the mean face of the sex heard."""
+    -> `GeometryErrors.summary`, the share of right sexes and, under "trivial", that of the mean face of the sex heard."""
     fit = HeldOut.of(pairs, encoder, "train", device)
     metrics: dict[str, Any] = {}
     for split in _HELD:
         held = HeldOut.of(pairs, encoder, split, device)
         if fit is None or held is None:
             continue
-        found, trivial = held.errors(network).summary, held.errors(held.mean_face_per_sex(fit)).summary
+        predicted, means = held.predictions(network), held.mean_face_per_sex(fit)
+        found = held.errors(predicted).summary | {"sex": held.sexes_agree(predicted)}
+        trivial = held.errors(means).summary | {"sex": 0.5}
         metrics[split] = found | {"people": len(np.unique(held.person)), "trivial": trivial}
         say(
             f"{split}: ARE {found['are']:.4f} (mean face of the sex {trivial['are']:.4f}), "
-            f"mesh {found['rms_mm']:.2f} mm ({trivial['rms_mm']:.2f})"
+            f"mesh {found['rms_mm']:.2f} mm ({trivial['rms_mm']:.2f}), sex {found['sex']:.1%}"
         )
     return metrics

@@ -29,6 +29,7 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.morphable import MorphableModel
 from voxface.training.checkpoint import save_networks, weights_digest
 from voxface.training.crops import pictures_of
+from voxface.training.evaluation.calibration import sex_calibration
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
 from voxface.training.experts import Geometry
 from voxface.training.experts.own import ImageToFace, Trunk
@@ -321,6 +322,7 @@ def train_joint(
             ],
             "licence": pairs.morphable.licence,
             "metrics": held_out_metrics(pairs, listener, mesh, run.device, say),
+            "calibration": sex_calibration(held, mesh),
             "config": asdict(config),
         },
         pairs,

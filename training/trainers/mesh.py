@@ -11,6 +11,7 @@ from torch import nn
 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.checkpoint import save_networks, weights_digest
+from voxface.training.evaluation.calibration import sex_calibration
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
 from voxface.training.losses.coefficients import coefficient_loss
 from voxface.training.losses.triplet import triplet_loss
@@ -172,6 +173,7 @@ def train_mesh(
             ],
             "licence": pairs.morphable.licence,
             "metrics": metrics,
+            "calibration": sex_calibration(held, module),
             "config": asdict(config),
         },
         pairs,

@@ -8,7 +8,7 @@ classes: the validation asks whether two recordings of such people are told to b
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class VoiceEncoderConfig:
         mask_bands, mask_width: up to so many bands of up to so many mel bins are set to their mean (SpecAugment).
         scale, margin: of the softmax over cosines; a margin above 0 is the additive angular margin.
         sex, cues: weights of further tasks beside the identity: the sex, and pitch and vocal-tract length as measured.
+        beside: share of a batch that comes from the pairs beside, where there are any.
         validate_every: steps between validations.
     """
 
@@ -59,6 +60,7 @@ class VoiceEncoderConfig:
     margin: float = 0.0
     sex: float = 1.0
     cues: float = 1.0
+    beside: float = 0.25
     validate_every: int = 350
 
     def __post_init__(self) -> None:
@@ -68,6 +70,8 @@ class VoiceEncoderConfig:
             raise UsageError(f"validate_every is {self.validate_every}; at least 1")
         if not 0 <= self.margin < np.pi / 2:
             raise UsageError(f"margin {self.margin}: radians, from 0 to below π/2")
+        if not 0 <= self.beside < 1:
+            raise UsageError(f"beside {self.beside}: a share of the batch, from 0 to below 1")
 
 
 # Neither paper says how its encoder was trained but for the loss and the data; batch and rate are those of the GAN.
@@ -87,6 +91,58 @@ PRESETS: Final = {
         validate_every=2_500,
     ),
 }
+
+
+class Voices(NamedTuple):
+    """Voices and what is asked of them, as arrays or as tensors.
+
+    Attributes:
+        log_mel: network input float32 [B, mels, T].
+        identity: int64 [B], whose.
+        sex: int64 [B], 0 female, 1 male.
+        cues: float32 [B, 2], log f0 and log tract length, standardised; NaN where not known.
+    """
+
+    log_mel: Any
+    identity: Any
+    sex: Any
+    cues: Any
+
+
+@dataclass(frozen=True)
+class Choir:
+    """The training people of some pairs that have a voice.
+
+    Attributes:
+        people: int32 [N], their indices.
+        cues: float32 [N, 2], standardised over them: measured lengths of tracts and true ones have not the same mean.
+    """
+
+    pairs: Pairs
+    people: NDArray[np.int32]
+    cues: Float32
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Self:
+        """Those of `pairs`."""
+        people = np.array([i for i in pairs.split("train") if len(pairs.utterances[int(i)])], np.int32)
+        return cls(pairs, people, _standardised(pairs.cues[people]))
+
+    def draw(self, count: int, length: int, part: int, config: VoiceEncoderConfig, rng: np.random.Generator) -> Voices:
+        """`count` people, anyone as often as another, and of each a crop of `length` frames.
+
+        Args:
+            part: where in the longest crop, if crops are the published ones.
+        """
+        identity = rng.integers(len(self.people), size=count)
+        utterances = utterances_of(self.pairs, self.people[identity], rng)
+        if config.crops == "published":
+            longest = config.crop[1]
+            pieces = [_stretch(self.pairs.utterance(int(u)), longest, rng)[part : part + length] for u in utterances]
+        else:
+            pieces = [crop(self.pairs.utterance(int(u)), length, rng) for u in utterances]
+        log_mel = np.stack([_masked(piece, config.mask_bands, config.mask_width, rng).T for piece in pieces])
+        return Voices(log_mel, identity, self.pairs.sexes[self.people[identity]], self.cues[identity])
 
 
 class Heads(nn.Module):
@@ -132,40 +188,51 @@ def train_voice_encoder(
     config: VoiceEncoderConfig,
     folder: Path,
     *,
+    beside: Pairs | None = None,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> VoiceEncoder:
     """Trains and returns the encoder, in eval mode; `folder` then holds `encoder.safetensors` and what belongs to it.
 
+    Args:
+        beside: further people whose training voices are learnt too; nobody of them validates. Synthetic voices fill the
+            gaps between few real ones.
+
     Raises:
         InputError: fewer than two people to tell apart.
         UsageError, ProviderError: see `Run`.
     """
-    people = np.array([i for i in pairs.split("train") if len(pairs.utterances[int(i)])], np.int32)
+    choirs = [Choir.of(p) for p in (pairs, beside) if p is not None]
+    people = choirs[0].people
     if len(people) < 2:
         raise InputError("telling voices apart needs training utterances of two people; there are fewer in these pairs")
-    run = Run(folder, config, config.run, data=pairs.digest, resume=resume, say=say, progress=progress)
+    data = " beside ".join(choir.pairs.digest for choir in choirs)
+    run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     encoder = VoiceEncoder(mels=pairs.frames.shape[1])
     width = encoder(torch.zeros(2, pairs.frames.shape[1], 64))[0].shape[1]
-    telling = run.network("encoder", Telling(encoder, Heads(len(people), width, config.scale, config.margin)))
+    identities = sum(len(choir.people) for choir in choirs)
+    telling = run.network("encoder", Telling(encoder, Heads(identities, width, config.scale, config.margin)))
     optimiser = run.optimiser(
         "encoder", torch.optim.AdamW(telling.parameters(), config.rate, weight_decay=config.weight_decay)
     )
     share = run.share(config.batch)
-    cues = _standardised(pairs.cues, people)
+    guests = round(config.beside * share) if beside is not None else 0
 
     telling.train()
     for step in run.steps(config.steps):
         rng = run.random(step)
-        identity = rng.integers(len(people), size=share)
-        utterances = utterances_of(pairs, people[identity], rng)
         alike = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes, unlike `rng`
-        batch = run.tensor(_batch(pairs, utterances, config, alike, rng))
-        person = people[identity]
-        whose, sex, size = telling(
-            batch, run.tensor(identity), run.tensor(pairs.sexes[person]), run.tensor(cues[person])
-        )
+        length = int(alike.integers(config.crop[0], config.crop[1] + 1))
+        part = int(alike.integers(config.crop[1] - length + 1))
+        drawn = [
+            choir.draw(count, length, part, config, rng)
+            for choir, count in zip(choirs, (share - guests, guests), strict=False)
+            if count
+        ]
+        drawn[1:] = [voices._replace(identity=voices.identity + len(people)) for voices in drawn[1:]]
+        voices = Voices(*(run.tensor(np.concatenate(parts)) for parts in zip(*drawn, strict=True)))
+        whose, sex, size = telling(*voices)
         loss = whose + config.sex * sex + config.cues * size
         for group in optimiser.param_groups:
             group["lr"] = config.rate * _share_of_rate(step, config)
@@ -177,7 +244,7 @@ def train_voice_encoder(
             step,
             {"loss": loss, "identity": whose, "sex": sex, "cues": size}
             | {f"validation/{name}": value for name, value in found.items()},
-            {"log_mel": batch, "person": person},
+            voices._asdict(),
         )
         if run.wants_sheet(step):
             run.sheet(step, [[_similarities(pairs, encoder, run.device)]])
@@ -188,13 +255,17 @@ def train_voice_encoder(
         metrics[split] = verification(pairs, encoder, split, run.device)
         metrics[split] |= sexes_told(pairs, bare(telling), split, run.device)
         say(f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics[split].items()))
-    metrics["trivial"] = {"eer": 0.5, "auc": 0.5, "sex": 0.5, "identity_top1": 1 / len(people)}
+    metrics["trivial"] = {"eer": 0.5, "auc": 0.5, "sex": 0.5, "identity_top1": 1 / identities}
     save_networks(
         folder,
         {"encoder": encoder},
         {"encoder": {"mels": pairs.frames.shape[1]}},
         {
-            "trained_on": [f"{len(people)} voices of {pairs.about.get('corpus', pairs.kind)} ({pairs.kind} pairs)"],
+            "trained_on": [
+                f"{len(choir.people)} voices of {choir.pairs.about.get('corpus', choir.pairs.kind)} "
+                f"({choir.pairs.kind} pairs)"
+                for choir in choirs
+            ],
             "licence": "Apache-2.0",
             "metrics": metrics,
             "config": asdict(config),
@@ -260,24 +331,6 @@ def _told_apart(
     return {"identity_top1": float((cosines.argmax(1).cpu().numpy() == identity).mean())}
 
 
-def _batch(
-    pairs: Pairs,
-    utterances: NDArray[np.int32],
-    config: VoiceEncoderConfig,
-    shared: np.random.Generator,
-    rng: np.random.Generator,
-) -> Float32:
-    """Network input float32 [B, mels, T], one T a batch in all processes."""
-    shortest, longest = config.crop
-    length = int(shared.integers(shortest, longest + 1))
-    if config.crops == "published":
-        start = int(shared.integers(longest - length + 1))
-        pieces = [_stretch(pairs.utterance(int(u)), longest, rng)[start : start + length] for u in utterances]
-    else:
-        pieces = [crop(pairs.utterance(int(u)), length, rng) for u in utterances]
-    return np.stack([_masked(piece, config.mask_bands, config.mask_width, rng).T for piece in pieces])
-
-
 def _stretch(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
     """A random stretch of `length` frames of an utterance that is normalised as a whole; shorter ones are tiled."""
     normal: Float32 = (frames - frames.mean(0)) / (frames.std(0) + np.finfo(np.float32).eps)
@@ -297,10 +350,10 @@ def _masked(frames: Float32, bands: int, width: int, rng: np.random.Generator) -
     return masked
 
 
-def _standardised(cues: Float32, people: NDArray[np.int32]) -> Float32:
-    """Logarithms of f0 and tract length [I, 2] in standard deviations over `people`; NaN where not known."""
+def _standardised(cues: Float32) -> Float32:
+    """Logarithms of f0 and tract length [N, 2] in standard deviations; NaN where not known."""
     logs = np.log(np.where(cues > 0, cues, np.nan))
-    known = logs[people][np.isfinite(logs[people]).all(1)]
+    known = logs[np.isfinite(logs).all(1)]
     if len(known) < 2:
         return np.full_like(cues, np.nan)
     normal: Float32 = ((logs - known.mean(0)) / (known.std(0) + 1e-6)).astype(np.float32)

@@ -59,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         sub.add_argument("--data", type=Path, required=True, metavar="PAIRS", help="folder of `voxface data`")
         sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of this training")
+        if name == "voice-encoder":
+            sub.add_argument(
+                "--beside", type=Path, metavar="PAIRS", help="further voices to learn beside these, synthetic ones say"
+            )
         if name in ("face-gan", "mesh", "joint", "portrait"):
             sub.add_argument(
                 "--encoder", type=Path, required=True, metavar="RUN", help="trained voice encoder; it is kept as it is"
@@ -174,9 +178,11 @@ def _train(
         networks.append(load_network(options.mesh, "mesh"))
     if hasattr(options, "expert"):
         networks.append(_expert(options.expert, options.whitening))
-    more = {}
+    more: dict[str, Any] = {}
     if getattr(options, "generator", None) is not None:
         more["generator"] = load_network(options.generator, "face")
+    if getattr(options, "beside", None) is not None:
+        more["beside"] = Pairs.load(options.beside)
     pairs = Pairs.load(options.data)
     began = time.monotonic()
     progress = Progress(config.steps, options.training)
