@@ -72,13 +72,27 @@ bench: $(VENV)/.ready
 docs: $(VENV)/.ready
 	$(VENV)/bin/python -m benchmarks.numbers
 
+# Steps that are done are not done again; a training that was stopped goes on from its last checkpoint.
+RUNS := artifacts/default
+SPEECH := $(VOXFACE_SHARED)/speech/librispeech
+VOXFACE = $(VENV)/bin/voxface
 default-bundle: system-packages $(VENV)/.ready
-	test -f artifacts/embedded.npz || $(VENV)/bin/python -m voxface.training.faces.embedded \
-	  --out artifacts/embedded.npz --population-out artifacts/population.npz
-	$(VENV)/bin/python -m voxface.training.default_bundle --speech $(VOXFACE_SHARED)/speech/librispeech \
-	  --noise $(VOXFACE_SHARED)/noise --rooms $(VOXFACE_SHARED)/rir \
-	  --faces artifacts/embedded.npz --population artifacts/population.npz --out artifacts/checkpoint
-	$(VENV)/bin/voxface export artifacts/checkpoint --out runtime/bundles/default --storage float16
+	mkdir -p $(RUNS)
+	test -f $(RUNS)/embedded.npz || $(VENV)/bin/python -m voxface.training.faces.embedded \
+	  --out $(RUNS)/embedded.npz --population-out $(RUNS)/population.npz
+	test -d $(RUNS)/people || $(VOXFACE) data prepare --speech $(SPEECH) --noise $(VOXFACE_SHARED)/noise \
+	  --rooms $(VOXFACE_SHARED)/rir --faces $(RUNS)/embedded.npz --population $(RUNS)/population.npz \
+	  --out $(RUNS)/people
+	test -d $(RUNS)/synthetic || $(VOXFACE) data synth --people 160 --faces $(RUNS)/embedded.npz \
+	  --population $(RUNS)/population.npz --out $(RUNS)/synthetic
+	$(VOXFACE) train voice-encoder --resume --data $(RUNS)/people --beside $(RUNS)/synthetic --out $(RUNS)/encoder
+	$(VOXFACE) train mesh --resume --data $(RUNS)/people --encoder $(RUNS)/encoder --set target=expected \
+	  --out $(RUNS)/mesh
+	$(VOXFACE) train portrait --resume --data $(RUNS)/people --encoder $(RUNS)/encoder --mesh $(RUNS)/mesh \
+	  --out $(RUNS)/portrait
+	$(VOXFACE) export $(RUNS)/encoder $(RUNS)/mesh $(RUNS)/portrait --storage float16 --name voxface-default \
+	  --version 0.2.0 --description "It shows the mean face of all people with such a voice (sex, and a little size), \
+	not the speaker's." --out runtime/bundles/default
 
 clean:
 	rm -rf $(DEMO) $(VENV) demo artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """What voxface says about a voice: the face, the mesh, and how sure it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,12 @@ class Estimate:
     attributes: Attributes
     measurements_mm: dict[str, float]
     stages_ns: dict[str, int]
+
+
+def sex_in_words(sex: Mapping[str, float]) -> str:
+    """The likelier sex and its probability, "female (97%)"; below 60 % it is "unclear (female 52%)"."""
+    likelier, chance = max(sex.items(), key=lambda item: item[1])
+    return f"{likelier} ({chance:.0%})" if chance >= 0.6 else f"unclear ({likelier} {chance:.0%})"
 
 
 def sex_evidence(model: MorphableModel, vertices: Float32) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from voxface.runtime.atomic import write_bytes
 from voxface.runtime.errors import InputError
-from voxface.runtime.estimate import Estimate
+from voxface.runtime.estimate import Estimate, sex_in_words
 from voxface.runtime.front_end import Speech
 from voxface.runtime.mesh import vertex_normals
 from voxface.runtime.mesh_files import glb, obj, ply
@@ -126,11 +126,10 @@ class Results:
 
     def _row(self, clip: dict[str, Any]) -> str:
         where = Path(clip["face"]).parent.name
-        sex, chance = max(clip["attributes"]["sex"].items(), key=lambda item: item[1])
         facts = {
             "speech": f"{clip['voiced_s']:.1f} of {clip['duration_s']:.1f} s",
             "confidence": f"{clip['confidence']:.2f}",
-            "sex of the face": f"{sex} ({chance:.0%})",
+            "sex of the face": sex_in_words(clip["attributes"]["sex"]),
             "face type": clip["attributes"]["face_type"],
             **{name.replace("_", " "): f"{value:.1f} mm" for name, value in clip["measurements_mm"].items()},
         }

@@ -148,6 +148,17 @@ class Pairs:
         """Log-mel frames float32 [T, 64] of one utterance, not normalised."""
         return self.frames[self.offsets[index] : self.offsets[index + 1]].astype(np.float32)
 
+    def told(self, people: NDArray[np.int32]) -> str:
+        """One line for a model card: how many people, and where they and their voices are from."""
+        speakers = len({self.people[int(i)].speaker for i in people})
+        many = f"{speakers} speakers" if speakers == len(people) else f"{len(people)} voices of {speakers} speakers"
+        source = {
+            "paired": f"{self.about.get('speech', 'real voices')}; faces drawn from {self.morphable.name}",
+            "synthetic": f"synthetic voices and faces of {self.morphable.name}",
+            "own": str(self.about.get("name", "own data")),
+        }
+        return f"{many}: {source[self.kind]}"
+
     # -- on disk -------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> str:

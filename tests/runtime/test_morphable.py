@@ -7,7 +7,7 @@ import pytest
 
 from tests.sphere import sphere
 from voxface.runtime.errors import BundleError
-from voxface.runtime.estimate import read_attributes, sex_evidence
+from voxface.runtime.estimate import read_attributes, sex_evidence, sex_in_words
 from voxface.runtime.mesh import boundary_edges, vertex_normals
 from voxface.runtime.morphable import MorphableModel
 
@@ -46,6 +46,12 @@ def test_sex_probability_is_that_of_two_equal_normals() -> None:
     assert woman.distances_mm["female"] == 0
     assert woman.distances_mm["male"] == pytest.approx(apart)
     assert set(woman.distances_mm) == {"female", "male", "wide", "regular", "slim"}
+
+
+def test_half_a_chance_is_no_answer() -> None:
+    assert sex_in_words({"female": 0.97, "male": 0.03}) == "female (97%)"
+    assert sex_in_words({"female": 0.4, "male": 0.6}) == "male (60%)"
+    assert sex_in_words({"female": 0.5, "male": 0.5}) == "unclear (female 50%)"
 
 
 def test_face_type_does_not_depend_on_sex() -> None:

@@ -88,6 +88,10 @@ def test_calibration_of_a_network_counts_every_person_once() -> None:
     )
     again = sex_calibration(twice, Told(np.concatenate([means, means])))
     assert again["sex_slope"] == pytest.approx(found["sex_slope"])
+    assert held.sexes_agree(means) == 1
+    wrong = means.copy()
+    wrong[held.person == held.person[0]] *= -1  # one of four people
+    assert held.sexes_agree(wrong) == 0.75
     # The slope is meant for the runtime's reading of the mesh.
     woman = pairs.morphable.vertices(pairs.morphable.sex_means[0])
     probability = read_attributes(pairs.morphable, woman, found["sex_slope"]).sex["female"]

@@ -340,6 +340,10 @@ def test_paired_world(speech: Path) -> None:
     assert pairs.about["left_out"][0] == {"file": "s1/empty.wav", "reason": "the file is empty (0 bytes)"}
     assert "no real person" in pairs.about["about"]
     json.dumps(pairs.about, allow_nan=False)
+    learnt_from = pairs.split("train")
+    speakers = len({pairs.people[int(i)].speaker for i in learnt_from})
+    assert pairs.told(learnt_from).startswith(f"{len(learnt_from)} voices of {speakers} speakers: ")
+    assert pairs.told(pairs.split("test")).endswith(f"; faces drawn from {HEAD.name}")
     assert stages == [("recordings", 13), ("people", len(pairs.people))]
     assert len(told) == 13 + len(pairs.people)
 
@@ -448,6 +452,7 @@ def test_synthetic_world(made: Pairs) -> None:
     assert [person.split for person in made.people] == ["train", "train", "test", "test"]
     assert "no real person" in made.about["about"]
     json.dumps(made.about, allow_nan=False)
+    assert made.told(made.split("train")) == f"2 speakers: synthetic voices and faces of {HEAD.name}"
     assert made.pictures.shape == (8, 16, 16, 3)
     assert len({picture.tobytes() for picture in made.pictures}) == 8
     assert made.utterance_clean.tolist() == [True, False] * 8

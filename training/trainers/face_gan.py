@@ -331,9 +331,7 @@ def train_face_gan(
         {"face": face},
         {"face": architecture},
         {
-            "trained_on": [
-                f"{len(batches.people)} people of {pairs.about.get('name', pairs.kind)} ({pairs.kind} pairs)"
-            ],
+            "trained_on": [pairs.told(batches.people)],
             "licence": pairs.morphable.licence,
             "metrics": {
                 **test.measure(gan.result),

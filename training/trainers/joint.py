@@ -317,9 +317,7 @@ def train_joint(
             "mesh": {"kind": "joint", **makes, "coefficients": modes, "student": _student_form(taught, config)},
         },
         {
-            "trained_on": [
-                f"{len(voices.people)} people of {pairs.about.get('name', pairs.kind)} ({pairs.kind} pairs)"
-            ],
+            "trained_on": [pairs.told(voices.people)],
             "licence": pairs.morphable.licence,
             "metrics": held_out_metrics(pairs, listener, mesh, run.device, say),
             "calibration": sex_calibration(held, mesh),

@@ -168,9 +168,7 @@ def train_mesh(
         {"mesh": module},
         {"mesh": architecture},
         {
-            "trained_on": [
-                f"{len(voices.people)} people of {pairs.about.get('name', pairs.kind)} ({pairs.kind} pairs)"
-            ],
+            "trained_on": [pairs.told(voices.people)],
             "licence": pairs.morphable.licence,
             "metrics": metrics,
             "calibration": sex_calibration(held, module),

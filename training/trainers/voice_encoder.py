@@ -261,11 +261,7 @@ def train_voice_encoder(
         {"encoder": encoder},
         {"encoder": {"mels": pairs.frames.shape[1]}},
         {
-            "trained_on": [
-                f"{len(choir.people)} voices of {choir.pairs.about.get('corpus', choir.pairs.kind)} "
-                f"({choir.pairs.kind} pairs)"
-                for choir in choirs
-            ],
+            "trained_on": [choir.pairs.told(choir.people) for choir in choirs],
             "licence": "Apache-2.0",
             "metrics": metrics,
             "config": asdict(config),

@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.audio import find_audio
     from voxface.runtime.bundle import Bundle
     from voxface.runtime.errors import InputError, UsageError, VoxfaceError
+    from voxface.runtime.estimate import sex_in_words
     from voxface.runtime.results import Results
     from voxface.runtime.voice_to_face import VoiceToFace
 
@@ -62,9 +63,8 @@ def run(options: argparse.Namespace) -> int:
         print_json(document)
     else:
         for clip in clips:
-            sex = max(clip["attributes"]["sex"].items(), key=lambda item: item[1])
             print(
-                f"{clip['file']}: {clip['voiced_s']:.1f} s of speech, {sex[0]} face ({sex[1]:.0%}), "
+                f"{clip['file']}: {clip['voiced_s']:.1f} s of speech, face {sex_in_words(clip['attributes']['sex'])}, "
                 f"confidence {clip['confidence']:.2f} -> {Path(clip['face']).parent}"
             )
         if clips:
