@@ -26,11 +26,11 @@ from voxface.training.augment import AugmentConfig, augment, bell, change_speed
 from voxface.training.crops import crop, negatives, pictures_of, positives, utterances_of
 from voxface.training.faces.are import anatomical_pairs, are_ratios
 from voxface.training.faces.population import FacePopulation
+from voxface.training.in_order import in_order
 from voxface.training.pairs import Pairs, Person
 from voxface.training.speech import HELD_OUT, LIBRISPEECH, VALIDATION, Corpus, Recording, corpus, voiced_samples
 from voxface.training.world.anatomy import FEWEST, PUBLISHED, SPEAKERS, Anatomy, Coupling, CueNorms, strong
 from voxface.training.world.directions import voice_directions
-from voxface.training.world.in_order import in_order
 from voxface.training.world.paired import PairedConfig, paired_world, sounds
 from voxface.training.world.pictures import PictureConfig
 from voxface.training.world.speaker import Speaker

@@ -3,10 +3,8 @@
 import hashlib
 import io
 import json
-import multiprocessing
 import zipfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,11 +19,10 @@ from voxface.training.faces.appearance import Appearance
 from voxface.training.faces.camera import Pose
 from voxface.training.faces.face_set import draw, picture_camera, picture_pose
 from voxface.training.faces.population import FacePopulation, sample_faces
+from voxface.training.in_order import in_order
 
 # Raised whenever the same configuration would give other pictures.
 VERSION: Final = 1
-# Pictures a worker draws before it reports.
-PART: Final = 32
 DECIMETRE: Final = 100.0
 
 
@@ -137,10 +134,10 @@ class Renders:
                 f"pictures of faces need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
             ) from error
         easel = _Easel(model, population, config, occlusion)
-        rows: list[tuple[NDArray[Any], ...]] = []
-        for done in _parts(easel, workers):
-            rows += done
-            if len(rows) % (16 * PART) < PART or len(rows) == config.pictures:
+        rows = []
+        for row in in_order(_draw, easel, range(config.pictures), workers):
+            rows.append(row)
+            if len(rows) % 500 == 0 or len(rows) == config.pictures:
                 say(f"{len(rows)} of {config.pictures} renders")
         return cls(*(np.stack([row[k] for row in rows]) for k in range(len(_ARRAYS))))
 
@@ -207,33 +204,9 @@ class _Easel:
         picture = draw(model, model.vertices(coefficients), pose, config.size, Appearance.sample(rng), self.occlusion)
         return picture, coefficients, np.array(sex, np.uint8), pose_numbers(pose, config.size)[0]
 
-    def draw_part(self, start: int) -> list[tuple[NDArray[Any], ...]]:
-        """Faces `start` to `start` + `PART`."""
-        return [self.draw(i) for i in range(start, min(start + PART, self.config.pictures))]
 
-
-_easel: _Easel | None = None
-
-
-def _open(easel: _Easel) -> None:
-    global _easel  # noqa: PLW0603 (each worker is sent the model once, not with every part)
-    _easel = easel
-
-
-def _draw_part(start: int) -> list[tuple[NDArray[Any], ...]]:
-    assert _easel is not None
-    return _easel.draw_part(start)
-
-
-def _parts(easel: _Easel, workers: int) -> Iterator[list[tuple[NDArray[Any], ...]]]:
-    starts = range(0, easel.config.pictures, PART)
-    if workers <= 1:
-        yield from map(easel.draw_part, starts)
-        return
-    # Spawned: torch's and Open3D's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_open, initargs=(easel,)) as pool:
-        yield from pool.map(_draw_part, starts)
+def _draw(easel: _Easel, i: int) -> tuple[NDArray[Any], ...]:
+    return easel.draw(i)
 
 
 def _key(model: MorphableModel, population: FacePopulation, config: RenderConfig) -> str:

@@ -22,12 +22,12 @@ from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.morphable import MorphableModel
 from voxface.training.checkpoint import save_networks
 from voxface.training.embeddings import EmbeddingBank
+from voxface.training.in_order import in_order
 from voxface.training.models import FaceGenerator
 from voxface.training.models.face_generator import Kernel
 from voxface.training.models.frozen import Frozen
 from voxface.training.pairs import Pairs
 from voxface.training.run import Run, RunConfig, bare
-from voxface.training.world.in_order import in_order
 
 _RENDERS: Final = "portraits.npz"
 

@@ -18,10 +18,10 @@ from voxface.runtime.features import log_mel
 from voxface.runtime.morphable import MorphableModel
 from voxface.training.augment import AugmentConfig, augment, change_speed
 from voxface.training.faces.population import FacePopulation
+from voxface.training.in_order import Stage, in_order, silent
 from voxface.training.pairs import Pairs, Person, Split, joined
 from voxface.training.speech import LIBRISPEECH, Corpus, LeftOut, Recording, voiced_audio
 from voxface.training.world.anatomy import PUBLISHED, Anatomy, CueNorms, Sex
-from voxface.training.world.in_order import Stage, in_order, silent
 from voxface.training.world.pictures import PictureConfig, Studio
 from voxface.training.world.splits import corpus_splits
 from voxface.training.world.voice_cues import VoiceCues, voice_cues

@@ -16,10 +16,10 @@ from voxface.runtime.features import log_mel
 from voxface.runtime.morphable import MorphableModel
 from voxface.training.augment import AugmentConfig, augment
 from voxface.training.faces.population import FacePopulation
+from voxface.training.in_order import Stage, in_order, silent
 from voxface.training.pairs import Pairs, Person, joined
 from voxface.training.speech import voiced_samples
 from voxface.training.world.anatomy import SPEAKERS, Anatomy, Sex, strong
-from voxface.training.world.in_order import Stage, in_order, silent
 from voxface.training.world.pictures import PictureConfig, Studio
 from voxface.training.world.speaker import Speaker
 from voxface.training.world.splits import turn
