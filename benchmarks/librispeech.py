@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.record import record
 from voxface.runtime.errors import VoxfaceError
 from voxface.runtime.mesh import boundary_edges
 from voxface.runtime.voice_to_face import VoiceToFace
-from voxface.training.evaluation.intervals import wilson
+from voxface.training.evaluation.intervals import bootstrap, wilson
+from voxface.training.evaluation.verification import auc
 from voxface.training.speech import librispeech
 
 
@@ -36,6 +38,58 @@ def agreement(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
         "all_speakers": len(speakers),
         "always_the_commoner_sex": float(max(men, 1 - men)),
     }
+
+
+def sureness(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """How well the probability of sex fits: mean -log of what the speaker's own sex got, a speaker counting once, and how
+    often the likelier sex is right where it is given as 95 % or more."""
+    own = np.array([row["female"] if row["sex"] == "F" else 1 - row["female"] for row in rows])
+    names = np.array([row["speaker"] for row in rows])
+    surprise = [float(-np.log(np.clip(own[names == name], 1e-9, 1)).mean()) for name in np.unique(names)]
+    sure = np.maximum(own, 1 - own) >= 0.95
+    return {
+        "log_loss": float(np.mean(surprise)),
+        "log_loss_of_a_coin": float(np.log(2)),
+        "recordings_at_95_percent_or_more": int(sure.sum()),
+        "right_of_these": int((own[sure] > 0.5).sum()),
+    }
+
+
+def told_apart(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """AUC of "one speaker" by the cosine of two recordings' embeddings; chance is 0.5."""
+    embeddings = np.stack([row["embedding"] for row in rows])
+    names = np.array([row["speaker"] for row in rows])
+    cosine = embeddings @ embeddings.T
+
+    def of(drawn: NDArray[np.int64]) -> float:
+        one, other = np.triu_indices(len(drawn), 1)
+        one, other = drawn[one], drawn[other]
+        same, kept = names[one] == names[other], one != other
+        same, different = cosine[one, other][same & kept], cosine[one, other][~same]
+        return auc(same, different) if len(same) and len(different) else float("nan")
+
+    low, high = bootstrap(of, names, rng=np.random.default_rng(0))
+    counts = np.unique(names, return_counts=True)[1]
+    return {
+        "auc": of(np.arange(len(rows))),
+        "auc_95": [low, high],
+        "chance": 0.5,
+        "speakers": len(counts),
+        "speakers_with_several_recordings": int((counts > 1).sum()),
+        "recordings_of_these": int(counts[counts > 1].sum()),
+    }
+
+
+def steadiness(rows: list[dict[str, Any]], what: str) -> dict[str, Any]:
+    """How much less faces of one speaker's recordings differ than faces of different speakers: RMS difference of two."""
+    values = np.stack([row[what].reshape(-1).astype(np.float32) for row in rows])
+    names = np.array([row["speaker"] for row in rows])
+    squares = (values**2).mean(1)
+    distance = np.maximum(squares[:, None] + squares - 2 * (values @ values.T) / values.shape[1], 0)
+    one, other = np.triu_indices(len(rows), 1)
+    same = names[one] == names[other]
+    within, between = (float(np.sqrt(distance[one, other][of].mean())) for of in (same, ~same))
+    return {"within_speakers": within, "between_speakers": between, "ratio": between / within}
 
 
 def main() -> None:
@@ -63,7 +117,9 @@ def main() -> None:
                     "finite": bool(finite),
                     "unit": bool(abs(np.linalg.norm(estimate.embedding) - 1) < 1e-5),
                     "mesh": "F" if estimate.attributes.sex["female"] > 0.5 else "M",
+                    "female": estimate.attributes.sex["female"],
                     "image": estimate.image,
+                    "vertices": estimate.vertices,
                     "embedding": estimate.embedding,
                     "confidence": estimate.confidence,
                     "measurements": estimate.measurements_mm,
@@ -81,12 +137,6 @@ def main() -> None:
         women, men = ([r["measurements"][name] for r in held_out if r["sex"] == s] for s in "FM")
         measures[name] = {"women_mm": float(np.mean(women)), "men_mm": float(np.mean(men))}
     between = float(np.abs(means["F"] - means["M"]).mean())
-    embeddings = np.stack([row["embedding"] for row in held_out])
-    names = np.array([row["speaker"] for row in held_out])
-    cosine = embeddings @ embeddings.T
-    upper = np.triu(np.ones_like(cosine, bool), 1)
-    same = cosine[upper & (names[:, None] == names)]
-    other = cosine[upper & (names[:, None] != names)]
     record(
         "librispeech",
         "python -m benchmarks.librispeech",
@@ -100,7 +150,9 @@ def main() -> None:
             "sex_of_mesh_held_out": agreement(held_out, "mesh"),
             "sex_of_picture_held_out": agreement(held_out, "picture"),
             "sex_of_mesh_training": agreement(training, "mesh"),
-            "same_speaker_auc_held_out": float((same[:, None] > other).mean()),
+            "sex_probability_held_out": sureness(held_out),
+            "same_speaker_held_out": told_apart(held_out),
+            "faces_of_one_speaker_held_out": {what: steadiness(held_out, what) for what in ("vertices", "image")},
             "measurements_held_out": measures,
             "mean_pictures_differ_by_levels_of_255": between,
             "confidence": {
