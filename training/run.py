@@ -265,8 +265,8 @@ class Run:
             self._close()
 
     def log(self, step: int, losses: Mapping[str, Tensor | float], batch: Mapping[str, Any] | None = None) -> None:
-        """Checks the losses, at every step, and makes a point of the curve every `log_every` steps; to be called in all
-        processes with the same names. Values are averaged over the processes.
+        """Checks the losses, at every step, and makes a point of the curve every `log_every` steps and of every
+        validation (names "validation/…"); to be called in all processes with the same names. Values are averaged over the processes.
 
         Raises:
             TrainingError: a loss is NaN or infinite in some process; the tensors and arrays of `batch` have been saved.
@@ -286,7 +286,7 @@ class Run:
                 self._save_batch(step)
             self.fabric.barrier()
             self._fail(self._not_a_number(step, ", ".join(f"{name} is {values[name]}" for name in bad)))
-        if step % self.settings.log_every == 0:
+        if step % self.settings.log_every == 0 or any(name.startswith("validation/") for name in losses):
             self._let_first(lambda: self._point(step, values))
 
     def wants_sheet(self, step: int) -> bool:

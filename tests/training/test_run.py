@@ -456,6 +456,15 @@ def test_randomness_follows_from_seed_and_step(tmp_path: Path) -> None:
     assert len(set(every)) == 12
 
 
+def test_a_validation_is_a_point_whenever_it_comes(tmp_path: Path) -> None:
+    run = run_in(tmp_path, log_every=10)
+    for step in run.steps(16):
+        run.log(step, {"loss": 1.0} | ({"validation/auc": 0.5} if (step + 1) % 8 == 0 else {}))
+    points = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [point["step"] for point in points] == [0, 7, 10, 15]
+    assert points[1]["validation/auc"] == 0.5
+
+
 def test_curve_keeps_numbers_exactly(tmp_path: Path) -> None:
     run = run_in(tmp_path, log_every=2)
     loss = torch.tensor(0.1, requires_grad=True)

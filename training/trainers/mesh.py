@@ -42,7 +42,7 @@ class MeshConfig:
         noise: added to every number of the embedding, see `perturb`; Wen 2019 has 0.05, Wu 2022 tells of none.
         bank: crops of every utterance that are encoded before the training; 0: new crops at every step.
         crop: shortest and longest crop in frames.
-        validate_every: steps between validations; choose a multiple of `run.log_every` to see them in the curve.
+        validate_every: steps between validations.
         keep: "last", or the state with the "best" error (RMS in mm, on the validation people) of all validations.
     """
 
