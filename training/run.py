@@ -266,7 +266,8 @@ class Run:
 
     def log(self, step: int, losses: Mapping[str, Tensor | float], batch: Mapping[str, Any] | None = None) -> None:
         """Checks the losses, at every step, and makes a point of the curve every `log_every` steps and of every
-        validation (names "validation/…"); to be called in all processes with the same names. Values are averaged over the processes.
+        validation (names "validation/…"); to be called in all processes with the same names. Values are averaged over
+        the processes.
 
         Raises:
             TrainingError: a loss is NaN or infinite in some process; the tensors and arrays of `batch` have been saved.
