@@ -49,6 +49,11 @@ class Person:
     sex: Literal["F", "M"]
     split: Split
 
+    @property
+    def altered(self) -> bool:
+        """Whether the recordings are played at another speed: a voice that nobody has, and not surely of that sex."""
+        return "@" in self.name
+
 
 @dataclass(frozen=True)
 class Pairs:

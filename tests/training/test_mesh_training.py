@@ -186,6 +186,24 @@ def test_the_expected_target_is_the_worlds_conditional_mean(tmp_path: Path, monk
         train_mesh(unknown, encoder(), config(target="expected"), tmp_path / "other")
 
 
+def test_voices_at_other_speeds_are_learnt_from_only_where_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = small_pairs(8)
+    people = tuple(dataclasses.replace(p, name=f"{p.name}@1.1") if i == 1 else p for i, p in enumerate(pairs.people))
+    pairs, heard = dataclasses.replace(pairs, people=people), []
+    original = VoiceTriplets.draw
+
+    def draw(self: VoiceTriplets, *arguments: Any) -> Any:
+        heard.append(set(self.people.tolist()))
+        return original(self, *arguments)
+
+    monkeypatch.setattr(VoiceTriplets, "draw", draw)
+    for altered in (False, True):
+        train_mesh(pairs, encoder(), config(steps=1, altered=altered), tmp_path / str(altered))
+    assert heard == [{0, 2, 3}, {0, 1, 2, 3}]
+
+
 def test_going_on_is_the_same_as_never_having_stopped(tmp_path: Path) -> None:
     pairs, settings = small_pairs(8), config(steps=8, schedule="constant", validate_every=3)
     whole = train_mesh(pairs, encoder(), settings, tmp_path / "whole")

@@ -18,6 +18,7 @@ from voxface.training.pairs import Pairs
 from voxface.training.run import RunConfig
 from voxface.training.trainers.voice_encoder import (
     PRESETS,
+    UNSURE,
     Choir,
     Heads,
     Telling,
@@ -99,6 +100,20 @@ def test_unknown_cues_count_for_nothing() -> None:
     assert float(loss.detach()) == pytest.approx(wanted, rel=1e-5)
     nothing = heads(voices, torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.long), cues * float("nan"))[2]
     assert float(nothing.detach()) == 0
+
+
+def test_a_sex_that_is_not_sure_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    heads = Heads(3, 8, 20.0, 0.0)
+    voices, who, cues = torch.randn(4, 8), torch.zeros(4, dtype=torch.long), torch.full((4, 2), float("nan"))
+    some = heads(voices, who, torch.tensor([0, UNSURE, 1, UNSURE]), cues)[1]
+    alone = heads(voices[[0, 2]], who[:2], torch.tensor([0, 1]), cues[:2])[1]
+    torch.testing.assert_close(some, alone)
+    assert float(heads(voices, who, torch.full((4,), UNSURE), cues)[1].detach()) == 0
+    pairs = small_pairs()
+    faster = replace(pairs.people[1], name="p1@1.1")
+    changed = replace(pairs, people=(pairs.people[0], faster, *pairs.people[2:]))
+    assert Choir.of(changed).sexes.tolist() == [0, UNSURE, 0, 1]
 
 
 def test_a_published_batch_is_one_part_of_the_longest_stretches() -> None:

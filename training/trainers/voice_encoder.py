@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.features import network_input
@@ -26,6 +27,8 @@ from voxface.training.pairs import Pairs
 from voxface.training.run import Run, RunConfig, bare
 
 Float32 = NDArray[np.float32]
+
+UNSURE: Final = -100
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class VoiceEncoderConfig:
             length of each utterance, and of all of them the same part (facts of the published code).
         mask_bands, mask_width: up to so many bands of up to so many mel bins are set to their mean (SpecAugment).
         scale, margin: of the softmax over cosines; a margin above 0 is the additive angular margin.
-        sex, cues: weights of further tasks beside the identity: the sex, and pitch and vocal-tract length as measured.
+        sex, cues: weights of further tasks beside the identity: the sex, of voices as they were recorded, and pitch and
+            vocal-tract length as measured.
         beside: share of a batch that comes from the pairs beside, where there are any.
         validate_every: steps between validations.
     """
@@ -99,7 +103,7 @@ class Voices(NamedTuple):
     Attributes:
         log_mel: network input float32 [B, mels, T].
         identity: int64 [B], whose.
-        sex: int64 [B], 0 female, 1 male.
+        sex: int64 [B], 0 female, 1 male, `UNSURE`.
         cues: float32 [B, 2], log f0 and log tract length, standardised; NaN where not known.
     """
 
@@ -115,18 +119,21 @@ class Choir:
 
     Attributes:
         people: int32 [N], their indices.
+        sexes: int64 [N].
         cues: float32 [N, 2], standardised over them: measured lengths of tracts and true ones have not the same mean.
     """
 
     pairs: Pairs
     people: NDArray[np.int32]
+    sexes: NDArray[np.int64]
     cues: Float32
 
     @classmethod
     def of(cls, pairs: Pairs) -> Self:
         """Those of `pairs`."""
         people = np.array([i for i in pairs.split("train") if len(pairs.utterances[int(i)])], np.int32)
-        return cls(pairs, people, _standardised(pairs.cues[people]))
+        sexes = np.where([pairs.people[int(i)].altered for i in people], UNSURE, pairs.sexes[people])
+        return cls(pairs, people, sexes, _standardised(pairs.cues[people]))
 
     def draw(self, count: int, length: int, part: int, config: VoiceEncoderConfig, rng: np.random.Generator) -> Voices:
         """`count` people, anyone as often as another, and of each a crop of `length` frames.
@@ -142,7 +149,7 @@ class Choir:
         else:
             pieces = [crop(self.pairs.utterance(int(u)), length, rng) for u in utterances]
         log_mel = np.stack([_masked(piece, config.mask_bands, config.mask_width, rng).T for piece in pieces])
-        return Voices(log_mel, identity, self.pairs.sexes[self.people[identity]], self.cues[identity])
+        return Voices(log_mel, identity, self.sexes[identity], self.cues[identity])
 
 
 class Heads(nn.Module):
@@ -161,13 +168,15 @@ class Heads(nn.Module):
         self.cues = nn.Linear(embedding, 2)
 
     def forward(self, embedding: Tensor, identity: Tensor, sex: Tensor, cues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The three losses; cues that are not known (NaN) count for nothing."""
+        """The three losses; sexes that are `UNSURE` and cues that are not known (NaN) count for nothing."""
         # A unit vector's numbers are small: the cues need not be learnt by a long weight.
         found = self.cues(embedding * embedding.shape[1] ** 0.5)
         known = torch.isfinite(cues)
         off = torch.where(known, found - torch.where(known, cues, torch.zeros_like(cues)), torch.zeros_like(cues))
         regression = off.square().sum() / known.sum().clamp(min=1)
-        return self.identity(embedding, identity), self.sex(embedding, sex), regression
+        scores = self.sex.scale * self.sex.cosines(embedding)
+        wrong = F.cross_entropy(scores, sex, ignore_index=UNSURE, reduction="sum")
+        return self.identity(embedding, identity), wrong / (sex != UNSURE).sum().clamp(min=1), regression
 
 
 class Telling(nn.Module):
