@@ -51,7 +51,7 @@ class VoiceEncoderConfig:
     """
 
     run: RunConfig = field(default_factory=RunConfig)
-    steps: int = 700
+    steps: int = 1200
     batch: int = 64
     rate: float = 2e-3
     weight_decay: float = 0.01
@@ -65,7 +65,7 @@ class VoiceEncoderConfig:
     sex: float = 1.0
     cues: float = 1.0
     beside: float = 0.25
-    validate_every: int = 350
+    validate_every: int = 400
 
     def __post_init__(self) -> None:
         if not 1 <= self.crop[0] <= self.crop[1]:
