@@ -37,7 +37,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,train,dev]"
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,train,tensorrt-rtx,dev]"
 	@touch $@
 
 # Libraries Open3D links to. Installed where that is allowed (Debian, root); elsewhere the tests say what they miss.

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from voxface.runtime.atomic import write_atomically
+from voxface.runtime.engines.plan import Plan
 from voxface.runtime.errors import BundleError
 from voxface.runtime.features import FrontEndConfig
 from voxface.runtime.morphable import MorphableModel
@@ -109,6 +110,12 @@ class Bundle:
         """The ONNX file of a graph: "encoder", "face" or "mesh"."""
         return self.files[self.manifest["graphs"][name]["file"]]
 
+    @cached_property
+    def plans(self) -> tuple[Plan, ...]:
+        """The engines that were built ahead for its graphs, see `voxface build`; most bundles have none."""
+        graphs = self.manifest["graphs"]
+        return tuple(Plan.of_manifest(entry, graphs, self.files) for entry in self.manifest.get("engines", ()))
+
     def _check_contents(self) -> None:
         try:
             missing = [g for g in GRAPHS if self.manifest["graphs"][g]["file"] not in self.files]
@@ -116,7 +123,7 @@ class Bundle:
                 raise BundleError(
                     f"{self.path}: the manifest lists no file for {', '.join(missing) or 'morphable_model'}"
                 )
-            _ = (self.front_end, self.vad, self.sex_slope, str(self.manifest["name"]))
+            _ = (self.front_end, self.vad, self.sex_slope, self.plans, str(self.manifest["name"]))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{self.path}: the manifest is incomplete or wrong: {error!r}") from error
 
@@ -155,9 +162,14 @@ def write_folder(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes
         for name, data in ((MANIFEST, json.dumps(seal(manifest, files), indent=1).encode() + b"\n"), *files.items()):
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(data)
-        if path.exists():
-            path.rename(old)
-        fresh.rename(path)
+        try:
+            if path.exists():
+                path.rename(old)
+            fresh.rename(path)
+        except BaseException:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            raise
 
 
 def _inside(path: Path, name: str) -> None:

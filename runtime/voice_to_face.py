@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.bundle import Bundle
 from voxface.runtime.confidence import confidence
-from voxface.runtime.engines import Array, open_engine
+from voxface.runtime.engines import Array
+from voxface.runtime.engines.of_bundle import open_graph
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.estimate import Estimate, read_attributes
 from voxface.runtime.features import network_input
@@ -36,13 +38,15 @@ class VoiceToFace:
         """Loads `bundle` (None: the default one) on `provider`.
 
         Raises:
-            BundleError, ProviderError: see `Bundle.open` and `open_engine`.
+            BundleError, ProviderError: see `Bundle.open` and `open_graph`.
         """
         self.bundle = bundle or Bundle.open()
-        self._encoder, self._face, self._mesh = (
-            open_engine(self.bundle.graph(name), provider, name=name, threads=threads)
-            for name in ("encoder", "face", "mesh")
-        )
+        with ExitStack() as engines:  # those already open are freed when a later one does not open
+            self._encoder, self._face, self._mesh = (
+                engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
+                for name in ("encoder", "face", "mesh")
+            )
+            self._engines = engines.pop_all()
         self.provider = self._encoder.provider
         self.morphable = self.bundle.morphable
 
@@ -134,8 +138,7 @@ class VoiceToFace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for engine in (self._encoder, self._face, self._mesh):
-            engine.__exit__(kind, error, trace)
+        self._engines.close()
 
 
 def check_speech(speech: Speech) -> None:

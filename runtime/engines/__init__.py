@@ -1,6 +1,7 @@
 """One interface to whatever runs a graph; each backend brings the same two files' worth: how to open, how to run.
 
-`open_engine` is the door. A provider that was asked for and is not used is a `ProviderError` that names the cure.
+`open_engine` is the door for a graph by itself; `of_bundle.open_graph` is the one for a graph of a bundle, which may come
+with engines that were built ahead. A provider that was asked for and is not used is a `ProviderError` that names the cure.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import UsageError
 
-PROVIDERS = ("cpu", "cuda", "tensorrt")
+PROVIDERS = ("cpu", "cuda", "tensorrt")  # of ONNX Runtime
 
 Array = NDArray[np.float32]
 
@@ -73,7 +74,7 @@ def open_engine(graph: bytes, provider: str = "cpu", *, name: str = "graph", thr
         BundleError: the bytes are no graph.
     """
     if provider not in PROVIDERS:
-        raise UsageError(f"no provider {provider!r}; there are {', '.join(PROVIDERS)}")
+        raise UsageError(f"no provider {provider!r} for an ONNX graph; there are {', '.join(PROVIDERS)}")
     from voxface.runtime.engines.onnxruntime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(graph, provider, name=name, threads=threads)

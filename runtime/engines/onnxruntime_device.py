@@ -1,0 +1,96 @@
+"""ONNX Runtime on a GPU: inputs and outputs in device memory, and one CUDA graph for each shape that comes again."""
+
+from typing import Any
+
+import numpy as np
+
+from voxface.runtime.engines import Array
+
+CAPTURED = 4  # shapes with bound memory and a CUDA graph; ONNX Runtime keeps a graph as long as its session
+SEEN = 16  # shapes remembered as having come once
+
+
+class DeviceRunner:
+    """Runs a session whose tensors live on a device.
+
+    A captured graph reads and writes where it did when it was captured, so a shape gets memory of its own when it comes for
+    the second time; its outputs' shapes are known by then.
+    """
+
+    def __init__(self, ort: Any, session: Any, device: str, *, graphs: bool) -> None:
+        """Takes an open session.
+
+        Args:
+            device: ONNX Runtime's name of it, "cuda".
+            graphs: whether the session was opened with `enable_cuda_graph`.
+        """
+        self._ort, self._session, self._device, self._graphs = ort, session, device, graphs
+        self._outputs = [output.name for output in session.get_outputs()]
+        self._seen: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+        self._bound: dict[tuple[Any, ...], tuple[Any, dict[str, Any], dict[str, Any], Any]] = {}
+
+    def run(self, feeds: dict[str, Array], out: dict[str, Array]) -> dict[str, Array]:
+        """Every output; those named in `out` are copied there from the device.
+
+        Raises:
+            ValueError: an array in `out` does not fit.
+        """
+        key = tuple((name, array.shape) for name, array in feeds.items())
+        if key not in self._bound and key in self._seen and len(self._bound) < CAPTURED:
+            self._bound[key] = self._bind(feeds, self._seen.pop(key))
+        if key in self._bound:
+            binding, inputs, outputs, options = self._bound[key]
+            for name, array in feeds.items():
+                inputs[name].update_inplace(np.ascontiguousarray(array))
+            self._session.run_with_iobinding(binding, options)
+            values = {name: value.numpy() for name, value in outputs.items()}
+        else:
+            values = self._plain(feeds)
+            if len(self._bound) < CAPTURED:
+                self._seen[key] = [(value.shape, value.dtype) for value in values.values()]
+                if len(self._seen) > SEEN:
+                    del self._seen[next(iter(self._seen))]
+        for name in out.keys() & values.keys():
+            if out[name].shape != values[name].shape or out[name].dtype != values[name].dtype:
+                raise ValueError(
+                    f"{name!r} is {out[name].dtype} {list(out[name].shape)}, "
+                    f"the graph gives {values[name].dtype} {list(values[name].shape)}"
+                )
+            np.copyto(out[name], values[name])
+            values[name] = out[name]
+        return values
+
+    def _plain(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """A run whose outputs ONNX Runtime allocates on the device."""
+        binding = self._session.io_binding()
+        values = []
+        for name, array in feeds.items():
+            values.append(self._ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._device, 0))
+            binding.bind_ortvalue_input(name, values[-1])
+        for name in self._outputs:
+            binding.bind_output(name, self._device)
+        self._session.run_with_iobinding(binding, self._options(-1))
+        return dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
+
+    def _bind(self, feeds: dict[str, Array], outputs: list[tuple[Any, ...]]) -> tuple[Any, Any, Any, Any]:
+        """Memory that stays where it is, for one shape, and the number of the graph that is captured on it."""
+
+        def memory(shape: tuple[int, ...], dtype: Any) -> Any:
+            return self._ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, self._device, 0)
+
+        binding = self._session.io_binding()
+        given = {name: memory(array.shape, array.dtype) for name, array in feeds.items()}
+        made = {name: memory(*spec) for name, spec in zip(self._outputs, outputs, strict=True)}
+        for name, value in given.items():
+            binding.bind_ortvalue_input(name, value)
+        for name, value in made.items():
+            binding.bind_ortvalue_output(name, value)
+        return binding, given, made, self._options(len(self._bound) + 1)
+
+    def _options(self, graph: int) -> Any:
+        """Run options that name the CUDA graph to capture or replay; -1: neither."""
+        if not self._graphs:
+            return None
+        options = self._ort.RunOptions()
+        options.add_run_config_entry("gpu_graph_id", str(graph))
+        return options
