@@ -127,7 +127,7 @@ class Buffer:
     def array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """The beginning of the host's side as an array; it may not be used after `free`."""
         memory = (ctypes.c_uint8 * self._size).from_address(self.host)
-        return np.ndarray(shape, dtype, memory)
+        return np.ndarray(shape, dtype, memoryview(memory))
 
     def free(self) -> None:
         """Gives both sides back."""

@@ -11,6 +11,7 @@ VERBS = {
     "doctor": "what is installed, what works, and how to mend what does not",
     "bundle": "look into bundles and verify them",
     "export": "what was trained to ONNX and a bundle",
+    "build": "TensorRT engines of a bundle's graphs, built ahead",
     "train": "voice encoder, face and mesh networks, and experts, from pairs of voices and faces",
     "data": "synthetic faces, and 3D faces fitted to landmarks",
 }

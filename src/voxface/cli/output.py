@@ -31,8 +31,12 @@ class Progress:
         self._done += 1
         self._show(label)
 
-    def at(self, done: int, total: int) -> None:
-        """So many are done, of so many; shows how many a second, and the last line of `say` that told of a step."""
+    def at(self, done: int, total: int, label: str | None = None) -> None:
+        """So many are done, of so many; shows `label`, or how many a second and the last line of `say` that told of a step."""
+        if label is not None:
+            self._done, self._total = done, total
+            self._show(label)
+            return
         now = time.monotonic()
         if self._began is None:  # the first one may be far along, after --resume
             self._began = now, done

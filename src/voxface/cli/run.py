@@ -13,7 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("audio", nargs="+", type=Path, help="sound files (WAV, FLAC, OGG, MP3), or folders of them")
     parser.add_argument("--out", type=Path, default=Path("voxface-out"), help="folder for the results (%(default)s)")
     parser.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
-    parser.add_argument("--provider", default="cpu", help="cpu, cuda or tensorrt (%(default)s)")
+    parser.add_argument(
+        "--provider",
+        default="cpu",
+        help="cpu, cuda, tensorrt, or with engines of `voxface build` tensorrt-rtx, tensorrt-native (%(default)s)",
+    )
     parser.add_argument("--threads", type=int, help="threads for inference on the CPU (one per core, four at most)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 

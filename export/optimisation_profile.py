@@ -1,0 +1,67 @@
+"""Which shapes an engine is built for: smallest, best and largest length of every dimension that has a name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voxface.runtime.errors import UsageError
+from voxface.runtime.features import FrontEndConfig
+from voxface.runtime.voice_to_face import CONTEXT, PIECE, STRIDE
+
+
+@dataclass(frozen=True)
+class Range:
+    """Smallest, best and largest length of a dimension."""
+
+    least: int
+    best: int
+    most: int
+
+
+# The runtime runs one clip at a time and cuts a long one into pieces of at most this many frames. The best length is the
+# shortest that an offline clip has; a live window may be shorter.
+DEFAULT = {
+    "B": Range(1, 1, 1),
+    "T": Range(1, FrontEndConfig().shortest, (PIECE + 2 * CONTEXT) * STRIDE),
+}
+
+
+def read_range(text: str) -> tuple[str, Range]:
+    """A range from "T=1,1000,6272".
+
+    Raises:
+        UsageError: it is not one.
+    """
+    name, _, values = text.partition("=")
+    try:
+        least, best, most = (int(value) for value in values.split(","))
+    except ValueError:
+        raise UsageError(
+            f"--profile {text}: give a dimension and its smallest, best and largest length: T=1,1000,6272"
+        ) from None
+    if not (name and 1 <= least <= best <= most):
+        raise UsageError(f"--profile {text}: lengths have to rise, from 1 on")
+    return name, Range(least, best, most)
+
+
+def input_shapes(inputs: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, dict[str, list[int]]]:
+    """Smallest, best and largest shape of each input, as the manifest lists them.
+
+    Args:
+        inputs: name -> {"shape"}: a graph's inputs as a manifest has them.
+
+    Raises:
+        UsageError: a dimension without a range.
+    """
+
+    def lengths(shape: list[int | str], which: str) -> list[int]:
+        return [d if isinstance(d, int) else getattr(ranges[d], which) for d in shape]
+
+    for name, spec in inputs.items():
+        for dimension in spec["shape"]:
+            if isinstance(dimension, str) and dimension not in ranges:
+                raise UsageError(
+                    f"input {name!r} has a dimension {dimension!r}; give its lengths: --profile {dimension}=1,1,1"
+                )
+    parts = (("min", "least"), ("opt", "best"), ("max", "most"))
+    return {name: {key: lengths(spec["shape"], which) for key, which in parts} for name, spec in inputs.items()}

@@ -1,0 +1,336 @@
+"""ONNX graphs to TensorRT plans, one way for both flavours; neither torch nor, while nothing is refused, onnx is imported.
+
+Graphs are built strongly typed: the precision of every tensor is the one written in the ONNX file. TensorRT for RTX builds
+ahead of time for any GPU it knows, on a machine that has none; TensorRT proper builds for the GPU it runs on.
+"""
+
+import hashlib
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voxface.export.optimisation_profile import DEFAULT, Range, input_shapes
+from voxface.runtime.atomic import write_bytes
+from voxface.runtime.bundle import GRAPHS, SUFFIX, Bundle, write_folder, write_zip
+from voxface.runtime.cache_folder import cache_folder
+from voxface.runtime.engines.plan import Plan
+from voxface.runtime.engines.tensorrt_library import library, log_of
+from voxface.runtime.errors import InputError, ProviderError, UsageError
+
+FOLDER = "engines"
+TURING = "sm75"
+Report = Callable[[str, int, int], None]  # what is being built, steps done, steps in all
+
+
+@dataclass(frozen=True)
+class Change:
+    """Nodes that were rewritten because TensorRT refused the graph as it was."""
+
+    what: str
+    nodes: list[str]
+    because: str
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """A plan and its entry in the manifest; `seconds` it took to build."""
+
+    entry: dict[str, Any]
+    data: bytes
+    seconds: float
+
+
+@dataclass
+class _Built:
+    data: bytes
+    precision: list[str]
+    changes: list[Change] = field(default_factory=list)
+
+
+class _RefusedError(Exception):
+    """TensorRT did not build the graph; the text is its last error."""
+
+
+def build_bundle(
+    bundle: Bundle,
+    out: Path,
+    flavour: str,
+    targets: Sequence[str] | None = None,
+    *,
+    ranges: Mapping[str, Range] | None = None,
+    only: bool = False,
+    report: Report | None = None,
+) -> tuple[Bundle, list[BuiltEngine]]:
+    """Builds every graph of a bundle and writes the bundle with the engines in it, whole or not at all.
+
+    An engine takes the place of one of the same graph, flavour, version, targets and profile; those of other versions
+    and targets stay, so that one bundle may go to several machines.
+
+    Args:
+        out: a zip if it ends in `.voxface`, else a folder; may be where the bundle is.
+        targets: compute capabilities, as "sm86"; None: for RTX all but Turing, else this machine's GPU.
+        ranges: dimension -> lengths, beside the defaults.
+        only: leave out engines that the bundle has already.
+
+    Raises:
+        UsageError: a target that cannot be, or a dimension without lengths.
+        ProviderError: no library, or for TensorRT proper no GPU.
+        InputError: TensorRT refuses a graph.
+    """
+    trt = library(flavour)
+    groups = target_groups(trt, flavour, targets)
+    lengths = {**DEFAULT, **(ranges or {})}
+    built = []
+    for graph in GRAPHS:
+        for group in groups:
+            shapes = input_shapes(bundle.manifest["graphs"][graph]["inputs"], lengths)
+            built.append(_engine(trt, bundle, graph, flavour, group, shapes, report))
+    current = {name: hashlib.sha256(bundle.graph(name)).hexdigest() for name in GRAPHS}
+    kept = [] if only else [e for e in bundle.manifest.get("engines", []) if e["onnx_sha256"] == current[e["graph"]]]
+    fresh = {engine.entry["file"] for engine in built}
+    entries = [*(entry for entry in kept if entry["file"] not in fresh), *(engine.entry for engine in built)]
+    old = {entry["file"] for entry in bundle.manifest.get("engines", [])}
+    files = {name: data for name, data in bundle.files.items() if name not in old}
+    files |= {entry["file"]: bundle.files[entry["file"]] for entry in kept}
+    files |= {engine.entry["file"]: engine.data for engine in built}
+    manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
+    (write_zip if out.suffix == SUFFIX else write_folder)(out, {**manifest, "engines": entries}, files)
+    return Bundle.open(out), built
+
+
+def target_groups(trt: Any, flavour: str, targets: Sequence[str] | None) -> list[tuple[str, ...]]:
+    """Targets that go into one plan together, in order; Turing gets a plan of its own.
+
+    One that holds Turing code beside other may be slower on the others, says the vendor.
+
+    Raises:
+        UsageError: a target that this flavour does not build for.
+        ProviderError: TensorRT proper, and no GPU to build on.
+    """
+    if flavour == "tensorrt-rtx":
+        names = (name for name in trt.ComputeCapability.__members__ if re.fullmatch(r"SM\d+", name))
+        possible = sorted((name.lower() for name in names), key=lambda name: int(name[2:]))
+        chosen = list(targets) if targets else [target for target in possible if target != TURING]
+    else:
+        from voxface.runtime.engines.cuda_memory import Cuda
+
+        possible = [Cuda().target]
+        chosen = list(targets) if targets else possible
+    for target in chosen:
+        if target not in possible:
+            here = "" if flavour == "tensorrt-rtx" else " (it builds for the GPU of this machine only)"
+            raise UsageError(f"--target {target}: {flavour} {trt.__version__} builds for {', '.join(possible)}{here}")
+    chosen = sorted(set(chosen), key=possible.index)
+    together = tuple(target for target in chosen if target != TURING)
+    return [group for group in (((TURING,) if TURING in chosen else ()), together) if group]
+
+
+def _engine(
+    trt: Any,
+    bundle: Bundle,
+    graph: str,
+    flavour: str,
+    targets: tuple[str, ...],
+    shapes: dict[str, dict[str, list[int]]],
+    report: Report | None,
+) -> BuiltEngine:
+    """One plan with its entry."""
+    onnx = bundle.graph(graph)
+    began = time.perf_counter()
+    label = f"{graph} for {','.join(targets)}"
+    built = _with_repairs(trt, onnx, flavour, targets, shapes, label, report)
+    entry: dict[str, Any] = {
+        "graph": graph,
+        "flavour": flavour,
+        "version": trt.__version__,
+        "targets": list(targets),
+        "onnx_sha256": hashlib.sha256(onnx).hexdigest(),
+        "precision": built.precision,
+        "profile": shapes,
+        "changes": [vars(change) for change in built.changes],
+        "file": "",
+        "size": len(built.data),
+    }
+    plan = Plan.of_manifest(entry, bundle.manifest["graphs"], {"": built.data})
+    entry["file"] = f"{FOLDER}/{plan.key}.plan"
+    return BuiltEngine(entry, built.data, time.perf_counter() - began)
+
+
+def _with_repairs(
+    trt: Any,
+    onnx: bytes,
+    flavour: str,
+    targets: tuple[str, ...],
+    shapes: dict[str, dict[str, list[int]]],
+    label: str,
+    report: Report | None,
+) -> _Built:
+    """Builds a graph; one that is refused is tried again with what is known to be refused rewritten."""
+    changes: list[Change] = []
+    repairs: dict[str, Any] | None = None
+    while True:
+        try:
+            built = _build(trt, onnx, flavour, targets, shapes, label, report)
+            built.changes = changes
+            return built
+        except _RefusedError as error:
+            refused = str(error)
+        if repairs is None:
+            repairs = _repairs(refused, targets)
+        names: list[str] = []
+        while repairs and not names:
+            what = next(iter(repairs))
+            onnx, names = repairs.pop(what)(onnx)
+        if not names:
+            raise InputError(f"{label}: {flavour} {trt.__version__} refuses the graph: {refused}")
+        changes.append(Change(what, names, refused))
+
+
+def _repairs(refused: str, targets: tuple[str, ...]) -> dict[str, Any]:
+    """What can be tried, the likelier first."""
+    try:
+        from voxface.export.engine_repairs import grouped_convolutions_in_float32, products_as_convolutions
+    except ImportError as error:
+        raise ProviderError(
+            f"the graph was refused ({refused}); rewriting it needs {error.name}: pip install onnx, then build again"
+        ) from error
+    found = {"grouped FP16 convolutions in FP32": grouped_convolutions_in_float32}
+    if TURING in targets:
+        return {"FP32 matrix products as 1×1 convolutions": products_as_convolutions, **found}
+    return found
+
+
+def _build(
+    trt: Any,
+    onnx: bytes,
+    flavour: str,
+    targets: tuple[str, ...],
+    shapes: dict[str, dict[str, list[int]]],
+    label: str,
+    report: Report | None,
+) -> _Built:
+    """One try.
+
+    Raises:
+        _RefusedError: TensorRT did not parse or build the graph.
+        KeyboardInterrupt: the user stopped it.
+    """
+    log = log_of(trt)
+    log.clear()
+    builder = trt.Builder(log)
+    strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)  # TensorRT 11 knows nothing else
+    network = builder.create_network(0 if strongly is None else 1 << int(strongly))
+    config = builder.create_builder_config()
+    with _watched(trt, config, label, report):
+        parser = trt.OnnxParser(network, log)
+        if not parser.parse(onnx):
+            errors = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+            raise _RefusedError(" ".join(errors[-1].split()) if errors else log.last_error())
+        if hasattr(trt.BuilderFlag, "TF32"):
+            config.clear_flag(
+                trt.BuilderFlag.TF32
+            )  # on by default, with 10 bits of mantissa in what the graph calls FP32
+        if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
+            config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # else RTX may allocate as it runs: no CUDA graph
+        profile = builder.create_optimization_profile()
+        for name, lengths in shapes.items():
+            profile.set_shape(name, lengths["min"], lengths["opt"], lengths["max"])
+        if config.add_optimization_profile(profile) < 0:
+            raise _RefusedError(f"the profile does not fit the graph ({log.last_error()})")
+        if flavour == "tensorrt-rtx":
+            config.num_compute_capabilities = len(targets)
+            for index, target in enumerate(targets):
+                config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
+        # RTX ignores a timing cache, and with one it would look for a GPU.
+        timings = _timing_cache(trt, config, targets[0]) if flavour == "tensorrt" else None
+        precision = _precision(trt, network)
+        data = builder.build_serialized_network(network, config)
+    if data is None:
+        raise _RefusedError(log.last_error())
+    if timings is not None:
+        with suppress(OSError):  # a read-only home costs measuring again
+            write_bytes(timings, bytes(config.get_timing_cache().serialize()))
+    return _Built(bytes(data), precision)
+
+
+def _timing_cache(trt: Any, config: Any, target: str) -> Path:
+    """Gives the builder what earlier builds measured; returns where it is kept."""
+    path = cache_folder(FOLDER, f"tensorrt-{trt.__version__}-{target}.timing")
+    known = b""
+    with suppress(OSError):
+        known = path.read_bytes()
+    cache = config.create_timing_cache(known)
+    if not config.set_timing_cache(cache, False):  # of another GPU after all
+        config.set_timing_cache(config.create_timing_cache(b""), False)
+    return path
+
+
+def _precision(trt: Any, network: Any) -> list[str]:
+    """Types in which convolutions and products are computed: "float32", "float16", "int8"."""
+    found = set()
+    arithmetic = (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.MATRIX_MULTIPLY)
+    names = {trt.DataType.FLOAT: "float32", trt.DataType.HALF: "float16", trt.DataType.INT8: "int8"}
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.type == trt.LayerType.QUANTIZE:
+            found.add("int8")
+        elif layer.type in arithmetic:
+            dtype = layer.get_input(0).dtype
+            found.add(names.get(dtype, str(dtype)))
+    return sorted(found)
+
+
+@contextmanager
+def _watched(trt: Any, config: Any, label: str, report: Report | None) -> Iterator[None]:
+    """Progress while TensorRT builds, and a build that Ctrl-C ends.
+
+    An exception may not leave a callback, because TensorRT's code in between ends the process when one passes. So what
+    stops the build is noted, the build is told to end, and it is raised when the builder has returned.
+    """
+    stopped: list[BaseException] = []
+    if not hasattr(trt, "IProgressMonitor"):
+        yield
+        return
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)  # the binding wants it called by name
+            self.steps: dict[str, int] = {}
+            self.outermost: str | None = None
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if parent_phase is None:
+                self.outermost = phase_name
+            self.steps[phase_name] = num_steps
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            try:
+                if report is not None and phase_name == self.outermost:
+                    report(label, step + 1, self.steps[phase_name])
+            except BaseException as error:
+                stopped.append(error)
+            return not stopped
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.steps.pop(phase_name, None)
+
+    def interrupt(number: int, frame: Any) -> None:
+        stopped.append(KeyboardInterrupt())
+
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, interrupt) if here else None
+    monitor = Monitor()
+    config.progress_monitor = monitor
+    try:
+        yield
+    finally:
+        if here:
+            signal.signal(signal.SIGINT, before)
+        if stopped:
+            raise stopped[0]

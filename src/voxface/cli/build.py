@@ -1,0 +1,86 @@
+"""`voxface build`: TensorRT engines of a bundle's graphs, built ahead and put into it."""
+
+import argparse
+from pathlib import Path
+
+from voxface.cli.output import Progress, print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    parser.add_argument("bundle", type=Path, help="bundle folder or .voxface file")
+    parser.add_argument(
+        "--flavour",
+        choices=("tensorrt", "tensorrt-rtx"),
+        required=True,
+        help="tensorrt builds on the device for the device; tensorrt-rtx builds anywhere for any RTX GPU",
+    )
+    parser.add_argument(
+        "--target",
+        type=lambda text: [part.strip().lower() for part in text.split(",") if part.strip()],
+        metavar="SM86,SM89,…",
+        help="compute capabilities (tensorrt-rtx: all but sm75, which gets a plan of its own; tensorrt: this GPU)",
+    )
+    parser.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="T=MIN,BEST,MAX",
+        help="lengths of a dimension the engine takes: T frames (1,1000,6272), B clips at a time (1,1,1)",
+    )
+    parser.add_argument("--only", action="store_true", help="leave out engines that the bundle has already")
+    parser.add_argument("--out", type=Path, help="bundle to write: NAME.voxface, or a folder (the same bundle)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Builds; prints what was built."""
+    from voxface.export.optimisation_profile import read_range
+    from voxface.export.tensorrt_build import build_bundle
+    from voxface.runtime.bundle import DEFAULT, MANIFEST, SUFFIX, Bundle
+    from voxface.runtime.engines.plan import PLAN_PROVIDERS
+    from voxface.runtime.errors import InputError, UsageError
+
+    out = options.out or options.bundle
+    if out.resolve() == DEFAULT.resolve():
+        raise UsageError(f"the default bundle is part of the installation; give --out my{SUFFIX}")
+    there = out.is_file() if out.suffix == SUFFIX else (out / MANIFEST).is_file()
+    if options.out is not None and out.exists() and not there:
+        raise UsageError(f"--out {out}: is there already and is no bundle; choose another name")
+    ranges = dict(read_range(text) for text in options.profile)
+    bundle = Bundle.open(options.bundle)
+    progress = Progress(100, f"{options.flavour} engines")
+
+    def report(what: str, done: int, total: int) -> None:
+        progress.at(done, total, what)
+
+    try:
+        written, built = build_bundle(
+            bundle, out, options.flavour, options.target, ranges=ranges, only=options.only, report=report
+        )
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
+    finally:
+        progress.close()
+    provider = PLAN_PROVIDERS[options.flavour]
+    if options.json:
+        print_json(
+            {
+                "path": str(written.path),
+                "bytes": sum(map(len, written.files.values())),
+                "provider": provider,
+                "engines": [{**engine.entry, "seconds": round(engine.seconds, 3)} for engine in built],
+                "kept": len(written.plans) - len(built),
+            }
+        )
+        return 0
+    for engine in built:
+        entry = engine.entry
+        print(
+            f"{entry['graph']:<8} {'+'.join(entry['precision']):<16} {','.join(entry['targets'])}: "
+            f"{entry['size'] / 1e6:.1f} MB in {engine.seconds:.1f} s"
+        )
+        for change in entry["changes"]:
+            print(f"  {change['what']}: {', '.join(change['nodes'])} ({change['because']})")
+    print(f"{written.path}: {sum(map(len, written.files.values())) / 1e6:.1f} MB; run it with --provider {provider}")
+    return 0
