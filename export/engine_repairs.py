@@ -57,7 +57,7 @@ def products_as_convolutions(graph: bytes) -> tuple[bytes, list[str]]:
         matrix, bias = weights  # [N, K], [N] or none
         names.append(node.name or node.output[0])
         stem = f"{node.output[0]}.1x1"
-        made = {f"{stem}.weight": matrix[:, :, None], f"{stem}.axis": np.array([2], np.int64)}
+        made: dict[str, NDArray[Any]] = {f"{stem}.weight": matrix[:, :, None], f"{stem}.axis": np.array([2], np.int64)}
         if bias is not None:
             made[f"{stem}.bias"] = bias
         model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in made.items())

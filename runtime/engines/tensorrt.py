@@ -190,8 +190,9 @@ class TensorRTEngine:
         """Inputs and outputs of the engine, dimensions named as the manifest names them."""
         trt, engine = self._trt, self._engine
         found: dict[bool, dict[str, TensorSpec]] = {True: {}, False: {}}
-        named = {**self._plan.inputs, **self._plan.outputs}
         for name in (engine.get_tensor_name(i) for i in range(engine.num_io_tensors)):
+            is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+            named = self._plan.inputs if is_input else self._plan.outputs
             shape = tuple(int(d) for d in engine.get_tensor_shape(name))
             names = named[name].shape if name in named else ()
             if len(names) != len(shape) or any(d not in (n, -1) for d, n in zip(shape, names, strict=True)):
@@ -201,7 +202,7 @@ class TensorRTEngine:
                 )
             dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name))).name
             spec = TensorSpec(dtype, tuple(n if d == -1 else d for d, n in zip(shape, names, strict=True)))
-            found[engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT][name] = spec
+            found[is_input][name] = spec
         return found[True], found[False]
 
     def _runtime_cache(self) -> RuntimeCache | None:
