@@ -230,8 +230,7 @@ def _build(
     with _watched(trt, config, label, report):
         parser = trt.OnnxParser(network, log)
         if not parser.parse(onnx):
-            errors = [parser.get_error(i).desc() for i in range(parser.num_errors)]
-            raise _RefusedError(" ".join(errors[-1].split()) if errors else log.last_error())
+            raise _RefusedError(_parser_error(parser) or log.last_error())
         if hasattr(trt.BuilderFlag, "TF32"):
             config.clear_flag(
                 trt.BuilderFlag.TF32
@@ -257,6 +256,15 @@ def _build(
         with suppress(OSError):  # a read-only home costs measuring again
             write_bytes(timings, bytes(config.get_timing_cache().serialize()))
     return _Built(bytes(data), precision)
+
+
+def _parser_error(parser: Any) -> str:
+    """The parser's last error with the node it is about; nothing if it gave none."""
+    if not parser.num_errors:
+        return ""
+    error = parser.get_error(parser.num_errors - 1)
+    node = f"{error.node_operator()} {error.node_name()}: " if hasattr(error, "node_operator") else ""
+    return " ".join(f"{node}{error.desc()}".split())
 
 
 def _timing_cache(trt: Any, config: Any, target: str) -> Path:
