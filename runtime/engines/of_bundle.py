@@ -53,6 +53,22 @@ def open_graph(bundle: Bundle, name: str, provider: str = "cpu", *, threads: int
     return TensorRTEngine(max(plans, key=fitness), cure=cure)
 
 
+def open_plan(bundle: Bundle, plan: Plan) -> Engine:
+    """Loads one plan of a bundle, whether or not it is the one that fits best.
+
+    Raises:
+        ProviderError, BundleError: see `open_graph`.
+    """
+    from voxface.runtime.engines.tensorrt import TensorRTEngine
+
+    cure = rebuild_command(bundle, plan.flavour)
+    if plan.onnx_sha256 != hashlib.sha256(bundle.graph(plan.graph)).hexdigest():
+        raise ProviderError(
+            f"{plan.graph}: the engine was built from another graph; build it anew: {_untargeted(cure)}"
+        )
+    return TensorRTEngine(plan, cure=cure)
+
+
 def rebuild_command(bundle: Bundle, flavour: str) -> str:
     """The command that builds a bundle's engines anew; `{target}` in it stands for the GPU at hand."""
     out = f" --out my{SUFFIX}" if bundle.path == DEFAULT else ""

@@ -103,3 +103,52 @@ def test_doctor_names_the_cure_for_both_onnx_runtimes(
     assert run("doctor", "--json") == 5
     problems = json.loads(capsys.readouterr().out)["problems"]
     assert any("pip uninstall onnxruntime onnxruntime-gpu" in problem for problem in problems)
+
+
+def test_doctor_says_which_engines_run_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.runtime.fake_gpu import FakeGpu, fake_plan, install
+    from voxface.runtime.bundle import Bundle, write_folder
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    bundle = Bundle.open()
+    profile = {"embedding": {"min": [1, 64], "opt": [1, 64], "max": [1, 64]}}
+    files, engines = dict(bundle.files), []
+    for target, version in (("sm86", "1.7.1.116"), ("sm89", "1.7.1.116"), ("sm86", "1.6")):
+        file = f"engines/{target}-{version}.plan"
+        files[file] = fake_plan(bundle.graph("mesh"), profile, [target])
+        sha256 = bundle.manifest["files"]["mesh.onnx"]["sha256"]
+        entry = {"graph": "mesh", "flavour": "tensorrt-rtx", "version": version, "targets": [target]}
+        engines.append({**entry, "onnx_sha256": sha256, "profile": profile, "file": file})
+    manifest = {k: v for k, v in bundle.manifest.items() if k not in ("schema", "files", "sha256")}
+    write_folder(tmp_path / "bundle", {**manifest, "engines": engines}, files)
+    gpu = FakeGpu()
+    install(gpu, monkeypatch)
+    assert run("doctor", "--bundle", tmp_path / "bundle", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["cuda"] == {"ok": True, "compute_capability": "sm86"}
+    assert document["providers"]["tensorrt-rtx"]["ok"]
+    assert [found["ok"] for found in document["engines"]] == [True, False, False]
+    command = f"build it anew: voxface build {tmp_path / 'bundle'} --flavour tensorrt-rtx --target sm86"
+    assert "unsupported cc" in document["engines"][1]["why"]
+    assert "built with tensorrt-rtx 1.6, here is 1.7.1.116" in document["engines"][2]["why"]
+    for found in document["engines"][1:]:
+        assert found["why"].endswith(command)
+    assert not any(gpu.held())
+    assert run("doctor", "--bundle", tmp_path / "bundle") == 0
+    assert "ok   mesh tensorrt-rtx 1.7.1.116 for sm86\n" in capsys.readouterr().out
+
+
+def test_doctor_advises_when_a_gpu_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("voxface.cli.doctor._gpu", lambda: [{"name": "GPU", "driver": "600.1"}])
+    monkeypatch.setattr(
+        "voxface.cli.doctor._providers", lambda _: {"cpu": {"ok": True}, "cuda": {"ok": False, "why": "x"}}
+    )
+    assert run("doctor") == 0
+    out = capsys.readouterr().out
+    assert "advice: there is a GPU and ONNX Runtime is the one for CPUs; pip uninstall onnxruntime" in out
+    assert run("doctor", "--bundle", "nowhere", "--json") == 5
+    assert "no such bundle" in json.loads(capsys.readouterr().out)["problems"][0]

@@ -9,13 +9,16 @@ addresses it was captured with, and memory outside an allocation is an error: wh
 import ctypes
 import enum
 import json
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 MAGIC = b"fake plan"
+VERSION = "1.7.1.116"
 
 # name -> number of arguments, of the functions that the runtime uses
 CUDA_FUNCTIONS = {
@@ -280,7 +283,7 @@ def fake_plan(onnx: bytes, profile: dict[str, dict[str, list[int]]], targets: li
     return MAGIC + len(head).to_bytes(4, "little") + head + onnx
 
 
-def fake_library(gpu: FakeGpu, *, rtx: bool, version: str = "1.7.1.116") -> types.ModuleType:
+def fake_library(gpu: FakeGpu, *, rtx: bool, version: str = VERSION) -> types.ModuleType:
     """`tensorrt_rtx`, or without what only that has `tensorrt`."""
     module: Any = types.ModuleType("tensorrt_rtx" if rtx else "tensorrt")
     module.__version__ = version
@@ -454,3 +457,14 @@ def _add_rtx(module: Any, gpu: FakeGpu) -> None:
     module.Runtime.get_engine_validity = get_engine_validity
     module.IExecutionContext.is_stream_capturable = is_stream_capturable
     module.IExecutionContext.execute_async_v3 = execute_async_v3
+
+
+def install(gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch, version: str = VERSION) -> None:
+    """Puts the bindings and both libraries where they are imported from."""
+    bindings = types.ModuleType("cuda.bindings")
+    bindings.runtime = gpu.runtime_module()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cuda", types.ModuleType("cuda"))
+    monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", bindings.runtime)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorrt", fake_library(gpu, rtx=False, version=version))
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake_library(gpu, rtx=True, version=version))

@@ -103,3 +103,69 @@ def test_names_and_graphs_that_are_none() -> None:
         open_engine(b"", "abacus")
     with pytest.raises(BundleError, match="face: ONNX Runtime"):
         open_engine(b"no graph", name="face")
+
+
+def test_on_a_device_repeated_shapes_have_memory_and_a_graph_of_their_own(default_bundle: Bundle) -> None:
+    """The same calls that run on a GPU, here with the CPU as the device."""
+    import onnxruntime
+
+    from voxface.runtime.engines.onnxruntime_device import CAPTURED, SEEN, DeviceRunner
+
+    graphs: list[str] = []
+
+    class Options(onnxruntime.RunOptions):  # type: ignore[misc]
+        def add_run_config_entry(self, key: str, value: str) -> None:
+            graphs.append(value)
+            assert key == "gpu_graph_id"
+
+    class Ort:
+        OrtValue, RunOptions = onnxruntime.OrtValue, Options
+
+    session = onnxruntime.InferenceSession(default_bundle.graph("encoder"), providers=["CPUExecutionProvider"])
+    runner = DeviceRunner(Ort, session, "cpu", graphs=True)
+    with open_engine(default_bundle.graph("encoder")) as engine:
+        for frames in (300, 300, 400, 300, 500, 400, 400, 300):
+            feeds = {"log_mel": np.random.default_rng(frames).normal(size=(1, 64, frames)).astype(np.float32)}
+            expected, out = engine.run(feeds), np.empty((1, 64), np.float32)
+            got = runner.run(feeds, {"embedding": out})
+            assert got["embedding"] is out
+            for name, value in expected.items():
+                np.testing.assert_allclose(got[name], value, atol=1e-6)
+        assert graphs == ["-1", "1", "-1", "-1", "2"]  # 300 plainly, bound; 400 plainly; 500 plainly; 400 bound
+        with pytest.raises(ValueError, match=r"'embedding' is float32 \[2, 64\], the graph gives float32 \[1, 64\]"):
+            runner.run(feeds, {"embedding": np.empty((2, 64), np.float32)})
+        for frames in (*range(64, 64 + SEEN + 5), *range(100, 100 + CAPTURED + 2), *range(100, 100 + CAPTURED + 2)):
+            runner.run({"log_mel": np.zeros((1, 64, frames), np.float32)}, {})
+        assert len(runner._bound) == CAPTURED
+        assert len(runner._seen) <= SEEN
+
+
+def test_what_the_cuda_provider_is_told(default_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    told: list[dict[str, str]] = []
+    real = onnxruntime.InferenceSession
+
+    class Session:
+        def __init__(self, graph: bytes, options: object, providers: list[tuple[str, dict[str, str]]], **_: object):
+            told.append(dict(providers[0][1]))
+            if "enable_cuda_graph" in providers[0][1]:
+                raise RuntimeError("This session cannot use the graph capture feature as requested by the user")
+            self._inner = real(graph, providers=["CPUExecutionProvider"])
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider"]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._inner, name)
+
+    def preload() -> None:
+        print("what is not found is printed, and may not stand before a JSON document")
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload, raising=False)
+    with open_engine(default_bundle.graph("face"), "cuda") as engine:
+        assert engine.provider == "cuda"
+    first = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "enable_cuda_graph": "1"}
+    assert told == [first, {key: value for key, value in first.items() if key != "enable_cuda_graph"}]

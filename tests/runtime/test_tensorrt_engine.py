@@ -4,7 +4,6 @@ import gc
 import hashlib
 import re
 import sys
-import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,16 @@ import numpy as np
 import pytest
 
 from tests.conftest import SAMPLES
-from tests.runtime.fake_gpu import CUDA_FUNCTIONS, CudaError, FakeGpu, Strategy, fake_library, fake_plan
+from tests.runtime.fake_gpu import (
+    CUDA_FUNCTIONS,
+    VERSION,
+    CudaError,
+    FakeGpu,
+    Strategy,
+    fake_library,
+    fake_plan,
+    install,
+)
 from voxface.runtime.bundle import DEFAULT, Bundle, write_folder
 from voxface.runtime.engines import TensorSpec
 from voxface.runtime.engines.of_bundle import ALL_PROVIDERS, open_graph
@@ -21,7 +29,6 @@ from voxface.runtime.engines.tensorrt import CAPTURED, TensorRTEngine
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.voice_to_face import VoiceToFace
 
-VERSION = "1.7.1.116"
 PROFILES = {
     "encoder": {"log_mel": {"min": [1, 64, 1], "opt": [1, 64, 1000], "max": [2, 64, 6272]}},
     "face": {"embedding": {"min": [1, 64], "opt": [1, 64], "max": [4, 64]}},
@@ -47,16 +54,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
     gpu.fails.clear()
     gc.collect()
     assert not any(gpu.held()), "something was not freed"
-
-
-def install(gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch, version: str = VERSION) -> None:
-    bindings = types.ModuleType("cuda.bindings")
-    bindings.runtime = gpu.runtime_module()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "cuda", types.ModuleType("cuda"))
-    monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", bindings.runtime)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tensorrt", fake_library(gpu, rtx=False, version=version))
-    monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake_library(gpu, rtx=True, version=version))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from voxface.cli.output import print_json
@@ -18,23 +19,27 @@ PACKAGES = {
     "webrtcvad-wheels": ("voice activity", "pip install voxface"),
     "onnxruntime": ("inference on the CPU", "pip install 'voxface[cpu]'"),
     "onnxruntime-gpu": ("inference on NVIDIA GPUs", "pip install 'voxface[gpu]' (instead of cpu, never beside it)"),
+    "tensorrt-rtx": ("engines for RTX GPUs: built anywhere, run there", "pip install 'voxface[tensorrt-rtx]'"),
+    "tensorrt": ("engines for this device's GPU", "JetPack brings it; elsewhere the vendor's packages"),
+    "cuda-bindings": ("memory and streams of the GPU", "pip install cuda-bindings"),
     "sounddevice": ("microphone", "pip install 'voxface[mic]'"),
     "open3d": ("viewer", "pip install 'voxface[viewer]'"),
     "torch": ("training and export", "pip install 'voxface[train]' -c constraints.txt"),
     "onnx": ("export", "pip install 'voxface[train]' -c constraints.txt"),
 }
 NEEDED = ("numpy", "soxr", "soundfile", "webrtcvad-wheels")
-ALIASES = {"open3d": ("open3d", "open3d-cpu")}
+ALIASES = {"open3d": ("open3d", "open3d-cpu"), "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
+    parser.add_argument("--bundle", type=Path, help="bundle whose engines are to be tried (the default bundle)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints what was found; exit code 5 when sound files could not be turned into faces."""
-    report = examine()
+    report = examine(options.bundle)
     if options.json:
         print_json(report)
     else:
@@ -42,8 +47,12 @@ def run(options: argparse.Namespace) -> int:
     return 5 if report["problems"] else 0
 
 
-def examine() -> dict[str, Any]:
-    """Looks at this installation: packages, providers (by loading a graph on each), GPU, default bundle."""
+def examine(path: Path | None = None) -> dict[str, Any]:
+    """Looks at this installation: packages, providers (by loading a graph on each), GPU, bundle and its engines.
+
+    `problems` keep sound files from becoming faces; `advice` is for what would work better or has to be mended before the
+    GPU is used. Each names one command or one thing to do.
+    """
     from voxface import __version__
 
     packages = {name: _version(name) for name in PACKAGES}
@@ -55,24 +64,24 @@ def examine() -> dict[str, Any]:
         )
     bundle: dict[str, Any] = {"path": None, "ok": False}
     providers: dict[str, dict[str, Any]] = {}
-    graph: bytes | None = None
+    engines: list[dict[str, Any]] = []
     try:
         from voxface.runtime.bundle import Bundle
         from voxface.runtime.errors import VoxfaceError
 
         try:
-            opened = Bundle.open()
-            graph = opened.graph("mesh")
+            opened = Bundle.open(path)
             bundle = {"path": str(opened.path), "name": opened.name, "ok": True}
         except VoxfaceError as error:
             bundle["why"] = str(error)
             problems.append(str(error))
-        if graph is not None:
-            providers = _providers(graph)
+        if bundle["ok"]:
+            providers, engines = _providers(opened), _engines(opened)
             if not any(found["ok"] for found in providers.values()):
                 problems.append(f"no provider works; {providers['cpu']['why']}")
     except ImportError as error:  # one of the packages above, already named
         problems.append(f"voxface.runtime does not import: {error}")
+    gpus = _gpu()
     return {
         "voxface": __version__,
         "python": platform.python_version(),
@@ -80,25 +89,67 @@ def examine() -> dict[str, Any]:
         "executable": sys.executable,
         "packages": packages,
         "providers": providers,
-        "gpu": _gpu(),
+        "gpu": gpus,
+        "cuda": _cuda(),
         "bundle": bundle,
+        "engines": engines,
         "problems": problems,
+        "advice": _advice(gpus, packages, providers),
     }
 
 
-def _providers(graph: bytes) -> dict[str, dict[str, Any]]:
-    from voxface.runtime.engines import PROVIDERS, open_engine
+def _providers(bundle: Any) -> dict[str, dict[str, Any]]:
+    """Every provider, tried on the bundle's smallest graph."""
+    from voxface.runtime.engines.of_bundle import ALL_PROVIDERS, open_graph
     from voxface.runtime.errors import VoxfaceError
 
     found: dict[str, dict[str, Any]] = {}
-    for provider in PROVIDERS:
+    for provider in ALL_PROVIDERS:
         try:
-            with open_engine(graph, provider, name="mesh") as engine:
+            with open_graph(bundle, "mesh", provider) as engine:
                 engine.warm_up()
                 found[provider] = {"ok": True}
         except VoxfaceError as error:
             found[provider] = {"ok": False, "why": str(error)}
     return found
+
+
+def _engines(bundle: Any) -> list[dict[str, Any]]:
+    """Every engine in the bundle: whether it loads here, and if not why."""
+    from voxface.runtime.engines.of_bundle import open_plan
+    from voxface.runtime.errors import VoxfaceError
+
+    found = []
+    for plan in bundle.plans:
+        entry = {"graph": plan.graph, "flavour": plan.flavour, "version": plan.version, "targets": list(plan.targets)}
+        try:
+            with open_plan(bundle, plan):
+                found.append({**entry, "ok": True})
+        except VoxfaceError as error:
+            found.append({**entry, "ok": False, "why": str(error)})
+    return found
+
+
+def _cuda() -> dict[str, Any]:
+    """The GPU as CUDA sees it, which also works where there is no nvidia-smi (Jetson)."""
+    from voxface.runtime.engines.cuda_memory import Cuda
+    from voxface.runtime.errors import ProviderError
+
+    try:
+        return {"ok": True, "compute_capability": Cuda().target}
+    except ProviderError as error:
+        return {"ok": False, "why": str(error)}
+
+
+def _advice(gpus: list[dict[str, str]], packages: dict[str, str | None], providers: dict[str, Any]) -> list[str]:
+    """What would put a GPU to use that is there and is not used."""
+    if not gpus or any(found["ok"] for name, found in providers.items() if name != "cpu"):
+        return []
+    if packages["onnxruntime"] and not packages["onnxruntime-gpu"]:
+        return [
+            "there is a GPU and ONNX Runtime is the one for CPUs; pip uninstall onnxruntime && pip install 'voxface[gpu]'"
+        ]
+    return [f"there is a GPU and no provider loads on it; {providers['cuda']['why']}"] if "cuda" in providers else []
 
 
 def _version(name: str) -> str | None:
@@ -134,10 +185,17 @@ def _print(report: dict[str, Any]) -> None:
         )
     print("\nproviders (each was tried by loading a graph)")
     for name, found in report["providers"].items():
-        print(f"  {'ok  ' if found['ok'] else '-   '} {name:<10} {found.get('why', '')}")
+        print(f"  {'ok  ' if found['ok'] else '-   '} {name:<15} {found.get('why', '')}")
     print("\nGPU")
     for gpu in report["gpu"] or [{"name": "none found (no nvidia-smi)"}]:
         print("  " + ", ".join(gpu.values()))
+    cuda = report["cuda"]
+    print("  " + (f"CUDA: {cuda['compute_capability']}" if cuda["ok"] else f"CUDA: {cuda['why']}"))
     bundle = report["bundle"]
     print("\nbundle\n  " + (f"ok   {bundle['path']}" if bundle["ok"] else f"-    {bundle.get('why', '')}"))
+    for engine in report["engines"]:
+        what = f"{engine['graph']} {engine['flavour']} {engine['version']} for {','.join(engine['targets'])}"
+        print(f"  {'ok  ' if engine['ok'] else '-   '} {what}" + (f": {engine['why']}" if not engine["ok"] else ""))
+    if report["advice"]:
+        print("\n" + "\n".join(f"advice: {a}" for a in report["advice"]))
     print("\n" + ("\n".join(f"problem: {p}" for p in report["problems"]) or "No problem found."))
