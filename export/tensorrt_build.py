@@ -235,7 +235,7 @@ def _build(
             config.clear_flag(
                 trt.BuilderFlag.TF32
             )  # on by default, with 10 bits of mantissa in what the graph calls FP32
-        if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
+        if flavour == "tensorrt-rtx" and hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
             config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # else RTX may allocate as it runs: no CUDA graph
         profile = builder.create_optimization_profile()
         for name, lengths in shapes.items():

@@ -10,7 +10,7 @@ import numpy as np
 
 from voxface.runtime.cache_folder import cache_folder
 from voxface.runtime.engines import Array, TensorSpec
-from voxface.runtime.engines.onnxruntime_device import DeviceRunner
+from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
 from voxface.runtime.errors import BundleError, ProviderError
 
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -28,7 +28,10 @@ def _provider_options(provider: str) -> dict[str, str]:
         return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "enable_cuda_graph": "1"}
     if provider == "tensorrt":
         folder = cache_folder("onnxruntime-tensorrt")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:  # a read-only home costs building again
+            return {}
         return {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(folder),
@@ -76,21 +79,27 @@ class OnnxRuntimeEngine:
         options.intra_op_num_threads = threads if threads is not None else min(4, _cores())
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+            # Where ONNX Runtime tells which node runs where, that is checked below. Where it does not (older ones), it is told
+            # to refuse; it then also refuses graphs whose few nodes that compute shapes belong on the CPU.
+            told = hasattr(ort.InferenceSession, "get_provider_graph_assignment_info")
+            entry = "session.record_ep_graph_assignment_info" if told else "session.disable_cpu_ep_fallback"
+            options.add_session_config_entry(entry, "1")
             if hasattr(ort, "preload_dlls"):  # finds CUDA and cuDNN that were installed as Python packages
                 with redirect_stdout(StringIO()):  # it prints what it does not find; the session says what that costs
                     ort.preload_dlls()
         given = _provider_options(provider)
+
+        def session() -> Any:
+            return ort.InferenceSession(graph, options, providers=[(wanted, given)], enable_fallback=0)
+
         try:
             try:
-                self._session = ort.InferenceSession(graph, options, providers=[(wanted, given)], enable_fallback=0)
+                self._session = session()
             except Exception as error:
                 if "enable_cuda_graph" not in given or "graph capture" not in str(error).lower():
                     raise
-                del given[
-                    "enable_cuda_graph"
-                ]  # a node that computes shapes on the CPU; the rest runs on the GPU all the same
-                self._session = ort.InferenceSession(graph, options, providers=[(wanted, given)], enable_fallback=0)
+                del given["enable_cuda_graph"]  # the graph cannot be captured, and runs on the GPU all the same
+                self._session = session()
         except Exception as error:  # ONNX Runtime raises its own classes, RuntimeError and ValueError alike
             message = str(error).strip().splitlines()[0]
             if provider != "cpu":
@@ -103,6 +112,8 @@ class OnnxRuntimeEngine:
                 f"asked for provider {provider!r}, ONNX Runtime fell back to {self._session.get_providers()[0]}; "
                 "`voxface doctor` says which library is missing"
             )
+        if provider != "cpu":
+            check_placement(self._session, provider, name)
         self._provider = provider
         self._device = (
             DeviceRunner(ort, self._session, _DEVICES[provider], graphs="enable_cuda_graph" in given)

@@ -5,9 +5,55 @@ from typing import Any
 import numpy as np
 
 from voxface.runtime.engines import Array
+from voxface.runtime.errors import ProviderError
 
 CAPTURED = 4  # shapes with bound memory and a CUDA graph; ONNX Runtime keeps a graph as long as its session
 SEEN = 16  # shapes remembered as having come once
+
+# What ONNX Runtime keeps on the CPU on purpose: numbers about shapes, a few bytes, never the network's arithmetic.
+SHAPE_OPERATORS = frozenset(
+    [
+        "Shape",
+        "Size",
+        "Concat",
+        "Gather",
+        "Slice",
+        "Unsqueeze",
+        "Squeeze",
+        "Cast",
+        "Constant",
+        "ConstantOfShape",
+        "Range",
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Equal",
+        "Where",
+    ]
+)
+
+
+def check_placement(session: Any, provider: str, name: str) -> None:
+    """Finds arithmetic that ONNX Runtime put on the CPU although a GPU was asked for; older versions cannot be asked.
+
+    Raises:
+        ProviderError: there is some.
+    """
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return
+    fallen = [
+        f"{node.op_type} {node.name}"
+        for part in session.get_provider_graph_assignment_info()
+        if part.ep_name == "CPUExecutionProvider"
+        for node in part.get_nodes()
+        if node.op_type not in SHAPE_OPERATORS
+    ]
+    if fallen:
+        raise ProviderError(
+            f"{name}: provider {provider!r} leaves {len(fallen)} nodes to the CPU ({', '.join(fallen[:3])}); "
+            "use --provider cpu, or engines (voxface build)"
+        )
 
 
 class DeviceRunner:

@@ -206,7 +206,7 @@ class TensorRTEngine:
         return found[True], found[False]
 
     def _runtime_cache(self) -> RuntimeCache | None:
-        if not hasattr(self._trt, "IRuntimeCache"):  # TensorRT proper compiles nothing at run time
+        if self._plan.flavour != "tensorrt-rtx":  # TensorRT proper compiles nothing at run time
             return None
         return RuntimeCache(self._plan, self._cuda.target, self._engine.create_runtime_config())
 

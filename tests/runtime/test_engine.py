@@ -1,5 +1,7 @@
 """The engine interface on ONNX Runtime, with the graphs of the default bundle."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -144,6 +146,7 @@ def test_what_the_cuda_provider_is_told(default_bundle: Bundle, monkeypatch: pyt
     import onnxruntime
 
     told: list[dict[str, str]] = []
+    on_cpu: list[str] = []
     real = onnxruntime.InferenceSession
 
     class Session:
@@ -155,6 +158,13 @@ def test_what_the_cuda_provider_is_told(default_bundle: Bundle, monkeypatch: pyt
 
         def get_providers(self) -> list[str]:
             return ["CUDAExecutionProvider"]
+
+        def get_provider_graph_assignment_info(self) -> list[object]:
+            def part(provider: str, *operators: str) -> object:
+                nodes = [SimpleNamespace(op_type=operator, name=f"node_{operator}") for operator in operators]
+                return SimpleNamespace(ep_name=f"{provider}ExecutionProvider", get_nodes=lambda: nodes)
+
+            return [part("CUDA", "Conv", "Relu"), part("CPU", "Shape", "Concat", *on_cpu)]
 
         def __getattr__(self, name: str) -> object:
             return getattr(self._inner, name)
@@ -169,3 +179,24 @@ def test_what_the_cuda_provider_is_told(default_bundle: Bundle, monkeypatch: pyt
         assert engine.provider == "cuda"
     first = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "enable_cuda_graph": "1"}
     assert told == [first, {key: value for key, value in first.items() if key != "enable_cuda_graph"}]
+    on_cpu.append("ConvTranspose")
+    with pytest.raises(
+        ProviderError, match=r"face: provider 'cuda' leaves 1 nodes to the CPU .ConvTranspose node_Conv"
+    ):
+        open_engine(default_bundle.graph("face"), "cuda", name="face")
+
+
+def test_onnx_runtime_says_which_node_runs_where(default_bundle: Bundle) -> None:
+    """What a provider other than the CPU is held to; here the CPU is the one that has all nodes."""
+    import onnxruntime
+
+    from voxface.runtime.engines.onnxruntime_device import check_placement
+
+    if not hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info"):
+        pytest.skip(f"ONNX Runtime {onnxruntime.__version__} does not tell")
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    graph = default_bundle.graph("encoder")
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    with pytest.raises(ProviderError, match=r"encoder: provider 'cuda' leaves \d+ nodes to the CPU \((Conv|FusedConv)"):
+        check_placement(session, "cuda", "encoder")

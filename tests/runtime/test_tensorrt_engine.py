@@ -365,6 +365,31 @@ def test_the_fake_cuda_has_the_real_surface() -> None:
     # A function that fails gives as many values as one that does not, which is what `Cuda.call` unpacks.
     answers = runtime.cudaGetDeviceCount(), runtime.cudaDriverGetVersion()
     assert [len(answer) for answer in answers] == [2, 2]
+    if answers[1][1]:
+        return
+    # Without a driver every call fails, but not before its arguments were taken: addresses and handles as integers.
+    stream, graph = runtime.cudaStream_t(0), runtime.cudaGraph_t(0)
+    assert int(stream) == 0
+    arguments_of: dict[str, tuple[Any, ...]] = {
+        "cudaMallocHost": (8,),
+        "cudaMalloc": (8,),
+        "cudaFreeHost": (4096,),
+        "cudaFree": (4096,),
+        "cudaMemcpyAsync": (4096, 8192, 4, runtime.cudaMemcpyKind.cudaMemcpyHostToDevice, stream),
+        "cudaStreamCreateWithFlags": (runtime.cudaStreamNonBlocking,),
+        "cudaStreamSynchronize": (stream,),
+        "cudaStreamBeginCapture": (stream, runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal),
+        "cudaStreamEndCapture": (stream,),
+        "cudaGraphInstantiate": (graph, 0),
+        "cudaGraphLaunch": (runtime.cudaGraphExec_t(0), stream),
+        "cudaDeviceGetAttribute": (runtime.cudaDeviceAttr.cudaDevAttrComputeCapabilityMajor, 0),
+    }
+    playing = FakeGpu()
+    for name, given in arguments_of.items():
+        error, *values = getattr(runtime, name)(*given)
+        assert int(error) == CudaError.cudaErrorInsufficientDriver
+        playing.fails[name] = int(error)
+        assert len(values) == len(getattr(playing.runtime_module(), name)(*given)) - 1, name
 
 
 def test_the_fake_tensorrt_has_the_real_surface() -> None:

@@ -225,6 +225,11 @@ def _print(document: dict[str, Any]) -> None:
         f"  faces        {model['name']} {model['version']} ({model['licence']}): {model['vertices']} vertices, "
         f"{model['triangles']} triangles, {model['coefficients']} coefficients"
     )
+    for engine in document.get("engines", []):
+        print(
+            f"  engine       {engine['graph']} {engine['flavour']} {engine['version']} for {', '.join(engine['targets'])}, "
+            f"{'+'.join(engine.get('precision', []))}, {engine.get('size', 0) / 1e6:.1f} MB"
+        )
     if "imported" in document:
         print(f"  mesh is the  {document['imported']['mesh']}")
     for name, value in document.get("metrics", {}).items():
