@@ -281,16 +281,19 @@ def _timing_cache(trt: Any, config: Any, target: str) -> Path:
 
 def _precision(trt: Any, network: Any) -> list[str]:
     """Types in which convolutions and products are computed: "float32", "float16", "int8"."""
-    found = set()
+    found, layers = set(), [network.get_layer(index) for index in range(network.num_layers)]
+    makers = {layer.get_output(0).name: layer for layer in layers}
+    # A convolution over time is one over an image of height 1: the parser puts reshapes before it.
+    reshapes = [getattr(trt.LayerType, name, None) for name in ("SHUFFLE", "SQUEEZE", "UNSQUEEZE")]
     arithmetic = (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.MATRIX_MULTIPLY)
     names = {trt.DataType.FLOAT: "float32", trt.DataType.HALF: "float16", trt.DataType.INT8: "int8"}
-    for index in range(network.num_layers):
-        layer = network.get_layer(index)
-        if layer.type == trt.LayerType.QUANTIZE:
-            found.add("int8")
-        elif layer.type in arithmetic:
-            dtype = layer.get_input(0).dtype
-            found.add(names.get(dtype, str(dtype)))
+    for layer in layers:
+        if layer.type in arithmetic:  # one that reads what was quantised is computed in INT8, whatever type is written
+            tensor = layer.get_input(0)
+            while (maker := makers.get(tensor.name)) is not None and maker.type in reshapes:
+                tensor = maker.get_input(0)
+            quantised = maker is not None and maker.type == trt.LayerType.DEQUANTIZE
+            found.add("int8" if quantised else names.get(tensor.dtype, str(tensor.dtype)))
     return sorted(found)
 
 

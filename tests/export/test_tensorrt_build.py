@@ -329,6 +329,38 @@ def test_grouped_half_convolutions_that_are_refused_are_built_in_single_precisio
     assert engines[0].entry["changes"] == []
 
 
+def test_quantised_convolutions_are_said_to_be_int8(default_bundle: Bundle, tmp_path: Path) -> None:
+    helper, kinds, rng = onnx.helper, onnx.TensorProto, np.random.default_rng(0)
+    constants = {
+        "scale": np.float32(0.05),
+        "zero": np.int8(0),
+        "weights": rng.integers(-127, 128, (50, 64, 1), np.int8),
+        "scales": np.full(50, 0.01, np.float32),
+        "zeros": np.zeros(50, np.int8),
+        "axis": np.array([2]),
+    }
+    nodes = [
+        helper.make_node("Unsqueeze", ["embedding", "axis"], ["x"]),
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("DequantizeLinear", ["weights", "scales", "zeros"], ["w"], axis=0),
+        helper.make_node("Conv", ["d", "w"], ["y"], kernel_shape=[1]),
+        helper.make_node("Squeeze", ["y", "axis"], ["coefficients"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "quantised",
+        [helper.make_tensor_value_info("embedding", kinds.FLOAT, ["B", 64])],
+        [helper.make_tensor_value_info("coefficients", kinds.FLOAT, ["B", 50])],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
+    manifest = {k: v for k, v in default_bundle.manifest.items() if k not in ("schema", "files", "sha256")}
+    write_folder(tmp_path / "int8", manifest, {**default_bundle.files, "mesh.onnx": model})
+    _, engines = build_bundle(Bundle.open(tmp_path / "int8"), tmp_path / "out", "tensorrt-rtx", ["sm86"])
+    assert [engine.entry["precision"] for engine in engines] == [["float32"], ["float32"], ["int8"]]
+
+
 def test_products_as_convolutions_are_the_same_sums(default_bundle: Bundle) -> None:
     graph, names = products_as_convolutions(default_bundle.graph("mesh"))
     assert names == ["node_linear", "node_linear_1"]
@@ -433,7 +465,7 @@ class FakeBuilder:
             "OnnxParser": lambda network, log: parser,
             "NetworkDefinitionCreationFlag": types.SimpleNamespace(**typed),
             "BuilderFlag": types.SimpleNamespace(**flags),
-            "LayerType": types.SimpleNamespace(CONVOLUTION=0, DECONVOLUTION=1, MATRIX_MULTIPLY=2, QUANTIZE=3),
+            "LayerType": types.SimpleNamespace(CONVOLUTION=0, DECONVOLUTION=1, MATRIX_MULTIPLY=2, DEQUANTIZE=3),
             "DataType": types.SimpleNamespace(FLOAT=0, HALF=1, INT8=2),
         }.items():
             setattr(self.module, name, value)
