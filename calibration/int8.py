@@ -1,0 +1,146 @@
+"""A plan's INT8 nodes as quantise-dequantise (QDQ) pairs: one graph for ONNX Runtime on CPUs and for TensorRT.
+
+TensorRT takes symmetric INT8 only and no quantised bias, so that is what both get: activations int8 with one scale a tensor,
+weights int8 with one scale an output channel, all zero points 0, biases float32 (ONNX Runtime quantises them as it loads).
+
+ONNX Runtime's own quantiser can be told to write the same, but its graph ran the face generator slower than FP32: x86 has
+INT8 kernels for unsigned activations, ONNX Runtime changes signed ones to unsigned as it loads, and can do so only for a
+quantised tensor that is dequantised once. Here a tensor has one pair, and one scale from the convolution through what moves
+its numbers up to the ReLU, so that these cost no precision and run on 8 bits as well.
+
+Weights have 7 bits unless told otherwise. CPUs with AVX2 but without VNNI add two products in 16 bits, which saturates with
+8-bit weights (the default bundle's picture: 37 dB in place of 52); with 7 it cannot, and every device computes the same.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, helper
+
+from voxface.calibration.graph import Graph
+from voxface.calibration.kernels import Tensor
+
+OPS: Final = ("Conv", "Gemm", "MatMul")
+THROUGH: Final = ("DepthToSpace", "Relu", "Reshape", "Slice")  # keep the scale of what they read
+WEIGHT_BITS: Final = 7
+_LEVELS: Final = 127
+_AXES: Final = {"Conv": 0, "Gemm": 1, "MatMul": 1}  # of the weights: output channels
+
+
+def can_quantise(graph: Graph, node: NodeProto) -> bool:
+    """Whether `to_int8` takes a node: a convolution or matrix product of a float32 tensor with constant weights."""
+    if node.op_type not in OPS or not graph.is_float(node.input[0]) or node.input[0] in graph.constants:
+        return False
+    weight = graph.constants.get(node.input[1])
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    plain = attributes.get("transA", 0) == 0 and attributes.get("alpha", 1.0) == 1.0
+    return weight is not None and weight.dtype == np.float32 and plain and (node.op_type == "Conv" or weight.ndim == 2)
+
+
+def to_int8(
+    graph: Graph, names: Collection[str], limits: Mapping[str, float], *, weight_bits: int = WEIGHT_BITS
+) -> Graph:
+    """The graph with the named nodes between QDQ pairs.
+
+    Args:
+        graph: transposed convolutions that are named have been rewritten (`sub_pixel.rewrite`).
+        names: nodes that `can_quantise` holds of.
+        limits: tensor -> the magnitude that is to be 127, for what these nodes read and write, and for ReLUs after them.
+        weight_bits: 7 or 8, see above.
+
+    Raises:
+        ValueError: a named node cannot be quantised.
+    """
+    nodes: list[NodeProto] = []
+    constants: dict[str, Tensor] = {"int8.zero": np.array(0, np.int8)}
+    outputs = {value.name for value in graph.outputs}
+    scales: dict[str, float] = {}  # of tensors that INT8 nodes make
+    read: dict[str, str] = {}  # tensors that FP32 nodes make -> what INT8 nodes read in their place
+
+    def pair(source: str, name: str, result: str, scale: float) -> None:
+        constants[f"{name}.scale"] = np.array(scale, np.float32)
+        parameters = [f"{name}.scale", "int8.zero"]
+        nodes.append(
+            helper.make_node("QuantizeLinear", [source, *parameters], [f"{name}.int8"], name=f"{name}.quantise")
+        )
+        nodes.append(
+            helper.make_node("DequantizeLinear", [f"{name}.int8", *parameters], [result], name=f"{name}.dequantise")
+        )
+
+    for node in graph.nodes:
+        copy = NodeProto()
+        copy.CopyFrom(node)
+        made = node.output[0]
+        if node.name in names:
+            if not can_quantise(graph, node):
+                raise ValueError(f"{node.name} ({node.op_type}) cannot be INT8")
+            source = node.input[0]
+            if source not in scales:
+                if source not in read:
+                    read[source] = f"{source}.dequantised"
+                    pair(source, source, read[source], _scale(limits[source]))
+                copy.input[0] = read[source]
+            weight = node.input[1]
+            copy.input[1] = f"{weight}.dequantised"
+            if f"{weight}.int8" not in constants:
+                transposed = any(a.name == "transB" and a.i for a in node.attribute)
+                axis = 0 if transposed else _AXES[node.op_type]
+                levels, steps = quantised_weights(graph.constants[weight], axis, weight_bits)
+                constants |= {f"{weight}.int8": levels, f"{weight}.scales": steps}
+                constants[f"{weight}.zeros"] = np.zeros(len(steps), np.int8)
+                inputs = [f"{weight}.int8", f"{weight}.scales", f"{weight}.zeros"]
+                nodes.append(
+                    helper.make_node(
+                        "DequantizeLinear", inputs, [copy.input[1]], name=f"{weight}.dequantise", axis=axis
+                    )
+                )
+            scales[made] = _scale(limits[_end(graph, made, outputs)])
+        elif node.op_type in THROUGH and node.input[0] in scales and graph.is_float(made):
+            scales[made] = scales[node.input[0]]
+        nodes.append(copy)
+        if made in scales:
+            copy.output[0] = f"{made}.float"
+            pair(f"{made}.float", made, made, scales[made])
+    return graph.with_nodes(nodes, constants)
+
+
+def quantised_weights(
+    weight: NDArray[np.float32], axis: int, bits: int = WEIGHT_BITS
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Weights as int8 of the same shape, and the step of each output channel (dimension `axis`), float32 [C].
+
+    With 7 bits they are −64…64: two products with 8-bit activations then stay within 16 bits, 2 · 64 · 255 < 2¹⁵.
+    """
+    most = 64 if bits == 7 else 127
+    others = tuple(k for k in range(weight.ndim) if k != axis)
+    steps = np.maximum(np.abs(weight).max(others, keepdims=True) / most, np.finfo(np.float32).tiny)
+    return np.rint(weight / steps).astype(np.int8), steps.ravel().astype(np.float32)
+
+
+def int8_region(graph: Graph) -> set[str]:
+    """The nodes of a graph from `to_int8` whose data comes and goes as INT8: another precision there is nothing but Casts."""
+    quantised = {node.input[0] for node in graph.nodes if node.op_type == "QuantizeLinear"}
+    return {
+        node.name
+        for node in graph.nodes
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        or (node.output[0] in quantised and node.output[0].endswith(".float"))
+    }
+
+
+def _scale(limit: float) -> float:
+    return max(limit, 1e-30) / _LEVELS
+
+
+def _end(graph: Graph, tensor: str, outputs: Collection[str]) -> str:
+    """The tensor whose range decides: what a ReLU after it cuts off need not be told apart."""
+    while tensor not in outputs:
+        users = graph.consumers(tensor)
+        if len(users) != 1 or users[0].op_type not in THROUGH or users[0].input[0] != tensor:
+            break
+        tensor = users[0].output[0]
+        if users[0].op_type == "Relu":
+            break
+    return tensor
