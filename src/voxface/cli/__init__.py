@@ -11,6 +11,7 @@ VERBS = {
     "doctor": "what is installed, what works, and how to mend what does not",
     "bundle": "look into bundles and verify them",
     "export": "what was trained to ONNX and a bundle",
+    "calibrate": "a bundle in FP16 or INT8, decided node by node on real speech",
     "build": "TensorRT engines of a bundle's graphs, built ahead",
     "train": "voice encoder, face and mesh networks, and experts, from pairs of voices and faces",
     "data": "synthetic faces, and 3D faces fitted to landmarks",

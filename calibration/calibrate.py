@@ -1,0 +1,314 @@
+"""A bundle's graphs in calibrated FP16, INT8 or both: decided node by node on real speech, measured on other speech."""
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from voxface.calibration.clips import Clips
+from voxface.calibration.graph import Graph
+from voxface.calibration.hazards import hazards
+from voxface.calibration.int8 import WEIGHT_BITS
+from voxface.calibration.lowering import Key, Lowering
+from voxface.calibration.pipeline import Bench, Runner
+from voxface.calibration.plan import JSON, TABLE, Decision, Plan
+from voxface.calibration.plot import SVG, sensitivity_plot
+from voxface.calibration.search import Search, keep_more, search
+from voxface.calibration.task_error import TOLERANCES, TaskError, Tolerances, summary, worst
+from voxface.runtime.bundle import GRAPHS, SUFFIX, Bundle, write_folder, write_zip
+from voxface.runtime.engines import open_engine
+from voxface.runtime.errors import BundleError, UsageError
+
+MODES: Final = ("fp16", "int8", "mixed")
+CARD: Final = "model_card"
+MARGIN: Final = 0.8  # of the tolerance, on the clips that decide: others may be worse
+Watch = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to calibrate.
+
+    Attributes:
+        mode: "fp16", "int8" (the rest FP32), or "mixed" (INT8 where it is within tolerance, then FP16, then FP32).
+        tolerances: None: the mode's own.
+        weight_bits: of INT8 weights, see `voxface.calibration.int8`.
+        alone_on: clips that each node is tried on alone.
+        decide_on: clips that bisection decides on.
+    """
+
+    mode: str
+    tolerances: Tolerances | None = None
+    weight_bits: int = WEIGHT_BITS
+    alone_on: int = 3
+    decide_on: int = 12
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise UsageError(f"no precision {self.mode!r}; there are {', '.join(MODES)}")
+        if self.weight_bits not in (7, 8):
+            raise UsageError(f"INT8 weights of {self.weight_bits} bits; there are 7 and 8")
+
+    @property
+    def limits(self) -> Tolerances:
+        """The tolerances in force."""
+        return self.tolerances or TOLERANCES[self.mode]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A calibrated bundle that is not yet written.
+
+    Attributes:
+        manifest, files: of the new bundle.
+        plan: what was decided.
+        held_out: errors of each held-out clip, FP16 as a device computes it.
+        onnxruntime: the same, of the files as ONNX Runtime's CPU provider runs them.
+        all_lowered: the same as `held_out`, had every node been lowered.
+    """
+
+    manifest: dict[str, Any]
+    files: dict[str, bytes]
+    plan: Plan
+    held_out: list[TaskError]
+    onnxruntime: list[TaskError]
+    all_lowered: list[TaskError]
+
+    def write(self, out: Path) -> Bundle:
+        """Writes the bundle (a zip if `out` ends in `.voxface`, else a folder), whole or not at all, and opens it again."""
+        (write_zip if out.suffix == SUFFIX else write_folder)(out, self.manifest, self.files)
+        return Bundle.open(out)
+
+
+def calibrate(bundle: Bundle, clips: Clips, settings: Settings, watch: Watch | None = None) -> Calibrated:
+    """Decides, measures and describes; writes nothing.
+
+    Args:
+        bundle: FP32 arithmetic.
+        clips: from `load_clips`.
+        settings: mode and tolerances.
+        watch: told of a phase, how much of it is done, of how much, and on what.
+
+    Raises:
+        UsageError: the bundle has been calibrated already.
+        BundleError: a graph that cannot be calibrated.
+    """
+    tell = watch or (lambda phase, done, total, label: None)
+    if "calibrated" in bundle.manifest.get("precision", {}):
+        raise UsageError(
+            f"{bundle.path}: is calibrated already ({bundle.manifest['precision']['calibrated']['mode']}); "
+            "give the bundle it was made from"
+        )
+    reference: dict[str, Runner] = {name: open_engine(bundle.graph(name), name=name) for name in GRAPHS}
+    lowering = Lowering(
+        {name: Graph.from_bytes(bundle.graph(name), name=name) for name in GRAPHS}, weight_bits=settings.weight_bits
+    )
+    morphable = bundle.morphable
+    lowering.observe("encoder", ({"log_mel": clip.log_mel} for clip in clips.calibration))
+    deciding = Bench(reference, clips.calibration[: settings.decide_on], morphable)
+    embeddings = [{"embedding": a.embedding[None]} for a in Bench(reference, clips.calibration, morphable).reference]
+    for name in ("face", "mesh"):
+        lowering.observe(name, embeddings)
+    session = _Session(lowering, deciding, Bench(reference, clips.calibration[: settings.alone_on], morphable),
+                       Bench(reference, clips.held_out, morphable), settings.limits, tell)  # fmt: skip
+
+    int8: Search[Key] | None = None
+    if settings.mode != "fp16":
+        int8 = session.decide("int8", lowering.int8_candidates(), lambda nodes: (nodes, ()))
+    quantised = int8.lowered if int8 else frozenset()
+    fp16: Search[Key] | None = None
+    if settings.mode != "int8":
+        fp16 = session.decide("fp16", lowering.fp16_candidates(quantised), lambda nodes: (quantised, nodes))
+    halves = fp16.lowered if fp16 else frozenset()
+
+    plan = Plan(settings.mode, settings.limits, tuple(session.decisions(int8, fp16)))
+    files, engines = _graph_files(bundle, lowering, quantised, halves)
+    held_out = session.held_out.errors(lowering.runners(quantised, halves))
+    real = session.held_out.errors(engines)
+    every_int8 = () if settings.mode == "fp16" else lowering.int8_candidates()
+    every_fp16 = () if settings.mode == "int8" else lowering.fp16_candidates(every_int8)
+    all_lowered = session.held_out.errors(lowering.runners(every_int8, every_fp16))
+    described = _describe(bundle, clips, settings, plan, {
+        "held_out": summary(held_out), "onnxruntime_cpu": summary(real), "every_node_lowered": summary(all_lowered),
+    })  # fmt: skip
+    manifest, files = _assemble(bundle, files, plan, described, quantised, halves)
+    return Calibrated(manifest, files, plan, held_out, real, all_lowered)
+
+
+class _Session:
+    """Searches and what they have measured."""
+
+    def __init__(
+        self, lowering: Lowering, deciding: Bench, alone: Bench, held_out: Bench, limits: Tolerances, tell: Watch
+    ) -> None:
+        self._lowering, self._deciding, self._alone, self.held_out = lowering, deciding, alone, held_out
+        self._limits, self._tell = limits, tell
+        self.errors: dict[str, dict[Key, TaskError]] = {}
+
+    def decide(
+        self,
+        kind: str,
+        candidates: Sequence[Key],
+        choice: Callable[[Collection[Key]], tuple[Collection[Key], Collection[Key]]],
+    ) -> Search[Key]:
+        """Ranks candidates, bisects, and verifies on the held-out clips.
+
+        Args:
+            kind: "int8" or "fp16".
+            candidates: nodes to lower.
+            choice: the INT8 and FP16 nodes of a pipeline in which some of them are lowered.
+        """
+        errors = self.errors.setdefault(kind, {})
+        for done, node in enumerate(candidates):
+            quantised, halves = ((node,), ()) if kind == "int8" else ((), (node,))
+            errors[node] = worst(self._alone.errors(self._lowering.runners(quantised, halves)))
+            self._tell(f"each node in {kind}", done + 1, len(candidates), "/".join(node))
+        asked = 0
+
+        def score(bench: Bench, what: str) -> Callable[[frozenset[Key]], float]:
+            def ask(nodes: frozenset[Key]) -> float:
+                nonlocal asked
+                asked += 1
+                value = self._share(worst(bench.errors(self._lowering.runners(*choice(nodes)))))
+                self._tell(f"sets in {kind}", asked, asked + 1, f"{len(nodes)} nodes, {what}")
+                return value
+
+            return ask
+
+        alone = {node: self._share(error) for node, error in errors.items()}
+        found = search(alone, score(self._deciding, "deciding"), MARGIN)
+        return keep_more(found, score(self.held_out, "verifying"))
+
+    def _share(self, error: TaskError) -> float:
+        return error.share(self._limits)
+
+    def decisions(self, int8: Search[Key] | None, fp16: Search[Key] | None) -> list[Decision]:
+        """What became of each node, and why."""
+        quantised = int8.lowered if int8 else frozenset()
+        halves = fp16.lowered if fp16 else frozenset()
+        between = self._lowering.between(quantised) if int8 else set()
+        decisions = []
+        for name, graph in self._lowering.graphs.items():
+            ranges = self._lowering.ranges[name]
+            for node in graph.nodes:
+                key = (name, node.name)
+                tried = [kind for kind in ("int8", "fp16") if key in self.errors.get(kind, {})]
+                if key in quantised:
+                    precision, shown = "int8", "int8"
+                elif key in halves:
+                    precision, shown = "fp16", "fp16"
+                elif key in between:
+                    precision, shown = "int8", ""
+                else:
+                    precision = "fp32" if any(map(graph.is_float, node.output)) else "integer"
+                    shown = tried[-1] if tried else ""
+                error = self.errors[shown][key] if shown else None
+                share = None if error is None else self._share(error)
+                if key in quantised or key in halves:
+                    why = f"alone it uses {_percent(share)} of the tolerance"
+                elif key in between:
+                    why = "its data comes and goes as INT8"
+                elif precision == "integer":
+                    why = "computes no floating-point numbers"
+                elif share is not None:
+                    reasons = hazards(graph, node, ranges) if shown == "fp16" else []
+                    alone = (
+                        "alone it overflows"
+                        if share == float("inf")
+                        else f"alone it uses {_percent(share)} of the tolerance"
+                    )
+                    too_much = "" if share > 1 else ", too much with the others"
+                    why = "; ".join([f"{alone}{too_much}", *reasons])
+                else:
+                    why = "no INT8 form of it" if int8 and not fp16 else "its half precision is not emulated"
+                most = ranges[node.output[0]].most if node.output[0] in ranges else None
+                decisions.append(Decision(name, node.name, node.op_type, precision, why, error, share, most))
+        return decisions
+
+
+def _percent(share: float | None) -> str:
+    if share is None or share == float("inf"):
+        return "all"
+    return f"{share:.0%}" if share >= 0.01 else "under 1%"
+
+
+def _graph_files(
+    bundle: Bundle, lowering: Lowering, quantised: Collection[Key], halves: Collection[Key]
+) -> tuple[dict[str, bytes], dict[str, Runner]]:
+    """The ONNX files, checked, and ONNX Runtime's engines of them; what is not lowered stays as it was, byte for byte."""
+    files: dict[str, bytes] = {}
+    engines: dict[str, Runner] = {}
+    for name in GRAPHS:
+        if not any(at == name for at, _ in (*quantised, *halves)):
+            continue
+        data = lowering.graph(name, quantised, halves).to_bytes(half_storage=True)
+        was, engine = open_engine(bundle.graph(name), name=name), open_engine(data, name=name)
+        if (was.inputs, was.outputs) != (engine.inputs, engine.outputs):
+            raise BundleError(
+                f"{name}: inputs or outputs changed from {was.inputs}, {was.outputs}; this is a fault of voxface"
+            )
+        files[bundle.manifest["graphs"][name]["file"]] = data
+        engines[name] = engine
+    return files, engines
+
+
+def _describe(bundle: Bundle, clips: Clips, settings: Settings, plan: Plan, measured: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says of a calibration."""
+    return {
+        "mode": settings.mode,
+        "tolerances": asdict(settings.limits),
+        **({} if settings.mode == "fp16" else {"weight_bits": settings.weight_bits}),
+        "nodes": plan.counts(),
+        **measured,
+        "clips": {
+            "calibration": [clip.name for clip in clips.calibration],
+            "held_out": [clip.name for clip in clips.held_out],
+        },
+        "plan": {"file": JSON},
+        "table": {"file": TABLE},
+        "plot": {"file": SVG},
+        "source": {key: bundle.manifest.get(key) for key in ("name", "version", "sha256")},
+        "tools": {name: metadata.version(name) for name in ("voxface", "numpy", "onnx", "onnxruntime")},
+    }
+
+
+def _assemble(
+    bundle: Bundle,
+    graphs: dict[str, bytes],
+    plan: Plan,
+    described: dict[str, Any],
+    quantised: Collection[Key],
+    halves: Collection[Key],
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Manifest and files of the new bundle: the source's, with what has changed."""
+    files = {**bundle.files, **graphs}
+    files |= {JSON: plan.to_json(), TABLE: plan.to_markdown().encode(), SVG: sensitivity_plot(plan).encode()}
+    manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
+    used = [name for name, some in (("int8", quantised), ("float16", halves)) if some]
+    precision = dict(manifest.get("precision", {}))
+    before = precision.get("storage", "float32")
+    precision["storage"] = "+".join(dict.fromkeys([*used, before])) if graphs else before
+    precision["arithmetic"] = "+".join([*used, "float32"])
+    manifest["precision"] = {**precision, "calibrated": described}
+    card = manifest.get(CARD, {}).get("file")
+    if card in files:
+        files[card] = files[card].rstrip() + b"\n\n" + _card(described).encode()
+    json.dumps(manifest, allow_nan=False)  # before anything is written
+    return manifest, files
+
+
+def _card(described: dict[str, Any]) -> str:
+    """What the model card says of a calibration, for people."""
+    worst_ = described["held_out"]["worst"]
+    return "\n".join(
+        [
+            "## Precision",
+            "",
+            f"Calibrated to {described['mode']} (`{TABLE}` says what each node runs in). The worst of "
+            f"{described['held_out']['clips']} recordings that decided nothing, against FP32: embedding cosine "
+            f"{worst_['cosine']:.6f}, picture {worst_['psnr_db']:.1f} dB, vertices at most {worst_['vertex_max_mm']:.2g} mm.",
+            "",
+        ]
+    )

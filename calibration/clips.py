@@ -1,0 +1,95 @@
+"""Real speech for calibration: through the bundle's own front end, some clips to decide on and others to measure on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.audio import find_audio, read_blocks
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.errors import InputError, NoSpeechError, VoxfaceError
+from voxface.runtime.features import network_input
+from voxface.runtime.front_end import FrontEnd
+from voxface.runtime.voice_to_face import CONTEXT, PIECE, STRIDE, check_speech
+
+LONGEST = (PIECE + 2 * CONTEXT) * STRIDE  # frames: the runtime gives the encoder no more at once
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording as the voice encoder gets it.
+
+    Attributes:
+        name: the file's, without its folder.
+        log_mel: float32 [1, mels, T], normalised.
+    """
+
+    name: str
+    log_mel: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The speech of a folder.
+
+    Attributes:
+        calibration: what ranges and decisions come from.
+        held_out: what the result is measured on.
+        skipped: why files were left out, one line each.
+    """
+
+    calibration: tuple[Clip, ...]
+    held_out: tuple[Clip, ...]
+    skipped: tuple[str, ...]
+
+
+def load_clips(
+    folder: Path, bundle: Bundle, *, most: int = 64, watch: Callable[[int, int, str], None] | None = None
+) -> Clips:
+    """Reads up to `most` sound files of a folder, evenly spaced in order of name, and deals them out in turn.
+
+    Args:
+        folder: searched with its sub-folders; or a single file, which does not suffice.
+        bundle: whose front end and VAD are used.
+        most: files to read.
+        watch: told after each file how many are done, of how many, and its name.
+
+    Raises:
+        InputError: no sound file, none that can be read, or speech in fewer than two.
+        NoSpeechError: no speech in any that can be read.
+    """
+    files = find_audio([folder])
+    if len(files) > most:
+        files = [files[int(i)] for i in np.linspace(0, len(files) - 1, most)]
+    clips: list[Clip] = []
+    errors: list[VoxfaceError] = []
+    for done, file in enumerate(files):
+        try:
+            clips.append(Clip(file.name, _features(file, bundle)))
+        except NoSpeechError as error:
+            errors.append(NoSpeechError(f"{file}: {error}"))
+        except InputError as error:
+            errors.append(error)
+        if watch:
+            watch(done + 1, len(files), file.name)
+    if not clips:
+        silent = [error for error in errors if isinstance(error, NoSpeechError)]
+        kind = NoSpeechError if silent else InputError
+        raise kind(f"{folder}: nothing to calibrate on in {len(files)} sound files; {(silent or errors)[0]}")
+    if len(clips) < 2:
+        raise InputError(
+            f"{folder}: speech in one sound file only ({clips[0].name}); give at least two, better fifty of many speakers: "
+            "half of them calibrate, the others measure"
+        )
+    return Clips(tuple(clips[::2]), tuple(clips[1::2]), tuple(str(error) for error in errors))
+
+
+def _features(file: Path, bundle: Bundle) -> NDArray[np.float32]:
+    front_end = FrontEnd(bundle.front_end, bundle.vad)
+    for block in read_blocks(file):
+        front_end.feed(block)
+    speech = front_end.finish()
+    check_speech(speech)
+    return np.ascontiguousarray(network_input(speech.log_mel, bundle.front_end.shortest)[:, :, :LONGEST])

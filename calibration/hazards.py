@@ -1,0 +1,42 @@
+"""What in a node is dangerous in half precision, in words, from its weights and the ranges of its tensors."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from onnx import NodeProto
+
+from voxface.calibration.graph import Graph
+from voxface.calibration.half import ACCUMULATED
+from voxface.calibration.ranges import Range
+
+LARGEST: Final = 65504.0
+NORMAL: Final = 2.0**-14  # smaller numbers are subnormal: fewer digits
+SMALLEST: Final = 2.0**-24
+
+
+def hazards(graph: Graph, node: NodeProto, ranges: Mapping[str, Range]) -> list[str]:
+    """Reasons to keep a node out of half precision, none if nothing stands out; measured errors decide, these explain."""
+    found = []
+    for name in node.input:
+        weights = graph.constants.get(name)
+        if weights is None or weights.dtype != np.float32 or not weights.size:
+            continue
+        sizes = np.abs(weights[weights != 0])
+        if not sizes.size:
+            continue
+        if sizes.max() > LARGEST:
+            found.append(f"{name} reaches {sizes.max():.3g}, beyond 65504")
+        small = float((sizes < NORMAL).mean())
+        if small >= 0.1:
+            lost = float((sizes <= SMALLEST / 2).mean())
+            found.append(
+                f"{small:.0%} of {name} is subnormal (below 6.1e-5)" + (f", {lost:.0%} vanishes" if lost else "")
+            )
+    for what, names in (("input", node.input), ("output", node.output)):
+        most = max((ranges[name].most for name in names if name in ranges), default=0.0)
+        if most > LARGEST:
+            found.append(f"{what} reaches {most:.3g}, beyond 65504")
+    if node.op_type in ACCUMULATED and not found and node.input[0] in ranges:
+        found.append(f"adds up many numbers, as large as {ranges[node.input[0]].most:.3g}")
+    return found

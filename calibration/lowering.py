@@ -1,0 +1,96 @@
+"""The graphs of a bundle in lowered precision, for any choice of nodes."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from voxface.calibration.fp16 import can_lower, to_fp16
+from voxface.calibration.graph import Graph
+from voxface.calibration.half import HalfEmulator
+from voxface.calibration.int8 import WEIGHT_BITS, can_quantise, int8_region, to_int8
+from voxface.calibration.kernels import Kernels, Tensor
+from voxface.calibration.pipeline import Runner
+from voxface.calibration.ranges import Range, record
+from voxface.calibration.sub_pixel import arithmetic_node, can_rewrite, rewrite
+from voxface.runtime.engines import open_engine
+
+Key = tuple[str, str]  # graph, node
+
+
+class Lowering:
+    """Makes graphs with some nodes in INT8 and some in FP16.
+
+    Attributes:
+        graphs: name -> the FP32 graph.
+        ranges: graph -> tensor -> its range on the calibration clips.
+    """
+
+    def __init__(self, graphs: Mapping[str, Graph], *, weight_bits: int = WEIGHT_BITS) -> None:
+        self.graphs = dict(graphs)
+        self.ranges: dict[str, dict[str, Range]] = {}
+        self._limits: dict[str, dict[str, float]] = {}
+        self._weight_bits = weight_bits
+        self._kernels: dict[int, Kernels] = {}
+
+    def observe(self, name: str, feeds: Iterable[Mapping[str, Tensor]]) -> None:
+        """Records the ranges of a graph, transposed convolutions in the form that INT8 would use."""
+        graph = self.graphs[name]
+        whole = rewrite(graph, [node.name for node in graph.nodes if can_rewrite(graph, node)])
+        self.ranges[name] = record(whole, feeds)
+        self._limits[name] = {tensor: found.int8_limit() for tensor, found in self.ranges[name].items()}
+
+    def int8_candidates(self) -> list[Key]:
+        """The nodes that may be INT8."""
+        return [
+            (name, node.name)
+            for name, graph in self.graphs.items()
+            for node in graph.nodes
+            if can_quantise(graph, node) or can_rewrite(graph, node)
+        ]
+
+    def fp16_candidates(self, int8: Collection[Key] = ()) -> list[Key]:
+        """The nodes that may be FP16 beside the INT8 ones and what lies between those."""
+        found: list[Key] = []
+        for name, graph in self.graphs.items():
+            lowered = self.graph(name, int8, ())
+            region = int8_region(lowered)
+            left = {node.name for node in lowered.nodes} - region - {node for at, node in int8 if at == name}
+            found += [(name, node.name) for node in graph.nodes if node.name in left and can_lower(graph, node)]
+        return found
+
+    def between(self, int8: Collection[Key]) -> set[Key]:
+        """Nodes that are not INT8 themselves, but whose data comes and goes as INT8."""
+        own = {
+            (name, node.name)
+            for name, graph in self.graphs.items()
+            for node in graph.nodes
+            if node.name in int8_region(self.graph(name, int8, ()))
+        }
+        return own - set(int8)
+
+    def graph(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Graph:
+        """One graph in lowered precision; the FP32 graph itself where nothing of it is lowered."""
+        graph = self.graphs[name]
+        quantised = [node for at, node in int8 if at == name]
+        halves = [node for at, node in fp16 if at == name]
+        if quantised:
+            graph = rewrite(
+                graph, [node.name for node in graph.nodes if node.name in quantised and can_rewrite(graph, node)]
+            )
+            names = {arithmetic_node(graph, node) for node in quantised}
+            graph = to_int8(graph, names, self._limits[name], weight_bits=self._weight_bits)
+        return to_fp16(graph, halves) if halves else graph
+
+    def runners(self, int8: Collection[Key], fp16: Collection[Key]) -> dict[str, Runner]:
+        """Whatever runs each graph that is lowered: ONNX Runtime, or the emulator where a node is FP16."""
+        runners: dict[str, Runner] = {}
+        for name in {at for at, _ in (*int8, *fp16)}:
+            graph = self.graph(name, int8, fp16)
+            if any(at == name for at, _ in fp16):
+                runners[name] = self.emulator(graph)
+            else:
+                runners[name] = open_engine(graph.model().SerializeToString(), name=name)
+        return runners
+
+    def emulator(self, graph: Graph) -> Any:
+        """An emulator of a typed graph, with the kernels of all others."""
+        return HalfEmulator(graph, self._kernels.setdefault(graph.opset, Kernels(graph.opset)))

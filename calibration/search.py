@@ -1,0 +1,64 @@
+"""Which nodes to lower: each one's own error ranks them, bisection finds how many of the worst have to stay, and those that
+turn out to have stayed for nothing are let go."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Node = TypeVar("Node", bound=Hashable)
+Score = Callable[[frozenset[Node]], float]
+
+
+@dataclass(frozen=True)
+class Search(Generic[Node]):
+    """What a search found.
+
+    Attributes:
+        ranking: all candidates, the most sensitive first.
+        lowered: the nodes to lower.
+    """
+
+    ranking: tuple[Node, ...]
+    lowered: frozenset[Node]
+
+
+def search(alone: dict[Node, float], score: Score[Node], limit: float = 1.0) -> Search[Node]:
+    """Lowers as many nodes as the limit allows.
+
+    Args:
+        alone: each candidate's score when nothing else is lowered.
+        score: of lowering a set; of lowering nothing it is taken to be within the limit.
+        limit: what the score may be. What exceeds it by itself stays in any case.
+    """
+    ranking = tuple(sorted(alone, key=lambda node: -alone[node]))  # stable: equal ones in the order of the graph
+    least = sum(alone[node] > limit for node in ranking)
+    kept = _fewest(least, len(ranking), lambda count: score(frozenset(ranking[count:])) <= limit)
+    lowered = frozenset(ranking[kept:])
+    # Nodes of different graphs use up different tolerances: one that is high in the ranking may have stayed for another's.
+    for node in reversed(ranking[least:kept]):
+        if score(lowered | {node}) <= limit:
+            lowered |= {node}
+    return Search(ranking, lowered)
+
+
+def keep_more(found: Search[Node], verify: Score[Node], limit: float = 1.0) -> Search[Node]:
+    """Keeps further nodes, the most sensitive ones first, until `verify` is within the limit."""
+    left = [node for node in found.ranking if node in found.lowered]
+    step = 1
+    while left and verify(frozenset(left)) > limit:
+        left, step = left[step:], step * 2
+    return Search(found.ranking, frozenset(left))
+
+
+def _fewest(least: int, most: int, enough: Callable[[int], bool]) -> int:
+    """The smallest count from `least` to `most` that is enough, if a larger one always is when a smaller one is."""
+    if least < most and enough(least):  # the likely answer first
+        return least
+    low = least
+    while most - low > 1:
+        middle = (low + most) // 2
+        if enough(middle):
+            most = middle
+        else:
+            low = middle
+    return most

@@ -1,0 +1,129 @@
+"""`voxface calibrate`: a bundle in FP16 or INT8, decided and measured on real speech."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxface.cli.output import Progress, complain, print_json
+
+if TYPE_CHECKING:
+    from voxface.calibration.calibrate import Calibrated
+    from voxface.runtime.bundle import Bundle
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    parser.add_argument("bundle", type=Path, help="bundle folder or .voxface file whose arithmetic is FP32")
+    parser.add_argument(
+        "--audio", type=Path, required=True, help="folder of speech; half of its files calibrate, the others measure"
+    )
+    parser.add_argument("--precision", required=True, choices=("fp16", "int8", "mixed"), help="mixed: INT8, then FP16")
+    parser.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
+    parser.add_argument("--min-cosine", type=float, help="of the embeddings, worst clip (fp16 0.9999, else 0.999)")
+    parser.add_argument("--min-psnr", type=float, metavar="DB", help="of the picture, worst clip (fp16 45, else 35)")
+    parser.add_argument("--max-mm", type=float, help="any vertex of the worst clip may move (fp16 0.05, else 0.3)")
+    parser.add_argument("--clips", type=int, default=64, help="sound files to use, at most (%(default)s)")
+    parser.add_argument(
+        "--weight-bits",
+        type=int,
+        choices=(7, 8),
+        default=7,
+        help="of INT8 weights; 8 is finer, but saturates on x86 processors without VNNI (%(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Calibrates; prints what was decided and measured."""
+    from dataclasses import replace
+
+    from voxface.runtime.errors import InputError, ProviderError, UsageError
+
+    if options.clips < 2:
+        raise UsageError(f"--clips {options.clips}: at least 2, one to calibrate and one to measure on")
+    out = options.out
+    if out.exists() and not (out / "bundle.json").is_file() and not out.is_file():
+        raise UsageError(f"--out {out}: is there already and is no bundle; choose another name")
+    if out.resolve() == options.bundle.resolve() or options.bundle.resolve() in out.resolve().parents:
+        raise UsageError(f"--out {out}: is the bundle to calibrate, or in it; choose another name")
+    try:
+        from voxface.calibration.calibrate import Settings, calibrate
+        from voxface.calibration.clips import load_clips
+        from voxface.calibration.task_error import TOLERANCES
+    except ImportError as error:
+        raise ProviderError(f"calibration needs {error.name}; pip install 'voxface[cpu]' onnx") from error
+    from voxface.runtime.bundle import Bundle
+
+    asked = {"cosine": options.min_cosine, "psnr_db": options.min_psnr, "vertex_mm": options.max_mm}
+    changed = {name: value for name, value in asked.items() if value is not None}
+    settings = Settings(options.precision, replace(TOLERANCES[options.precision], **changed), options.weight_bits)
+    source = Bundle.open(options.bundle)
+    watch = _Watch()
+    try:
+        clips = load_clips(options.audio, source, most=options.clips, watch=lambda *at: watch("speech", *at))
+        for reason in clips.skipped:
+            complain(f"left out: {reason}")
+        result = calibrate(source, clips, settings, watch)
+    finally:
+        watch.close()
+    try:
+        bundle = result.write(out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
+    if options.json:
+        print_json(_document(result, bundle, source, list(clips.skipped)))
+    else:
+        _print(result, bundle, source)
+    return 0
+
+
+class _Watch:
+    """A progress bar for each phase."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._bar: Progress | None = None
+
+    def __call__(self, phase: str, done: int, total: int, label: str) -> None:
+        if phase != self._phase or self._bar is None:
+            self.close()
+            self._phase, self._bar = phase, Progress(total, phase)
+        self._bar.at(done, total)
+
+    def close(self) -> None:
+        """Clears the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _sizes(bundle: "Bundle") -> dict[str, int]:
+    return {name: len(bundle.graph(name)) for name in bundle.manifest["graphs"]}
+
+
+def _document(result: "Calibrated", bundle: "Bundle", source: "Bundle", skipped: list[str]) -> dict[str, Any]:
+    from voxface.cli.bundle import info
+
+    sizes = {"source": _sizes(source), "calibrated": _sizes(bundle)}
+    return {"bundle": info(bundle), "plan": result.plan.document(), "graph_bytes": sizes, "skipped": skipped}
+
+
+def _print(result: "Calibrated", bundle: "Bundle", source: "Bundle") -> None:
+    from voxface.calibration.plan import TABLE
+    from voxface.calibration.task_error import TaskError, worst
+
+    megabytes = [sum(_sizes(b).values()) / 1e6 for b in (source, bundle)]
+    print(f"{bundle.path}: graphs of {megabytes[1]:.1f} MB (they had {megabytes[0]:.1f} MB)")
+    for graph, counts in result.plan.counts().items():
+        print(f"  {graph:<8} " + ", ".join(f"{count} nodes {precision}" for precision, count in counts.items()))
+
+    def line(what: str, error: TaskError) -> None:
+        print(
+            f"  {what:<28} cosine {error.cosine:.6f}, picture {error.psnr_db:.1f} dB, "
+            f"vertices {error.vertex_rms_mm:.3g} mm RMS, {error.vertex_max_mm:.3g} mm at most"
+        )
+
+    print(f"worst of {len(result.held_out)} clips that decided nothing, against FP32:")
+    line("this bundle", worst(result.held_out))
+    line("as ONNX Runtime runs it here", worst(result.onnxruntime))
+    line("with every node lowered", worst(result.all_lowered))
+    print(f"what each node runs in, and why: {TABLE} in the bundle")
