@@ -37,11 +37,15 @@ class Clips:
     Attributes:
         calibration: what ranges and decisions come from.
         held_out: what the result is measured on.
+        longest, longest_held_out: one of each, repeated to the longest input that the runtime gives the encoder: sums over
+            time overflow there if anywhere.
         skipped: why files were left out, one line each.
     """
 
     calibration: tuple[Clip, ...]
     held_out: tuple[Clip, ...]
+    longest: Clip
+    longest_held_out: Clip
     skipped: tuple[str, ...]
 
 
@@ -83,7 +87,15 @@ def load_clips(
             f"{folder}: speech in one sound file only ({clips[0].name}); give at least two, better fifty of many speakers: "
             "half of them calibrate, the others measure"
         )
-    return Clips(tuple(clips[::2]), tuple(clips[1::2]), tuple(str(error) for error in errors))
+    calibration, held_out = tuple(clips[::2]), tuple(clips[1::2])
+    return Clips(
+        calibration, held_out, _repeated(calibration[0]), _repeated(held_out[0]), tuple(str(error) for error in errors)
+    )
+
+
+def _repeated(clip: Clip) -> Clip:
+    times = -(-LONGEST // clip.log_mel.shape[2])
+    return Clip(f"{clip.name} repeated", np.ascontiguousarray(np.tile(clip.log_mel, times)[:, :, :LONGEST]))
 
 
 def _features(file: Path, bundle: Bundle) -> NDArray[np.float32]:

@@ -35,8 +35,7 @@ def to_fp16(graph: Graph, names: Collection[str]) -> Graph:
     nodes: list[NodeProto] = []
     constants: dict[str, Tensor] = {}
     halves: set[str] = set()  # tensors that have a twin
-    made: dict[str, str] = {}  # float32 tensors that a half-precision node makes -> that node
-    singles: set[str] = set()  # of those, the ones cast back already
+    made: set[str] = set()  # tensors that a half-precision node makes, and of which only the twin is there
 
     def half(name: str) -> str:
         twin = f"{name}.half"
@@ -50,8 +49,8 @@ def to_fp16(graph: Graph, names: Collection[str]) -> Graph:
         return twin
 
     def single(name: str) -> str:
-        if name in made and name not in singles:
-            singles.add(name)
+        if name in made:
+            made.remove(name)
             cast = helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.to_float", to=TensorProto.FLOAT)
             nodes.append(cast)
         return name
@@ -70,7 +69,7 @@ def to_fp16(graph: Graph, names: Collection[str]) -> Graph:
             lowered = [name for name in node.output if graph.is_float(name)]
             copy.output.extend(f"{name}.half" if name in lowered else name for name in node.output)
             halves.update(lowered)
-            made |= dict.fromkeys(lowered, node.name)
+            made.update(lowered)
         elif node.op_type in ("Shape", "Size") and node.input[0] in made:  # its dtype does not matter
             copy.input.append(f"{node.input[0]}.half")
             copy.output.extend(node.output)

@@ -65,7 +65,13 @@ class Graph:
         constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         nodes, constants = _fold(_named(model.graph.node), constants, Kernels(opset))
         inputs = tuple(value for value in model.graph.input if value.name not in constants)
-        return cls(nodes, constants, inputs, tuple(model.graph.output), opset, {}, {}).inferred()
+        graph = cls(nodes, constants, inputs, tuple(model.graph.output), opset, {}, {})
+        try:
+            return graph.inferred()
+        except onnx.shape_inference.InferenceError as error:
+            raise BundleError(
+                f"{name}: its types do not fit together ({str(error).strip().splitlines()[0]})"
+            ) from error
 
     def inferred(self) -> Self:
         """The same graph without unused constants, types and shapes inferred anew."""
@@ -114,7 +120,7 @@ class Graph:
             onnx.checker.ValidationError, onnx.shape_inference.InferenceError: the graph is not well typed.
         """
         model = (_half_stored(self) if half_storage else self).model()
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(model, full_check=True)  # strict shape and type inference included
         data: bytes = model.SerializeToString(deterministic=True)
         return data
 

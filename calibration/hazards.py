@@ -33,6 +33,8 @@ def hazards(graph: Graph, node: NodeProto, ranges: Mapping[str, Range]) -> list[
             found.append(
                 f"{small:.0%} of {name} is subnormal (below 6.1e-5)" + (f", {lost:.0%} vanishes" if lost else "")
             )
+    if node.op_type == "BatchNormalization" and float(np.min(graph.constants.get(node.input[4], 1.0))) < NORMAL:
+        found.append("its smallest variance is subnormal")
     for what, names in (("input", node.input), ("output", node.output)):
         most = max((ranges[name].most for name in names if name in ranges), default=0.0)
         if most > LARGEST:

@@ -1,7 +1,6 @@
 """The graphs of a bundle in lowered precision, for any choice of nodes."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from voxface.calibration.fp16 import can_lower, to_fp16
 from voxface.calibration.graph import Graph
@@ -86,11 +85,14 @@ class Lowering:
         for name in {at for at, _ in (*int8, *fp16)}:
             graph = self.graph(name, int8, fp16)
             if any(at == name for at, _ in fp16):
-                runners[name] = self.emulator(graph)
+                runners[name] = HalfEmulator(graph, self._kernels.setdefault(graph.opset, Kernels(graph.opset)))
             else:
                 runners[name] = open_engine(graph.model().SerializeToString(), name=name)
         return runners
 
-    def emulator(self, graph: Graph) -> Any:
-        """An emulator of a typed graph, with the kernels of all others."""
-        return HalfEmulator(graph, self._kernels.setdefault(graph.opset, Kernels(graph.opset)))
+    def engines(self, int8: Collection[Key], fp16: Collection[Key]) -> dict[str, Runner]:
+        """ONNX Runtime for each graph that is lowered: integer arithmetic as this CPU has it, FP16 in FP32."""
+        return {
+            name: open_engine(self.graph(name, int8, fp16).model().SerializeToString(), name=name)
+            for name in {at for at, _ in (*int8, *fp16)}
+        }

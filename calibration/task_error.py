@@ -13,6 +13,7 @@ from voxface.runtime.morphable import MorphableModel
 
 Float32 = NDArray[np.float32]
 BEST_DB: Final = 150.0  # what an equal picture counts as
+LENGTH: Final = 1e-4  # by which the length of an embedding, which is to be 1, may be off whatever the tolerances
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,14 @@ class TaskError:
 
     Attributes:
         cosine: between the embeddings.
+        length: difference of their lengths.
         psnr_db: of the picture, both clamped to [−1, 1]; at most `BEST_DB`.
         image_mae: mean absolute difference of the picture in steps of 8 bits.
         vertex_rms_mm, vertex_max_mm: distances of the vertices.
     """
 
     cosine: float
+    length: float
     psnr_db: float
     image_mae: float
     vertex_rms_mm: float
@@ -78,7 +81,8 @@ class TaskError:
         """How far `answer` is from `reference`."""
         one, other = answer.embedding.astype(np.float64), reference.embedding.astype(np.float64)
         with np.errstate(all="ignore"):
-            cosine = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+            lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+            cosine = float(one @ other) / (lengths[0] * lengths[1]) if lengths[0] else math.nan
             picture = np.clip(answer.image, -1, 1) - np.clip(reference.image, -1, 1)
             # Clipping hides infinity, which no 8-bit picture shows; NaN stays.
             power = float((picture.astype(np.float64) ** 2).mean()) / 4
@@ -87,6 +91,7 @@ class TaskError:
         psnr = BEST_DB if power == 0 else min(BEST_DB, -10 * math.log10(power)) if math.isfinite(power) else math.nan
         return cls(
             min(cosine, 1.0) if math.isfinite(cosine) else math.nan,
+            abs(lengths[0] - lengths[1]),
             psnr,
             float(np.abs(picture).mean()) * 127.5,
             math.sqrt(squares.mean()) if np.isfinite(squares).all() else math.nan,
@@ -94,9 +99,10 @@ class TaskError:
         )
 
     def share(self, tolerances: Tolerances) -> float:
-        """How much of the tolerances this uses up: the largest share of the three, 1 at the limit, infinity for NaN."""
+        """How much of the tolerances this uses up: the largest share, 1 at the limit, infinity for NaN."""
         shares = (
             (1 - self.cosine) / (1 - tolerances.cosine),
+            self.length / LENGTH,
             10 ** ((tolerances.psnr_db - self.psnr_db) / 20),
             self.vertex_max_mm / tolerances.vertex_mm,
         )

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     if options.clips < 2:
         raise UsageError(f"--clips {options.clips}: at least 2, one to calibrate and one to measure on")
     out = options.out
-    if out.exists() and not (out / "bundle.json").is_file() and not out.is_file():
+    if out.exists() and not (out / "bundle.json").is_file() and not (out.is_file() and out.suffix == ".voxface"):
         raise UsageError(f"--out {out}: is there already and is no bundle; choose another name")
     if out.resolve() == options.bundle.resolve() or options.bundle.resolve() in out.resolve().parents:
         raise UsageError(f"--out {out}: is the bundle to calibrate, or in it; choose another name")
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         from voxface.calibration.clips import load_clips
         from voxface.calibration.task_error import TOLERANCES
     except ImportError as error:
-        raise ProviderError(f"calibration needs {error.name}; pip install 'voxface[cpu]' onnx") from error
+        raise ProviderError(f"calibration needs {error.name}; pip install 'voxface[cpu,calibrate]'") from error
     from voxface.runtime.bundle import Bundle
 
     asked = {"cosine": options.min_cosine, "psnr_db": options.min_psnr, "vertex_mm": options.max_mm}
@@ -118,7 +118,7 @@ def _print(result: "Calibrated", bundle: "Bundle", source: "Bundle") -> None:
 
     def line(what: str, error: TaskError) -> None:
         print(
-            f"  {what:<28} cosine {error.cosine:.6f}, picture {error.psnr_db:.1f} dB, "
+            f"  {what:<28} cosine {error.cosine:.7f}, picture {error.psnr_db:.1f} dB, "
             f"vertices {error.vertex_rms_mm:.3g} mm RMS, {error.vertex_max_mm:.3g} mm at most"
         )
 
