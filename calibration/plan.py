@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from voxface.calibration.task_error import TaskError, Tolerances, as_json
+from voxface.calibration.task_error import LENGTH, TaskError, Tolerances, as_json
 
 JSON = "precision_plan.json"
 TABLE = "precision_plan.md"
@@ -82,16 +82,21 @@ class Plan:
             f"# Precision plan ({self.mode})",
             "",
             f"Tolerances of the worst clip: embedding cosine at least {self.tolerances.cosine}, picture at least "
-            f"{self.tolerances.psnr_db:g} dB, vertices at most {self.tolerances.vertex_mm:g} mm. The errors are those of "
-            "lowering one node alone.",
+            f"{self.tolerances.psnr_db:g} dB, vertices at most {self.tolerances.vertex_mm:g} mm, length of the "
+            f"embedding off by at most {LENGTH:g}. The errors are those of lowering one node alone.",
             "",
-            "| graph | node | operator | precision | 1 − cosine | picture dB | vertices mm | largest output | why |",
-            "|---|---|---|---|---|---|---|---|---|",
+            "| graph | node | operator | precision | 1 − cosine | length | picture dB | vertices mm | largest output | why |",
+            "|---|---|---|---|---|---|---|---|---|---|",
         ]
         for d in self.decisions:
-            cells = ["", "", ""]
+            cells = [""] * 4
             if d.alone is not None:
-                cells = [f"{1 - d.alone.cosine:.1e}", f"{d.alone.psnr_db:.1f}", f"{d.alone.vertex_max_mm:.2g}"]
+                cells = [
+                    f"{1 - d.alone.cosine:.1e}",
+                    f"{d.alone.length:.1e}",
+                    f"{d.alone.psnr_db:.1f}",
+                    f"{d.alone.vertex_max_mm:.2g}",
+                ]
             most = "" if d.most is None else f"{d.most:.3g}"
             row = [d.graph, f"`{d.node}`", d.op, d.precision, *cells, most, d.why.replace("|", "/")]
             lines.append("| " + " | ".join(row) + " |")

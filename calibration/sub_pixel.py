@@ -1,10 +1,11 @@
 """Transposed convolutions as convolutions, exactly: what INT8 kernels exist for.
 
-Three kinds occur in face generators:
+Four kinds occur in face generators:
 
 * kernel 4, stride 2, padding 1: output pixel 2m of a row is x[m−1]·w[3] + x[m]·w[1], and 2m − 1 is x[m−1]·w[2] + x[m]·w[0].
   Both are made of the same two pixels. So one 2×2 convolution of the map padded by 1 makes four pixels at each of its
   (H + 1)×(W + 1) places, depth-to-space puts them where they belong, and a border of one pixel is cut off.
+* kernel 3, stride 2, padding 1, output padding 1: the same with w[3] = 0.
 * any kernel on a map of 1×1, stride 1, padding 0: a matrix product and a reshape.
 * kernel 1, stride 1: a convolution.
 """
@@ -24,7 +25,7 @@ Rewrite = Callable[[Graph, NodeProto], tuple[list[NodeProto], dict[str, Tensor]]
 
 
 def can_rewrite(graph: Graph, node: NodeProto) -> bool:
-    """Whether `rewrite` knows this node: a transposed convolution of one of the three kinds, with constant weights."""
+    """Whether `rewrite` knows this node: a transposed convolution of one of the four kinds, with constant weights."""
     return _kind(graph, node) is not None
 
 
@@ -68,15 +69,17 @@ def _kind(graph: Graph, node: NodeProto) -> Rewrite | None:
     plain = (
         attributes.get("group", 1) == 1
         and set(attributes.get("dilations", [1])) == {1}
-        and not any(attributes.get("output_padding", []))
         and not attributes.get("output_shape")
         and attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
         and weight.dtype == np.float32
     )
     if not plain or spatial != 2:
         return None
-    if kernel == (4, 4) and strides == [2, 2] and pads == [1, 1, 1, 1]:
+    more = list(attributes.get("output_padding", [0, 0]))
+    if strides == [2, 2] and pads == [1, 1, 1, 1] and (kernel, more) in (((4, 4), [0, 0]), ((3, 3), [1, 1])):
         return _sub_pixel
+    if any(more):
+        return None
     if strides == [1, 1] and not any(pads):
         if graph.shapes.get(node.input[0], ())[2:] == (1, 1):
             return _matrix_product
@@ -87,6 +90,7 @@ def _kind(graph: Graph, node: NodeProto) -> Rewrite | None:
 
 def _sub_pixel(graph: Graph, node: NodeProto) -> tuple[list[NodeProto], dict[str, Tensor]]:
     name, weight = node.name, graph.constants[node.input[1]]
+    weight = np.pad(weight, [(0, 0), (0, 0), *[(0, 4 - size) for size in weight.shape[2:]]])
     places = [(row, column) for row in (0, 1) for column in (0, 1)]
     kernels = [weight[:, :, _TAPS[row]][..., _TAPS[column]].swapaxes(0, 1) for row, column in places]
     constants: dict[str, Tensor] = {

@@ -15,6 +15,7 @@ from voxface.runtime.engines import open_engine
 
 KINDS = {
     "sub-pixel": (4, {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    "kernel 3": (3, {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]}),
     "one pixel": (3, {}),
     "pointwise": (1, {}),
 }
