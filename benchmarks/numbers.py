@@ -15,7 +15,7 @@ from voxface.runtime.atomic import write_bytes
 ROOT = Path(__file__).parent.parent
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("faces", "fitting", "face-models", "training", "worlds")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("faces", "fitting", "face-models", "training", "worlds", "precision")),
 )
 
 
@@ -328,6 +328,40 @@ def cues() -> str:
     return "\n".join(lines)
 
 
+def int8() -> str:
+    """INT8 against FP32, side by side."""
+    document = load("int8")
+    measured, machine = document["measured"], document["machine"]
+    kinds = {
+        "encoder_800_frames": "voice encoder, 8 s",
+        "generator_default_bundle": "generator of the default bundle",
+        "generator_full_size": "generator, full size",
+    }
+    lines = [
+        "| ms, median | FP32 | FP32 as convolutions | INT8 | INT8 is faster by | MB, FP32 → INT8 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for key, name in kinds.items():
+        row = measured[key]
+        for threads in (1, 2):
+            times = row[f"{threads}_threads"]
+            convolutions = times.get("fp32_as_convolutions")
+            lines.append(
+                f"| {name}, {threads} thread{'s' * (threads > 1)} | {times['fp32']['p50_ms']:.2f} | "
+                f"{format(convolutions['p50_ms'], '.2f') if convolutions else ''} | {times['int8']['p50_ms']:.2f} | "
+                f"{times['speed_up_of_int8_over']['fp32']:.2f} × | {row['megabytes']['fp32']:.1f} → "
+                f"{row['megabytes']['int8']:.1f} |"
+            )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{machine['cores']} cores of {machine['cpu']} ({measured['int8_instructions']}), load average "
+            f"{measured['load_average_1min']} by other programs; the graphs take turns, {measured['rounds']} times.",
+        ]
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "sex": sex,
     "listening": listening,
@@ -344,6 +378,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ict-import": ict_import,
     "worlds": worlds,
     "worlds-cues": cues,
+    "int8": int8,
 }
 
 

@@ -23,7 +23,9 @@ from voxface.runtime.errors import BundleError, UsageError
 
 MODES: Final = ("fp16", "int8", "mixed")
 CARD: Final = "model_card"
-MARGIN: Final = 0.8  # of the tolerance, on the clips that decide: others may be worse
+# Of the tolerance, on the clips that decide: others may be worse. FP16 beside INT8 may use half of what INT8 had to leave.
+MARGIN: Final = 0.8
+MARGIN_BESIDE_INT8: Final = 0.9
 Watch = Callable[[str, int, int, str], None]
 
 
@@ -122,11 +124,13 @@ def calibrate(bundle: Bundle, clips: Clips, settings: Settings, watch: Watch | N
 
     int8: Search[Key] | None = None
     if settings.mode != "fp16":
-        int8 = session.decide("int8", lowering.int8_candidates(), lambda nodes: (nodes, ()))
+        int8 = session.decide("int8", lowering.int8_candidates(), lambda nodes: (nodes, ()), MARGIN)
     quantised = int8.lowered if int8 else frozenset()
     fp16: Search[Key] | None = None
     if settings.mode != "int8":
-        fp16 = session.decide("fp16", lowering.fp16_candidates(quantised), lambda nodes: (quantised, nodes))
+        margin = MARGIN_BESIDE_INT8 if quantised else MARGIN
+        candidates = lowering.fp16_candidates(quantised)
+        fp16 = session.decide("fp16", candidates, lambda nodes: (quantised, nodes), margin)
     halves = fp16.lowered if fp16 else frozenset()
 
     plan = Plan(settings.mode, settings.limits, tuple(session.decisions(int8, fp16)))
@@ -136,9 +140,12 @@ def calibrate(bundle: Bundle, clips: Clips, settings: Settings, watch: Watch | N
     every_int8 = () if settings.mode == "fp16" else lowering.int8_candidates()
     every_fp16 = () if settings.mode == "int8" else lowering.fp16_candidates(every_int8)
     all_lowered = session.held_out.errors(lowering.runners(every_int8, every_fp16))
-    described = _describe(bundle, clips, settings, plan, {
-        "held_out": summary(held_out), "onnxruntime_cpu": summary(real), "every_node_lowered": summary(all_lowered),
-    })  # fmt: skip
+    measured = {
+        "held_out": summary(held_out),
+        "onnxruntime_cpu": summary(real),
+        "every_node_lowered": summary(all_lowered),
+    }
+    described = _describe(bundle, clips, settings, plan, measured)
     manifest, files = _assemble(bundle, files, plan, described, quantised, halves)
     return Calibrated(manifest, files, plan, held_out, real, all_lowered)
 
@@ -158,6 +165,7 @@ class _Session:
         kind: str,
         candidates: Sequence[Key],
         choice: Callable[[Collection[Key]], tuple[Collection[Key], Collection[Key]]],
+        margin: float,
     ) -> Search[Key]:
         """Ranks candidates, bisects, and verifies on the held-out clips.
 
@@ -165,6 +173,7 @@ class _Session:
             kind: "int8" or "fp16".
             candidates: nodes to lower.
             choice: the INT8 and FP16 nodes of a pipeline in which some of them are lowered.
+            margin: share of the tolerance that may be used up on the clips that decide.
         """
         errors = self.errors.setdefault(kind, {})
         for done, node in enumerate(candidates):
@@ -188,7 +197,7 @@ class _Session:
             return ask
 
         alone = {node: self._share(error) for node, error in errors.items()}
-        found = search(alone, score(self._deciding, "deciding"), MARGIN)
+        found = search(alone, score(self._deciding, "deciding"), margin)
         return keep_more(found, score(self.held_out, "verifying"))
 
     def _share(self, error: TaskError) -> float:

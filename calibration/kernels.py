@@ -15,6 +15,9 @@ from voxface.runtime.errors import BundleError
 
 Tensor = NDArray[Any]
 
+FLOAT = int(TensorProto.FLOAT)
+FLOAT16 = int(TensorProto.FLOAT16)
+
 
 class Kernels:
     """Runs single ONNX nodes on the CPU provider. Not thread-safe."""
@@ -81,7 +84,3 @@ class Kernels:
         )
         options.enable_cpu_mem_arena = False
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-FLOAT = int(TensorProto.FLOAT)
-FLOAT16 = int(TensorProto.FLOAT16)

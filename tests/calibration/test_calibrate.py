@@ -209,6 +209,27 @@ def test_fp16_graphs_take_and_give_float32(calibrated: dict[str, Any]) -> None:
             assert (one.inputs, one.outputs) == (other.inputs, other.outputs)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", list(TOLERANCES))
+def test_tensorrt_for_rtx_builds_the_same_files(calibrated: dict[str, Any], mode: str) -> None:
+    """Ahead of time, which needs no GPU: what ONNX Runtime runs is a strongly typed network to TensorRT."""
+    trt = pytest.importorskip("tensorrt_rtx", reason="it comes with voxface[tensorrt-rtx]")
+    bundle: Bundle = calibrated[mode][1]
+    logger = trt.Logger(trt.Logger.ERROR)
+    for name in GRAPHS:
+        builder = trt.Builder(logger)
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        parser = trt.OnnxParser(network, logger)
+        assert parser.parse(bundle.graph(name)), [str(parser.get_error(k)) for k in range(parser.num_errors)]
+        config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+        shapes = [(1, 64, frames) for frames in (64, 800, 6272)] if name == "encoder" else [(1, 64)] * 3
+        profile.set_shape("log_mel" if name == "encoder" else "embedding", *shapes)
+        config.add_optimization_profile(profile)
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+        assert builder.build_serialized_network(network, config) is not None, name
+
+
 def test_clips_are_dealt_out_and_bad_ones_named(default_bundle: Bundle, tmp_path: Path) -> None:
     for k, clip in enumerate((*SAMPLES, *SAMPLES)):
         shutil.copy(clip, tmp_path / f"{k}.flac")

@@ -150,3 +150,16 @@ assert not {"numpy", "onnx", "onnxruntime"} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "--min-cosine" in done.stdout
+
+
+def test_without_onnx_it_says_what_to_install(room: Path) -> None:
+    code = """
+import sys
+sys.modules["onnx"] = None
+from voxface.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    words = ["calibrate", room / "small", "--audio", room / "audio", "--precision", "fp16", "--out", room / "out"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], check=False, capture_output=True, text=True)
+    assert done.returncode == 5
+    assert "voxface[cpu,calibrate]" in done.stderr

@@ -1,0 +1,124 @@
+"""INT8 against FP32 on this CPU: the voice encoder on 8 s of speech, the default bundle's generator, the full-size one.
+
+    python -m benchmarks.int8
+
+All graphs of one kind take turns in one process, so that what else the machine does hits them alike. FP32 generators run in
+two forms: transposed convolutions as exported, and as convolutions (the form that INT8 needs). What INT8 gains depends on
+the processor: with VNNI or dot-product instructions one does the work of three.
+"""
+
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.record import record
+from voxface.calibration.graph import Graph
+from voxface.calibration.lowering import Lowering
+from voxface.calibration.sub_pixel import can_rewrite, rewrite
+from voxface.calibration.task_error import BEST_DB
+from voxface.runtime.audio import read_blocks
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.engines import Engine, open_engine
+from voxface.runtime.features import network_input
+from voxface.runtime.voice_to_face import VoiceToFace
+
+CLIPS = sorted((Path(__file__).parent.parent / "examples").glob("*.flac"))
+FULL_SIZE = (1024, 512, 256, 128, 64)
+FRAMES = 800
+ROUNDS = 60
+
+Feeds = list[dict[str, NDArray[np.float32]]]
+
+
+def main() -> None:
+    """Runs the benchmark and records it."""
+    import torch
+
+    from voxface.export.onnx_graphs import embedding_spec, to_onnx
+    from voxface.training.models import FaceGenerator
+
+    bundle = Bundle.open()
+    with VoiceToFace(bundle) as voice_to_face:
+        heard = [voice_to_face.listen(read_blocks(clip)).log_mel for clip in CLIPS]
+    speech = [{"log_mel": network_input(log_mel)[:, :, :FRAMES].copy()} for log_mel in heard]
+    with open_engine(bundle.graph("encoder")) as encoder:
+        embeddings = [{"embedding": encoder.run(feed)["embedding"]} for feed in speech]
+    torch.manual_seed(0)
+    full_size, _ = to_onnx(FaceGenerator(channels=FULL_SIZE).eval(), embedding_spec("image"))
+    record(
+        "int8",
+        "python -m benchmarks.int8",
+        {
+            "rounds": ROUNDS,
+            "load_average_1min": round(os.getloadavg()[0], 2),
+            "int8_instructions": _instructions(),
+            "encoder_800_frames": compare(bundle.graph("encoder"), speech),
+            "generator_default_bundle": compare(bundle.graph("face"), embeddings),
+            "generator_full_size": compare(full_size, embeddings),
+        },
+        ("numpy", "onnx", "onnxruntime", "torch"),
+    )
+
+
+def compare(data: bytes, feeds: Feeds) -> dict[str, Any]:
+    """Times of one graph as it is, rewritten, and with all of its layers in INT8, on one and two threads."""
+    graph = Graph.from_bytes(data)
+    lowering = Lowering({"graph": graph})
+    lowering.observe("graph", feeds)
+    forms = {"fp32": data}
+    transposed = [node.name for node in graph.nodes if can_rewrite(graph, node)]
+    if transposed:
+        forms["fp32_as_convolutions"] = rewrite(graph, transposed).to_bytes()
+    forms["int8"] = lowering.graph("graph", lowering.int8_candidates(), ()).to_bytes()
+    found: dict[str, Any] = {"megabytes": {name: round(len(form) / 1e6, 2) for name, form in forms.items()}}
+    for threads in (1, 2):
+        engines = {name: open_engine(form, threads=threads) for name, form in forms.items()}
+        if threads == 1:
+            found["int8_snr_db"] = _decibels(engines["fp32"], engines["int8"], feeds)
+        found[f"{threads}_threads"] = _times(engines, feeds[0])
+    return found
+
+
+def _times(engines: dict[str, Engine], feed: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
+    milliseconds: dict[str, list[float]] = {name: [] for name in engines}
+    for round_ in range(ROUNDS + 3):
+        for name, engine in engines.items():
+            began = time.perf_counter_ns()
+            engine.run(feed)
+            if round_ >= 3:
+                milliseconds[name].append((time.perf_counter_ns() - began) / 1e6)
+    times = {
+        name: {"p50_ms": round(statistics.median(t), 3), "min_ms": round(min(t), 3)} for name, t in milliseconds.items()
+    }
+    others = [name for name in engines if name != "int8"]
+    speed_up = {
+        name: round(statistics.median(a / b for a, b in zip(milliseconds[name], milliseconds["int8"], strict=True)), 2)
+        for name in others
+    }
+    return {**times, "speed_up_of_int8_over": speed_up}
+
+
+def _decibels(reference: Engine, lowered: Engine, feeds: Feeds) -> float:
+    """Signal-to-noise ratio of the first output, the worst input's."""
+    name = next(iter(reference.outputs))
+    worst = BEST_DB
+    for feed in feeds:
+        right, got = reference.run(feed)[name], lowered.run(feed)[name]
+        worst = min(worst, float(10 * np.log10((right**2).mean() / ((got - right) ** 2).mean())))
+    return round(worst, 1)
+
+
+def _instructions() -> str:
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.exists() else set()
+    known = [flag for flag in ("avx2", "avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm") if flag in flags]
+    return " ".join(known) or "unknown"
+
+
+if __name__ == "__main__":
+    main()
