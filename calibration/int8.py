@@ -8,6 +8,8 @@ INT8 kernels for unsigned activations, ONNX Runtime changes signed ones to unsig
 quantised tensor that is dequantised once. Here a tensor has one pair, and one scale from the convolution through what moves
 its numbers up to the ReLU, so that these cost no precision and run on 8 bits as well.
 
+What a graph gives out is not rounded to INT8: a voice unlike those that calibrated would be cut off at their range.
+
 Weights have 7 bits unless told otherwise. CPUs with AVX2 but without VNNI add two products in 16 bits, which saturates with
 8-bit weights (the default bundle's picture: 37 dB in place of 52); with 7 it cannot, and every device computes the same.
 """
@@ -96,7 +98,9 @@ def to_int8(
                         "DequantizeLinear", inputs, [copy.input[1]], name=f"{weight}.dequantise", axis=axis
                     )
                 )
-            scales[made] = _scale(limits[_end(graph, made, outputs)])
+            end = _end(graph, made, outputs)
+            if end not in outputs:
+                scales[made] = _scale(limits[end])
         elif node.op_type in THROUGH and node.input[0] in scales and graph.is_float(made):
             scales[made] = scales[node.input[0]]
         nodes.append(copy)
@@ -135,7 +139,8 @@ def _scale(limit: float) -> float:
 
 
 def _end(graph: Graph, tensor: str, outputs: Collection[str]) -> str:
-    """The tensor whose range decides: what a ReLU after it cuts off need not be told apart."""
+    """The tensor whose range decides: the ReLU's output if one follows, since what it cuts off need not be told apart, else
+    the last before something is computed with it, which may be a graph output."""
     while tensor not in outputs:
         users = graph.consumers(tensor)
         if len(users) != 1 or users[0].op_type not in THROUGH or users[0].input[0] != tensor:

@@ -80,19 +80,22 @@ class Lowering:
         return to_fp16(graph, halves) if halves else graph
 
     def runners(self, int8: Collection[Key], fp16: Collection[Key]) -> dict[str, Runner]:
-        """Whatever runs each graph that is lowered: ONNX Runtime, or the emulator where a node is FP16."""
-        runners: dict[str, Runner] = {}
-        for name in {at for at, _ in (*int8, *fp16)}:
-            graph = self.graph(name, int8, fp16)
-            if any(at == name for at, _ in fp16):
-                runners[name] = HalfEmulator(graph, self._kernels.setdefault(graph.opset, Kernels(graph.opset)))
-            else:
-                runners[name] = open_engine(graph.model().SerializeToString(), name=name)
-        return runners
+        """What measures each graph that is lowered: the emulator where nodes are FP16, else ONNX Runtime."""
+        halves = {at for at, _ in fp16}
+        names = {at for at, _ in (*int8, *fp16)}
+        return {name: (self._emulator if name in halves else self._engine)(name, int8, fp16) for name in names}
 
     def engines(self, int8: Collection[Key], fp16: Collection[Key]) -> dict[str, Runner]:
         """ONNX Runtime for each graph that is lowered: integer arithmetic as this CPU has it, FP16 in FP32."""
-        return {
-            name: open_engine(self.graph(name, int8, fp16).model().SerializeToString(), name=name)
-            for name in {at for at, _ in (*int8, *fp16)}
-        }
+        return {name: self._engine(name, int8, fp16) for name in {at for at, _ in (*int8, *fp16)}}
+
+    def emulators(self, int8: Collection[Key], fp16: Collection[Key]) -> dict[str, Runner]:
+        """The emulator for each graph that is lowered: INT8 without saturation, FP16 as a device computes it."""
+        return {name: self._emulator(name, int8, fp16) for name in {at for at, _ in (*int8, *fp16)}}
+
+    def _engine(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Runner:
+        return open_engine(self.graph(name, int8, fp16).model().SerializeToString(), name=name)
+
+    def _emulator(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Runner:
+        graph = self.graph(name, int8, fp16)
+        return HalfEmulator(graph, self._kernels.setdefault(graph.opset, Kernels(graph.opset)))

@@ -41,15 +41,6 @@ def search(alone: dict[Node, float], score: Score[Node], limit: float = 1.0) -> 
     return Search(ranking, lowered)
 
 
-def keep_more(found: Search[Node], verify: Score[Node], limit: float = 1.0) -> Search[Node]:
-    """Keeps further nodes, the most sensitive ones first, until `verify` is within the limit."""
-    left = [node for node in found.ranking if node in found.lowered]
-    step = 1
-    while left and verify(frozenset(left)) > limit:
-        left, step = left[step:], step * 2
-    return Search(found.ranking, frozenset(left))
-
-
 def _fewest(least: int, most: int, enough: Callable[[int], bool]) -> int:
     """The smallest count from `least` to `most` that is enough, if a larger one always is when a smaller one is."""
     if least < most and enough(least):  # the likely answer first

@@ -44,7 +44,7 @@ def test_a_bundle_in_fp16(room: Path, capsys: pytest.CaptureFixture[str]) -> Non
     capsys.readouterr()
     assert run(*words, "--out", room / "folder") == 0
     printed = capsys.readouterr().out
-    assert "worst of 3 clips" in printed
+    assert "worst of 3 held-out clips" in printed
     assert "precision_plan.md in the bundle" in printed
 
 

@@ -122,7 +122,7 @@ def _print(result: "Calibrated", bundle: "Bundle", source: "Bundle") -> None:
             f"vertices {error.vertex_rms_mm:.3g} mm RMS, {error.vertex_max_mm:.3g} mm at most"
         )
 
-    print(f"worst of {len(result.held_out)} clips that decided nothing, against FP32:")
+    print(f"worst of {len(result.held_out)} held-out clips, against FP32:")
     line("this bundle", worst(result.held_out))
     line("as ONNX Runtime runs it here", worst(result.onnxruntime))
     line("with every node lowered", worst(result.all_lowered))
