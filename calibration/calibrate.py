@@ -205,12 +205,14 @@ class _Session:
             return ask
 
         alone = {node: self._share(error) for node, error in errors.items()}
-        found = search(alone, score(self._deciding, "deciding"), margin)
+        # FP16 gains everywhere alike, INT8 where there is much to multiply.
+        worth = {node: self._lowering.products(node) for node in candidates} if kind == "int8" else None
+        found = search(alone, score(self._deciding, "deciding"), margin, worth)
         # INT8 is to leave something to FP16.
         limit = MARGIN_BESIDE_INT8 if mixed and kind == "int8" else 1.0
         # Where the held-out clips are content at once, which is the rule, they have decided nothing.
         lowered = {node: share for node, share in alone.items() if node in found.lowered}
-        return search(lowered, score(self.held_out, "verifying"), limit)
+        return search(lowered, score(self.held_out, "verifying"), limit, worth)
 
     def _share(self, error: TaskError) -> float:
         return error.share(self._limits)

@@ -46,6 +46,17 @@ class Lowering:
             if can_quantise(graph, node) or can_rewrite(graph, node)
         ]
 
+    def products(self, key: Key) -> float:
+        """Multiplications of an INT8 candidate on the longest clip, which is what INT8 makes cheaper."""
+        name, at = key
+        node = next(node for node in self.graphs[name].nodes if node.name == at)
+        weight = self.graphs[name].constants[node.input[1]]
+        if weight.ndim == 2:
+            return float(weight.size)
+        # Each output of a convolution, and each input of a transposed one, meets the weights of its channel.
+        places = node.input[0] if node.op_type == "ConvTranspose" else node.output[0]
+        return float(self.ranges[name][places].size * weight.size / weight.shape[0])
+
     def fp16_candidates(self, int8: Collection[Key] = ()) -> list[Key]:
         """The nodes that may be FP16 beside the INT8 ones and what lies between those."""
         found: list[Key] = []

@@ -20,11 +20,13 @@ class Range:
 
     Attributes:
         low, high: its smallest and largest value.
+        size: how many numbers it has in the longest clip.
         sample: float32 [k], values from all clips, evenly spaced in each, with the extremes of each.
     """
 
     low: float
     high: float
+    size: int
     sample: NDArray[np.float32]
 
     @property
@@ -62,6 +64,7 @@ def record(graph: Graph, feeds: Iterable[Mapping[str, Tensor]]) -> dict[str, Ran
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
+    sizes: dict[str, int] = {}
     samples: dict[str, list[NDArray[np.float32]]] = {}
     for feed in feeds:
         found = dict(zip(names, session.run(names, dict(feed)), strict=True))
@@ -69,6 +72,7 @@ def record(graph: Graph, feeds: Iterable[Mapping[str, Tensor]]) -> dict[str, Ran
             flat = x.ravel()
             low, high = float(flat.min()), float(flat.max())
             lows[name], highs[name] = min(low, lows.get(name, low)), max(high, highs.get(name, high))
+            sizes[name] = max(flat.size, sizes.get(name, 0))
             some = flat[:: max(1, flat.size // _SAMPLES)]
             samples.setdefault(name, []).append(np.concatenate([some, np.array([low, high], np.float32)]))
-    return {name: Range(lows[name], highs[name], np.concatenate(samples[name])) for name in lows}
+    return {name: Range(lows[name], highs[name], sizes[name], np.concatenate(samples[name])) for name in lows}

@@ -1,7 +1,7 @@
 """Which nodes to lower: each one's own error ranks them, bisection finds how many of the worst have to stay, and those that
 turn out to have stayed for nothing are let go."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -14,7 +14,7 @@ class Search(Generic[Node]):
     """What a search found.
 
     Attributes:
-        ranking: all candidates, the most sensitive first.
+        ranking: all candidates, the first to stay first.
         lowered: the nodes to lower.
     """
 
@@ -22,15 +22,23 @@ class Search(Generic[Node]):
     lowered: frozenset[Node]
 
 
-def search(alone: dict[Node, float], score: Score[Node], limit: float = 1.0) -> Search[Node]:
+def search(
+    alone: Mapping[Node, float],
+    score: Score[Node],
+    limit: float = 1.0,
+    worth: Mapping[Node, float] | None = None,
+) -> Search[Node]:
     """Lowers as many nodes as the limit allows.
 
     Args:
         alone: each candidate's score when nothing else is lowered.
         score: of lowering a set; of lowering nothing it is taken to be within the limit.
         limit: what the score may be. What exceeds it by itself stays in any case.
+        worth: what lowering each node gains; None: they gain alike. Those that cost most for what they gain stay first.
     """
-    ranking = tuple(sorted(alone, key=lambda node: -alone[node]))  # stable: equal ones in the order of the graph
+    gain = worth or dict.fromkeys(alone, 1.0)
+    # Stable: equal ones in the order of the graph.
+    ranking = tuple(sorted(alone, key=lambda node: (alone[node] <= limit, -alone[node] / gain[node])))
     least = sum(alone[node] > limit for node in ranking)
     kept = _fewest(least, len(ranking), lambda count: score(frozenset(ranking[count:])) <= limit)
     lowered = frozenset(ranking[kept:])

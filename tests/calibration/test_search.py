@@ -70,3 +70,14 @@ def test_a_second_search_where_other_clips_are_worse(alone: list[float], worse: 
     assert worse * sum(alone[node] for node in second.lowered) <= 1 or not second.lowered
     for node in first.lowered - second.lowered:
         assert worse * sum(alone[n] for n in second.lowered | {node}) > 1
+
+
+def test_what_gains_little_stays_first() -> None:
+    alone = {"small": 0.5, "large": 0.7}
+
+    def score(nodes: frozenset[str]) -> float:
+        return sum(alone[node] for node in nodes)
+
+    assert search(alone, score).lowered == {"small"}
+    assert search(alone, score, worth={"small": 1, "large": 100}).lowered == {"large"}
+    assert search(alone, score, 0.6, worth={"small": 1, "large": 100}).lowered == {"small"}
