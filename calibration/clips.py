@@ -64,7 +64,28 @@ def load_clips(
         InputError: no sound file, none that can be read, or speech in fewer than two.
         NoSpeechError: no speech in any that can be read.
     """
-    files = find_audio([folder])
+    clips, errors = read_clips(folder, bundle, most=most, watch=watch)
+    if len(clips) < 2:
+        raise InputError(
+            f"{folder}: speech in one sound file only ({clips[0].name}); give at least two, better fifty of many speakers: "
+            "half of them calibrate, the others measure"
+        )
+    calibration, held_out = tuple(clips[::2]), tuple(clips[1::2])
+    return Clips(
+        calibration, held_out, _repeated(calibration[0]), _repeated(held_out[0]), tuple(str(error) for error in errors)
+    )
+
+
+def read_clips(
+    path: Path, bundle: Bundle, *, most: int, watch: Callable[[int, int, str], None] | None = None
+) -> tuple[list[Clip], list[VoxfaceError]]:
+    """Reads up to `most` sound files of a folder, evenly spaced in order of name, or one file; and why some are left out.
+
+    Raises:
+        InputError: no sound file, or none that can be read.
+        NoSpeechError: no speech in any that can be read.
+    """
+    files = find_audio([path])
     if len(files) > most:
         files = [files[int(i)] for i in np.linspace(0, len(files) - 1, most)]
     clips: list[Clip] = []
@@ -81,16 +102,8 @@ def load_clips(
     if not clips:
         silent = [error for error in errors if isinstance(error, NoSpeechError)]
         kind = NoSpeechError if silent else InputError
-        raise kind(f"{folder}: nothing to calibrate on in {len(files)} sound files; {(silent or errors)[0]}")
-    if len(clips) < 2:
-        raise InputError(
-            f"{folder}: speech in one sound file only ({clips[0].name}); give at least two, better fifty of many speakers: "
-            "half of them calibrate, the others measure"
-        )
-    calibration, held_out = tuple(clips[::2]), tuple(clips[1::2])
-    return Clips(
-        calibration, held_out, _repeated(calibration[0]), _repeated(held_out[0]), tuple(str(error) for error in errors)
-    )
+        raise kind(f"{path}: no speech to go by in {len(files)} sound files; {(silent or errors)[0]}")
+    return clips, errors
 
 
 def _repeated(clip: Clip) -> Clip:

@@ -112,8 +112,17 @@ def _attributes(node: NodeProto) -> dict[str, Any]:
 
 
 def _total(x: Half, axes: tuple[int, ...]) -> Half:
-    """Sum in half precision, every partial sum rounded; the axes stay, one long."""
-    return np.asarray(np.add.reduce(x, axis=axes, dtype=np.float16, keepdims=True), np.float16)
+    """Sum in half precision over a tree, as threads add up, every partial sum rounded; the axes stay, one long.
+
+    numpy's own sum of half-precision numbers keeps some partial sums in FP32 and some not, as they lie in memory.
+    """
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    rows = x.transpose(*kept, *axes).reshape(*(x.shape[axis] for axis in kept), -1)
+    while rows.shape[-1] > 1:
+        if rows.shape[-1] % 2:
+            rows = np.concatenate([rows, np.zeros((*rows.shape[:-1], 1), np.float16)], axis=-1)
+        rows = rows[..., ::2] + rows[..., 1::2]
+    return rows.reshape([1 if axis in axes else n for axis, n in enumerate(x.shape)])
 
 
 def _average(x: Half, axes: tuple[int, ...]) -> Half:

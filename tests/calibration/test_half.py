@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 from tests.calibration.small_bundle import graph, single
 from voxface.calibration.fp16 import can_lower, to_fp16
 from voxface.calibration.graph import Graph
-from voxface.calibration.half import HalfEmulator
+from voxface.calibration.half import HalfEmulator, _total
 
 Steps = list[tuple[str, list[str], str, dict[str, Any]]]
 ULP = 2.0**-10  # of half precision, relative
@@ -131,3 +131,17 @@ def test_what_is_not_emulated_is_not_lowered() -> None:
     assert [can_lower(whole, node) for node in whole.nodes] == [False, True]
     with pytest.raises(ValueError, match="cannot be FP16"):
         to_fp16(whole, ["the_p"])
+
+
+def test_a_sum_does_not_depend_on_how_its_numbers_lie() -> None:
+    x = np.random.default_rng(0).normal(1, 1, (7, 3, 1001)).astype(np.float16)
+    for axis in (0, 1, 2):
+        here = _total(x, (axis,))
+        there = _total(np.ascontiguousarray(np.moveaxis(x, axis, 0)), (0,))
+        np.testing.assert_array_equal(np.moveaxis(here, axis, 0), there)
+    assert _total(x, (0, 2)).shape == (1, 3, 1)
+    assert _total(np.full((1, 4096), 0.1, np.float16), (1,))[0, 0] == np.float16(4096) * np.float16(0.1)
+    with np.errstate(over="ignore"):
+        assert np.isinf(_total(np.full((2, 1000), 100, np.float16), (1,))).all()
+    # A tree of 2,049 ones: the last one meets a sum of 2,048, beside which half precision has no room for it.
+    assert _total(np.ones((1, 2049), np.float16), (1,))[0, 0] == 2048

@@ -84,7 +84,7 @@ def test_what_is_wrong_is_said(room: Path, capsys: pytest.CaptureFixture[str]) -
     for bundle, speech, to, more, code, words in (
         (small, room / "nowhere", out, (), 3, "no such file"),
         (small, room / "empty", out, (), 3, "no sound file"),
-        (small, room / "unreadable", out, (), 3, "nothing to calibrate on"),
+        (small, room / "unreadable", out, (), 3, "no speech to go by"),
         (small, audio / "0.flac", out, (), 3, "give at least two"),
         (small, room / "silent", out, (), 4, "no speech"),
         (room / "nowhere", audio, out, (), 6, "no such bundle"),

@@ -13,6 +13,7 @@ VERBS = {
     "export": "what was trained to ONNX and a bundle",
     "calibrate": "a bundle in FP16 or INT8, decided node by node on real speech",
     "build": "TensorRT engines of a bundle's graphs, built ahead",
+    "compare": "two engines side by side: how far apart, how fast, and where they part",
     "train": "voice encoder, face and mesh networks, and experts, from pairs of voices and faces",
     "data": "synthetic faces, and 3D faces fitted to landmarks",
 }

@@ -1,0 +1,162 @@
+"""`voxface compare`: two engines side by side on the same speech.
+
+`--json` prints {"sides": [{"bundle", "provider"} × 2], "clips", "error": {"worst", "mean"}, "latency_ms": {GRAPH: [{"p50",
+"p90", "p99"} × 2]}, "speed_up": {GRAPH}, "walk": {GRAPH: {"tensors", "parted", "farthest"}}, "skipped"}.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxface.cli.output import Progress, complain, print_json
+
+if TYPE_CHECKING:
+    from voxface.calibration.compare import Apart, Comparison, Side
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    parser.add_argument("bundle", type=Path, help="bundle folder or .voxface file")
+    parser.add_argument("--against", type=Path, help="another bundle for the second side, a calibrated one say")
+    parser.add_argument(
+        "--providers",
+        nargs="+",
+        default=["cpu"],
+        metavar="PROVIDER",
+        help="of the two sides: cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native; one serves both (cpu)",
+    )
+    parser.add_argument("--audio", type=Path, required=True, help="sound file, or folder of speech")
+    parser.add_argument("--clips", type=int, default=16, help="sound files to use, at most (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each clip that are timed (%(default)s)")
+    parser.add_argument("--threads", type=int, help="threads for inference on the CPU (one per core, four at most)")
+    parser.add_argument("--no-walk", dest="walk", action="store_false", help="do not look for where they part")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compares; prints how far apart the two are, how fast, and where they part."""
+    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.errors import ProviderError, UsageError
+
+    if len(options.providers) > 2:
+        raise UsageError(f"--providers {' '.join(options.providers)}: one or two")
+    if options.against is None and len(options.providers) < 2:
+        raise UsageError("nothing to compare: give --providers A B, or --against another bundle")
+    for name, least in (("clips", 1), ("rounds", 1), ("threads", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name} {value}: at least {least}")
+    try:
+        from voxface.calibration.clips import read_clips
+        from voxface.calibration.compare import Side, compare
+    except ImportError as error:
+        raise ProviderError(f"comparing needs {error.name}; pip install 'voxface[cpu,calibrate]'") from error
+
+    first = Bundle.open(options.bundle)
+    second = first if options.against is None else Bundle.open(options.against)
+    _check_alike(first, second)
+    sides = (
+        Side(first, options.providers[0], options.threads),
+        Side(second, options.providers[-1], options.threads),
+    )
+    progress = Progress(options.clips, "speech")
+    try:
+        clips, skipped = read_clips(
+            options.audio, first, most=options.clips, watch=lambda done, total, name: progress.at(done, total)
+        )
+    finally:
+        progress.close()
+    for reason in skipped:
+        complain(f"left out: {reason}")
+    found = compare(*sides, clips, rounds=options.rounds, walk=options.walk)
+    document = _document(sides, found, [str(reason) for reason in skipped])
+    if options.json:
+        print_json(document)
+    else:
+        _print(document, found)
+    return 0
+
+
+def _check_alike(first: Any, second: Any) -> None:
+    """Raises UsageError unless both bundles take the same features and give the same faces."""
+    from voxface.runtime.errors import UsageError
+
+    if (first.front_end, first.vad) != (second.front_end, second.vad):
+        raise UsageError(f"{second.path}: has another front end than {first.path}; their answers cannot be compared")
+    one, other = first.morphable, second.morphable
+    if one.basis.shape != other.basis.shape or not (one.basis == other.basis).all():
+        raise UsageError(
+            f"{second.path}: has another morphable model than {first.path}; their meshes cannot be compared"
+        )
+
+
+def _document(sides: "tuple[Side, Side]", found: "Comparison", skipped: list[str]) -> dict[str, Any]:
+    import numpy as np
+
+    from voxface.calibration.compare import PERCENTILES
+    from voxface.calibration.task_error import summary
+
+    error = summary(found.errors)
+    return {
+        "sides": [{"bundle": str(side.bundle.path), "provider": side.provider} for side in sides],
+        "clips": error.pop("clips"),
+        "error": error,
+        "latency_ms": {
+            name: [{f"p{p}": float(np.percentile(side, p)) for p in PERCENTILES} for side in both]
+            for name, both in found.latency_ms.items()
+        },
+        "speed_up": {name: float(np.median(both[0]) / np.median(both[1])) for name, both in found.latency_ms.items()},
+        "walk": {name: None if walk is None else _walk(walk) for name, walk in found.walk.items()},
+        "skipped": skipped,
+    }
+
+
+def _walk(walk: "list[Apart]") -> dict[str, Any]:
+    from voxface.calibration.compare import parted
+
+    where = parted(walk)
+    farthest = max(walk, key=lambda tensor: tensor.share, default=None)
+    return {
+        "tensors": len(walk),
+        "parted": None if where is None else _tensor(where),
+        "farthest": None if farthest is None else _tensor(farthest),
+    }
+
+
+def _tensor(tensor: "Apart") -> dict[str, Any]:
+    share = tensor.share
+    return {
+        "tensor": tensor.tensor,
+        "op": tensor.op,
+        "share": share if share != float("inf") else None,
+        "largest": tensor.largest,
+    }
+
+
+def _print(document: dict[str, Any], found: "Comparison") -> None:
+    from voxface.calibration.compare import PARTED
+
+    for letter, side in zip("AB", document["sides"], strict=True):
+        print(f"{letter}: {side['bundle']} on {side['provider']}")
+    worst = document["error"]["worst"]
+    print(f"B against A, worst of {document['clips']} clips:")
+
+    def number(name: str, form: str, unit: str = "") -> str:
+        return "not a number" if worst[name] is None else f"{worst[name]:{form}}{unit}"
+
+    print(f"  embedding   cosine {number('cosine', '.7f')}")
+    print(f"  picture     {number('psnr_db', '.1f', ' dB')}, {number('image_mae', '.3g', ' of 255')} on average")
+    print(f"  vertices    {number('vertex_rms_mm', '.3g', ' mm')} RMS, {number('vertex_max_mm', '.3g', ' mm')} at most")
+    print("milliseconds  A p50     p90     p99   B p50     p90     p99   A / B")
+    for name, both in document["latency_ms"].items():
+        cells = "".join("".join(f"{value:8.2f}" for value in side.values()) for side in both)
+        print(f"  {name:<9}{cells}{document['speed_up'][name]:8.2f}")
+    for name, walk in document["walk"].items():
+        if walk is None:
+            print(f"  {name:<9} no walk: an engine that was built ahead shows no tensors")
+        elif walk["parted"] is None:
+            print(f"  {name:<9} none of {walk['tensors']} tensors is more than {PARTED:g} of its largest number apart")
+        else:
+            where = walk["parted"]
+            share = "no number on one side" if where["share"] is None else f"{where['share']:.2g} of its largest number"
+            print(f"  {name:<9} first apart: {where['tensor']} ({where['op']}), {share}")
