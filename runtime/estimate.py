@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ class Estimate:
         voiced_seconds: speech among them.
         frames: log-mel frames of that speech.
         embedding: float32 [64], unit length.
+        columns: float32 [E, C], the voice encoder's, one each 0.32 s of speech: the embedding is their mean, made unit length.
         image: uint8 [H, W, 3], RGB.
         coefficients: float32 [P], unit-normal space of the morphable model.
         vertices: float32 [N, 3], millimetres.
@@ -49,6 +51,7 @@ class Estimate:
     voiced_seconds: float
     frames: int
     embedding: Float32
+    columns: Float32
     image: NDArray[np.uint8]
     coefficients: Float32
     vertices: Float32
@@ -56,6 +59,21 @@ class Estimate:
     attributes: Attributes
     measurements_mm: dict[str, float]
     stages_ns: dict[str, int]
+
+
+def estimate_json(estimate: Estimate) -> dict[str, Any]:
+    """What an estimate says, as JSON (design §4); the picture and the vertices are files' business."""
+    return {
+        "embedding": estimate.embedding.tolist(),
+        "coefficients": estimate.coefficients.tolist(),
+        "measurements_mm": estimate.measurements_mm,
+        "attributes": {
+            "sex": estimate.attributes.sex,
+            "face_type": estimate.attributes.face_type,
+            "distances_mm": estimate.attributes.distances_mm,
+        },
+        "confidence": estimate.confidence,
+    }
 
 
 def sex_in_words(sex: Mapping[str, float]) -> str:

@@ -126,18 +126,23 @@ class LogMelStream:
         self.frames += whole
         return out
 
-    def finish(self) -> Float32:
-        """Ends the signal; returns its tail frames, float32 [k, mels]: each filled by repeating what is left of it."""
+    def tail(self) -> Float32:
+        """The frames that `finish` would give now, float32 [k, mels]; the stream goes on as if nothing had been asked."""
         if self._finished:
             raise ValueError("the stream has been finished; start a new one")
-        self._finished = True
         window, hop = self.config.window, self.config.hop
         tails = [np.resize(self._held[i:], window) for i in range(0, len(self._held) + 1, hop)]
         windows = np.stack(tails).astype(np.int16)
         before = np.concatenate([[self._before], windows[:-1, -1]]).astype(np.int16)
-        self._held = np.empty(0, np.int16)
-        self.frames += len(windows)
         return self._compute(windows, before)
+
+    def finish(self) -> Float32:
+        """Ends the signal; returns its tail frames, float32 [k, mels]: each filled by repeating what is left of it."""
+        frames = self.tail()
+        self._finished = True
+        self._held = np.empty(0, np.int16)
+        self.frames += len(frames)
+        return frames
 
 
 def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) -> Float32:

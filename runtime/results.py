@@ -12,7 +12,7 @@ import numpy as np
 
 from voxface.runtime.atomic import write_bytes
 from voxface.runtime.errors import InputError
-from voxface.runtime.estimate import Estimate, sex_in_words
+from voxface.runtime.estimate import Estimate, estimate_json, sex_in_words
 from voxface.runtime.front_end import Speech
 from voxface.runtime.mesh import vertex_normals
 from voxface.runtime.mesh_files import glb, obj, ply
@@ -74,15 +74,7 @@ class Results:
             "face": str(folder / "face.png"),
             "mesh": str(folder / "mesh.glb"),
             "preview": str(folder / "mesh.png"),
-            "embedding": estimate.embedding.tolist(),
-            "coefficients": estimate.coefficients.tolist(),
-            "measurements_mm": estimate.measurements_mm,
-            "attributes": {
-                "sex": estimate.attributes.sex,
-                "face_type": estimate.attributes.face_type,
-                "distances_mm": estimate.attributes.distances_mm,
-            },
-            "confidence": estimate.confidence,
+            **estimate_json(estimate),
             "timings_ms": {**milliseconds, "total": total_ns / 1e6},
         }
 

@@ -50,6 +50,12 @@ class VoiceToFace:
         self.provider = self._encoder.provider
         self.morphable = self.bundle.morphable
 
+    def warm_up(self) -> None:
+        """Runs every graph once, so that the first estimate is as fast as those after it."""
+        self._encoder.warm_up({"T": self.bundle.front_end.shortest})
+        self._face.warm_up()
+        self._mesh.warm_up()
+
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
         front_end = FrontEnd(self.bundle.front_end, self.bundle.vad)
@@ -98,6 +104,7 @@ class VoiceToFace:
             voiced_seconds=speech.voiced_seconds,
             frames=len(speech.log_mel),
             embedding=embedding,
+            columns=own,
             image=np.ascontiguousarray(pixels),
             coefficients=coefficients,
             vertices=vertices,

@@ -1,0 +1,42 @@
+"""The settings of a live session."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from voxface.runtime.vad import SAMPLE_RATE
+
+Mode = Literal["exact", "incremental"]
+MODES: tuple[Mode, ...] = ("exact",)  # "incremental" has its place in `session.LiveSession` and is not there yet
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """When a live session estimates and when it stays silent. Lengths are in samples at 16 kHz.
+
+    Attributes:
+        first: speech before the first estimate.
+        hop: speech between estimates.
+        window: the newest speech an estimate uses, at most.
+        hangover: silence that ends a turn of speech.
+        mode: how the window is encoded; "exact" encodes all of it anew, as `voxface run` would.
+        watch_speaker: whether another speaker starts a new window.
+    """
+
+    first: int = SAMPLE_RATE
+    hop: int = SAMPLE_RATE // 10
+    window: int = 8 * SAMPLE_RATE
+    hangover: int = 3 * SAMPLE_RATE // 10
+    mode: Mode = "exact"
+    watch_speaker: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode {self.mode!r} is not one of {', '.join(MODES)}")
+        if not 0 < self.hop <= self.first <= self.window:
+            raise ValueError(
+                f"hop {self.hop}, first estimate {self.first}, window {self.window} samples are not in ascending order"
+            )
+        if self.window > 60 * SAMPLE_RATE:
+            raise ValueError(f"a window of {self.window / SAMPLE_RATE:g} s is longer than 60 s")
+        if self.hangover < 0:
+            raise ValueError(f"a hangover of {self.hangover} samples is negative")

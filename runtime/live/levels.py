@@ -1,0 +1,80 @@
+"""How loud the sound is, and what that alone says: a dead microphone, silence, too quiet, clipping."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.live.events import NoFaceReason
+
+FULL_SCALE: Final = 32768.0
+LOWEST_DB: Final = -100.0
+
+SILENCE_DB: Final = -62.0  # RMS below which a room is silent
+QUIET_DB: Final = -48.0  # RMS below which the VAD misses speech, which it hears from about -50 dB on
+CLIPPED: Final = 0.05  # share of samples at full scale; shouting into a good microphone stays below 1 %
+
+
+@dataclass(frozen=True)
+class Level:
+    """Sound over a stretch.
+
+    Attributes:
+        samples: its length.
+        rms_db, peak_db: decibels below full scale; `LOWEST_DB` for none.
+        zeros, clipped: shares of samples that are exactly zero, and at full scale.
+    """
+
+    samples: int
+    rms_db: float
+    peak_db: float
+    zeros: float
+    clipped: float
+
+    def reason(self) -> NoFaceReason:
+        """Why there is no speech in a stretch in which a VAD found none."""
+        if self.zeros == 1:
+            return "all-zero microphone"
+        if self.rms_db < SILENCE_DB:
+            return "silence"
+        return "too quiet" if self.rms_db < QUIET_DB else "noise"
+
+
+class LevelMeter:
+    """Adds up samples until it is read."""
+
+    def __init__(self) -> None:
+        self._samples = self._zeros = self._clipped = self._peak = 0
+        self._squares = 0.0
+
+    def feed(self, samples: NDArray[np.int16]) -> None:
+        """Takes int16 [n]."""
+        if not len(samples):
+            return
+        size = np.abs(samples.astype(np.int32))
+        self._samples += len(samples)
+        self._squares += float(np.dot(size.astype(np.float64), size))
+        self._peak = max(self._peak, int(size.max()))
+        self._zeros += len(samples) - int(np.count_nonzero(size))
+        if self._peak >= 32767:
+            self._clipped += int(np.count_nonzero(size >= 32767))
+
+    def read(self) -> Level:
+        """What was fed since the last reading."""
+        count = max(1, self._samples)
+        level = Level(
+            self._samples,
+            decibels(np.sqrt(self._squares / count)),
+            decibels(self._peak),
+            self._zeros / count,
+            self._clipped / count,
+        )
+        self._samples = self._zeros = self._clipped = self._peak = 0
+        self._squares = 0.0
+        return level
+
+
+def decibels(amplitude: float) -> float:
+    """Of full scale, `LOWEST_DB` at least; `amplitude` at int16 scale."""
+    return max(LOWEST_DB, float(20 * np.log10(max(amplitude, 1e-9) / FULL_SCALE)))

@@ -1,0 +1,109 @@
+"""What one thread does with each block: intake, session, counting, and handing on to the sinks."""
+
+from typing import Final
+
+from voxface.runtime.errors import ProviderError
+from voxface.runtime.live.block import Block
+from voxface.runtime.live.clock import Clock
+from voxface.runtime.live.counters import Counters
+from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, Lost
+from voxface.runtime.live.intake import Audio, Intake, Item
+from voxface.runtime.live.latency import LatencyBudget
+from voxface.runtime.live.outlet import Outlet, Told
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.vad import SAMPLE_RATE
+
+MOST_FAILURES: Final = 20  # of the engine in a row: two seconds of speech
+
+
+class Pipeline:
+    """Takes blocks one after another; not thread-safe.
+
+    Attributes:
+        session: the state machine.
+        counters: everything that was counted.
+        budget: where the time of estimates went.
+        last: the newest face; None before the first.
+        first_face: samples heard when the first face was made.
+    """
+
+    def __init__(
+        self, session: LiveSession, clock: Clock, outlets: list[Outlet] | None = None, channel: int | None = None
+    ) -> None:
+        self.session = session
+        self.outlets = outlets if outlets is not None else []
+        self.counters = Counters()
+        self.budget = LatencyBudget()
+        self.last: FaceEstimated | None = None
+        self.last_latency_ns: dict[str, int] | None = None
+        self.first_face: int | None = None
+        self.begun = session.position
+        self._clock = clock
+        self._intake = Intake(channel, session.position)
+        self._failures = 0
+
+    @property
+    def heard_s(self) -> float:
+        """Length of the stream so far, what was lost included."""
+        return (self.session.position - self.begun) / SAMPLE_RATE
+
+    def take(self, block: Block, *, behind: bool = False) -> None:
+        """Takes a block.
+
+        Raises:
+            ProviderError: the engine failed too often in a row.
+            UsageError: the block has no such channel.
+        """
+        taken = self._clock.now_ns()
+        if not block.frames:
+            self.counters.edges["empty_blocks"] += 1
+        self.take_items(self._intake.feed(block), behind, block, taken)
+
+    def take_items(self, items: list[Item], behind: bool = False, block: Block | None = None, taken: int = 0) -> None:
+        """Takes what an intake made of a block; `block` and when it was `taken`: for the latency, where there is one."""
+        for item in items:
+            if isinstance(item, Audio):
+                for outlet in self.outlets:
+                    outlet.offer(item)
+                self._tell(self.session.feed(item.samples, behind=behind), block, taken)
+                continue
+            self._tell([item], None, taken)
+            if isinstance(item, Lost):
+                self._tell(self.session.lose(item.end), None, taken)
+
+    def finish(self) -> None:
+        """Ends the stream: what is held is heard, the last estimate made."""
+        self.take_items(self._intake.finish())
+        self._tell(self.session.finish(), None, 0)
+
+    def _tell(self, events: list[Event], block: Block | None, taken: int) -> None:
+        done = self._clock.now_ns()
+        for event in events:
+            self.counters.take(event)
+            latency = None
+            if isinstance(event, FaceEstimated):
+                latency = self._latency(event, block, taken, done)
+                self.budget.add(latency)
+                self.last, self.last_latency_ns = event, latency
+                self.first_face = event.position if self.first_face is None else self.first_face
+                self._failures = 0
+            told = Told(event, self.session.position, latency, done)
+            for outlet in self.outlets:
+                outlet.offer(told)
+            if isinstance(event, EngineFailed):
+                self._failures += 1
+                if self._failures >= MOST_FAILURES:
+                    raise ProviderError(f"inference failed {self._failures} times in a row, last: {event.message}")
+
+    def _latency(self, event: FaceEstimated, block: Block | None, taken: int, done: int) -> dict[str, int]:
+        stages = dict(event.estimate.stages_ns)
+        if block is None or not block.captured_ns:
+            return {**stages, "total": sum(stages.values())}
+        # When the newest sample the estimate knows of was at the converter.
+        newest = block.captured_ns - (self._intake.position - event.position) * 1_000_000_000 // SAMPLE_RATE
+        return {
+            "capture": max(0, block.arrived_ns - newest),
+            "queue": max(0, taken - block.arrived_ns),
+            **stages,
+            "total": done - newest,
+        }

@@ -1,0 +1,151 @@
+"""Threads round a pipeline: one captures, one infers, one for each sink; the main thread draws and hears signals."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from voxface.runtime.live.block import Block
+from voxface.runtime.live.block_queue import BlockQueue
+from voxface.runtime.live.clock import Clock
+from voxface.runtime.live.outlet import Outlet
+from voxface.runtime.live.pipeline import Pipeline
+
+QUEUE_S: Final = 10.0
+POLL_S: Final = 0.05
+FLUSH_S: Final = 10.0  # what a device, an engine or a sink gets to come to an end
+
+
+class Stop:
+    """Asked from anywhere, a signal handler included; everybody looks at it before going on.
+
+    Attributes:
+        reason: why; None while nobody asked.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+
+    def request(self, reason: str) -> None:
+        """Asks for the end; the first reason stays."""
+        if self.reason is None:
+            self.reason = reason
+
+    def __call__(self) -> bool:
+        """Whether somebody asked."""
+        return self.reason is not None
+
+
+class Source(Protocol):
+    """Where sound comes from."""
+
+    def run(self, deliver: Callable[[Block], None], stop: Stop) -> None:
+        """Delivers blocks until there are no more or `stop()`; runs on a thread of its own in a threaded run."""
+        ...
+
+
+class Screen(Protocol):
+    """What is drawn by the main thread."""
+
+    def draw(self) -> bool:
+        """Draws the newest; False when its user closed it."""
+        ...
+
+
+def run_inline(source: Source, pipeline: Pipeline, stop: Stop, screens: list[Screen]) -> None:
+    """Everything on the calling thread, as fast as it goes: nothing is ever dropped, and every run is the same.
+
+    Raises:
+        VoxfaceError: what ended the source or the pipeline; sinks are closed all the same.
+    """
+
+    def take(block: Block) -> None:
+        pipeline.take(block)
+        if not all(screen.draw() for screen in screens):
+            stop.request("window closed")
+
+    try:
+        source.run(take, stop)
+        pipeline.finish()
+    finally:
+        close(pipeline.outlets, pipeline)
+
+
+def run_threaded(
+    source: Source,
+    pipeline: Pipeline,
+    clock: Clock,
+    stop: Stop,
+    screens: list[Screen],
+    *,
+    queue_s: float = QUEUE_S,
+    limit_s: float | None = None,
+) -> None:
+    """Captures on one thread and infers on another; returns when the source ended or `stop` was asked for.
+
+    Args:
+        limit_s: ends after so many seconds.
+
+    Raises:
+        VoxfaceError: what ended the source or the pipeline; sinks are closed all the same.
+    """
+    queue = BlockQueue(clock, queue_s)
+    hop_s = pipeline.session.config.hop / 16_000
+    errors: list[BaseException] = []
+
+    def capture() -> None:
+        try:
+            source.run(queue.put, stop)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            queue.close()
+
+    def infer() -> None:
+        try:
+            while (block := queue.get()) is not None:
+                pipeline.take(block, behind=queue.waiting_s > hop_s)
+            pipeline.finish()
+        except BaseException as error:
+            errors.append(error)
+            stop.request("error")
+            queue.close()
+
+    capturing = clock.start(capture, "voxface-capture")
+    inferring = clock.start(infer, "voxface-inference")
+    ends = None if limit_s is None else clock.now_ns() + round(limit_s * 1e9)
+    stopping: int | None = None
+    try:
+        while not inferring.join(POLL_S if not screens else 0.001):
+            for outlet in pipeline.outlets:
+                if outlet.on_main:
+                    outlet.drain()
+            if not all(screen.draw() for screen in screens):
+                stop.request("window closed")
+            if ends is not None and clock.now_ns() >= ends:
+                stop.request("time is up")
+            if stop():
+                stopping = stopping or clock.now_ns()
+                if clock.now_ns() - stopping > FLUSH_S * 1e9:
+                    pipeline.counters.edges["threads_left_behind"] += 1
+                    break
+                if clock.now_ns() - stopping > FLUSH_S * 5e8:
+                    queue.close()  # a source that does not return must not keep what was captured from being heard
+        capturing.join(1.0)
+    finally:
+        pipeline.counters.edges["blocks"] = queue.blocks
+        pipeline.counters.edges["dropped_blocks"] = queue.dropped_blocks
+        pipeline.counters.edges["longest_queue_ms"] = round(queue.deepest_s * 1000)
+        close(pipeline.outlets, pipeline)
+    if errors:
+        raise errors[0]
+
+
+def close(outlets: list[Outlet], pipeline: Pipeline) -> None:
+    """Lets every sink write what it holds, and counts what it missed."""
+    edges = pipeline.counters.edges
+    for outlet in outlets:
+        if not outlet.close(FLUSH_S):
+            edges[f"{outlet.sink.name}_unfinished"] += 1
+        edges[f"{outlet.sink.name}_superseded"] = outlet.superseded
+        edges[f"{outlet.sink.name}_dropped"] = outlet.dropped
+        if outlet.error is not None:
+            edges[f"{outlet.sink.name}_failed"] = 1

@@ -1,0 +1,309 @@
+"""The live session: samples in, events out. A pure state machine, without threads, devices or a clock of its own.
+
+Every decision falls on a frame of the VAD at a fixed place of the stream, so the events do not depend on how the samples are
+split over calls, on the machine's speed or on the time of day.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.estimate import Estimate
+from voxface.runtime.features import FrontEndConfig
+from voxface.runtime.front_end import Speech
+from voxface.runtime.live.config import LiveConfig
+from voxface.runtime.live.events import (
+    EngineFailed,
+    Event,
+    FaceEstimated,
+    NoFace,
+    NoFaceReason,
+    Skipped,
+    SpeakerChanged,
+    VoiceEnded,
+    VoiceStarted,
+)
+from voxface.runtime.live.levels import CLIPPED, Level, LevelMeter
+from voxface.runtime.live.speaker import SpeakerWatch
+from voxface.runtime.live.speech_gate import RECENT, SpeechGate
+from voxface.runtime.live.window import SpeechWindow
+from voxface.runtime.vad import (
+    SAMPLE_RATE,
+    SpeechAudio,
+    SpeechStarted,
+    VadConfig,
+    VadEvent,
+    VoiceActivityDetector,
+)
+
+MOST_SKIPPED: Final = 5  # estimates left out in a row while the machine is too slow: then one is made all the same
+CONVERGED_MM: Final = 0.5
+RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
+
+
+class Estimator(Protocol):
+    """What makes a face of speech: `voxface.runtime.voice_to_face.VoiceToFace`, or a stand-in."""
+
+    def estimate(self, speech: Speech) -> Estimate:
+        """The face of what was heard."""
+        ...
+
+
+class Detector(Protocol):
+    """What finds speech: `voxface.runtime.vad.VoiceActivityDetector`, or one with the same events.
+
+    Attributes:
+        position: absolute index of the next sample to be fed.
+    """
+
+    position: int
+
+    def feed(self, samples: NDArray[np.int16]) -> list[VadEvent]:
+        """Takes int16 [n] at 16 kHz."""
+        ...
+
+    def finish(self) -> list[VadEvent]:
+        """Ends the input."""
+        ...
+
+
+class LiveSession:
+    """Feed samples, get events. Use a new one for each stream; not thread-safe.
+
+    Attributes:
+        position: absolute index of the next sample to be fed.
+        level: of the newest tenth of a second.
+        speaking: whether a turn of speech is open.
+        reason: why there is no face now; None while there is one.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        config: LiveConfig | None = None,
+        *,
+        features: FrontEndConfig | None = None,
+        vad: VadConfig | None = None,
+        detector: Callable[[], Detector] | None = None,
+        start: int = 0,
+        skips: frozenset[int] | None = None,
+    ) -> None:
+        """Begins at absolute sample `start`.
+
+        Args:
+            estimator: makes the faces.
+            config: when.
+            features, vad: the bundle's.
+            detector: makes a voice activity detector other than WebRTC's; asked again after each loss of samples.
+            skips: the positions of estimates to leave out, as a recording tells them; None: those that `feed` is told.
+        """
+        self.config = config or LiveConfig()
+        self._estimator = estimator
+        self._features = features or FrontEndConfig()
+        self._vad_config = vad or VadConfig()
+        self._frame = self._vad_config.frame
+        self._new_detector = detector or (lambda: VoiceActivityDetector(self._vad_config))
+        self._skips = skips
+        self._vad = self._detector_at(start)
+        self._held = np.empty(0, np.int16)
+        self._meter, self._second = LevelMeter(), LevelMeter()
+        self._window = SpeechWindow(self._features, self.config.window)
+        self._gate = SpeechGate()
+        self._watch = SpeakerWatch()
+        self._speaker = 1
+        self._due = self.config.first
+        self._estimated = -1  # speech in the last estimate
+        self._turn: tuple[int, int | None] | None = None  # start, and end unless speech goes on
+        self._last: Estimate | None = None
+        self._steady = 0
+        self._skipped = 0
+        self._second_start, self._second_voiced = start, 0
+        self._clipping = False
+        self._vad_ns = self._features_ns = 0
+        self.position = start
+        self.level: Level = self._meter.read()
+        self.reason: NoFaceReason | None = None
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a turn of speech is open; pauses up to the hangover belong to it."""
+        return self._turn is not None
+
+    def feed(self, samples: NDArray[np.int16], *, behind: bool = False) -> list[Event]:
+        """Takes int16 [n] at 16 kHz, n ≥ 0; returns what happened, in order.
+
+        Args:
+            behind: more sound is waiting than one hop: estimates may be left out, a few in a row.
+        """
+        if samples.dtype != np.int16 or samples.ndim != 1:
+            raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
+        events: list[Event] = []
+        audio = np.concatenate([self._held, samples])
+        whole = len(audio) // self._frame * self._frame
+        for at in range(0, whole, self._frame):
+            self._step(audio[at : at + self._frame], behind, events)
+        self._held = audio[whole:].copy()
+        return events
+
+    def lose(self, end: int) -> list[Event]:
+        """The samples up to absolute sample `end` will not come: closes what is open and goes on there."""
+        heard = self.position + len(self._held)
+        if end < heard:
+            raise ValueError(f"sample {end} has been heard already; {heard} is next")
+        events = self._close(final=False)
+        self._vad = self._detector_at(end)
+        self.position = end
+        self._second_start, self._second_voiced = end, 0
+        self._second.read()
+        return events
+
+    def finish(self) -> list[Event]:
+        """Ends the stream: the last speech gets its estimate, and what is open is closed."""
+        return self._close(final=True)
+
+    # -- steps -----------------------------------------------------------------------------------------------------------
+
+    def _step(self, frame: NDArray[np.int16], behind: bool, events: list[Event]) -> None:
+        self._hear(frame)
+        began = time.perf_counter_ns()
+        found = self._vad.feed(frame)
+        self._vad_ns += time.perf_counter_ns() - began
+        for event in found:
+            self._take(event, behind, events)
+        self._end_turn(events)
+        if self.position - self._second_start >= RANGE_JUDGED:
+            self._judge_second(events)
+
+    def _close(self, final: bool) -> list[Event]:
+        events: list[Event] = []
+        found: list[VadEvent] = []
+        if len(self._held):
+            self._hear(self._held)
+            found += self._vad.feed(self._held)
+            self._held = np.empty(0, np.int16)
+        for event in found + self._vad.finish():
+            self._take(event, False, events)
+        fresh = self._window.voiced - self._window.origin
+        if final and fresh >= self.config.first and self._window.voiced > self._estimated:
+            self._estimate(events)
+        elif final and fresh and self._last is None and self.reason is None:
+            self._no_face("too little speech", self._second_start, events)
+        if self._turn is not None:
+            start, end = self._turn
+            events.append(VoiceEnded(start, self.position if end is None else end))
+            self._turn = None
+        return events
+
+    def _hear(self, samples: NDArray[np.int16]) -> None:
+        self.position += len(samples)
+        self._meter.feed(samples)
+        self._second.feed(samples)
+        if self.position // self.config.hop != (self.position - len(samples)) // self.config.hop:
+            self.level = self._meter.read()
+
+    def _take(self, event: VadEvent, behind: bool, events: list[Event]) -> None:
+        if isinstance(event, SpeechStarted):
+            if self._turn is None:
+                events.append(VoiceStarted(event.start))
+                self._turn = (event.start, None)
+            else:
+                self._turn = (self._turn[0], None)
+        elif isinstance(event, SpeechAudio):
+            self._window.add(event.start, event.samples)
+            self._second_voiced += len(event.samples)
+            if self._window.voiced - self._window.origin >= self._due:
+                while self._due <= self._window.voiced - self._window.origin:
+                    self._due += self.config.hop
+                self._make_due(behind, events)
+        elif self._turn is not None:
+            self._turn = (self._turn[0], event.end)
+
+    def _end_turn(self, events: list[Event]) -> None:
+        if self._turn is None or self._turn[1] is None:
+            return
+        start, end = self._turn
+        if end is not None and self.position - end > self.config.hangover + 2 * self._frame:
+            events.append(VoiceEnded(start, end))
+            self._turn = None
+
+    def _judge_second(self, events: list[Event]) -> None:
+        level, start = self._second.read(), self._second_start
+        self._clipping = level.clipped > CLIPPED
+        if not self._second_voiced:
+            self._no_face(level.reason(), start, events)
+        self._second_start, self._second_voiced = self.position, 0
+
+    # -- estimates -------------------------------------------------------------------------------------------------------
+
+    def _make_due(self, behind: bool, events: list[Event]) -> None:
+        skip = self.position in self._skips if self._skips is not None else behind and self._skipped < MOST_SKIPPED
+        if skip:
+            self._skipped += 1
+            events.append(Skipped(self.position))
+            return
+        self._skipped = 0
+        self._estimate(events)
+
+    def _estimate(self, events: list[Event]) -> None:
+        speech = self._speech()
+        refusal: NoFaceReason | None = "clipping" if self._clipping else self._gate.refuse(speech)
+        if refusal in ("music", "noise") and self._gate.begins_anew(speech):
+            self._window.restart(self._window.voiced - RECENT * self._features.hop)
+            speech, refusal = self._speech(), None
+        if refusal is not None:
+            self._no_face(refusal, speech.segments[0][0], events)
+            return
+        try:
+            estimate = self._estimator.estimate(speech)
+            change = self._watch.judge(speech, estimate.columns) if self.config.watch_speaker else None
+            if change is not None:
+                self._change_speaker(speech, change.voiced, change.score, events)
+                fresh = self._window.voiced - self._window.origin
+                self._due = max(self.config.first, fresh // self.config.hop * self.config.hop + self.config.hop)
+                if fresh < self.config.first:
+                    return
+                estimate = self._estimator.estimate(self._speech())
+        except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
+            events.append(EngineFailed(self.position, f"{type(error).__name__}: {error}"))
+            return
+        moved = None
+        if self._last is not None:
+            moved = float(np.sqrt(((estimate.vertices - self._last.vertices) ** 2).sum(1).mean()))
+        self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
+        self._last = estimate
+        self._estimated = self._window.voiced
+        self.reason = None
+        converged = self._steady * self.config.hop >= SAMPLE_RATE
+        events.append(FaceEstimated(self.position, self._speaker, moved, converged, estimate))
+
+    def _speech(self) -> Speech:
+        began = time.perf_counter_ns()
+        speech = self._window.speech(self.position)
+        self._features_ns += time.perf_counter_ns() - began
+        speech = replace(speech, vad_ns=self._vad_ns, features_ns=self._features_ns)
+        self._vad_ns = self._features_ns = 0
+        return speech
+
+    def _change_speaker(self, speech: Speech, voiced: int, score: float, events: list[Event]) -> None:
+        """`voiced`: speech in the window before the new speaker's."""
+        start = self._window.restart(self._window.voiced - speech.voiced_samples + voiced)
+        self._speaker += 1
+        self._last = None
+        self._steady = 0
+        self._watch.restart()
+        self._gate.restart()
+        events.append(SpeakerChanged(start, self.position, self._speaker, score))
+
+    def _no_face(self, reason: NoFaceReason, start: int, events: list[Event]) -> None:
+        if reason != self.reason:
+            self.reason = reason
+            events.append(NoFace(start, self.position, reason))
+
+    def _detector_at(self, start: int) -> Detector:
+        detector = self._new_detector()
+        detector.position = start
+        return detector

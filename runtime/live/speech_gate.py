@@ -1,0 +1,38 @@
+"""Whether what a VAD let through is speech at all: music and much noise pass a VAD, and must not get a face."""
+
+from typing import Final
+
+from voxface.runtime.confidence import likeness
+from voxface.runtime.front_end import Speech
+from voxface.runtime.live.events import NoFaceReason
+from voxface.runtime.voicing import LEAST_PERIODIC
+
+# Likeness to speech (`voxface.runtime.confidence`) at which a face is first made, and below which it is no longer: set on
+# LibriSpeech's training speakers at 10 dB in synthetic noise and on synthetic music, see benchmarks/no_face.py.
+ENTER: Final = 0.72
+LEAVE: Final = 0.3
+RECENT: Final = 200  # frames, 2 s: the shortest speech that ends a refusal while older sound still fills the window
+RECENT_ENTER: Final = 0.9
+
+
+class SpeechGate:
+    """Judges windows of one stream in turn; what has passed once need not be as sure again."""
+
+    def __init__(self) -> None:
+        self._passed = False
+
+    def restart(self) -> None:
+        """Another voice: nothing has passed yet."""
+        self._passed = False
+
+    def refuse(self, speech: Speech) -> NoFaceReason | None:
+        """Why a window gets no face; None where it gets one."""
+        if speech.periodic < LEAST_PERIODIC:
+            self._passed = False
+            return "noise"
+        self._passed = likeness(speech.log_mel) >= (LEAVE if self._passed else ENTER)
+        return None if self._passed else "music"
+
+    def begins_anew(self, speech: Speech) -> bool:
+        """Whether the newest part of a refused window is speech, so that what came before is to be forgotten."""
+        return len(speech.log_mel) >= 2 * RECENT and likeness(speech.log_mel[-RECENT:]) >= RECENT_ENTER

@@ -1,0 +1,23 @@
+"""What `voxface live --json` prints at the end."""
+
+from typing import Any
+
+from voxface.runtime.live.events import to_json
+from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.vad import SAMPLE_RATE
+
+
+def summary(pipeline: Pipeline, ended: str) -> dict[str, Any]:
+    """Last estimate, percentiles of every stage, every counter."""
+    last, stages = pipeline.last, pipeline.last_latency_ns
+    return {
+        "ended": ended,
+        "duration_s": pipeline.heard_s,
+        "samples": {"start": pipeline.begun, "end": pipeline.session.position},
+        "speakers": last.speaker if last else 0,
+        "first_face_s": None if pipeline.first_face is None else (pipeline.first_face - pipeline.begun) / SAMPLE_RATE,
+        "no_face": pipeline.session.reason,
+        "last": to_json(last, {k: v / 1e6 for k, v in stages.items()}) if last and stages else None,
+        "latency_ms": pipeline.budget.milliseconds(),
+        "counters": pipeline.counters.to_json(),
+    }

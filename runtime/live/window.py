@@ -1,0 +1,118 @@
+"""The newest seconds of speech: their log-mel frames, where they lay in the stream, how periodic they were."""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.features import FrontEndConfig, LogMelStream
+from voxface.runtime.front_end import Speech
+from voxface.runtime.voicing import STEP, PeriodicityMeter
+
+Float32 = NDArray[np.float32]
+
+
+class SpeechWindow:
+    """Collects speech and remembers no more than an estimate needs.
+
+    Places in it are counted in samples of speech since the beginning, `voiced`, which pauses do not advance.
+
+    Attributes:
+        voiced: samples of speech so far.
+        origin: where the present speaker's speech begins, a multiple of the frame hop.
+    """
+
+    def __init__(self, config: FrontEndConfig, longest: int) -> None:
+        """Keeps `longest` samples of speech."""
+        self._hop = config.hop
+        self._frames_kept = longest // config.hop
+        self._mel = LogMelStream(config)
+        # Twice the room, so that old frames are moved away once a window and not once a hop.
+        self._frames = np.empty((2 * self._frames_kept + 1024, config.mels), np.float32)
+        self._first = self._count = 0  # frames dropped, frames held
+        self._waiting: list[NDArray[np.int16]] = []
+        self._ranges: deque[tuple[int, int, int]] = deque()  # start, end, and `voiced` at the start
+        self._meter = PeriodicityMeter()
+        self._judged: deque[tuple[int, int]] = deque()  # frames, periodic ones of each flush
+        self._longest = longest
+        self.voiced = 0
+        self.origin = 0
+
+    def add(self, start: int, samples: NDArray[np.int16]) -> None:
+        """Takes speech int16 [n] that lay at absolute sample `start`."""
+        if self._ranges and self._ranges[-1][1] == start:
+            first, _, voiced = self._ranges[-1]
+            self._ranges[-1] = (first, start + len(samples), voiced)
+        else:
+            self._ranges.append((start, start + len(samples), self.voiced))
+        self._waiting.append(samples)
+        self.voiced += len(samples)
+
+    def restart(self, voiced: int) -> int:
+        """Forgets the speech before place `voiced`; returns the absolute sample at which the rest begins."""
+        self.flush()
+        self.origin = min(self._first + self._count, -(-voiced // self._hop)) * self._hop
+        self._trim()
+        return self._ranges[0][0] if self._ranges else 0
+
+    def flush(self) -> None:
+        """Computes the frames of what was added."""
+        if not self._waiting:
+            return
+        audio = np.concatenate(self._waiting)
+        self._waiting.clear()
+        before = self._meter.frames, self._meter.periodic
+        self._meter.feed(audio)
+        self._judged.append((self._meter.frames - before[0], self._meter.periodic - before[1]))
+        self._hold(self._mel.feed(audio))
+        self._trim()
+
+    def speech(self, heard: int) -> Speech:
+        """The window as `voxface.runtime.front_end.FrontEnd.finish` would give it; `heard`: samples heard so far."""
+        self.flush()
+        frames = np.concatenate([self._frames[: self._count], self._mel.tail()])
+        start = max(self.origin, (self._first + len(frames) - self._frames_kept) * self._hop)
+        frames = frames[start // self._hop - self._first :]
+        segments = [
+            (first + max(0, start - voiced), end) for first, end, voiced in self._ranges if voiced + end - first > start
+        ]
+        judged, periodic = (sum(column) for column in zip(*self._judged, strict=True)) if self._judged else (0, 0)
+        return Speech(
+            samples=heard - segments[0][0] if segments else 0,
+            segments=segments,
+            voiced_samples=self.voiced - start,
+            periodic=periodic / judged if judged else 1.0,
+            log_mel=frames,
+            vad_ns=0,
+            features_ns=0,
+        )
+
+    def _hold(self, fresh: Float32) -> None:
+        while len(fresh):
+            part = fresh[: len(self._frames) - self._count]
+            self._frames[self._count : self._count + len(part)] = part
+            self._count += len(part)
+            fresh = fresh[len(part) :]
+            if self._count == len(self._frames):
+                self._drop(self._count - self._frames_kept)
+
+    def _trim(self) -> None:
+        self._drop(self.origin // self._hop - self._first)
+        oldest = max(self.origin, (self._first + self._count - self._frames_kept) * self._hop)
+        while self._ranges and self._ranges[0][2] + self._ranges[0][1] - self._ranges[0][0] <= oldest:
+            self._ranges.popleft()
+        if self._ranges and self._ranges[0][2] < oldest:  # one unending segment must not grow for ever either
+            start, end, voiced = self._ranges[0]
+            self._ranges[0] = (start + oldest - voiced, end, oldest)
+
+        wanted = min(self._longest, self.voiced - self.origin) // STEP
+        total = sum(frames for frames, _ in self._judged)
+        while self._judged and total - self._judged[0][0] >= wanted:
+            total -= self._judged.popleft()[0]
+
+    def _drop(self, count: int) -> None:
+        if count > 0:
+            kept = self._frames[count : self._count].copy()
+            self._frames[: len(kept)] = kept
+            self._first += count
+            self._count -= count

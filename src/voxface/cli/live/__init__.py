@@ -1,0 +1,187 @@
+"""`voxface live`: from the microphone, a file or a pipe to a moving face and mesh."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxface.cli.output import complain, print_json
+
+if TYPE_CHECKING:
+    from voxface.runtime.live.clock import Clock
+    from voxface.runtime.live.config import LiveConfig
+    from voxface.runtime.live.outlet import Sink
+    from voxface.runtime.live.pipeline import Pipeline
+    from voxface.runtime.live.runner import Source
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    source = parser.add_argument_group("source (the default microphone)")
+    source.add_argument("--source", metavar="FILE", help="a sound file, or - for raw PCM on standard input")
+    source.add_argument(
+        "--realtime",
+        action="store_true",
+        help="a file at its own pace; standard input dropped rather than held up when inference is slower",
+    )
+    source.add_argument("--pcm-rate", type=int, default=16_000, metavar="HZ", help="of standard input (%(default)s)")
+    source.add_argument("--pcm-channels", type=int, default=1, metavar="N", help="of standard input (%(default)s)")
+    source.add_argument("--pcm-format", choices=("s16le", "f32le"), default="s16le", help="(%(default)s)")
+    source.add_argument("--channel", type=int, metavar="N", help="the channel to hear, from 1 (the mean of all)")
+    source.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds")
+    when = parser.add_argument_group("estimates")
+    when.add_argument("--hop-ms", type=float, default=100, help="speech between estimates (%(default)g)")
+    when.add_argument("--window", type=float, default=8, metavar="S", help="speech an estimate uses (%(default)g)")
+    when.add_argument("--mode", choices=("exact",), default="exact", help="how the window is encoded (%(default)s)")
+    when.add_argument("--one-speaker", action="store_true", help="do not watch for another speaker")
+    when.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
+    when.add_argument("--provider", default="cpu", help="cpu, cuda or tensorrt (%(default)s)")
+    when.add_argument("--threads", type=int, default=1, help="threads for inference on the CPU (%(default)s)")
+    out = parser.add_argument_group("output")
+    out.add_argument("--json", action="store_true", help="one JSON summary on standard output at the end")
+    out.add_argument("--json-lines", action="store_true", help="every event as a line of JSON on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs until the source ends or a signal comes; 4 where a file held no speech to make a face of."""
+    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.errors import UsageError
+    from voxface.runtime.live.clock import SystemClock
+    from voxface.runtime.live.outlet import Outlet
+    from voxface.runtime.live.pipeline import Pipeline
+    from voxface.runtime.live.runner import Stop, run_inline, run_threaded
+    from voxface.runtime.live.session import LiveSession
+    from voxface.runtime.live.summary import summary
+    from voxface.runtime.voice_to_face import VoiceToFace
+
+    config = _config(options)
+    if options.json and options.json_lines:
+        raise UsageError("--json and --json-lines both write to standard output; choose one")
+    clock, stop = SystemClock(), Stop()
+    source, threaded = _source(options, clock)
+    # Loaded and warmed before a device is opened: a device does not wait.
+    with VoiceToFace(Bundle.open(options.bundle), options.provider, threads=options.threads) as voice_to_face:
+        voice_to_face.warm_up()
+        session = LiveSession(
+            voice_to_face, config, features=voice_to_face.bundle.front_end, vad=voice_to_face.bundle.vad
+        )
+        channel = None if options.channel is None else options.channel - 1
+        pipeline = Pipeline(session, clock, channel=channel)
+        for sink in _sinks(options):
+            pipeline.outlets.append(
+                Outlet(sink, clock, "thread" if threaded else "here", pipeline.budget.stages["sink"].add)
+            )
+        from voxface.cli.live.signals import stopping_on_signals
+
+        failed: Exception | None = None
+        with stopping_on_signals(stop):
+            try:
+                if threaded:
+                    run_threaded(source, pipeline, clock, stop, [], limit_s=options.seconds)
+                else:
+                    run_inline(source, pipeline, stop, [])
+            except Exception as error:
+                failed = error
+        manifest = voice_to_face.bundle.manifest
+        document = {
+            "bundle": {
+                "path": str(voice_to_face.bundle.path),
+                "name": voice_to_face.bundle.name,
+                "sha256": manifest["sha256"],
+            },
+            "provider": voice_to_face.provider,
+            "source": options.source or "microphone",
+            **summary(pipeline, "error" if failed else stop.reason or "end of input"),
+        }
+        return _end(options, pipeline, document, failed)
+
+
+def _config(options: argparse.Namespace) -> "LiveConfig":
+    from voxface.runtime.errors import UsageError
+    from voxface.runtime.live.config import LiveConfig
+    from voxface.runtime.vad import SAMPLE_RATE
+
+    if options.threads < 1:
+        raise UsageError(f"--threads {options.threads}: at least 1")
+    if options.channel is not None and options.channel < 1:
+        raise UsageError(f"--channel {options.channel}: channels are counted from 1")
+    if options.pcm_channels < 1 or not 4000 <= options.pcm_rate <= 768_000:
+        raise UsageError("--pcm-channels: at least 1; --pcm-rate: 4000 to 768000")
+    if options.seconds is not None and not options.seconds > 0:
+        raise UsageError(f"--seconds {options.seconds}: more than 0")
+    hop = options.hop_ms * SAMPLE_RATE / 1000
+    if not 20 <= options.hop_ms <= 1000:
+        raise UsageError(f"--hop-ms {options.hop_ms:g}: 20 to 1000")
+    try:
+        return LiveConfig(
+            hop=round(hop),
+            window=round(options.window * SAMPLE_RATE),
+            mode=options.mode,
+            watch_speaker=not options.one_speaker,
+        )
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"--window {options.window:g}: {error}") from error
+
+
+def _source(options: argparse.Namespace, clock: "Clock") -> "tuple[Source, bool]":
+    """The source, and whether it must not wait for inference."""
+    from voxface.runtime.errors import InputError
+    from voxface.runtime.live.sources import FileSource, PcmSource
+
+    if options.source == "-":
+        pcm = PcmSource(sys.stdin.fileno(), options.pcm_rate, options.pcm_channels, options.pcm_format, clock)
+        return pcm, options.realtime
+    path = Path(options.source)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    return FileSource(path, clock if options.realtime else None), options.realtime
+
+
+def _sinks(options: argparse.Namespace) -> "list[Sink]":
+    from voxface.runtime.live.sinks.json_lines import JsonLines
+
+    sinks: list[Sink] = []
+    if options.json_lines:
+        sinks.append(JsonLines(sys.stdout))
+    return sinks
+
+
+def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, Any], failed: Exception | None) -> int:
+    """Prints what there is to print; returns the exit code."""
+    from voxface.runtime.errors import NoSpeechError, VoxfaceError
+
+    if failed is not None and not isinstance(failed, VoxfaceError):
+        raise failed
+    if options.json and (failed is None or pipeline.heard_s):
+        print_json(document)
+    if failed is not None:
+        complain(str(failed))
+        return int(failed.exit_code)
+    if not options.json_lines and not options.json:
+        _print(document)
+    if document["ended"] == "end of input" and pipeline.last is None:
+        complain(
+            f"{document['source']}: no face in {pipeline.heard_s:.2f} s ({document['no_face'] or 'no speech found'})"
+        )
+        return NoSpeechError.exit_code
+    return 0
+
+
+def _print(document: dict[str, Any]) -> None:
+    from voxface.runtime.estimate import sex_in_words
+
+    counters, last = document["counters"], document["last"]
+    print(f"{document['duration_s']:.1f} s heard, {counters['estimates']} estimates, ended: {document['ended']}")
+    if last:
+        print(
+            f"last: {last['voiced_s']:.1f} s of speech, face {sex_in_words(last['attributes']['sex'])}, "
+            f"confidence {last['confidence']:.2f}, speaker {last['speaker']}"
+        )
+    total = document["latency_ms"].get("total")
+    if total:
+        print(f"latency: p50 {total['p50']:.1f} ms, p99 {total['p99']:.1f} ms")
+    for name, value in counters.items():
+        if value and name not in ("estimates", "blocks", "streams", "longest_queue_ms") and value != {}:
+            if isinstance(value, dict) and not value.get("count", 1):
+                continue
+            print(f"{name.replace('_', ' ')}: {value}")

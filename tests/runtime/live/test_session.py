@@ -1,0 +1,173 @@
+"""The session state machine: any chunking, any start; equal to the offline result; when there is no face, and why."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.runtime.live.stand_ins import PlainEstimator, lines, noise, nothing, voice
+from voxface.runtime.features import LogMelStream
+from voxface.runtime.live.config import LiveConfig
+from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, NoFace, Skipped, VoiceEnded, VoiceStarted
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.voice_to_face import VoiceToFace
+
+
+def run(samples: np.ndarray, session: LiveSession | None = None, sizes: list[int] | None = None) -> list[Event]:
+    session = session or LiveSession(PlainEstimator())
+    events, at, turn = [], 0, 0
+    while at < len(samples):
+        size = sizes[turn % len(sizes)] if sizes else len(samples)
+        events += session.feed(samples[at : at + size])
+        at, turn = at + size, turn + 1
+    return events + session.finish()
+
+
+def reasons(samples: np.ndarray) -> list[str]:
+    return [event.reason for event in run(samples) if isinstance(event, NoFace)]
+
+
+MIXED = np.concatenate([nothing(1.2), voice()[:40_000], noise(1.5, 8), voice(1)[:30_000], noise(1, 3000), nothing(0.5)])
+MIXED_LINES = lines(run(MIXED))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 9000), min_size=1, max_size=6))
+def test_any_chunking_gives_the_same_events(sizes: list[int]) -> None:
+    assert lines(run(MIXED, sizes=sizes)) == MIXED_LINES
+
+
+def test_single_samples_and_empty_blocks_give_the_same_events() -> None:
+    part = voice()[:24_000]
+    assert lines(run(part, sizes=[1, 0, 2])) == lines(run(part))
+
+
+@pytest.mark.parametrize("start", [2**31 - 20_000, 2**40])
+def test_events_move_with_the_start(start: int) -> None:
+    moved = lines(run(MIXED, LiveSession(PlainEstimator(), start=start)))
+    for before, after in zip(MIXED_LINES, moved, strict=True):
+        for key in ("start", "end", "position"):
+            if key in before:
+                assert after[key] == before[key] + start
+        assert {k: v for k, v in before.items() if k not in ("start", "end", "position", "heard_s")} == {
+            k: v for k, v in after.items() if k not in ("start", "end", "position", "heard_s")
+        }
+
+
+def test_every_estimate_is_what_a_file_cut_there_gives(voice_to_face: VoiceToFace) -> None:
+    session = LiveSession(voice_to_face, features=voice_to_face.bundle.front_end, vad=voice_to_face.bundle.vad)
+    faces = [event for event in run(voice(), session, [997]) if isinstance(event, FaceEstimated)]
+    assert len(faces) > 50
+    for face in faces[::20] + faces[-1:]:
+        speech = voice_to_face.listen([voice()[: face.position]])
+        offline = voice_to_face.estimate(speech)
+        for name in ("embedding", "image", "coefficients", "vertices"):
+            np.testing.assert_array_equal(getattr(face.estimate, name), getattr(offline, name))
+        assert (face.estimate.start, face.estimate.end, face.estimate.frames) == (
+            offline.start, offline.end, offline.frames,
+        )  # fmt: skip
+        assert face.estimate.confidence == offline.confidence
+        assert face.estimate.voiced_seconds == offline.voiced_seconds
+
+
+def test_estimates_come_after_one_second_of_voice_and_then_each_hop() -> None:
+    faces = [event.estimate for event in run(voice()) if isinstance(event, FaceEstimated)]
+    assert 1.0 <= faces[0].voiced_seconds < 1.04
+    voiced = [face.voiced_seconds for face in faces[:-1]]
+    assert np.diff(voiced).max() < 0.14
+    assert np.mean(np.diff(voiced)) == pytest.approx(0.1, abs=0.002)
+
+
+def test_the_window_slides() -> None:
+    long = np.concatenate([voice(), voice()])
+    faces = [event.estimate for event in run(long) if isinstance(event, FaceEstimated)]
+    assert max(face.frames for face in faces) == 800
+    assert max(face.voiced_seconds for face in faces) < 8.05
+    starts = [face.start for face in faces]
+    assert starts == sorted(starts)
+    assert starts[-1] > 80_000
+    short = LiveSession(PlainEstimator(), LiveConfig(window=32_000))
+    assert {e.estimate.frames for e in run(voice(), short) if isinstance(e, FaceEstimated)} >= {200}
+
+
+def test_turns_have_a_hangover() -> None:
+    events = run(np.concatenate([nothing(0.5), voice()[:30_000], nothing(1), voice()[:30_000], nothing(1)]))
+    turns = [e for e in events if isinstance(e, VoiceStarted | VoiceEnded)]
+    assert [type(e) for e in turns] == [VoiceStarted, VoiceEnded] * 2
+    assert 8000 <= turns[0].start < 16_000
+    patient = LiveSession(PlainEstimator(), LiveConfig(hangover=40_000))
+    again = run(np.concatenate([voice()[:30_000], nothing(1), voice()[:30_000]]), patient)
+    assert sum(isinstance(e, VoiceStarted) for e in again) == 1
+
+
+def test_why_there_is_no_face() -> None:
+    t = np.arange(48_000) / 16_000
+    assert reasons(nothing(3)) == ["all-zero microphone"]
+    assert reasons(noise(3, 3)) == ["silence"]
+    assert reasons(noise(3, 60)) == ["too quiet"]
+    assert reasons((3000 * np.sin(2 * np.pi * 100 * t)).astype(np.int16)) == ["music"]
+    assert reasons(noise(4, 6000))[-1] == "noise"
+    assert reasons(voice()[:12_000]) == ["too little speech"]
+    clipped = np.clip(voice().astype(np.int32) * 60, -32768, 32767).astype(np.int16)
+    assert reasons(clipped)[-1] == "clipping"
+    buzz = sum(np.sin(2 * np.pi * 150 * k * np.arange(80_000) / 16_000) / k for k in range(1, 20))
+    assert reasons((4000 * buzz).astype(np.int16))[-1] == "music"
+
+
+def test_a_voice_after_noise_gets_its_face() -> None:
+    events = run(np.concatenate([noise(9, 6000), voice()]))
+    faces = [e for e in events if isinstance(e, FaceEstimated)]
+    assert faces
+    assert faces[0].position < (9 + 6.5) * 16_000
+
+
+def test_a_loss_closes_the_turn_and_moves_the_index() -> None:
+    session = LiveSession(PlainEstimator())
+    before = session.feed(voice()[:20_100])
+    events = session.lose(1_000_000)
+    assert [type(e) for e in events] == [VoiceEnded]
+    assert events[0].end <= 20_100
+    assert session.position == 1_000_000
+    after = session.feed(voice()[20_100:]) + session.finish()
+    started = [e.start for e in after if isinstance(e, VoiceStarted)]
+    assert min(started) >= 1_000_000
+    assert max(e.position for e in after if isinstance(e, FaceEstimated)) <= 1_000_000 + 107_900
+    assert not [e for e in before if isinstance(e, VoiceEnded)]
+    with pytest.raises(ValueError, match="has been heard already"):
+        session.lose(5)
+
+
+def test_an_engine_that_fails_once_costs_one_estimate() -> None:
+    estimator = PlainEstimator()
+    estimator.fails = lambda call: call == 3
+    events = run(voice(), LiveSession(estimator))
+    failures = [e for e in events if isinstance(e, EngineFailed)]
+    assert [e.message for e in failures] == ["RuntimeError: no more memory on the device"]
+    assert sum(isinstance(e, FaceEstimated) for e in events) == estimator.calls - 1
+
+
+def test_behind_leaves_estimates_out_but_never_all() -> None:
+    session = LiveSession(PlainEstimator())
+    events = session.feed(voice(), behind=True) + session.finish()
+    faces = sum(isinstance(e, FaceEstimated) for e in events)
+    skipped = [e.position for e in events if isinstance(e, Skipped)]
+    assert faces == len(skipped) // 5 + 1
+    # The same leaving out, told beforehand, gives the same events: so recordings replay.
+    again = LiveSession(PlainEstimator(), skips=frozenset(skipped))
+    assert lines(run(voice(), again, [320])) == lines(events)
+
+
+def test_the_tail_of_a_stream_does_not_end_it() -> None:
+    stream, whole = LogMelStream(), LogMelStream()
+    first = stream.feed(voice()[:5000])
+    once, twice = stream.tail(), stream.tail()
+    np.testing.assert_array_equal(once, twice)
+    rest = stream.feed(voice()[5000:9000])
+    np.testing.assert_array_equal(np.concatenate([first, rest]), whole.feed(voice()[:9000]))
+    np.testing.assert_array_equal(stream.tail(), stream.finish())
+
+
+@pytest.mark.parametrize("wrong", [{"hop": 0}, {"first": 100}, {"window": 10**9}, {"mode": "magic"}, {"hangover": -1}])
+def test_settings_that_cannot_be(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"samples|mode|window|hangover"):
+        LiveConfig(**wrong)
