@@ -23,6 +23,7 @@ class Block:
         first: index of its first frame since the stream began, lost frames counted.
         lost: frames lost since the block before, by cause; (cause, frames) in order.
         source: what delivers it, for a person.
+        gone: the device went away after it.
     """
 
     samples: Samples
@@ -33,6 +34,7 @@ class Block:
     first: int = 0
     lost: tuple[tuple[LossCause, int], ...] = field(default=())
     source: str = ""
+    gone: bool = False
 
     @property
     def frames(self) -> int:
@@ -40,9 +42,9 @@ class Block:
         return len(self.samples)
 
     @property
-    def seconds(self) -> float:
+    def length_ns(self) -> int:
         """How long it is."""
-        return len(self.samples) / self.rate
+        return len(self.samples) * 1_000_000_000 // self.rate
 
     def newest(self, frames: int, cause: LossCause) -> "Block":
         """Its last `frames` frames; what was before them is lost to `cause`."""

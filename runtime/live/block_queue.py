@@ -20,10 +20,10 @@ class BlockQueue:
     """
 
     def __init__(self, clock: Clock, longest_s: float = 10.0) -> None:
-        self._longest = longest_s
+        self._longest = round(longest_s * 1e9)
         self._changed = clock.monitor()
         self._blocks: deque[Block] = deque()
-        self._waiting = 0.0
+        self._waiting = 0  # nanoseconds, for sums of whole numbers stay exact
         self._lost: dict[int, list[tuple[LossCause, int]]] = {}
         self._closed = False
         self.blocks = self.dropped_blocks = self.dropped_frames = 0
@@ -32,7 +32,7 @@ class BlockQueue:
     @property
     def waiting_s(self) -> float:
         """Seconds of sound that wait."""
-        return self._waiting
+        return self._waiting / 1e9
 
     def put(self, block: Block) -> None:
         """Adds a block; makes room by dropping the oldest. Ignored once closed."""
@@ -40,19 +40,19 @@ class BlockQueue:
             if self._closed:
                 return
             self.blocks += 1
-            if block.seconds > self._longest:  # one block alone is too much: its newest part stays
-                kept = int(self._longest * block.rate)
+            if block.length_ns > self._longest:  # one block alone is too much: its newest part stays
+                kept = self._longest * block.rate // 1_000_000_000
                 self.dropped_frames += block.frames - kept
                 block = block.newest(kept, FULL)
-            while self._blocks and self._waiting + block.seconds > self._longest:
+            while self._blocks and self._waiting + block.length_ns > self._longest:
                 self._drop()
             told = self._lost.pop(block.stream, [])
             self._lost.clear()
             if told and not self._blocks:
                 block = replace(block, lost=(*told, *block.lost))
             self._blocks.append(block)
-            self._waiting += block.seconds
-            self.deepest_s = max(self.deepest_s, self._waiting)
+            self._waiting += block.length_ns
+            self.deepest_s = max(self.deepest_s, self.waiting_s)
             self._changed.notify()
 
     def get(self, timeout_s: float | None = None) -> Block | None:
@@ -62,7 +62,7 @@ class BlockQueue:
             if not self._blocks:
                 return None
             block = self._blocks.popleft()
-            self._waiting = max(0.0, self._waiting - block.seconds) if self._blocks else 0.0
+            self._waiting -= block.length_ns
             return block
 
     @property
@@ -79,7 +79,7 @@ class BlockQueue:
     def _drop(self) -> None:
         """Drops the oldest block; the one after it tells of it."""
         gone = self._blocks.popleft()
-        self._waiting -= gone.seconds
+        self._waiting -= gone.length_ns
         self.dropped_blocks += 1
         self.dropped_frames += gone.frames
         lost = (*gone.lost, (FULL, gone.frames))

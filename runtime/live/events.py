@@ -130,6 +130,15 @@ class StreamStarted:
     channels: int
 
 
+@dataclass(frozen=True)
+class StreamEnded:
+    """The device that delivered until sample `start` is gone; the run waits for it."""
+
+    kind: ClassVar[str] = "stream-ended"
+    start: int
+    source: str
+
+
 Event = (
     VoiceStarted
     | VoiceEnded
@@ -141,6 +150,7 @@ Event = (
     | Lost
     | Rejected
     | StreamStarted
+    | StreamEnded
 )
 
 

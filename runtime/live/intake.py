@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from voxface.runtime.audio import Resampler, to_int16
 from voxface.runtime.errors import UsageError
 from voxface.runtime.live.block import Block
-from voxface.runtime.live.events import LossCause, Lost, Rejected, StreamStarted
+from voxface.runtime.live.events import LossCause, Lost, Rejected, StreamEnded, StreamStarted
 from voxface.runtime.vad import SAMPLE_RATE
 
 LIMIT: Final = 8.0  # float samples beyond are garbage, not loudness
@@ -27,7 +27,7 @@ class Audio:
     samples: NDArray[np.int16]
 
 
-Item = Audio | Lost | Rejected | StreamStarted
+Item = Audio | Lost | Rejected | StreamStarted | StreamEnded
 
 
 class Intake:
@@ -55,6 +55,9 @@ class Intake:
             UsageError: the block has no such channel.
         """
         items: list[Item] = []
+        if block.gone:
+            self._flush(items)
+            return [*items, StreamEnded(self.position, block.source)]
         channels = block.samples.shape[1]
         if self._channel is not None and self._channel >= channels:
             raise UsageError(f"channel {self._channel + 1}: {block.source or 'the source'} has {channels}")
@@ -86,7 +89,7 @@ class Intake:
     def _begin(self, block: Block, channels: int, items: list[Item]) -> None:
         if self._stream is not None:  # the device was away: time went on
             self._flush(items)
-            began = block.captured_ns - round(block.seconds * 1e9)
+            began = block.captured_ns - block.length_ns
             away = min(max(0.0, (began - self._captured) / 1e9), LONGEST_GAP_S)
             end = self.position + round(away * SAMPLE_RATE)
             if end > self.position:

@@ -50,7 +50,9 @@ class Screen(Protocol):
         ...
 
 
-def run_inline(source: Source, pipeline: Pipeline, stop: Stop, screens: list[Screen]) -> None:
+def run_inline(
+    source: Source, pipeline: Pipeline, stop: Stop, screens: list[Screen], *, limit_s: float | None = None
+) -> None:
     """Everything on the calling thread, as fast as it goes: nothing is ever dropped, and every run is the same.
 
     Raises:
@@ -61,6 +63,8 @@ def run_inline(source: Source, pipeline: Pipeline, stop: Stop, screens: list[Scr
         pipeline.take(block)
         if not all(screen.draw() for screen in screens):
             stop.request("window closed")
+        if limit_s is not None and pipeline.heard_s >= limit_s:
+            stop.request("time is up")
 
     try:
         source.run(take, stop)

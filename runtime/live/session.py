@@ -75,7 +75,6 @@ class LiveSession:
     """Feed samples, get events. Use a new one for each stream; not thread-safe.
 
     Attributes:
-        position: absolute index of the next sample to be fed.
         level: of the newest tenth of a second.
         speaking: whether a turn of speech is open.
         reason: why there is no face now; None while there is one.
@@ -124,9 +123,14 @@ class LiveSession:
         self._second_start, self._second_voiced = start, 0
         self._clipping = False
         self._vad_ns = self._features_ns = 0
-        self.position = start
+        self._heard = start  # samples judged; fewer than a frame may wait beyond them
         self.level: Level = self._meter.read()
         self.reason: NoFaceReason | None = None
+
+    @property
+    def position(self) -> int:
+        """Absolute index of the next sample to be fed."""
+        return self._heard + len(self._held)
 
     @property
     def speaking(self) -> bool:
@@ -151,12 +155,11 @@ class LiveSession:
 
     def lose(self, end: int) -> list[Event]:
         """The samples up to absolute sample `end` will not come: closes what is open and goes on there."""
-        heard = self.position + len(self._held)
-        if end < heard:
-            raise ValueError(f"sample {end} has been heard already; {heard} is next")
+        if end < self.position:
+            raise ValueError(f"sample {end} has been heard already; {self.position} is next")
         events = self._close(final=False)
         self._vad = self._detector_at(end)
-        self.position = end
+        self._heard = end
         self._second_start, self._second_voiced = end, 0
         self._second.read()
         return events
@@ -175,7 +178,7 @@ class LiveSession:
         for event in found:
             self._take(event, behind, events)
         self._end_turn(events)
-        if self.position - self._second_start >= RANGE_JUDGED:
+        if self._heard - self._second_start >= RANGE_JUDGED:
             self._judge_second(events)
 
     def _close(self, final: bool) -> list[Event]:
@@ -194,15 +197,15 @@ class LiveSession:
             self._no_face("too little speech", self._second_start, events)
         if self._turn is not None:
             start, end = self._turn
-            events.append(VoiceEnded(start, self.position if end is None else end))
+            events.append(VoiceEnded(start, self._heard if end is None else end))
             self._turn = None
         return events
 
     def _hear(self, samples: NDArray[np.int16]) -> None:
-        self.position += len(samples)
+        self._heard += len(samples)
         self._meter.feed(samples)
         self._second.feed(samples)
-        if self.position // self.config.hop != (self.position - len(samples)) // self.config.hop:
+        if self._heard // self.config.hop != (self._heard - len(samples)) // self.config.hop:
             self.level = self._meter.read()
 
     def _take(self, event: VadEvent, behind: bool, events: list[Event]) -> None:
@@ -226,7 +229,7 @@ class LiveSession:
         if self._turn is None or self._turn[1] is None:
             return
         start, end = self._turn
-        if end is not None and self.position - end > self.config.hangover + 2 * self._frame:
+        if end is not None and self._heard - end > self.config.hangover + 2 * self._frame:
             events.append(VoiceEnded(start, end))
             self._turn = None
 
@@ -235,15 +238,15 @@ class LiveSession:
         self._clipping = level.clipped > CLIPPED
         if not self._second_voiced:
             self._no_face(level.reason(), start, events)
-        self._second_start, self._second_voiced = self.position, 0
+        self._second_start, self._second_voiced = self._heard, 0
 
     # -- estimates -------------------------------------------------------------------------------------------------------
 
     def _make_due(self, behind: bool, events: list[Event]) -> None:
-        skip = self.position in self._skips if self._skips is not None else behind and self._skipped < MOST_SKIPPED
+        skip = self._heard in self._skips if self._skips is not None else behind and self._skipped < MOST_SKIPPED
         if skip:
             self._skipped += 1
-            events.append(Skipped(self.position))
+            events.append(Skipped(self._heard))
             return
         self._skipped = 0
         self._estimate(events)
@@ -268,7 +271,7 @@ class LiveSession:
                     return
                 estimate = self._estimator.estimate(self._speech())
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
-            events.append(EngineFailed(self.position, f"{type(error).__name__}: {error}"))
+            events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
             return
         moved = None
         if self._last is not None:
@@ -278,11 +281,11 @@ class LiveSession:
         self._estimated = self._window.voiced
         self.reason = None
         converged = self._steady * self.config.hop >= SAMPLE_RATE
-        events.append(FaceEstimated(self.position, self._speaker, moved, converged, estimate))
+        events.append(FaceEstimated(self._heard, self._speaker, moved, converged, estimate))
 
     def _speech(self) -> Speech:
         began = time.perf_counter_ns()
-        speech = self._window.speech(self.position)
+        speech = self._window.speech(self._heard)
         self._features_ns += time.perf_counter_ns() - began
         speech = replace(speech, vad_ns=self._vad_ns, features_ns=self._features_ns)
         self._vad_ns = self._features_ns = 0
@@ -296,12 +299,12 @@ class LiveSession:
         self._steady = 0
         self._watch.restart()
         self._gate.restart()
-        events.append(SpeakerChanged(start, self.position, self._speaker, score))
+        events.append(SpeakerChanged(start, self._heard, self._speaker, score))
 
     def _no_face(self, reason: NoFaceReason, start: int, events: list[Event]) -> None:
         if reason != self.reason:
             self.reason = reason
-            events.append(NoFace(start, self.position, reason))
+            events.append(NoFace(start, self._heard, reason))
 
     def _detector_at(self, start: int) -> Detector:
         detector = self._new_detector()

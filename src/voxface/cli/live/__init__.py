@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from voxface.cli.output import complain, print_json
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from voxface.runtime.live.config import LiveConfig
     from voxface.runtime.live.outlet import Sink
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.live.runner import Source
+    from voxface.runtime.live.replay import Recording
+    from voxface.runtime.live.runner import Source, Stop
+    from voxface.runtime.voice_to_face import VoiceToFace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a file at its own pace; standard input dropped rather than held up when inference is slower",
     )
+    source.add_argument("--device", metavar="NAME", help="microphone, by number or part of its name (voxface devices)")
+    source.add_argument("--rate", type=int, metavar="HZ", help="of the microphone (its own)")
+    source.add_argument("--replay", type=Path, metavar="DIR", help="hear a recording again, and compare")
     source.add_argument("--pcm-rate", type=int, default=16_000, metavar="HZ", help="of standard input (%(default)s)")
     source.add_argument("--pcm-channels", type=int, default=1, metavar="N", help="of standard input (%(default)s)")
     source.add_argument("--pcm-format", choices=("s16le", "f32le"), default="s16le", help="(%(default)s)")
@@ -38,69 +43,111 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     when.add_argument("--provider", default="cpu", help="cpu, cuda or tensorrt (%(default)s)")
     when.add_argument("--threads", type=int, default=1, help="threads for inference on the CPU (%(default)s)")
     out = parser.add_argument_group("output")
+    out.add_argument(
+        "--show",
+        action="append",
+        choices=("auto", "window", "terminal", "none"),
+        help="what to draw: a window, the terminal, both (give it twice) or nothing (whatever can be shown)",
+    )
+    out.add_argument("--record", type=Path, metavar="DIR", help="keep sound, events, faces and meshes in a new folder")
     out.add_argument("--json", action="store_true", help="one JSON summary on standard output at the end")
     out.add_argument("--json-lines", action="store_true", help="every event as a line of JSON on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs until the source ends or a signal comes; 4 where a file held no speech to make a face of."""
+    from voxface.cli.live.signals import stopping_on_signals
+    from voxface.runtime.live.runner import Stop
+
+    stop = Stop()
+    with stopping_on_signals(stop):
+        return _run(options, stop)
+
+
+def _run(options: argparse.Namespace, stop: "Stop") -> int:
+    from voxface.cli.live.screens import open_screens
     from voxface.runtime.bundle import Bundle
-    from voxface.runtime.errors import UsageError
     from voxface.runtime.live.clock import SystemClock
     from voxface.runtime.live.outlet import Outlet
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.live.runner import Stop, run_inline, run_threaded
+    from voxface.runtime.live.replay import Comparison, run_replay
+    from voxface.runtime.live.runner import run_inline, run_threaded
     from voxface.runtime.live.session import LiveSession
     from voxface.runtime.live.summary import summary
     from voxface.runtime.voice_to_face import VoiceToFace
 
-    config = _config(options)
-    if options.json and options.json_lines:
-        raise UsageError("--json and --json-lines both write to standard output; choose one")
-    clock, stop = SystemClock(), Stop()
-    source, threaded = _source(options, clock)
+    config = check(options)
+    clock = SystemClock()
+    recording = _recording(options)
+    config = recording.config if recording else config
+    source = None if recording else _source(options, clock)
+    threaded = source is not None and (options.source is None or options.realtime)
     # Loaded and warmed before a device is opened: a device does not wait.
     with VoiceToFace(Bundle.open(options.bundle), options.provider, threads=options.threads) as voice_to_face:
         voice_to_face.warm_up()
-        session = LiveSession(
-            voice_to_face, config, features=voice_to_face.bundle.front_end, vad=voice_to_face.bundle.vad
-        )
-        channel = None if options.channel is None else options.channel - 1
-        pipeline = Pipeline(session, clock, channel=channel)
-        for sink in _sinks(options):
-            pipeline.outlets.append(
-                Outlet(sink, clock, "thread" if threaded else "here", pipeline.budget.stages["sink"].add)
-            )
-        from voxface.cli.live.signals import stopping_on_signals
-
-        failed: Exception | None = None
-        with stopping_on_signals(stop):
-            try:
-                if threaded:
-                    run_threaded(source, pipeline, clock, stop, [], limit_s=options.seconds)
-                else:
-                    run_inline(source, pipeline, stop, [])
-            except Exception as error:
-                failed = error
-        manifest = voice_to_face.bundle.manifest
-        document = {
-            "bundle": {
-                "path": str(voice_to_face.bundle.path),
-                "name": voice_to_face.bundle.name,
-                "sha256": manifest["sha256"],
-            },
+        bundle = voice_to_face.bundle
+        about = {
+            "bundle": {"path": str(bundle.path), "name": bundle.name, "sha256": bundle.manifest["sha256"]},
             "provider": voice_to_face.provider,
-            "source": options.source or "microphone",
+            "source": str(options.replay) if recording else options.source or "microphone",
+        }
+        session = LiveSession(
+            voice_to_face,
+            config,
+            features=bundle.front_end,
+            vad=bundle.vad,
+            start=recording.start if recording else 0,
+            skips=recording.skips if recording else None,
+        )
+        pipeline = Pipeline(session, clock, channel=None if options.channel is None else options.channel - 1)
+        sinks = _sinks(options, about, config, voice_to_face)
+        comparison = Comparison(recording) if recording else None
+        shows = open_screens(options, pipeline, voice_to_face.morphable)
+        delivered = pipeline.budget.stages["sink"].add
+        for sink in [*sinks, *([comparison] if comparison else [])]:
+            pipeline.outlets.append(Outlet(sink, clock, "thread" if threaded else "here", delivered))
+        for screen in shows:
+            pipeline.outlets.append(Outlet(screen, clock, "main" if threaded else "here", delivered))
+        failed: Exception | None = None
+        try:
+            if recording:
+                run_replay(recording, pipeline, stop, list(shows), clock if options.realtime else None)
+            elif source and threaded:
+                run_threaded(source, pipeline, clock, stop, list(shows), limit_s=options.seconds)
+            elif source:
+                run_inline(source, pipeline, stop, list(shows), limit_s=options.seconds)
+        except Exception as error:
+            failed = error
+        document = {
+            **about,
+            **({"device": source.to_json()} if isinstance(source, _HasReport) else {}),
+            **({"replay": comparison.to_json()} if comparison else {}),
             **summary(pipeline, "error" if failed else stop.reason or "end of input"),
         }
         return _end(options, pipeline, document, failed)
 
 
-def _config(options: argparse.Namespace) -> "LiveConfig":
+@runtime_checkable
+class _HasReport(Protocol):
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def check(options: argparse.Namespace) -> "LiveConfig":
+    """The settings of the session.
+
+    Raises:
+        UsageError: an option that cannot be, or two that exclude each other.
+    """
     from voxface.runtime.errors import UsageError
     from voxface.runtime.live.config import LiveConfig
     from voxface.runtime.vad import SAMPLE_RATE
 
+    if options.json and options.json_lines:
+        raise UsageError("--json and --json-lines both write to standard output; choose one")
+    if options.replay and (options.source or options.device):
+        raise UsageError("--replay brings its own sound: leave --source and --device out")
+    if options.source and options.device:
+        raise UsageError("--source and --device exclude each other")
     if options.threads < 1:
         raise UsageError(f"--threads {options.threads}: at least 1")
     if options.channel is not None and options.channel < 1:
@@ -123,32 +170,49 @@ def _config(options: argparse.Namespace) -> "LiveConfig":
         raise UsageError(f"--window {options.window:g}: {error}") from error
 
 
-def _source(options: argparse.Namespace, clock: "Clock") -> "tuple[Source, bool]":
-    """The source, and whether it must not wait for inference."""
+def _recording(options: argparse.Namespace) -> "Recording | None":
+    from voxface.runtime.live.replay import Recording
+
+    return Recording(options.replay) if options.replay else None
+
+
+def _source(options: argparse.Namespace, clock: "Clock") -> "Source":
     from voxface.runtime.errors import InputError
+    from voxface.runtime.live.microphone import Microphone, PortAudio
     from voxface.runtime.live.sources import FileSource, PcmSource
 
+    channel = None if options.channel is None else options.channel - 1
+    if options.source is None:
+        return Microphone(clock, PortAudio(), options.device, rate=options.rate, channel=channel)
     if options.source == "-":
-        pcm = PcmSource(sys.stdin.fileno(), options.pcm_rate, options.pcm_channels, options.pcm_format, clock)
-        return pcm, options.realtime
+        return PcmSource(sys.stdin.fileno(), options.pcm_rate, options.pcm_channels, options.pcm_format, clock)
     path = Path(options.source)
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    return FileSource(path, clock if options.realtime else None), options.realtime
+    return FileSource(path, clock if options.realtime else None)
 
 
-def _sinks(options: argparse.Namespace) -> "list[Sink]":
+def _sinks(
+    options: argparse.Namespace, about: dict[str, Any], config: "LiveConfig", voice_to_face: "VoiceToFace"
+) -> "list[Sink]":
+    from dataclasses import asdict
+
+    from voxface import __version__
     from voxface.runtime.live.sinks.json_lines import JsonLines
+    from voxface.runtime.live.sinks.recorder import Recorder
 
     sinks: list[Sink] = []
     if options.json_lines:
         sinks.append(JsonLines(sys.stdout))
+    if options.record:
+        ran = {**about, "voxface": __version__, "config": asdict(config), "start": 0}
+        sinks.append(Recorder(options.record, ran, voice_to_face.morphable))
     return sinks
 
 
 def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, Any], failed: Exception | None) -> int:
     """Prints what there is to print; returns the exit code."""
-    from voxface.runtime.errors import NoSpeechError, VoxfaceError
+    from voxface.runtime.errors import InputError, NoSpeechError, VoxfaceError
 
     if failed is not None and not isinstance(failed, VoxfaceError):
         raise failed
@@ -159,6 +223,16 @@ def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, 
         return int(failed.exit_code)
     if not options.json_lines and not options.json:
         _print(document)
+    broken = [outlet for outlet in pipeline.outlets if outlet.error is not None]
+    for outlet in broken:
+        if isinstance(outlet.error, BrokenPipeError):
+            raise outlet.error
+        complain(f"{outlet.sink.name.replace('_', ' ')}: {outlet.error}; it ended there, the rest went on")
+    if broken:
+        return InputError.exit_code
+    if document.get("replay", {}).get("identical") is False:
+        complain(f"{document['source']}: {document['replay']['differences']} events differ from the recorded ones")
+        return InputError.exit_code
     if document["ended"] == "end of input" and pipeline.last is None:
         complain(
             f"{document['source']}: no face in {pipeline.heard_s:.2f} s ({document['no_face'] or 'no speech found'})"

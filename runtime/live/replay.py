@@ -1,0 +1,164 @@
+"""A recording heard again: the same samples, losses and omissions in the same order, so the same events, faces and meshes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from voxface.runtime.audio import read_blocks
+from voxface.runtime.errors import InputError
+from voxface.runtime.live.clock import Clock
+from voxface.runtime.live.config import LiveConfig
+from voxface.runtime.live.events import Lost, Rejected, Skipped, StreamEnded, StreamStarted
+from voxface.runtime.live.intake import Audio, Item
+from voxface.runtime.live.outlet import Told
+from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.live.runner import Screen, Stop, close
+from voxface.runtime.live.sinks.json_lines import line
+from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST
+from voxface.runtime.vad import SAMPLE_RATE
+
+BLOCK = SAMPLE_RATE // 50
+
+
+class Recording:
+    """A folder that `Recorder` wrote.
+
+    Attributes:
+        about: its `recording.json`.
+        config: the session's settings.
+        start: its first sample.
+        skips: positions of the estimates that were left out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Reads what describes it.
+
+        Raises:
+            InputError: it is no recording, or damaged.
+        """
+        self.folder = folder
+        if not (folder / MANIFEST).is_file():
+            raise InputError(f"{folder}: no recording there (it has no {MANIFEST})")
+        try:
+            self.about: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+            if self.about["format"] != FORMAT:
+                raise InputError(f"{folder}: recording format {self.about['format']}, this voxface reads {FORMAT}")
+            self.config = LiveConfig(**self.about["config"])
+            self.start = int(self.about["start"])
+            lines = [json.loads(text) for text in (folder / "inputs.jsonl").read_text().splitlines()]
+            self.skips = frozenset(int(row["position"]) for row in lines if row["event"] == Skipped.kind)
+            self._inputs = [(int(row["fed"]), _input(row)) for row in lines if row["event"] != Skipped.kind]
+            self._audio = sorted((int(path.stem), path) for path in (folder / "audio").glob("*.wav"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder}: a damaged recording ({error})") from error
+
+    def items(self) -> Iterator[Item]:
+        """What the session was fed, in order.
+
+        Raises:
+            InputError: a sound file of it is missing or damaged.
+        """
+        waiting = list(self._inputs)
+        position = self.start
+        for start, path in self._audio:
+            while waiting and position <= waiting[0][0] and position < start:
+                _, item = waiting.pop(0)
+                yield item
+                position = item.end if isinstance(item, Lost) else position
+            if position != start:
+                raise InputError(f"{path}: begins at sample {start}, but the recording has got to {position}")
+            for block in read_blocks(path):
+                at = 0
+                while at < len(block):
+                    while waiting and waiting[0][0] <= position:
+                        yield waiting.pop(0)[1]
+                    stop = min(len(block), at + BLOCK)
+                    if waiting:
+                        stop = min(stop, at + waiting[0][0] - position)
+                    yield Audio(position, block[at:stop])
+                    position += stop - at
+                    at = stop
+        yield from (item for _, item in waiting)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Its events as they were written, without the times a clock measured."""
+        with (self.folder / "events.jsonl").open() as file:
+            for text in file:
+                yield comparable(json.loads(text))
+
+
+def comparable(document: dict[str, Any]) -> dict[str, Any]:
+    """An event's JSON without what differs from run to run."""
+    return {key: value for key, value in document.items() if key != "latency_ms"}
+
+
+def run_replay(
+    recording: Recording, pipeline: Pipeline, stop: Stop, screens: list[Screen], clock: Clock | None = None
+) -> None:
+    """Feeds a recording to a pipeline on the calling thread, at its own pace where a clock is given.
+
+    Raises:
+        VoxfaceError: the recording is damaged, or the engine fails; sinks are closed all the same.
+    """
+    began = clock.now_ns() if clock else 0
+    try:
+        for item in recording.items():
+            if stop():
+                break
+            if clock and isinstance(item, Audio):
+                due = began + (item.start + len(item.samples) - recording.start) * 1_000_000_000 // SAMPLE_RATE
+                clock.sleep((due - clock.now_ns()) / 1e9)
+            pipeline.take_items([item])
+            if not all(screen.draw() for screen in screens):
+                stop.request("window closed")
+        pipeline.finish()
+    finally:
+        close(pipeline.outlets, pipeline)
+
+
+class Comparison:
+    """A sink that compares the events of a replay with those that were recorded.
+
+    Attributes:
+        events: how many were compared.
+        differences: how many differ, missing ones included.
+        first: the first pair that differs.
+    """
+
+    name = "comparison"
+    keeps_all = True
+    wants_audio = False
+
+    def __init__(self, recording: Recording) -> None:
+        self._expected = recording.events()
+        self.events = self.differences = 0
+        self.first: tuple[dict[str, Any] | None, dict[str, Any] | None] | None = None
+
+    def audio(self, audio: Audio) -> None:
+        """Not compared: it is read from the recording."""
+
+    def event(self, told: Told) -> None:
+        """Compares one."""
+        self._compare(comparable(json.loads(line(told))), next(self._expected, None))
+
+    def close(self) -> None:
+        """What was recorded and did not come again counts as different."""
+        for left in self._expected:
+            self._compare(None, left)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was found."""
+        return {"identical": not self.differences, "events": self.events, "differences": self.differences}
+
+    def _compare(self, ours: dict[str, Any] | None, recorded: dict[str, Any] | None) -> None:
+        self.events += 1
+        if ours != recorded:
+            self.differences += 1
+            self.first = self.first or (ours, recorded)
+
+
+def _input(row: dict[str, Any]) -> StreamStarted | StreamEnded | Lost | Rejected:
+    kinds = {kind.kind: kind for kind in (StreamStarted, StreamEnded, Lost, Rejected)}
+    kind = kinds[row["event"]]
+    return kind(**{key: value for key, value in row.items() if key not in ("fed", "event")})

@@ -1,0 +1,185 @@
+"""A recording of a live run: its sound, its events, every face and mesh; `replay` reads it back bit for bit.
+
+recording.json     what ran: bundle, settings, format; "complete" once it was closed
+audio/*.wav        what the session was fed, 16 kHz, a file an hour and after every loss, named by its first sample
+inputs.jsonl       what came between the samples: streams, losses, rejected samples, estimates left out
+events.jsonl       every event
+faces/*.png        a picture an estimate, named by its position
+vertices.npy       float32 [K, N, 3], millimetres, a mesh an estimate
+mesh.glb           the last mesh
+"""
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.atomic import write_bytes
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted, to_json
+from voxface.runtime.live.intake import Audio
+from voxface.runtime.live.outlet import Told
+from voxface.runtime.live.sinks.json_lines import line
+from voxface.runtime.mesh import vertex_normals
+from voxface.runtime.mesh_files import glb
+from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.png import png
+from voxface.runtime.vad import SAMPLE_RATE
+
+FORMAT: Final = 1
+MANIFEST: Final = "recording.json"
+LONGEST_FILE: Final = 3600 * SAMPLE_RATE
+INPUTS: Final = (StreamStarted, StreamEnded, Lost, Rejected, Skipped)
+
+
+class Recorder:
+    """Writes a folder that must not exist yet, or be empty."""
+
+    name = "recorder"
+    keeps_all = True
+    wants_audio = True
+
+    def __init__(self, folder: Path, about: dict[str, Any], model: MorphableModel | None = None) -> None:
+        """`about` is what `recording.json` says of the run; `model`: colours and triangles of the last mesh.
+
+        Raises:
+            UsageError: the folder holds something.
+            InputError: it cannot be written.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"--record {folder}: exists already; give a new folder")
+        self._folder, self._about, self._model = folder, {"format": FORMAT, **about}, model
+        self._wav: _Wav | None = None
+        self._vertices: _Rows | None = None
+        self._last: NDArray[np.float32] | None = None
+        self._next = -1
+        self._closed = self._broken = False
+        try:
+            for part in ("audio", "faces"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+            self._write_manifest(complete=False)
+            self._events = (folder / "events.jsonl").open("w")
+            self._inputs = (folder / "inputs.jsonl").open("w")
+        except OSError as error:
+            raise InputError(f"--record {folder}: cannot be written ({error.strerror})") from error
+
+    def audio(self, audio: Audio) -> None:
+        """Adds to the sound."""
+        with self._noticing():
+            self._add_audio(audio)
+
+    def event(self, told: Told) -> None:
+        """Adds an event, with its picture and mesh if it is a face."""
+        with self._noticing():
+            self._add_event(told)
+
+    def close(self) -> None:
+        """Closes every file; after a failure the recording stays readable and is not marked complete."""
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(OSError) if self._broken else nullcontext():
+            for part in (self._wav, self._vertices, self._events, self._inputs):
+                if part is not None:
+                    part.close()
+            if self._last is not None and self._model is not None:
+                triangles = self._model.triangles
+                mesh = glb(self._last, vertex_normals(self._last, triangles), self._model.albedo, triangles)
+                write_bytes(self._folder / "mesh.glb", mesh)
+            self._write_manifest(complete=not self._broken)
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self._broken = True
+            raise
+
+    def _add_audio(self, audio: Audio) -> None:
+        if self._wav is None or audio.start != self._next or self._wav.samples >= LONGEST_FILE:
+            if self._wav:
+                self._wav.close()
+            self._wav = _Wav(self._folder / "audio" / f"{audio.start:016d}.wav")
+        self._wav.write(audio.samples)
+        self._next = audio.start + len(audio.samples)
+
+    def _add_event(self, told: Told) -> None:
+        event = told.event
+        if isinstance(event, INPUTS):
+            document = {"fed": told.fed, **to_json(event)}
+            self._inputs.write(json.dumps(document, separators=(",", ":")) + "\n")
+            self._inputs.flush()
+        if isinstance(event, FaceEstimated):
+            write_bytes(self._folder / "faces" / f"{event.position:016d}.png", png(event.estimate.image))
+            vertices = event.estimate.vertices
+            if self._vertices is None:
+                self._vertices = _Rows(self._folder / "vertices.npy", vertices.shape)
+            self._vertices.add(vertices)
+            self._last = vertices
+        self._events.write(line(told))
+        self._events.flush()
+
+    def _write_manifest(self, *, complete: bool) -> None:
+        text = json.dumps({**self._about, "complete": complete}, indent=1, allow_nan=False)
+        write_bytes(self._folder / MANIFEST, text.encode() + b"\n")
+
+
+class _Wav:
+    """A WAV file whose header is right after every block, whatever ends the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self.samples = 0
+        self._header()
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        self._file.write(samples.astype("<i2").tobytes())
+        self.samples += len(samples)
+        self._header()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _header(self) -> None:
+        size = 2 * self.samples
+        header = struct.pack(
+            "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16,
+            b"data", size,
+        )  # fmt: skip
+        _rewrite_start(self._file, header)
+
+
+class _Rows:
+    """A .npy file float32 [K, ...] that grows by a row, its header right after each."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._file = path.open("wb")
+        self._shape, self._rows = shape, 0
+        self._header()
+
+    def add(self, row: NDArray[np.float32]) -> None:
+        self._file.write(np.ascontiguousarray(row, "<f4").tobytes())
+        self._rows += 1
+        self._header()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _header(self) -> None:
+        text = repr({"descr": "<f4", "fortran_order": False, "shape": (self._rows, *self._shape)})
+        padded = text.ljust(128 - 10 - 1) + "\n"
+        _rewrite_start(self._file, b"\x93NUMPY\x01\x00" + struct.pack("<H", len(padded)) + padded.encode())
+
+
+def _rewrite_start(file: IO[bytes], header: bytes) -> None:
+    file.seek(0)
+    file.write(header)
+    file.seek(0, os.SEEK_END)
+    file.flush()

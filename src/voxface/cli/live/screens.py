@@ -1,0 +1,53 @@
+"""Which screens a live run draws on."""
+
+import argparse
+import importlib.util
+import os
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from voxface.runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from voxface.runtime.live.intake import Audio
+    from voxface.runtime.live.outlet import Told
+    from voxface.runtime.live.pipeline import Pipeline
+    from voxface.runtime.morphable import MorphableModel
+
+
+class ScreenSink(Protocol):
+    """A sink that the main thread draws."""
+
+    name: str
+    keeps_all: bool
+    wants_audio: bool
+
+    def audio(self, audio: "Audio") -> None: ...
+
+    def event(self, told: "Told") -> None: ...
+
+    def draw(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+def has_display() -> bool:
+    """Whether a window could open here."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "MorphableModel") -> list[ScreenSink]:
+    """Opens what `--show` asks for; "auto": a window where one can open, else the terminal where there is one, and nothing
+    for a file that is heard faster than it lasts."""
+    wanted = set(options.show or ["auto"])
+    if "none" in wanted and len(wanted) > 1:
+        raise UsageError("--show none excludes the others")
+    if "auto" in wanted:
+        wanted.discard("auto")
+        if options.realtime or (not options.source and not options.replay):
+            if has_display() and importlib.util.find_spec("open3d"):
+                wanted.add("window")
+            elif sys.stderr.isatty():
+                wanted.add("terminal")
+    screens: list[ScreenSink] = []
+    return screens

@@ -1,0 +1,138 @@
+"""A recording holds what was heard and said, and gives it back bit for bit; a full disk ends it cleanly."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.runtime.live.stand_ins import Blocks, Notebook, PlainEstimator, cut, noise, voice
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.live.clock import VirtualClock
+from voxface.runtime.live.outlet import Outlet
+from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.live.replay import Comparison, Recording, run_replay
+from voxface.runtime.live.runner import Stop, run_threaded
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.sinks import recorder as recorder_file
+from voxface.runtime.live.sinks.recorder import Recorder
+
+ABOUT: dict[str, Any] = {"config": {}, "start": 0}
+TALK = np.concatenate([voice(), noise(1, 8), voice(1)])
+
+
+def record(folder: Path, estimator: PlainEstimator | None = None, queue_s: float = 10.0) -> Pipeline:
+    """Two streams, NaN, an engine that stalls for longer than the queue: everything a recording must bring back."""
+    clock = VirtualClock()
+    estimator = estimator or PlainEstimator()
+    estimator._clock = clock
+    sound = (TALK / 32768).astype(np.float32)
+    sound[70_000:70_100] = np.nan
+    blocks = cut(sound, source="desk") + cut(voice(), stream=1, began_ns=25 * 10**9, source="desk")
+    pipeline = Pipeline(LiveSession(estimator), clock)
+    pipeline.outlets.append(Outlet(Recorder(folder, ABOUT), clock, "thread", lambda _: None))
+    run_threaded(Blocks(blocks, clock), pipeline, clock, Stop(), [], queue_s=queue_s)
+    return pipeline
+
+
+def again(folder: Path, into: Path | None = None) -> tuple[Comparison, Notebook]:
+    recording = Recording(folder)
+    session = LiveSession(PlainEstimator(), recording.config, start=recording.start, skips=recording.skips)
+    pipeline = Pipeline(session, VirtualClock())
+    comparison, notebook = Comparison(recording), Notebook()
+    sinks = [comparison, notebook, *([Recorder(into, ABOUT)] if into else [])]
+    pipeline.outlets += [Outlet(sink, VirtualClock(), "here", lambda _: None) for sink in sinks]
+    run_replay(recording, pipeline, Stop(), [])
+    return comparison, notebook
+
+
+def test_a_recording_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    estimator = PlainEstimator()
+    estimator.stalls = {12: 4.0, 60: 1.5}
+    pipeline = record(tmp_path / "a", estimator, queue_s=2.0)
+    counters = pipeline.counters.to_json()
+    assert set(counters["lost"]) == {"queue full", "device away"}
+    assert counters["skipped_estimates"] > 0
+    assert counters["rejected"]["rejected_samples"] == 100
+    comparison, _ = again(tmp_path / "a", tmp_path / "b")
+    assert comparison.to_json() == {
+        "identical": True,
+        "events": sum(pipeline.counters.events.values()),
+        "differences": 0,
+    }
+    ours = {p.relative_to(tmp_path / "a"): p for p in (tmp_path / "a").rglob("*") if p.is_file()}
+    theirs = {p.relative_to(tmp_path / "b"): p for p in (tmp_path / "b").rglob("*") if p.is_file()}
+    assert set(ours) == set(theirs)
+    for name in set(ours) - {Path("events.jsonl")}:  # times of a clock stand there; the comparison above left them out
+        assert ours[name].read_bytes() == theirs[name].read_bytes(), name
+
+
+def test_what_is_in_the_folder(tmp_path: Path) -> None:
+    pipeline = record(tmp_path / "a")
+    folder = tmp_path / "a"
+    assert json.loads((folder / "recording.json").read_text())["complete"] is True
+    sounds = sorted((folder / "audio").iterdir())
+    assert [int(p.stem) for p in sounds] == [0, 25 * 16_000]
+    samples, rate = soundfile.read(sounds[1], dtype="int16")
+    assert rate == 16_000
+    np.testing.assert_array_equal(samples, voice())
+    events = [json.loads(text) for text in (folder / "events.jsonl").read_text().splitlines()]
+    faces = [event["position"] for event in events if event["event"] == "face"]
+    assert [int(p.stem) for p in sorted((folder / "faces").iterdir())] == faces
+    assert np.load(folder / "vertices.npy").shape == (len(faces), 10, 3)
+    np.testing.assert_array_equal(np.load(folder / "vertices.npy")[-1], pipeline.last.estimate.vertices)
+
+
+def test_hours_go_into_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_file, "LONGEST_FILE", 100_000)
+    record(tmp_path / "a")
+    assert len(list((tmp_path / "a" / "audio").iterdir())) > 3
+    assert again(tmp_path / "a")[0].differences == 0
+
+
+@pytest.mark.parametrize("after", [0, 5, 400])
+def test_a_full_disk_ends_the_recording_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    left = [after]
+    real = recorder_file._rewrite_start
+
+    def full(file: Any, header: bytes) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        real(file, header)
+
+    monkeypatch.setattr(recorder_file, "_rewrite_start", full)
+    pipeline = record(tmp_path / "a")
+    assert "No space left" in str(pipeline.outlets[0].error)
+    assert pipeline.counters.edges["recorder_failed"] == 1
+    assert pipeline.counters.to_json()["estimates"] > 100
+    assert json.loads((tmp_path / "a" / "recording.json").read_text())["complete"] is False
+    assert not list((tmp_path / "a").rglob("*.part"))
+    if after > 100:
+        monkeypatch.undo()
+        _, notebook = again(tmp_path / "a")
+        assert any(line["event"] == "face" for line in notebook.lines())
+
+
+def test_a_recording_that_was_changed_differs(tmp_path: Path) -> None:
+    record(tmp_path / "a")
+    text = (tmp_path / "a" / "events.jsonl").read_text().splitlines()
+    (tmp_path / "a" / "events.jsonl").write_text("\n".join(text[:-3]) + "\n")
+    assert again(tmp_path / "a")[0].differences == 3
+
+
+def test_no_recording(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no recording there"):
+        Recording(tmp_path)
+    (tmp_path / "recording.json").write_text("{}")
+    with pytest.raises(InputError, match="damaged"):
+        Recording(tmp_path)
+    (tmp_path / "recording.json").write_text('{"format": 9}')
+    with pytest.raises(InputError, match="format 9"):
+        Recording(tmp_path)
+    with pytest.raises(UsageError, match="exists already"):
+        Recorder(tmp_path, ABOUT)
