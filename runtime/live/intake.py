@@ -48,6 +48,11 @@ class Intake:
         self._resampler = Resampler(SAMPLE_RATE)
         self.position = start
 
+    def captured_ns(self, position: int) -> int:
+        """When absolute sample `position` of the present stream was at the converter; the resampler's delay is not in it."""
+        newest = self._base + self._next * SAMPLE_RATE // self._rate
+        return self._captured - (newest - position) * 1_000_000_000 // SAMPLE_RATE
+
     def feed(self, block: Block) -> list[Item]:
         """What a block holds; a `Lost` before its samples where some are missing.
 

@@ -5,6 +5,7 @@ The callback hands blocks over and nothing else. PortAudio is behind `Backend`, 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from voxface.runtime.live.block import Block, Samples
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.device_clock import DeviceClock
 from voxface.runtime.live.runner import Stop
+from voxface.runtime.vad import SAMPLE_RATE
 
 BLOCK_S: Final = 0.01
 SILENT_S: Final = 2.0  # without a block for so long, a device is gone
@@ -179,7 +181,7 @@ class Microphone:
         """Chooses `device`, an index or part of a name (None: the default one).
 
         Args:
-            rate: Hz; None: the device's own.
+            rate: Hz; None: 16 kHz where the device takes it, else its own.
             channel: the channel that will be heard, from 0: so many are opened at least.
 
         Raises:
@@ -238,11 +240,13 @@ class Microphone:
 
     def _open(self, deliver: Callable[[Block], None]) -> Handle:
         device = self.device
-        rate = self._wanted_rate or device.rate
         self._heard_ns = self._clock.now_ns()
         error: DeviceError | None = None
+        # 16 kHz needs no resampling, which would hold sound back; some devices open at their own rate only, and some
+        # with all their channels only.
+        rates = (self._wanted_rate,) if self._wanted_rate else dict.fromkeys((SAMPLE_RATE, device.rate))
         least = 1 if self._channel is None else self._channel + 1
-        for channels in dict.fromkeys((least, device.channels)):  # some devices open with all their channels only
+        for rate, channels in product(rates, dict.fromkeys((least, device.channels))):
             watch = DeviceClock(rate)
             stream = self._stream + 1
             try:

@@ -100,7 +100,7 @@ class Pipeline:
         if block is None or not block.captured_ns:
             return {**stages, "total": sum(stages.values())}
         # When the newest sample the estimate knows of was at the converter.
-        newest = block.captured_ns - (self._intake.position - event.position) * 1_000_000_000 // SAMPLE_RATE
+        newest = self._intake.captured_ns(event.position)
         return {
             "capture": max(0, block.arrived_ns - newest),
             "queue": max(0, taken - block.arrived_ns),
