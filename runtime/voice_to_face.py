@@ -96,8 +96,7 @@ class VoiceToFace:
         measurements = self.morphable.measure(vertices)
         marks.append(time.perf_counter_ns())
         normalising, encoder, face, mesh = np.diff(marks).tolist()
-        # A short clip was tiled to the network's shortest input; only its own columns speak for it.
-        own = columns[:, : max(1, min(columns.shape[1], len(speech.log_mel) // STRIDE))]
+        own = _own(columns, len(speech.log_mel))
         return Estimate(
             start=speech.segments[0][0],
             end=speech.segments[-1][1],
@@ -119,6 +118,11 @@ class VoiceToFace:
                 "mesh": mesh,
             },
         )
+
+    def columns(self, speech: Speech) -> Array:
+        """The voice encoder's columns float32 [E, C] of speech, without a face: for what only compares voices."""
+        columns = self._encode(network_input(speech.log_mel, self.bundle.front_end.shortest))[1]
+        return _own(columns, len(speech.log_mel))
 
     def _encode(self, features: Array) -> tuple[Array, Array]:
         """Embedding [E] and columns [E, C] of network input [1, mels, T].
@@ -146,6 +150,11 @@ class VoiceToFace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._engines.close()
+
+
+def _own(columns: Array, frames: int) -> Array:
+    """A short clip was tiled to the network's shortest input; only its own columns speak for it."""
+    return columns[:, : max(1, min(columns.shape[1], frames // STRIDE))]
 
 
 def check_speech(speech: Speech) -> None:

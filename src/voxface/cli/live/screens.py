@@ -50,4 +50,12 @@ def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "Morp
             elif sys.stderr.isatty():
                 wanted.add("terminal")
     screens: list[ScreenSink] = []
+    if "window" in wanted:
+        from voxface.cli.live.window import Window
+
+        screens.append(Window(pipeline, model))
+    if "terminal" in wanted:
+        from voxface.cli.live.terminal import Terminal
+
+        screens.append(Terminal(sys.stderr, pipeline, model))
     return screens

@@ -1,0 +1,31 @@
+"""The two lines that every screen shows: what is heard, and how sure and how late the face is."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voxface.runtime.live.outlet import Told
+    from voxface.runtime.live.pipeline import Pipeline
+
+
+def status(pipeline: "Pipeline", told: "Told | None") -> list[str]:
+    """State and level; confidence and latency."""
+    from voxface.runtime.estimate import sex_in_words
+    from voxface.runtime.live.events import FaceEstimated
+
+    session = pipeline.session
+    state = "voice" if session.speaking else "-"
+    if session.reason:
+        state += f"  no face: {session.reason}"
+    first = f"{pipeline.heard_s:7.1f} s  {session.level.rms_db:6.1f} dB  {state}"
+    event = told.event if told else None
+    if not isinstance(event, FaceEstimated):
+        return [first, "waiting for a second of voice"]
+    estimate = event.estimate
+    total = pipeline.budget.stages["total"]
+    settled = "settled" if event.converged else "converging"
+    return [
+        first,
+        f"speaker {event.speaker}  {estimate.voiced_seconds:.1f} s of speech  confidence {estimate.confidence:.2f}  {settled}  "
+        f"{sex_in_words(estimate.attributes.sex)}  latency {total.percentile_ns(0.5) / 1e6:.0f} ms "
+        f"(p99 {total.percentile_ns(0.99) / 1e6:.0f})",
+    ]

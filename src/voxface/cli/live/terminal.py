@@ -1,0 +1,104 @@
+"""The live view of a terminal: face and mesh in half blocks of colour, level, state, confidence and latency."""
+
+import shutil
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from voxface.runtime.live.intake import Audio
+    from voxface.runtime.live.outlet import Told
+    from voxface.runtime.live.pipeline import Pipeline
+    from voxface.runtime.morphable import MorphableModel
+
+BARS = " ▁▂▃▄▅▆▇█"
+ROWS = 16  # lines of pictures, two pixels each
+FRAMES_A_SECOND = 12
+
+
+class Terminal:
+    """Draws over itself on a stream, a few times a second; leaves the last picture standing."""
+
+    name = "terminal"
+    keeps_all = False
+    wants_audio = True
+
+    def __init__(
+        self, stream: TextIO, pipeline: "Pipeline", model: "MorphableModel", *, columns: int | None = None
+    ) -> None:
+        self._stream, self._pipeline, self._model = stream, pipeline, model
+        self._columns = columns or shutil.get_terminal_size((80, 24)).columns
+        self._levels: deque[float] = deque(maxlen=max(10, min(60, self._columns - 20)))
+        self._told: Told | None = None
+        self._lines = 0
+        self._next = 0.0
+        self._pictures: tuple[int, list[str]] = (-1, [])
+
+    def audio(self, audio: "Audio") -> None:
+        """Adds to the waveform."""
+        import numpy as np
+
+        from voxface.runtime.live.levels import decibels
+
+        self._levels.append(decibels(float(np.abs(audio.samples.astype(np.int32)).max(initial=0))))
+
+    def event(self, told: "Told") -> None:
+        """Keeps the newest face."""
+        from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
+
+        if isinstance(told.event, FaceEstimated):
+            self._told = told
+        elif isinstance(told.event, SpeakerChanged):
+            self._told = None
+
+    def draw(self) -> bool:
+        """Draws, unless it just did."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 1 / FRAMES_A_SECOND
+            self._write(self.lines())
+        return True
+
+    def close(self) -> None:
+        """Draws the last state."""
+        self._write(self.lines())
+
+    def lines(self) -> list[str]:
+        """What is drawn, line by line."""
+        from voxface.cli.live.status import status
+
+        wave = "".join(BARS[max(0, min(8, round((db + 60) / 60 * 8)))] for db in self._levels)
+        return [*self._faces(), *status(self._pipeline, self._told), wave]
+
+    def _faces(self) -> list[str]:
+        from voxface.runtime.live.events import FaceEstimated
+
+        event = self._told.event if self._told else None
+        if not isinstance(event, FaceEstimated):
+            return ["" for _ in range(ROWS)]
+        if self._pictures[0] != event.position:
+            from voxface.runtime.preview import preview
+
+            side = 2 * ROWS
+            mesh = preview(event.estimate.vertices, self._model.triangles, self._model.albedo, yaw=30, size=side)
+            face = event.estimate.image.reshape(side, 64 // side, side, 64 // side, 3).mean((1, 3))
+            self._pictures = (event.position, [f"{a} {b}" for a, b in zip(_blocks(face), _blocks(mesh), strict=True)])
+        return self._pictures[1]
+
+    def _write(self, lines: list[str]) -> None:
+        up = f"\033[{self._lines}A" if self._lines else ""
+        self._stream.write(up + "".join(f"\r\033[K{line}\n" for line in lines))
+        self._stream.flush()
+        self._lines = len(lines)
+
+
+def _blocks(image: Any) -> list[str]:
+    """A picture [2 n, m, 3] as n lines of half blocks, the upper pixel in the foreground."""
+    rows = image.astype(int)
+    return [
+        "".join(
+            f"\033[38;2;{a[0]};{a[1]};{a[2]};48;2;{b[0]};{b[1]};{b[2]}m▀" for a, b in zip(upper, lower, strict=True)
+        )
+        + "\033[0m"
+        for upper, lower in zip(rows[::2], rows[1::2], strict=True)
+    ]

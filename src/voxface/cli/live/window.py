@@ -1,0 +1,189 @@
+"""The live window: the mesh moves, beside it the face image, what is heard, and how sure and late it is. Open3D."""
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.cli.live.panel import HEIGHT as PANEL_HEIGHT
+from voxface.cli.live.panel import WIDTH as PANEL_WIDTH
+from voxface.cli.live.panel import panel
+from voxface.cli.live.status import status
+from voxface.runtime.errors import ProviderError
+from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
+from voxface.runtime.mesh import vertex_normals
+
+if TYPE_CHECKING:
+    from voxface.runtime.live.intake import Audio
+    from voxface.runtime.live.outlet import Told
+    from voxface.runtime.live.pipeline import Pipeline
+    from voxface.runtime.morphable import MorphableModel
+
+WIDTH, HEIGHT = 640, 480
+FRAMES_A_SECOND = 30
+FOLLOW = 0.35  # share of the way to the newest estimate that the mesh moves each frame
+ARRIVED_MM = 0.01
+PANEL_EVERY = 3  # frames
+ZOOM = 0.62
+YAW = np.deg2rad(25)
+AMBIENT = 0.28
+LIGHTS = (((0.45, 0.6, 0.8), 0.75), ((-0.8, 0.1, 0.5), 0.25))  # key and fill: direction towards the light, strength
+
+
+class Window:
+    """Draws when the main thread asks; closing it ends the run.
+
+    Attributes:
+        frames: frames drawn.
+    """
+
+    name = "window"
+    keeps_all = False
+    wants_audio = True
+
+    def __init__(
+        self,
+        pipeline: "Pipeline",
+        model: "MorphableModel",
+        *,
+        visible: bool = True,
+        frames_a_second: float = FRAMES_A_SECOND,
+    ) -> None:
+        """Opens the window.
+
+        Raises:
+            ProviderError: Open3D is missing, or no window can be made here.
+        """
+        try:
+            import open3d
+        except ImportError as error:
+            raise ProviderError(
+                "no window without Open3D; pip install 'voxface[viewer]', or --show terminal"
+            ) from error
+        self._o3d: Any = open3d
+        open3d.utility.set_verbosity_level(open3d.utility.VerbosityLevel.Error)
+        self._pipeline, self._model = pipeline, model
+        self._view: Any = open3d.visualization.Visualizer()
+        if not self._view.create_window("voxface", WIDTH, HEIGHT, visible=visible):
+            raise ProviderError("no window can be opened here; use --show terminal, or set DISPLAY")
+        self._told: Told | None = None
+        self._peaks: deque[float] = deque(maxlen=128)
+        self._at = model.mean_faces[0] / 2 + model.mean_faces[1] / 2
+        self._target = self._at
+        self._interval = 1 / frames_a_second if frames_a_second else 0.0
+        self._next = 0.0
+        self._open = True
+        self.frames = 0
+        self._set_up()
+
+    def audio(self, audio: "Audio") -> None:
+        """Adds to the waveform."""
+        self._peaks.append(float(np.abs(audio.samples.astype(np.int32)).max(initial=0)) / 32768)
+
+    def event(self, told: "Told") -> None:
+        """Keeps the newest face."""
+        if isinstance(told.event, FaceEstimated):
+            self._told = told
+            self._target = told.event.estimate.vertices
+        elif isinstance(told.event, SpeakerChanged):
+            self._told = None
+
+    def draw(self) -> bool:
+        """Draws a frame if one is due; False once the user closed the window."""
+        now = time.monotonic()
+        if not self._open or now < self._next:
+            return self._open
+        self._next = max(now, self._next + self._interval)
+        step = self._target - self._at
+        if np.abs(step).max() > ARRIVED_MM:
+            self._at = self._at + np.float32(FOLLOW) * step
+            self._move()
+        if self.frames % PANEL_EVERY == 0:
+            self._flat.textures = [self._o3d.geometry.Image(self._panel())]
+            self._view.update_geometry(self._flat)
+        self._open = bool(self._view.poll_events())
+        self._view.update_renderer()
+        self.frames += 1
+        return self._open
+
+    def picture(self) -> NDArray[np.uint8]:
+        """What the window shows, uint8 [H, W, 3], the mesh where it is going to."""
+        self._at = self._target
+        self._move()
+        self._flat.textures = [self._o3d.geometry.Image(self._panel())]
+        self._view.update_geometry(self._flat)
+        self._view.poll_events()
+        shown = np.asarray(self._view.capture_screen_float_buffer(do_render=True))
+        pixels: NDArray[np.uint8] = np.rint(shown * 255).astype(np.uint8)
+        return pixels
+
+    def close(self) -> None:
+        """Closes the window."""
+        if self._view is not None:
+            self._view.destroy_window()
+            self._view = None
+            self._open = False
+
+    def _set_up(self) -> None:
+        o3d, model = self._o3d, self._model
+        vectors, triangles = o3d.utility.Vector3dVector, o3d.utility.Vector3iVector
+        self._turn = np.array([[np.cos(YAW), 0, np.sin(YAW)], [0, 1, 0], [-np.sin(YAW), 0, np.cos(YAW)]], np.float32)
+        self._linear = model.albedo.astype(np.float32) ** 2.2
+        self._head = o3d.geometry.TriangleMesh(vectors(self._turned().astype(np.float64)), triangles(model.triangles))
+        self._head.vertex_colors = vectors(self._shaded().astype(np.float64))
+        low, high = self._turned().min(0), self._turned().max(0)
+        tall = 1.25 * float(high[1] - low[1])
+        wide = tall * PANEL_WIDTH / PANEL_HEIGHT
+        left, bottom = float(high[0]) + 15, float(low[1] + high[1]) / 2 - tall / 2
+        depth = float(high[2])
+        corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
+        self._flat = o3d.geometry.TriangleMesh(
+            vectors(np.c_[left + wide * corners[:, 0], bottom + tall * corners[:, 1], np.full(4, depth)]),
+            triangles(np.array([[0, 1, 2], [0, 2, 3]], np.int32)),
+        )
+        places = np.c_[corners[:, 0], 1 - corners[:, 1]]
+        self._flat.triangle_uvs = o3d.utility.Vector2dVector(places[[0, 1, 2, 0, 2, 3]])
+        self._flat.triangle_material_ids = o3d.utility.IntVector([0, 0])
+        self._flat.vertex_normals = vectors(np.tile([0.0, 0.0, 1.0], (4, 1)))
+        self._flat.textures = [o3d.geometry.Image(self._panel())]
+        self._view.add_geometry(self._head)
+        self._view.add_geometry(self._flat)
+        look = self._view.get_render_option()
+        look.background_color = np.array([28, 30, 34]) / 255
+        look.mesh_show_back_face = True
+        look.light_on = False  # light is in the colours of the vertices, the same on every graphics card
+        camera = self._view.get_view_control()
+        middle = [(float(low[0]) + left + wide) / 2, float(low[1] + high[1]) / 2, depth / 2]
+        camera.change_field_of_view(step=-90)  # as narrow as it goes, for the panel is flat and the head nearly so
+        camera.set_lookat(middle)
+        camera.set_front([0.0, 0.0, 1.0])
+        camera.set_up([0.0, 1.0, 0.0])
+        camera.set_zoom(ZOOM)
+
+    def _move(self) -> None:
+        vectors = self._o3d.utility.Vector3dVector
+        self._head.vertices = vectors(self._turned().astype(np.float64))
+        self._head.vertex_colors = vectors(self._shaded().astype(np.float64))
+        self._view.update_geometry(self._head)
+
+    def _turned(self) -> NDArray[np.float32]:
+        turned: NDArray[np.float32] = self._at @ self._turn.T
+        return turned
+
+    def _shaded(self) -> NDArray[np.float32]:
+        """Colours float32 [N, 3] under a light that stays where it is."""
+        normals = vertex_normals(self._turned(), self._model.triangles)
+        light = np.full(len(normals), AMBIENT, np.float32)
+        for direction, strength in LIGHTS:
+            towards = np.array(direction, np.float32)
+            light += strength * np.clip(normals @ (towards / np.linalg.norm(towards)), 0, None)
+        colours: NDArray[np.float32] = np.clip(self._linear * light[:, None], 0, 1) ** (1 / 2.2)
+        return colours
+
+    def _panel(self) -> NDArray[np.uint8]:
+        event = self._told.event if self._told else None
+        face = event.estimate.image if isinstance(event, FaceEstimated) else None
+        words = [part for line in status(self._pipeline, self._told) for part in line.split("  ") if part.strip()][:10]
+        return panel(face, words, self._peaks, speaking=self._pipeline.session.speaking)

@@ -1,0 +1,191 @@
+"""`voxface live` from outside: files, pipes, recordings, signals, and what it says of bad input."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.cli.test_run import run
+from tests.conftest import SAMPLES
+from voxface.cli import build_parser
+from voxface.cli.live import run as live
+
+VOXFACE = [sys.executable, "-m", "voxface"]
+
+
+def summary(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+    assert run("live", *words, "--json") == 0
+    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+
+def test_a_file_ends_where_run_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("run", SAMPLES[0], "--out", tmp_path / "o", "--json", "--threads", 1) == 0
+    offline = json.loads(capsys.readouterr().out)["clips"][0]
+    document = summary(capsys, "--source", SAMPLES[0])
+    last = document["last"]
+    for key in ("embedding", "coefficients", "measurements_mm", "attributes", "confidence", "frames", "voiced_s"):
+        assert last[key] == offline[key]
+    assert document["ended"] == "end of input"
+    assert document["counters"]["estimates"] > 50
+    assert set(document["latency_ms"]) == {"vad", "features", "encoder", "face", "mesh", "sink", "total"} - {"sink"}
+    assert document["provider"] == "cpu"
+    assert 1.0 <= document["first_face_s"] < 1.5
+
+
+def test_json_lines_are_events_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("live", "--source", SAMPLES[1], "--json-lines") == 0
+    captured = capsys.readouterr()
+    events = [json.loads(line) for line in captured.out.splitlines()]
+    assert captured.err == ""
+    assert events[0]["event"] == "stream-started"
+    assert events[1]["event"] == "voice-started"
+    faces = [event for event in events if event["event"] == "face"]
+    assert [face["position"] for face in faces] == sorted(face["position"] for face in faces)
+    assert all("total" in face["latency_ms"] for face in faces)
+
+
+def test_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("live", "--source", SAMPLES[0], "--seconds", 3) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"3\.0\d? s heard, \d+ estimates, ended: time is up", text)
+    assert "face female" in text
+    assert "latency: p50" in text
+
+
+def test_a_recording_and_its_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("live", "--source", SAMPLES[0], "--seconds", 3, "--record", tmp_path / "a") == 0
+    capsys.readouterr()
+    document = summary(capsys, "--replay", tmp_path / "a", "--record", tmp_path / "b")
+    assert document["replay"]["identical"] is True
+    assert (tmp_path / "a" / "vertices.npy").read_bytes() == (tmp_path / "b" / "vertices.npy").read_bytes()
+    assert (tmp_path / "a" / "mesh.glb").read_bytes() == (tmp_path / "b" / "mesh.glb").read_bytes()
+    text = (tmp_path / "a" / "events.jsonl").read_text().replace('"speaker":1', '"speaker":7')
+    (tmp_path / "a" / "events.jsonl").write_text(text)
+    assert run("live", "--replay", tmp_path / "a") == 3
+    assert "events differ from the recorded ones" in capsys.readouterr().err
+
+
+def pcm(samples: np.ndarray, *words: str) -> tuple[int, str, str]:
+    command = [*VOXFACE, "live", "--source", "-", *words]
+    done = subprocess.run(command, input=samples.tobytes(), capture_output=True, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_raw_pcm_on_standard_input() -> None:
+    samples, _ = soundfile.read(SAMPLES[0], dtype="int16")
+    code, out, error = pcm(samples[:40_000], "--json")
+    assert code == 0, error
+    plain = json.loads(out)
+    assert plain["duration_s"] == 2.5
+    stereo = np.repeat((samples[:40_000] / 32768).astype("<f4")[:, None], 2, 1)
+    code, out, error = pcm(stereo, "--json", "--pcm-format", "f32le", "--pcm-channels", "2", "--channel", "2")
+    assert code == 0, error
+    assert json.loads(out)["last"]["embedding"] == plain["last"]["embedding"]
+    code, out, error = pcm(samples[:40_001].astype("<i2"), "--pcm-channels", "2")
+    assert code == 3
+    assert "ends within a frame" in error
+
+
+BAD: list[tuple[list[Any], int, str]] = [
+    (["--source", "/nowhere.wav"], 3, "no such file"),
+    (["--source", SAMPLES[0], "--json", "--json-lines"], 2, "choose one"),
+    (["--source", SAMPLES[0], "--device", "1"], 2, "exclude"),
+    (["--source", SAMPLES[0], "--replay", "/nowhere"], 2, "leave --source"),
+    (["--replay", "/nowhere"], 3, "no recording"),
+    (["--source", SAMPLES[0], "--window", "0.1"], 2, "ascending order"),
+    (["--source", SAMPLES[0], "--window", "nan"], 2, "--window"),
+    (["--source", SAMPLES[0], "--hop-ms", "5"], 2, "20 to 1000"),
+    (["--source", SAMPLES[0], "--threads", "0"], 2, "at least 1"),
+    (["--source", SAMPLES[0], "--channel", "0"], 2, "counted from 1"),
+    (["--source", SAMPLES[0], "--channel", "2"], 2, "has 1"),
+    (["--source", SAMPLES[0], "--seconds", "-1"], 2, "more than 0"),
+    (["--source", SAMPLES[0], "--mode", "incremental"], 2, "invalid choice"),
+    (["--source", SAMPLES[0], "--show", "none", "--show", "terminal"], 2, "excludes"),
+    (["--source", SAMPLES[0], "--bundle", "/nowhere"], 6, "no such bundle"),
+    (["--source", SAMPLES[0], "--provider", "tensorrt"], 5, "tensorrt"),
+    (["--source", SAMPLES[0], "--record", Path(__file__).parent], 2, "exists already"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "message"), BAD)
+def test_what_cannot_be(words: list[Any], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("live", *words) == code
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+
+
+def test_silence_is_exit_code_4_with_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(48_000), 16_000)
+    assert run("live", "--source", tmp_path / "zeros.wav", "--json") == 4
+    captured = capsys.readouterr()
+    assert "no face in 3.00 s (all-zero microphone)" in captured.err
+    assert json.loads(captured.out)["last"] is None
+
+
+def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("live", "--device", "a microphone nobody has", "--show", "none") == 5
+    assert run("devices", "--seconds", "0") == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after_s", [0.0, 0.4, 2.5])
+def test_signals_end_it_cleanly(number: int, after_s: float, tmp_path: Path) -> None:
+    command = [*VOXFACE, "live", "--source", SAMPLES[0], "--realtime", "--json", "--record", tmp_path / "r"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for _ in range(400):
+        if (tmp_path / "r" / "recording.json").exists():
+            break
+        time.sleep(0.02)
+    time.sleep(after_s)
+    process.send_signal(number)
+    out, error = process.communicate(timeout=20)
+    assert process.returncode == 0, error
+    document = json.loads(out)
+    assert document["ended"] == signal.Signals(number).name
+    assert json.loads((tmp_path / "r" / "recording.json").read_text())["complete"] is True
+    heard = sum(soundfile.info(path).frames for path in (tmp_path / "r" / "audio").iterdir())
+    assert heard == document["samples"]["end"]
+    assert document["counters"]["lost"] == {}
+
+
+def test_a_signal_ends_a_silent_pipe() -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen([*VOXFACE, "live", "--source", "-", "--json"], stdin=reader, stdout=subprocess.PIPE)
+    time.sleep(2.5)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    os.close(writer)
+    os.close(reader)
+    assert process.returncode == 0
+    assert json.loads(out)["ended"] == "SIGTERM"
+
+
+def test_a_reader_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    options = build_parser("live").parse_args(["live", "--source", str(SAMPLES[0]), "--json-lines"])
+    with pytest.raises(BrokenPipeError):
+        live(options)
+
+
+def test_help_loads_nothing() -> None:
+    code = "import sys; sys.argv=['voxface','live','--help']\nfrom voxface.cli import main\n" + (
+        "try:\n main()\nexcept SystemExit:\n pass\nassert 'numpy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,0 +1,94 @@
+"""The screens of `voxface live`: a window drawn off screen, a panel, a terminal."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import SAMPLES
+from voxface.cli.live.panel import HEIGHT, WIDTH, panel, write
+from voxface.cli.live.terminal import Terminal
+from voxface.runtime.live.clock import SystemClock
+from voxface.runtime.live.outlet import Outlet
+from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.live.runner import Stop, run_inline
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.sources import FileSource
+from voxface.runtime.voice_to_face import VoiceToFace
+
+
+class Open:
+    """Keeps a screen open after the run."""
+
+    def __init__(self, screen: object) -> None:
+        self._screen = screen
+        self.name, self.keeps_all, self.wants_audio = "screen", False, True
+        self.audio, self.event = screen.audio, screen.event  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        pass
+
+
+def shown(path: Path, pipeline: Pipeline, screen: object) -> None:
+    pipeline.outlets.append(Outlet(Open(screen), SystemClock(), "here", lambda _: None))
+    run_inline(FileSource(path), pipeline, Stop(), [])
+
+
+@pytest.mark.slow
+def test_the_window_shows_the_mesh_and_different_voices_differ(voice_to_face: VoiceToFace) -> None:
+    pytest.importorskip("open3d")
+    from voxface.cli.live.window import Window
+    from voxface.runtime.errors import ProviderError
+
+    pictures = []
+    for path in SAMPLES:
+        pipeline = Pipeline(LiveSession(voice_to_face), SystemClock())
+        try:
+            window = Window(pipeline, voice_to_face.morphable, visible=False, frames_a_second=0)
+        except ProviderError as error:
+            pytest.skip(f"no OpenGL here: {error}")
+        before = window.picture()
+        shown(path, pipeline, window)
+        assert all(window.draw() for _ in range(5))
+        after = window.picture()
+        window.close()
+        assert not window.draw()
+        assert before.shape == after.shape == (480, 640, 3)
+        head = after[40:440, 20:290].astype(int)
+        skin = (head[..., 0] > head[..., 2] + 20) & (head[..., 0] > 90)
+        assert 0.2 < skin.mean() < 0.8
+        assert head[skin].std(0).min() > 5, "the light makes it look solid"
+        pictures.append(after)
+        assert np.abs(after.astype(int) - before).max() > 50
+    one, other = (picture.astype(int) for picture in pictures)
+    assert (np.abs(one - other).max(2) > 20)[40:440, 20:290].sum() > 500, "another voice, another mesh"
+    assert (np.abs(one - other).max(2) > 20)[:, 320:].sum() > 500, "and another picture"
+
+
+def test_the_panel() -> None:
+    face = np.full((64, 64, 3), 200, np.uint8)
+    image = panel(face, ["confidence 0.80"], [0.1, 1.0], speaking=True)
+    assert image.shape == (HEIGHT, WIDTH, 3)
+    assert (image == 200).all(2).sum() == 256 * 256
+    empty = panel(None, [], [], speaking=False)
+    assert (empty != empty[0, 0]).any(2).sum() == 256  # the line of the waveform
+    write(empty, "far too long a text for so narrow a panel, and with signs it has no letter for: é€", 300, 475)
+
+
+def test_the_terminal_draws_over_itself(voice_to_face: VoiceToFace) -> None:
+    stream = io.StringIO()
+    pipeline = Pipeline(LiveSession(voice_to_face), SystemClock())
+    terminal = Terminal(stream, pipeline, voice_to_face.morphable, columns=80)
+    assert terminal.draw()
+    assert "waiting for a second of voice" in stream.getvalue()
+    shown(SAMPLES[0], pipeline, terminal)
+    terminal.close()
+    last = stream.getvalue().split("\033[")[-400:]
+    assert len(last) == 400
+    text = re.sub(r"\033\[[0-9;]*[A-Za-z]", "", stream.getvalue())
+    assert "confidence 0." in text
+    assert "speaker 1" in text
+    assert text.count("▀") == 16 * 64
+    assert "▇" in text.splitlines()[-1]
