@@ -22,11 +22,11 @@ STEADY: Final = 3  # estimates in a row that must agree
 
 # Logistic regression, fitted to LibriSpeech's training speakers: one after another, against one alone
 # (benchmarks/speaker_change.py --fit). On the disagreement of embeddings, on loudness, and on cepstra 1 to 12.
-DISAGREEMENT: Final = 8.199
-LOUDNESS: Final = 0.537
-CEPSTRA: Final = (0.092, 0.173, 0.089, 0.339, 0.430, 0.540, 0.863, 0.613, 0.564, 0.678, 0.402, 0.392)
-BIAS: Final = -12.619
-THRESHOLD: Final = 2.5
+DISAGREEMENT: Final = 5.642
+LOUDNESS: Final = 0.734
+CEPSTRA: Final = (0.055, 0.351, 0.224, 0.222, 0.255, 0.572, 0.291, 0.118, 0.666, 1.103, 0.422, 0.198)
+BIAS: Final = -9.934
+THRESHOLD: Final = 2.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,157 @@
+"""Forty hours of a live session in a few minutes: memory, indices, times and drift, on virtual time.
+
+    python -m benchmarks.live_soak [--hours 40] [--start N] [--record]
+
+Two synthesised voices, silence and noise take turns every few minutes; a stand-in takes the place of the networks, everything
+else is what runs live: device clock, queue, intake, session, counters, sinks. The device counts 80 parts in a million too
+fast. Memory is measured after a tenth of the time and at the end.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.record import record
+from voxface.runtime.audio import read_blocks
+from voxface.runtime.estimate import Attributes, Estimate
+from voxface.runtime.front_end import Speech
+from voxface.runtime.live.block import Block
+from voxface.runtime.live.block_queue import BlockQueue
+from voxface.runtime.live.clock import VirtualClock
+from voxface.runtime.live.device_clock import DeviceClock
+from voxface.runtime.live.outlet import Outlet, Told
+from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.vad import SAMPLE_RATE
+
+EXAMPLES: Final = Path(__file__).parent.parent / "examples"
+DRIFT_PPM: Final = 80.0
+BLOCK: Final = SAMPLE_RATE // 10
+
+
+class StandIn:
+    """An estimate from nothing; its columns are two directions, one a voice, so that speakers change."""
+
+    def estimate(self, speech: Speech) -> Estimate:
+        """The same face always."""
+        loud = speech.log_mel.max(1)
+        low = float(speech.log_mel[loud > np.quantile(loud, 0.5)].argmax(1).mean())
+        columns = np.tile(np.array([[1.0], [low / 20]], np.float32), (1, max(1, len(speech.log_mel) // 32)))
+        return Estimate(
+            start=speech.segments[0][0], end=speech.segments[-1][1], voiced_seconds=speech.voiced_seconds,
+            frames=len(speech.log_mel), embedding=columns[:, 0], columns=columns,
+            image=np.zeros((64, 64, 3), np.uint8), coefficients=columns[:, 0],
+            vertices=np.zeros((4, 3), np.float32), confidence=0.5,
+            attributes=Attributes({"female": 0.5, "male": 0.5}, "unknown", {}), measurements_mm={},
+            stages_ns={"vad": speech.vad_ns, "features": speech.features_ns, "encoder": 0, "face": 0, "mesh": 0},
+        )  # fmt: skip
+
+
+class Last:
+    """A sink that keeps the newest only, and where the last sample was."""
+
+    name, keeps_all, wants_audio = "last", False, True
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.told: Told | None = None
+        self.gaps = 0
+
+    def audio(self, audio: Any) -> None:
+        """Checks that it follows."""
+        self.gaps += self.end not in (0, audio.start)
+        self.end = audio.start + len(audio.samples)
+
+    def event(self, told: Told) -> None:
+        """Keeps it."""
+        self.told = told
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def day(seconds: float) -> Iterator[np.ndarray]:
+    """Blocks of a tenth of a second: voice, silence, noise, the other voice, in turns of 40 s to 4 min."""
+    rng = np.random.default_rng(40)
+    voices = [np.concatenate(list(read_blocks(EXAMPLES / f"sample_{sex}.flac"))) for sex in ("female", "male")]
+    hiss = rng.normal(0, 1, 8 * SAMPLE_RATE)
+    sounds = [voices[0], (4 * hiss).astype(np.int16), voices[1], (2500 * hiss).astype(np.int16)]
+    left, turn = seconds, 0
+    while left > 0:
+        lasts = min(left, float(rng.uniform(40, 240)))
+        sound = sounds[turn % len(sounds)]
+        for block in range(round(lasts * 10)):
+            at = block * BLOCK % (len(sound) // BLOCK * BLOCK)
+            yield sound[at : at + BLOCK]
+        left, turn = left - lasts, turn + 1
+
+
+def resident_mb() -> float:
+    """Memory of this process that is in use now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def soak(hours: float, start: int = 0, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Runs and measures."""
+    clock = VirtualClock()
+    session = LiveSession(StandIn(), start=start)
+    pipeline, last = Pipeline(session, clock), Last()
+    pipeline.outlets.append(Outlet(last, clock, "here", lambda _: None))
+    queue, device = BlockQueue(clock), DeviceClock(SAMPLE_RATE)
+    rng = np.random.default_rng(1)
+    began, samples, missing = time.perf_counter(), 0, 0
+    early: float | None = None
+    for number, block in enumerate(day(hours * 3600)):
+        samples += len(block)
+        due = samples / SAMPLE_RATE / (1 + DRIFT_PPM * 1e-6)
+        clock.sleep(due + float(rng.exponential(0.004)) - clock.now_ns() / 1e9)
+        now = clock.now_ns()
+        missing += device.feed(len(block), now)
+        queue.put(Block(block[:, None], SAMPLE_RATE, round(due * 1e9), now, first=samples - len(block)))
+        taken = queue.get()
+        assert taken is not None
+        pipeline.take(taken)
+        if early is None and number > hours * 3600:
+            early = resident_mb()
+        if number % 360_000 == 0 and number:
+            say(f"{number / 36_000:.0f} h, {resident_mb():.1f} MB, {time.perf_counter() - began:.0f} s")
+    pipeline.finish()
+    return {
+        "hours": hours,
+        "start": start,
+        "samples": samples,
+        "index_error": session.position - start - samples,
+        "sink_index_error": last.end - start - samples,
+        "gaps": last.gaps,
+        "missing_frames": missing,
+        "memory_after_a_tenth_mb": early,
+        "memory_at_the_end_mb": resident_mb(),
+        "memory_growth_mb": resident_mb() - (early or 0.0),
+        "drift_ppm": {"true": DRIFT_PPM, "measured": device.drift_ppm},
+        "took_s": time.perf_counter() - began,
+        "counters": pipeline.counters.to_json(),
+    }
+
+
+def main() -> None:
+    """Runs, and records it where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hours", type=float, default=40)
+    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help="write benchmarks/results/live_soak.json")
+    options = parser.parse_args()
+    measured = soak(options.hours, options.start)
+    if options.record:
+        record("live_soak", f"python -m benchmarks.live_soak --hours {options.hours:g} --record", measured)
+    else:
+        print(measured)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Whether a live session makes no face of what is no speech, and one of noisy speech: 5 s windows through whole sessions.
+
+    VOXFACE_SHARED=… python -m benchmarks.no_face
+
+A window counts as having a face if any estimate is made in it. Each goes through a session of its own: no window profits from
+what was heard before. Real noises are heard at their own level and at three others; speech is of the speakers held out from the
+bundle's training, at 10 dB over the real noises. The gate's threshold was set on speakers of the training in synthetic noise
+and on two thirds of the synthetic music; the reported music is of other seeds and the same ten styles.
+"""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.confidence import RATE, noisy, read, scaled, silence, synthetic_noise, window
+from benchmarks.music import STYLES, music
+from benchmarks.record import record
+from voxface.runtime.front_end import Speech
+from voxface.runtime.live.events import FaceEstimated, NoFace
+from voxface.runtime.live.session import LiveSession
+from voxface.training.evaluation.intervals import wilson
+from voxface.training.speech import librispeech
+
+SECONDS: Final = 5
+
+
+class NoDecoders:
+    """Makes no face: whether one would be made is decided before."""
+
+    def estimate(self, speech: Speech) -> Any:
+        """Something with an estimate's columns and an unmoving mesh."""
+        from types import SimpleNamespace
+
+        return SimpleNamespace(columns=np.ones((64, 8), np.float32), vertices=np.zeros((1, 3), np.float32))
+
+
+def heard(samples: np.ndarray) -> tuple[bool, list[str]]:
+    """Whether a window gets a face, and the reasons given against one."""
+    session = LiveSession(NoDecoders())
+    events = session.feed(samples) + session.finish()
+    return any(isinstance(e, FaceEstimated) for e in events), [e.reason for e in events if isinstance(e, NoFace)]
+
+
+def main() -> None:
+    """Runs the benchmark and records it."""
+    shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
+    rng = np.random.default_rng(6)
+    size = SECONDS * RATE
+    noises = {path.stem: read(path) for path in sorted((shared / "noise").glob("*.wav"))}
+    windows: dict[str, list[np.ndarray]] = {name: [] for name in ("noise", "synthetic noise", "silence", "music")}
+    for noise in noises.values():
+        for at in range(0, len(noise) - size + 1, size):
+            part = noise[at : at + size]
+            windows["noise"] += [part, *(scaled(part, level) for level in (-40, -25, -12))]
+    for seed in range(1000, 1060):
+        windows["synthetic noise"].append(scaled(np.resize(synthetic_noise(seed), size), rng.uniform(-45, -10)))
+    windows["silence"] = [silence(seed) for seed in range(100, 140)]
+    windows["music"] = [music(seed, SECONDS) for seed in range(5000, 5000 + 20 * len(STYLES))]
+    speech = [r for r in librispeech(shared / "speech" / "librispeech") if r.held_out]
+    clean = [window(read(r.path), SECONDS, rng) for r in speech]
+    names = list(noises)
+    parts = [window(noises[names[int(rng.integers(len(names)))]].astype(float), SECONDS, rng) for _ in clean]
+    windows["speech"] = clean
+    windows["speech at 10 dB"] = [noisy(voice, noise) for voice, noise in zip(clean, parts, strict=True)]
+    rows: dict[str, Any] = {}
+    for kind, sounds in windows.items():
+        found = [heard(sound) for sound in sounds]
+        faces = sum(face for face, _ in found)
+        rows[kind] = {
+            "windows": len(found),
+            "with_a_face": faces,
+            "share": faces / len(found),
+            "interval_95": list(wilson(faces, len(found))),
+            "reasons": dict(Counter(reason for _, reasons in found for reason in reasons).most_common()),
+        }
+    record("no_face", "python -m benchmarks.no_face", {"seconds": SECONDS, "kinds": rows})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The strip of `live.md`: python docs/make_live_pictures.py (needs the extra "viewer").
+
+The window of `voxface live`, drawn off screen while a female voice speaks and then a male one.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from voxface.cli.live.window import Window
+from voxface.runtime.atomic import write_bytes
+from voxface.runtime.audio import read_blocks
+from voxface.runtime.live.block import Block
+from voxface.runtime.live.clock import SystemClock
+from voxface.runtime.live.outlet import Outlet
+from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.png import png
+from voxface.runtime.vad import SAMPLE_RATE
+from voxface.runtime.voice_to_face import VoiceToFace
+
+DOCS = Path(__file__).parent
+EXAMPLES = DOCS.parent / "examples"
+MOMENTS_S = (0.6, 1.6, 7.5, 9.4, 15.5)
+BLOCK = SAMPLE_RATE // 50
+
+
+def main() -> None:
+    """Writes `live.png`: the window at five moments, half as large."""
+    sound = np.concatenate(
+        [block for sex in ("female", "male") for block in read_blocks(EXAMPLES / f"sample_{sex}.flac")]
+    )
+    frames, wanted = [], list(MOMENTS_S)
+    clock = SystemClock()
+    with VoiceToFace(threads=1) as voice_to_face:
+        bundle = voice_to_face.bundle
+        session = LiveSession(voice_to_face, features=bundle.front_end, vad=bundle.vad)
+        pipeline = Pipeline(session, clock)
+        window = Window(pipeline, voice_to_face.morphable, visible=False, frames_a_second=0)
+        pipeline.outlets.append(Outlet(window, clock, "here", lambda _: None))
+        for at in range(0, len(sound), BLOCK):
+            now = clock.now_ns()
+            pipeline.take(Block(sound[at : at + BLOCK, None], SAMPLE_RATE, now, now, first=at))
+            if wanted and (at + BLOCK) / SAMPLE_RATE >= wanted[0]:
+                wanted.pop(0)
+                image = window.picture().reshape(240, 2, 320, 2, 3).mean((1, 3))
+                frames.append(np.rint(image).astype(np.uint8))
+        window.close()
+    write_bytes(DOCS / "live.png", png(np.concatenate(frames, axis=1)))
+    changes = pipeline.counters.to_json()["speaker_changes"]
+    print(f"wrote {len(frames)} pictures; changes of speaker noticed: {changes}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
