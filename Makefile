@@ -70,9 +70,14 @@ bench: $(VENV)/.ready
 	$(VENV)/bin/python -m benchmarks.fitting
 	$(VENV)/bin/python -m benchmarks.ict_import
 	$(VENV)/bin/python -m benchmarks.int8
+	$(VENV)/bin/python -m benchmarks.no_face
+	$(VENV)/bin/python -m benchmarks.speaker_change
+	$(VENV)/bin/python -m benchmarks.live_window
+	$(VENV)/bin/python -m benchmarks.live_soak --record
 	$(VENV)/bin/python -m benchmarks.numbers
 
 docs: $(VENV)/.ready
+	$(VENV)/bin/python docs/make_live_pictures.py
 	$(VENV)/bin/python -m benchmarks.numbers
 
 # Steps that are done are not done again; a training that was stopped goes on from its last checkpoint.

@@ -5,7 +5,8 @@
 A window counts as having a face if any estimate is made in it. Each goes through a session of its own: no window profits from
 what was heard before. Real noises are heard at their own level and at three others; speech is of the speakers held out from the
 bundle's training, at 10 dB over the real noises. The gate's threshold was set on speakers of the training in synthetic noise
-and on two thirds of the synthetic music; the reported music is of other seeds and the same ten styles.
+and on synthetic music, and raised once after a first run of this benchmark (0.72 let 7 % of the music pass); the reported music
+is of seeds that neither had met, in the same ten styles.
 """
 
 import os
@@ -58,7 +59,7 @@ def main() -> None:
     for seed in range(1000, 1060):
         windows["synthetic noise"].append(scaled(np.resize(synthetic_noise(seed), size), rng.uniform(-45, -10)))
     windows["silence"] = [silence(seed) for seed in range(100, 140)]
-    windows["music"] = [music(seed, SECONDS) for seed in range(5000, 5000 + 20 * len(STYLES))]
+    windows["music"] = [music(seed, SECONDS) for seed in range(7000, 7000 + 20 * len(STYLES))]
     speech = [r for r in librispeech(shared / "speech" / "librispeech") if r.held_out]
     clean = [window(read(r.path), SECONDS, rng) for r in speech]
     names = list(noises)

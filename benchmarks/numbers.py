@@ -15,7 +15,7 @@ from voxface.runtime.atomic import write_bytes
 ROOT = Path(__file__).parent.parent
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("faces", "fitting", "face-models", "training", "worlds", "precision")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("faces", "fitting", "face-models", "training", "worlds", "precision", "live")),
 )
 
 
@@ -359,6 +359,44 @@ def int8() -> str:
             f"{machine['cores']} cores of {machine['cpu']} ({measured['int8_instructions']}), load average "
             f"{measured['load_average_1min']} by other programs; the graphs take turns, {measured['rounds']} times.",
         ]
+def no_face() -> str:
+    """How often what is no speech gets a face."""
+    kinds = load("no_face")["measured"]["kinds"]
+    lines = ["| windows of 5 s | how many | with a face | 95 % interval |", "|---|---|---|---|"]
+    for name, row in kinds.items():
+        low, high = row["interval_95"]
+        lines.append(f"| {name} | {row['windows']} | {_percent(row['share'])} | {_percent(low)} – {_percent(high)} |")
+    return "\n".join(lines)
+
+
+def speaker_change() -> str:
+    """How soon another speaker is noticed, at every threshold."""
+    measured = load("speaker_change")["measured"]
+
+    def cell(row: dict[str, Any]) -> str:
+        low, high = row["interval_95"]
+        return f"{row['count']} of {row['of']} ({_percent(row['share'])}; {_percent(low)} – {_percent(high)})"
+
+    lines = ["| threshold | noticed within 2 s of the voice | false alarms, streams of one speaker |", "|---|---|---|"]
+    for row in measured["curve"]:
+        chosen = " (used)" if row["threshold"] == measured["threshold"] else ""
+        lines.append(
+            f"| {row['threshold']:g}{chosen} | {cell(row['noticed_within_2_s'])} | {cell(row['false_alarms'])} |"
+        )
+    return "\n".join(lines)
+
+
+def live_window() -> str:
+    """Frames a second of the window."""
+    document = load("live_window")
+    row, machine = document["measured"], document["machine"]
+    total = row["latency_ms"]["total"]
+    lost = sum(cause["samples"] for cause in row["counters"]["lost"].values())
+    return (
+        f"{row['frames_per_s']:.0f} frames a second at {row['size'][0]}×{row['size'][1]}, drawn in software, {lost} samples "
+        f"lost, {row['counters']['skipped_estimates']} estimates left out; converter to estimate p50 {total['p50']:.0f} ms, "
+        f"p99 {total['p99']:.0f} ms ({machine['cores']} cores of {machine['cpu']}, load average before it began "
+        f"{row['load_average_before']:.1f})."
     )
 
 
@@ -379,6 +417,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "worlds": worlds,
     "worlds-cues": cues,
     "int8": int8,
+    "no-face": no_face,
+    "speaker-change": speaker_change,
+    "live-window": live_window,
 }
 
 

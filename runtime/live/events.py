@@ -10,9 +10,7 @@ from typing import Any, ClassVar, Literal
 from voxface.runtime.estimate import Estimate, estimate_json
 from voxface.runtime.vad import SAMPLE_RATE
 
-NoFaceReason = Literal[
-    "silence", "noise", "music", "too quiet", "clipping", "all-zero microphone", "too little speech", "unsteady voice"
-]
+NoFaceReason = Literal["silence", "noise", "music", "too quiet", "clipping", "all-zero microphone", "too little speech"]
 LossCause = Literal["queue full", "device overflow", "device away", "recording gap"]
 
 

@@ -9,10 +9,10 @@ from voxface.runtime.voicing import LEAST_PERIODIC
 
 # Likeness to speech (`voxface.runtime.confidence`) at which a face is first made, and below which it is no longer: set on
 # LibriSpeech's training speakers at 10 dB in synthetic noise and on synthetic music, see benchmarks/no_face.py.
-ENTER: Final = 0.72
+ENTER: Final = 0.8
 LEAVE: Final = 0.3
 RECENT: Final = 200  # frames, 2 s: the shortest speech that ends a refusal while older sound still fills the window
-RECENT_ENTER: Final = 0.9
+RECENT_ENTER: Final = 0.97
 
 
 class SpeechGate:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from voxface.cli.output import complain, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from voxface.runtime.live.clock import Clock
     from voxface.runtime.live.config import LiveConfig
     from voxface.runtime.live.outlet import Sink
     from voxface.runtime.live.pipeline import Pipeline
     from voxface.runtime.live.replay import Recording
     from voxface.runtime.live.runner import Source, Stop
+    from voxface.runtime.live.session import Detector
     from voxface.runtime.voice_to_face import VoiceToFace
 
 
@@ -39,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     when.add_argument("--window", type=float, default=8, metavar="S", help="speech an estimate uses (%(default)g)")
     when.add_argument("--mode", choices=("exact",), default="exact", help="how the window is encoded (%(default)s)")
     when.add_argument("--one-speaker", action="store_true", help="do not watch for another speaker")
+    when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
+    when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")
     when.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
     when.add_argument("--provider", default="cpu", help="cpu, cuda or tensorrt (%(default)s)")
     when.add_argument("--threads", type=int, default=1, help="threads for inference on the CPU (%(default)s)")
@@ -96,6 +101,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
             config,
             features=bundle.front_end,
             vad=bundle.vad,
+            detector=_detector(recording.about if recording else {"vad": options.vad}, options.vad_model),
             start=recording.start if recording else 0,
             skips=recording.skips if recording else None,
         )
@@ -170,6 +176,16 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         raise UsageError(f"--window {options.window:g}: {error}") from error
 
 
+def _detector(about: dict[str, Any], model: Path | None) -> "Callable[[], Detector] | None":
+    """What finds speech, as asked for or as it was in a recording; None: the bundle's WebRTC VAD."""
+    if about.get("vad", "webrtc") == "webrtc":
+        return None
+    from voxface.runtime.live.silero import SileroDetector, open_silero
+
+    engine = open_silero(model)
+    return lambda: SileroDetector(engine)
+
+
 def _recording(options: argparse.Namespace) -> "Recording | None":
     from voxface.runtime.live.replay import Recording
 
@@ -205,7 +221,7 @@ def _sinks(
     if options.json_lines:
         sinks.append(JsonLines(sys.stdout))
     if options.record:
-        ran = {**about, "voxface": __version__, "config": asdict(config), "start": 0}
+        ran = {**about, "voxface": __version__, "config": asdict(config), "start": 0, "vad": options.vad}
         sinks.append(Recorder(options.record, ran, voice_to_face.morphable))
     return sinks
 
