@@ -118,6 +118,16 @@ def resuming(estimator: EncoderAlone, recordings: list[Recording]) -> list[Strea
     return out
 
 
+def swapped(estimator: EncoderAlone, recordings: list[Recording]) -> list[Stream]:
+    """The end of each recording followed by its beginning: one speaker who pauses and starts anew."""
+    out: list[Stream] = []
+    for recording in recordings:
+        sound = read(recording)
+        half = min(len(sound) // 2, 5 * SAMPLE_RATE)
+        out.append((None, traced(estimator, np.concatenate([sound[-half:], sound[:half]]))))
+    return out
+
+
 Score = Callable[[np.ndarray], float]
 
 
@@ -187,11 +197,12 @@ def main() -> None:
     with VoiceToFace(threads=1) as voice_to_face:
         estimator = EncoderAlone(voice_to_face)
         if options.fit:
-            changes, same = changing(estimator, known, 1), lasting(estimator, known[::2])
-            found = fit(changes, same)
+            changes = changing(estimator, known, 1)
+            same = {"one_recording": lasting(estimator, known[::5]), "swapped": swapped(estimator, known[1::2])}
+            found = fit(changes, same["one_recording"] + same["swapped"])
             print(found)
             weights, bias = np.array(found["weights"]), found["bias"]
-            for row in curve(changes, {"one_recording": same}, lambda d: float(weights @ d) + bias):
+            for row in curve(changes, same, lambda d: float(weights @ d) + bias):
                 print({name: round(v["share"], 3) if isinstance(v, dict) else v for name, v in row.items()})
             return
         alone = [r for r in held if sum(other.speaker == r.speaker for other in held) == 1]
