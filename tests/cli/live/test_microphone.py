@@ -55,7 +55,7 @@ def test_what_is_played_is_heard_and_gets_the_face_of_the_file(clip: Path, tmp_p
     offline = run_offline(clip, tmp_path)
     folder = tmp_path / "recording"
     with virtual_microphone() as speaker:
-        command = [*VOXFACE, "live", "--json", "--record", str(folder), "--show", "none"]
+        command = [*VOXFACE, "live", "--json", "--record", str(folder), "--show", "none", "--one-speaker"]
         live = subprocess.Popen(command, env=speaker.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(300):  # the recording begins with the first block
             if list(folder.glob("audio/*.wav")):
