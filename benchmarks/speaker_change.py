@@ -5,7 +5,7 @@
 Recordings of two speakers, one after the other, without a pause between: noticed is a change told within 2 s of the second
 speaker's first speech. Recordings of one speaker, alone or two of them one after the other: every change told anywhere in the
 stream is a false alarm. `--fit` prints the weights of `voxface.runtime.live.speaker`, from speakers of the training alone; the
-reported speakers are held out from the bundle's training and from the fit. Their curve was looked at; then the end of a training
+reported speakers are held out from the bundle's training and from the fit. Their curve was looked at; the end of a training
 recording followed by its beginning was then added to the fit as one speaker who starts anew; the threshold is the training
 speakers'. Only four held-out speakers have several recordings.
 """

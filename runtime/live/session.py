@@ -114,7 +114,7 @@ class LiveSession:
         self._gate = SpeechGate()
         self._watch = SpeakerWatch()
         self._speaker = 1
-        self._due = self.config.first
+        self._due = self.config.first  # speech, in samples since the stream began
         self._estimated = -1  # speech in the last estimate
         self._turn: tuple[int, int | None] | None = None  # start, and end unless speech goes on
         self._last: Estimate | None = None
@@ -218,8 +218,8 @@ class LiveSession:
         elif isinstance(event, SpeechAudio):
             self._window.add(event.start, event.samples)
             self._second_voiced += len(event.samples)
-            if self._window.voiced - self._window.origin >= self._due:
-                while self._due <= self._window.voiced - self._window.origin:
+            if self._window.voiced >= self._due:
+                while self._due <= self._window.voiced:
                     self._due += self.config.hop
                 self._make_due(behind, events)
         elif self._turn is not None:
@@ -255,7 +255,7 @@ class LiveSession:
         speech = self._speech()
         refusal: NoFaceReason | None = "clipping" if self._clipping else self._gate.refuse(speech)
         if refusal in ("music", "noise") and self._gate.begins_anew(speech):
-            self._window.restart(self._window.voiced - RECENT * self._features.hop)
+            self._restart(self._window.voiced - RECENT * self._features.hop)
             speech, refusal = self._speech(), None
         if refusal is not None:
             self._no_face(refusal, speech.segments[0][0], events)
@@ -265,9 +265,7 @@ class LiveSession:
             change = self._watch.judge(speech, estimate.columns) if self.config.watch_speaker else None
             if change is not None:
                 self._change_speaker(speech, change.voiced, change.score, events)
-                fresh = self._window.voiced - self._window.origin
-                self._due = max(self.config.first, fresh // self.config.hop * self.config.hop + self.config.hop)
-                if fresh < self.config.first:
+                if self._window.voiced - self._window.origin < self.config.first:
                     return
                 estimate = self._estimator.estimate(self._speech())
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
@@ -291,9 +289,15 @@ class LiveSession:
         self._vad_ns = self._features_ns = 0
         return speech
 
+    def _restart(self, voiced: int) -> int:
+        """Forgets the speech before place `voiced` of the window; returns the sample at which the rest begins."""
+        start = self._window.restart(voiced)
+        self._due = max(self._window.origin + self.config.first, self._window.voiced + self.config.hop)
+        return start
+
     def _change_speaker(self, speech: Speech, voiced: int, score: float, events: list[Event]) -> None:
         """`voiced`: speech in the window before the new speaker's."""
-        start = self._window.restart(self._window.voiced - speech.voiced_samples + voiced)
+        start = self._restart(self._window.voiced - speech.voiced_samples + voiced)
         self._speaker += 1
         self._last = None
         self._steady = 0

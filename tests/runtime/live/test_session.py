@@ -121,6 +121,15 @@ def test_a_voice_after_noise_gets_its_face() -> None:
     assert faces[0].position < (9 + 6.5) * 16_000
 
 
+def test_estimates_go_on_at_once_after_a_long_refusal() -> None:
+    buzz = sum(np.sin(2 * np.pi * 150 * k * np.arange(320_000) / 16_000) / k for k in range(1, 20))
+    long = np.concatenate([(4000 * buzz).astype(np.int16), voice(), voice()])
+    faces = [e.position for e in run(long) if isinstance(e, FaceEstimated)]
+    assert faces[0] < (20 + 7) * 16_000
+    assert np.diff(faces).max() < 16_000
+    assert len(faces) > 80
+
+
 def test_a_loss_closes_the_turn_and_moves_the_index() -> None:
     session = LiveSession(PlainEstimator())
     before = session.feed(voice()[:20_100])
