@@ -15,7 +15,10 @@ from voxface.runtime.atomic import write_bytes
 ROOT = Path(__file__).parent.parent
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("faces", "fitting", "face-models", "training", "worlds", "precision", "live")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("faces", "fitting", "face-models", "training", "worlds", "precision", "live")
+    ),
 )
 
 
@@ -359,6 +362,9 @@ def int8() -> str:
             f"{machine['cores']} cores of {machine['cpu']} ({measured['int8_instructions']}), load average "
             f"{measured['load_average_1min']} by other programs; the graphs take turns, {measured['rounds']} times.",
         ]
+    )
+
+
 def no_face() -> str:
     """How often what is no speech gets a face."""
     kinds = load("no_face")["measured"]["kinds"]
