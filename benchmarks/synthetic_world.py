@@ -23,7 +23,6 @@ the cascade (its generator, and the expert as student), because from scratch the
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -469,7 +468,14 @@ def _arguments() -> tuple[argparse.Namespace, Sizes]:
         changes["joint_presets"] = tuple(name for name in changes["joint_presets"].split(",") if name)
     if unknown := set(changes.get("joint_presets", ())) - set(joint.PRESETS):
         raise UsageError(f"joint presets {', '.join(sorted(unknown))}: of {', '.join(joint.PRESETS)}")
-    asked.given = sys.argv[1:]
+    # The record says what was asked for, not where it lay.
+    told = {f.name for f in fields(Sizes)} | {"seeds", "accelerator"}
+    asked.given = [
+        word
+        for name, value in vars(asked).items()
+        if name in told and value not in (None, parser.get_default(name))
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
     return asked, replace(sizes, **changes)
 
 
