@@ -20,7 +20,7 @@ from benchmarks.confidence import RATE, noisy, read, scaled, silence, synthetic_
 from benchmarks.music import STYLES, music
 from benchmarks.record import record
 from voxface.runtime.front_end import Speech
-from voxface.runtime.live.events import FaceEstimated, NoFace
+from voxface.runtime.live.events import FaceEstimated, NoFace, VoiceStarted
 from voxface.runtime.live.session import LiveSession
 from voxface.training.evaluation.intervals import wilson
 from voxface.training.speech import librispeech
@@ -38,11 +38,13 @@ class NoDecoders:
         return SimpleNamespace(columns=np.ones((64, 8), np.float32), vertices=np.zeros((1, 3), np.float32))
 
 
-def heard(samples: np.ndarray) -> tuple[bool, list[str]]:
-    """Whether a window gets a face, and the reasons given against one."""
+def heard(samples: np.ndarray) -> tuple[float, list[str]]:
+    """How long after a window's first voice it gets a face, in seconds, NaN for never; and the reasons given against one."""
     session = LiveSession(NoDecoders())
     events = session.feed(samples) + session.finish()
-    return any(isinstance(e, FaceEstimated) for e in events), [e.reason for e in events if isinstance(e, NoFace)]
+    voice = next((e.start for e in events if isinstance(e, VoiceStarted)), 0)
+    face = next((e.position for e in events if isinstance(e, FaceEstimated)), None)
+    return np.nan if face is None else (face - voice) / RATE, [e.reason for e in events if isinstance(e, NoFace)]
 
 
 def main() -> None:
@@ -69,12 +71,14 @@ def main() -> None:
     rows: dict[str, Any] = {}
     for kind, sounds in windows.items():
         found = [heard(sound) for sound in sounds]
-        faces = sum(face for face, _ in found)
+        waits = np.array([wait for wait, _ in found])
+        faces = int(np.isfinite(waits).sum())
         rows[kind] = {
             "windows": len(found),
             "with_a_face": faces,
             "share": faces / len(found),
             "interval_95": list(wilson(faces, len(found))),
+            "within_1_3_s_of_the_voice": int((waits <= 1.3).sum()),
             "reasons": dict(Counter(reason for _, reasons in found for reason in reasons).most_common()),
         }
     record("no_face", "python -m benchmarks.no_face", {"seconds": SECONDS, "kinds": rows})

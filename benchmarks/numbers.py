@@ -372,6 +372,12 @@ def no_face() -> str:
     for name, row in kinds.items():
         low, high = row["interval_95"]
         lines.append(f"| {name} | {row['windows']} | {_percent(row['share'])} | {_percent(low)} – {_percent(high)} |")
+    soon = kinds["speech"]
+    lines += [
+        "",
+        f"Of the {soon['windows']} windows of speech {soon['within_1_3_s_of_the_voice']} have their first face within 1.3 s of "
+        "the first voice; where a pause falls within the first second, or it does not move as speech does, it takes longer.",
+    ]
     return "\n".join(lines)
 
 

