@@ -38,6 +38,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,train,tensorrt-rtx,dev]"
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps silero-vad  # for its ONNX file alone
 	@touch $@
 
 # Libraries Open3D links to and software rendering; PortAudio and a sound server for the virtual microphone.
