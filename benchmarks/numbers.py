@@ -412,6 +412,16 @@ def live_window() -> str:
     )
 
 
+def live_soak() -> str:
+    """A long session on virtual time."""
+    row = load("live_soak")["measured"]
+    return (
+        f"{row['hours']:g} simulated hours, {row['samples']:,} samples: memory {row['memory_growth_mb']:+.1f} MB between a "
+        f"quarter of them and the end, indices off by {row['index_error']}, {row['gaps']} gaps, a device that runs "
+        f"{row['drift_ppm']['true']:g} parts in a million too fast is found to run {row['drift_ppm']['measured']:.2f} too fast."
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "sex": sex,
     "listening": listening,
@@ -432,6 +442,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "no-face": no_face,
     "speaker-change": speaker_change,
     "live-window": live_window,
+    "live-soak": live_soak,
 }
 
 
