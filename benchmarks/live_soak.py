@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.record import record
 from voxface.runtime.audio import read_blocks
+from voxface.runtime.bundle import Bundle
 from voxface.runtime.estimate import Attributes, Estimate
 from voxface.runtime.front_end import Speech
 from voxface.runtime.live.block import Block
@@ -39,6 +40,10 @@ BLOCK: Final = SAMPLE_RATE // 10
 class StandIn:
     """An estimate from nothing; its columns are two directions, one a voice, so that speakers change."""
 
+    def __init__(self) -> None:
+        self.model = Bundle.open().morphable
+        self.coefficients = np.zeros(self.model.modes, np.float32)
+
     def estimate(self, speech: Speech) -> Estimate:
         """The same face always."""
         loud = speech.log_mel.max(1)
@@ -47,8 +52,7 @@ class StandIn:
         return Estimate(
             start=speech.segments[0][0], end=speech.segments[-1][1], voiced_seconds=speech.voiced_seconds,
             frames=len(speech.log_mel), embedding=columns[:, 0], columns=columns,
-            image=np.zeros((64, 64, 3), np.uint8), coefficients=columns[:, 0],
-            vertices=np.zeros((4, 3), np.float32), confidence=0.5,
+            image=np.zeros((64, 64, 3), np.uint8), coefficients=self.coefficients, model=self.model, confidence=0.5,
             attributes=Attributes({"female": 0.5, "male": 0.5}, "unknown", {}), measurements_mm={},
             stages_ns={"vad": speech.vad_ns, "features": speech.features_ns, "encoder": 0, "face": 0, "mesh": 0},
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Estimate:
         columns: float32 [E, C], the voice encoder's, one each 0.32 s of speech: the embedding is their mean, made unit length.
         image: uint8 [H, W, 3], RGB.
         coefficients: float32 [P], unit-normal space of the morphable model.
-        vertices: float32 [N, 3], millimetres.
+        model: the morphable model.
         confidence: 0 to 1, from how much it moves as speech does, how far the voice agrees with itself, and its length.
         attributes, measurements_mm: read off the mesh.
         stages_ns: time of each stage.
@@ -54,11 +55,20 @@ class Estimate:
     columns: Float32
     image: NDArray[np.uint8]
     coefficients: Float32
-    vertices: Float32
+    model: MorphableModel
     confidence: float
     attributes: Attributes
     measurements_mm: dict[str, float]
     stages_ns: dict[str, int]
+
+    @cached_property
+    def vertices(self) -> Float32:
+        """The mesh, float32 [N, 3], millimetres; made when first asked for, since not every sink wants one."""
+        return self.model.vertices(self.coefficients)
+
+    def moved_mm(self, before: "Estimate") -> float:
+        """How far the mesh has moved since another estimate, RMS over vertices in millimetres."""
+        return float(self.model.distance(self.coefficients, before.coefficients))
 
 
 def estimate_json(estimate: Estimate) -> dict[str, Any]:
@@ -82,31 +92,27 @@ def sex_in_words(sex: Mapping[str, float]) -> str:
     return f"{likelier} ({chance:.0%})" if chance >= 0.6 else f"unclear ({likelier} {chance:.0%})"
 
 
-def sex_evidence(model: MorphableModel, vertices: Float32) -> float:
-    """How much likelier a mesh float32 [N, 3] is among women than among men, as a logarithm: two normal populations of equal
-    spread, `sex_scale`, around the mean woman and the mean man."""
-    women, men = model.mean_faces
-    return (_rms(vertices - men) ** 2 - _rms(vertices - women) ** 2) / (2 * model.sex_scale**2)
+def sex_evidence(model: MorphableModel, coefficients: Float32) -> float:
+    """How much likelier a mesh of coefficients float32 [P] is among women than among men, as a logarithm: two normal
+    populations of equal spread, `sex_scale`, around the mean woman and the mean man."""
+    women, men = model.distance(coefficients, model.sex_means).tolist()
+    return float((men**2 - women**2) / (2 * model.sex_scale**2))
 
 
-def read_attributes(model: MorphableModel, vertices: Float32, sex_slope: float = 1.0) -> Attributes:
-    """Sex and face type of a mesh float32 [N, 3].
+def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: float = 1.0) -> Attributes:
+    """Sex and face type of the mesh of coefficients float32 [P].
 
     Args:
         sex_slope: what the evidence of the mesh is multiplied with, so that the probability is that of the *speaker*'s sex
             and as often right as it says; a bundle carries its own, from people it has not learnt from. At 1 the
             probability is that of a mesh drawn from the population.
     """
-    women, men = model.mean_faces
-    distances = {"female": _rms(vertices - women), "male": _rms(vertices - men)}
-    female = float(1 / (1 + np.exp(-np.clip(sex_slope * sex_evidence(model, vertices), -50, 50))))
+    women, men = model.sex_means
+    sexes = model.distance(coefficients, model.sex_means).tolist()
+    female = float(1 / (1 + np.exp(-np.clip(sex_slope * sex_evidence(model, coefficients), -50, 50))))
     # A small face is not a slim one: types are compared after taking each face's own sex out of it.
-    own = vertices - (female * women + (1 - female) * men)
-    middle = (women + men) / 2
-    types = {name: _rms(own - (face - middle)) for name, face in model.typical_faces.items()}
+    own = coefficients - (female * women + (1 - female) * men)
+    typical = np.array([*model.face_types.values()], np.float32).reshape(-1, model.modes) - (women + men) / 2
+    types = dict(zip(model.face_types, model.distance(own, typical).tolist(), strict=True))
     face_type = min(types, key=types.__getitem__, default="unknown")
-    return Attributes({"female": female, "male": 1 - female}, face_type, distances | types)
-
-
-def _rms(offsets: Float32) -> float:
-    return float(np.sqrt((offsets**2).sum(1).mean()))
+    return Attributes({"female": female, "male": 1 - female}, face_type, {"female": sexes[0], "male": sexes[1]} | types)

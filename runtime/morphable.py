@@ -10,6 +10,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,6 +73,8 @@ class MorphableModel:
         _require(self.sex_means.shape == (2, p), f"sex_means have shape {self.sex_means.shape}, not [2, {p}]")
         _require(self.parts.shape == (n,) and self.albedo.shape == (n, 3), "parts or albedo do not match the vertices")
         _require(int(self.parts.max()) < len(PARTS), f"parts name more than {len(PARTS)} parts")
+        for name, path in self.measurements.items():
+            _require(len(path) >= 2, f"measurement {name} is a path of {len(path)} vertices")
         _require(self.sex_scale > 0, f"sex_scale is {self.sex_scale}, not positive")
         for what, indices in (
             ("triangles", self.triangles),
@@ -106,17 +109,34 @@ class MorphableModel:
         """Vertices of the mean woman and the mean man, float32 [2, N, 3], millimetres."""
         return self.vertices(self.sex_means)
 
+    def distance(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How far apart faces are, RMS over vertices in millimetres, of their coefficients float32 [..., P]; no mesh is made.
+
+        The mean of squared distances over vertices is dᵀ(BBᵀ/N)d for the difference d of the coefficients.
+        """
+        d = np.subtract(one, other, dtype=np.float64)
+        squares: NDArray[np.float64] = ((d @ self._products) * d).sum(-1)
+        return np.sqrt(np.maximum(squares, 0.0))
+
     @cached_property
-    def typical_faces(self) -> dict[str, NDArray[np.float32]]:
-        """Vertices of each typical face, float32 [N, 3], millimetres."""
-        return {name: self.vertices(coefficients) for name, coefficients in self.face_types.items()}
+    def _products(self) -> NDArray[np.float64]:
+        """Of every two modes, the mean over vertices of the product of how they move them; float64 [P, P]."""
+        flat = self.basis.reshape(self.modes, -1)
+        products: NDArray[np.float64] = (flat @ flat.T).astype(np.float64)
+        return products / len(self.mean)
 
     def measure(self, vertices: NDArray[np.float32]) -> dict[str, float]:
         """Every measurement, in millimetres, of one mesh float32 [N, 3]."""
-        return {
-            name: float(np.linalg.norm(np.diff(vertices[list(path)], axis=0), axis=1).sum())
-            for name, path in self.measurements.items()
-        }
+        return self._paths.lengths(vertices[self._paths.corners])
+
+    def measurements_of(self, coefficients: NDArray[np.float32]) -> dict[str, float]:
+        """Every measurement, in millimetres, of coefficients float32 [P]: only the vertices measured at are made."""
+        corners = self._paths.mean + (coefficients @ self._paths.basis).reshape(-1, 3)
+        return self._paths.lengths(corners)
+
+    @cached_property
+    def _paths(self) -> "_Paths":
+        return _Paths.of(self)
 
     def to_bytes(self) -> bytes:
         """The model as an uncompressed `.npz`; the basis is stored in half precision (error below 4 µm per millimetre)."""
@@ -191,6 +211,39 @@ class MorphableModel:
             )
         except (KeyError, IndexError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise BundleError(f"not a morphable model: {error}; export or download it again") from error
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """The vertices K that measurements meet, and the edges between them, path after path."""
+
+    corners: NDArray[np.int64]  # [K], vertices
+    mean: NDArray[np.float32]  # [K, 3]
+    basis: NDArray[np.float32]  # [P, 3 K]
+    edges: NDArray[np.int64]  # [2, E], from and to, among the corners
+    begins: dict[str, int]  # first edge of each path
+
+    @classmethod
+    def of(cls, model: MorphableModel) -> Self:
+        paths = model.measurements.values()
+        corners = np.unique(np.array([vertex for path in paths for vertex in path], np.int64))
+        ends = [(a, b) for path in paths for a, b in pairwise(path)]
+        begins = np.cumsum([0, *(len(path) - 1 for path in paths)]).tolist()
+        return cls(
+            corners=corners,
+            mean=model.mean[corners],
+            basis=np.ascontiguousarray(model.basis[:, corners].reshape(model.modes, -1)),
+            edges=np.searchsorted(corners, np.array(ends, np.int64).reshape(-1, 2).T),
+            begins=dict(zip(model.measurements, begins, strict=False)),
+        )
+
+    def lengths(self, points: NDArray[np.float32]) -> dict[str, float]:
+        """Of every path, of points float32 [K, 3]."""
+        if not self.begins:
+            return {}
+        start, end = points[self.edges]
+        each = np.sqrt(((end - start) ** 2).sum(1, dtype=np.float64))
+        return dict(zip(self.begins, np.add.reduceat(each, list(self.begins.values())).tolist(), strict=True))
 
 
 def _require(true: bool, message: str) -> None:

@@ -91,9 +91,8 @@ class VoiceToFace:
         pixels = np.rint((np.clip(image, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
         marks.append(time.perf_counter_ns())
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
-        vertices = self.morphable.vertices(coefficients)
-        attributes = read_attributes(self.morphable, vertices, self.bundle.sex_slope)
-        measurements = self.morphable.measure(vertices)
+        attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
+        measurements = self.morphable.measurements_of(coefficients)
         marks.append(time.perf_counter_ns())
         normalising, encoder, face, mesh = np.diff(marks).tolist()
         own = _own(columns, len(speech.log_mel))
@@ -106,7 +105,7 @@ class VoiceToFace:
             columns=own,
             image=np.ascontiguousarray(pixels),
             coefficients=coefficients,
-            vertices=vertices,
+            model=self.morphable,
             confidence=confidence(own, speech.log_mel, speech.voiced_seconds),
             attributes=attributes,
             measurements_mm=measurements,

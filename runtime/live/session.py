@@ -271,9 +271,7 @@ class LiveSession:
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
             return
-        moved = None
-        if self._last is not None:
-            moved = float(np.sqrt(((estimate.vertices - self._last.vertices) ** 2).sum(1).mean()))
+        moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
         self._last = estimate
         self._estimated = self._window.voiced

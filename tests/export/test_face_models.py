@@ -173,7 +173,7 @@ def test_without_landmarks_the_error_says_what_to_give(tmp_path: Path) -> None:
 
 def test_a_model_without_sexes_and_types(tmp_path: Path) -> None:
     model = read_ict(files.write_ict(tmp_path / "ict", MADE))
-    attributes = read_attributes(model, model.vertices(np.ones(model.modes, np.float32)))
+    attributes = read_attributes(model, np.ones(model.modes, np.float32))
     assert attributes.sex == {"female": 0.5, "male": 0.5}
     assert attributes.face_type == "unknown"
     assert set(attributes.distances_mm) == {"female", "male"}

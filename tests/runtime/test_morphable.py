@@ -30,12 +30,24 @@ def test_measurements_are_lengths_of_paths() -> None:
     assert model.measure(model.vertices(np.array([0, 1], np.float32)))["height"] == pytest.approx(184, abs=1e-3)
 
 
+def test_distances_and_measurements_need_no_mesh() -> None:
+    model = sphere()
+    random = np.random.default_rng(0)
+    for one, other in random.normal(size=(20, 2, 2)).astype(np.float32):
+        meshes = model.vertices(one) - model.vertices(other)
+        assert model.distance(one, other) == pytest.approx(float(np.sqrt((meshes**2).sum(1).mean())), rel=1e-4)
+        assert model.measurements_of(one) == pytest.approx(model.measure(model.vertices(one)), rel=1e-6)
+    assert model.distance(one, one) == 0
+    assert sphere(measurements={}).measurements_of(one) == {}
+
+
 def test_sex_probability_is_that_of_two_equal_normals() -> None:
     model = sphere()
-    female, male = model.mean_faces
+    female, male = model.sex_means
     middle = read_attributes(model, (female + male) / 2)
     assert middle.sex["female"] == pytest.approx(0.5, abs=1e-4)
-    apart = float(np.sqrt(((female - male) ** 2).sum(1).mean()))
+    women, men = model.mean_faces
+    apart = float(np.sqrt(((women - men) ** 2).sum(1).mean()))
     woman = read_attributes(model, female)
     assert woman.sex["female"] == pytest.approx(1 / (1 + np.exp(-(apart**2) / (2 * 1.5**2))), abs=1e-5)
     assert sum(woman.sex.values()) == 1
@@ -56,8 +68,8 @@ def test_half_a_chance_is_no_answer() -> None:
 
 def test_face_type_does_not_depend_on_sex() -> None:
     model = sphere(sex_means=np.array([[0, -2], [0, 2]], np.float32))
-    female, male = model.mean_faces
-    wider = model.vertices(np.array([2, 0], np.float32)) - model.mean
+    female, male = model.sex_means
+    wider = np.array([2, 0], np.float32)
     for face in (female, male):
         assert read_attributes(model, face).face_type == "regular"
         assert read_attributes(model, face + wider).face_type == "wide"
@@ -88,6 +100,7 @@ def test_file_and_back() -> None:
         ({"triangles": np.array([[0, 1, -1]], np.int32)}, "vertex -1, outside"),
         ({"landmarks": np.arange(67, dtype=np.int32)}, "landmarks"),
         ({"measurements": {"height": (0, 9999)}}, "measurement height name vertex 9999"),
+        ({"measurements": {"height": (0,)}}, "measurement height is a path of 1"),
         ({"sex_means": np.zeros((2, 3), np.float32)}, "sex_means"),
         ({"sex_scale": 0.0}, "sex_scale"),
         ({"identity_modes": 3}, "identity modes"),

@@ -93,7 +93,7 @@ def test_calibration_of_a_network_counts_every_person_once() -> None:
     wrong[held.person == held.person[0]] *= -1  # one of four people
     assert held.sexes_agree(wrong) == 0.75
     # The slope is meant for the runtime's reading of the mesh.
-    woman = pairs.morphable.vertices(pairs.morphable.sex_means[0])
+    woman = pairs.morphable.sex_means[0]
     probability = read_attributes(pairs.morphable, woman, found["sex_slope"]).sex["female"]
     assert probability == pytest.approx(3 / 4, abs=1e-3)  # two women: (2 + 1) / (2 + 2)
     assert sex_calibration(None, Told(means)) == {}

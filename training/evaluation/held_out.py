@@ -71,7 +71,7 @@ class HeldOut:
     def sex_evidence(self, predicted: Float32) -> NDArray[np.float64]:
         """For the female sex, of every utterance's mesh: float64 [U] of coefficients float32 [U, P]."""
         model = self.pairs.morphable
-        return np.array([sex_evidence(model, model.vertices(row)) for row in predicted])
+        return np.array([sex_evidence(model, row) for row in predicted])
 
     def sexes_agree(self, predicted: Float32) -> float:
         """Share of people whose meshes are of their sex, judged by the mean evidence of their utterances."""

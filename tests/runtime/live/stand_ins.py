@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.conftest import SAMPLES
+from tests.sphere import sphere
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.estimate import Attributes, Estimate
 from voxface.runtime.front_end import Speech
@@ -19,6 +20,7 @@ from voxface.runtime.live.runner import Stop
 from voxface.runtime.vad import SAMPLE_RATE
 
 Samples = NDArray[np.int16]
+SPHERE = sphere()
 
 
 class PlainEstimator:
@@ -46,8 +48,8 @@ class PlainEstimator:
             embedding=embedding,
             columns=np.ones((64, max(1, len(speech.log_mel) // 32)), np.float32),
             image=np.full((64, 64, 3), int(abs(embedding[0]) * 200), np.uint8),
-            coefficients=embedding[:8],
-            vertices=np.repeat(embedding[:10, None], 3, 1) * 100,
+            coefficients=embedding[:2] * 100,
+            model=SPHERE,
             confidence=0.5,
             attributes=Attributes({"female": 0.5, "male": 0.5}, "regular", {}),
             measurements_mm={"face_width": 140.0},

@@ -81,7 +81,7 @@ def test_what_is_in_the_folder(tmp_path: Path) -> None:
     events = [json.loads(text) for text in (folder / "events.jsonl").read_text().splitlines()]
     faces = [event["position"] for event in events if event["event"] == "face"]
     assert [int(p.stem) for p in sorted((folder / "faces").iterdir())] == faces
-    assert np.load(folder / "vertices.npy").shape == (len(faces), 10, 3)
+    assert np.load(folder / "vertices.npy").shape == (len(faces), *pipeline.last.estimate.vertices.shape)
     np.testing.assert_array_equal(np.load(folder / "vertices.npy")[-1], pipeline.last.estimate.vertices)
 
 
