@@ -17,7 +17,7 @@ from voxface.calibration.plan import JSON, TABLE, Decision, Plan
 from voxface.calibration.plot import SVG, sensitivity_plot
 from voxface.calibration.search import Search, search
 from voxface.calibration.task_error import TOLERANCES, TaskError, Tolerances, summary, worst
-from voxface.runtime.bundle import GRAPHS, SUFFIX, Bundle, write_folder, write_zip
+from voxface.runtime.bundle import FUSED, GRAPHS, SUFFIX, Bundle, write_folder, write_zip
 from voxface.runtime.engines import open_engine
 from voxface.runtime.errors import BundleError, UsageError
 
@@ -320,6 +320,16 @@ def _assemble(
     files = {**bundle.files, **graphs}
     files |= {JSON: plan.to_json(), TABLE: plan.to_markdown().encode(), SVG: sensitivity_plot(plan).encode()}
     manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
+    # Engines and the fused graph, made of graphs that have changed, would not be used and take as much room as they do.
+    changed = {
+        name for name, entry in manifest["graphs"].items() if entry["file"] in graphs or (name == FUSED and graphs)
+    }
+    stale = [entry for entry in manifest.get("engines", []) if entry["graph"] in changed]
+    stale += [manifest["graphs"][name] for name in changed & {FUSED}]
+    if stale:
+        manifest["graphs"] = {name: entry for name, entry in manifest["graphs"].items() if entry not in stale}
+        manifest["engines"] = [entry for entry in manifest.get("engines", []) if entry not in stale]
+        files = {name: data for name, data in files.items() if name not in {entry["file"] for entry in stale}}
     used = [name for name, some in (("int8", quantised), ("float16", halves)) if some]
     precision = dict(manifest.get("precision", {}))
     before = precision.get("storage", "float32")

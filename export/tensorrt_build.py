@@ -17,7 +17,7 @@ from typing import Any
 
 from voxface.export.optimisation_profile import DEFAULT, Range, input_shapes
 from voxface.runtime.atomic import write_bytes
-from voxface.runtime.bundle import GRAPHS, SUFFIX, Bundle, write_folder, write_zip
+from voxface.runtime.bundle import SUFFIX, Bundle, write_folder, write_zip
 from voxface.runtime.cache_folder import cache_folder
 from voxface.runtime.engines.plan import Plan
 from voxface.runtime.engines.tensorrt_library import library, log_of
@@ -65,6 +65,7 @@ def build_bundle(
     *,
     ranges: Mapping[str, Range] | None = None,
     only: bool = False,
+    fused: bool = False,
     report: Report | None = None,
 ) -> tuple[Bundle, list[BuiltEngine]]:
     """Builds every graph of a bundle and writes the bundle with the engines in it, whole or not at all.
@@ -77,6 +78,7 @@ def build_bundle(
         targets: compute capabilities, as "sm86"; None: for RTX all but Turing, else this machine's GPU.
         ranges: dimension -> lengths, beside the defaults.
         only: leave out engines that the bundle has already.
+        fused: put the three graphs as one beside them, with an engine of its own; a bundle that has it keeps it.
 
     Raises:
         UsageError: a target that cannot be, or a dimension without lengths.
@@ -86,22 +88,33 @@ def build_bundle(
     trt = library(flavour)
     groups = target_groups(trt, flavour, targets)
     lengths = {**DEFAULT, **(ranges or {})}
+    if fused:
+        bundle = _with_fused(bundle)
     built = []
-    for graph in GRAPHS:
+    for graph in bundle.graphs:
         for group in groups:
             shapes = input_shapes(bundle.manifest["graphs"][graph]["inputs"], lengths)
             built.append(_engine(trt, bundle, graph, flavour, group, shapes, report))
-    current = {name: hashlib.sha256(bundle.graph(name)).hexdigest() for name in GRAPHS}
-    kept = [] if only else [e for e in bundle.manifest.get("engines", []) if e["onnx_sha256"] == current[e["graph"]]]
+    current = {name: hashlib.sha256(bundle.graph(name)).hexdigest() for name in bundle.graphs}
+    there = bundle.manifest.get("engines", [])
+    kept = [] if only else [e for e in there if e["onnx_sha256"] == current.get(e["graph"])]
     fresh = {engine.entry["file"] for engine in built}
     entries = [*(entry for entry in kept if entry["file"] not in fresh), *(engine.entry for engine in built)]
-    old = {entry["file"] for entry in bundle.manifest.get("engines", [])}
+    old = {entry["file"] for entry in there}
     files = {name: data for name, data in bundle.files.items() if name not in old}
     files |= {entry["file"]: bundle.files[entry["file"]] for entry in kept}
     files |= {engine.entry["file"]: engine.data for engine in built}
     manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
     (write_zip if out.suffix == SUFFIX else write_folder)(out, {**manifest, "engines": entries}, files)
     return Bundle.open(out), built
+
+
+def _with_fused(bundle: Bundle) -> Bundle:
+    try:
+        from voxface.export.fused_graph import with_fused
+    except ImportError as error:
+        raise ProviderError(f"fusing graphs needs {error.name}: pip install onnx, then build again") from error
+    return with_fused(bundle)
 
 
 def target_groups(trt: Any, flavour: str, targets: Sequence[str] | None) -> list[tuple[str, ...]]:

@@ -27,6 +27,7 @@ MANIFEST = "bundle.json"
 SUFFIX = ".voxface"
 LARGEST_MANIFEST = 4 << 20
 GRAPHS = ("encoder", "face", "mesh")
+FUSED = "fused"  # the three as one, for GPUs; few bundles have it
 DEFAULT = Path(__file__).parent / "bundles" / "default"
 
 
@@ -107,8 +108,23 @@ class Bundle:
         return slope
 
     def graph(self, name: str) -> bytes:
-        """The ONNX file of a graph: "encoder", "face" or "mesh"."""
+        """The ONNX file of a graph: "encoder", "face", "mesh", or "fused" where there is one."""
         return self.files[self.manifest["graphs"][name]["file"]]
+
+    def graph_digests(self) -> dict[str, str]:
+        """SHA-256 of the three graphs' files, by graph."""
+        return {name: hashlib.sha256(self.graph(name)).hexdigest() for name in GRAPHS}
+
+    @cached_property
+    def fused(self) -> bool:
+        """Whether there is a graph "fused", and it was made of the graphs that are here now; calibrating makes others."""
+        entry = self.manifest["graphs"].get(FUSED, {})
+        return entry.get("file") in self.files and entry.get("of") == self.graph_digests()
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """Names of the graphs that can be run."""
+        return (*GRAPHS, FUSED) if self.fused else GRAPHS
 
     @cached_property
     def plans(self) -> tuple[Plan, ...]:

@@ -14,7 +14,7 @@ def open_graph(bundle: Bundle, name: str, provider: str = "cpu", *, threads: int
     """Loads a graph of a bundle on a provider.
 
     Args:
-        name: "encoder", "face" or "mesh".
+        name: "encoder", "face", "mesh" or "fused".
         provider: "cpu", "cuda" or "tensorrt" (all ONNX Runtime's), or "tensorrt-native" or "tensorrt-rtx", which run a plan
             that `voxface build` has put into the bundle.
         threads: see `open_engine`.

@@ -18,7 +18,7 @@ class Plan:
     """One built graph.
 
     Attributes:
-        graph: "encoder", "face" or "mesh".
+        graph: "encoder", "face", "mesh" or "fused".
         flavour: "tensorrt" or "tensorrt-rtx".
         version: of the library that built it; no other version reads it.
         targets: compute capabilities it was built for, as "sm86".

@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="lengths of a dimension the engine takes: T frames (1,1000,6272), B clips at a time (1,1,1)",
     )
     parser.add_argument("--only", action="store_true", help="leave out engines that the bundle has already")
+    parser.add_argument(
+        "--fused", action="store_true", help="also one graph from log-mel to picture and coefficients: one launch"
+    )
     parser.add_argument("--out", type=Path, help="bundle to write: NAME.voxface, or a folder (the same bundle)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
@@ -56,7 +59,14 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         written, built = build_bundle(
-            bundle, out, options.flavour, options.target, ranges=ranges, only=options.only, report=report
+            bundle,
+            out,
+            options.flavour,
+            options.target,
+            ranges=ranges,
+            only=options.only,
+            fused=options.fused,
+            report=report,
         )
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
