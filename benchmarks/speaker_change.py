@@ -59,10 +59,10 @@ class Trace(SpeakerWatch):
         super().__init__()
         self.rows: list[tuple[int, np.ndarray]] = []
 
-    def judge(self, speech: Speech, columns: np.ndarray) -> Change | None:
+    def judge(self, speech: Speech, columns: np.ndarray, peaks: np.ndarray | None = None) -> Change | None:
         """Never a change."""
         if len(speech.log_mel) >= NEWEST + BEFORE and columns.any():
-            self.rows.append((speech.segments[-1][1], differences(speech.log_mel, columns)))
+            self.rows.append((speech.segments[-1][1], differences(speech.log_mel, columns, peaks)))
         return None
 
 

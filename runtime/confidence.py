@@ -6,6 +6,7 @@ few syllables a second. Steady sounds do not move, music holds its notes, and no
 """
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -18,10 +19,11 @@ CEPSTRA: Final = 6  # 1 to 6: the tilt of a spectrum, and shapes as wide as form
 STEP: Final = 20  # frames, 0.2 s: a syllable
 WINDOW: Final = 100  # frames of a modulation spectrum: 1 s, so that its bins are 1 Hz wide
 SYLLABIC: Final = (3, 6)  # Hz, first and last bin; speech has its peak there (Houtgast & Steeneken 1985)
+LOUD: Final = 0.9  # quantile of the frames' peaks that counts as loud
 RANGE: Final = 8.0  # natural logarithm of power, 35 dB, below the loud frames: what is fainter is background
+HOP: Final = 25  # frames from one such window to the next
 SHORTEST: Final = 30  # frames: less is no syllable
 
-_HOP: Final = 25
 _AT_ONCE: Final = 256  # modulation windows: bounds memory on long clips
 
 
@@ -48,11 +50,26 @@ BIAS: Final = 1.215
 
 def movement(log_mel: Float32) -> Movement:
     """Measures log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; not how loud they are."""
-    loud = float(np.quantile(log_mel.max(1), 0.9))
-    shape = np.maximum(log_mel, np.float32(loud - RANGE)) @ _cosines(log_mel.shape[1])
+    shape = cepstra(log_mel, float(np.quantile(log_mel.max(1), LOUD)))
+    return movement_of(changes(shape).mean(), modulation_spectrum(shape))
+
+
+def cepstra(log_mel: Float32, loud: float) -> Float64:
+    """Cepstra 1 to 6, float64 [T, 6], of frames float32 [T, mels]; what is fainter than `loud` by `RANGE` is levelled."""
+    levelled = np.maximum(log_mel, np.float32(loud - RANGE))
+    shape: Float64 = levelled @ _cosines(log_mel.shape[1])
+    return shape
+
+
+def changes(shape: Float64) -> Float64:
+    """How far cepstra 2 to 6 of [T, 6] move in 0.2 s from each frame on, float64 [T - STEP]."""
     moved = shape[STEP:, 1:] - shape[:-STEP, 1:]
-    change = np.sqrt((moved**2).mean(1)).mean()
-    power = modulation_spectrum(shape)
+    far: Float64 = np.sqrt((moved**2).mean(1))
+    return far
+
+
+def movement_of(change: float, power: Float64) -> Movement:
+    """Movement from the mean of `changes` and a modulation spectrum float64 [51]."""
     syllables = power[SYLLABIC[0] : SYLLABIC[1] + 1].sum() / max(float(power[1:].sum()), 1e-9)
     return Movement(float(np.log(change + 1e-3)), float(syllables))
 
@@ -62,7 +79,7 @@ def modulation_spectrum(tracks: Float64) -> Float64:
     without its mean; what is shorter is repeated up to one window."""
     if len(tracks) < WINDOW:
         tracks = np.resize(tracks, (WINDOW, tracks.shape[1]))
-    windows = np.lib.stride_tricks.sliding_window_view(tracks, WINDOW, axis=0)[::_HOP]
+    windows = np.lib.stride_tricks.sliding_window_view(tracks, WINDOW, axis=0)[::HOP]
     power = np.zeros(WINDOW // 2 + 1)
     for first in range(0, len(windows), _AT_ONCE):
         part = windows[first : first + _AT_ONCE]
@@ -75,7 +92,11 @@ def likeness(log_mel: Float32) -> float:
     """How much log-mel frames float32 [T, mels] move as speech does, 0 to 1; 0 for what is too short to tell."""
     if len(log_mel) < SHORTEST:
         return 0.0
-    found = movement(log_mel)
+    return likeness_of(movement(log_mel))
+
+
+def likeness_of(found: Movement) -> float:
+    """How much a movement is that of speech, 0 to 1."""
     score = BIAS + sum(
         getattr(WEIGHT, field.name) * (getattr(found, field.name) - getattr(CENTRE, field.name))
         for field in fields(Movement)
@@ -106,9 +127,15 @@ def confidence(columns: Float32, log_mel: Float32, voiced_seconds: float) -> flo
         log_mel: its frames float32 [T, mels] before normalisation.
         voiced_seconds: t, its length.
     """
-    return likeness(log_mel) * float(np.sqrt(agreement(columns) * voiced_seconds / (voiced_seconds + 1.0)))
+    return confidence_of(likeness(log_mel), columns, voiced_seconds)
 
 
+def confidence_of(like: float, columns: Float32, voiced_seconds: float) -> float:
+    """The same from a likeness that is known already."""
+    return like * float(np.sqrt(agreement(columns) * voiced_seconds / (voiced_seconds + 1.0)))
+
+
+@lru_cache(maxsize=4)
 def _cosines(mels: int) -> Float64:
     """The columns of the orthonormal DCT-II that give cepstra 1 to 6: float64 [mels, CEPSTRA]."""
     place = (np.arange(mels) + 0.5) / mels

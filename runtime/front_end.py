@@ -22,6 +22,7 @@ class Speech:
         periodic: share of the speech that is periodic as voices are, 0 to 1.
         log_mel: float32 [T, mels] of the segments, concatenated, before normalisation.
         vad_ns, features_ns: time spent.
+        first_frame: number of the first of the frames, counted over all speech of the stream.
     """
 
     samples: int
@@ -31,6 +32,7 @@ class Speech:
     log_mel: NDArray[np.float32]
     vad_ns: int
     features_ns: int
+    first_frame: int = 0
 
     @property
     def seconds(self) -> float:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.bundle import Bundle
-from voxface.runtime.confidence import confidence
-from voxface.runtime.engines import Array
+from voxface.runtime.confidence import confidence_of, likeness
+from voxface.runtime.engines import Array, Engine
 from voxface.runtime.engines.of_bundle import open_graph
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.estimate import Estimate, read_attributes
@@ -87,6 +87,21 @@ class VoiceToFace:
         marks.append(time.perf_counter_ns())
         embedding, columns = self._encode(features)
         marks.append(time.perf_counter_ns())
+        normalising, encoder = np.diff(marks).tolist()
+        stages_ns = {"vad": speech.vad_ns, "features": speech.features_ns + normalising, "encoder": encoder}
+        return self.decode(speech, embedding, columns, stages_ns)
+
+    def decode(
+        self, speech: Speech, embedding: Array, columns: Array, stages_ns: dict[str, int], like: float | None = None
+    ) -> Estimate:
+        """The face of an embedding float32 [E] that was made of speech.
+
+        Args:
+            columns: float32 [E, C], those the embedding is the mean of.
+            stages_ns: time of the stages before.
+            like: the speech's likeness to speech (`voxface.runtime.confidence`), if it is known already.
+        """
+        marks = [time.perf_counter_ns()]
         image = self._face.run({"embedding": embedding[None]})["image"][0]
         pixels = np.rint((np.clip(image, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
         marks.append(time.perf_counter_ns())
@@ -94,7 +109,7 @@ class VoiceToFace:
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
         measurements = self.morphable.measurements_of(coefficients)
         marks.append(time.perf_counter_ns())
-        normalising, encoder, face, mesh = np.diff(marks).tolist()
+        face, mesh = np.diff(marks).tolist()
         own = _own(columns, len(speech.log_mel))
         return Estimate(
             start=speech.segments[0][0],
@@ -106,17 +121,16 @@ class VoiceToFace:
             image=np.ascontiguousarray(pixels),
             coefficients=coefficients,
             model=self.morphable,
-            confidence=confidence(own, speech.log_mel, speech.voiced_seconds),
+            confidence=confidence_of(likeness(speech.log_mel) if like is None else like, own, speech.voiced_seconds),
             attributes=attributes,
             measurements_mm=measurements,
-            stages_ns={
-                "vad": speech.vad_ns,
-                "features": speech.features_ns + normalising,
-                "encoder": encoder,
-                "face": face,
-                "mesh": mesh,
-            },
+            stages_ns={**stages_ns, "face": face, "mesh": mesh},
         )
+
+    @property
+    def encoder(self) -> Engine:
+        """The voice encoder: log-mel [B, mels, T], normalised, to embedding [B, E] and columns [B, E, C]."""
+        return self._encoder
 
     def columns(self, speech: Speech) -> Array:
         """The voice encoder's columns float32 [E, C] of speech, without a face: for what only compares voices."""

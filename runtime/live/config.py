@@ -6,7 +6,7 @@ from typing import Literal
 from voxface.runtime.vad import SAMPLE_RATE
 
 Mode = Literal["exact", "incremental"]
-MODES: tuple[Mode, ...] = ("exact",)  # "incremental" has its place in `session.LiveSession` and is not there yet
+MODES: tuple[Mode, ...] = ("exact", "incremental")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class LiveConfig:
         hop: speech between estimates.
         window: the newest speech an estimate uses, at most.
         hangover: silence that ends a turn of speech.
-        mode: how the window is encoded; "exact" encodes all of it anew, as `voxface run` would.
+        mode: how the window is encoded; "exact" encodes all of it anew, as `voxface run` would; "incremental" keeps what it
+            can from the estimate before, so that a long window costs no more than a short one.
         watch_speaker: whether another speaker starts a new window.
     """
 

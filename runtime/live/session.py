@@ -27,6 +27,7 @@ from voxface.runtime.live.events import (
     VoiceEnded,
     VoiceStarted,
 )
+from voxface.runtime.live.incremental import IncrementalEstimator, Parts
 from voxface.runtime.live.levels import CLIPPED, Level, LevelMeter
 from voxface.runtime.live.speaker import SpeakerWatch
 from voxface.runtime.live.speech_gate import RECENT, SpeechGate
@@ -94,14 +95,19 @@ class LiveSession:
         """Begins at absolute sample `start`.
 
         Args:
-            estimator: makes the faces.
-            config: when.
+            estimator: makes the faces; in mode "incremental" one that can be asked for them in two steps.
+            config: when, and how.
             features, vad: the bundle's.
             detector: makes a voice activity detector other than WebRTC's; asked again after each loss of samples.
             skips: the positions of estimates to leave out, as a recording tells them; None: those that `feed` is told.
         """
         self.config = config or LiveConfig()
         self._estimator = estimator
+        self._incremental: IncrementalEstimator | None = None
+        if self.config.mode == "incremental":
+            if not isinstance(estimator, Parts):
+                raise TypeError(f"mode 'incremental' needs an estimator with `encoder` and `decode`, not {estimator!r}")
+            self._estimator = self._incremental = IncrementalEstimator(estimator)
         self._features = features or FrontEndConfig()
         self._vad_config = vad or VadConfig()
         self._frame = self._vad_config.frame
@@ -253,7 +259,8 @@ class LiveSession:
 
     def _estimate(self, events: list[Event]) -> None:
         speech = self._speech()
-        refusal: NoFaceReason | None = "clipping" if self._clipping else self._gate.refuse(speech)
+        like = self._incremental.likeness(speech) if self._incremental else None
+        refusal: NoFaceReason | None = "clipping" if self._clipping else self._gate.refuse(speech, like)
         if refusal in ("music", "noise") and self._gate.begins_anew(speech):
             self._restart(self._window.voiced - RECENT * self._features.hop)
             speech, refusal = self._speech(), None
@@ -262,7 +269,10 @@ class LiveSession:
             return
         try:
             estimate = self._estimator.estimate(speech)
-            change = self._watch.judge(speech, estimate.columns) if self.config.watch_speaker else None
+            change = None
+            if self.config.watch_speaker:
+                peaks = self._incremental.peaks(speech) if self._incremental else None
+                change = self._watch.judge(speech, estimate.columns, peaks)
             if change is not None:
                 self._change_speaker(speech, change.voiced, change.score, events)
                 if self._window.voiced - self._window.origin < self.config.first:
@@ -290,6 +300,8 @@ class LiveSession:
     def _restart(self, voiced: int) -> int:
         """Forgets the speech before place `voiced` of the window; returns the sample at which the rest begins."""
         start = self._window.restart(voiced)
+        if self._incremental:
+            self._incremental.restart()
         self._due = max(self._window.origin + self.config.first, self._window.voiced + self.config.hop)
         return start
 

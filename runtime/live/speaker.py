@@ -53,12 +53,12 @@ class SpeakerWatch:
         """Another speaker's window begins."""
         self._agreed = 0
 
-    def judge(self, speech: Speech, columns: Float32) -> Change | None:
-        """Compares the two parts of a window; `columns` float32 [E, C] are the voice encoder's."""
+    def judge(self, speech: Speech, columns: Float32, peaks: Float32 | None = None) -> Change | None:
+        """Compares the two parts of a window; see `differences`."""
         if len(speech.log_mel) < NEWEST + BEFORE:
             self._agreed = 0
             return None
-        found = evidence(differences(speech.log_mel, columns)) - self._threshold
+        found = evidence(differences(speech.log_mel, columns, peaks)) - self._threshold
         self._agreed = self._agreed + 1 if found > 0 else 0
         if self._agreed < STEADY:
             return None
@@ -66,17 +66,22 @@ class SpeakerWatch:
         return Change(max(0, speech.voiced_samples - NEWEST * HOP), found)
 
 
-def differences(log_mel: Float32, columns: Float32) -> NDArray[np.float64]:
+def differences(log_mel: Float32, columns: Float32, peaks: Float32 | None = None) -> NDArray[np.float64]:
     """How the newest 1.5 s of a window differ from the rest, float64 [14]: 1 - cosine of the embeddings, loudness, cepstra.
 
     Args:
         log_mel: float32 [T, mels], T > `NEWEST`, before normalisation.
-        columns: float32 [E, C] of the same window.
+        columns: float32 [E, C] of the same window, the voice encoder's.
+        peaks: float32 [T], the highest of each frame, if they are known; then loud frames are added up in single precision.
     """
     count = round(NEWEST / COLUMN)
     one, other = columns[:, :-count].mean(1), columns[:, -count:].mean(1)
     cosine = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
-    (loud, spectrum), (new_loud, new_spectrum) = _mean_spectrum(log_mel[:-NEWEST]), _mean_spectrum(log_mel[-NEWEST:])
+    if peaks is None:
+        parts = [_mean_spectrum(part) for part in (log_mel[:-NEWEST], log_mel[-NEWEST:])]
+    else:
+        parts = [_fast_mean_spectrum(log_mel[part], peaks[part]) for part in (slice(-NEWEST), slice(-NEWEST, None))]
+    (loud, spectrum), (new_loud, new_spectrum) = parts
     place = (np.arange(log_mel.shape[1]) + 0.5) / log_mel.shape[1]
     cosines = np.sqrt(2 / len(place)) * np.cos(np.pi * np.arange(1, len(CEPSTRA) + 1)[:, None] * place)
     cepstra = np.abs(cosines @ (new_spectrum - spectrum))
@@ -93,4 +98,12 @@ def _mean_spectrum(log_mel: Float32) -> tuple[float, NDArray[np.float64]]:
     peaks = log_mel.max(1)
     loud = float(np.quantile(peaks, 0.9))
     mean = log_mel[peaks > loud - LOUD].mean(0, dtype=np.float64)
+    return loud, mean - mean.mean()
+
+
+def _fast_mean_spectrum(log_mel: Float32, peaks: Float32) -> tuple[float, NDArray[np.float64]]:
+    """The same to six digits, as a product of a vector and a matrix: a long window costs hardly more than a short one."""
+    loud = float(np.quantile(peaks, 0.9))
+    heard = peaks > loud - LOUD
+    mean = (heard.astype(np.float32) @ log_mel).astype(np.float64) / np.count_nonzero(heard)
     return loud, mean - mean.mean()

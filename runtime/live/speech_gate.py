@@ -25,12 +25,13 @@ class SpeechGate:
         """Another voice: nothing has passed yet."""
         self._passed = False
 
-    def refuse(self, speech: Speech) -> NoFaceReason | None:
-        """Why a window gets no face; None where it gets one."""
+    def refuse(self, speech: Speech, like: float | None = None) -> NoFaceReason | None:
+        """Why a window gets no face; None where it gets one. `like`: its likeness to speech, if that is known already."""
         if speech.periodic < LEAST_PERIODIC:
             self._passed = False
             return "noise"
-        self._passed = likeness(speech.log_mel) >= (LEAVE if self._passed else ENTER)
+        like = likeness(speech.log_mel) if like is None else like
+        self._passed = like >= (LEAVE if self._passed else ENTER)
         return None if self._passed else "music"
 
     def begins_anew(self, speech: Speech) -> bool:

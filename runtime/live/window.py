@@ -28,12 +28,15 @@ class SpeechWindow:
         self._frames_kept = longest // config.hop
         self._mel = LogMelStream(config)
         # Twice the room, so that old frames are moved away once a window and not once a hop.
-        self._frames = np.empty((2 * self._frames_kept + 1024, config.mels), np.float32)
+        self._room = 2 * self._frames_kept + 1024
+        tail = -(-config.window // config.hop)
+        self._frames = np.empty((self._room + tail, config.mels), np.float32)
         self._first = self._count = 0  # frames dropped, frames held
         self._waiting: list[NDArray[np.int16]] = []
         self._ranges: deque[tuple[int, int, int]] = deque()  # start, end, and `voiced` at the start
         self._meter = PeriodicityMeter()
         self._judged: deque[tuple[int, int]] = deque()  # frames, periodic ones of each flush
+        self._judged_frames = self._periodic_frames = 0  # their sums
         self._longest = longest
         self.voiced = 0
         self.origin = 0
@@ -63,37 +66,45 @@ class SpeechWindow:
         self._waiting.clear()
         before = self._meter.frames, self._meter.periodic
         self._meter.feed(audio)
-        self._judged.append((self._meter.frames - before[0], self._meter.periodic - before[1]))
+        judged, periodic = self._meter.frames - before[0], self._meter.periodic - before[1]
+        self._judged.append((judged, periodic))
+        self._judged_frames += judged
+        self._periodic_frames += periodic
         self._hold(self._mel.feed(audio))
         self._trim()
 
     def speech(self, heard: int) -> Speech:
-        """The window as `voxface.runtime.front_end.FrontEnd.finish` would give it; `heard`: samples heard so far."""
+        """The window as `voxface.runtime.front_end.FrontEnd.finish` would give it; `heard`: samples heard so far.
+
+        Its frames are no copy: they hold until more speech is added.
+        """
         self.flush()
-        frames = np.concatenate([self._frames[: self._count], self._mel.tail()])
-        start = max(self.origin, (self._first + len(frames) - self._frames_kept) * self._hop)
-        frames = frames[start // self._hop - self._first :]
+        tail = self._mel.tail()
+        count = self._count + len(tail)
+        self._frames[self._count : count] = tail
+        start = max(self.origin, (self._first + count - self._frames_kept) * self._hop)
+        frames = self._frames[start // self._hop - self._first : count]
         segments = [
             (first + max(0, start - voiced), end) for first, end, voiced in self._ranges if voiced + end - first > start
         ]
-        judged, periodic = (sum(column) for column in zip(*self._judged, strict=True)) if self._judged else (0, 0)
         return Speech(
             samples=heard - segments[0][0] if segments else 0,
             segments=segments,
             voiced_samples=self.voiced - start,
-            periodic=periodic / judged if judged else 1.0,
+            periodic=self._periodic_frames / self._judged_frames if self._judged_frames else 1.0,
             log_mel=frames,
             vad_ns=0,
             features_ns=0,
+            first_frame=start // self._hop,
         )
 
     def _hold(self, fresh: Float32) -> None:
         while len(fresh):
-            part = fresh[: len(self._frames) - self._count]
+            part = fresh[: self._room - self._count]
             self._frames[self._count : self._count + len(part)] = part
             self._count += len(part)
             fresh = fresh[len(part) :]
-            if self._count == len(self._frames):
+            if self._count == self._room:
                 self._drop(self._count - self._frames_kept)
 
     def _trim(self) -> None:
@@ -106,9 +117,10 @@ class SpeechWindow:
             self._ranges[0] = (start + oldest - voiced, end, oldest)
 
         wanted = min(self._longest, self.voiced - self.origin) // STEP
-        total = sum(frames for frames, _ in self._judged)
-        while self._judged and total - self._judged[0][0] >= wanted:
-            total -= self._judged.popleft()[0]
+        while self._judged and self._judged_frames - self._judged[0][0] >= wanted:
+            judged, periodic = self._judged.popleft()
+            self._judged_frames -= judged
+            self._periodic_frames -= periodic
 
     def _drop(self, count: int) -> None:
         if count > 0:

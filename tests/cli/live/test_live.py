@@ -109,7 +109,7 @@ BAD: list[tuple[list[Any], int, str]] = [
     (["--source", SAMPLES[0], "--channel", "0"], 2, "counted from 1"),
     (["--source", SAMPLES[0], "--channel", "2"], 2, "has 1"),
     (["--source", SAMPLES[0], "--seconds", "-1"], 2, "more than 0"),
-    (["--source", SAMPLES[0], "--mode", "incremental"], 2, "invalid choice"),
+    (["--source", SAMPLES[0], "--mode", "magic"], 2, "invalid choice"),
     (["--source", SAMPLES[0], "--show", "none", "--show", "terminal"], 2, "excludes"),
     (["--source", SAMPLES[0], "--bundle", "/nowhere"], 6, "no such bundle"),
     (["--source", SAMPLES[0], "--provider", "tensorrt"], 5, "tensorrt"),

@@ -40,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     when = parser.add_argument_group("estimates")
     when.add_argument("--hop-ms", type=float, default=100, help="speech between estimates (%(default)g)")
     when.add_argument("--window", type=float, default=8, metavar="S", help="speech an estimate uses (%(default)g)")
-    when.add_argument("--mode", choices=("exact",), default="exact", help="how the window is encoded (%(default)s)")
+    when.add_argument(
+        "--mode",
+        choices=("exact", "incremental"),
+        default="exact",
+        help="whether the whole window is encoded at each estimate, or a fixed part of it (%(default)s)",
+    )
     when.add_argument("--one-speaker", action="store_true", help="do not watch for another speaker")
     when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
     when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")

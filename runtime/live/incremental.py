@@ -1,0 +1,77 @@
+"""Estimates in mode "incremental": what an estimate asks of a window, from what is known of the window before."""
+
+import time
+from typing import Protocol, runtime_checkable
+
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.engines import Array, Engine
+from voxface.runtime.estimate import Estimate
+from voxface.runtime.front_end import Speech
+from voxface.runtime.incremental_encoder import PROVISIONAL, IncrementalEncoder
+from voxface.runtime.running_likeness import RunningLikeness
+from voxface.runtime.running_peaks import RunningPeaks
+from voxface.runtime.voice_to_face import check_speech
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """What makes a face in two steps: `voxface.runtime.voice_to_face.VoiceToFace`."""
+
+    bundle: Bundle
+
+    @property
+    def encoder(self) -> Engine:
+        """Normalised frames to embedding and columns."""
+        ...
+
+    def decode(
+        self, speech: Speech, embedding: Array, columns: Array, stages_ns: dict[str, int], like: float | None = None
+    ) -> Estimate:
+        """The face of an embedding."""
+        ...
+
+
+class IncrementalEstimator:
+    """Estimates the windows of one stream in turn; `Speech.first_frame` says where each lies. Not thread-safe."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._encoder = IncrementalEncoder(parts.encoder, parts.bundle.front_end.shortest)
+        self._likeness, self._peaks = RunningLikeness(), RunningPeaks()
+        self._heard: tuple[Speech, Array, float] | None = None
+
+    def restart(self) -> None:
+        """Another voice begins; what was measured of single frames stays."""
+        self._encoder.restart()
+
+    def peaks(self, speech: Speech) -> Array:
+        """The highest mel bin of every frame, float32 [T]."""
+        return self._hear(speech)[0]
+
+    def likeness(self, speech: Speech) -> float:
+        """How much it moves as speech does, as `voxface.runtime.confidence.likeness`."""
+        return self._hear(speech)[1]
+
+    def estimate(self, speech: Speech) -> Estimate:
+        """The face of a window.
+
+        Raises:
+            NoSpeechError: there was no speech in it.
+        """
+        check_speech(speech)
+        like = self.likeness(speech)
+        began = time.perf_counter_ns()
+        embedding, columns = self._encoder.encode(speech.first_frame, speech.log_mel)
+        stages_ns = {
+            "vad": speech.vad_ns,
+            "features": speech.features_ns,
+            "encoder": time.perf_counter_ns() - began,
+        }
+        return self._parts.decode(speech, embedding, columns, stages_ns, like)
+
+    def _hear(self, speech: Speech) -> tuple[Array, float]:
+        if self._heard is None or self._heard[0] is not speech:
+            frames, final = speech.log_mel, max(0, len(speech.log_mel) - PROVISIONAL)
+            peaks = self._peaks.of(speech.first_frame, frames, final)
+            self._heard = speech, peaks, self._likeness.of(speech.first_frame, frames, final, peaks)
+        return self._heard[1:]

@@ -1,0 +1,53 @@
+"""Mean and spread of each mel bin over a window of frames that slides along a stream."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+BLOCK: Final = 32  # frames
+
+
+class RunningStatistics:
+    """Remembers sums of whole blocks of frames, so that a window costs a few rows instead of all of its frames.
+
+    A block's sums are made of its frames once and dropped with the block. Nothing is ever subtracted from a sum, so nothing
+    drifts, however long the stream.
+    """
+
+    def __init__(self, mels: int) -> None:
+        self._first = 0  # block
+        self._sums: Float64 = np.empty((0, 2, mels))  # of frames, and of their squares
+
+    def of(self, first: int, frames: Float32, final: int) -> tuple[Float64, Float64]:
+        """Mean and population standard deviation, float64 [mels] each, of frames float32 [T, mels].
+
+        Args:
+            first: number of the first of them in the stream; it never falls.
+            final: how many of them will be the same when they are asked for again; the rest may change.
+        """
+        begin, end = -(-first // BLOCK), (first + final) // BLOCK  # whole blocks
+        if begin >= end:
+            return _mean_and_deviation(_sums(frames), len(frames))
+        known = min(len(self._sums), max(0, begin - self._first))
+        self._sums, self._first = self._sums[known:], begin if known == len(self._sums) else self._first + known
+        fresh = self._first + len(self._sums)
+        if fresh < end:
+            blocks = frames[fresh * BLOCK - first : end * BLOCK - first].reshape(end - fresh, BLOCK, -1)
+            wide = blocks.astype(np.float64)
+            self._sums = np.concatenate([self._sums, np.stack([wide.sum(1), (wide**2).sum(1)], 1)])
+        edges = _sums(frames[: begin * BLOCK - first]) + _sums(frames[end * BLOCK - first :])
+        return _mean_and_deviation(self._sums.sum(0) + edges, len(frames))
+
+
+def _sums(frames: Float32) -> Float64:
+    wide = frames.astype(np.float64)
+    return np.stack([wide.sum(0), (wide**2).sum(0)])
+
+
+def _mean_and_deviation(sums: Float64, count: int) -> tuple[Float64, Float64]:
+    mean, square = sums / count
+    return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
