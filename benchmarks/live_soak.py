@@ -44,15 +44,17 @@ class StandIn:
         self.model = Bundle.open().morphable
         self.coefficients = np.zeros(self.model.modes, np.float32)
 
-    def estimate(self, speech: Speech) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
         """The same face always."""
         loud = speech.log_mel.max(1)
         low = float(speech.log_mel[loud > np.quantile(loud, 0.5)].argmax(1).mean())
         columns = np.tile(np.array([[1.0], [low / 20]], np.float32), (1, max(1, len(speech.log_mel) // 32)))
+        embedding = columns[:, 0]
         return Estimate(
             start=speech.segments[0][0], end=speech.segments[-1][1], voiced_seconds=speech.voiced_seconds,
-            frames=len(speech.log_mel), embedding=columns[:, 0], columns=columns,
-            image=np.zeros((64, 64, 3), np.uint8), coefficients=self.coefficients, model=self.model, confidence=0.5,
+            frames=len(speech.log_mel), embedding=embedding, columns=columns,
+            image=np.zeros((64, 64, 3), np.uint8), drawn=embedding,
+            coefficients=self.coefficients, model=self.model, confidence=0.5,
             attributes=Attributes({"female": 0.5, "male": 0.5}, "unknown", {}), measurements_mm={},
             stages_ns={"vad": speech.vad_ns, "features": speech.features_ns, "encoder": 0, "face": 0, "mesh": 0},
         )  # fmt: skip

@@ -28,19 +28,24 @@ from voxface.training.speech import librispeech
 SECONDS: Final = 5
 
 
-class NoDecoders:
-    """Makes no face: whether one would be made is decided before."""
+class NoFaceAtAll:
+    """Makes no face: whether one would be made is decided before. What a session asks of an estimate, and no more."""
 
-    def estimate(self, speech: Speech) -> Any:
-        """Something with an estimate's columns and an unmoving mesh."""
-        from types import SimpleNamespace
+    columns = np.ones((64, 8), np.float32)
+    picture_kept = False
 
-        return SimpleNamespace(columns=np.ones((64, 8), np.float32), vertices=np.zeros((1, 3), np.float32))
+    def estimate(self, speech: Speech, before: Any = None, still: float = 0.0) -> Any:
+        """Itself."""
+        return self
+
+    def moved_mm(self, before: Any) -> float:
+        """It does not."""
+        return 0.0
 
 
 def heard(samples: np.ndarray) -> tuple[float, list[str]]:
     """How long after a window's first voice it gets a face, in seconds, NaN for never; and the reasons given against one."""
-    session = LiveSession(NoDecoders())
+    session = LiveSession(NoFaceAtAll())
     events = session.feed(samples) + session.finish()
     voice = next((e.start for e in events if isinstance(e, VoiceStarted)), 0)
     face = next((e.position for e in events if isinstance(e, FaceEstimated)), None)

@@ -42,14 +42,14 @@ class EncoderAlone:
         self.begin = 0
         self._blank = np.zeros((64, 8), np.float32)
 
-    def estimate(self, speech: Speech) -> Any:
+    def estimate(self, speech: Speech, before: Any = None, still: float = 0.0) -> Any:
         """Something with an estimate's `columns` and an unmoving mesh."""
         from types import SimpleNamespace
 
         columns = self._blank
         if speech.segments[-1][1] >= self.begin:
             columns = self._whole.columns(speech)
-        return SimpleNamespace(columns=columns, vertices=np.zeros((1, 3), np.float32))
+        return SimpleNamespace(columns=columns, moved_mm=lambda before: 0.0, picture_kept=False)
 
 
 class Trace(SpeakerWatch):

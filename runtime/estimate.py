@@ -40,6 +40,7 @@ class Estimate:
         embedding: float32 [64], unit length.
         columns: float32 [E, C], the voice encoder's, one each 0.32 s of speech: the embedding is their mean, made unit length.
         image: uint8 [H, W, 3], RGB.
+        drawn: float32 [64], the embedding the picture is of: this one's, or one before that is hardly another.
         coefficients: float32 [P], unit-normal space of the morphable model.
         model: the morphable model.
         confidence: 0 to 1, from how much it moves as speech does, how far the voice agrees with itself, and its length.
@@ -54,6 +55,7 @@ class Estimate:
     embedding: Float32
     columns: Float32
     image: NDArray[np.uint8]
+    drawn: Float32
     coefficients: Float32
     model: MorphableModel
     confidence: float
@@ -65,6 +67,11 @@ class Estimate:
     def vertices(self) -> Float32:
         """The mesh, float32 [N, 3], millimetres; made when first asked for, since not every sink wants one."""
         return self.model.vertices(self.coefficients)
+
+    @property
+    def picture_kept(self) -> bool:
+        """Whether the picture is that of an estimate before, since the embedding has hardly moved."""
+        return self.drawn is not self.embedding
 
     def moved_mm(self, before: "Estimate") -> float:
         """How far the mesh has moved since another estimate, RMS over vertices in millimetres."""

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.audio import read_blocks
-from voxface.runtime.bundle import Bundle
+from voxface.runtime.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.confidence import confidence_of, likeness
 from voxface.runtime.engines import Array, Engine
 from voxface.runtime.engines.of_bundle import open_graph
@@ -34,18 +34,33 @@ class VoiceToFace:
         provider: the provider really used.
     """
 
-    def __init__(self, bundle: Bundle | None = None, provider: str = "cpu", *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle | None = None,
+        provider: str = "cpu",
+        *,
+        threads: int | None = None,
+        fused: bool | None = None,
+    ) -> None:
         """Loads `bundle` (None: the default one) on `provider`.
+
+        Args:
+            threads: see `open_engine`.
+            fused: whether to run a whole update as one graph, where the bundle has it; None: on GPUs, since on a CPU it
+                gains nothing.
 
         Raises:
             BundleError, ProviderError: see `Bundle.open` and `open_graph`.
         """
         self.bundle = bundle or Bundle.open()
         with ExitStack() as engines:  # those already open are freed when a later one does not open
-            self._encoder, self._face, self._mesh = (
-                engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
-                for name in ("encoder", "face", "mesh")
-            )
+
+            def opened(name: str) -> Engine:
+                return engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
+
+            self._encoder, self._face, self._mesh = (opened(name) for name in GRAPHS)
+            wanted = provider != "cpu" if fused is None else fused
+            self._fused = opened(FUSED) if wanted and self.bundle.fused else None
             self._engines = engines.pop_all()
         self.provider = self._encoder.provider
         self.morphable = self.bundle.morphable
@@ -55,6 +70,8 @@ class VoiceToFace:
         self._encoder.warm_up({"T": self.bundle.front_end.shortest})
         self._face.warm_up()
         self._mesh.warm_up()
+        if self._fused is not None:
+            self._fused.warm_up({"T": self.bundle.front_end.shortest})
 
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
@@ -75,24 +92,40 @@ class VoiceToFace:
         except NoSpeechError as error:
             raise NoSpeechError(f"{path}: {error}") from None
 
-    def estimate(self, speech: Speech) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
         """The face of what a front end heard.
+
+        Args:
+            before, still: see `decode`.
 
         Raises:
             NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
         """
         check_speech(speech)
-        marks = [time.perf_counter_ns()]
+        began = time.perf_counter_ns()
         features = network_input(speech.log_mel, self.bundle.front_end.shortest)
-        marks.append(time.perf_counter_ns())
+        normalised = time.perf_counter_ns()
+        stages_ns = {"vad": speech.vad_ns, "features": speech.features_ns + normalised - began}
+        if self._fused is not None and _columns(features) <= PIECE + 2 * CONTEXT:
+            out = self._fused.run({"log_mel": features})
+            stages_ns["encoder"] = time.perf_counter_ns() - normalised
+            return self._face_of(
+                speech, out["embedding"][0], out["columns"][0], stages_ns, out["image"][0], out["coefficients"][0]
+            )
         embedding, columns = self._encode(features)
-        marks.append(time.perf_counter_ns())
-        normalising, encoder = np.diff(marks).tolist()
-        stages_ns = {"vad": speech.vad_ns, "features": speech.features_ns + normalising, "encoder": encoder}
-        return self.decode(speech, embedding, columns, stages_ns)
+        stages_ns["encoder"] = time.perf_counter_ns() - normalised
+        return self.decode(speech, embedding, columns, stages_ns, before=before, still=still)
 
     def decode(
-        self, speech: Speech, embedding: Array, columns: Array, stages_ns: dict[str, int], like: float | None = None
+        self,
+        speech: Speech,
+        embedding: Array,
+        columns: Array,
+        stages_ns: dict[str, int],
+        like: float | None = None,
+        *,
+        before: Estimate | None = None,
+        still: float = 0.0,
     ) -> Estimate:
         """The face of an embedding float32 [E] that was made of speech.
 
@@ -100,12 +133,32 @@ class VoiceToFace:
             columns: float32 [E, C], those the embedding is the mean of.
             stages_ns: time of the stages before.
             like: the speech's likeness to speech (`voxface.runtime.confidence`), if it is known already.
+            before: an estimate of the same voice, whose picture stays while the embedding is
+            still: no farther than this from the one it was drawn of. The mesh, which costs little, always moves.
         """
-        marks = [time.perf_counter_ns()]
-        image = self._face.run({"embedding": embedding[None]})["image"][0]
-        pixels = np.rint((np.clip(image, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
-        marks.append(time.perf_counter_ns())
+        began = time.perf_counter_ns()
+        kept = before if before is not None and float(np.linalg.norm(embedding - before.drawn)) <= still else None
+        image = None if kept else self._face.run({"embedding": embedding[None]})["image"][0]
+        drawn = time.perf_counter_ns()
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
+        stages_ns = {**stages_ns, "face": drawn - began, "mesh": time.perf_counter_ns() - drawn}
+        return self._face_of(speech, embedding, columns, stages_ns, image, coefficients, like, kept)
+
+    def _face_of(
+        self,
+        speech: Speech,
+        embedding: Array,
+        columns: Array,
+        stages_ns: dict[str, int],
+        image: Array | None,
+        coefficients: Array,
+        like: float | None = None,
+        kept: Estimate | None = None,
+    ) -> Estimate:
+        """What the networks gave, read: pixels, attributes, measurements, confidence. An `image` of None is that of `kept`."""
+        marks = [time.perf_counter_ns()]
+        pixels = _pixels(image) if image is not None else cast(Estimate, kept).image
+        marks.append(time.perf_counter_ns())
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
         measurements = self.morphable.measurements_of(coefficients)
         marks.append(time.perf_counter_ns())
@@ -118,13 +171,18 @@ class VoiceToFace:
             frames=len(speech.log_mel),
             embedding=embedding,
             columns=own,
-            image=np.ascontiguousarray(pixels),
+            image=pixels,
+            drawn=embedding if kept is None else kept.drawn,
             coefficients=coefficients,
             model=self.morphable,
             confidence=confidence_of(likeness(speech.log_mel) if like is None else like, own, speech.voiced_seconds),
             attributes=attributes,
             measurements_mm=measurements,
-            stages_ns={**stages_ns, "face": face, "mesh": mesh},
+            stages_ns={
+                **stages_ns,
+                "face": stages_ns.get("face", 0) + face,
+                "mesh": stages_ns.get("mesh", 0) + mesh,
+            },
         )
 
     @property
@@ -142,7 +200,7 @@ class VoiceToFace:
 
         Long input goes through in pieces that overlap by the receptive field: the columns are those of the whole.
         """
-        total = -(-features.shape[2] // STRIDE)
+        total = _columns(features)
         if total <= PIECE + 2 * CONTEXT:
             out = self._encoder.run({"log_mel": features})
             return out["embedding"][0], out["columns"][0]
@@ -163,6 +221,17 @@ class VoiceToFace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._engines.close()
+
+
+def _columns(features: Array) -> int:
+    """How many columns network input [1, mels, T] gives."""
+    return -(-int(features.shape[2]) // STRIDE)
+
+
+def _pixels(image: Array) -> NDArray[np.uint8]:
+    """uint8 [H, W, 3] of a network's picture float32 [3, H, W], clamped to [-1, 1]."""
+    levels = np.rint((np.clip(image, -1, 1) + 1) * 127.5).astype(np.uint8)
+    return np.ascontiguousarray(levels.transpose(1, 2, 0))
 
 
 def _own(columns: Array, frames: int) -> Array:

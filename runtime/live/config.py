@@ -1,12 +1,16 @@
 """The settings of a live session."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from voxface.runtime.vad import SAMPLE_RATE
 
 Mode = Literal["exact", "incremental"]
 MODES: tuple[Mode, ...] = ("exact", "incremental")
+
+# A picture that is kept so long differs from the one that would be drawn by less than one level of 255 in the mean, on every
+# estimate of training speakers (benchmarks/still.py).
+STILL: Final = 0.15
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class LiveConfig:
         hangover: silence that ends a turn of speech.
         mode: how the window is encoded; "exact" encodes all of it anew, as `voxface run` would; "incremental" keeps what it
             can from the estimate before, so that a long window costs no more than a short one.
+        still: how far the embedding, of unit length, may move before another picture is drawn; 0: draw always.
         watch_speaker: whether another speaker starts a new window.
     """
 
@@ -28,6 +33,7 @@ class LiveConfig:
     window: int = 8 * SAMPLE_RATE
     hangover: int = 3 * SAMPLE_RATE // 10
     mode: Mode = "exact"
+    still: float = 0.0
     watch_speaker: bool = True
 
     def __post_init__(self) -> None:
@@ -39,5 +45,7 @@ class LiveConfig:
             )
         if self.window > 60 * SAMPLE_RATE:
             raise ValueError(f"a window of {self.window / SAMPLE_RATE:g} s is longer than 60 s")
+        if not 0 <= self.still < 2:
+            raise ValueError(f"still {self.still:g} is no distance between embeddings (0 to 2)")
         if self.hangover < 0:
             raise ValueError(f"a hangover of {self.hangover} samples is negative")

@@ -52,6 +52,7 @@ class Counters:
         self.lost: dict[str, Ranges] = {}
         self.rejected = Ranges()
         self.rejected_samples = 0
+        self.pictures_kept = 0
         self.edges: Counter[str] = Counter()
 
     def take(self, event: Event) -> None:
@@ -62,6 +63,8 @@ class Counters:
         elif isinstance(event, Rejected):
             self.rejected.add(event.start, event.end)
             self.rejected_samples += event.count
+        elif isinstance(event, FaceEstimated):
+            self.pictures_kept += event.estimate.picture_kept
         elif isinstance(event, NoFace):
             self.no_face[event.reason] += 1
 
@@ -69,6 +72,7 @@ class Counters:
         """Every counter by name; those of events are there even where they are 0."""
         return {
             "estimates": self.events[FaceEstimated.kind],
+            "pictures_kept": self.pictures_kept,
             "skipped_estimates": self.events["skipped"],
             "engine_failures": self.events["engine-failed"],
             "speaker_changes": self.events[SpeakerChanged.kind],

@@ -25,7 +25,15 @@ class Parts(Protocol):
         ...
 
     def decode(
-        self, speech: Speech, embedding: Array, columns: Array, stages_ns: dict[str, int], like: float | None = None
+        self,
+        speech: Speech,
+        embedding: Array,
+        columns: Array,
+        stages_ns: dict[str, int],
+        like: float | None = None,
+        *,
+        before: Estimate | None = None,
+        still: float = 0.0,
     ) -> Estimate:
         """The face of an embedding."""
         ...
@@ -52,7 +60,7 @@ class IncrementalEstimator:
         """How much it moves as speech does, as `voxface.runtime.confidence.likeness`."""
         return self._hear(speech)[1]
 
-    def estimate(self, speech: Speech) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
         """The face of a window.
 
         Raises:
@@ -67,7 +75,7 @@ class IncrementalEstimator:
             "features": speech.features_ns,
             "encoder": time.perf_counter_ns() - began,
         }
-        return self._parts.decode(speech, embedding, columns, stages_ns, like)
+        return self._parts.decode(speech, embedding, columns, stages_ns, like, before=before, still=still)
 
     def _hear(self, speech: Speech) -> tuple[Array, float]:
         if self._heard is None or self._heard[0] is not speech:

@@ -49,8 +49,8 @@ RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
 class Estimator(Protocol):
     """What makes a face of speech: `voxface.runtime.voice_to_face.VoiceToFace`, or a stand-in."""
 
-    def estimate(self, speech: Speech) -> Estimate:
-        """The face of what was heard."""
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+        """The face of what was heard; the picture of the estimate `before` may stay if the voice has moved no farther."""
         ...
 
 
@@ -268,7 +268,7 @@ class LiveSession:
             self._no_face(refusal, speech.segments[0][0], events)
             return
         try:
-            estimate = self._estimator.estimate(speech)
+            estimate = self._estimator.estimate(speech, self._last, self.config.still)
             change = None
             if self.config.watch_speaker:
                 peaks = self._incremental.peaks(speech) if self._incremental else None
@@ -277,7 +277,7 @@ class LiveSession:
                 self._change_speaker(speech, change.voiced, change.score, events)
                 if self._window.voiced - self._window.origin < self.config.first:
                     return
-                estimate = self._estimator.estimate(self._speech())
+                estimate = self._estimator.estimate(self._speech(), None, self.config.still)
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
             return

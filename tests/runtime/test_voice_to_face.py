@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import SAMPLES, speech_like
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.estimate import Estimate
 from voxface.runtime.voice_to_face import PIECE, STRIDE, VoiceToFace
 
 
@@ -38,3 +40,45 @@ def test_feeding_in_blocks_changes_nothing(voice_to_face: VoiceToFace) -> None:
     np.testing.assert_array_equal(whole.embedding, blocks.embedding)
     np.testing.assert_array_equal(whole.image, blocks.image)
     np.testing.assert_array_equal(whole.vertices, blocks.vertices)
+
+
+def test_a_picture_stays_while_the_voice_has_hardly_moved(voice_to_face: VoiceToFace) -> None:
+    speech, first = voice_to_face.estimate_file(SAMPLES[0])
+    assert not first.picture_kept
+    turned = np.roll(first.embedding, 1)
+
+    def moved(by: float) -> np.ndarray:
+        """An embedding of unit length at distance `by` from the first."""
+        aside = turned - (turned @ first.embedding) * first.embedding
+        aside /= np.linalg.norm(aside)
+        angle = 2 * np.arcsin(by / 2)
+        return (np.cos(angle) * first.embedding + np.sin(angle) * aside).astype(np.float32)
+
+    def face(embedding: np.ndarray, before: Estimate | None, still: float) -> Estimate:
+        return voice_to_face.decode(speech, embedding, first.columns, {}, before=before, still=still)
+
+    near = face(moved(0.09), first, 0.1)
+    assert near.picture_kept
+    assert near.image is first.image
+    assert (near.coefficients != first.coefficients).any(), "the mesh moves all the same"
+    # What counts is how far it is from what the picture is of, not from the estimate before.
+    far = face(moved(0.15), near, 0.1)
+    assert not far.picture_kept
+    np.testing.assert_array_equal(far.image, face(moved(0.15), None, 0.1).image)
+    assert (far.image != first.image).any()
+    assert not face(moved(0.01), first, 0.0).picture_kept
+
+
+def test_one_graph_makes_the_same_face(default_bundle: Bundle) -> None:
+    pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
+    from voxface.export.fused_graph import with_fused
+
+    with VoiceToFace(default_bundle) as three, VoiceToFace(with_fused(default_bundle), fused=True) as one:
+        one.warm_up()
+        for audio in (speech_like(3.0), speech_like(9.0), np.tile(speech_like(9.0), 10)):  # the last in pieces
+            expected, got = (voice.estimate(voice.listen([audio])) for voice in (three, one))
+            np.testing.assert_allclose(got.embedding, expected.embedding, atol=1e-5)
+            np.testing.assert_allclose(got.coefficients, expected.coefficients, atol=1e-4)
+            assert np.abs(got.image.astype(int) - expected.image).max() <= 1
+            assert set(got.stages_ns) == set(expected.stages_ns)
+        assert VoiceToFace(with_fused(default_bundle))._fused is None, "on a CPU it gains nothing"

@@ -32,7 +32,7 @@ class PlainEstimator:
         self.stalls: dict[int, float] = {}
         self._clock, self._seconds = clock, seconds
 
-    def estimate(self, speech: Speech) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
         self.calls += 1
         if self._clock:
             self._clock.sleep(self.stalls.get(self.calls, self._seconds))
@@ -48,6 +48,7 @@ class PlainEstimator:
             embedding=embedding,
             columns=np.ones((64, max(1, len(speech.log_mel) // 32)), np.float32),
             image=np.full((64, 64, 3), int(abs(embedding[0]) * 200), np.uint8),
+            drawn=embedding,
             coefficients=embedding[:2] * 100,
             model=SPHERE,
             confidence=0.5,

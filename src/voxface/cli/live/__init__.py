@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="exact",
         help="whether the whole window is encoded at each estimate, or a fixed part of it (%(default)s)",
     )
+    when.add_argument(
+        "--still",
+        type=float,
+        metavar="DISTANCE",
+        help="keep the picture while the embedding moves no farther (0; 0.15 in mode incremental, where that is unseen)",
+    )
     when.add_argument("--one-speaker", action="store_true", help="do not watch for another speaker")
     when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
     when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")
@@ -150,7 +156,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         UsageError: an option that cannot be, or two that exclude each other.
     """
     from voxface.runtime.errors import UsageError
-    from voxface.runtime.live.config import LiveConfig
+    from voxface.runtime.live.config import STILL, LiveConfig
     from voxface.runtime.vad import SAMPLE_RATE
 
     if options.json and options.json_lines:
@@ -175,10 +181,11 @@ def check(options: argparse.Namespace) -> "LiveConfig":
             hop=round(hop),
             window=round(options.window * SAMPLE_RATE),
             mode=options.mode,
+            still=options.still if options.still is not None else STILL if options.mode == "incremental" else 0.0,
             watch_speaker=not options.one_speaker,
         )
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"--window {options.window:g}: {error}") from error
+        raise UsageError(f"--window {options.window:g} --still {options.still}: {error}") from error
 
 
 def _detector(about: dict[str, Any], model: Path | None) -> "Callable[[], Detector] | None":
