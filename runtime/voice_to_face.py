@@ -1,11 +1,10 @@
 """The pipeline: speech in, estimate out. `VoiceToFace(bundle).estimate(speech)` is all there is to it."""
 
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,12 @@ from voxface.runtime.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.confidence import confidence_of, likeness
 from voxface.runtime.engines import Array, Engine
 from voxface.runtime.engines.of_bundle import open_graph
+from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.estimate import Estimate, read_attributes
 from voxface.runtime.features import network_input
 from voxface.runtime.front_end import FrontEnd, Speech
+from voxface.runtime.trace import Stages, Trace
 from voxface.runtime.voicing import LEAST_PERIODIC
 
 STRIDE = 32  # frames a column of the voice encoder
@@ -32,6 +33,7 @@ class VoiceToFace:
     Attributes:
         bundle: the bundle in use.
         provider: the provider really used.
+        stages: where the time of the present estimate has gone.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class VoiceToFace:
         *,
         threads: int | None = None,
         fused: bool | None = None,
+        trace: Trace | None = None,
     ) -> None:
         """Loads `bundle` (None: the default one) on `provider`.
 
@@ -48,6 +51,7 @@ class VoiceToFace:
             threads: see `open_engine`.
             fused: whether to run a whole update as one graph, where the bundle has it; None: on GPUs, since on a CPU it
                 gains nothing.
+            trace: gets stages and engine runs.
 
         Raises:
             BundleError, ProviderError: see `Bundle.open` and `open_graph`.
@@ -56,12 +60,14 @@ class VoiceToFace:
         with ExitStack() as engines:  # those already open are freed when a later one does not open
 
             def opened(name: str) -> Engine:
-                return engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
+                engine = engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
+                return engine if trace is None else TracedEngine(engine, name, trace)
 
             self._encoder, self._face, self._mesh = (opened(name) for name in GRAPHS)
             wanted = provider != "cpu" if fused is None else fused
             self._fused = opened(FUSED) if wanted and self.bundle.fused else None
             self._engines = engines.pop_all()
+        self.stages = Stages(trace)
         self.provider = self._encoder.provider
         self.morphable = self.bundle.morphable
 
@@ -101,69 +107,66 @@ class VoiceToFace:
         Raises:
             NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
         """
+        stages = self.stages
+        stages.take()  # what a failed estimate left
+        stages.begin()
         check_speech(speech)
-        began = time.perf_counter_ns()
         features = network_input(speech.log_mel, self.bundle.front_end.shortest)
-        normalised = time.perf_counter_ns()
-        stages_ns = {"vad": speech.vad_ns, "features": speech.features_ns + normalised - began}
+        stages.lap("features")
         if self._fused is not None and _columns(features) <= PIECE + 2 * CONTEXT:
-            out = self._fused.run({"log_mel": features})
-            stages_ns["encoder"] = time.perf_counter_ns() - normalised
-            return self._face_of(
-                speech, out["embedding"][0], out["columns"][0], stages_ns, out["image"][0], out["coefficients"][0]
-            )
+            out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
+            stages.lap("encoder")
+            embedding, pixels = out["embedding"], _pixels(out["image"])
+            stages.lap("face")
+            return self._face_of(speech, embedding, out["columns"], pixels, embedding, out["coefficients"])
         embedding, columns = self._encode(features)
-        stages_ns["encoder"] = time.perf_counter_ns() - normalised
-        return self.decode(speech, embedding, columns, stages_ns, before=before, still=still)
+        stages.lap("encoder")
+        return self.decode(speech, embedding, columns, before=before, still=still)
 
     def decode(
         self,
         speech: Speech,
         embedding: Array,
         columns: Array,
-        stages_ns: dict[str, int],
         like: float | None = None,
         *,
         before: Estimate | None = None,
         still: float = 0.0,
     ) -> Estimate:
-        """The face of an embedding float32 [E] that was made of speech.
+        """The face of an embedding float32 [E] that was made of speech; it closes the `stages` that were begun for it.
 
         Args:
             columns: float32 [E, C], those the embedding is the mean of.
-            stages_ns: time of the stages before.
             like: the speech's likeness to speech (`voxface.runtime.confidence`), if it is known already.
             before: an estimate of the same voice, whose picture stays while the embedding is
             still: no farther than this from the one it was drawn of. The mesh, which costs little, always moves.
         """
-        began = time.perf_counter_ns()
-        kept = before if before is not None and float(np.linalg.norm(embedding - before.drawn)) <= still else None
-        image = None if kept else self._face.run({"embedding": embedding[None]})["image"][0]
-        drawn = time.perf_counter_ns()
+        if before is not None and float(np.linalg.norm(embedding - before.drawn)) <= still:
+            pixels, drawn = before.image, before.drawn
+        else:
+            pixels, drawn = _pixels(self._face.run({"embedding": embedding[None]})["image"][0]), embedding
+        self.stages.lap("face")
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
-        stages_ns = {**stages_ns, "face": drawn - began, "mesh": time.perf_counter_ns() - drawn}
-        return self._face_of(speech, embedding, columns, stages_ns, image, coefficients, like, kept)
+        self.stages.lap("mesh")
+        return self._face_of(speech, embedding, columns, pixels, drawn, coefficients, like)
 
     def _face_of(
         self,
         speech: Speech,
         embedding: Array,
         columns: Array,
-        stages_ns: dict[str, int],
-        image: Array | None,
+        pixels: NDArray[np.uint8],
+        drawn: Array,
         coefficients: Array,
         like: float | None = None,
-        kept: Estimate | None = None,
     ) -> Estimate:
-        """What the networks gave, read: pixels, attributes, measurements, confidence. An `image` of None is that of `kept`."""
-        marks = [time.perf_counter_ns()]
-        pixels = _pixels(image) if image is not None else cast(Estimate, kept).image
-        marks.append(time.perf_counter_ns())
+        """What the networks gave, read: attributes, measurements, confidence."""
+        own = _own(columns, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
         measurements = self.morphable.measurements_of(coefficients)
-        marks.append(time.perf_counter_ns())
-        face, mesh = np.diff(marks).tolist()
-        own = _own(columns, len(speech.log_mel))
+        sure = confidence_of(likeness(speech.log_mel) if like is None else like, own, speech.voiced_seconds)
+        self.stages.lap("attributes")
+        ns = {"features": 0, "face": 0, "mesh": 0, **self.stages.take()}
         return Estimate(
             start=speech.segments[0][0],
             end=speech.segments[-1][1],
@@ -172,17 +175,13 @@ class VoiceToFace:
             embedding=embedding,
             columns=own,
             image=pixels,
-            drawn=embedding if kept is None else kept.drawn,
+            drawn=drawn,
             coefficients=coefficients,
             model=self.morphable,
-            confidence=confidence_of(likeness(speech.log_mel) if like is None else like, own, speech.voiced_seconds),
+            confidence=sure,
             attributes=attributes,
             measurements_mm=measurements,
-            stages_ns={
-                **stages_ns,
-                "face": stages_ns.get("face", 0) + face,
-                "mesh": stages_ns.get("mesh", 0) + mesh,
-            },
+            stages_ns={**ns, "vad": speech.vad_ns, "features": speech.features_ns + ns["features"]},
         )
 
     @property

@@ -55,6 +55,11 @@ class Counters:
         self.pictures_kept = 0
         self.edges: Counter[str] = Counter()
 
+    @property
+    def estimates(self) -> int:
+        """Faces made."""
+        return self.events[FaceEstimated.kind]
+
     def take(self, event: Event) -> None:
         """Counts an event."""
         self.events[event.kind] += 1
@@ -71,7 +76,7 @@ class Counters:
     def to_json(self) -> dict[str, Any]:
         """Every counter by name; those of events are there even where they are 0."""
         return {
-            "estimates": self.events[FaceEstimated.kind],
+            "estimates": self.estimates,
             "pictures_kept": self.pictures_kept,
             "skipped_estimates": self.events["skipped"],
             "engine_failures": self.events["engine-failed"],

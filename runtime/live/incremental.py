@@ -1,6 +1,5 @@
 """Estimates in mode "incremental": what an estimate asks of a window, from what is known of the window before."""
 
-import time
 from typing import Protocol, runtime_checkable
 
 from voxface.runtime.bundle import Bundle
@@ -10,6 +9,7 @@ from voxface.runtime.front_end import Speech
 from voxface.runtime.incremental_encoder import PROVISIONAL, IncrementalEncoder
 from voxface.runtime.running_likeness import RunningLikeness
 from voxface.runtime.running_peaks import RunningPeaks
+from voxface.runtime.trace import Stages
 from voxface.runtime.voice_to_face import check_speech
 
 
@@ -18,6 +18,7 @@ class Parts(Protocol):
     """What makes a face in two steps: `voxface.runtime.voice_to_face.VoiceToFace`."""
 
     bundle: Bundle
+    stages: Stages
 
     @property
     def encoder(self) -> Engine:
@@ -29,7 +30,6 @@ class Parts(Protocol):
         speech: Speech,
         embedding: Array,
         columns: Array,
-        stages_ns: dict[str, int],
         like: float | None = None,
         *,
         before: Estimate | None = None,
@@ -66,16 +66,14 @@ class IncrementalEstimator:
         Raises:
             NoSpeechError: there was no speech in it.
         """
-        check_speech(speech)
         like = self.likeness(speech)
-        began = time.perf_counter_ns()
+        stages = self._parts.stages
+        stages.take()  # what a failed estimate left
+        stages.begin()
+        check_speech(speech)
         embedding, columns = self._encoder.encode(speech.first_frame, speech.log_mel)
-        stages_ns = {
-            "vad": speech.vad_ns,
-            "features": speech.features_ns,
-            "encoder": time.perf_counter_ns() - began,
-        }
-        return self._parts.decode(speech, embedding, columns, stages_ns, like, before=before, still=still)
+        stages.lap("encoder")
+        return self._parts.decode(speech, embedding, columns, like, before=before, still=still)
 
     def _hear(self, speech: Speech) -> tuple[Array, float]:
         if self._heard is None or self._heard[0] is not speech:

@@ -13,6 +13,9 @@ from voxface.runtime.live.outlet import Outlet, Told
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.vad import SAMPLE_RATE
 
+# Spans of a trace round the stages of one block: one that made a face, and one that made none.
+UPDATE: Final = "update"
+QUIET: Final = "block"
 MOST_FAILURES: Final = 20  # of the engine in a row: two seconds of speech
 
 
@@ -55,16 +58,23 @@ class Pipeline:
             UsageError: the block has no such channel.
         """
         taken = self._clock.now_ns()
+        stages, estimates = self.session.stages, self.counters.estimates
+        began = stages.begin()
         if not block.frames:
             self.counters.edges["empty_blocks"] += 1
-        self.take_items(self._intake.feed(block), behind, block, taken)
+        items = self._intake.feed(block)
+        stages.lap("intake")
+        self.take_items(items, behind, block, taken)
+        stages.close(UPDATE if self.counters.estimates > estimates else QUIET, began)
 
     def take_items(self, items: list[Item], behind: bool = False, block: Block | None = None, taken: int = 0) -> None:
         """Takes what an intake made of a block; `block` and when it was `taken`: for the latency, where there is one."""
+        self.session.stages.begin()
         for item in items:
             if isinstance(item, Audio):
                 for outlet in self.outlets:
                     outlet.offer(item)
+                self._told()
                 self._tell(self.session.feed(item.samples, behind=behind), block, taken)
                 continue
             self._tell([item], None, taken)
@@ -94,6 +104,13 @@ class Pipeline:
                 self._failures += 1
                 if self._failures >= MOST_FAILURES:
                     raise ProviderError(f"inference failed {self._failures} times in a row, last: {event.message}")
+
+        self._told()
+
+    def _told(self) -> None:
+        """Ends the stage of handing on; it belongs to a block, and to no estimate."""
+        self.session.stages.lap("tell")
+        del self.session.stages.ns["tell"]
 
     def _latency(self, event: FaceEstimated, block: Block | None, taken: int, done: int) -> dict[str, int]:
         stages = dict(event.estimate.stages_ns)

@@ -4,7 +4,6 @@ Every decision falls on a frame of the VAD at a fixed place of the stream, so th
 split over calls, on the machine's speed or on the time of day.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
@@ -32,6 +31,7 @@ from voxface.runtime.live.levels import CLIPPED, Level, LevelMeter
 from voxface.runtime.live.speaker import SpeakerWatch
 from voxface.runtime.live.speech_gate import RECENT, SpeechGate
 from voxface.runtime.live.window import SpeechWindow
+from voxface.runtime.trace import Stages, Trace
 from voxface.runtime.vad import (
     SAMPLE_RATE,
     SpeechAudio,
@@ -79,6 +79,7 @@ class LiveSession:
         level: of the newest tenth of a second.
         speaking: whether a turn of speech is open.
         reason: why there is no face now; None while there is one.
+        stages: where time goes; a pipeline counts its own stages here too.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class LiveSession:
         detector: Callable[[], Detector] | None = None,
         start: int = 0,
         skips: frozenset[int] | None = None,
+        trace: Trace | None = None,
     ) -> None:
         """Begins at absolute sample `start`.
 
@@ -100,6 +102,7 @@ class LiveSession:
             features, vad: the bundle's.
             detector: makes a voice activity detector other than WebRTC's; asked again after each loss of samples.
             skips: the positions of estimates to leave out, as a recording tells them; None: those that `feed` is told.
+            trace: gets every stage; give it to the estimator too.
         """
         self.config = config or LiveConfig()
         self._estimator = estimator
@@ -128,7 +131,7 @@ class LiveSession:
         self._skipped = 0
         self._second_start, self._second_voiced = start, 0
         self._clipping = False
-        self._vad_ns = self._features_ns = 0
+        self.stages = Stages(trace)
         self._heard = start  # samples judged; fewer than a frame may wait beyond them
         self.level: Level = self._meter.read()
         self.reason: NoFaceReason | None = None
@@ -152,11 +155,13 @@ class LiveSession:
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         events: list[Event] = []
+        self.stages.begin()
         audio = np.concatenate([self._held, samples])
         whole = len(audio) // self._frame * self._frame
         for at in range(0, whole, self._frame):
             self._step(audio[at : at + self._frame], behind, events)
         self._held = audio[whole:].copy()
+        self.stages.lap("vad")
         return events
 
     def lose(self, end: int) -> list[Event]:
@@ -178,9 +183,8 @@ class LiveSession:
 
     def _step(self, frame: NDArray[np.int16], behind: bool, events: list[Event]) -> None:
         self._hear(frame)
-        began = time.perf_counter_ns()
         found = self._vad.feed(frame)
-        self._vad_ns += time.perf_counter_ns() - began
+        self.stages.lap("vad")
         for event in found:
             self._take(event, behind, events)
         self._end_turn(events)
@@ -188,6 +192,7 @@ class LiveSession:
             self._judge_second(events)
 
     def _close(self, final: bool) -> list[Event]:
+        self.stages.begin()
         events: list[Event] = []
         found: list[VadEvent] = []
         if len(self._held):
@@ -266,23 +271,31 @@ class LiveSession:
             speech, refusal = self._speech(), None
         if refusal is not None:
             self._no_face(refusal, speech.segments[0][0], events)
+            self.stages.lap("gate")
             return
+        self.stages.lap("gate")
         try:
             estimate = self._estimator.estimate(speech, self._last, self.config.still)
+            self.stages.begin()
             change = None
             if self.config.watch_speaker:
                 peaks = self._incremental.peaks(speech) if self._incremental else None
                 change = self._watch.judge(speech, estimate.columns, peaks)
             if change is not None:
                 self._change_speaker(speech, change.voiced, change.score, events)
+                self.stages.lap("watch")
                 if self._window.voiced - self._window.origin < self.config.first:
                     return
                 estimate = self._estimator.estimate(self._speech(), None, self.config.still)
+                self.stages.begin()
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
+            self.stages.begin()
             return
         moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
+        self.stages.lap("watch")
+        estimate = replace(estimate, stages_ns={**self.stages.take(), **estimate.stages_ns})
         self._last = estimate
         self._estimated = self._window.voiced
         self.reason = None
@@ -290,12 +303,10 @@ class LiveSession:
         events.append(FaceEstimated(self._heard, self._speaker, moved, converged, estimate))
 
     def _speech(self) -> Speech:
-        began = time.perf_counter_ns()
         speech = self._window.speech(self._heard)
-        self._features_ns += time.perf_counter_ns() - began
-        speech = replace(speech, vad_ns=self._vad_ns, features_ns=self._features_ns)
-        self._vad_ns = self._features_ns = 0
-        return speech
+        self.stages.lap("features")
+        ns = self.stages.ns
+        return replace(speech, vad_ns=ns.pop("vad", 0), features_ns=ns.pop("features"))
 
     def _restart(self, voiced: int) -> int:
         """Forgets the speech before place `voiced` of the window; returns the sample at which the rest begins."""

@@ -48,7 +48,7 @@ def test_a_voice_becomes_a_face_and_a_mesh(out: Path, capsys: pytest.CaptureFixt
         assert sum(clip["attributes"]["sex"].values()) == pytest.approx(1)
         assert clip["attributes"]["face_type"] in ("wide", "regular", "slim", "skinny")
         assert 0 < clip["confidence"] <= 1
-        assert set(clip["timings_ms"]) == {"vad", "features", "encoder", "face", "mesh", "total"}
+        assert set(clip["timings_ms"]) == {"vad", "features", "encoder", "face", "mesh", "attributes", "total"}
         assert 100 < clip["measurements_mm"]["face_width"] < 170
         folder = Path(clip["face"]).parent
         assert sorted(p.name for p in folder.iterdir()) == ["face.png", "mesh.glb", "mesh.obj", "mesh.ply", "mesh.png"]

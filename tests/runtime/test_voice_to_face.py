@@ -30,7 +30,7 @@ def test_the_estimate_keeps_its_contract(voice_to_face: VoiceToFace) -> None:
     assert estimate.measurements_mm == pytest.approx(model.measure(estimate.vertices), rel=1e-5)
     assert estimate.start == speech.segments[0][0]
     assert estimate.end == speech.segments[-1][1]
-    assert set(estimate.stages_ns) == {"vad", "features", "encoder", "face", "mesh"}
+    assert set(estimate.stages_ns) == {"vad", "features", "encoder", "face", "mesh", "attributes"}
 
 
 def test_feeding_in_blocks_changes_nothing(voice_to_face: VoiceToFace) -> None:

@@ -37,7 +37,8 @@ def test_a_file_ends_where_run_ends(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert last[key] == offline[key]
     assert document["ended"] == "end of input"
     assert document["counters"]["estimates"] > 50
-    assert set(document["latency_ms"]) == {"vad", "features", "encoder", "face", "mesh", "sink", "total"} - {"sink"}
+    stages = {"vad", "features", "encoder", "face", "mesh", "intake", "gate", "attributes", "watch"}
+    assert set(document["latency_ms"]) == {*stages, "total"}
     assert document["provider"] == "cpu"
     assert 1.0 <= document["first_face_s"] < 1.5
 

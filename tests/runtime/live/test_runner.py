@@ -66,7 +66,9 @@ def test_the_budget_of_an_estimate() -> None:
     faces = [told for told in notebook.told if isinstance(told.event, FaceEstimated)]
     for told in faces[:-1]:
         assert told.latency_ns is not None
-        assert set(told.latency_ns) == {"capture", "queue", "vad", "features", "encoder", "face", "mesh", "total"}
+        assert set(told.latency_ns) == {
+            *("capture", "queue", "intake", "vad", "features", "gate", "encoder", "face", "mesh", "watch", "total")
+        }
         assert 0 <= told.latency_ns["capture"] <= 20_000_000  # the block it waited for
         assert 4_000_000 <= told.latency_ns["total"] <= 25_000_000
     milliseconds = pipeline.budget.milliseconds()

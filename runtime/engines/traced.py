@@ -1,0 +1,44 @@
+"""An engine whose runs are spans of a trace."""
+
+from types import TracebackType
+from typing import Self
+
+from voxface.runtime.engines import Array, Engine, TensorSpec
+from voxface.runtime.trace import Trace
+
+RUN = ".run"  # ends the names of engine runs in a trace
+
+
+class TracedEngine:
+    """Passes everything on to another engine; see `voxface.runtime.engines.Engine`."""
+
+    def __init__(self, engine: Engine, name: str, trace: Trace) -> None:
+        self._engine, self._name, self._trace = engine, name + RUN, trace
+        self.inputs: dict[str, TensorSpec] = engine.inputs
+        self.outputs: dict[str, TensorSpec] = engine.outputs
+
+    @property
+    def provider(self) -> str:
+        """The provider really used."""
+        return self._engine.provider
+
+    def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
+        """Runs it, and records how long that took."""
+        began = self._trace.now_ns()
+        try:
+            return self._engine.run(feeds, out)
+        finally:
+            self._trace.add(self._name, began, self._trace.now_ns())
+
+    def warm_up(self, lengths: dict[str, int] | None = None) -> None:
+        """Warms it up."""
+        self._engine.warm_up(lengths)
+
+    def __enter__(self) -> Self:
+        self._engine.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine.__exit__(kind, error, trace)
