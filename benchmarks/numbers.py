@@ -17,7 +17,7 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("faces", "fitting", "face-models", "training", "worlds", "precision", "live")
+        for name in ("faces", "fitting", "face-models", "training", "worlds", "precision", "live", "profiling")
     ),
 )
 
@@ -422,6 +422,12 @@ def live_soak() -> str:
     )
 
 
+def profile() -> str:
+    """What `voxface profile` prints."""
+    measured = load("profile")["measured"]
+    return "\n".join(["```", f"$ {measured['ran']}", *measured["printed"], "```"])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "sex": sex,
     "listening": listening,
@@ -443,6 +449,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speaker-change": speaker_change,
     "live-window": live_window,
     "live-soak": live_soak,
+    "profile": profile,
 }
 
 

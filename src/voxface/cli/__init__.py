@@ -10,6 +10,7 @@ VERBS = {
     "run": "faces and meshes from sound files",
     "live": "a moving face and mesh from the microphone, a file or a pipe",
     "devices": "microphones, and which of them work",
+    "profile": "how fast it runs here, where the time goes, and whether it was faster before",
     "doctor": "what is installed, what works, and how to mend what does not",
     "bundle": "look into bundles and verify them",
     "export": "what was trained to ONNX and a bundle",

@@ -1,0 +1,96 @@
+"""A profile beside one that was saved: how many times as long, and whether that is too much."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from voxface.runtime.errors import UsageError
+from voxface.runtime.profile.machine import Machine
+from voxface.runtime.profile.report import Report, Settings
+
+FLOOR_MS: Final = 0.1  # a stage shorter than this in both is not judged: a scheduler's whim is as long
+ENOUGH: Final = 100  # updates from which p99 is more than the largest
+
+
+@dataclass(frozen=True)
+class Row:
+    """One percentile of one time.
+
+    Attributes:
+        what: "response", "service", or a stage.
+        percentile: "p50" or "p99".
+        saved_ms, now_ms: the two.
+        judged: whether it counts.
+        worse: whether it counts and is above the threshold.
+    """
+
+    what: str
+    percentile: str
+    saved_ms: float
+    now_ms: float
+    judged: bool
+    worse: bool
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as long as it was; None where it was nothing."""
+        return self.now_ms / self.saved_ms if self.saved_ms else None
+
+
+def check_comparable(saved: Report, settings: Settings, machine: Machine, path: Path) -> None:
+    """Raises UsageError, which says what differs, unless what is to be measured is what was saved, on the same machine.
+
+    Versions, threads and mode may differ: they are what one changes.
+    """
+    before, after = saved.settings, settings
+    differs = [
+        f"{name} {there} there, {here} here"
+        for name, there, here in (
+            ("bundle", _bundle(before), _bundle(after)),
+            ("provider", before.provider, after.provider),
+            ("processor", saved.machine.cpu, machine.cpu),
+            ("cores", saved.machine.cores, machine.cores),
+            ("system", saved.machine.system, machine.system),
+            ("source", before.source, after.source),
+            ("updates a second", before.updates_per_second, after.updates_per_second),
+            ("window", before.window_s, after.window_s),
+        )
+        if there != here
+    ]
+    if differs:
+        raise UsageError(f"{path}: cannot be compared with this profile: {'; '.join(differs)}")
+
+
+def compare(saved: Report, now: Report, threshold: float) -> list[Row]:
+    """p50 and p99 of response, service and the stages of both.
+
+    Args:
+        threshold: the ratio above which a time is worse.
+    """
+    times = [
+        ("response", saved.response_ms, now.response_ms),
+        ("service", saved.service_ms, now.service_ms),
+        *((name, saved.stages_ms[name], now.stages_ms[name]) for name in now.stages_ms if name in saved.stages_ms),
+    ]
+    rows = []
+    for what, before, after in times:
+        for percentile in ("p50", "p99"):
+            one, other = before[percentile], after[percentile]
+            enough = percentile == "p50" or min(saved.updates, now.updates) >= ENOUGH
+            judged = enough and max(one, other) >= FLOOR_MS
+            rows.append(Row(what, percentile, one, other, judged, judged and other > threshold * one))
+    return rows
+
+
+def changes(saved: Report, now: Report) -> list[str]:
+    """What differs and may."""
+    pairs = [
+        ("threads", saved.settings.threads, now.settings.threads),
+        ("mode", saved.settings.mode, now.settings.mode),
+        *((name, saved.versions.get(name), version) for name, version in now.versions.items()),
+    ]
+    return [f"{name} {before} -> {after}" for name, before, after in pairs if before != after]
+
+
+def _bundle(settings: Settings) -> str:
+    return f"{settings.bundle} ({settings.bundle_sha256[:12]})"

@@ -1,0 +1,125 @@
+"""What a profile means, in words: rules that look at a report and say what they see, each with its numbers.
+
+A rule is a function of the report alone. Its limit stands beside it.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from voxface.runtime.profile.report import Report
+
+FULL: Final = 1.0  # utilisation from which updates queue up
+FIRST: Final = 5.0  # times p50: a first update that slow
+JITTER: Final = 0.1  # coefficient of variation
+SPINNING: Final = 0.1  # of a core, while nothing is to be done
+OUTSIDE: Final = 1 / 3  # share of an update that is no engine run
+SPEED_UP: Final = 1.1  # twice the threads, and less than that is gained
+CORES_USED: Final = 1.5  # CPU time over time, from which more than one thread works
+READS: Final = 0.6  # share of the memory's speed
+
+
+def falling_behind(report: Report) -> str | None:
+    """Work takes more time than there is, or each quarter begins later: by more than one update over the run."""
+    skipped = report.counters.get("skipped_estimates", 0)
+    if report.utilisation is None:
+        return (
+            f"falling behind: {skipped} of {skipped + report.updates} estimates were left out because more sound was "
+            "waiting. Ask for fewer updates a second, or shorten what takes longest."
+            if skipped
+            else None
+        )
+    period_ms = 1000 / report.settings.updates_per_second
+    growth = report.late_ms[-1] - report.late_ms[0]
+    if report.utilisation < FULL and growth <= period_ms:
+        return None
+    return (
+        f"falling behind: work takes {report.utilisation:.0%} of the time there is, and the last quarter of the updates "
+        f"began {report.late_ms[-1]:.0f} ms late ({report.late_ms[0]:.0f} ms the first). Ask for fewer updates a second, or "
+        "shorten what takes longest."
+    )
+
+
+def too_many_threads(report: Report) -> str | None:
+    """More threads than cores; or they work, and half of them would be as fast."""
+    threads, cores, scaling = report.settings.threads, report.machine.cores, report.scaling
+    if threads > cores:
+        return f"too many threads: {threads} on {cores} cores take turns. Give --threads {cores} at most."
+    if scaling is None or scaling.cores_used < CORES_USED or scaling.speed_up >= SPEED_UP:
+        return None
+    return (
+        f"too many threads: {threads} keep {scaling.cores_used:.1f} cores busy and are {scaling.speed_up:.2f} times as fast "
+        f"as {scaling.half_threads}. Give --threads {scaling.half_threads}."
+    )
+
+
+def spinning(report: Report) -> str | None:
+    """The process uses the CPU while it waits."""
+    if report.idle_cpu is None or report.idle_cpu < SPINNING:
+        return None
+    return (
+        f"threads spin: {report.idle_cpu:.0%} of a core is used while nothing is to be done. Look for a library whose idle "
+        "threads wait in a loop (OpenMP: OMP_WAIT_POLICY=passive)."
+    )
+
+
+def jittery(report: Report) -> str | None:
+    """One computation takes now this long, now that long."""
+    if report.jitter < JITTER:
+        return None
+    return (
+        f"an unsteady machine: the time of one small computation varies by {report.jitter:.0%} (coefficient of variation). "
+        "Other work runs here, or the clock changes; compare only what was measured in turns."
+    )
+
+
+def slow_first(report: Report) -> str | None:
+    """The first update after warming up takes much longer than the rest."""
+    first, usual = report.cold_start_ms["first_update"], report.service_ms["p50"]
+    if first < FIRST * usual:
+        return None
+    return (
+        f"a slow first update: {first:.1f} ms, {first / usual:.0f} times the usual one. Something is still made at first use "
+        "that warming up leaves out."
+    )
+
+
+def memory_bound(report: Report) -> str | None:
+    """Something reads memory nearly as fast as memory can be read."""
+    bound = [r for r in report.readings if r.gb_per_s >= READS * r.limit_gb_per_s]
+    if not bound:
+        return None
+    said = ", ".join(
+        f"{r.what} reads {r.megabytes:.1f} MB at {r.gb_per_s:.1f} of {r.limit_gb_per_s:.1f} GB/s" for r in bound
+    )
+    return f"memory-bound: {said}. Storing the numbers in fewer bytes helps, more threads hardly."
+
+
+def dispatch_bound(report: Report) -> str | None:
+    """Much of an update is not spent in engines."""
+    usual = report.service_ms["p50"]
+    if report.outside_ms < OUTSIDE * usual:
+        return None
+    own = {
+        name: times["p50"] - report.engines_ms.get(name, {}).get("p50", 0.0) for name, times in report.stages_ms.items()
+    }
+    largest = max(own, key=own.__getitem__)
+    return (
+        f"dispatch-bound: {report.outside_ms:.2f} of {usual:.2f} ms are spent outside of engines, most of it in "
+        f"'{largest}' ({own[largest]:.2f} ms). A faster engine would gain little."
+    )
+
+
+RULES: Final[tuple[Callable[[Report], str | None], ...]] = (
+    falling_behind,
+    too_many_threads,
+    dispatch_bound,
+    memory_bound,
+    spinning,
+    slow_first,
+    jittery,
+)
+
+
+def diagnose(report: Report) -> dict[str, str]:
+    """What every rule that applies says, by its name."""
+    return {rule.__name__: said for rule in RULES if (said := rule(report)) is not None}

@@ -1,0 +1,133 @@
+"""Updates at a fixed rate. Each has a moment at which it is due, whatever became of the one before it.
+
+An update that begins late because others took long is as late for whoever waits for it. So response times count from the
+moment it was due, and a stall is charged to every update that waited (else the stall would hide all but one of them:
+coordinated omission). Service times count from where it began. Nothing is left out, as a live run would under load.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.errors import NoSpeechError
+from voxface.runtime.histogram import Histogram
+from voxface.runtime.live.block import Block
+from voxface.runtime.live.clock import Clock
+from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.vad import SAMPLE_RATE
+
+MOST_ROUNDS = 6  # of the window's length, heard while it fills
+
+
+class Loop:
+    """A sound again and again, in blocks.
+
+    Attributes:
+        size: samples of a block.
+        length: samples of the sound.
+        source: what it is, for a person.
+    """
+
+    def __init__(self, samples: NDArray[np.int16], size: int, source: str) -> None:
+        """Takes the sound, int16 [n] at 16 kHz, n > 0."""
+        self.size = size
+        self.source = source
+        self._samples = np.tile(samples, -(-size // len(samples)) + 1)  # so that a block is one slice
+        self.length = len(samples)
+        self._next = 0
+
+    def block(self, due_ns: int, now_ns: int) -> Block:
+        """The next block."""
+        at = self._next % self.length
+        samples = self._samples[at : at + self.size, None]
+        block = Block(samples, SAMPLE_RATE, due_ns, now_ns, first=self._next, source=self.source)
+        self._next += self.size
+        return block
+
+
+@dataclass
+class Paced:
+    """What a paced run measured.
+
+    Attributes:
+        response: of each update, from the moment it was due to its end.
+        late_ns: how late each quarter of the run began its blocks, on average.
+        wall_ns, cpu_ns: of the run, the latter of all threads of the process.
+        idle_wall_ns, idle_cpu_ns: of what of it was waiting for the next block.
+        busy_ns: of what of it was work.
+        period_ns: between two blocks.
+        blocks: how many.
+    """
+
+    period_ns: int
+    blocks: int
+    response: Histogram = field(default_factory=Histogram)
+    late_ns: list[float] = field(default_factory=lambda: [0.0] * 4)
+    wall_ns: int = 0
+    cpu_ns: int = 0
+    idle_wall_ns: int = 0
+    idle_cpu_ns: int = 0
+    busy_ns: int = 0
+
+
+def lead_in(pipeline: Pipeline, loop: Loop, watch: Callable[[], None] = lambda: None) -> None:
+    """Feeds sound as fast as it goes until the window is full, so that the updates to be measured are alike.
+
+    Raises:
+        NoSpeechError: no face came of it.
+    """
+    wanted = (pipeline.session.config.window - 2 * pipeline.session.config.hop) / SAMPLE_RATE
+    fed, most = 0, max(MOST_ROUNDS * pipeline.session.config.window, loop.length)
+    while (pipeline.last is None or pipeline.last.estimate.voiced_seconds < wanted) and fed < most:
+        pipeline.take(loop.block(0, 0))
+        fed += loop.size
+        watch()
+    if pipeline.last is None:
+        raise NoSpeechError(f"{loop.source}: no face to measure ({pipeline.session.reason or 'no speech found'})")
+
+
+def run_paced(
+    pipeline: Pipeline,
+    loop: Loop,
+    clock: Clock,
+    blocks: int,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[], None] = lambda: None,
+    cpu_ns: Callable[[], int] = time.process_time_ns,
+) -> Paced:
+    """Feeds `blocks` blocks, each when its last sample is due.
+
+    Args:
+        stop: asked before each block.
+        watch: called after each, in time that is waited anyway.
+    """
+    period = loop.size * 1_000_000_000 // SAMPLE_RATE
+    found = Paced(period, 0)
+    late = [Histogram() for _ in range(4)]
+    began, busy_before = clock.now_ns(), cpu_ns()
+    for number in range(blocks):
+        if stop():
+            break
+        due = began + (number + 1) * period
+        slept, idle = clock.now_ns(), cpu_ns()
+        if slept < due:
+            clock.sleep((due - slept) / 1e9)
+            found.idle_cpu_ns += cpu_ns() - idle
+            found.idle_wall_ns += clock.now_ns() - slept
+        starts = clock.now_ns()
+        estimates = pipeline.counters.estimates
+        pipeline.take(loop.block(due, starts))
+        done = clock.now_ns()
+        if pipeline.counters.estimates > estimates:
+            found.response.add(done - due)
+        found.busy_ns += done - starts
+        late[4 * number // blocks].add(starts - due)
+        found.blocks += 1
+        watch()
+    found.wall_ns, found.cpu_ns = clock.now_ns() - began, cpu_ns() - busy_before
+    found.late_ns = [quarter.mean_ns for quarter in late]
+    return found

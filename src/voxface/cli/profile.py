@@ -1,0 +1,290 @@
+"""`voxface profile`: how fast, where the time goes and why, and whether it was faster before.
+
+`--json` prints the report (`voxface.runtime.profile.report`), {"diagnosis": {RULE: TEXT}} and, with --against, {"comparison":
+{"saved", "threshold", "differs", "worse", "rows": [{"what", "percentile", "saved_ms", "now_ms", "ratio", "judged",
+"worse"}]}}. A time above the threshold is exit code 3: what was given to compare with does not hold any more, as where a
+replay differs from its recording. Profiles that cannot be compared are a usage error, 2.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxface.cli.output import Progress, complain, print_json
+
+if TYPE_CHECKING:
+    from voxface.runtime.live.config import LiveConfig
+    from voxface.runtime.live.runner import Stop
+    from voxface.runtime.profile.comparison import Row
+    from voxface.runtime.profile.measure import Profiler
+    from voxface.runtime.profile.report import Report
+
+QUANTILES = ("p50", "p90", "p99", "p99.9", "max")
+LONGEST_S = 24 * 3600
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    parser.add_argument(
+        "--source", type=Path, metavar="AUDIO", help="a sound file, heard again and again (a synthetic voice)"
+    )
+    parser.add_argument(
+        "--mic",
+        nargs="?",
+        const="",
+        metavar="DEVICE",
+        help="a microphone, by number or part of its name (the default one), by way of everything `voxface live` does",
+    )
+    parser.add_argument("--seconds", type=float, default=10, metavar="S", help="how long to measure (%(default)g)")
+    parser.add_argument("--updates-per-second", type=float, default=10, metavar="R", help="1 to 50 (%(default)g)")
+    parser.add_argument("--window", type=float, default=8, metavar="S", help="speech an update uses (%(default)g)")
+    parser.add_argument("--mode", default="exact", help="how the window is encoded (%(default)s)")
+    parser.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
+    parser.add_argument(
+        "--provider", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads for inference on the CPU (%(default)s)")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="every stage of every update, for ui.perfetto.dev")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the profile, to compare with")
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="compare with a saved profile; 3 where it was faster"
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=1.2, metavar="X", help="how many times as long is too long (%(default)g)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures; 3 where --against finds a time above the threshold."""
+    began = time.perf_counter_ns()  # imports are part of a cold start
+    from voxface.cli.live.signals import stopping_on_signals
+    from voxface.runtime.errors import InputError
+    from voxface.runtime.live.runner import Stop
+    from voxface.runtime.profile.comparison import compare
+    from voxface.runtime.profile.diagnosis import diagnose
+    from voxface.runtime.profile.report import Report
+
+    config = check(options)
+    saved = Report.load(options.against) if options.against else None
+    stop = Stop()
+    with stopping_on_signals(stop):
+        report = _measure(options, config, saved, stop, began)
+    document = {**report.to_json(), "diagnosis": diagnose(report)}
+    rows: list[Row] = []
+    if saved is not None:
+        rows = compare(saved, report, options.threshold)
+        document["comparison"] = _comparison(options, saved, report, rows)
+    if options.json:
+        print_json(document)
+    else:
+        _print(report, document)
+        if saved is not None:
+            _print_comparison(document["comparison"])
+    worse = [row for row in rows if row.worse]
+    if worse:
+        said = ", ".join(f"{row.what} {row.percentile} {row.saved_ms:.2f} -> {row.now_ms:.2f} ms" for row in worse)
+        complain(f"more than {options.threshold:g} times as long as in {options.against}: {said}")
+        return InputError.exit_code
+    return 0
+
+
+def check(options: argparse.Namespace) -> "LiveConfig":
+    """The settings of the session.
+
+    Raises:
+        UsageError: an option that cannot be, or two that exclude each other.
+        InputError: a file that is not there.
+    """
+    from voxface.runtime.errors import InputError, UsageError
+    from voxface.runtime.live.config import MODES, LiveConfig
+    from voxface.runtime.vad import SAMPLE_RATE
+
+    if options.source is not None and options.mic is not None:
+        raise UsageError("--source and --mic exclude each other")
+    if options.source is not None and not options.source.is_file():
+        raise InputError(f"{options.source}: no such file")
+    if not 0 < options.seconds <= LONGEST_S:
+        raise UsageError(f"--seconds {options.seconds:g}: more than 0, {LONGEST_S} at most")
+    if not 1 <= options.updates_per_second <= 50:
+        raise UsageError(f"--updates-per-second {options.updates_per_second:g}: 1 to 50")
+    if options.threads < 1:
+        raise UsageError(f"--threads {options.threads}: at least 1")
+    if not 1 <= options.threshold < float("inf"):
+        raise UsageError(f"--threshold {options.threshold:g}: at least 1")
+    if options.mode not in MODES:
+        raise UsageError(f"--mode {options.mode}: there are {', '.join(MODES)}")
+    for name in ("trace", "save"):
+        path = getattr(options, name)
+        if path is not None and path.is_dir():
+            raise UsageError(f"--{name} {path}: is a folder; give a file")
+    try:
+        return LiveConfig(
+            hop=round(SAMPLE_RATE / options.updates_per_second),
+            window=round(options.window * SAMPLE_RATE),
+            mode=options.mode,
+        )
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"--window {options.window:g}: {error}") from error
+
+
+def _measure(
+    options: argparse.Namespace, config: "LiveConfig", saved: "Report | None", stop: "Stop", began: int
+) -> "Report":
+    """Measures, and writes what is to be written; `began`: when the imports did."""
+    from contextlib import suppress
+
+    from voxface.runtime.engines import PROVIDERS
+    from voxface.runtime.profile.measure import MICROPHONE, SYNTHETIC, Plan, Profiler
+
+    if options.provider in PROVIDERS:
+        with suppress(ImportError):  # whoever opens the engine says what to install
+            import onnxruntime  # noqa: F401
+    imported = began, time.perf_counter_ns()
+    from voxface.runtime.errors import InputError
+    from voxface.runtime.live.clock import SystemClock
+    from voxface.runtime.live.microphone import Microphone, PortAudio
+    from voxface.runtime.profile.comparison import check_comparable
+    from voxface.runtime.profile.machine import this_machine
+
+    clock = SystemClock()
+    microphone = None if options.mic is None else Microphone(clock, PortAudio(), options.mic or None)
+    samples = None if options.source is None else _read(options)
+    source = SYNTHETIC if options.source is None else options.source.name
+    source = MICROPHONE if microphone else source
+    plan = Plan(options.bundle, options.provider, options.threads, config, options.seconds)
+    with Profiler(plan, imported, keep_spans=options.trace is not None) as profiler:
+        if saved is not None:
+            check_comparable(saved, profiler.settings(source), this_machine(), options.against)
+        progress = Progress(max(1, round(options.seconds * options.updates_per_second)), "updates")
+        try:
+            if microphone is not None:
+                report = profiler.microphone(microphone, stop, clock=clock, watch=progress.step)
+            else:
+                report = profiler.paced(samples, source, stop=stop, watch=progress.step, clock=clock)
+        finally:
+            progress.close()
+        try:
+            if options.trace:
+                _write_trace(options.trace, profiler, report)
+            if options.save:
+                report.save(options.save)
+        except OSError as error:
+            raise InputError(
+                f"{error.filename or options.trace or options.save}: cannot be written: {error}"
+            ) from error
+    return report
+
+
+def _read(options: argparse.Namespace) -> Any:
+    """The file's beginning, as much as will be heard once."""
+    import numpy as np
+
+    from voxface.runtime.audio import read_blocks
+    from voxface.runtime.vad import SAMPLE_RATE
+
+    most = round((options.seconds + 2 * options.window) * SAMPLE_RATE)
+    blocks, count = [np.empty(0, np.int16)], 0
+    for block in read_blocks(options.source):
+        blocks.append(block)
+        count += len(block)
+        if count >= most:
+            break
+    return np.concatenate(blocks)[:most]
+
+
+def _write_trace(path: Path, profiler: "Profiler", report: "Report") -> None:
+    from dataclasses import asdict
+
+    from voxface.runtime.trace import write_trace
+
+    about = {**asdict(report.settings), **asdict(report.machine), "dropped_spans": profiler.trace.dropped}
+    write_trace(path, profiler.spans, profiler.trace.threads, about)
+
+
+def _comparison(options: argparse.Namespace, saved: "Report", report: "Report", rows: "list[Row]") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from voxface.runtime.profile.comparison import changes
+
+    return {
+        "saved": str(options.against),
+        "threshold": options.threshold,
+        "differs": changes(saved, report),
+        "worse": sum(row.worse for row in rows),
+        "rows": [{**asdict(row), "ratio": row.ratio} for row in rows],
+    }
+
+
+def _print(report: "Report", document: dict[str, Any]) -> None:
+    """The profile as a table."""
+    of, cold, memory, counters = report.settings, report.cold_start_ms, report.memory_mb, report.counters
+    threads = f"{of.threads} thread{'s' if of.threads > 1 else ''}"
+    print(f"{of.bundle} on {of.provider}, {threads}, mode {of.mode}, window {of.window_s:g} s; {of.source}")
+    print(
+        f"{report.machine.cpu}, {report.machine.cores} cores; "
+        + ", ".join(f"{n} {v}" for n, v in report.versions.items())
+    )
+    quiet = f", {report.quiet_blocks} blocks of sound made none" if report.quiet_blocks else ""
+    print(f"{report.updates} updates in {report.seconds:.1f} s, {of.updates_per_second:g} a second asked for{quiet}")
+    print(f"\n{'milliseconds':<18}" + "".join(f"{name:>9}" for name in QUANTILES))
+    _row("response", report.response_ms)
+    for name, times in report.waiting_ms.items():
+        _row(f"  {name}", times)
+    _row("service", report.service_ms)
+    for name, times in report.stages_ms.items():
+        _row(f"  {name}", times)
+        if name in report.engines_ms:
+            _row("    engine", report.engines_ms[name])
+    since = "its newest sample was at the converter" if report.waiting_ms else "it was due"
+    print(f"\nresponse: of an update, since {since}; stages hold {report.staged:.1%} of the service")
+    print(f"outside of engines  {report.outside_ms:.2f} ms, {report.overhead:.0%} of the time in them")
+    print("cold start          " + ", ".join(f"{name.replace('_', ' ')} {ms:.0f}" for name, ms in cold.items()) + " ms")
+    idle = "" if report.idle_cpu is None else f", {report.idle_cpu:.1%} while it waits"
+    print(f"CPU per stream      {report.cpu:.1%} of one core{idle}")
+    resident, peak = (f"{mb:.0f} MB" if mb is not None else "unknown" for mb in (memory["resident"], memory["peak"]))
+    print(f"memory              {resident} resident, {peak} at most")
+    print(
+        f"allocations         {report.allocations.peak_kb:.0f} kB at most within an update, {report.allocations.kept_blocks:.0f} "
+        f"blocks left behind (Python and numpy, {report.allocations.updates} updates of their own)"
+    )
+    missed = [f"{name.replace('_', ' ')} {counters.get(name, 0)}" for name in ("skipped_estimates", "engine_failures")]
+    missed.append(f"lost samples {sum(ranges['samples'] for ranges in counters['lost'].values())}")
+    missed += [
+        f"{name.replace('_', ' ')} {counters[name]}"
+        for name in ("dropped_blocks", "longest_queue_ms")
+        if name in counters
+    ]
+    if report.device:
+        missed.append(f"xruns {report.device['xruns']}")
+        print(f"microphone          {report.device['name']}")
+    print(f"left out            {', '.join(missed)}")
+    print(f"machine             one small computation varies by {report.jitter:.1%}")
+    for reading in report.readings:
+        print(
+            f"{reading.what + ' reads':<20}{reading.megabytes:.1f} MB at {reading.gb_per_s:.1f} GB/s; memory gives "
+            f"{reading.limit_gb_per_s:.1f}"
+        )
+    if report.scaling:
+        print(
+            f"threads             {report.scaling.speed_up:.2f} times as fast as {report.scaling.half_threads}, "
+            f"{report.scaling.cores_used:.1f} cores busy"
+        )
+    print()
+    for text in document["diagnosis"].values() or ["nothing stands out"]:
+        print(f"* {text}")
+
+
+def _row(name: str, times: dict[str, float]) -> None:
+    print(f"{name:<18}" + "".join(f"{times[quantile]:9.2f}" for quantile in QUANTILES))
+
+
+def _print_comparison(found: dict[str, Any]) -> None:
+    print(f"\n{'against ' + Path(found['saved']).name:<18}{'':>5}{'saved':>9}{'now':>9}{'ratio':>9}")
+    for row in found["rows"]:
+        ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
+        mark = "  worse" if row["worse"] else "" if row["judged"] else "  not judged"
+        print(f"{row['what']:<18}{row['percentile']:>5}{row['saved_ms']:9.2f}{row['now_ms']:9.2f}{ratio:>9}{mark}")
+    if found["differs"]:
+        print(f"differs: {', '.join(found['differs'])}")

@@ -1,0 +1,124 @@
+"""`voxface profile` from outside: the document, the table, the trace, and comparing with a saved profile."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.cli.test_run import run
+from tests.conftest import SAMPLES
+from tests.runtime.profile.test_report import GOOD
+from tests.trace_rules import read_trace, stages_of
+
+QUICK = ("--seconds", "0.5", "--window", "2", "--updates-per-second", "20")
+
+
+def profile(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+    assert run("profile", *QUICK, *words, "--json") == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return json.loads(captured.out)  # type: ignore[no-any-return]
+
+
+def test_a_file_as_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = profile(capsys, "--source", SAMPLES[0], "--trace", tmp_path / "t.json", "--save", tmp_path / "p.json")
+    assert document["settings"]["source"] == SAMPLES[0].name
+    assert document["settings"]["updates_per_second"] == 20
+    assert 0 < document["updates"] <= 10
+    assert document["updates"] + document["quiet_blocks"] == 10
+    assert set(document["response_ms"]) == {"p50", "p90", "p99", "p99.9", "max"}
+    assert isinstance(document["diagnosis"], dict)
+    assert json.loads((tmp_path / "p.json").read_text()).items() <= document.items()
+    trace = read_trace(tmp_path / "t.json")
+    assert len(stages_of(trace, "update")) >= document["updates"]
+    assert trace["otherData"]["dropped_spans"] == 0
+    (main,) = [event for event in trace["traceEvents"] if event["name"] == "thread_name"]
+    assert main["args"]["name"] == "MainThread"
+
+
+def test_nothing_at_hand_and_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("profile", *QUICK) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"voxface-default on cpu, 1 thread, mode exact, window 2 s; synthetic voice", text)
+    assert re.search(r"^10 updates in \d+\.\d s, 20 a second asked for$", text, re.M)
+    assert re.search(r"^response( +\d+\.\d\d){5}$", text, re.M)
+    assert re.search(r"^    engine( +\d+\.\d\d){5}$", text, re.M)
+    assert re.search(r"^cold start +import \d+, bundle \d+", text, re.M)
+    assert re.search(r"^\* ", text, re.M)
+    assert max(len(line) for line in text.splitlines() if not line.startswith(("*", "voxface", "allocations"))) <= 120
+
+
+def test_beside_a_saved_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = tmp_path / "p.json"
+    profile(capsys, "--save", saved)
+    document = profile(capsys, "--against", saved, "--threshold", "1e6")
+    assert document["comparison"]["worse"] == 0
+    assert {row["what"] for row in document["comparison"]["rows"]} >= {"response", "service", "encoder"}
+    fast = json.loads(saved.read_text())
+    fast["response_ms"]["p50"] /= 1000
+    saved.write_text(json.dumps(fast))
+    assert run("profile", *QUICK, "--against", saved, "--threshold", "100") == 3
+    captured = capsys.readouterr()
+    assert re.search(r"^response +p50 .* worse$", captured.out, re.M)
+    assert captured.out.count("worse") == 1
+    assert re.search(r"more than 100 times as long as in .*p\.json: response p50 0\.\d+ -> \S+ ms$", captured.err, re.M)
+
+
+def test_what_is_not_the_same_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    GOOD.save(tmp_path / "p.json")
+    assert run("profile", "--seconds", 3600, "--updates-per-second", "5", "--against", tmp_path / "p.json") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "updates a second 10.0 there, 5.0 here" in captured.err
+    assert re.search("bundle a .000000000000. there, voxface-default ", captured.err)
+
+
+BAD: list[tuple[list[Any], int, str]] = [
+    (["--source", "/nowhere.wav"], 3, "no such file"),
+    (["--source", SAMPLES[0], "--mic"], 2, "exclude"),
+    (["--mic", "a microphone nobody has"], 5, "(?i)microphone"),
+    (["--seconds", "0"], 2, "more than 0"),
+    (["--seconds", "nan"], 2, "more than 0"),
+    (["--updates-per-second", "51"], 2, "1 to 50"),
+    (["--updates-per-second", "0.5"], 2, "1 to 50"),
+    (["--threads", "0"], 2, "at least 1"),
+    (["--threshold", "0.9"], 2, "at least 1"),
+    (["--threshold", "nan"], 2, "at least 1"),
+    (["--window", "0.5"], 2, "ascending order"),
+    (["--mode", "psychic"], 2, "there are exact"),
+    (["--provider", "psychic"], 2, "no provider"),
+    (["--provider", "tensorrt"], 5, "tensorrt"),
+    (["--bundle", "/nowhere"], 6, "no such bundle"),
+    (["--against", "/nowhere.json"], 3, "no saved profile"),
+    (["--against", __file__], 3, "not a saved profile"),
+    (["--save", Path(__file__).parent], 2, "is a folder"),
+    (["--trace", "/proc/version/t.json", *QUICK], 3, "cannot be written"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "message"), BAD)
+def test_what_cannot_be(words: list[Any], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("profile", *words) == code
+    captured = capsys.readouterr()
+    assert re.search(message, captured.err)
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+
+
+def test_silence_is_exit_code_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(48_000), 16_000)
+    assert run("profile", *QUICK, "--source", tmp_path / "zeros.wav") == 4
+    assert "zeros.wav: no face to measure (all-zero microphone)" in capsys.readouterr().err
+
+
+def test_help_loads_nothing() -> None:
+    code = "import sys; sys.argv=['voxface','profile','--help']\nfrom voxface.cli import main\n" + (
+        "try:\n main()\nexcept SystemExit:\n pass\nassert 'numpy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

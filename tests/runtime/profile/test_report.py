@@ -1,0 +1,213 @@
+"""Reports: what they mean in words, kept in files, and beside one another."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.profile import diagnosis
+from voxface.runtime.profile.allocations import Allocations
+from voxface.runtime.profile.comparison import FLOOR_MS, changes, check_comparable, compare
+from voxface.runtime.profile.diagnosis import RULES, diagnose
+from voxface.runtime.profile.machine import Machine
+from voxface.runtime.profile.report import Reading, Report, Scaling, Settings
+
+HERE = Path("saved.json")
+
+
+def times(p50: float, p99: float | None = None) -> dict[str, float]:
+    p99 = 2 * p50 if p99 is None else p99
+    return {"p50": p50, "p90": p50, "p99": p99, "p99.9": p99, "max": p99}
+
+
+# A profile of which no rule has anything to say.
+GOOD = Report(
+    settings=Settings("a", "0" * 64, "cpu", 2, "exact", "synthetic voice", 10.0, 8.0),
+    machine=Machine("a processor", 4, "Linux"),
+    versions={"numpy": "2.0"},
+    cold_start_ms={
+        "import": 50.0,
+        "bundle": 10.0,
+        "engines": 50.0,
+        "warm_up": 5.0,
+        "first_update": 10.0,
+        "total": 125.0,
+    },
+    seconds=30.0,
+    updates=300,
+    quiet_blocks=0,
+    response_ms=times(8.1),
+    service_ms=times(8.0),
+    stages_ms={"vad": times(0.5), "encoder": times(5.0), "face": times(2.0), "tell": times(0.01)},
+    waiting_ms={},
+    engines_ms={"encoder": times(4.8), "face": times(1.9)},
+    staged=0.99,
+    outside_ms=1.0,
+    overhead=0.15,
+    utilisation=0.08,
+    late_ms=[0.1, 0.1, 0.1, 0.1],
+    cpu=0.1,
+    idle_cpu=0.001,
+    memory_mb={"resident": 100.0, "peak": None},
+    allocations=Allocations(20, 100.0, 0.0),
+    counters={"skipped_estimates": 0, "lost": {}},
+    jitter=0.01,
+    scaling=Scaling(1, 1.6, 1.9),
+    readings=[Reading("mesh decode", 6.5, 10.0, 30.0)],
+    device=None,
+)
+
+
+def with_first(ms: float) -> Report:
+    return replace(GOOD, cold_start_ms={**GOOD.cold_start_ms, "first_update": ms})
+
+
+def with_threads(threads: int) -> Report:
+    return replace(GOOD, settings=replace(GOOD.settings, threads=threads), scaling=None)
+
+
+def late(last: float) -> Report:
+    return replace(GOOD, late_ms=[5.0, 5.0, 5.0, last])
+
+
+def skipping(count: int) -> Report:
+    return replace(GOOD, utilisation=None, late_ms=[], counters={"skipped_estimates": count})
+
+
+# Each rule on either side of its limit: silent, then speaking, with a word of what it says.
+BOUNDARIES: list[tuple[Callable[[Report], str | None], Report, Report, str]] = [
+    (diagnosis.falling_behind, replace(GOOD, utilisation=0.999), replace(GOOD, utilisation=1.0), "100% of the time"),
+    (diagnosis.falling_behind, late(105.0), late(105.1), "105 ms late"),
+    (diagnosis.falling_behind, skipping(0), skipping(1), "1 of 301 estimates"),
+    (diagnosis.too_many_threads, with_threads(4), with_threads(5), "5 on 4 cores"),
+    (
+        diagnosis.too_many_threads,
+        replace(GOOD, scaling=Scaling(1, 1.1, 1.9)),
+        replace(GOOD, scaling=Scaling(1, 1.09, 1.5)),
+        "1.09 times as fast as 1",
+    ),
+    (
+        diagnosis.too_many_threads,
+        replace(GOOD, scaling=Scaling(1, 1.0, 1.49)),
+        replace(GOOD, scaling=Scaling(1, 1.0, 1.5)),
+        "1.5 cores busy",
+    ),
+    (diagnosis.spinning, replace(GOOD, idle_cpu=0.099), replace(GOOD, idle_cpu=0.1), "10% of a core"),
+    (diagnosis.spinning, replace(GOOD, idle_cpu=None), replace(GOOD, idle_cpu=1.0), "100% of a core"),
+    (diagnosis.jittery, replace(GOOD, jitter=0.099), replace(GOOD, jitter=0.1), "varies by 10%"),
+    (diagnosis.slow_first, with_first(39.9), with_first(40.0), "5 times the usual"),
+    (
+        diagnosis.memory_bound,
+        replace(GOOD, readings=[Reading("mesh decode", 6.5, 17.9, 30.0)]),
+        replace(GOOD, readings=[Reading("mesh decode", 6.5, 18.0, 30.0)]),
+        "mesh decode reads 6.5 MB at 18.0 of 30.0 GB/s",
+    ),
+    (diagnosis.dispatch_bound, replace(GOOD, outside_ms=2.66), replace(GOOD, outside_ms=2.67), "'vad' (0.50 ms)"),
+]
+
+
+@pytest.mark.parametrize(("rule", "silent", "speaking", "word"), BOUNDARIES)
+def test_a_rule_speaks_from_its_limit_on(
+    rule: Callable[[Report], str | None], silent: Report, speaking: Report, word: str
+) -> None:
+    assert rule(silent) is None
+    said = rule(speaking)
+    assert said is not None
+    assert word in said
+
+
+def test_every_rule_has_its_boundary_tested_and_a_good_profile_gets_none() -> None:
+    assert {rule for rule, *_ in BOUNDARIES} == set(RULES)
+    assert diagnose(GOOD) == {}
+    assert list(diagnose(replace(with_first(100.0), jitter=1.0))) == ["slow_first", "jittery"]
+
+
+def test_kept_and_read_again(tmp_path: Path) -> None:
+    for report in (GOOD, replace(GOOD, scaling=None, readings=[], device={"name": "x", "drift_ppm": None})):
+        report.save(tmp_path / "a.json")
+        assert Report.load(tmp_path / "a.json") == report
+
+
+def spoil(**changes: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda document: document | changes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _: [], "format None"),
+        (spoil(format=0), "format 0, this voxface reads 1"),
+        (lambda document: {key: value for key, value in document.items() if key != "updates"}, "damaged.*updates"),
+        (spoil(updates="many"), "damaged.*many"),
+        (spoil(updates=True), "damaged"),
+        (spoil(machine=None), "damaged"),
+        (spoil(stages_ms=[]), "damaged"),
+        (spoil(readings={}), "damaged"),
+    ],
+)
+def test_what_is_no_profile(change: Callable[[Any], Any], message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(change(GOOD.to_json())))
+    with pytest.raises(InputError, match=message):
+        Report.load(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(InputError, match="not a saved profile"):
+        Report.load(tmp_path / "a.json")
+    with pytest.raises(InputError, match="no saved profile there"):
+        Report.load(tmp_path / "b.json")
+
+
+def worse(saved: Report, now: Report, threshold: float = 1.2) -> set[tuple[str, str]]:
+    return {(row.what, row.percentile) for row in compare(saved, now, threshold) if row.worse}
+
+
+def test_slower_than_the_threshold_is_worse() -> None:
+    assert worse(GOOD, GOOD, 1.0) == set()
+    assert worse(GOOD, replace(GOOD, response_ms=times(8.1 * 1.2, 16.2))) == set()
+    assert worse(GOOD, replace(GOOD, response_ms=times(8.1 * 1.21, 16.2))) == {("response", "p50")}
+    assert worse(GOOD, replace(GOOD, response_ms=times(8.1, 20.0))) == {("response", "p99")}
+    assert worse(GOOD, replace(GOOD, stages_ms=GOOD.stages_ms | {"vad": times(0.7)})) == {
+        ("vad", "p50"),
+        ("vad", "p99"),
+    }
+    faster = replace(GOOD, response_ms=times(1.0), service_ms=times(1.0))
+    assert worse(GOOD, faster) == set()
+    assert {row.ratio for row in compare(GOOD, GOOD, 1.2)} == {1.0}
+
+
+def test_what_is_too_short_or_too_rare_is_not_judged() -> None:
+    short = replace(GOOD, stages_ms=GOOD.stages_ms | {"tell": times(0.9 * FLOOR_MS, 0.9 * FLOOR_MS)})
+    assert worse(GOOD, short) == set()
+    grown = replace(GOOD, stages_ms=GOOD.stages_ms | {"tell": times(FLOOR_MS, FLOOR_MS)})
+    assert worse(GOOD, grown) == {("tell", "p50"), ("tell", "p99")}
+    few = replace(GOOD, updates=99, response_ms=times(8.1, 100.0))
+    assert worse(GOOD, few) == set()
+    fresh = replace(GOOD, stages_ms=GOOD.stages_ms | {"watch": times(5.0)})  # a stage that was not there before
+    assert worse(GOOD, fresh) == set()
+    assert worse(fresh, GOOD) == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "machine", "message"),
+    [
+        ({"bundle_sha256": "1" * 64}, {}, "bundle a .000000000000. there, a .111111111111. here"),
+        ({"provider": "cuda"}, {}, "provider cpu there, cuda here"),
+        ({"source": "microphone"}, {}, "source"),
+        ({"window_s": 2.0}, {}, "window"),
+        ({"updates_per_second": 20.0}, {}, "updates a second"),
+        ({}, {"cpu": "another"}, "processor a processor there, another here"),
+        ({}, {"cores": 8}, "cores 4 there, 8 here"),
+    ],
+)
+def test_what_cannot_be_compared(settings: dict[str, Any], machine: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_comparable(GOOD, replace(GOOD.settings, **settings), replace(GOOD.machine, **machine), HERE)
+
+
+def test_what_may_differ_is_told() -> None:
+    other = replace(GOOD, settings=replace(GOOD.settings, threads=1, mode="incremental"), versions={"numpy": "2.1"})
+    check_comparable(GOOD, other.settings, other.machine, HERE)
+    assert changes(GOOD, other) == ["threads 2 -> 1", "mode exact -> incremental", "numpy 2.0 -> 2.1"]
