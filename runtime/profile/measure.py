@@ -30,7 +30,7 @@ from voxface.runtime.profile.allocations import count_allocations
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
 from voxface.runtime.profile.paced import Loop, Paced, lead_in, run_paced
 from voxface.runtime.profile.report import Reading, Report, Scaling, Settings
-from voxface.runtime.profile.synthetic_voice import synthetic_voice
+from voxface.runtime.profile.synthetic_voice import SYLLABLE_S, synthetic_voice
 from voxface.runtime.profile.update_times import UpdateTimes
 from voxface.runtime.trace import Span, Trace
 from voxface.runtime.vad import SAMPLE_RATE
@@ -38,7 +38,7 @@ from voxface.runtime.voice_to_face import VoiceToFace
 
 SYNTHETIC: Final = "synthetic voice"
 MICROPHONE: Final = "microphone"
-SYNTHETIC_S: Final = 11.0
+SYNTHETIC_S: Final = 30 * SYLLABLE_S
 ORDER: Final = (*STAGES, "tell")
 ROUNDS: Final = 12  # of each number of threads
 

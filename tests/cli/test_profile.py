@@ -16,7 +16,7 @@ from tests.conftest import SAMPLES
 from tests.runtime.profile.test_report import GOOD
 from tests.trace_rules import read_trace, stages_of
 
-QUICK = ("--seconds", "0.5", "--window", "2", "--updates-per-second", "20")
+QUICK = ("--seconds", "0.5", "--window", "1", "--updates-per-second", "20")
 
 
 def profile(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def test_a_file_as_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_nothing_at_hand_and_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("profile", *QUICK) == 0
     text = capsys.readouterr().out
-    assert re.search(r"voxface-default on cpu, 1 thread, mode exact, window 2 s; synthetic voice", text)
+    assert re.search(r"voxface-default on cpu, 1 thread, mode exact, window 1 s; synthetic voice", text)
     assert re.search(r"^10 updates in \d+\.\d s, 20 a second asked for$", text, re.M)
     assert re.search(r"^response( +\d+\.\d\d){5}$", text, re.M)
     assert re.search(r"^    engine( +\d+\.\d\d){5}$", text, re.M)

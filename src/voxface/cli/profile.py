@@ -245,9 +245,10 @@ def _print(report: "Report", document: dict[str, Any]) -> None:
     print(f"CPU per stream      {report.cpu:.1%} of one core{idle}")
     resident, peak = (f"{mb:.0f} MB" if mb is not None else "unknown" for mb in (memory["resident"], memory["peak"]))
     print(f"memory              {resident} resident, {peak} at most")
+    made = report.allocations
     print(
-        f"allocations         {report.allocations.peak_kb:.0f} kB at most within an update, {report.allocations.kept_blocks:.0f} "
-        f"blocks left behind (Python and numpy, {report.allocations.updates} updates of their own)"
+        f"allocations         {made.peak_kb:.0f} kB at most within an update, {made.kept_blocks:.0f} blocks left behind "
+        f"(Python and numpy, {made.updates} updates of their own)"
     )
     missed = [f"{name.replace('_', ' ')} {counters.get(name, 0)}" for name in ("skipped_estimates", "engine_failures")]
     missed.append(f"lost samples {sum(ranges['samples'] for ranges in counters['lost'].values())}")
