@@ -2,10 +2,12 @@
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.confidence import likeness
 from voxface.runtime.features import FrontEndConfig, LogMelStream
 from voxface.runtime.vad import SAMPLE_RATE, SpeechAudio, SpeechEnded, VadConfig, VadEvent, VoiceActivityDetector
 from voxface.runtime.voicing import PeriodicityMeter
@@ -33,6 +35,11 @@ class Speech:
     vad_ns: int
     features_ns: int
     first_frame: int = 0
+
+    @cached_property
+    def likeness(self) -> float:
+        """How much it moves as speech does, 0 to 1, see `voxface.runtime.confidence`; more than one asks."""
+        return likeness(self.log_mel)
 
     @property
     def seconds(self) -> float:

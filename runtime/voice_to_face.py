@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.bundle import FUSED, GRAPHS, Bundle
-from voxface.runtime.confidence import confidence_of, likeness
+from voxface.runtime.confidence import confidence_of
 from voxface.runtime.engines import Array, Engine
 from voxface.runtime.engines.of_bundle import open_graph
 from voxface.runtime.engines.traced import TracedEngine
@@ -164,7 +164,7 @@ class VoiceToFace:
         own = _own(columns, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
         measurements = self.morphable.measurements_of(coefficients)
-        sure = confidence_of(likeness(speech.log_mel) if like is None else like, own, speech.voiced_seconds)
+        sure = confidence_of(speech.likeness if like is None else like, own, speech.voiced_seconds)
         self.stages.lap("attributes")
         ns = {"features": 0, "face": 0, "mesh": 0, **self.stages.take()}
         return Estimate(

@@ -30,7 +30,7 @@ class SpeechGate:
         if speech.periodic < LEAST_PERIODIC:
             self._passed = False
             return "noise"
-        like = likeness(speech.log_mel) if like is None else like
+        like = speech.likeness if like is None else like
         self._passed = like >= (LEAVE if self._passed else ENTER)
         return None if self._passed else "music"
 

@@ -19,6 +19,7 @@ from voxface.runtime.histogram import Histogram
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock, SystemClock
 from voxface.runtime.live.config import LiveConfig
+from voxface.runtime.live.events import FaceEstimated
 from voxface.runtime.live.intake import Audio
 from voxface.runtime.live.latency import STAGES
 from voxface.runtime.live.microphone import Microphone
@@ -247,7 +248,7 @@ class Profiler:
             vad=self.bundle.vad,
             trace=self.trace,
         )
-        return Pipeline(session, clock)
+        return Pipeline(session, clock, [Outlet(_Mesh(self.trace), clock, "here", lambda _: None)])
 
     def _scaling(self) -> Scaling | None:
         """Times one estimate with all threads and with half of them, in turns."""
@@ -296,6 +297,29 @@ class Profiler:
         self._times.take(spans)
         if self._keep:
             self.spans += spans
+
+
+class _Mesh:
+    """A sink that wants the mesh of every face, as a window does; it is made when somebody asks for it."""
+
+    name = "mesh"
+    keeps_all = True
+    wants_audio = False
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    def audio(self, audio: Audio) -> None:
+        """Not wanted."""
+
+    def event(self, told: Told) -> None:
+        """Asks for the mesh."""
+        if isinstance(told.event, FaceEstimated):
+            with self._trace.span("mesh.decode"):
+                _ = told.event.estimate.vertices
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class _Drain:
