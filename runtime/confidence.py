@@ -24,7 +24,7 @@ RANGE: Final = 8.0  # natural logarithm of power, 35 dB, below the loud frames: 
 HOP: Final = 25  # frames from one such window to the next
 SHORTEST: Final = 30  # frames: less is no syllable
 
-_AT_ONCE: Final = 256  # modulation windows: bounds memory on long clips
+_AT_ONCE: Final = 256  # frames, or modulation windows: bounds memory on long clips
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,10 @@ def movement(log_mel: Float32) -> Movement:
 
 def cepstra(log_mel: Float32, loud: float) -> Float64:
     """Cepstra 1 to 6, float64 [T, 6], of frames float32 [T, mels]; what is fainter than `loud` by `RANGE` is levelled."""
-    levelled = np.maximum(log_mel, np.float32(loud - RANGE))
-    shape: Float64 = levelled @ _cosines(log_mel.shape[1])
+    levelled, cosines = np.maximum(log_mel, np.float32(loud - RANGE)), _cosines(log_mel.shape[1])
+    # Products so small that no BLAS shares them among threads, which would have to wake up and then wait in a loop.
+    parts = [levelled[first : first + _AT_ONCE] @ cosines for first in range(0, len(levelled), _AT_ONCE)]
+    shape: Float64 = np.concatenate(parts)
     return shape
 
 

@@ -21,6 +21,11 @@ VERBS = {
     "data": "synthetic faces, and 3D faces fitted to landmarks",
 }
 
+# What runs beside other work. numpy's matrix products there are small, and the threads that a BLAS would share them among
+# spin while they wait: with them an idle live session used half a core. Has to be said before numpy is imported.
+ON_DEVICE = ("run", "live", "devices", "profile")
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
 
 def build_parser(verb: str | None) -> argparse.ArgumentParser:
     """The parser with all verbs, the options of `verb` alone filled in: help for one verb never loads another."""
@@ -49,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.verb is None:
         build_parser(None).print_help()
         return 2
+    if options.verb in ON_DEVICE:
+        for name in BLAS_THREADS:
+            os.environ.setdefault(name, "1")
     from voxface.runtime.errors import VoxfaceError
 
     try:
