@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,7 @@ from voxface.runtime.engines.of_bundle import open_graph
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.estimate import Estimate, read_attributes
-from voxface.runtime.features import network_input
+from voxface.runtime.features import log_mel, network_input
 from voxface.runtime.front_end import FrontEnd, Speech
 from voxface.runtime.trace import Stages, Trace
 from voxface.runtime.voicing import LEAST_PERIODIC
@@ -72,12 +73,15 @@ class VoiceToFace:
         self.morphable = self.bundle.morphable
 
     def warm_up(self) -> None:
-        """Runs every graph once, so that the first estimate is as fast as those after it."""
-        self._encoder.warm_up({"T": self.bundle.front_end.shortest})
+        """Makes one face of noise and of every graph, so that the first estimate is as fast as those after it."""
+        front_end = self.bundle.front_end
+        self._encoder.warm_up({"T": front_end.shortest})
         self._face.warm_up()
         self._mesh.warm_up()
-        if self._fused is not None:
-            self._fused.warm_up({"T": self.bundle.front_end.shortest})
+        noise = np.random.default_rng(0).integers(-3000, 3000, 2 * front_end.sample_rate).astype(np.int16)
+        speech = replace(self.listen([noise]), segments=[(0, len(noise))], voiced_samples=len(noise), periodic=1.0)
+        features = log_mel(noise, front_end)
+        _ = self.estimate(replace(speech, log_mel=features)).vertices
 
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
