@@ -55,7 +55,7 @@ def test_a_picture_stays_while_the_voice_has_hardly_moved(voice_to_face: VoiceTo
         return (np.cos(angle) * first.embedding + np.sin(angle) * aside).astype(np.float32)
 
     def face(embedding: np.ndarray, before: Estimate | None, still: float) -> Estimate:
-        return voice_to_face.decode(speech, embedding, first.columns, {}, before=before, still=still)
+        return voice_to_face.decode(speech, embedding, first.columns, before=before, still=still)
 
     near = face(moved(0.09), first, 0.1)
     assert near.picture_kept
