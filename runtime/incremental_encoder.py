@@ -9,8 +9,8 @@ normalised with statistics of the window, which change with each of them.
 So the network's input is cut into blocks of 32 frames, a column needs the two blocks it stands between, and each update
 encodes as many blocks: the edges and the seams between copies, which change most; then the run of blocks whose columns are
 in most doubt. The other columns are read off those of earlier updates, between the nearest remembered places on either side.
-What is in doubt is what is far from a remembered place, or was encoded long ago, with other statistics. With as many blocks as
-the input has, the result is the exact one.
+What is in doubt is what is far from a remembered place, or was encoded with statistics that have moved since. With as many
+blocks as the input has, the result is the exact one.
 """
 
 from typing import Final
@@ -24,12 +24,15 @@ from voxface.runtime.running_statistics import RunningStatistics
 STRIDE: Final = 32  # frames a column, and a block; a column sees one frame less on either side of its place
 PROVISIONAL: Final = 3  # frames at the end of a window that repeat the last samples, until the sound goes on
 
-# Measured on training speakers, who need 20 blocks for a cosine of 0.995 to the exact embedding in 99 of 100 estimates from
-# 3 s of speech on (16 blocks: 90, 24: all); see benchmarks/incremental.py. The input of a window up to 10 s has 32 blocks.
-BLOCKS: Final = 20
+# Chosen on training speakers as the fewest whose embedding never fell below a cosine of 0.995 to the exact one from 3 s of
+# speech on (22 blocks: in 1 of 100 estimates, 20: 4, 16: 10); see benchmarks/incremental.py. A window up to 10 s has 32.
+BLOCKS: Final = 24
+SETTLED: Final = 300  # frames of a voice; before them its statistics change too fast, and all blocks are encoded
 CELL: Final = 8  # frames of which no more than one column is remembered
-AGEING: Final = 0.2  # frames of distance that are as bad as a window grown, or moved, by a thousandth
-OLDEST: Final = 0.25  # a column is forgotten when the window has grown, or moved, by so much of its length
+AGEING: Final = 200.0  # frames of distance that are as bad as statistics that moved by a standard deviation
+OLDEST: Final = (
+    0.25  # standard deviations that the statistics have moved, on the average mel bin, when a column is forgotten
+)
 
 Places = NDArray[np.int64]
 
@@ -51,10 +54,9 @@ class IncrementalEncoder:
     def restart(self) -> None:
         """Another voice: what was encoded with the statistics of the one before is of no use."""
         self._statistics = RunningStatistics(self._mels)
+        self._begun: int | None = None  # the voice's first frame
         self._places: Places = np.empty(0, np.int64)  # frames of the stream, ascending
-        self._made: Places = np.empty(
-            0, np.int64
-        )  # the end of the window, in frames of the stream, when each was encoded
+        self._normals: Array = np.empty((0, 2, self._mels), np.float32)  # mean and deviation that each was encoded with
         self._columns: Array = np.empty((0, self._width), np.float32)
 
     def encode(self, first: int, frames: Array) -> tuple[Array, Array]:
@@ -68,6 +70,7 @@ class IncrementalEncoder:
             FloatingPointError: the engine gave what is no number. After this or any exception of the engine, what is
                 remembered is right as before.
         """
+        self._begun = first if self._begun is None else self._begun
         count, final = len(frames), max(0, len(frames) - PROVISIONAL)
         total = max(count, self._shortest)
         starts = STRIDE * np.arange(-(-total // STRIDE))
@@ -77,13 +80,16 @@ class IncrementalEncoder:
         )  # sees no edge, seam, or last frame
         places = first + local
 
-        self._forget(first, first + count, count)
-        columns, doubt = self._read_off(places, first + count, count)
-        chosen = self._choose(inner, doubt) if len(self._places) else np.arange(len(starts))
         mean, deviation = self._statistics.of(first, frames, final)
+        normal = np.stack([mean, deviation + np.finfo(np.float32).eps]).astype(np.float32)
+        age = self._age(first, normal)
+        columns, doubt = self._read_off(places, age)
+        settled = first + count - self._begun >= SETTLED and len(self._places)
+        chosen = self._choose(inner, doubt) if settled else np.arange(len(starts))
         at = (STRIDE * chosen[:, None] + np.arange(STRIDE)).ravel()
-        taken = frames[at[at < total] % count]
-        ready = ((taken - mean) / (deviation + np.finfo(np.float32).eps)).astype(np.float32)
+        ready = frames[at[at < total] % count]
+        ready -= normal[0]
+        ready /= normal[1]
         fresh = self._engine.run({"log_mel": np.ascontiguousarray(ready.T[None])})["columns"][0].T
         if not np.isfinite(fresh).all():
             raise FloatingPointError("the voice encoder gave numbers that are not finite")
@@ -91,18 +97,25 @@ class IncrementalEncoder:
         columns[chosen[whole]] = fresh[whole]
 
         kept = whole & inner[chosen]
-        self._remember(places[chosen[kept]], fresh[kept], first + count)
+        self._remember(places[chosen[kept]], fresh[kept], normal)
         mean = columns.mean(0, dtype=np.float64)
         return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32), np.ascontiguousarray(columns.T)
 
-    def _read_off(self, places: Places, end: int, count: int) -> tuple[Array, NDArray[np.float64]]:
+    def _age(self, first: int, normal: Array) -> Array:
+        """How far the statistics have moved since each column was encoded; drops what is too old or out of the window."""
+        moved = (self._normals - normal) / normal[1]
+        age = np.sqrt((moved**2).sum(1).mean(1))
+        kept = (self._places >= first + STRIDE) & (age <= OLDEST)
+        self._places, self._normals, self._columns = self._places[kept], self._normals[kept], self._columns[kept]
+        return age[kept]
+
+    def _read_off(self, places: Places, age: Array) -> tuple[Array, NDArray[np.float64]]:
         """Columns [C, E] at places [C] from those remembered, and how much each is in doubt [C], in frames of distance."""
         if not len(self._places):
             return np.zeros((len(places), self._width), np.float32), np.zeros(len(places))
-        age = AGEING * 1000 * (end - self._made) / count
         after = np.searchsorted(self._places, places)
         sides = np.clip(np.stack([after - 1, after]), 0, len(self._places) - 1)
-        far = np.abs(places - self._places[sides]) + age[sides] + 1e-3
+        far = np.abs(places - self._places[sides]) + AGEING * age[sides] + 1e-6
         share = (far[1] / far.sum(0)).astype(np.float32)[:, None]
         return share * self._columns[sides[0]] + (1 - share) * self._columns[sides[1]], far.min(0)
 
@@ -125,17 +138,13 @@ class IncrementalEncoder:
             wanted[best : end[best]] = True
         return np.flatnonzero(wanted)
 
-    def _forget(self, first: int, end: int, count: int) -> None:
-        """Drops what has left the window, and what is too old."""
-        kept = (self._places >= first + STRIDE) & (self._made > end - OLDEST * count)
-        self._places, self._made, self._columns = self._places[kept], self._made[kept], self._columns[kept]
-
-    def _remember(self, places: Places, columns: Array, end: int) -> None:
+    def _remember(self, places: Places, columns: Array, normal: Array) -> None:
         """Takes new columns in, in place of those next to them."""
         new, unique = np.unique(places, return_index=True)  # copies of a tiled window may stand at the same place
         kept = ~np.isin(self._places // CELL, new // CELL)
         merged = np.concatenate([self._places[kept], new])
         order = np.argsort(merged)
         self._places = merged[order]
-        self._made = np.concatenate([self._made[kept], np.full(len(new), end)])[order]
+        used = np.broadcast_to(normal, (len(new), *normal.shape))
+        self._normals = np.concatenate([self._normals[kept], used])[order]
         self._columns = np.concatenate([self._columns[kept], columns[unique]])[order]

@@ -1,0 +1,280 @@
+"""Mode incremental beside mode exact: what an update costs as the window grows, and how far apart the two are.
+
+    VOXFACE_SHARED=… python -m benchmarks.incremental [--updates N] [--recordings N]
+
+Cost: whole live sessions, the default bundle, one thread, a window of each length full; all sessions hear the same hop of
+100 ms one after another, so that what else the machine does hits them alike. Mode exact tiles a window to 10 s, so it costs
+nearly the same at 2 s as at 8 s: "untiled" encodes the window as it is, which is what the papers' code would do.
+
+Agreement: one recording of each speaker the bundle was not trained on, heard by sessions in mode incremental; at every fifth
+update the exact estimate of the very same window is made beside it. `incremental_encoder.BLOCKS` and its other numbers were
+chosen on speakers of the training.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.record import record
+from voxface.runtime.audio import read_blocks
+from voxface.runtime.confidence import likeness
+from voxface.runtime.estimate import Estimate
+from voxface.runtime.features import network_input
+from voxface.runtime.front_end import Speech
+from voxface.runtime.incremental_encoder import BLOCKS, STRIDE
+from voxface.runtime.live.config import LiveConfig, Mode
+from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
+from voxface.runtime.live.incremental import IncrementalEstimator
+from voxface.runtime.live.session import Estimator, LiveSession
+from voxface.runtime.live.speaker import BEFORE, NEWEST, differences, evidence
+from voxface.runtime.live.speech_gate import ENTER, LEAVE
+from voxface.runtime.vad import SAMPLE_RATE
+from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.training.speech import librispeech
+
+EXAMPLES: Final = Path(__file__).parent.parent / "examples"
+WINDOWS_S: Final = (2, 4, 6, 8, 30)
+HOP: Final = SAMPLE_RATE // 10
+EVERY: Final = 5
+SETTLED_S: Final = 3.0
+
+Samples = NDArray[np.int16]
+
+
+class Untiled:
+    """The exact way on the window as it is, without tiling it to the shortest input."""
+
+    def __init__(self, whole: VoiceToFace) -> None:
+        self._whole = whole
+
+    def estimate(self, speech: Speech) -> Estimate:
+        """The face of a window."""
+        began = time.perf_counter_ns()
+        found = self._whole.encoder.run({"log_mel": network_input(speech.log_mel, STRIDE)})
+        stages = {"vad": 0, "features": 0, "encoder": time.perf_counter_ns() - began}
+        return self._whole.decode(speech, found["embedding"][0], found["columns"][0], stages)
+
+
+def costs(whole: VoiceToFace, updates: int) -> dict[str, Any]:
+    """Milliseconds of an update, and of its encoder, for every way and window."""
+    ways: dict[str, tuple[Estimator, Mode]] = {
+        "untiled": (Untiled(whole), "exact"),
+        "exact": (whole, "exact"),
+        "incremental": (whole, "incremental"),
+    }
+    # A synthesised voice said again and again: it is there without the shared data, and as steady as the watch needs it.
+    voice = np.concatenate(list(read_blocks(EXAMPLES / "sample_male.flac")))
+    sessions: dict[tuple[str, int], LiveSession] = {}
+    for name, (estimator, mode) in ways.items():
+        for seconds in WINDOWS_S:
+            config = LiveConfig(first=seconds * SAMPLE_RATE, window=seconds * SAMPLE_RATE, hop=HOP, mode=mode)
+            sessions[name, seconds] = LiveSession(estimator, config)
+    times: dict[tuple[str, int], list[tuple[float, float]]] = {key: [] for key in sessions}
+    hops = (max(WINDOWS_S) * SAMPLE_RATE * 3 // 2 + updates * SAMPLE_RATE // 5) // HOP
+    sound = np.resize(voice, hops * HOP)
+    full = 0
+    for at in range(0, len(sound), HOP):
+        spent = {}
+        for key, session in sessions.items():
+            began = time.perf_counter_ns()
+            events = session.feed(sound[at : at + HOP])
+            took = time.perf_counter_ns() - began
+            faces = [event for event in events if isinstance(event, FaceEstimated)]
+            if any(isinstance(event, SpeakerChanged) for event in events):
+                raise RuntimeError("the watch told of another speaker in the benchmark's voice")
+            if len(faces) == 1 and faces[0].estimate.frames == key[1] * 100:
+                spent[key] = took / 1e6, faces[0].estimate.stages_ns["encoder"] / 1e6
+        if len(spent) == len(sessions):
+            full += 1
+            if full > 10:  # the first ones still warm up, and fill what the incremental way remembers
+                for key, pair in spent.items():
+                    times[key].append(pair)
+        if full == updates + 10:
+            break
+    rows: dict[str, Any] = {}
+    for name in ways:
+        row: dict[str, Any] = {}
+        for seconds in WINDOWS_S:
+            whole_ms, encoder_ms = np.array(times[name, seconds]).T
+            row[f"{seconds}_s"] = {
+                "update_ms": _spread(whole_ms),
+                "encoder_ms": _spread(encoder_ms),
+            }
+        row["growth_2_s_to_8_s"] = {
+            part: _paired(times[name, 8], times[name, 2], column) for column, part in enumerate(("update", "encoder"))
+        }
+        rows[name] = row
+    return {"updates": len(times["exact", 8]), "ways": rows}
+
+
+def _spread(values: NDArray[np.float64]) -> dict[str, float]:
+    return {"p50": round(float(np.median(values)), 3), "p10": round(float(np.quantile(values, 0.1)), 3)}
+
+
+def _paired(long: list[tuple[float, float]], short: list[tuple[float, float]], column: int) -> float:
+    """Median of the ratios within a hop."""
+    ratios = [a[column] / b[column] for a, b in zip(long, short, strict=True)]
+    return round(float(np.median(ratios)), 3)
+
+
+class Compared(IncrementalEstimator):
+    """Makes the exact estimate beside the incremental one now and then, and writes down how far they are apart."""
+
+    def __init__(self, whole: VoiceToFace) -> None:
+        super().__init__(whole)
+        self._whole = whole
+        self._calls = 0
+        self._before: tuple[Estimate, Estimate] | None = None
+        self.rows: list[dict[str, float]] = []
+
+    def estimate(self, speech: Speech) -> Estimate:
+        """The incremental one."""
+        ours = super().estimate(speech)
+        turn = self._calls % EVERY
+        self._calls += 1
+        if turn > 1:
+            return ours
+        exact = self._whole.estimate(speech)
+        if turn == 0:
+            self._before = ours, exact
+            self.rows.append(self._row(speech, ours, exact))
+        elif self.rows and self._before is not None and speech.voiced_seconds > SETTLED_S:
+            before = self._before
+            self.rows[-1] |= {
+                "incremental_to_the_one_before": _cosine(ours, before[0]),
+                "exact_to_the_one_before": _cosine(exact, before[1]),
+            }
+        return ours
+
+    def _row(self, speech: Speech, ours: Estimate, exact: Estimate) -> dict[str, float]:
+        error = (ours.image.astype(float) - exact.image) / 255
+        row = {
+            "frames": len(speech.log_mel),
+            "first": speech.first_frame,
+            "cosine": _cosine(ours, exact),
+            "mesh_mm": float(np.sqrt(((ours.vertices - exact.vertices) ** 2).sum(1).mean())),
+            "picture_db": float(-10 * np.log10(max(float((error**2).mean()), 1e-15))),
+            "confidence": abs(ours.confidence - exact.confidence),
+            "likeness": abs(self.likeness(speech) - likeness(speech.log_mel)),
+            "gate": any(
+                (self.likeness(speech) >= level) != (likeness(speech.log_mel) >= level) for level in (ENTER, LEAVE)
+            ),
+        }
+        if len(speech.log_mel) >= NEWEST + BEFORE:
+            ours_, exact_ = (
+                evidence(differences(speech.log_mel, estimate.columns, peaks))
+                for estimate, peaks in ((ours, self.peaks(speech)), (exact, None))
+            )
+            row["evidence"] = abs(ours_ - exact_)
+        return row
+
+
+def _cosine(one: Estimate, other: Estimate) -> float:
+    return float(one.embedding @ other.embedding)
+
+
+def streams(recordings: list[Samples]) -> Iterator[tuple[str, Samples]]:
+    """Each recording alone, in pieces with pauses between, and after another's."""
+    rng = np.random.default_rng(5)
+    for number, sound in enumerate(recordings):
+        yield "one voice", sound
+        parts: list[Samples] = []
+        for at in range(0, len(sound), 3 * SAMPLE_RATE // 2):
+            pause = round(rng.uniform(0.4, 1.0) * SAMPLE_RATE)
+            parts += [sound[at : at + 3 * SAMPLE_RATE // 2], np.rint(rng.normal(0, 4, pause)).astype(np.int16)]
+        yield "with pauses", np.concatenate(parts)
+        yield "after another voice", np.concatenate([recordings[number - 1][: 5 * SAMPLE_RATE], sound])
+
+
+def agreement(whole: VoiceToFace, recordings: list[Samples]) -> dict[str, Any]:
+    """How far incremental estimates are from exact ones of the same window."""
+    found: dict[str, list[dict[str, float]]] = {}
+    changes = 0
+    for kind, sound in streams(recordings):
+        session = LiveSession(whole, LiveConfig(hop=HOP, mode="incremental"))
+        compared = Compared(whole)
+        session._estimator = session._incremental = compared
+        events = session.feed(sound) + session.finish()
+        changes += sum(isinstance(event, SpeakerChanged) for event in events)
+        found.setdefault(kind, []).extend(compared.rows)
+    rows = [row for kind in found.values() for row in kind]
+    settled = [row for row in rows if row["frames"] >= 100 * SETTLED_S]
+    kinds = {
+        "1_s_to_3_s": [row for row in rows if row["frames"] < 100 * SETTLED_S],
+        "from_3_s": settled,
+        "from_3_s_to_8_s": [row for row in settled if row["frames"] < 800],
+        "full_8_s": [row for row in settled if row["frames"] >= 800],
+        **{
+            f"from_3_s_{kind.replace(' ', '_')}": [row for row in part if row["frames"] >= 100 * SETTLED_S]
+            for kind, part in found.items()
+        },
+    }
+    return {
+        "recordings": len(recordings),
+        "speaker_changes": changes,
+        **{name: _figures(part) for name, part in kinds.items()},
+        "decisions": {
+            "likeness_p99": _quantile(rows, "likeness", 0.99),
+            "gate_differs": sum(bool(row["gate"]) for row in rows),
+            "of": len(rows),
+            "confidence_p99": _quantile(rows, "confidence", 0.99),
+            "evidence_of_another_speaker_p50": _quantile(rows, "evidence", 0.5),
+            "evidence_of_another_speaker_p99": _quantile(rows, "evidence", 0.99),
+        },
+    }
+
+
+def _figures(rows: list[dict[str, float]]) -> dict[str, Any]:
+    cosine = np.array([row["cosine"] for row in rows])
+    return {
+        "estimates": len(rows),
+        "cosine": {
+            "mean": round(float(cosine.mean()), 5),
+            "p1": round(float(np.quantile(cosine, 0.01)), 5),
+            "least": round(float(cosine.min()), 5),
+            "share_below_0.995": round(float((cosine < 0.995).mean()), 4),
+        },
+        "mesh_mm": {"p50": _quantile(rows, "mesh_mm", 0.5), "p99": _quantile(rows, "mesh_mm", 0.99)},
+        "picture_db": {"p50": _quantile(rows, "picture_db", 0.5), "p1": _quantile(rows, "picture_db", 0.01)},
+        "cosine_to_the_estimate_before": {
+            name: {"mean": _mean(rows, f"{name}_to_the_one_before"), "p1": _quantile(rows, f"{name}_to_the_one_before", 0.01)}
+            for name in ("exact", "incremental")
+        },
+    }  # fmt: skip
+
+
+def _quantile(rows: list[dict[str, float]], key: str, share: float) -> float | None:
+    values = [row[key] for row in rows if key in row]
+    return round(float(np.quantile(values, share)), 5) if values else None
+
+
+def _mean(rows: list[dict[str, float]], key: str) -> float | None:
+    values = [row[key] for row in rows if key in row]
+    return round(float(np.mean(values)), 5) if values else None
+
+
+def main() -> None:
+    """Runs the benchmark and records it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--updates", type=int, default=150, help="at each window, of each way")
+    parser.add_argument("--recordings", type=int, default=52, help="of as many speakers")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
+    held = {r.speaker: r.path for r in librispeech(shared / "speech" / "librispeech") if r.held_out}
+    with VoiceToFace(threads=1) as whole:
+        whole.warm_up()
+        measured = {"load_average_before": round(load, 2), "blocks": BLOCKS, "cost": costs(whole, options.updates)}
+        sounds = [np.concatenate(list(read_blocks(path)))[: 14 * SAMPLE_RATE] for path in list(held.values())]
+        measured["agreement"] = agreement(whole, sounds[: options.recordings])
+    record("incremental", "python -m benchmarks.incremental", measured)
+
+
+if __name__ == "__main__":
+    main()

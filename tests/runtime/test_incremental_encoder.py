@@ -1,0 +1,250 @@
+"""Running statistics, peaks, likeness, and the incremental voice encoder against the whole-window ones."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import SAMPLES
+from voxface.runtime.audio import read_blocks
+from voxface.runtime.confidence import likeness
+from voxface.runtime.engines import Array, TensorSpec
+from voxface.runtime.features import network_input, normalise
+from voxface.runtime.incremental_encoder import BLOCKS, PROVISIONAL, SETTLED, STRIDE, IncrementalEncoder
+from voxface.runtime.running_likeness import WHOLE, RunningLikeness
+from voxface.runtime.running_peaks import RunningPeaks
+from voxface.runtime.running_statistics import RunningStatistics
+from voxface.runtime.voice_to_face import VoiceToFace
+
+WINDOW = 800
+HOP = 10
+
+
+class Counting:
+    """An engine that counts frames, fails and lies when told to."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.inputs, self.outputs = engine.inputs, engine.outputs
+        self.frames: list[int] = []
+        self.failing = self.lying = False
+
+    def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        self.frames.append(feeds["log_mel"].shape[2])
+        if self.failing:
+            raise RuntimeError("no more memory on the device")
+        found = self._engine.run(feeds)
+        return {name: value * np.float32("nan") for name, value in found.items()} if self.lying else found
+
+
+class Sums:
+    """An engine whose columns are what the voice encoder's could be: a window of 63 frames, zeros beyond the edges."""
+
+    inputs: ClassVar = {"log_mel": TensorSpec("float32", ("B", 8, "T"))}
+    outputs: ClassVar = {"columns": TensorSpec("float32", ("B", 8, "C"))}
+
+    def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        frames = feeds["log_mel"][0]
+        padded = np.pad(frames, ((0, 0), (STRIDE - 1, STRIDE)))
+        places = range(0, frames.shape[1], STRIDE)
+        columns = [padded[:, place : place + 2 * STRIDE - 1] @ WEIGHTS for place in places]
+        return {"columns": np.stack(columns, 1)[None]}
+
+
+WEIGHTS = np.random.default_rng(0).normal(size=2 * STRIDE - 1).astype(np.float32)
+
+
+def frames_of(count: int, mels: int = 8, seed: int = 0) -> Array:
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.normal(0, 0.2, (count, mels)), 0)
+    return (5 + 3 * np.sin(walk) + rng.normal(0, 1, (count, mels))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def speech(voice_to_face: VoiceToFace) -> Array:
+    return np.concatenate([voice_to_face.listen(read_blocks(Path(path))).log_mel for path in SAMPLES])
+
+
+def windows(count: int, hop: int = HOP, begin: int = 100, longest: int = WINDOW) -> list[tuple[int, int]]:
+    return [(max(0, end - longest), end) for end in range(begin, count + 1, hop)]
+
+
+# -- statistics, peaks, likeness -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 90), st.integers(0, 120)), min_size=1, max_size=25),
+    st.integers(0, 2**40),
+    st.integers(0, 3),
+)
+def test_statistics_are_those_of_the_window(steps: list[tuple[int, int]], start: int, provisional: int) -> None:
+    frames = frames_of(4000)
+    statistics, first, end = RunningStatistics(8), 0, 5
+    for dropped, added in steps:
+        end += added
+        first = min(first + dropped, end - 4)
+        mean, deviation = statistics.of(start + first, frames[first:end], end - first - provisional)
+        wide = frames[first:end].astype(np.float64)
+        np.testing.assert_allclose(mean, wide.mean(0), rtol=0, atol=1e-10)
+        np.testing.assert_allclose(deviation, wide.std(0), rtol=0, atol=1e-7)
+
+
+def test_statistics_do_not_drift_in_a_long_stream() -> None:
+    """Four million frames, eleven hours, by way of one loud one that would leave its rounding in a sum kept for ever."""
+    frames = frames_of(100_000)
+    frames[5000] = 1e6
+    statistics, longest = RunningStatistics(8), 0.0
+    for turn in range(40):
+        for end in range(WINDOW, len(frames), 1037):
+            window = frames[end - WINDOW : end]
+            mean, deviation = statistics.of(turn * len(frames) + end - WINDOW, window, WINDOW)
+        wide = window.astype(np.float64)
+        longest = max(longest, float(np.abs(mean - wide.mean(0)).max()), float(np.abs(deviation - wide.std(0)).max()))
+    assert longest < 1e-10
+    assert len(statistics._sums) <= WINDOW // 32 + 1
+
+
+def test_frames_that_are_all_the_same_have_no_spread() -> None:
+    same = np.full((500, 8), np.float32(-11.512925))
+    mean, deviation = RunningStatistics(8).of(7, same, 497)
+    np.testing.assert_allclose(mean, same[0], rtol=1e-12)
+    assert deviation.max() < 1e-6
+
+
+def test_peaks_are_those_of_the_window_and_provisional_ones_are_looked_at_again(speech: Array) -> None:
+    peaks = RunningPeaks()
+    for first, end in windows(len(speech), 37):
+        seen = speech[first:end].copy()
+        seen[-3:] += 1  # they will be others the next time
+        np.testing.assert_array_equal(peaks.of(first, seen, len(seen) - 3), seen.max(1))
+
+
+def test_a_running_likeness_is_near_that_of_the_window(speech: Array) -> None:
+    running, peaks = RunningLikeness(), RunningPeaks()
+    errors = []
+    for first, end in windows(len(speech)):
+        window = speech[first:end]
+        found = running.of(first, window, len(window) - 3, peaks.of(first, window, len(window) - 3))
+        errors.append(abs(found - likeness(window)))
+        if len(window) < WHOLE:
+            assert errors[-1] == 0
+    assert np.mean(errors) < 0.01
+    assert max(errors) < 0.05
+    assert len(running._loud) <= WINDOW // 25
+
+
+def test_a_likeness_follows_a_voice_that_becomes_quieter(speech: Array) -> None:
+    """17 dB in 14 s: summaries are made anew as loudness falls."""
+    quieter = speech - np.linspace(0, 4, len(speech), dtype=np.float32)[:, None]
+    running, peaks = RunningLikeness(), RunningPeaks()
+    for first, end in windows(len(speech)):
+        window = quieter[first:end]
+        found = running.of(first, window, len(window) - 3, peaks.of(first, window, len(window) - 3))
+        assert found == pytest.approx(likeness(window), abs=0.15), end
+
+
+# -- encoder ---------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(40, 1400), st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(0, 2**40))
+def test_with_all_blocks_it_is_the_whole_input(begin: int, hops: list[int], start: int) -> None:
+    frames = frames_of(begin + sum(hops))
+    encoder = IncrementalEncoder(Sums(), 1000, blocks=10**6)
+    end = begin
+    for hop in hops:
+        end += hop
+        first = max(0, end - WINDOW)
+        _, columns = encoder.encode(start + first, frames[first:end])
+        whole = Sums().run({"log_mel": network_input(frames[first:end])})["columns"][0]
+        np.testing.assert_allclose(columns, whole, rtol=0, atol=1e-3)
+
+
+def test_with_statistics_that_stay_every_column_is_the_whole_inputs(voice_to_face: VoiceToFace, speech: Array) -> None:
+    """A window that repeats itself keeps its statistics; hops of the stride keep its columns where they are."""
+    period = normalise(speech[:640])
+    frames = np.tile(period, (4, 1))
+    encoder = IncrementalEncoder(voice_to_face.encoder, 640, blocks=8)
+    for first in range(0, 3 * 640, STRIDE):
+        window = frames[first : first + 640]
+        embedding, columns = encoder.encode(first, window)
+        whole = voice_to_face.encoder.run({"log_mel": network_input(window, 640)})
+        scale = np.abs(whole["columns"]).max()
+        np.testing.assert_allclose(columns / scale, whole["columns"][0] / scale, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(embedding, whole["embedding"][0], rtol=0, atol=1e-5)
+
+
+def test_every_update_encodes_as_many_frames(voice_to_face: VoiceToFace, speech: Array) -> None:
+    for longest in (300, WINDOW):
+        engine = Counting(voice_to_face.encoder)
+        encoder = IncrementalEncoder(engine, 1000)
+        for first, end in windows(len(speech), 20, longest=longest):
+            encoder.encode(first, speech[first:end])
+        settling = (SETTLED - 100) // 20
+        assert set(engine.frames[:settling]) == {1000}
+        assert set(engine.frames[settling:]) == {STRIDE * (BLOCKS - 1) + 1000 % STRIDE}
+
+
+def test_it_is_near_the_exact_embedding(voice_to_face: VoiceToFace, speech: Array) -> None:
+    encoder = IncrementalEncoder(voice_to_face.encoder, 1000)
+    cosines = []
+    for first, end in windows(len(speech) // 2):
+        embedding, columns = encoder.encode(first, speech[first:end])
+        assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-6)
+        if end % 50 == 0:
+            exact = voice_to_face.encoder.run({"log_mel": network_input(speech[first:end])})
+            assert columns.shape == exact["columns"][0].shape
+            cosines.append((end, float(embedding @ exact["embedding"][0])))
+    assert min(cosine for end, cosine in cosines if end < SETTLED) > 0.99999
+    assert min(cosine for _, cosine in cosines) > 0.985
+
+
+@pytest.mark.parametrize("fault", ["failing", "lying"])
+def test_an_engine_that_fails_leaves_nothing_behind(voice_to_face: VoiceToFace, speech: Array, fault: str) -> None:
+    sound, broken = Counting(voice_to_face.encoder), Counting(voice_to_face.encoder)
+    one, other = IncrementalEncoder(sound, 1000), IncrementalEncoder(broken, 1000)
+    for turn, (first, end) in enumerate(windows(600)):
+        if turn % 7 == 3:
+            setattr(broken, fault, True)
+            with pytest.raises((RuntimeError, FloatingPointError)):
+                other.encode(first, speech[first:end])
+            setattr(broken, fault, False)
+        for mine, theirs in zip(
+            one.encode(first, speech[first:end]), other.encode(first, speech[first:end]), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_after_a_restart_it_is_as_new(voice_to_face: VoiceToFace, speech: Array) -> None:
+    encoder = IncrementalEncoder(voice_to_face.encoder, 1000)
+    for first, end in windows(600):
+        encoder.encode(first, speech[first:end])
+    encoder.restart()
+    new = IncrementalEncoder(voice_to_face.encoder, 1000)
+    for end in range(650, 700, HOP):
+        mine, theirs = encoder.encode(500, speech[500:end]), new.encode(500, speech[500:end])
+        np.testing.assert_array_equal(mine[0], theirs[0])
+
+
+def test_provisional_frames_are_never_remembered() -> None:
+    frames = frames_of(600)
+    encoder = IncrementalEncoder(Sums(), 1000)
+    for end in range(SETTLED, 500, HOP):
+        encoder.encode(0, frames[:end])
+        assert encoder._places.max() + STRIDE <= end - PROVISIONAL
+
+
+def test_what_was_encoded_with_other_statistics_is_forgotten(voice_to_face: VoiceToFace, speech: Array) -> None:
+    """Seconds without an estimate, and another spectrum since: the first one is exact."""
+    frames = speech.copy()
+    frames[500:] += np.linspace(0, 6, frames.shape[1], dtype=np.float32)
+    encoder = IncrementalEncoder(voice_to_face.encoder, 1000)
+    for first, end in windows(500):
+        encoder.encode(first, frames[first:end])
+    embedding, _ = encoder.encode(300, frames[300:1100])
+    exact = voice_to_face.encoder.run({"log_mel": network_input(frames[300:1100])})["embedding"][0]
+    np.testing.assert_allclose(embedding, exact, rtol=0, atol=1e-5)
