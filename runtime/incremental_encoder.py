@@ -24,15 +24,13 @@ from voxface.runtime.running_statistics import RunningStatistics
 STRIDE: Final = 32  # frames a column, and a block; a column sees one frame less on either side of its place
 PROVISIONAL: Final = 3  # frames at the end of a window that repeat the last samples, until the sound goes on
 
-# Chosen on training speakers as the fewest whose embedding never fell below a cosine of 0.995 to the exact one from 3 s of
-# speech on (22 blocks: in 1 of 100 estimates, 20: 4, 16: 10); see benchmarks/incremental.py. A window up to 10 s has 32.
+# Chosen on training speakers as the fewest that keep the embedding at a cosine of 0.995 or more to the exact one, from 3 s of
+# speech to 8 s always and in 99 of 100 estimates of a sliding window; see benchmarks/incremental.py. Up to 10 s there are 32.
 BLOCKS: Final = 24
 SETTLED: Final = 300  # frames of a voice; before them its statistics change too fast, and all blocks are encoded
+ARRIVED: Final = 25  # frames since the update before; after more of them all blocks are encoded too
 CELL: Final = 8  # frames of which no more than one column is remembered
 AGEING: Final = 200.0  # frames of distance that are as bad as statistics that moved by a standard deviation
-OLDEST: Final = (
-    0.25  # standard deviations that the statistics have moved, on the average mel bin, when a column is forgotten
-)
 
 Places = NDArray[np.int64]
 
@@ -55,6 +53,7 @@ class IncrementalEncoder:
         """Another voice: what was encoded with the statistics of the one before is of no use."""
         self._statistics = RunningStatistics(self._mels)
         self._begun: int | None = None  # the voice's first frame
+        self._end = -ARRIVED  # of the window before
         self._places: Places = np.empty(0, np.int64)  # frames of the stream, ascending
         self._normals: Array = np.empty((0, 2, self._mels), np.float32)  # mean and deviation that each was encoded with
         self._columns: Array = np.empty((0, self._width), np.float32)
@@ -75,16 +74,16 @@ class IncrementalEncoder:
         total = max(count, self._shortest)
         starts = STRIDE * np.arange(-(-total // STRIDE))
         local = starts % count  # in the window; beyond the first copy again from its beginning
-        inner = (
-            (local >= STRIDE) & (local + STRIDE <= final) & (starts + STRIDE <= total)
-        )  # sees no edge, seam, or last frame
+        # Columns that see neither an edge nor a seam nor a frame that may still change: these can be remembered.
+        inner = (local >= STRIDE) & (local + STRIDE <= final) & (starts + STRIDE <= total)
         places = first + local
-
         mean, deviation = self._statistics.of(first, frames, final)
         normal = np.stack([mean, deviation + np.finfo(np.float32).eps]).astype(np.float32)
         age = self._age(first, normal)
         columns, doubt = self._read_off(places, age)
-        settled = first + count - self._begun >= SETTLED and len(self._places)
+
+        end = first + count
+        settled = end - self._begun >= SETTLED and end - self._end <= ARRIVED and len(self._places)
         chosen = self._choose(inner, doubt) if settled else np.arange(len(starts))
         at = (STRIDE * chosen[:, None] + np.arange(STRIDE)).ravel()
         ready = frames[at[at < total] % count]
@@ -95,19 +94,20 @@ class IncrementalEncoder:
             raise FloatingPointError("the voice encoder gave numbers that are not finite")
         whole = np.diff(chosen, prepend=-1) == 1  # the block before it is there too, or it is the first
         columns[chosen[whole]] = fresh[whole]
-
         kept = whole & inner[chosen]
         self._remember(places[chosen[kept]], fresh[kept], normal)
+        self._end = end
+
         mean = columns.mean(0, dtype=np.float64)
         return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32), np.ascontiguousarray(columns.T)
 
     def _age(self, first: int, normal: Array) -> Array:
-        """How far the statistics have moved since each column was encoded; drops what is too old or out of the window."""
-        moved = (self._normals - normal) / normal[1]
-        age = np.sqrt((moved**2).sum(1).mean(1))
-        kept = (self._places >= first + STRIDE) & (age <= OLDEST)
+        """How far, in standard deviations, the statistics moved since each column was encoded; drops columns that left."""
+        kept = self._places >= first + STRIDE
         self._places, self._normals, self._columns = self._places[kept], self._normals[kept], self._columns[kept]
-        return age[kept]
+        moved = (self._normals - normal) / normal[1]
+        age: Array = np.sqrt((moved**2).sum(1).mean(1))
+        return age
 
     def _read_off(self, places: Places, age: Array) -> tuple[Array, NDArray[np.float64]]:
         """Columns [C, E] at places [C] from those remembered, and how much each is in doubt [C], in frames of distance."""

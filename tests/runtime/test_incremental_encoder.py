@@ -13,7 +13,7 @@ from voxface.runtime.audio import read_blocks
 from voxface.runtime.confidence import likeness
 from voxface.runtime.engines import Array, TensorSpec
 from voxface.runtime.features import network_input, normalise
-from voxface.runtime.incremental_encoder import BLOCKS, PROVISIONAL, SETTLED, STRIDE, IncrementalEncoder
+from voxface.runtime.incremental_encoder import ARRIVED, BLOCKS, CELL, PROVISIONAL, SETTLED, STRIDE, IncrementalEncoder
 from voxface.runtime.running_likeness import WHOLE, RunningLikeness
 from voxface.runtime.running_peaks import RunningPeaks
 from voxface.runtime.running_statistics import RunningStatistics
@@ -165,13 +165,15 @@ def test_with_all_blocks_it_is_the_whole_input(begin: int, hops: list[int], star
 
 
 def test_with_statistics_that_stay_every_column_is_the_whole_inputs(voice_to_face: VoiceToFace, speech: Array) -> None:
-    """A window that repeats itself keeps its statistics; hops of the stride keep its columns where they are."""
+    """A window that repeats itself keeps its statistics, and every fourth hop of 8 frames its columns where they are."""
     period = normalise(speech[:640])
     frames = np.tile(period, (4, 1))
     encoder = IncrementalEncoder(voice_to_face.encoder, 640, blocks=8)
-    for first in range(0, 3 * 640, STRIDE):
+    for first in range(0, 3 * 640, 8):
         window = frames[first : first + 640]
         embedding, columns = encoder.encode(first, window)
+        if first % STRIDE:
+            continue
         whole = voice_to_face.encoder.run({"log_mel": network_input(window, 640)})
         scale = np.abs(whole["columns"]).max()
         np.testing.assert_allclose(columns / scale, whole["columns"][0] / scale, rtol=0, atol=1e-5)
@@ -184,6 +186,7 @@ def test_every_update_encodes_as_many_frames(voice_to_face: VoiceToFace, speech:
         encoder = IncrementalEncoder(engine, 1000)
         for first, end in windows(len(speech), 20, longest=longest):
             encoder.encode(first, speech[first:end])
+            assert len(encoder._places) <= longest // CELL + 1
         settling = (SETTLED - 100) // 20
         assert set(engine.frames[:settling]) == {1000}
         assert set(engine.frames[settling:]) == {STRIDE * (BLOCKS - 1) + 1000 % STRIDE}
@@ -238,13 +241,15 @@ def test_provisional_frames_are_never_remembered() -> None:
         assert encoder._places.max() + STRIDE <= end - PROVISIONAL
 
 
-def test_what_was_encoded_with_other_statistics_is_forgotten(voice_to_face: VoiceToFace, speech: Array) -> None:
-    """Seconds without an estimate, and another spectrum since: the first one is exact."""
-    frames = speech.copy()
-    frames[500:] += np.linspace(0, 6, frames.shape[1], dtype=np.float32)
-    encoder = IncrementalEncoder(voice_to_face.encoder, 1000)
+def test_after_a_gap_everything_is_encoded(voice_to_face: VoiceToFace, speech: Array) -> None:
+    """Estimates that were left out, a long hop, seconds that were refused: the first one after them is exact."""
+    engine = Counting(voice_to_face.encoder)
+    encoder = IncrementalEncoder(engine, 1000)
     for first, end in windows(500):
-        encoder.encode(first, frames[first:end])
-    embedding, _ = encoder.encode(300, frames[300:1100])
-    exact = voice_to_face.encoder.run({"log_mel": network_input(frames[300:1100])})["embedding"][0]
-    np.testing.assert_allclose(embedding, exact, rtol=0, atol=1e-5)
+        encoder.encode(first, speech[first:end])
+    for first, end in ((0, 500 + ARRIVED), (0, 501 + 2 * ARRIVED), (100, 900)):
+        embedding, _ = encoder.encode(first, speech[first:end])
+        if end != 500 + ARRIVED:
+            exact = voice_to_face.encoder.run({"log_mel": network_input(speech[first:end])})["embedding"][0]
+            np.testing.assert_allclose(embedding, exact, rtol=0, atol=1e-5)
+    assert [frames == 1000 for frames in engine.frames[-3:]] == [False, True, True]

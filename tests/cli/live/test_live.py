@@ -55,6 +55,17 @@ def test_json_lines_are_events_in_order(capsys: pytest.CaptureFixture[str]) -> N
     assert all("total" in face["latency_ms"] for face in faces)
 
 
+def test_mode_incremental_and_its_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exact = summary(capsys, "--source", SAMPLES[0], "--seconds", 5)
+    ours = summary(capsys, "--source", SAMPLES[0], "--seconds", 5, "--mode", "incremental", "--record", tmp_path / "r")
+    assert ours["counters"]["estimates"] == exact["counters"]["estimates"]
+    assert ours["last"]["frames"] == exact["last"]["frames"]
+    assert np.dot(ours["last"]["embedding"], exact["last"]["embedding"]) > 0.99
+    assert ours["last"]["embedding"] != exact["last"]["embedding"]
+    assert json.loads((tmp_path / "r" / "recording.json").read_text())["config"]["mode"] == "incremental"
+    assert summary(capsys, "--replay", tmp_path / "r")["replay"]["identical"] is True
+
+
 def test_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("live", "--source", SAMPLES[0], "--seconds", 3) == 0
     text = capsys.readouterr().out
