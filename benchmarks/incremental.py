@@ -53,12 +53,12 @@ class Untiled:
     def __init__(self, whole: VoiceToFace) -> None:
         self._whole = whole
 
-    def estimate(self, speech: Speech) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
         """The face of a window."""
-        began = time.perf_counter_ns()
+        self._whole.stages.begin()
         found = self._whole.encoder.run({"log_mel": network_input(speech.log_mel, STRIDE)})
-        stages = {"vad": 0, "features": 0, "encoder": time.perf_counter_ns() - began}
-        return self._whole.decode(speech, found["embedding"][0], found["columns"][0], stages)
+        self._whole.stages.lap("encoder")
+        return self._whole.decode(speech, found["embedding"][0], found["columns"][0])
 
 
 def costs(whole: VoiceToFace, updates: int) -> dict[str, Any]:
