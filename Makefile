@@ -71,6 +71,7 @@ bench: $(VENV)/.ready
 	$(VENV)/bin/python -m benchmarks.fitting
 	$(VENV)/bin/python -m benchmarks.ict_import
 	$(VENV)/bin/python -m benchmarks.incremental
+	$(VENV)/bin/python -m benchmarks.still
 	$(VENV)/bin/python -m benchmarks.int8
 	$(VENV)/bin/python -m benchmarks.profile
 	$(VENV)/bin/python -m benchmarks.no_face

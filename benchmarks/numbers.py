@@ -478,6 +478,23 @@ def incremental_agreement() -> str:
     return "\n".join(lines)
 
 
+def still() -> str:
+    """What keeping a picture saves, and costs."""
+    measured = load("still")["measured"]
+    lines = [
+        "| embedding may move | pictures kept | levels of 255 off, mean | worst | dB, median | worst |",
+        "|---|---|---|---|---|---|",
+    ]
+    for distance, row in measured["distances"].items():
+        name = f"**{distance}**" if float(distance) == measured["threshold"] else distance
+        levels, decibels = row["levels_of_255"], row["psnr_db"]
+        lines.append(
+            f"| {name} | {_percent(row['kept'])} | {levels['mean']:.2f} | {levels['worst']:.2f} | {decibels['median']:.0f} | "
+            f"{decibels['worst']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
 def live_soak() -> str:
     """A long session on virtual time."""
     row = load("live_soak")["measured"]
@@ -518,6 +535,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "profile": profile,
     "incremental-cost": incremental_cost,
     "incremental-agreement": incremental_agreement,
+    "still": still,
 }
 
 
