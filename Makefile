@@ -65,6 +65,8 @@ test-fast: $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -n 2 -m "not slow"
 
 bench: $(VENV)/.ready
+	$(VENV)/bin/python -m benchmarks.limits
+	$(VENV)/bin/python -m benchmarks.update
 	$(VENV)/bin/python -m benchmarks.first_face
 	$(VENV)/bin/python -m benchmarks.librispeech
 	$(VENV)/bin/python -m benchmarks.faces

@@ -7,15 +7,16 @@ two forms: transposed convolutions as exported, and as convolutions (the form th
 the processor: with VNNI or dot-product instructions one does the work of three.
 """
 
-import os
-import statistics
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.full_size import networks
+from benchmarks.interleave import Neighbours, take_turns
+from benchmarks.limits import instructions
 from benchmarks.record import record
 from voxface.calibration.graph import Graph
 from voxface.calibration.lowering import Lowering
@@ -28,7 +29,6 @@ from voxface.runtime.features import network_input
 from voxface.runtime.voice_to_face import VoiceToFace
 
 CLIPS = sorted((Path(__file__).parent.parent / "examples").glob("*.flac"))
-FULL_SIZE = (1024, 512, 256, 128, 64)
 FRAMES = 800
 ROUNDS = 100
 
@@ -37,30 +37,25 @@ Feeds = list[dict[str, NDArray[np.float32]]]
 
 def main() -> None:
     """Runs the benchmark and records it."""
-    import torch
-
     from voxface.export.onnx_graphs import embedding_spec, to_onnx
-    from voxface.training.models import FaceGenerator
 
     bundle = Bundle.open()
-    with VoiceToFace(bundle) as voice_to_face:
-        heard = [voice_to_face.listen(read_blocks(clip)).log_mel for clip in CLIPS]
-    speech = [{"log_mel": network_input(log_mel)[:, :, :FRAMES].copy()} for log_mel in heard]
-    with open_engine(bundle.graph("encoder")) as encoder:
-        embeddings = [{"embedding": encoder.run(feed)["embedding"]} for feed in speech]
-    torch.manual_seed(0)
-    full_size, _ = to_onnx(FaceGenerator(channels=FULL_SIZE).eval(), embedding_spec("image"))
-    record(
-        "int8",
-        "python -m benchmarks.int8",
-        {
-            "rounds": ROUNDS,
-            "load_average_1min": round(os.getloadavg()[0], 2),
-            "int8_instructions": _instructions(),
+    with Neighbours() as neighbours:
+        with VoiceToFace(bundle) as voice_to_face:
+            heard = [voice_to_face.listen(read_blocks(clip)).log_mel for clip in CLIPS]
+        speech = [{"log_mel": network_input(log_mel)[:, :, :FRAMES].copy()} for log_mel in heard]
+        with open_engine(bundle.graph("encoder")) as encoder:
+            embeddings = [{"embedding": encoder.run(feed)["embedding"]} for feed in speech]
+        full_size, _ = to_onnx(networks()["face"], embedding_spec("image"))
+        compared = {
             "encoder_800_frames": compare(bundle.graph("encoder"), speech),
             "generator_default_bundle": compare(bundle.graph("face"), embeddings),
             "generator_full_size": compare(full_size, embeddings),
-        },
+        }
+    record(
+        "int8",
+        "python -m benchmarks.int8",
+        {"rounds": ROUNDS, **neighbours.to_json(), "int8_instructions": instructions(), **compared},
         ("numpy", "onnx", "onnxruntime", "torch"),
     )
 
@@ -85,18 +80,13 @@ def compare(data: bytes, feeds: Feeds) -> dict[str, Any]:
 
 
 def _times(engines: dict[str, Engine], feed: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
-    milliseconds: dict[str, list[float]] = {name: [] for name in engines}
-    for round_ in range(ROUNDS + 3):
-        for name, engine in engines.items():
-            began = time.perf_counter_ns()
-            engine.run(feed)
-            if round_ >= 3:
-                milliseconds[name].append((time.perf_counter_ns() - began) / 1e6)
+    milliseconds = take_turns({name: partial(engine.run, feed) for name, engine in engines.items()}, ROUNDS)
     times = {
-        name: {"p50_ms": round(statistics.median(t), 3), "min_ms": round(min(t), 3)} for name, t in milliseconds.items()
+        name: {"p50_ms": round(float(np.median(t)), 3), "min_ms": round(float(t.min()), 3)}
+        for name, t in milliseconds.items()
     }
     # Of the fastest runs: other programs slow runs down, and FP32 ones more, since they last longer.
-    fastest = {name: min(t) for name, t in milliseconds.items()}
+    fastest = {name: float(t.min()) for name, t in milliseconds.items()}
     speed_up = {name: round(t / fastest["int8"], 2) for name, t in fastest.items() if name != "int8"}
     return {**times, "speed_up_of_int8_over": speed_up}
 
@@ -109,13 +99,6 @@ def _decibels(reference: Engine, lowered: Engine, feeds: Feeds) -> float:
         right, got = reference.run(feed)[name], lowered.run(feed)[name]
         worst = min(worst, float(10 * np.log10((right**2).mean() / ((got - right) ** 2).mean())))
     return round(worst, 1)
-
-
-def _instructions() -> str:
-    info = Path("/proc/cpuinfo")
-    flags = set(info.read_text().split()) if info.exists() else set()
-    known = [flag for flag in ("avx2", "avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm") if flag in flags]
-    return " ".join(known) or "unknown"
 
 
 if __name__ == "__main__":

@@ -360,7 +360,7 @@ def int8() -> str:
             *lines,
             "",
             f"{machine['cores']} cores of {machine['cpu']} ({measured['int8_instructions']}), load average "
-            f"{measured['load_average_1min']} by other programs; the graphs take turns, {measured['rounds']} times.",
+            f"{measured['load_average_before']} by other programs; the graphs take turns, {measured['rounds']} times.",
         ]
     )
 

@@ -1,0 +1,36 @@
+"""The networks of the papers at full size, with random weights from one seed: how long they take does not depend on them."""
+
+from pathlib import Path
+from typing import Any
+
+from voxface.runtime.bundle import Bundle, write_folder
+
+
+def networks(channels: tuple[int, ...] = (1024, 512, 256, 128, 64)) -> dict[str, Any]:
+    """Voice encoder (2.67 M parameters), face generator (12.19 M with these widths, k4) and mesh decoder, in eval mode."""
+    import torch
+
+    from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
+
+    torch.manual_seed(0)
+    modes = Bundle.open().morphable.modes
+    found = {"encoder": VoiceEncoder(), "face": FaceGenerator(channels=channels), "mesh": MeshRegressor(modes)}
+    return {name: network.eval() for name, network in found.items()}
+
+
+def write_bundle(folder: Path, nets: dict[str, Any]) -> Bundle:
+    """The default bundle with these networks in the places of its own."""
+    from voxface.export.onnx_graphs import embedding_spec, encoder_spec, to_onnx
+
+    base = Bundle.open()
+    specs = (encoder_spec(), embedding_spec("image"), embedding_spec("coefficients"))
+    files = dict(base.files)
+    for (name, network), spec in zip(nets.items(), specs, strict=True):
+        files[base.manifest["graphs"][name]["file"]], _ = to_onnx(network, spec)
+    return rewritten(folder, base, files)
+
+
+def rewritten(folder: Path, base: Bundle, files: dict[str, bytes]) -> Bundle:
+    """`base` with other files, in a folder."""
+    write_folder(folder, {k: v for k, v in base.manifest.items() if k not in ("schema", "files", "sha256")}, files)
+    return Bundle.open(folder)

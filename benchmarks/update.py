@@ -1,0 +1,253 @@
+"""One update of a live face, 8 s of speech behind it: the papers' way in PyTorch and ONNX Runtime, and voxface.
+
+    python -m benchmarks.update [--quick]
+
+The same networks on all sides: the papers' at full size, with random weights, and those of the default bundle's sizes.
+PyTorch, eager and compiled, and ONNX Runtime with its default settings compute the whole window at every update, features
+included, as the published programs do (`papers_pipeline`); voxface is a live session that is fed 0.1 s of sound, and its
+time is all that happens until the estimate is there: levels, VAD, features, judging, encoder, face, mesh and attributes.
+Sides take turns, with a pause between, so that none runs beside threads that another left spinning. INT8 is every layer
+that can be INT8, on the same graphs; on a real model `voxface calibrate` leaves some in FP32.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import limits
+from benchmarks.full_size import networks, rewritten, write_bundle
+from benchmarks.interleave import Neighbours, Times, percentiles, take_turns_by_stage, times_as_long
+from benchmarks.papers_pipeline import Network, PapersPipeline, log_mel_by_frame
+from benchmarks.record import record
+from voxface.runtime.audio import read_blocks
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.features import log_mel, network_input
+from voxface.runtime.live.config import MODES, LiveConfig, Mode
+from voxface.runtime.live.events import FaceEstimated
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.vad import SAMPLE_RATE
+from voxface.runtime.voice_to_face import VoiceToFace
+
+CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"
+WINDOW_S: Final = 8
+HOP: Final = SAMPLE_RATE // 10
+WINDOWS_S: Final = (2, 4, 8, 16)
+ROUNDS: Final = 40
+PAUSE_S: Final = 0.005
+LONGEST_WAIT: Final = (
+    2000  # hops without an estimate of the full window, after which a session is not going to give one
+)
+
+Side = Callable[[], dict[str, float]]
+
+
+def main() -> None:
+    """Runs the benchmark and records it."""
+    rounds = 5 if "--quick" in sys.argv else ROUNDS
+    with Neighbours() as neighbours, tempfile.TemporaryDirectory() as folder:
+        sound = np.concatenate(list(read_blocks(CLIP)))
+        default = Bundle.open()
+        channels = tuple(default.manifest["architecture"]["face"]["channels"])
+        full, small = networks(), networks(channels)
+        sizes = {
+            "full_size": (full, write_bundle(Path(folder) / "full", full)),
+            "default_bundle": (small, default),
+        }
+        measured: dict[str, Any] = {}
+        for name, (nets, bundle) in sizes.items():
+            lowered = _int8(Path(folder) / f"{name}-int8", bundle, sound)
+            measured[name] = _compare(nets, bundle, lowered, sound, rounds)
+        measured["growth"] = _growth(*sizes["full_size"], sound, max(5, rounds // 2))
+    features = log_mel(sound)
+    record(
+        "update",
+        "python -m benchmarks.update",
+        {
+            "window_s": WINDOW_S,
+            "rounds": rounds,
+            **neighbours.to_json(),
+            "papers_log_mel_differs_by": float(np.abs(log_mel_by_frame(sound) - features).max()),
+            **measured,
+        },
+        ("numpy", "onnx", "onnxruntime", "torch"),
+    )
+
+
+def _compare(
+    nets: dict[str, Any], bundle: Bundle, lowered: Bundle, sound: NDArray[np.int16], rounds: int
+) -> dict[str, Any]:
+    speech = _speech(sound, WINDOW_S)
+    found: dict[str, Any] = {"work": _work(bundle, speech)}
+    for threads in (1, 2):
+        with ExitStack() as opened:
+            pipelines = {
+                "pytorch_eager": _pytorch(nets, threads),
+                "pytorch_compiled": _compiled(nets, threads),
+                "onnxruntime_naive": _naive(bundle, threads),
+            }
+            sides: dict[str, Side] = {name: _papers(pipeline, speech) for name, pipeline in pipelines.items()}
+            for precision, which in (("fp32", bundle), ("int8", lowered)):
+                voice_to_face = opened.enter_context(VoiceToFace(which, threads=threads))
+                for mode in MODES:
+                    sides[f"voxface_{mode}_{precision}"] = _Live(voice_to_face, sound, mode).update
+            times = take_turns_by_stage(sides, rounds, pause_s=PAUSE_S)
+        found[f"{threads}_threads"] = _report(times, found["work"], threads)
+    return found
+
+
+def _report(times: dict[str, dict[str, Times]], work: dict[str, Any], threads: int) -> dict[str, Any]:
+    totals = {name: stages["total"] for name, stages in times.items()}
+    best = next(name for name in reversed(totals) if name.endswith("fp32"))  # the last mode is the leaner one
+    report: dict[str, Any] = {}
+    for name, stages in times.items():
+        whole = limits.Work(**work["whole"])
+        kept = limits.Work(**work["incremental"]) if "incremental" in name else whole
+        least = kept.least_ms(threads, "int8" if name.endswith("int8") else "fp32")
+        report[name] = {
+            "total_ms": percentiles(stages["total"]),
+            "stages_p50_ms": {k: round(float(np.median(t)), 3) for k, t in stages.items() if k != "total"},
+            "limit_ms": round(least, 3),
+            "times_the_limit": round(float(np.median(stages["total"])) / least, 2),
+        }
+    return {"sides": report, "times_as_long_as": best, "times_as_long": times_as_long(totals, best)}
+
+
+def _work(bundle: Bundle, speech: NDArray[np.int16]) -> dict[str, dict[str, float]]:
+    """What the graphs have to do for an update; incrementally, of the encoder only what 0.1 s of speech adds."""
+    encoder = limits.work(bundle.graph("encoder"), {"log_mel": network_input(log_mel(speech))})
+    decoders = limits.Work(0, 0)
+    for name in ("face", "mesh"):
+        decoders += limits.work(bundle.graph(name), {"embedding": np.full((1, 64), 0.125, np.float32)})
+    share = HOP / bundle.front_end.hop / bundle.front_end.shortest
+    added = limits.Work(encoder.operations * share, encoder.megabytes)
+    return {"encoder": asdict(encoder), "whole": asdict(encoder + decoders), "incremental": asdict(added + decoders)}
+
+
+def _growth(nets: dict[str, Any], bundle: Bundle, sound: NDArray[np.int16], rounds: int) -> dict[str, Any]:
+    """One update with windows of several lengths, one thread."""
+    found: dict[str, Any] = {}
+    eager = _pytorch(nets, 1)
+    with VoiceToFace(bundle, threads=1) as voice_to_face:
+        sides: dict[str, Side] = {}
+        for seconds in WINDOWS_S:
+            sides[f"pytorch_eager {seconds}"] = _papers(eager, _speech(sound, seconds))
+            for mode in MODES:
+                sides[f"voxface_{mode}_fp32 {seconds}"] = _Live(voice_to_face, sound, mode, seconds).update
+        times = take_turns_by_stage(sides, rounds, pause_s=PAUSE_S)
+    for name, stages in times.items():
+        side, seconds_ = name.split()
+        row = found.setdefault(side, {"seconds": [], "p50_ms": [], "features_p50_ms": []})
+        row["seconds"].append(int(seconds_))
+        row["p50_ms"].append(round(float(np.median(stages["total"])), 3))
+        row["features_p50_ms"].append(round(float(np.median(stages["features"])), 3))
+    return found
+
+
+class _Live:
+    """A live session under way, with its window full."""
+
+    def __init__(
+        self, voice_to_face: VoiceToFace, sound: NDArray[np.int16], mode: Mode, seconds: int = WINDOW_S
+    ) -> None:
+        bundle = voice_to_face.bundle
+        # Networks with random weights hear a change of speaker anywhere; the watch, a few products, is off for all.
+        config = LiveConfig(hop=HOP, window=seconds * SAMPLE_RATE, mode=mode, watch_speaker=False)
+        self._session = LiveSession(voice_to_face, config, features=bundle.front_end, vad=bundle.vad)
+        self._sound, self._at = sound, 0
+        self._frames = seconds * SAMPLE_RATE // bundle.front_end.hop
+        for _ in range(2 * self._frames * bundle.front_end.hop // HOP):
+            self._hop(filling=True)
+
+    def update(self) -> dict[str, float]:
+        """Feeds sound until an estimate of the full window has come, and returns what the last 0.1 s cost."""
+        for _ in range(LONGEST_WAIT):
+            found = self._hop()
+            if found.pop("frames", 0) >= self._frames:
+                return found
+        raise RuntimeError("the session gives no estimates of the full window")
+
+    def _hop(self, *, filling: bool = False) -> dict[str, float]:
+        samples = np.resize(np.roll(self._sound, -self._at), HOP)
+        self._at = (self._at + HOP) % len(self._sound)
+        began = time.perf_counter_ns()
+        events = self._session.feed(samples, behind=filling)  # most estimates are left out while the window fills
+        total = (time.perf_counter_ns() - began) / 1e6
+        faces = [event.estimate for event in events if isinstance(event, FaceEstimated)]
+        if len(faces) != 1:
+            return {}
+        stages = {name: ns / 1e6 for name, ns in faces[0].stages_ns.items()}
+        return {**stages, "rest": total - sum(stages.values()), "total": total, "frames": faces[0].frames}
+
+
+def _papers(pipeline: PapersPipeline, speech: NDArray[np.int16]) -> Side:
+    return lambda: pipeline.update(speech)
+
+
+def _pytorch(nets: dict[str, Any], threads: int) -> PapersPipeline:
+    import torch
+
+    def runs(network: Any, first: bool) -> Network:
+        def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                found = network(torch.from_numpy(x))
+            answer: NDArray[np.float32] = (found[0] if first else found).numpy()
+            return answer
+
+        return run
+
+    return PapersPipeline(*(runs(nets[name], name == "encoder") for name in ("encoder", "face", "mesh")))
+
+
+def _compiled(nets: dict[str, Any], threads: int) -> PapersPipeline:
+    import torch
+
+    torch.set_num_threads(threads)  # the compiler writes the number of threads into what it makes
+    torch._dynamo.reset()
+    return _pytorch({name: torch.compile(network, dynamic=False) for name, network in nets.items()}, threads)
+
+
+def _naive(bundle: Bundle, threads: int) -> PapersPipeline:
+    """ONNX Runtime as it comes: default settings, fresh arrays at each run, graphs as they were exported."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+
+    def runs(name: str) -> Network:
+        session = onnxruntime.InferenceSession(bundle.graph(name), options, providers=["CPUExecutionProvider"])
+        entry = session.get_inputs()[0].name
+
+        def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+            answer: NDArray[np.float32] = session.run(None, {entry: x})[0]
+            return answer
+
+        return run
+
+    return PapersPipeline(runs("encoder"), runs("face"), runs("mesh"))
+
+
+def _int8(folder: Path, bundle: Bundle, sound: NDArray[np.int16]) -> Bundle:
+    feeds = {"encoder": {"log_mel": network_input(log_mel(sound))}}
+    with VoiceToFace(bundle, threads=1) as voice_to_face:
+        feeds["face"] = {"embedding": voice_to_face.estimate_file(CLIP)[1].embedding[None]}
+    files = dict(bundle.files)
+    for name, feed in feeds.items():
+        files[bundle.manifest["graphs"][name]["file"]] = limits.forms(bundle.graph(name), feed)["int8"]
+    return rewritten(folder, bundle, files)
+
+
+def _speech(sound: NDArray[np.int16], seconds: int) -> NDArray[np.int16]:
+    return np.resize(sound, seconds * SAMPLE_RATE)
+
+
+if __name__ == "__main__":
+    main()
