@@ -64,9 +64,15 @@ test: system-packages $(VENV)/.ready lint types
 test-fast: $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -n 2 -m "not slow"
 
-bench: $(VENV)/.ready
+# What speed is compared with; no test needs it.
+$(VENV)/.bench: $(VENV)/.ready
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	@touch $@
+
+bench: $(VENV)/.bench
 	$(VENV)/bin/python -m benchmarks.limits
 	$(VENV)/bin/python -m benchmarks.update
+	$(VENV)/bin/python -m benchmarks.front_end
 	$(VENV)/bin/python -m benchmarks.first_face
 	$(VENV)/bin/python -m benchmarks.librispeech
 	$(VENV)/bin/python -m benchmarks.faces

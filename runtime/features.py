@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-_BLOCK = 512  # frames computed at once: bounds memory on long clips
+_BLOCK = 16  # frames computed at once: what lies between samples and log-mel stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def mel_filters(config: FrontEndConfig) -> Float64:
 
 
 class FrameComputer:
-    """Turns windows of samples into log-mel frames.
+    """Turns windows of samples into log-mel frames. Keeps its working memory: one for each stream, not thread-safe.
 
     Every frame is computed by operations whose result does not depend on which other frames stand in the same call: a
     matrix product, whose rounding changes with its number of rows, is avoided.
@@ -65,29 +65,53 @@ class FrameComputer:
     def __init__(self, config: FrontEndConfig) -> None:
         self.config = config
         self._hamming = np.hamming(config.window)
-        filters = mel_filters(config)
-        # A filter's bins are one run, so each filter is a segment of one long row of (power × weight).
-        runs = [np.flatnonzero(column) for column in filters.T]
-        self._bins = np.concatenate(runs)
-        self._weights = np.concatenate([filters[run, m] for m, run in enumerate(runs)])
-        self._starts = np.cumsum([0, *(len(run) for run in runs[:-1])])
+        self._bins, self._weights, self._starts = _filter_runs(config)
+        self._samples = np.empty((_BLOCK, config.window))
+        self._emphasised = np.empty_like(self._samples)
+        self._spectrum = np.empty((_BLOCK, config.fft // 2 + 1), np.complex128)
+        self._power = np.empty(self._spectrum.shape)
+        self._weighted = np.empty((_BLOCK, len(self._bins)))
+        self._mel = np.empty((_BLOCK, config.mels))
 
     def __call__(self, windows: NDArray[np.int16], before: NDArray[np.int16]) -> Float32:
         """Log-mel float32 [k, mels] of windows int16 [k, window]; `before` int16 [k] precedes each window's first sample."""
-        x = windows.astype(np.float64)
-        y = np.empty_like(x)
-        y[:, 1:] = x[:, 1:] - self.config.preemphasis * x[:, :-1]
-        y[:, 0] = x[:, 0] - self.config.preemphasis * before
+        out = np.empty((len(windows), self.config.mels), np.float32)
+        for first in range(0, len(windows), _BLOCK):
+            last = first + _BLOCK
+            self._block(windows[first:last], before[first:last], out[first:last])
+        return out
+
+    def _block(self, windows: NDArray[np.int16], before: NDArray[np.int16], out: Float32) -> None:
+        k = len(windows)
+        x, y, power, weighted, mel = (
+            array[:k] for array in (self._samples, self._emphasised, self._power, self._weighted, self._mel)
+        )
+        x[:] = windows
+        np.multiply(x[:, :-1], -self.config.preemphasis, out=y[:, 1:])
+        np.multiply(before, -self.config.preemphasis, out=y[:, 0])
+        y += x
         y *= self._hamming
-        spectrum = np.fft.rfft(y, self.config.fft)
-        power = spectrum.real**2 + spectrum.imag**2
-        mel = np.add.reduceat(power[:, self._bins] * self._weights, self._starts, axis=1)
-        return np.log(np.maximum(mel, self.config.floor)).astype(np.float32)
+        # Real and imaginary parts side by side: squared in one go.
+        parts = np.fft.rfft(y, self.config.fft, out=self._spectrum[:k]).view(np.float64)
+        parts *= parts
+        np.add(parts[:, ::2], parts[:, 1::2], out=power)
+        np.take(power, self._bins, axis=1, out=weighted, mode="clip")  # any other mode copies `out`
+        weighted *= self._weights
+        np.add.reduceat(weighted, self._starts, axis=1, out=mel)
+        np.maximum(mel, self.config.floor, out=mel)
+        out[:] = np.log(mel, out=mel)
 
 
 @lru_cache(maxsize=4)
-def _frame_computer(config: FrontEndConfig) -> FrameComputer:
-    return FrameComputer(config)
+def _filter_runs(config: FrontEndConfig) -> tuple[NDArray[np.intp], Float64, NDArray[np.intp]]:
+    """A filter's bins are one run, so each filter is a segment of one long row of (power × weight).
+
+    Returns the bins and the weights of that row, and where in it each segment begins.
+    """
+    filters = mel_filters(config)
+    runs = [np.flatnonzero(column) for column in filters.T]
+    weights = np.concatenate([filters[run, m] for m, run in enumerate(runs)])
+    return np.concatenate(runs), weights, np.cumsum([0, *(len(run) for run in runs[:-1])])
 
 
 class LogMelStream:
@@ -99,7 +123,7 @@ class LogMelStream:
 
     def __init__(self, config: FrontEndConfig | None = None) -> None:
         self.config = config or FrontEndConfig()
-        self._compute = _frame_computer(self.config)
+        self._compute = FrameComputer(self.config)
         self._held = np.empty(0, np.int16)  # starts at sample frames × hop
         self._before = np.int16(0)
         self.frames = 0
@@ -116,11 +140,9 @@ class LogMelStream:
         whole = max(0, (len(self._held) - window) // hop + 1)
         if whole == 0:
             return np.empty((0, self.config.mels), np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(self._held, window)[::hop][:whole]
-        before = np.concatenate([[self._before], windows[:-1, -1]]).astype(np.int16)
-        out = np.concatenate(
-            [self._compute(windows[i : i + _BLOCK], before[i : i + _BLOCK]) for i in range(0, whole, _BLOCK)]
-        )
+        # Overlapping rows of the held samples, without a copy; numpy checks that they lie within.
+        windows = np.ndarray((whole, window), np.int16, self._held, 0, (hop * 2, 2))
+        out = self._compute(windows, self._last_before(windows))
         self._before = windows[-1, -1]
         self._held = self._held[whole * hop :].copy()
         self.frames += whole
@@ -133,8 +155,14 @@ class LogMelStream:
         window, hop = self.config.window, self.config.hop
         tails = [np.resize(self._held[i:], window) for i in range(0, len(self._held) + 1, hop)]
         windows = np.stack(tails).astype(np.int16)
-        before = np.concatenate([[self._before], windows[:-1, -1]]).astype(np.int16)
-        return self._compute(windows, before)
+        return self._compute(windows, self._last_before(windows))
+
+    def _last_before(self, windows: NDArray[np.int16]) -> NDArray[np.int16]:
+        """The last sample of the window before each, int16 [k]."""
+        last = np.empty(len(windows), np.int16)
+        last[0] = self._before
+        last[1:] = windows[:-1, -1]
+        return last
 
     def finish(self) -> Float32:
         """Ends the signal; returns its tail frames, float32 [k, mels]: each filled by repeating what is left of it."""

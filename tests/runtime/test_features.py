@@ -48,6 +48,19 @@ def test_any_chunking_gives_the_same_bits(length: int, sizes: list[int]) -> None
     np.testing.assert_array_equal(streamed.view(np.uint32), log_mel(audio).view(np.uint32))
 
 
+def test_two_streams_in_turns_do_not_disturb_each_other() -> None:
+    """Each keeps working memory between calls, larger and smaller than a block of frames."""
+    streams = LogMelStream(), LogMelStream()
+    sounds = AUDIO[:24_000], AUDIO[::-1][:24_000].copy()
+    parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for first, last in ((0, 1600), (1600, 20_000), (20_000, 20_200), (20_200, 24_000)):
+        for stream, sound, got in zip(streams, sounds, parts, strict=True):
+            got.append(stream.feed(sound[first:last]))
+            got.append(stream.tail()[:0])  # asked for at every estimate
+    for stream, sound, got in zip(streams, sounds, parts, strict=True):
+        np.testing.assert_array_equal(np.concatenate([*got, stream.finish()]), log_mel(sound))
+
+
 def test_one_sample_at_a_time_gives_the_same_bits() -> None:
     audio = AUDIO[:2500]
     stream = LogMelStream()
