@@ -150,9 +150,17 @@ def first_face() -> str:
     row, machine = document["measured"], document["machine"]
     return (
         f"Process start to all files of the first face of an 8 s clip: {row['voxface_s']['p50']:.2f} s "
-        f"(median of {row['rounds']}; {machine['cores']} cores of {machine['cpu']}). The same networks in eager PyTorch, "
-        f"which write the picture only: {row['pytorch_eager_s']['p50']:.2f} s in the same run, "
-        f"{row['ratio']['p50']:.1f} times as long."
+        f"(median of {row['rounds']}; {machine['cores']} cores of {machine['cpu']}); to import numpy, ONNX Runtime, soundfile "
+        f"and webrtcvad alone takes {row['imports_alone_s']['p50']:.2f} s of these. The same networks in eager PyTorch, which "
+        f"write the picture only: {row['pytorch_eager_s']['p50']:.2f} s in the same run, {row['ratio']['p50']:.1f} times as "
+        f"long.{_busy(row)}"
+    )
+
+
+def _busy(measured: dict[str, Any]) -> str:
+    """What a table says where other programs slowed the benchmark down."""
+    return (
+        f" Of both cores, other programs had {measured['cores_taken_by_others']:.0%}." if "warning" in measured else ""
     )
 
 

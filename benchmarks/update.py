@@ -12,7 +12,6 @@ that can be INT8, on the same graphs; on a real model `voxface calibrate` leaves
 
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -24,21 +23,18 @@ from numpy.typing import NDArray
 
 from benchmarks import limits
 from benchmarks.full_size import networks, rewritten, write_bundle
+from benchmarks.full_window import HOP, WINDOW_S, FullWindow
 from benchmarks.interleave import Neighbours, Times, percentiles, take_turns_by_stage, times_as_long
 from benchmarks.papers_pipeline import Network, PapersPipeline, log_mel_by_frame
 from benchmarks.record import record
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.bundle import Bundle
 from voxface.runtime.features import log_mel, network_input
-from voxface.runtime.live.config import MODES, LiveConfig, Mode
-from voxface.runtime.live.events import FaceEstimated
-from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.config import MODES
 from voxface.runtime.vad import SAMPLE_RATE
 from voxface.runtime.voice_to_face import VoiceToFace
 
 CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"
-WINDOW_S: Final = 8
-HOP: Final = SAMPLE_RATE // 10
 WINDOWS_S: Final = (2, 4, 8, 16)
 ROUNDS: Final = 40
 PAUSE_S: Final = 0.005
@@ -97,7 +93,7 @@ def _compare(
             for precision, which in (("fp32", bundle), ("int8", lowered)):
                 voice_to_face = opened.enter_context(VoiceToFace(which, threads=threads))
                 for mode in MODES:
-                    sides[f"voxface_{mode}_{precision}"] = _Live(voice_to_face, sound, mode).update
+                    sides[f"voxface_{mode}_{precision}"] = FullWindow(voice_to_face, sound, mode).update
             times = take_turns_by_stage(sides, rounds, pause_s=PAUSE_S)
         found[f"{threads}_threads"] = _report(times, found["work"], threads)
     return found
@@ -140,7 +136,7 @@ def _growth(nets: dict[str, Any], bundle: Bundle, sound: NDArray[np.int16], roun
         for seconds in WINDOWS_S:
             sides[f"pytorch_eager {seconds}"] = _papers(eager, _speech(sound, seconds))
             for mode in MODES:
-                sides[f"voxface_{mode}_fp32 {seconds}"] = _Live(voice_to_face, sound, mode, seconds).update
+                sides[f"voxface_{mode}_fp32 {seconds}"] = FullWindow(voice_to_face, sound, mode, seconds).update
         times = take_turns_by_stage(sides, rounds, pause_s=PAUSE_S)
     for name, stages in times.items():
         side, seconds_ = name.split()
@@ -149,42 +145,6 @@ def _growth(nets: dict[str, Any], bundle: Bundle, sound: NDArray[np.int16], roun
         row["p50_ms"].append(round(float(np.median(stages["total"])), 3))
         row["features_p50_ms"].append(round(float(np.median(stages["features"])), 3))
     return found
-
-
-class _Live:
-    """A live session under way, with its window full."""
-
-    def __init__(
-        self, voice_to_face: VoiceToFace, sound: NDArray[np.int16], mode: Mode, seconds: int = WINDOW_S
-    ) -> None:
-        bundle = voice_to_face.bundle
-        # Networks with random weights hear a change of speaker anywhere; the watch, a few products, is off for all.
-        config = LiveConfig(hop=HOP, window=seconds * SAMPLE_RATE, mode=mode, watch_speaker=False)
-        self._session = LiveSession(voice_to_face, config, features=bundle.front_end, vad=bundle.vad)
-        self._sound, self._at = sound, 0
-        self._frames = seconds * SAMPLE_RATE // bundle.front_end.hop
-        for _ in range(2 * self._frames * bundle.front_end.hop // HOP):
-            self._hop(filling=True)
-
-    def update(self) -> dict[str, float]:
-        """Feeds sound until an estimate of the full window has come, and returns what the last 0.1 s cost."""
-        for _ in range(LONGEST_WAIT):
-            found = self._hop()
-            if found.pop("frames", 0) >= self._frames:
-                return found
-        raise RuntimeError("the session gives no estimates of the full window")
-
-    def _hop(self, *, filling: bool = False) -> dict[str, float]:
-        samples = np.resize(np.roll(self._sound, -self._at), HOP)
-        self._at = (self._at + HOP) % len(self._sound)
-        began = time.perf_counter_ns()
-        events = self._session.feed(samples, behind=filling)  # most estimates are left out while the window fills
-        total = (time.perf_counter_ns() - began) / 1e6
-        faces = [event.estimate for event in events if isinstance(event, FaceEstimated)]
-        if len(faces) != 1:
-            return {}
-        stages = {name: ns / 1e6 for name, ns in faces[0].stages_ns.items()}
-        return {**stages, "rest": total - sum(stages.values()), "total": total, "frames": faces[0].frames}
 
 
 def _papers(pipeline: PapersPipeline, speech: NDArray[np.int16]) -> Side:

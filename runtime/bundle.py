@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from voxface.runtime.atomic import write_atomically
+from voxface.runtime.background import Background
 from voxface.runtime.engines.plan import Plan
 from voxface.runtime.errors import BundleError
 from voxface.runtime.features import FrontEndConfig
@@ -95,9 +96,18 @@ class Bundle:
         return VadConfig(**self.manifest["vad"])
 
     @cached_property
+    def _reading(self) -> Background[MorphableModel]:
+        data = self.files[self.manifest["morphable_model"]["file"]]
+        return Background(lambda: MorphableModel.from_bytes(data))
+
+    def read_ahead(self) -> None:
+        """Begins to read the morphable model, which takes as long as loading the graphs; `morphable` then has it sooner."""
+        _ = self._reading
+
+    @property
     def morphable(self) -> MorphableModel:
         """Its morphable model."""
-        return MorphableModel.from_bytes(self.files[self.manifest["morphable_model"]["file"]])
+        return self._reading.result()
 
     @cached_property
     def sex_slope(self) -> float:

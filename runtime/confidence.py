@@ -50,7 +50,7 @@ BIAS: Final = 1.215
 
 def movement(log_mel: Float32) -> Movement:
     """Measures log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; not how loud they are."""
-    shape = cepstra(log_mel, float(np.quantile(log_mel.max(1), LOUD)))
+    shape = cepstra(log_mel, quantile(log_mel.max(1), LOUD))
     return movement_of(changes(shape).mean(), modulation_spectrum(shape))
 
 
@@ -135,6 +135,16 @@ def confidence(columns: Float32, log_mel: Float32, voiced_seconds: float) -> flo
 def confidence_of(like: float, columns: Float32, voiced_seconds: float) -> float:
     """The same from a likeness that is known already."""
     return like * float(np.sqrt(agreement(columns) * voiced_seconds / (voiced_seconds + 1.0)))
+
+
+def quantile(values: Float32, share: float) -> float:
+    """`numpy.quantile` of float32 [n], bit for bit: that one takes ten times as long, and loads `numpy.ma` the first time."""
+    place = share * (len(values) - 1)
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
+    ordered = np.partition(values, (below, above))
+    low, high, part = ordered[below], ordered[above], place - below
+    return float(low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part))
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,7 @@
 """Samples in, speech and its log-mel frames out: VAD, voicing and features joined; feed it live or a whole file."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -103,3 +104,13 @@ class FrontEnd:
         self._frames.append(self._mel.feed(voiced))
         self._vad_ns += after_voicing - began
         self._features_ns += time.perf_counter_ns() - after_voicing
+
+
+def listen(
+    blocks: Iterable[NDArray[np.int16]], features: FrontEndConfig | None = None, vad: VadConfig | None = None
+) -> Speech:
+    """What a front end of its own hears in int16 blocks at 16 kHz."""
+    front_end = FrontEnd(features, vad)
+    for block in blocks:
+        front_end.feed(block)
+    return front_end.finish()

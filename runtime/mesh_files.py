@@ -83,16 +83,16 @@ def ply(vertices: Float32, normals: Float32, colours: Float32, triangles: NDArra
 
 def obj(vertices: Float32, normals: Float32, triangles: NDArray[np.int32]) -> bytes:
     """A Wavefront OBJ file, millimetres."""
-    faces = np.repeat(triangles + 1, 2, axis=1)
+    corners = [f"{i}//{i}" for i in range(1, len(vertices) + 1)]
     return "".join(
         (
             "# voxface, millimetres\n",
             _rows("v %.4f %.4f %.4f\n", vertices),
             _rows("vn %.4f %.4f %.4f\n", normals),
-            _rows("f %d//%d %d//%d %d//%d\n", faces),
+            "f %s %s %s\n" * len(triangles) % tuple(map(corners.__getitem__, triangles.ravel().tolist())),
         )
     ).encode()
 
 
-def _rows(pattern: str, table: NDArray[np.float32] | NDArray[np.int32]) -> str:
+def _rows(pattern: str, table: Float32) -> str:
     return pattern * len(table) % tuple(table.ravel().tolist())

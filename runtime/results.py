@@ -4,13 +4,14 @@ import html
 import json
 import os
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from voxface.runtime.atomic import write_bytes
+from voxface.runtime.background import Background
 from voxface.runtime.errors import InputError
 from voxface.runtime.estimate import Estimate, estimate_json, sex_in_words
 from voxface.runtime.front_end import Speech
@@ -44,14 +45,14 @@ class Results:
         """
         model, triangles = self._model, self._model.triangles
         normals = vertex_normals(estimate.vertices, triangles)
-        with ThreadPoolExecutor(len(VIEWS)) as pool:  # numpy lets go of the interpreter, so the views share the cores
-            views = list(pool.map(lambda yaw: preview(estimate.vertices, triangles, model.albedo, yaw=yaw), VIEWS))
+        # numpy lets go of the interpreter, so the views share the cores.
+        views = [Background(partial(preview, estimate.vertices, triangles, model.albedo, yaw=yaw)) for yaw in VIEWS]
         contents = {
             "face.png": png(estimate.image),
             "mesh.glb": glb(estimate.vertices, normals, model.albedo, triangles),
             "mesh.ply": ply(estimate.vertices, normals, model.albedo, triangles),
             "mesh.obj": obj(estimate.vertices, normals, triangles),
-            "mesh.png": png(np.concatenate(views, axis=1)),
+            "mesh.png": png(np.concatenate([view.result() for view in views], axis=1)),
         }
         folder = self._out / self._name(file)
         try:

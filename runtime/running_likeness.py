@@ -19,6 +19,7 @@ from voxface.runtime.confidence import (
     changes,
     likeness,
     likeness_of,
+    quantile,
     modulation_spectrum,
     movement_of,
 )
@@ -49,7 +50,7 @@ class RunningLikeness:
         """
         if len(frames) < WHOLE:
             return likeness(frames)
-        loud = float(np.quantile(peaks, LOUD))
+        loud = quantile(peaks, LOUD)
         begin, end = -(-first // HOP), (first + final - WINDOW) // HOP + 1  # stretches wholly in the window
         self._forget(begin)
         for stretch in range(self._first + len(self._loud), end):

@@ -59,6 +59,15 @@ def test_write_and_open(tmp_path: Path, write: Callable[..., None]) -> None:
     assert Bundle.open(path).name == "second"
 
 
+def test_a_morphable_model_read_ahead_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a", ABOUT, {**FILES, "morphable.npz": b"none"})
+    bundle = Bundle.open(tmp_path / "a")
+    bundle.read_ahead()
+    for _ in range(2):
+        with pytest.raises(BundleError, match="not a morphable model"):
+            _ = bundle.morphable
+
+
 def test_the_same_contents_give_the_same_bytes(tmp_path: Path) -> None:
     write_zip(tmp_path / "a", ABOUT, FILES)
     write_zip(tmp_path / "b", ABOUT, dict(reversed(FILES.items())))

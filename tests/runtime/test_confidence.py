@@ -12,6 +12,7 @@ from voxface.runtime.confidence import (
     CENTRE,
     SHORTEST,
     WEIGHT,
+    _quantile,
     agreement,
     confidence,
     likeness,
@@ -44,6 +45,13 @@ def sample(k: int) -> np.ndarray:
 
 
 # -- by hand ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [1, 2, 30, 799, 800, 801])
+def test_the_quantile_is_numpys(length: int, rng: np.random.Generator) -> None:
+    for _ in range(50):
+        values = rng.normal(scale=10, size=length).astype(np.float32)
+        assert _quantile(values, 0.9) == float(np.quantile(values, 0.9))
 
 
 def test_agreement_by_hand() -> None:

@@ -2,10 +2,16 @@
 
 import argparse
 import time
+from collections import deque
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxface.cli.output import Progress, complain, print_json
+
+if TYPE_CHECKING:
+    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.front_end import Speech
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Does every good input, reports every bad one; returns the first failure's exit code."""
     from voxface.runtime.audio import find_audio
+    from voxface.runtime.background import Background
     from voxface.runtime.bundle import Bundle
-    from voxface.runtime.errors import InputError, UsageError, VoxfaceError
+    from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.estimate import sex_in_words
     from voxface.runtime.results import Results
     from voxface.runtime.voice_to_face import VoiceToFace
@@ -48,14 +55,22 @@ def run(options: argparse.Namespace) -> int:
         except InputError as error:
             failed(path, error)
     clips: list[dict[str, Any]] = []
-    with VoiceToFace(Bundle.open(options.bundle), options.provider, threads=options.threads) as voice_to_face:
+    bundle = Bundle.open(options.bundle)
+    bundle.read_ahead()
+    # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
+    ahead = deque(Background(partial(_hear, bundle, file)) for file in files[:1])
+    with VoiceToFace(bundle, options.provider, threads=options.threads) as voice_to_face:
         results = Results(options.out, voice_to_face)
         progress = Progress(len(files), "voices")
-        for file in files:
-            began = time.perf_counter_ns()
+        for number, file in enumerate(files):
+            ahead += (Background(partial(_hear, bundle, after)) for after in files[number + 1 : number + 2])
             try:
-                speech, estimate = voice_to_face.estimate_file(file)
-                clips.append(results.write_clip(file, speech, estimate, time.perf_counter_ns() - began))
+                speech, hearing_ns = ahead.popleft().result()
+                began = time.perf_counter_ns()
+                estimate = voice_to_face.estimate(speech)
+                clips.append(results.write_clip(file, speech, estimate, hearing_ns + time.perf_counter_ns() - began))
+            except NoSpeechError as error:
+                failed(file, NoSpeechError(f"{file}: {error}"))
             except VoxfaceError as error:
                 failed(file, error)
             progress.step(file.name)
@@ -74,3 +89,13 @@ def run(options: argparse.Namespace) -> int:
         if clips:
             print(f"report: {options.out / 'report.html'}")
     return int(errors[0]["exit_code"]) if errors else 0
+
+
+def _hear(bundle: "Bundle", file: Path) -> "tuple[Speech, int]":
+    """What is heard in a file, and how many nanoseconds that took."""
+    from voxface.runtime.audio import read_blocks
+    from voxface.runtime.front_end import listen
+
+    began = time.perf_counter_ns()
+    speech = listen(read_blocks(file), bundle.front_end, bundle.vad)
+    return speech, time.perf_counter_ns() - began
