@@ -32,17 +32,18 @@ class FullWindow:
         self._sound, self._at = sound, 0
         self._frames = seconds * SAMPLE_RATE // bundle.front_end.hop
         for _ in range(2 * self._frames * bundle.front_end.hop // HOP):
-            self._hop(filling=True)
+            self.hop(filling=True)
 
     def update(self) -> dict[str, float]:
         """Feeds sound until an estimate of the full window has come, and returns what the last 0.1 s cost."""
         for _ in range(LONGEST_WAIT):
-            found = self._hop()
+            found = self.hop()
             if found.pop("frames", 0) >= self._frames:
                 return found
         raise RuntimeError("the session gives no estimates of the full window")
 
-    def _hop(self, *, filling: bool = False) -> dict[str, float]:
+    def hop(self, *, filling: bool = False) -> dict[str, float]:
+        """Feeds 0.1 s; milliseconds by stage where that gave an estimate, nothing where it gave none."""
         samples = np.resize(np.roll(self._sound, -self._at), HOP)
         self._at = (self._at + HOP) % len(self._sound)
         began = time.perf_counter_ns()

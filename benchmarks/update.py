@@ -85,7 +85,7 @@ def _compare(
     for threads in (1, 2):
         with ExitStack() as opened:
             pipelines = {
-                "pytorch_eager": _pytorch(nets, threads),
+                "pytorch_eager": pytorch(nets, threads),
                 "pytorch_compiled": _compiled(nets, threads),
                 "onnxruntime_naive": _naive(bundle, threads),
             }
@@ -130,7 +130,7 @@ def _work(bundle: Bundle, speech: NDArray[np.int16]) -> dict[str, dict[str, floa
 def _growth(nets: dict[str, Any], bundle: Bundle, sound: NDArray[np.int16], rounds: int) -> dict[str, Any]:
     """One update with windows of several lengths, one thread."""
     found: dict[str, Any] = {}
-    eager = _pytorch(nets, 1)
+    eager = pytorch(nets, 1)
     with VoiceToFace(bundle, threads=1) as voice_to_face:
         sides: dict[str, Side] = {}
         for seconds in WINDOWS_S:
@@ -151,7 +151,8 @@ def _papers(pipeline: PapersPipeline, speech: NDArray[np.int16]) -> Side:
     return lambda: pipeline.update(speech)
 
 
-def _pytorch(nets: dict[str, Any], threads: int) -> PapersPipeline:
+def pytorch(nets: dict[str, Any], threads: int) -> PapersPipeline:
+    """The papers' pipeline with these networks in eager PyTorch."""
     import torch
 
     def runs(network: Any, first: bool) -> Network:
@@ -172,7 +173,7 @@ def _compiled(nets: dict[str, Any], threads: int) -> PapersPipeline:
 
     torch.set_num_threads(threads)  # the compiler writes the number of threads into what it makes
     torch._dynamo.reset()
-    return _pytorch({name: torch.compile(network, dynamic=False) for name, network in nets.items()}, threads)
+    return pytorch({name: torch.compile(network, dynamic=False) for name, network in nets.items()}, threads)
 
 
 def _naive(bundle: Bundle, threads: int) -> PapersPipeline:
