@@ -1,4 +1,4 @@
-"""Writes the numbers of README and docs from the results: every table between two `numbers:` comments.
+"""Writes the numbers of README and docs from the results: every table between two `numbers:` comments, and every plot.
 
 python -m benchmarks.numbers [--check]
 """
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import performance
+from benchmarks.plots import PLOTS
 from benchmarks.record import load
 from voxface.runtime.atomic import write_bytes
 
@@ -17,7 +19,7 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("faces", "fitting", "face-models", "training", "worlds", "precision", "live", "profiling")
+        for name in ("faces", "fitting", "face-models", "training", "worlds", "precision", "live", "profiling", "performance")
     ),
 )
 
@@ -544,6 +546,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "incremental-cost": incremental_cost,
     "incremental-agreement": incremental_agreement,
     "still": still,
+    **performance.TABLES,
 }
 
 
@@ -557,18 +560,27 @@ def fill(text: str) -> str:
     )
 
 
+def written() -> dict[Path, str]:
+    """Every page with its numbers, and every plot, as the results have them."""
+    return {
+        **{page: fill(page.read_text()) for page in PAGES},
+        **{ROOT / "docs" / name: plot() for name, plot in PLOTS.items()},
+    }
+
+
 def stale() -> list[Path]:
-    """Pages whose numbers are not those of the results."""
-    return [page for page in PAGES if fill(page.read_text()) != page.read_text()]
+    """Pages whose numbers, and plots whose lines, are not those of the results."""
+    return [path for path, text in written().items() if not path.exists() or path.read_text() != text]
 
 
 def main() -> int:
-    """Writes the pages, or with --check only says which are stale."""
-    for page in stale():
-        print(page.relative_to(ROOT))
+    """Writes pages and plots, or with --check only says which are stale."""
+    texts = written()
+    for path in stale():
+        print(path.relative_to(ROOT))
         if "--check" in sys.argv:
             return 1
-        write_bytes(page, fill(page.read_text()).encode())
+        write_bytes(path, texts[path].encode())
     return 0
 
 

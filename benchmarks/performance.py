@@ -1,0 +1,282 @@
+"""The tables of docs/performance.md: speed beside the alternatives, the limits of the machine, and budgets."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from benchmarks.record import RESULTS, load
+
+SIDES: Final = {
+    "pytorch_eager": "PyTorch, the papers' way",
+    "pytorch_compiled": "torch.compile, the papers' way",
+    "onnxruntime_naive": "ONNX Runtime as it comes, the papers' way",
+    "voxface_exact_fp32": "voxface, exact, FP32",
+    "voxface_exact_int8": "voxface, exact, INT8",
+    "voxface_incremental_fp32": "voxface, incremental, FP32",
+    "voxface_incremental_int8": "voxface, incremental, INT8",
+}
+BUDGET_UPDATE_MS: Final = {"fp32": 10.0, "int8": 4.0}
+BUDGET_GROWTH: Final = 1.05
+BUDGET_FIRST_FACE_S: Final = 0.4
+BUDGET_LIVE_SHARE, BUDGET_LIVE_MB = 0.05, 150.0
+BUDGET_LATENCY_MS, BLOCK_MS = 30.0, 20.0
+BUDGET_GPU: Final = 5.0
+
+
+def machine(name: str) -> str:
+    """On what, with what and how undisturbed a benchmark ran: a line below a table."""
+    document = load(name)
+    measured, where = document["measured"], document["machine"]
+    text = f"{where['cores']} cores of {where['cpu']}, {document['date']}, `{document['command']}`."
+    if "warning" in measured:
+        text += f" Other programs had {measured['cores_taken_by_others']:.0%} of the cores: ratios hold, times are too long."
+    return text
+
+
+def update(size: str) -> Callable[[], str]:
+    """One update with 8 s behind it, side by side; `size`: "full_size" or "default_bundle"."""
+
+    def table() -> str:
+        measured = load("update")["measured"][size]
+        lines = [
+            "| ms, median | threads | features | encoder | face | mesh | rest | total | p99 | limit here | times the limit |",
+            "|---|---|---|---|---|---|---|---|---|---|---|",
+        ]
+        for threads in (1, 2):
+            for key, row in measured[f"{threads}_threads"]["sides"].items():
+                stages = row["stages_p50_ms"]
+                cells = [f"{stages[name]:.2f}" for name in ("features", "encoder", "face", "mesh")]
+                rest = stages.get("rest", 0.0) + stages.get("vad", 0.0)
+                lines.append(
+                    f"| {SIDES[key]} | {threads} | {' | '.join(cells)} | {rest:.2f} | {row['total_ms']['p50']:.1f} | "
+                    f"{row['total_ms']['p99']:.1f} | {row['limit_ms']:.1f} | {row['times_the_limit']:.1f} |"
+                )
+        work = measured["work"]["whole"]
+        return "\n".join(
+            [
+                *lines,
+                "",
+                f"An update needs {work['operations'] / 1e9:.2f} GFLOP and {work['megabytes']:.1f} MB of weights. "
+                f"{machine('update')}",
+            ]
+        )
+
+    return table
+
+
+def growth() -> str:
+    """The cost of an update and the window."""
+    measured = load("update")["measured"]["growth"]
+    seconds = next(iter(measured.values()))["seconds"]
+    lines = [
+        f"| ms, median, one thread | {' | '.join(f'{s} s' for s in seconds)} | 2 s → 8 s |",
+        "|---|" + "---|" * (len(seconds) + 1),
+    ]
+    for name, row in measured.items():
+        times = " | ".join(f"{t:.1f}" for t in row["p50_ms"])
+        lines.append(f"| {SIDES[name]} | {times} | × {_growth(row):.2f} |")
+    return "\n".join(lines)
+
+
+def _growth(row: dict[str, Any]) -> float:
+    times = dict(zip(row["seconds"], row["p50_ms"], strict=True))
+    return float(times[8] / times[2])
+
+
+def front_end() -> str:
+    """Features and voice activity per 10 ms of sound."""
+    measured = load("front_end")["measured"]
+    lines = ["| µs per 10 ms of sound, one thread | fastest | median | times as long as ours |", "|---|---|---|---|"]
+    for part in ("log_mel", "voice_activity"):
+        found = measured[part]
+        for name, times in found["us_per_10_ms"].items():
+            ratio = found["times_as_long"].get(name)
+            lines.append(
+                f"| {'log-mel' if part == 'log_mel' else 'voice activity'}: {name} | {times['min']:.1f} | {times['p50']:.1f} | "
+                f"{'1' if ratio is None else format(ratio, '.2f')} |"
+            )
+    return "\n".join([*lines, "", machine("front_end")])
+
+
+def memory() -> str:
+    """Whole processes."""
+    measured = load("memory")["measured"]
+    names = {
+        "run": "`voxface run`, one clip",
+        "live_exact": "`voxface live`, exact, 10 updates/s",
+        "live_incremental": "`voxface live`, incremental, 10 updates/s",
+        "pytorch_eager": "PyTorch, the papers' way, 10 updates/s",
+    }
+    lines = [
+        "| default bundle | most resident, MB | at the end, MB | of one core, once under way |",
+        "|---|---|---|---|",
+    ]
+    for key, name in names.items():
+        if key in measured:
+            row = measured[key]
+            share = "–" if key == "run" else f"{row['share_of_a_core']:.1%}"
+            lines.append(f"| {name} | {row['most_mb']:.0f} | {row['last_mb']:.0f} | {share} |")
+    return "\n".join([*lines, "", machine("memory")])
+
+
+def streams() -> str:
+    """How many sessions a core keeps up with."""
+    measured = load("streams")["measured"]
+    lines = [
+        "| default bundle, one core, 10 updates/s | ms per 0.1 s of sound | of the core | streams, by that | kept up with |",
+        "|---|---|---|---|---|",
+    ]
+    for mode, ways in measured["modes"].items():
+        for way, row in ways.items():
+            lines.append(
+                f"| {mode}, {way.replace('_', ' ')} | {row['ms_per_0.1_s']['p50']:.1f} | {row['share_of_a_core']:.1%} | "
+                f"{row['predicted']:.1f} | {row['sustained']} |"
+            )
+    return "\n".join([*lines, "", machine("streams")])
+
+
+def limits() -> str:
+    """What the machine can do at most."""
+    measured = load("limits")["measured"]
+    lines = ["| at most | 1 thread | 2 threads |", "|---|---|---|"]
+    one, two = (measured["matrix"][f"{threads}_threads"] for threads in (1, 2))
+    for key, name in (("fp32_gflops", "FP32 matrix product, GFLOP/s"), ("int8_gflops", "INT8 matrix product, GOP/s")):
+        lines.append(f"| {name} | {one[key]:.0f} | {two[key]:.0f} |")
+    for key, name in (("read", "memory read, GB/s"), ("copy", "memory copied, read and written, GB/s")):
+        values = [measured["memory_gb_per_s"][f"{threads}_threads"][key] for threads in (1, 2)]
+        lines.append(f"| {name} | {values[0]:.0f} | {values[1]:.0f} |")
+    for name, row in measured["same_shape"].items():
+        cells = [
+            f"{row[f'{t}_threads']['fp32_gflops']:.0f} → {row[f'{t}_threads']['int8_gflops']:.0f} "
+            f"(× {row[f'{t}_threads']['int8_is_faster_by']:.2f})"
+            for t in (1, 2)
+        ]
+        lines.append(f"| {name}: FP32 → INT8, GOP/s | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"Instructions: {measured['int8_instructions']}. {machine('limits')}"])
+
+
+def budgets() -> str:
+    """What was asked for, what stands beside it, and whether it is met."""
+    lines = ["| what | budget | reference measured here | voxface | met |", "|---|---|---|---|---|"]
+
+    def row(what: str, budget: str, reference: str, ours: str, met: bool | None) -> None:
+        lines.append(
+            f"| {what} | {budget} | {reference} | {ours} | {'–' if met is None else 'yes' if met else '**no**'} |"
+        )
+
+    measured = load("update")["measured"]
+    sides = measured["full_size"]["2_threads"]["sides"]
+    eager = sides["pytorch_eager"]["total_ms"]["p50"]
+    for precision, most in BUDGET_UPDATE_MS.items():
+        ours = {name: side for name, side in sides.items() if name.startswith("voxface") and name.endswith(precision)}
+        best = min(ours, key=lambda name: ours[name]["total_ms"]["p50"])
+        took, least = ours[best]["total_ms"]["p50"], ours[best]["limit_ms"]
+        row(
+            f"one update, full size, 8 s, {precision.upper()}, two threads",
+            f"≤ {most:g} ms",
+            f"{eager:.1f} ms",
+            f"{took:.1f} ms, {best.split('_')[1]} (limit here {least:.1f} ms)",
+            took <= most,
+        )
+    grown = measured["growth"]
+    mode = "incremental" if "voxface_incremental_fp32" in grown else "exact"
+    ratio = _growth(grown[f"voxface_{mode}_fp32"])
+    row(
+        "growth of an update, window 2 s → 8 s, incremental",
+        f"× {BUDGET_GROWTH:g}",
+        f"× {_growth(grown['pytorch_eager']):.2f}",
+        f"× {ratio:.2f}, {mode}",
+        ratio <= BUDGET_GROWTH if mode == "incremental" else None,
+    )
+    front = load("front_end")["measured"]
+    kaldi = front["log_mel"]["us_per_10_ms"].get("kaldi-native-fbank, 100 ms a call")
+    log_mel = front["log_mel"]["us_per_10_ms"]["voxface, 100 ms a call"]["p50"]
+    row(
+        "log-mel per 10 ms",
+        f"≤ {front['budget_us']:g} µs",
+        f"{kaldi['p50']:.1f} µs (kaldi-native-fbank)" if kaldi else "–",
+        f"{log_mel:.1f} µs",
+        log_mel <= front["budget_us"],
+    )
+    first = load("first_face")["measured"]
+    began = first["voxface_s"]["p50"]
+    row(
+        "process start → first face of a clip",
+        f"≤ {BUDGET_FIRST_FACE_S:g} s",
+        f"{first['pytorch_eager_s']['p50']:.2f} s (PyTorch)",
+        f"{began:.2f} s",
+        began <= BUDGET_FIRST_FACE_S,
+    )
+    held = load("memory")["measured"]
+    live = held.get("live_incremental", held["live_exact"])
+    row(
+        "live stream, 10 updates/s: of one core",
+        f"≤ {BUDGET_LIVE_SHARE:.0%}",
+        f"{held['pytorch_eager']['share_of_a_core']:.0%} (PyTorch)",
+        f"{live['share_of_a_core']:.1%}",
+        live["share_of_a_core"] <= BUDGET_LIVE_SHARE,
+    )
+    row(
+        "live stream: resident memory",
+        f"≤ {BUDGET_LIVE_MB:.0f} MB",
+        f"{held['pytorch_eager']['most_mb']:.0f} MB (PyTorch)",
+        f"{live['most_mb']:.0f} MB",
+        live["most_mb"] <= BUDGET_LIVE_MB,
+    )
+    late = load("live_window")["measured"]["latency_ms"]["total"]["p99"]
+    row(
+        "capture → estimate, live, p99, with the window drawn beside it",
+        f"≤ {BUDGET_LATENCY_MS:.0f} ms + one block of {BLOCK_MS:.0f} ms",
+        "5 s (record, then predict)",
+        f"{late:.0f} ms",
+        late <= BUDGET_LATENCY_MS + BLOCK_MS,
+    )
+    if (RESULTS / "gpu.json").exists():
+        gpu = json.loads((RESULTS / "gpu.json").read_text())["measured"]
+        name, faster = max(gpu["times_faster_than_eager"].items(), key=lambda item: float(item[1]["p50"]))
+        row(
+            f"update on {gpu['gpu']['name']}, full size",
+            f"≥ {BUDGET_GPU:g} × PyTorch eager",
+            f"{gpu['latency_ms']['pytorch_eager']['p50']:.2f} ms",
+            f"{faster['p50']:.1f} × ({name.replace('_', ' ')})",
+            faster["p50"] >= BUDGET_GPU,
+        )
+    return "\n".join(lines)
+
+
+def few_figures() -> str:
+    """The figures that matter, for the README."""
+    sides = load("update")["measured"]["full_size"]["2_threads"]["sides"]
+    ours = {name: side for name, side in sides.items() if name.startswith("voxface")}
+    best = min(ours, key=lambda name: ours[name]["total_ms"]["p50"])
+    front = load("front_end")["measured"]["log_mel"]
+    held = load("memory")["measured"]
+    live = held.get("live_incremental", held["live_exact"])
+    lines = [
+        "| on two CPU cores | voxface | beside |",
+        "|---|---|---|",
+        f"| one update, the papers' networks at full size, 8 s of voice | {ours[best]['total_ms']['p50']:.1f} ms | "
+        f"{sides['pytorch_eager']['total_ms']['p50']:.1f} ms, the papers' way in PyTorch |",
+        f"| log-mel, 10 ms of sound | {front['us_per_10_ms']['voxface, 100 ms a call']['p50']:.1f} µs | "
+        + (
+            f"{front['us_per_10_ms']['kaldi-native-fbank, 100 ms a call']['p50']:.1f} µs, kaldi-native-fbank |"
+            if "kaldi-native-fbank, 100 ms a call" in front["us_per_10_ms"]
+            else "– |"
+        ),
+        f"| live, 10 updates a second: memory, of one core | {live['most_mb']:.0f} MB, {live['share_of_a_core']:.0%} | "
+        f"{held['pytorch_eager']['most_mb']:.0f} MB, {held['pytorch_eager']['share_of_a_core']:.0%}, PyTorch |",
+    ]
+    return "\n".join(lines)
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "performance": few_figures,
+    "budgets": budgets,
+    "update-full-size": update("full_size"),
+    "update-default-bundle": update("default_bundle"),
+    "update-growth": growth,
+    "front-end": front_end,
+    "memory": memory,
+    "streams": streams,
+    "limits": limits,
+}
