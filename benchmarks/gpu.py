@@ -1,10 +1,13 @@
-"""One update with full-size networks on an NVIDIA GPU: eager PyTorch, ONNX Runtime and TensorRT engines take turns.
+"""One update with full-size networks on an NVIDIA GPU: PyTorch (eager, compiled, as a CUDA graph), ONNX Runtime and TensorRT
+engines take turns.
 
     python -m benchmarks.gpu [--keep full] [--engine half.voxface …]
 
 An update is what live operation repeats: 1000 frames of features on the host to embedding, image and coefficients on the
 host, batch 1. Weights are random (the time does not depend on them), seeded, the same on all sides; TF32 is off on all
-sides. How far the sides agree is said as cosine distance of embeddings, grey levels of pictures and millimetres of meshes.
+sides. Where an update is captured, CUDA events around many launches in a row say what the GPU alone takes, and how many times
+as long the update takes from the host: what Python and waiting add. How far the sides agree is said as cosine distance of
+embeddings, grey levels of pictures and millimetres of meshes.
 For reduced precision, keep the bundle, calibrate it, build its engines, and give the result with --engine: its weights are
 then still the ones PyTorch has. Without a GPU it ends with exit code 5.
 """
@@ -23,16 +26,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.full_size import networks, write_bundle
 from benchmarks.record import record
-from voxface.runtime.bundle import GRAPHS, Bundle, write_folder
+from voxface.runtime.bundle import GRAPHS, Bundle
 from voxface.runtime.engines.cuda_memory import Cuda
 from voxface.runtime.engines.of_bundle import open_graph
+from voxface.runtime.engines.tensorrt import TensorRTEngine
 from voxface.runtime.errors import ProviderError, UsageError, VoxfaceError
 
 FRAMES = 1000
 WARM_UP, ROUNDS = 50, 1000
+LAUNCHES = 200  # in a row, between two CUDA events
 Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # embedding, image, coefficients
 Update = Callable[[NDArray[np.float32]], Answer]
+KernelTime = Callable[[], float | None]  # milliseconds of an update on the GPU alone
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,23 +63,29 @@ def main(arguments: list[str] | None = None) -> int:
         return 5
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     with tempfile.TemporaryDirectory() as folder, ExitStack() as open_engines:
-        bundle, eager = _full_size(options.keep or Path(folder) / "full")
-        sides: dict[str, Update] = {"pytorch_eager": eager}
+        nets = networks()
+        bundle = write_bundle(options.keep or Path(folder) / "full", nets)
         left_out: dict[str, str] = {}
+        sides, kernels = _pytorch(nets, left_out)
+        torch_sides = len(sides)
         for name, path, provider in _engines(bundle, target, Path(folder), options.engine, left_out):
             try:
                 engines = [open_engines.enter_context(open_graph(path, graph, provider)) for graph in GRAPHS]
                 sides[name] = _update(engines)
+                if (own := _kernels_of(engines)) is not None:
+                    kernels[name] = own
             except VoxfaceError as error:
                 left_out[name] = str(error)
-        if len(sides) == 1:
+        if len(sides) == torch_sides:
             print(f"benchmarks.gpu: error: no engine runs here: {json.dumps(left_out)}", file=sys.stderr)
             return 5
+        found = _measure(sides, bundle)
         measured = {
             "gpu": {"name": torch.cuda.get_device_name(0), "compute_capability": target},
             "frames": FRAMES,
             "rounds": ROUNDS,
-            **_measure(sides, bundle),
+            **found,
+            **_beside_kernels(found["latency_ms"], kernels),
             "left_out": left_out,
         }
     packages = ("numpy", "torch", "onnxruntime", "onnxruntime-gpu", "tensorrt-rtx", "tensorrt", "cuda-bindings")
@@ -80,30 +93,113 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _full_size(folder: Path) -> tuple[Bundle, Update]:
-    """A bundle of full-size networks with random weights, and the same networks in PyTorch on the GPU."""
+def _pytorch(nets: dict[str, Any], left_out: dict[str, str]) -> tuple[dict[str, Update], dict[str, KernelTime]]:
+    """The networks on the GPU in PyTorch: eager, compiled, and as one CUDA graph of the shape at hand, as far as each works."""
     import torch
 
-    from voxface.export.onnx_graphs import embedding_spec, encoder_spec, to_onnx
-    from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
+    nets = {name: network.cuda() for name, network in nets.items()}
 
-    torch.manual_seed(0)
-    base = Bundle.open()
-    networks = {"encoder": VoiceEncoder(), "face": FaceGenerator(), "mesh": MeshRegressor(base.morphable.modes)}
-    specs = (encoder_spec(), embedding_spec("image"), embedding_spec("coefficients"))
-    files = dict(base.files)
-    for (name, network), spec in zip(networks.items(), specs, strict=True):
-        files[f"{name}.onnx"], _ = to_onnx(network.eval(), spec)
-    write_folder(folder, {k: v for k, v in base.manifest.items() if k not in ("schema", "files", "sha256")}, files)
-    encoder, face, mesh = (network.cuda() for network in networks.values())
+    def updating(encoder: Any, face: Any, mesh: Any) -> Update:
+        def update(features: NDArray[np.float32]) -> Answer:
+            with torch.inference_mode():
+                embedding = encoder(torch.from_numpy(features).cuda())[0]
+                image, coefficients = face(embedding), mesh(embedding)
+                return embedding.cpu().numpy(), image.cpu().numpy(), coefficients.cpu().numpy()
+
+        return update
+
+    sides = {"pytorch_eager": updating(*nets.values())}
+    kernels: dict[str, KernelTime] = {}
+    example = np.zeros((1, 64, FRAMES), np.float32)
+    try:
+        compiled = updating(*(torch.compile(network, dynamic=False) for network in nets.values()))
+        compiled(example)
+        sides["pytorch_compiled"] = compiled
+    except Exception as error:  # the compiler has many ways to fail: no Triton, no C compiler, a GPU it does not know
+        left_out["pytorch_compiled"] = str(error).strip().splitlines()[0]
+    try:
+        sides["pytorch_cuda_graph"], kernels["pytorch_cuda_graph"] = _pytorch_graph(*nets.values())
+        sides["pytorch_cuda_graph"](example)
+    except RuntimeError as error:
+        sides.pop("pytorch_cuda_graph", None)
+        kernels.clear()
+        left_out["pytorch_cuda_graph"] = str(error).strip().splitlines()[0]
+    return sides, kernels
+
+
+def _pytorch_graph(encoder: Any, face: Any, mesh: Any) -> tuple[Update, KernelTime]:
+    """An update as one captured graph, copies from and to pinned memory in it, and the time the GPU takes for it alone."""
+    import torch
+
+    held = torch.zeros(1, 64, FRAMES).pin_memory()
+    given = torch.zeros(1, 64, FRAMES, device="cuda")
+
+    def compute() -> tuple[Any, ...]:
+        given.copy_(held, non_blocking=True)
+        embedding = encoder(given)[0]
+        return embedding, face(embedding), mesh(embedding)
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.inference_mode(), torch.cuda.stream(side):
+        for _ in range(3):  # before a capture every kernel has to have been chosen
+            answers = compute()
+        hosts = [torch.empty(answer.shape).pin_memory() for answer in answers]
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.inference_mode(), torch.cuda.graph(graph):
+        for host, answer in zip(hosts, compute(), strict=True):
+            host.copy_(answer, non_blocking=True)
 
     def update(features: NDArray[np.float32]) -> Answer:
-        with torch.inference_mode():
-            embedding = encoder(torch.from_numpy(features).cuda())[0]
-            image, coefficients = face(embedding), mesh(embedding)
-            return embedding.cpu().numpy(), image.cpu().numpy(), coefficients.cpu().numpy()
+        held.numpy()[:] = features
+        graph.replay()
+        torch.cuda.current_stream().synchronize()
+        embedding, image, coefficients = (host.numpy().copy() for host in hosts)
+        return embedding, image, coefficients
 
-    return Bundle.open(folder), update
+    def kernel_ms() -> float:
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began.record()
+        for _ in range(LAUNCHES):
+            graph.replay()
+        ended.record()
+        ended.synchronize()
+        return float(began.elapsed_time(ended)) / LAUNCHES
+
+    return update, kernel_ms
+
+
+def _kernel_ms(engine: Any) -> float | None:
+    """Milliseconds the GPU takes for an engine's captured graph alone, copies in it: CUDA events around many launches in a
+    row, which nobody waits for one by one. None where nothing was captured."""
+    graphs = [made.graph for made in engine._shapes.values() if made.graph is not None]
+    if not graphs:
+        return None
+    cuda, stream = engine._cuda, engine._stream
+    began, ended = cuda.call("cudaEventCreate"), cuda.call("cudaEventCreate")
+    try:
+        cuda.call("cudaEventRecord", began, stream)
+        for _ in range(LAUNCHES):
+            cuda.call("cudaGraphLaunch", graphs[-1], stream)
+        cuda.call("cudaEventRecord", ended, stream)
+        cuda.call("cudaEventSynchronize", ended)
+        return float(cuda.call("cudaEventElapsedTime", began, ended)) / LAUNCHES
+    finally:
+        cuda.call("cudaEventDestroy", began)
+        cuda.call("cudaEventDestroy", ended)
+
+
+def _kernels_of(engines: list[Any]) -> KernelTime | None:
+    """The sum over the engines of an update; None unless all of them run captured graphs of their own."""
+    if not all(isinstance(engine, TensorRTEngine) for engine in engines):
+        return None
+
+    def kernel_ms() -> float | None:
+        each = [_kernel_ms(engine) for engine in engines]
+        return None if None in each else sum(ms for ms in each if ms is not None)
+
+    return kernel_ms
 
 
 def _engines(
@@ -173,6 +269,15 @@ def _measure(sides: dict[str, Update], bundle: Bundle) -> dict[str, Any]:
             for name, answer in answers.items()
             if name != "pytorch_eager"
         },
+    }
+
+
+def _beside_kernels(latency: dict[str, dict[str, float]], kernels: dict[str, KernelTime]) -> dict[str, Any]:
+    """What the GPU alone takes, and how many times as long an update takes from the host, median."""
+    alone = {name: ms for name, measure in kernels.items() if (ms := measure()) is not None}
+    return {
+        "kernels_ms": alone,
+        "times_its_kernels": {name: latency[name]["p50"] / ms for name, ms in alone.items()},
     }
 
 
