@@ -19,7 +19,17 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("faces", "fitting", "face-models", "training", "worlds", "precision", "live", "profiling", "performance")
+        for name in (
+            "faces",
+            "fitting",
+            "face-models",
+            "training",
+            "worlds",
+            "precision",
+            "live",
+            "profiling",
+            "performance",
+        )
     ),
 )
 

@@ -19,9 +19,9 @@ from voxface.runtime.confidence import (
     changes,
     likeness,
     likeness_of,
-    quantile,
     modulation_spectrum,
     movement_of,
+    quantile,
 )
 
 Float32 = NDArray[np.float32]
