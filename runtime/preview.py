@@ -113,8 +113,9 @@ def _paint(
         wide = extent[which, 0]
         down = nth // wide
         x, y = low[which, 0] + (nth - down * wide), low[which, 1] + down
-        u = u0[which] + ux[which] * x + uy[which] * y
-        v = v0[which] + vx[which] * x + vy[which] * y
+        across, downwards = x.astype(np.float32), y.astype(np.float32)  # whole numbers times float32 would be float64
+        u = u0[which] + ux[which] * across + uy[which] * downwards
+        v = v0[which] + vx[which] * across + vy[which] * downwards
         # A hair's breadth of overlap: rounding must not leave a pinhole between two triangles that share an edge.
         inside = np.flatnonzero((u >= -_OVERLAP) & (v >= -_OVERLAP) & (u + v <= 1 + _OVERLAP))
         at = y[inside] * side + x[inside]

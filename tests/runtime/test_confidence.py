@@ -12,12 +12,12 @@ from voxface.runtime.confidence import (
     CENTRE,
     SHORTEST,
     WEIGHT,
-    _quantile,
     agreement,
     confidence,
     likeness,
     modulation_spectrum,
     movement,
+    quantile,
 )
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.features import log_mel
@@ -48,10 +48,10 @@ def sample(k: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("length", [1, 2, 30, 799, 800, 801])
-def test_the_quantile_is_numpys(length: int, rng: np.random.Generator) -> None:
+def test_thequantile_is_numpys(length: int, rng: np.random.Generator) -> None:
     for _ in range(50):
         values = rng.normal(scale=10, size=length).astype(np.float32)
-        assert _quantile(values, 0.9) == float(np.quantile(values, 0.9))
+        assert quantile(values, 0.9) == float(np.quantile(values, 0.9))
 
 
 def test_agreement_by_hand() -> None:
