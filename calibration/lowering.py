@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterable, Mapping
 from voxface.calibration.fp16 import can_lower, to_fp16
 from voxface.calibration.graph import Graph
 from voxface.calibration.half import HalfEmulator
-from voxface.calibration.int8 import WEIGHT_BITS, can_quantise, int8_region, to_int8
+from voxface.calibration.int8 import WEIGHT_BITS, can_quantise, gives_out, int8_region, to_int8
 from voxface.calibration.kernels import Kernels, Tensor
 from voxface.calibration.pipeline import Runner
 from voxface.calibration.ranges import Range, record
-from voxface.calibration.sub_pixel import arithmetic_node, can_rewrite, rewrite
+from voxface.calibration.sub_pixel import arithmetic_nodes, can_rewrite, rewrite
 from voxface.runtime.engines import open_engine
 
 Key = tuple[str, str]  # graph, node
@@ -31,10 +31,11 @@ class Lowering:
         self._kernels: dict[int, Kernels] = {}
 
     def observe(self, name: str, feeds: Iterable[Mapping[str, Tensor]]) -> None:
-        """Records the ranges of a graph, transposed convolutions in the form that INT8 would use."""
-        graph = self.graphs[name]
-        whole = rewrite(graph, [node.name for node in graph.nodes if can_rewrite(graph, node)])
-        self.ranges[name] = record(whole, feeds)
+        """Records the ranges of a graph as it is and, beside, of what INT8 would make of its transposed convolutions."""
+        graph, feeds = self.graphs[name], list(feeds)
+        rewritten = _rewritten(graph, {node for at, node in self.int8_candidates() if at == name})
+        found = record(rewritten, feeds)
+        self.ranges[name] = found if rewritten is graph else found | record(graph, feeds)
         self._limits[name] = {tensor: found.int8_limit() for tensor, found in self.ranges[name].items()}
 
     def int8_candidates(self) -> list[Key]:
@@ -43,7 +44,7 @@ class Lowering:
             (name, node.name)
             for name, graph in self.graphs.items()
             for node in graph.nodes
-            if can_quantise(graph, node) or can_rewrite(graph, node)
+            if can_quantise(graph, node) or (can_rewrite(graph, node) and not gives_out(graph, node))
         ]
 
     def products(self, key: Key) -> float:
@@ -70,10 +71,9 @@ class Lowering:
     def between(self, int8: Collection[Key]) -> set[Key]:
         """Nodes that are not INT8 themselves, but whose data comes and goes as INT8."""
         own = {
-            (name, node.name)
+            (name, node)
             for name, graph in self.graphs.items()
-            for node in graph.nodes
-            if node.name in int8_region(self.graph(name, int8, ()))
+            for node in int8_region(self.graph(name, int8, ())) & {node.name for node in graph.nodes}
         }
         return own - set(int8)
 
@@ -83,10 +83,8 @@ class Lowering:
         quantised = [node for at, node in int8 if at == name]
         halves = [node for at, node in fp16 if at == name]
         if quantised:
-            graph = rewrite(
-                graph, [node.name for node in graph.nodes if node.name in quantised and can_rewrite(graph, node)]
-            )
-            names = {arithmetic_node(graph, node) for node in quantised}
+            graph = _rewritten(graph, quantised)
+            names = set[str]().union(*(arithmetic_nodes(graph, node) for node in quantised))
             graph = to_int8(graph, names, self._limits[name], weight_bits=self._weight_bits)
         return to_fp16(graph, halves) if halves else graph
 
@@ -110,3 +108,8 @@ class Lowering:
     def _emulator(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Runner:
         graph = self.graph(name, int8, fp16)
         return HalfEmulator(graph, self._kernels.setdefault(graph.opset, Kernels(graph.opset)))
+
+
+def _rewritten(graph: Graph, names: Collection[str]) -> Graph:
+    """The graph with those of the named nodes as convolutions that are transposed ones."""
+    return rewrite(graph, [node.name for node in graph.nodes if node.name in names and can_rewrite(graph, node)])

@@ -89,8 +89,9 @@ def encoder(hazard: str = "") -> bytes:
     )
 
 
-def face() -> bytes:
-    """embedding [B, SIZE] -> image [B, 3, 16, 16], by all three kinds of transposed convolution."""
+def face(last: str = "Tanh") -> bytes:
+    """embedding [B, SIZE] -> image [B, 3, 16, 16], by three kinds of transposed convolution; `last`: Tanh, or "" for a 1×1
+    layer that gives out the image itself."""
     rng = np.random.default_rng(4)
     shapes = {"w1": (SIZE, 12, 4, 4), "w2": (12, 8, 4, 4), "w3": (8, 6, 4, 4), "w4": (6, 3, 1, 1)}
     constants: dict[str, NDArray[Any]] = {
@@ -107,9 +108,10 @@ def face() -> bytes:
         ("Relu", ["map8"], "relu8", {}),
         ("ConvTranspose", ["relu8", "w3", "b3"], "map16", double),
         ("Relu", ["map16"], "relu16", {}),
-        ("ConvTranspose", ["relu16", "w4", "b4"], "flat", {}),
-        ("Tanh", ["flat"], "image", {}),
+        ("ConvTranspose", ["relu16", "w4", "b4"], "flat" if last else "image", {}),
     ]
+    if last:
+        steps.append((last, ["flat"], "image", {}))
     return graph(steps, constants, {"embedding": ["B", SIZE]}, {"image": ["B", 3, 16, 16]})
 
 

@@ -16,13 +16,14 @@ from tests.calibration.small_bundle import encoder, face, mesh  # noqa: E402
 from voxface.calibration.fp16 import can_lower, to_fp16  # noqa: E402
 from voxface.calibration.graph import Graph, half_holds  # noqa: E402
 from voxface.calibration.int8 import can_quantise, quantised_weights, to_int8  # noqa: E402
+from voxface.calibration.lowering import Lowering  # noqa: E402
 from voxface.calibration.ranges import Range, record  # noqa: E402
 from voxface.calibration.sub_pixel import can_rewrite, rewrite  # noqa: E402
 from voxface.runtime.bundle import GRAPHS, Bundle  # noqa: E402
 from voxface.runtime.engines import open_engine  # noqa: E402
 from voxface.runtime.errors import BundleError  # noqa: E402
 
-FILES = {"encoder": encoder(), "face": face(), "mesh": mesh()}
+FILES = {"encoder": encoder(), "face": face(), "face without tanh": face(""), "mesh": mesh()}
 
 
 def feed(name: str, batch: int = 2) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_nodes_in_fp16_make_a_well_typed_graph(data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(GRAPHS))
+    name = data.draw(st.sampled_from(list(FILES)))
     whole = Graph.from_bytes(FILES[name])
     candidates = [node.name for node in whole.nodes if can_lower(whole, node)]
     chosen = data.draw(st.sets(st.sampled_from(candidates)))
@@ -130,7 +131,7 @@ def test_all_in_fp16_has_casts_at_the_borders_only() -> None:
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), bits=st.sampled_from([7, 8]))
 def test_any_nodes_in_int8_make_a_well_typed_graph_for_tensorrt_too(data: st.DataObject, bits: int) -> None:
-    name = data.draw(st.sampled_from(GRAPHS))
+    name = data.draw(st.sampled_from(list(FILES)))
     source = Graph.from_bytes(FILES[name])
     whole = rewrite(source, [node.name for node in source.nodes if can_rewrite(source, node)])
     limits = {tensor: found.int8_limit() for tensor, found in record(whole, [feed(name)]).items()}
@@ -152,19 +153,58 @@ def test_any_nodes_in_int8_make_a_well_typed_graph_for_tensorrt_too(data: st.Dat
             np.testing.assert_allclose(got[output], right, atol=0.12 * np.abs(right).max())
 
 
-def test_onnx_runtime_runs_the_rewritten_generator_in_integers(tmp_path: Any) -> None:
+def in_int8(name: str) -> tuple[Graph, dict[str, float]]:
+    """A graph with all in INT8 that can be, and the limits."""
+    lowering = Lowering({name: Graph.from_bytes(FILES[name])})
+    lowering.observe(name, [feed(name)])
+    limits = {tensor: found.int8_limit() for tensor, found in lowering.ranges[name].items()}
+    return lowering.graph(name, lowering.int8_candidates(), ()), limits
+
+
+@pytest.mark.parametrize(("name", "left"), [("face", 0), ("face without tanh", 1)])
+def test_onnx_runtime_runs_the_rewritten_generator_in_integers(tmp_path: Any, name: str, left: int) -> None:
     """On x86 this needs signed pairs that it can make unsigned; a float convolution left over would be slower than FP32."""
-    source = Graph.from_bytes(FILES["face"])
-    whole = rewrite(source, [node.name for node in source.nodes if can_rewrite(source, node)])
-    limits = {tensor: found.int8_limit() for tensor, found in record(whole, [feed("face")]).items()}
-    quantised = to_int8(whole, [node.name for node in whole.nodes if can_quantise(whole, node)], limits)
     options = ort.SessionOptions()
+    options.log_severity_level = 3
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    quantised, _ = in_int8(name)
     ort.InferenceSession(quantised.to_bytes(), options, providers=["CPUExecutionProvider"])
-    operators = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
-    assert operators.count("QLinearConv") == 3
+    optimised = onnx.load(tmp_path / "optimised.onnx").graph
+    operators = [node.op_type for node in optimised.node]
+    assert operators.count("QLinearConv") == 2 * 4 + 1 - left, "two doublings of four each, and 1×1"
     assert operators.count("QGemm") == 1
-    assert "Conv" not in operators
+    assert operators.count("QLinearConcat") == 2 - left
+    assert operators.count("Conv") == left, "what gives out the image stays in FP32"
+    assert "DequantizeLinear" not in [node.op_type for node in optimised.node if "weight" in node.name]
+    # Channels stay last: all that is left of two doublings' Transposes moves rows of 2·C bytes.
+    moved = [list(a.ints) for node in optimised.node if node.op_type == "Transpose" for a in node.attribute]
+    assert moved.count([0, 1, 3, 2, 4, 5]) == 2 - left
+
+
+def test_parts_of_a_map_have_the_scale_of_the_whole() -> None:
+    quantised, limits = in_int8("face")
+    parts = ["map8.scale", *(f"the_map8/conv{row}{column}.scale" for row in (0, 1) for column in (0, 1))]
+    assert {float(quantised.constants[part]) for part in parts} == {float(np.float32(limits["relu8"] / 127))}
+
+
+def test_a_tensor_that_several_int8_nodes_read_is_dequantised_once_for_each() -> None:
+    quantised, _ = in_int8("face")
+    pairs = [node for node in quantised.nodes if node.op_type == "QuantizeLinear" and node.input[0] == "relu4.float"]
+    assert sorted(a.i for node in pairs for a in node.attribute) == [0, 1, 2, 3], "or equal ones would be merged"
+    for node in pairs:
+        (once,) = quantised.consumers(node.output[0])
+        assert once.op_type == "DequantizeLinear"
+        assert [user.op_type for user in quantised.consumers(once.output[0])] == ["Conv"]
+
+
+def test_what_only_fp32_reads_is_not_rounded_again() -> None:
+    """The ReLU after the last INT8 node, and a convolution whose output leaves the graph, as one before a mean over time."""
+    quantised, _ = in_int8("face without tanh")
+    assert "the_map16/relu.float" not in quantised.types
+    assert quantised.types["the_map16/relu"] == TensorProto.FLOAT
+    columns = next(node for node in in_int8("encoder")[0].nodes if node.name == "the_columns")
+    assert list(columns.input) == ["positive", "v"]
+    assert "positive.float" not in in_int8("encoder")[0].types
 
 
 @settings(max_examples=50, deadline=None)
