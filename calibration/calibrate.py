@@ -7,10 +7,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from onnx import NodeProto
+
 from voxface.calibration.clips import Clips
 from voxface.calibration.graph import Graph
 from voxface.calibration.hazards import hazards
-from voxface.calibration.int8 import WEIGHT_BITS
+from voxface.calibration.int8 import THROUGH, WEIGHT_BITS, gives_out
 from voxface.calibration.lowering import Key, Lowering
 from voxface.calibration.pipeline import Bench, Runner
 from voxface.calibration.plan import JSON, TABLE, Decision, Plan
@@ -255,10 +257,18 @@ class _Session:
                     too_much = "" if share > 1 else ", too much with the others"
                     why = "; ".join([f"{alone}{too_much}", *reasons])
                 else:
-                    why = "no INT8 form of it" if int8 and not fp16 else "its half precision is not emulated"
+                    why = _why_not_int8(graph, node) if int8 and not fp16 else "its half precision is not emulated"
                 most = ranges[node.output[0]].most if node.output[0] in ranges else None
                 decisions.append(Decision(name, node.name, node.op_type, precision, why, error, share, most))
         return decisions
+
+
+def _why_not_int8(graph: Graph, node: NodeProto) -> str:
+    if node.op_type in ("Conv", "ConvTranspose") and gives_out(graph, node):
+        return "the graph gives out what it makes"
+    if node.op_type in THROUGH and any(map(graph.is_float, node.input)):
+        return "not between INT8 nodes"
+    return "no INT8 form of it"
 
 
 def _percent(share: float | None) -> str:

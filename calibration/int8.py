@@ -80,7 +80,7 @@ def to_int8(
             which = f".{k}" if k else ""
             # ONNX Runtime merges nodes that compute the same. What keeps these apart is an axis, which says nothing where
             # a tensor has one scale.
-            axis: dict[str, Any] = {"axis": min(k, len(graph.shapes[tensor]) - 1)} if readers > 1 else {}
+            axis: dict[str, Any] = {"axis": min(k, len(graph.shapes.get(tensor, ())) - 1)} if readers > 1 else {}
             eight = f"{tensor}.int8{which}"
             nodes.append(
                 helper.make_node(
