@@ -31,7 +31,7 @@ from voxface.runtime.voice_to_face import VoiceToFace
 
 CLIPS = sorted((Path(__file__).parent.parent / "examples").glob("*.flac"))
 FRAMES = 800
-ROUNDS = 100
+ROUNDS = 300
 
 # Operator, its attributes, shapes of what it reads and of its weights.
 PLAIN: dict[str, tuple[str, dict[str, Any], list[int], list[int]]] = {
