@@ -29,7 +29,7 @@ from voxface.runtime.features import network_input
 from voxface.runtime.front_end import Speech
 from voxface.runtime.incremental_encoder import BLOCKS, STRIDE
 from voxface.runtime.live.config import LiveConfig, Mode
-from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
+from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.incremental import IncrementalEstimator
 from voxface.runtime.live.session import Estimator, LiveSession
 from voxface.runtime.live.speaker import BEFORE, NEWEST, differences, evidence
@@ -133,8 +133,8 @@ class Compared(IncrementalEstimator):
         self._before: tuple[Estimate, Estimate] | None = None
         self.rows: list[dict[str, float]] = []
 
-    def estimate(self, speech: Speech) -> Estimate:
-        """The incremental one."""
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+        """The incremental one, its picture always made anew."""
         ours = super().estimate(speech)
         turn = self._calls % EVERY
         self._calls += 1
@@ -145,10 +145,9 @@ class Compared(IncrementalEstimator):
             self._before = ours, exact
             self.rows.append(self._row(speech, ours, exact))
         elif self.rows and self._before is not None and speech.voiced_seconds > SETTLED_S:
-            before = self._before
             self.rows[-1] |= {
-                "incremental_to_the_one_before": _cosine(ours, before[0]),
-                "exact_to_the_one_before": _cosine(exact, before[1]),
+                "incremental_to_the_one_before": _cosine(ours, self._before[0]),
+                "exact_to_the_one_before": _cosine(exact, self._before[1]),
             }
         return ours
 
@@ -201,6 +200,9 @@ def agreement(whole: VoiceToFace, recordings: list[Samples]) -> dict[str, Any]:
         compared = Compared(whole)
         session._estimator = session._incremental = compared
         events = session.feed(sound) + session.finish()
+        failed = [event.message for event in events if isinstance(event, EngineFailed)]
+        if failed:
+            raise RuntimeError(f"{kind}: {failed[0]}")
         changes += sum(isinstance(event, SpeakerChanged) for event in events)
         found.setdefault(kind, []).extend(compared.rows)
     rows = [row for kind in found.values() for row in kind]
