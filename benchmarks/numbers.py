@@ -436,12 +436,18 @@ def speaker_change() -> str:
         low, high = row["interval_95"]
         return f"{row['count']} of {row['of']} ({_percent(row['share'])}; {_percent(low)} – {_percent(high)})"
 
-    lines = ["| threshold | noticed within 2 s of the voice | false alarms, streams of one speaker |", "|---|---|---|"]
+    alone, halves, two, moved = (
+        f"false_alarms_{kind}" for kind in ("one_recording", "halves", "two_recordings", "moved_halves")
+    )
+    lines = [
+        "| threshold | noticed within 2 s | false alarms: one recording | its halves, swapped | two of a chapter | "
+        "its halves, one equalised |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in measured["curve"]:
         chosen = " (used)" if row["threshold"] == measured["threshold"] else ""
-        lines.append(
-            f"| {row['threshold']:g}{chosen} | {cell(row['noticed_within_2_s'])} | {cell(row['false_alarms'])} |"
-        )
+        cells = [cell(row[name]) for name in ("noticed_within_2_s", alone, halves, two, moved)]
+        lines.append(f"| {row['threshold']:g}{chosen} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

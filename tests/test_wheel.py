@@ -23,6 +23,7 @@ def test_the_wheel_is_whole_and_runs(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
         "runtime/voice_to_face.py",
+        "runtime/live/voice_print.npz",
         "export/onnx_graphs.py",
         "training/speech.py",
         "calibration/__init__.py",

@@ -1,0 +1,113 @@
+"""Whose voice a second or two of speech is: a small network on log-mel frames, for comparing and nothing else.
+
+It was trained on LibriSpeech's training speakers (CC BY 4.0) by `python -m benchmarks.speaker_change --fit`, and needs
+neither the bundle's voice encoder nor the mean of the window, which two voices in it share.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.atomic import write_atomically
+
+Float32 = NDArray[np.float32]
+
+FRAMES: Final = 5  # frames the first layer sees at once
+STRIDE: Final = 3  # frames between its steps
+DILATION: Final = 2  # steps between the taps of the third layer
+SEEN: Final = FRAMES + STRIDE * 2 * (1 + DILATION)  # frames a step of the last layer has seen
+LEAST_VARIANCE: Final = 1e-4
+
+
+@dataclass(frozen=True)
+class VoicePrint:
+    """The network.
+
+    Attributes:
+        layers: weight float32 [taps × in, out] and bias float32 [out] of each.
+    """
+
+    layers: tuple[tuple[Float32, Float32], ...]
+
+    @classmethod
+    @lru_cache(maxsize=1)
+    def own(cls) -> Self:
+        """The one that comes with the runtime."""
+        return cls.read(Path(str(files("voxface.runtime.live") / "voice_print.npz")))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """From a file that `write` made."""
+        with np.load(path) as arrays:
+            count = len(arrays.files) // 2
+            return cls(
+                tuple(
+                    (arrays[f"weight{k}"].astype(np.float32), arrays[f"bias{k}"].astype(np.float32))
+                    for k in range(count)
+                )
+            )
+
+    def write(self, path: Path) -> None:
+        """In half precision."""
+        arrays: dict[str, Any] = {}
+        for k, (weight, bias) in enumerate(self.layers):
+            arrays |= {f"weight{k}": weight.astype(np.float16), f"bias{k}": bias.astype(np.float16)}
+
+        def save(part: Path) -> None:
+            with part.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+
+        write_atomically(path, save)
+
+    @property
+    def mels(self) -> int:
+        """Mel bins it takes."""
+        return len(self.layers[0][0]) // FRAMES
+
+    @cached_property
+    def _first(self) -> Float32:
+        """The first layer's weight such that every frame loses its mean, and with it its loudness."""
+        taps = self.layers[0][0].reshape(FRAMES, self.mels, -1)
+        weight: Float32 = (taps - taps.mean(1, keepdims=True)).reshape(FRAMES * self.mels, -1)
+        return weight
+
+    def steps(self, log_mel: Float32) -> Float32:
+        """One row for every `STRIDE` frames of log-mel float32 [T, mels], T ≥ `SEEN`; it has seen `SEEN` from there on."""
+        (_, first_bias), (second, second_bias), (third, third_bias), (fourth, fourth_bias) = self.layers[:4]
+        x = _rectified(_rows(np.ascontiguousarray(log_mel), FRAMES, STRIDE) @ self._first, first_bias)
+        x = _rectified(_rows(x, 3, 1) @ second, second_bias)
+        x = np.concatenate([x[: -2 * DILATION], x[DILATION:-DILATION], x[2 * DILATION :]], 1)
+        return _rectified(_rectified(x @ third, third_bias) @ fourth, fourth_bias)
+
+    def voice(self, steps: Float32) -> Float32:
+        """float32 [E] of unit length, of rows of `steps`."""
+        weight, bias = self.layers[-1]
+        mean = steps.mean(0)
+        variance = np.einsum("ij,ij->j", steps, steps) / len(steps) - mean**2
+        voice: Float32 = np.concatenate([mean, np.sqrt(np.maximum(variance, LEAST_VARIANCE))]) @ weight + bias
+        voice /= np.linalg.norm(voice)
+        return voice
+
+    def disagreement(self, log_mel: Float32, newest: int) -> float:
+        """1 - cosine of the voices of the newest frames and of those before them, 0 to 2."""
+        steps = self.steps(log_mel)
+        last, count = len(steps), (newest - SEEN) // STRIDE + 1
+        before = (len(log_mel) - newest - SEEN) // STRIDE + 1
+        return 1.0 - float(self.voice(steps[last - count :]) @ self.voice(steps[:before]))
+
+
+def _rows(x: Float32, taps: int, stride: int) -> Float32:
+    """`taps` rows next to each other, every `stride` rows, without a copy."""
+    count = (len(x) - taps) // stride + 1
+    return np.lib.stride_tricks.as_strided(x, (count, taps * x.shape[1]), (stride * x.strides[0], x.strides[1]))
+
+
+def _rectified(x: Float32, bias: Float32) -> Float32:
+    """max(x + bias, 0), in place."""
+    x += bias
+    return np.maximum(x, 0, out=x)

@@ -1,0 +1,47 @@
+"""The network of the speaker watch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.runtime.live.stand_ins import voice
+from voxface.runtime.features import log_mel
+from voxface.runtime.live.voice_print import SEEN, STRIDE, VoicePrint
+
+
+def frames(who: int) -> np.ndarray:
+    return log_mel(voice(who))
+
+
+def test_one_voice_agrees_with_itself_and_not_with_another() -> None:
+    own = VoicePrint.own()
+    one, other = frames(0), frames(1)
+    changed = own.disagreement(np.concatenate([one[:400], other[200:350]]), 150)
+    same = [own.disagreement(clip[:550], 150) for clip in (one, other)]
+    assert max(same) < changed - 0.2
+    assert changed == pytest.approx(own.disagreement(np.concatenate([one[:400], other[200:350]]) + 3, 150), abs=1e-4), (
+        "loudness says nothing of a voice"
+    )
+
+
+def test_a_step_depends_on_its_own_frames_alone() -> None:
+    own = VoicePrint.own()
+    clip = frames(0)[:300]
+    steps = own.steps(clip)
+    assert len(steps) == (len(clip) - SEEN) // STRIDE + 1
+    for k in (0, 1, 40, len(steps) - 1):
+        alone = own.steps(clip[k * STRIDE : k * STRIDE + SEEN])
+        np.testing.assert_allclose(alone, steps[k : k + 1], atol=1e-4)
+    assert np.linalg.norm(own.voice(steps)) == pytest.approx(1, abs=1e-5)
+    assert own.disagreement(np.tile(clip[:150], (3, 1)), 150) == pytest.approx(0, abs=0.02)
+
+
+def test_it_is_small_and_survives_its_file(tmp_path: Path) -> None:
+    own = VoicePrint.own()
+    own.write(tmp_path / "print.npz")
+    assert (tmp_path / "print.npz").stat().st_size < 100_000
+    again = VoicePrint.read(tmp_path / "print.npz")
+    for one, other in zip(own.layers, again.layers, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
