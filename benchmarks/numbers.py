@@ -436,17 +436,16 @@ def speaker_change() -> str:
         low, high = row["interval_95"]
         return f"{row['count']} of {row['of']} ({_percent(row['share'])}; {_percent(low)} – {_percent(high)})"
 
-    alone, halves, two, moved = (
-        f"false_alarms_{kind}" for kind in ("one_recording", "halves", "two_recordings", "moved_halves")
-    )
+    kinds = ("one_recording", "halves", "two_recordings", "moved_halves")
+    names = ("noticed_within_2_s", "false_alarms", *(f"false_alarms_{kind}" for kind in kinds))
     lines = [
-        "| threshold | noticed within 2 s | false alarms: one recording | its halves, swapped | two of a chapter | "
-        "its halves, one equalised |",
-        "|---|---|---|---|---|---|",
+        "| threshold | noticed within 2 s | false alarms | of one recording | of its halves, swapped | of two of a chapter | "
+        "of its halves, one equalised |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in measured["curve"]:
         chosen = " (used)" if row["threshold"] == measured["threshold"] else ""
-        cells = [cell(row[name]) for name in ("noticed_within_2_s", alone, halves, two, moved)]
+        cells = [cell(row[name]) for name in names]
         lines.append(f"| {row['threshold']:g}{chosen} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
