@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.confidence import RATE, noisy, read, scaled, silence, synthetic_noise, window
+from benchmarks.faceless import Faceless
 from benchmarks.music import STYLES, music
 from benchmarks.record import record
 from voxface.runtime.front_end import Speech
@@ -28,24 +29,17 @@ from voxface.training.speech import librispeech
 SECONDS: Final = 5
 
 
-class NoFaceAtAll:
-    """Makes no face: whether one would be made is decided before. What a session asks of an estimate, and no more."""
-
-    columns = np.ones((64, 8), np.float32)
-    picture_kept = False
+class NoDecoders:
+    """Makes no face: whether one would be made is decided before."""
 
     def estimate(self, speech: Speech, before: Any = None, still: float = 0.0) -> Any:
-        """Itself."""
-        return self
-
-    def moved_mm(self, before: Any) -> float:
-        """It does not."""
-        return 0.0
+        """Something to count."""
+        return Faceless(np.ones((64, 8), np.float32))
 
 
 def heard(samples: np.ndarray) -> tuple[float, list[str]]:
     """How long after a window's first voice it gets a face, in seconds, NaN for never; and the reasons given against one."""
-    session = LiveSession(NoFaceAtAll())
+    session = LiveSession(NoDecoders())
     events = session.feed(samples) + session.finish()
     voice = next((e.start for e in events if isinstance(e, VoiceStarted)), 0)
     face = next((e.position for e in events if isinstance(e, FaceEstimated)), None)
