@@ -182,13 +182,16 @@ def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) ->
 def normalise(frames: Float32) -> Float32:
     """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
     wide = frames.astype(np.float64)
-    normal: Float32 = ((wide - wide.mean(0)) / (wide.std(0) + np.finfo(np.float32).eps)).astype(np.float32)
-    return normal
+    wide -= wide.mean(0)
+    wide /= np.sqrt(np.square(wide).mean(0)) + np.finfo(np.float32).eps
+    return wide.astype(np.float32)
 
 
 def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> Float32:
     """Normalised frames [T, mels] as the voice encoder takes them: float32 [1, mels, max(T, shortest)], tiled over time."""
-    ready = normalise(frames)
-    if len(ready) < shortest:
-        ready = np.tile(ready, (-(-shortest // len(ready)), 1))[:shortest]
-    return np.ascontiguousarray(ready.T[None])
+    ready, count = normalise(frames), len(frames)
+    out = np.empty((1, ready.shape[1], max(count, shortest)), np.float32)
+    for first in range(0, out.shape[2], count):
+        part = out[0, :, first : first + count]
+        part[:] = ready[: part.shape[1]].T if first == 0 else out[0, :, : part.shape[1]]
+    return out
