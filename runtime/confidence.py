@@ -24,6 +24,7 @@ RANGE: Final = 8.0  # natural logarithm of power, 35 dB, below the loud frames: 
 HOP: Final = 25  # frames from one such window to the next
 SHORTEST: Final = 30  # frames: less is no syllable
 
+_HANNING: Final = np.hanning(WINDOW)
 _AT_ONCE: Final = 256  # frames, or modulation windows: bounds memory on long clips
 
 
@@ -81,12 +82,19 @@ def modulation_spectrum(tracks: Float64) -> Float64:
     without its mean; what is shorter is repeated up to one window."""
     if len(tracks) < WINDOW:
         tracks = np.resize(tracks, (WINDOW, tracks.shape[1]))
-    windows = np.lib.stride_tricks.sliding_window_view(tracks, WINDOW, axis=0)[::HOP]
+    rows = np.ascontiguousarray(tracks.T, np.float64)
+    count = (rows.shape[1] - WINDOW) // HOP + 1
     power = np.zeros(WINDOW // 2 + 1)
-    for first in range(0, len(windows), _AT_ONCE):
-        part = windows[first : first + _AT_ONCE]
-        spectrum = np.fft.rfft((part - part.mean(2, keepdims=True)) * np.hanning(WINDOW))
-        power += (spectrum.real**2 + spectrum.imag**2).sum((0, 1))
+    for first in range(0, count, _AT_ONCE):
+        # Overlapping windows without a copy; numpy checks that they lie within.
+        shape, step = (len(rows), min(_AT_ONCE, count - first), WINDOW), rows.itemsize
+        windows = np.ndarray(shape, rows.dtype, rows, first * HOP * step, (rows.strides[0], HOP * step, step))
+        part = windows - windows.mean(2, keepdims=True)
+        part *= _HANNING
+        parts = np.fft.rfft(part).view(np.float64).reshape(-1, 2 * len(power))  # real and imaginary side by side
+        parts *= parts
+        sums = parts.sum(0)
+        power += sums[::2] + sums[1::2]
     return power
 
 
