@@ -23,11 +23,16 @@ class FullWindow:
     """A live session that hears the same sound over and over, its window full of speech."""
 
     def __init__(
-        self, voice_to_face: VoiceToFace, sound: NDArray[np.int16], mode: Mode, seconds: int = WINDOW_S
+        self,
+        voice_to_face: VoiceToFace,
+        sound: NDArray[np.int16],
+        mode: Mode,
+        seconds: int = WINDOW_S,
+        still: float = 0.0,
     ) -> None:
         bundle = voice_to_face.bundle
         # Networks with random weights hear a change of speaker anywhere; the watch, a few products, is off for all.
-        config = LiveConfig(hop=HOP, window=seconds * SAMPLE_RATE, mode=mode, watch_speaker=False)
+        config = LiveConfig(hop=HOP, window=seconds * SAMPLE_RATE, mode=mode, still=still, watch_speaker=False)
         self._session = LiveSession(voice_to_face, config, features=bundle.front_end, vad=bundle.vad)
         self._sound, self._at = sound, 0
         self._frames = seconds * SAMPLE_RATE // bundle.front_end.hop

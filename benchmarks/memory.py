@@ -48,7 +48,7 @@ def main() -> None:
     """Runs the benchmark and records it."""
     import soundfile
 
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle import DEFAULT, Bundle
 
     if not Path("/proc/self/statm").exists():
         print("benchmarks.memory: reads /proc, which this system does not have", file=sys.stderr)
@@ -64,6 +64,20 @@ def main() -> None:
             commands[f"live_{mode}"] = [
                 *voxface, "live", "--source", str(talk), "--realtime", "--show", "none", "--json", "--mode", mode,
             ]  # fmt: skip
+        small = Path(folder) / "int8.voxface"
+        calibrate = [
+            *voxface,
+            "calibrate",
+            str(DEFAULT),
+            "--audio",
+            str(EXAMPLES),
+            "--precision",
+            "int8",
+            "--out",
+            str(small),
+        ]
+        subprocess.run(calibrate, check=True, capture_output=True)
+        commands["live_incremental_int8"] = [*commands["live_incremental"], "--bundle", str(small)]
         commands["pytorch_eager"] = [sys.executable, "-c", TORCH, str(talk), channels, str(SECONDS)]
         measured = {name: _watch(command) for name, command in commands.items()}
     record(
