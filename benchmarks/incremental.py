@@ -33,6 +33,7 @@ from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChan
 from voxface.runtime.live.incremental import IncrementalEstimator
 from voxface.runtime.live.session import Estimator, LiveSession
 from voxface.runtime.live.speaker import BEFORE, NEWEST, differences, evidence
+from voxface.runtime.live.voice_print import VoicePrint
 from voxface.runtime.live.speech_gate import ENTER, LEAVE
 from voxface.runtime.vad import SAMPLE_RATE
 from voxface.runtime.voice_to_face import VoiceToFace
@@ -167,7 +168,7 @@ class Compared(IncrementalEstimator):
         }
         if len(speech.log_mel) >= NEWEST + BEFORE:
             ours_, exact_ = (
-                evidence(differences(speech.log_mel, estimate.columns, peaks))
+                evidence(differences(speech.log_mel, estimate.columns, VoicePrint.own(), peaks))
                 for estimate, peaks in ((ours, self.peaks(speech)), (exact, None))
             )
             row["evidence"] = abs(ours_ - exact_)

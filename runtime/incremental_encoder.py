@@ -24,9 +24,9 @@ from voxface.runtime.running_statistics import RunningStatistics
 STRIDE: Final = 32  # frames a column, and a block; a column sees one frame less on either side of its place
 PROVISIONAL: Final = 3  # frames at the end of a window that repeat the last samples, until the sound goes on
 
-# Chosen on training speakers as the fewest that keep the embedding at a cosine of 0.995 or more to the exact one, from 3 s of
-# speech to 8 s always and in 99 of 100 estimates of a sliding window; see benchmarks/incremental.py. Up to 10 s there are 32.
-BLOCKS: Final = 24
+# Chosen on training speakers: every estimate from 3 s of speech on keeps a cosine of 0.995 to the exact one (the least of seven
+# speakers was 0.997; with 24 blocks it was 0.993, and 1 in 150 fell below). Up to 10 s there are 32; see benchmarks/incremental.py.
+BLOCKS: Final = 28
 SETTLED: Final = 300  # frames of a voice; before them its statistics change too fast, and all blocks are encoded
 ARRIVED: Final = 25  # frames since the update before; after more of them all blocks are encoded too
 CELL: Final = 8  # frames of which no more than one column is remembered
