@@ -258,7 +258,7 @@ def budgets() -> str:
         "an update outside of the engines' own runs, default bundle",
         f"≤ {BUDGET_OVERHEAD:.0%}",
         "–",
-        f"{over:.0%}: what is neither network, features and voice activity included",
+        f"{over:.0%}, features, voice activity and all else that is no network",
         over <= BUDGET_OVERHEAD,
     )
     if (RESULTS / "gpu.json").exists():
