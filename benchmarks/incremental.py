@@ -33,8 +33,8 @@ from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChan
 from voxface.runtime.live.incremental import IncrementalEstimator
 from voxface.runtime.live.session import Estimator, LiveSession
 from voxface.runtime.live.speaker import BEFORE, NEWEST, differences, evidence
-from voxface.runtime.live.voice_print import VoicePrint
 from voxface.runtime.live.speech_gate import ENTER, LEAVE
+from voxface.runtime.live.voice_print import VoicePrint
 from voxface.runtime.vad import SAMPLE_RATE
 from voxface.runtime.voice_to_face import VoiceToFace
 from voxface.training.speech import librispeech

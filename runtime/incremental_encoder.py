@@ -25,7 +25,7 @@ STRIDE: Final = 32  # frames a column, and a block; a column sees one frame less
 PROVISIONAL: Final = 3  # frames at the end of a window that repeat the last samples, until the sound goes on
 
 # Chosen on training speakers: every estimate from 3 s of speech on keeps a cosine of 0.995 to the exact one (the least of seven
-# speakers was 0.997; with 24 blocks it was 0.993, and 1 in 150 fell below). Up to 10 s there are 32; see benchmarks/incremental.py.
+# speakers was 0.997; with 24 blocks it was 0.993, and 1 in 150 fell below). Up to 10 s there are 32.
 BLOCKS: Final = 28
 SETTLED: Final = 300  # frames of a voice; before them its statistics change too fast, and all blocks are encoded
 ARRIVED: Final = 25  # frames since the update before; after more of them all blocks are encoded too
