@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.full_size import networks
 from benchmarks.interleave import Neighbours, take_turns
-from benchmarks.limits import instructions
+from benchmarks.limits import instructions, work
 from benchmarks.record import record
 from voxface.calibration.graph import Graph
 from voxface.calibration.lowering import Lowering
@@ -74,8 +74,7 @@ def compare(data: bytes, feeds: Feeds) -> dict[str, Any]:
     graph = Graph.from_bytes(data)
     lowering = Lowering({"graph": graph})
     lowering.observe("graph", feeds)
-    arithmetic = [node.name for node in graph.nodes if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")]
-    operations = 2 * sum(lowering.products(("graph", node)) for node in arithmetic)
+    operations = work(data, feeds[0]).operations
     forms = {"fp32": data}
     transposed = [node.name for node in graph.nodes if can_rewrite(graph, node)]
     if transposed:

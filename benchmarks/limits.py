@@ -27,6 +27,7 @@ from voxface.runtime.engines import open_engine
 SIDE: Final = 1024  # of square matrices
 BUFFER: Final = 256 << 20  # bytes, larger than any cache
 ROUNDS: Final = 15
+ARITHMETIC: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Convolutions of the encoder and, as `voxface calibrate` rewrites it, of the generator: batch 1; weight, then input.
 SHAPES: Final = {
     "encoder, 2nd layer of 8 s": ((384, 256, 3), (1, 256, 500)),
@@ -78,7 +79,8 @@ def work(data: bytes, feed: Mapping[str, NDArray[Any]]) -> Work:
     graph = Graph.from_bytes(data)
     lowering = Lowering({"graph": graph})
     lowering.observe("graph", [feed])
-    operations = 2 * sum(lowering.products(key) for key in lowering.int8_candidates())
+    arithmetic = [node for node in graph.nodes if node.op_type in ARITHMETIC and node.input[1] in graph.constants]
+    operations = 2 * sum(lowering.products(("graph", node.name)) for node in arithmetic)
     weights = sum(array.nbytes for array in graph.constants.values())
     return Work(operations, weights / 1e6)
 
