@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
+STRIDE = 32  # frames to a column of the voice encoder
 _BLOCK = 16  # frames computed at once: what lies between samples and log-mel stays in the processor's cache
 
 

@@ -18,12 +18,11 @@ from voxface.runtime.engines.of_bundle import open_graph
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.estimate import Estimate, read_attributes
-from voxface.runtime.features import log_mel, network_input
+from voxface.runtime.features import STRIDE, log_mel, network_input
 from voxface.runtime.front_end import FrontEnd, Speech
 from voxface.runtime.trace import Stages, Trace
 from voxface.runtime.voicing import LEAST_PERIODIC
 
-STRIDE = 32  # frames a column of the voice encoder
 CONTEXT = 2  # columns on either side whose receptive field (63 frames) reaches into a piece
 PIECE = 192  # columns encoded at once: about a minute of speech, so that memory does not grow with the clip
 

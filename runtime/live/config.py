@@ -20,7 +20,7 @@ class LiveConfig:
     Attributes:
         first: speech before the first estimate.
         hop: speech between estimates.
-        window: the newest speech an estimate uses, at most.
+        window: the newest speech an estimate uses; up to 0.31 s more, since it begins at a column of the voice encoder.
         hangover: silence that ends a turn of speech.
         mode: how the window is encoded; "exact" encodes all of it anew, as `voxface run` would; "incremental" keeps what it
             can from the estimate before, so that a long window costs no more than a short one.

@@ -12,13 +12,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.features import STRIDE
 from voxface.runtime.front_end import Speech
 from voxface.runtime.live.voice_print import VoicePrint
 
 Float32 = NDArray[np.float32]
 
 HOP: Final = 160  # samples a frame
-COLUMN: Final = 32  # frames
 NEWEST: Final = 150  # frames, 1.5 s
 BEFORE: Final = 250  # frames that are needed to compare with
 COMPARED: Final = 400  # frames before the newest that the network sees at most, which bounds what it costs
@@ -86,7 +86,7 @@ def differences(
         voice_print: the network.
         peaks: float32 [T], the highest of each frame, if they are known.
     """
-    count = round(NEWEST / COLUMN)
+    count = round(NEWEST / STRIDE)
     one, other = columns[:, :-count].mean(1), columns[:, -count:].mean(1)
     cosine = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
     # A bundle with another front end has frames that the network does not know: it then speaks against a change.

@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.features import FrontEndConfig, LogMelStream
+from voxface.runtime.features import STRIDE, FrontEndConfig, LogMelStream
 from voxface.runtime.front_end import Speech
 from voxface.runtime.voicing import STEP, PeriodicityMeter
 
@@ -23,9 +23,9 @@ class SpeechWindow:
     """
 
     def __init__(self, config: FrontEndConfig, longest: int) -> None:
-        """Keeps `longest` samples of speech."""
+        """A window holds `longest` samples of speech, or up to 31 frames more."""
         self._hop = config.hop
-        self._frames_kept = longest // config.hop
+        self._frames_kept = longest // config.hop + STRIDE
         self._mel = LogMelStream(config)
         # Twice the room, so that old frames are moved away once a window and not once a hop.
         self._room = 2 * self._frames_kept + 1024
@@ -82,7 +82,7 @@ class SpeechWindow:
         tail = self._mel.tail()
         count = self._count + len(tail)
         self._frames[self._count : count] = tail
-        start = max(self.origin, (self._first + count - self._frames_kept) * self._hop)
+        start = self._start(self._first + count)
         frames = self._frames[start // self._hop - self._first : count]
         segments = [
             (first + max(0, start - voiced), end) for first, end, voiced in self._ranges if voiced + end - first > start
@@ -98,6 +98,12 @@ class SpeechWindow:
             first_frame=start // self._hop,
         )
 
+    def _start(self, end: int) -> int:
+        """Where a window that ends before frame `end` begins: at a multiple of the voice encoder's stride from the origin, so
+        that its columns stand where those of the windows before stood. They change less then, and so does the face."""
+        longer = end - self.origin // self._hop - self._longest // self._hop
+        return self.origin + max(0, longer) // STRIDE * STRIDE * self._hop
+
     def _hold(self, fresh: Float32) -> None:
         while len(fresh):
             part = fresh[: self._room - self._count]
@@ -109,7 +115,7 @@ class SpeechWindow:
 
     def _trim(self) -> None:
         self._drop(self.origin // self._hop - self._first)
-        oldest = max(self.origin, (self._first + self._count - self._frames_kept) * self._hop)
+        oldest = self._start(self._first + self._count)
         while self._ranges and self._ranges[0][2] + self._ranges[0][1] - self._ranges[0][0] <= oldest:
             self._ranges.popleft()
         if self._ranges and self._ranges[0][2] < oldest:  # one unending segment must not grow for ever either

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import PlainEstimator, lines, noise, nothing, voice
-from voxface.runtime.features import LogMelStream
+from voxface.runtime.features import STRIDE, LogMelStream
 from voxface.runtime.live.config import LiveConfig
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, NoFace, Skipped, VoiceEnded, VoiceStarted
 from voxface.runtime.live.session import LiveSession
@@ -81,13 +81,14 @@ def test_estimates_come_after_one_second_of_voice_and_then_each_hop() -> None:
 def test_the_window_slides() -> None:
     long = np.concatenate([voice(), voice()])
     faces = [event.estimate for event in run(long) if isinstance(event, FaceEstimated)]
-    assert max(face.frames for face in faces) == 800
-    assert max(face.voiced_seconds for face in faces) < 8.05
+    assert {face.frames for face in faces if face.voiced_seconds > 8.05} <= set(range(800, 800 + STRIDE))
+    assert max(face.voiced_seconds for face in faces) < 8.37
     starts = [face.start for face in faces]
     assert starts == sorted(starts)
     assert starts[-1] > 80_000
     short = LiveSession(PlainEstimator(), LiveConfig(window=32_000))
-    assert {e.estimate.frames for e in run(voice(), short) if isinstance(e, FaceEstimated)} >= {200}
+    frames = {e.estimate.frames for e in run(voice(), short) if isinstance(e, FaceEstimated)}
+    assert 200 <= max(frames) < 200 + STRIDE
 
 
 def test_turns_have_a_hangover() -> None:
