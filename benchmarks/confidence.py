@@ -28,8 +28,8 @@ from benchmarks.record import record
 from voxface.runtime.audio import SUFFIXES, read_blocks
 from voxface.runtime.confidence import SHORTEST, agreement, movement
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.features import network_input
-from voxface.runtime.voice_to_face import STRIDE, VoiceToFace, check_speech
+from voxface.runtime.features import STRIDE, network_input
+from voxface.runtime.voice_to_face import VoiceToFace, check_speech
 from voxface.training.evaluation.intervals import bootstrap
 from voxface.training.evaluation.verification import auc
 from voxface.training.speech import Recording, librispeech

@@ -27,12 +27,12 @@ from voxface.runtime.confidence import likeness
 from voxface.runtime.estimate import Estimate
 from voxface.runtime.features import STRIDE, network_input
 from voxface.runtime.front_end import Speech
-from voxface.runtime.incremental_encoder import MORE, MOVED
+from voxface.runtime.incremental_encoder import MOVED
 from voxface.runtime.live.config import LiveConfig, Mode
 from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.incremental import IncrementalEstimator
 from voxface.runtime.live.session import Estimator, LiveSession
-from voxface.runtime.live.speaker import BEFORE, NEWEST, differences, evidence
+from voxface.runtime.live.speaker import BEFORE, NEWEST, Differences, evidence
 from voxface.runtime.live.speech_gate import ENTER, LEAVE
 from voxface.runtime.live.voice_print import VoicePrint
 from voxface.runtime.vad import SAMPLE_RATE
@@ -169,8 +169,7 @@ class Compared(IncrementalEstimator):
         }
         if len(speech.log_mel) >= NEWEST + BEFORE:
             ours_, exact_ = (
-                evidence(differences(speech.log_mel, estimate.columns, VoicePrint.own(), peaks))
-                for estimate, peaks in ((ours, self.peaks(speech)), (exact, None))
+                evidence(Differences(VoicePrint.own()).of(speech, estimate.columns)) for estimate in (ours, exact)
             )
             row["evidence"] = abs(ours_ - exact_)
         return row
@@ -278,7 +277,6 @@ def main() -> None:
         measured = {
             "load_average_before": round(load, 2),
             "moved": MOVED,
-            "more": MORE,
             "cost": costs(whole, options.updates),
         }
         sounds = [np.concatenate(list(read_blocks(path)))[: 14 * SAMPLE_RATE] for path in list(held.values())]

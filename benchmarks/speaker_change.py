@@ -33,7 +33,7 @@ from voxface.runtime.audio import read_blocks
 from voxface.runtime.front_end import Speech
 from voxface.runtime.live.config import LiveConfig
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.speaker import BEFORE, NEWEST, STEADY, THRESHOLD, Change, SpeakerWatch, differences, evidence
+from voxface.runtime.live.speaker import BEFORE, NEWEST, STEADY, THRESHOLD, Change, Differences, SpeakerWatch, evidence
 from voxface.runtime.live.voice_print import VoicePrint
 from voxface.runtime.vad import SAMPLE_RATE, SpeechStarted, VoiceActivityDetector
 from voxface.runtime.voice_to_face import VoiceToFace
@@ -66,13 +66,13 @@ class Trace(SpeakerWatch):
 
     def __init__(self, voice_print: VoicePrint) -> None:
         super().__init__()
-        self._print = voice_print
+        self._differences = Differences(voice_print)
         self.rows: list[tuple[int, np.ndarray]] = []
 
-    def judge(self, speech: Speech, columns: np.ndarray, peaks: np.ndarray | None = None) -> Change | None:
+    def judge(self, speech: Speech, columns: np.ndarray) -> Change | None:
         """Never a change."""
         if len(speech.log_mel) >= NEWEST + BEFORE and columns.any():
-            self.rows.append((speech.segments[-1][1], differences(speech.log_mel, columns, self._print, peaks)))
+            self.rows.append((speech.segments[-1][1], self._differences.of(speech, columns)))
         return None
 
 

@@ -124,8 +124,9 @@ def agreement(columns: Float32) -> float:
     if count < 2:
         return 0.0
     turn = (np.arange(count) // 3 if count >= 6 else np.arange(count)) % 2
-    one, other = columns[:, turn == 0].mean(1), columns[:, turn == 1].mean(1)
-    cosine = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
+    hands = np.einsum("ec,ch->he", columns, np.stack([turn == 0, turn == 1], 1).astype(np.float32))
+    (one, together), (_, other) = hands @ hands.T
+    cosine = float(together / (np.sqrt(one * other) + 1e-12))
     return max(0.0, min(1.0, (1 + cosine) / 2))
 
 

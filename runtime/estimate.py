@@ -102,8 +102,11 @@ def sex_in_words(sex: Mapping[str, float]) -> str:
 def sex_evidence(model: MorphableModel, coefficients: Float32) -> float:
     """How much likelier a mesh of coefficients float32 [P] is among women than among men, as a logarithm: two normal
     populations of equal spread, `sex_scale`, around the mean woman and the mean man."""
-    women, men = model.distance(coefficients, model.sex_means).tolist()
-    return float((men**2 - women**2) / (2 * model.sex_scale**2))
+    return _evidence(model, *model.distance(coefficients, model.sex_means).tolist())
+
+
+def _evidence(model: MorphableModel, women: float, men: float) -> float:
+    return (men**2 - women**2) / (2 * model.sex_scale**2)
 
 
 def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: float = 1.0) -> Attributes:
@@ -116,7 +119,7 @@ def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: flo
     """
     women, men = model.sex_means
     sexes = model.distance(coefficients, model.sex_means).tolist()
-    female = float(1 / (1 + np.exp(-np.clip(sex_slope * sex_evidence(model, coefficients), -50, 50))))
+    female = float(1 / (1 + np.exp(-np.clip(sex_slope * _evidence(model, *sexes), -50, 50))))
     # A small face is not a slim one: types are compared after taking each face's own sex out of it.
     own = coefficients - (female * women + (1 - female) * men)
     typical = np.array([*model.face_types.values()], np.float32).reshape(-1, model.modes) - (women + men) / 2

@@ -16,6 +16,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 STRIDE = 32  # frames to a column of the voice encoder
+PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples, until the sound goes on
 _BLOCK = 16  # frames computed at once: what lies between samples and log-mel stays in the processor's cache
 
 
@@ -132,6 +133,22 @@ class LogMelStream:
 
     def feed(self, samples: NDArray[np.int16]) -> Float32:
         """Takes int16 [n]; returns the frames that became whole, float32 [k, mels], k ≥ 0."""
+        return self._advance(samples, tail=False)[0]
+
+    def feed_and_look(self, samples: NDArray[np.int16]) -> tuple[Float32, Float32]:
+        """As `feed`, and the frames that `finish` would give then; the stream goes on as if these had not been asked for."""
+        return self._advance(samples, tail=True)
+
+    def finish(self) -> Float32:
+        """Ends the signal; returns its tail frames, float32 [k, mels]: each filled by repeating what is left of it."""
+        tail = self._advance(np.empty(0, np.int16), tail=True)[1]
+        self._finished = True
+        self._held = np.empty(0, np.int16)
+        self.frames += len(tail)
+        return tail
+
+    def _advance(self, samples: NDArray[np.int16], *, tail: bool) -> tuple[Float32, Float32]:
+        """Whole frames and tail frames, computed in one go."""
         if self._finished:
             raise ValueError("the stream has been finished; start a new one")
         if samples.dtype != np.int16 or samples.ndim != 1:
@@ -139,39 +156,21 @@ class LogMelStream:
         window, hop = self.config.window, self.config.hop
         self._held = np.concatenate([self._held, samples])
         whole = max(0, (len(self._held) - window) // hop + 1)
-        if whole == 0:
-            return np.empty((0, self.config.mels), np.float32)
         # Overlapping rows of the held samples, without a copy; numpy checks that they lie within.
         windows = np.ndarray((whole, window), np.int16, self._held, 0, (hop * 2, 2))
-        out = self._compute(windows, self._last_before(windows))
-        self._before = windows[-1, -1]
-        self._held = self._held[whole * hop :].copy()
+        if tail:
+            left = self._held[whole * hop :]
+            tails = [np.resize(left[at:], window) for at in range(0, len(left) + 1, hop)]
+            windows = np.concatenate([windows, np.stack(tails).astype(np.int16)])
+        before = np.empty(len(windows), np.int16)  # the last sample of the window before each
+        before[:1] = self._before
+        before[1:] = windows[:-1, -1]
+        frames = self._compute(windows, before)
+        if whole:
+            self._before = windows[whole - 1, -1]
+            self._held = self._held[whole * hop :].copy()
         self.frames += whole
-        return out
-
-    def tail(self) -> Float32:
-        """The frames that `finish` would give now, float32 [k, mels]; the stream goes on as if nothing had been asked."""
-        if self._finished:
-            raise ValueError("the stream has been finished; start a new one")
-        window, hop = self.config.window, self.config.hop
-        tails = [np.resize(self._held[i:], window) for i in range(0, len(self._held) + 1, hop)]
-        windows = np.stack(tails).astype(np.int16)
-        return self._compute(windows, self._last_before(windows))
-
-    def _last_before(self, windows: NDArray[np.int16]) -> NDArray[np.int16]:
-        """The last sample of the window before each, int16 [k]."""
-        last = np.empty(len(windows), np.int16)
-        last[0] = self._before
-        last[1:] = windows[:-1, -1]
-        return last
-
-    def finish(self) -> Float32:
-        """Ends the signal; returns its tail frames, float32 [k, mels]: each filled by repeating what is left of it."""
-        frames = self.tail()
-        self._finished = True
-        self._held = np.empty(0, np.int16)
-        self.frames += len(frames)
-        return frames
+        return frames[:whole], frames[whole:]
 
 
 def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) -> Float32:
@@ -182,17 +181,26 @@ def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) ->
 
 def normalise(frames: Float32) -> Float32:
     """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
-    wide = frames.astype(np.float64)
-    wide -= wide.mean(0)
-    wide /= np.sqrt(np.square(wide).mean(0)) + np.finfo(np.float32).eps
-    return wide.astype(np.float32)
+    out = np.empty((frames.shape[1], len(frames)), np.float32)
+    _normalise(frames, out)
+    return np.ascontiguousarray(out.T)
 
 
 def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> Float32:
     """Normalised frames [T, mels] as the voice encoder takes them: float32 [1, mels, max(T, shortest)], tiled over time."""
-    ready, count = normalise(frames), len(frames)
-    out = np.empty((1, ready.shape[1], max(count, shortest)), np.float32)
-    for first in range(0, out.shape[2], count):
+    count = len(frames)
+    out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
+    _normalise(frames, out[0, :, :count])
+    for first in range(count, out.shape[2], count):
         part = out[0, :, first : first + count]
-        part[:] = ready[: part.shape[1]].T if first == 0 else out[0, :, : part.shape[1]]
+        part[:] = out[0, :, : part.shape[1]]
     return out
+
+
+def _normalise(frames: Float32, out: Float32) -> None:
+    """Of frames [T, mels] into [mels, T]: with a bin's numbers next to each other, it takes a quarter of the time."""
+    wide = np.empty(out.shape)
+    wide[:] = frames.T
+    wide -= np.add.reduce(wide, 1, keepdims=True) / len(frames)
+    deviation = np.sqrt(np.einsum("mt,mt->m", wide, wide) / len(frames)) + np.finfo(np.float32).eps
+    np.divide(wide, deviation[:, None], out=out, casting="same_kind")

@@ -5,8 +5,9 @@ from typing import Protocol, runtime_checkable
 from voxface.runtime.bundle import Bundle
 from voxface.runtime.engines import Array, Engine
 from voxface.runtime.estimate import Estimate
+from voxface.runtime.features import PROVISIONAL
 from voxface.runtime.front_end import Speech
-from voxface.runtime.incremental_encoder import PROVISIONAL, IncrementalEncoder
+from voxface.runtime.incremental_encoder import IncrementalEncoder
 from voxface.runtime.running_likeness import RunningLikeness
 from voxface.runtime.running_peaks import RunningPeaks
 from voxface.runtime.trace import Stages
@@ -46,19 +47,19 @@ class IncrementalEstimator:
         self._parts = parts
         self._encoder = IncrementalEncoder(parts.encoder, parts.bundle.front_end.shortest)
         self._likeness, self._peaks = RunningLikeness(), RunningPeaks()
-        self._heard: tuple[Speech, Array, float] | None = None
+        self._heard: tuple[Speech, float] | None = None
 
     def restart(self) -> None:
         """Another voice begins; what was measured of single frames stays."""
         self._encoder.restart()
 
-    def peaks(self, speech: Speech) -> Array:
-        """The highest mel bin of every frame, float32 [T]."""
-        return self._hear(speech)[0]
-
     def likeness(self, speech: Speech) -> float:
         """How much it moves as speech does, as `voxface.runtime.confidence.likeness`."""
-        return self._hear(speech)[1]
+        if self._heard is None or self._heard[0] is not speech:
+            frames, final = speech.log_mel, max(0, len(speech.log_mel) - PROVISIONAL)
+            peaks = self._peaks.of(speech.first_frame, frames, final)
+            self._heard = speech, self._likeness.of(speech.first_frame, frames, final, peaks)
+        return self._heard[1]
 
     def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
         """The face of a window.
@@ -74,10 +75,3 @@ class IncrementalEstimator:
         embedding, columns = self._encoder.encode(speech.first_frame, speech.log_mel)
         stages.lap("encoder")
         return self._parts.decode(speech, embedding, columns, like, before=before, still=still)
-
-    def _hear(self, speech: Speech) -> tuple[Array, float]:
-        if self._heard is None or self._heard[0] is not speech:
-            frames, final = speech.log_mel, max(0, len(speech.log_mel) - PROVISIONAL)
-            peaks = self._peaks.of(speech.first_frame, frames, final)
-            self._heard = speech, peaks, self._likeness.of(speech.first_frame, frames, final, peaks)
-        return self._heard[1:]

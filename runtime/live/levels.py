@@ -1,7 +1,7 @@
 """How loud the sound is, and what that alone says: a dead microphone, silence, too quiet, clipping."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,27 @@ class Level:
         return "too quiet" if self.rms_db < QUIET_DB else "noise"
 
 
+class Sums(NamedTuple):
+    """What adds up to a level: of samples, how many, their squares, the largest size, how many are zero and at full scale."""
+
+    samples: int
+    squares: float
+    peak: int
+    zeros: int
+    clipped: int
+
+    @classmethod
+    def of(cls, samples: NDArray[np.int16]) -> "Sums":
+        """Of int16 [n]."""
+        if not len(samples):
+            return cls(0, 0.0, 0, 0, 0)
+        wide = samples.astype(np.float64)
+        peak = max(int(samples.max()), -int(samples.min()))
+        clipped = int(np.count_nonzero(np.abs(wide) >= 32767)) if peak >= 32767 else 0
+        zeros = len(samples) - int(np.count_nonzero(samples))
+        return cls(len(samples), float(np.dot(wide, wide)), peak, zeros, clipped)
+
+
 class LevelMeter:
     """Adds up samples until it is read."""
 
@@ -50,15 +71,15 @@ class LevelMeter:
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Takes int16 [n]."""
-        if not len(samples):
-            return
-        size = np.abs(samples.astype(np.int32))
-        self._samples += len(samples)
-        self._squares += float(np.dot(size.astype(np.float64), size))
-        self._peak = max(self._peak, int(size.max()))
-        self._zeros += len(samples) - int(np.count_nonzero(size))
-        if self._peak >= 32767:
-            self._clipped += int(np.count_nonzero(size >= 32767))
+        self.add(Sums.of(samples))
+
+    def add(self, sums: Sums) -> None:
+        """Takes samples that were summed up, for more meters than this."""
+        self._samples += sums.samples
+        self._squares += sums.squares
+        self._peak = max(self._peak, sums.peak)
+        self._zeros += sums.zeros
+        self._clipped += sums.clipped
 
     def read(self) -> Level:
         """What was fed since the last reading."""

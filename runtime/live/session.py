@@ -27,7 +27,7 @@ from voxface.runtime.live.events import (
     VoiceStarted,
 )
 from voxface.runtime.live.incremental import IncrementalEstimator, Parts
-from voxface.runtime.live.levels import CLIPPED, Level, LevelMeter
+from voxface.runtime.live.levels import CLIPPED, Level, LevelMeter, Sums
 from voxface.runtime.live.speaker import SpeakerWatch
 from voxface.runtime.live.speech_gate import RECENT, SpeechGate
 from voxface.runtime.live.window import SpeechWindow
@@ -214,8 +214,9 @@ class LiveSession:
 
     def _hear(self, samples: NDArray[np.int16]) -> None:
         self._heard += len(samples)
-        self._meter.feed(samples)
-        self._second.feed(samples)
+        sums = Sums.of(samples)
+        self._meter.add(sums)
+        self._second.add(sums)
         if self._heard // self.config.hop != (self._heard - len(samples)) // self.config.hop:
             self.level = self._meter.read()
 
@@ -279,8 +280,7 @@ class LiveSession:
             self.stages.begin()
             change = None
             if self.config.watch_speaker:
-                peaks = self._incremental.peaks(speech) if self._incremental else None
-                change = self._watch.judge(speech, estimate.columns, peaks)
+                change = self._watch.judge(speech, estimate.columns)
             if change is not None:
                 self._change_speaker(speech, change.voiced, change.score, events)
                 self.stages.lap("watch")

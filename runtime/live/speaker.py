@@ -12,9 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.features import STRIDE
+from voxface.runtime.features import PROVISIONAL, STRIDE
 from voxface.runtime.front_end import Speech
+from voxface.runtime.live.running_voice_print import RunningVoicePrint
 from voxface.runtime.live.voice_print import VoicePrint
+from voxface.runtime.running_peaks import RunningPeaks
 
 Float32 = NDArray[np.float32]
 
@@ -55,19 +57,19 @@ class SpeakerWatch:
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
         self._threshold = threshold
-        self._print = VoicePrint.own()
+        self._differences = Differences(VoicePrint.own())
         self._agreed = 0
 
     def restart(self) -> None:
         """Another speaker's window begins."""
         self._agreed = 0
 
-    def judge(self, speech: Speech, columns: Float32, peaks: Float32 | None = None) -> Change | None:
-        """Compares the two parts of a window; see `differences`."""
+    def judge(self, speech: Speech, columns: Float32) -> Change | None:
+        """Compares the two parts of a window; `columns`: the voice encoder's, float32 [E, C]."""
         if len(speech.log_mel) < NEWEST + BEFORE:
             self._agreed = 0
             return None
-        found = evidence(differences(speech.log_mel, columns, self._print, peaks)) - self._threshold
+        found = evidence(self._differences.of(speech, columns)) - self._threshold
         self._agreed = self._agreed + 1 if found > 0 else 0
         if self._agreed < STEADY:
             return None
@@ -75,29 +77,36 @@ class SpeakerWatch:
         return Change(max(0, speech.voiced_samples - NEWEST * HOP), found)
 
 
-def differences(
-    log_mel: Float32, columns: Float32, voice_print: VoicePrint, peaks: Float32 | None = None
-) -> NDArray[np.float64]:
-    """How the newest 1.5 s of a window differ from the rest, float64 [15], in the order of the weights.
+class Differences:
+    """How the newest 1.5 s of a window differ from the rest; of the windows of one stream in turn."""
 
-    Args:
-        log_mel: float32 [T, mels], T > `NEWEST` + `BEFORE`, before normalisation.
-        columns: float32 [E, C] of the same window.
-        voice_print: the network.
-        peaks: float32 [T], the highest of each frame, if they are known.
-    """
-    count = round(NEWEST / STRIDE)
-    one, other = columns[:, :-count].mean(1), columns[:, -count:].mean(1)
-    cosine = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
-    # A bundle with another front end has frames that the network does not know: it then speaks against a change.
-    known = log_mel.shape[1] == voice_print.mels
-    voices = voice_print.disagreement(log_mel[-NEWEST - COMPARED :], NEWEST) if known else 0.0
-    peaks = log_mel.max(1) if peaks is None else peaks
-    (loud, spectrum), (new_loud, new_spectrum) = (
-        _mean_spectrum(log_mel[part], peaks[part]) for part in (slice(-NEWEST), slice(-NEWEST, None))
-    )
-    cepstra = np.abs(_cosines(log_mel.shape[1]) @ (new_spectrum - spectrum))
-    return np.concatenate([[1 - cosine, voices, min(abs(new_loud - loud), 3.0)], cepstra])
+    def __init__(self, voice_print: VoicePrint) -> None:
+        """`voice_print` is the network."""
+        self._voices = RunningVoicePrint(voice_print)
+        self._mels = voice_print.mels
+        self._peaks = RunningPeaks()
+
+    def of(self, speech: Speech, columns: Float32) -> NDArray[np.float64]:
+        """float64 [15], in the order of the weights.
+
+        Args:
+            speech: more than `NEWEST` + `BEFORE` frames.
+            columns: float32 [E, C] of the same window.
+        """
+        log_mel, first = speech.log_mel, speech.first_frame
+        final = len(log_mel) - PROVISIONAL
+        count = round(NEWEST / STRIDE)
+        one, other = (np.add.reduce(part, 1) for part in (columns[:, :-count], columns[:, -count:]))
+        cosine = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
+        # A bundle with another front end has frames that the network does not know: it then speaks against a change.
+        known = log_mel.shape[1] == self._mels
+        voices = self._voices.disagreement(first, log_mel, final, NEWEST, COMPARED) if known else 0.0
+        peaks = self._peaks.of(first, log_mel, final)
+        (loud, spectrum), (new_loud, new_spectrum) = (
+            _mean_spectrum(log_mel[part], peaks[part]) for part in (slice(-NEWEST), slice(-NEWEST, None))
+        )
+        cepstra = np.abs(_cosines(log_mel.shape[1]) @ (new_spectrum - spectrum))
+        return np.concatenate([[1 - cosine, voices, min(abs(new_loud - loud), 3.0)], cepstra])
 
 
 def evidence(found: NDArray[np.float64]) -> float:

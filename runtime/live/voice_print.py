@@ -69,6 +69,11 @@ class VoicePrint:
         """Mel bins it takes."""
         return len(self.layers[0][0]) // FRAMES
 
+    @property
+    def width(self) -> int:
+        """Numbers of a step."""
+        return len(self.layers[-2][1])
+
     @cached_property
     def _first(self) -> Float32:
         """The first layer's weight such that every frame loses its mean, and with it its loudness."""
@@ -93,12 +98,9 @@ class VoicePrint:
         voice /= np.linalg.norm(voice)
         return voice
 
-    def disagreement(self, log_mel: Float32, newest: int) -> float:
-        """1 - cosine of the voices of the newest frames and of those before them, 0 to 2."""
-        steps = self.steps(log_mel)
-        last, count = len(steps), (newest - SEEN) // STRIDE + 1
-        before = (len(log_mel) - newest - SEEN) // STRIDE + 1
-        return 1.0 - float(self.voice(steps[last - count :]) @ self.voice(steps[:before]))
+    def disagreement(self, one: Float32, other: Float32) -> float:
+        """1 - cosine of the voices of two lots of steps, 0 to 2."""
+        return 1.0 - float(self.voice(one) @ self.voice(other))
 
 
 def _rows(x: Float32, taps: int, stride: int) -> Float32:

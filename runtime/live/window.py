@@ -53,33 +53,33 @@ class SpeechWindow:
 
     def restart(self, voiced: int) -> int:
         """Forgets the speech before place `voiced`; returns the absolute sample at which the rest begins."""
-        self.flush()
+        self._flush()
         self.origin = min(self._first + self._count, -(-voiced // self._hop)) * self._hop
         self._trim()
         return self._ranges[0][0] if self._ranges else 0
 
-    def flush(self) -> None:
-        """Computes the frames of what was added."""
-        if not self._waiting:
-            return
-        audio = np.concatenate(self._waiting)
+    def _flush(self) -> Float32:
+        """Computes the frames of what was added; returns those that would be its tail."""
+        audio = np.concatenate([np.empty(0, np.int16), *self._waiting])
         self._waiting.clear()
         before = self._meter.frames, self._meter.periodic
         self._meter.feed(audio)
         judged, periodic = self._meter.frames - before[0], self._meter.periodic - before[1]
-        self._judged.append((judged, periodic))
+        if judged:
+            self._judged.append((judged, periodic))
         self._judged_frames += judged
         self._periodic_frames += periodic
-        self._hold(self._mel.feed(audio))
+        fresh, tail = self._mel.feed_and_look(audio)
+        self._hold(fresh)
         self._trim()
+        return tail
 
     def speech(self, heard: int) -> Speech:
         """The window as `voxface.runtime.front_end.FrontEnd.finish` would give it; `heard`: samples heard so far.
 
         Its frames are no copy: they hold until more speech is added.
         """
-        self.flush()
-        tail = self._mel.tail()
+        tail = self._flush()
         count = self._count + len(tail)
         self._frames[self._count : count] = tail
         start = self._start(self._first + count)

@@ -6,7 +6,8 @@ import pytest
 from tests.conftest import SAMPLES, speech_like
 from voxface.runtime.bundle import Bundle
 from voxface.runtime.estimate import Estimate
-from voxface.runtime.voice_to_face import PIECE, STRIDE, VoiceToFace
+from voxface.runtime.features import STRIDE
+from voxface.runtime.voice_to_face import PIECE, VoiceToFace
 
 
 @pytest.mark.parametrize("frames", [PIECE * STRIDE - 7, 2 * PIECE * STRIDE + 1, 3 * PIECE * STRIDE + 77, 13_000])

@@ -174,10 +174,11 @@ def test_a_likeness_is_measured_once_a_window(voice_to_face: VoiceToFace) -> Non
     estimator = IncrementalEstimator(voice_to_face)
     window.add(0, voice())
     speech = window.speech(len(voice()))
-    assert estimator.peaks(speech) is estimator.peaks(speech)
-    assert estimator.likeness(speech) == estimator.likeness(speech)
-    np.testing.assert_array_equal(estimator.peaks(speech), speech.log_mel.max(1))
-    assert estimator.peaks(replace(speech)) is not estimator.peaks(speech)
+    first = estimator.likeness(speech)
+    estimator._likeness = None  # type: ignore[assignment]
+    assert estimator.likeness(speech) == first
+    with pytest.raises(AttributeError):
+        estimator.likeness(replace(speech))
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Another speaker, the gate, levels and percentiles."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.latency import LatencyBudget
 from voxface.runtime.live.levels import LOWEST_DB, LevelMeter
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.speaker import STEADY, SpeakerWatch, differences, evidence
+from voxface.runtime.live.speaker import STEADY, Differences, SpeakerWatch, evidence
 from voxface.runtime.live.speech_gate import SpeechGate
 from voxface.runtime.live.voice_print import VoicePrint
 from voxface.runtime.voice_to_face import VoiceToFace
@@ -51,10 +53,10 @@ def test_evidence_has_to_last(voice_to_face: VoiceToFace) -> None:
     assert told[-1].voiced == speech.voiced_samples - 24_000
     watch.restart()
     assert watch.judge(speech, columns) is None
-    voice_print = VoicePrint.own()
-    alike = differences(np.tile(speech.log_mel[:150], (3, 1)), np.ones((64, 14), np.float32), voice_print)
+    again = replace(speech, log_mel=np.tile(speech.log_mel[:150], (3, 1)))
+    alike = Differences(VoicePrint.own()).of(again, np.ones((64, 14), np.float32))
     assert alike == pytest.approx(0, abs=0.02)
-    assert evidence(alike) < 0 < evidence(differences(speech.log_mel, columns, voice_print))
+    assert evidence(alike) < 0 < evidence(Differences(VoicePrint.own()).of(speech, columns))
 
 
 def test_the_gate_lets_speech_through_and_holds_on_to_it(voice_to_face: VoiceToFace) -> None:
