@@ -5,7 +5,8 @@ says nothing about that. What sets speech apart is how its spectrum moves: from 
 few syllables a second. Steady sounds do not move, music holds its notes, and noise jitters from frame to frame.
 """
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -49,10 +50,11 @@ WEIGHT: Final = Movement(6.587, 14.14)
 BIAS: Final = 1.215
 
 
-def movement(log_mel: Float32) -> Movement:
-    """Measures log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; not how loud they are."""
-    shape = cepstra(log_mel, quantile(log_mel.max(1), LOUD))
-    return movement_of(changes(shape).mean(), modulation_spectrum(shape))
+def movement(log_mel: Float32, peaks: Float32 | None = None) -> Movement:
+    """Measures log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; not how loud they are. `peaks`: the
+    highest bin of each, float32 [T], where they are known already."""
+    shape = cepstra(log_mel, quantile(log_mel.max(1) if peaks is None else peaks, LOUD))
+    return movement_of(float(changes(shape).mean()), modulation_spectrum(shape))
 
 
 def cepstra(log_mel: Float32, loud: float) -> Float64:
@@ -60,21 +62,21 @@ def cepstra(log_mel: Float32, loud: float) -> Float64:
     levelled, cosines = np.maximum(log_mel, np.float32(loud - RANGE)), _cosines(log_mel.shape[1])
     # Products so small that no BLAS shares them among threads, which would have to wake up and then wait in a loop.
     parts = [levelled[first : first + _AT_ONCE] @ cosines for first in range(0, len(levelled), _AT_ONCE)]
-    shape: Float64 = np.concatenate(parts)
+    shape: Float64 = np.concatenate(parts, dtype=np.float64)
     return shape
 
 
 def changes(shape: Float64) -> Float64:
     """How far cepstra 2 to 6 of [T, 6] move in 0.2 s from each frame on, float64 [T - STEP]."""
     moved = shape[STEP:, 1:] - shape[:-STEP, 1:]
-    far: Float64 = np.sqrt((moved**2).mean(1))
+    far: Float64 = np.sqrt(np.einsum("tk,tk->t", moved, moved) / moved.shape[1])
     return far
 
 
 def movement_of(change: float, power: Float64) -> Movement:
     """Movement from the mean of `changes` and a modulation spectrum float64 [51]."""
     syllables = power[SYLLABIC[0] : SYLLABIC[1] + 1].sum() / max(float(power[1:].sum()), 1e-9)
-    return Movement(float(np.log(change + 1e-3)), float(syllables))
+    return Movement(math.log(change + 1e-3), float(syllables))
 
 
 def modulation_spectrum(tracks: Float64) -> Float64:
@@ -98,20 +100,23 @@ def modulation_spectrum(tracks: Float64) -> Float64:
     return power
 
 
-def likeness(log_mel: Float32) -> float:
-    """How much log-mel frames float32 [T, mels] move as speech does, 0 to 1; 0 for what is too short to tell."""
+def likeness(log_mel: Float32, peaks: Float32 | None = None) -> float:
+    """How much log-mel frames float32 [T, mels] move as speech does, 0 to 1; 0 for what is too short to tell. `peaks`: see
+    `movement`."""
     if len(log_mel) < SHORTEST:
         return 0.0
-    return likeness_of(movement(log_mel))
+    return likeness_of(movement(log_mel, peaks))
 
 
 def likeness_of(found: Movement) -> float:
     """How much a movement is that of speech, 0 to 1."""
-    score = BIAS + sum(
-        getattr(WEIGHT, field.name) * (getattr(found, field.name) - getattr(CENTRE, field.name))
-        for field in fields(Movement)
-    )
-    return float(1 / (1 + np.exp(-np.clip(score, -50, 50))))
+    change, syllables = found.change - CENTRE.change, found.syllables - CENTRE.syllables
+    return logistic(BIAS + WEIGHT.change * change + WEIGHT.syllables * syllables)
+
+
+def logistic(score: float) -> float:
+    """1 / (1 + e^-score), for scores of any size."""
+    return 1 / (1 + math.exp(-min(50.0, max(-50.0, score))))
 
 
 def agreement(columns: Float32) -> float:
@@ -123,10 +128,9 @@ def agreement(columns: Float32) -> float:
     count = columns.shape[1]
     if count < 2:
         return 0.0
-    turn = (np.arange(count) // 3 if count >= 6 else np.arange(count)) % 2
-    hands = np.einsum("ec,ch->he", columns, np.stack([turn == 0, turn == 1], 1).astype(np.float32))
-    (one, together), (_, other) = hands @ hands.T
-    cosine = float(together / (np.sqrt(one * other) + 1e-12))
+    hands = np.einsum("ec,ch->he", columns, _hands(count))
+    (one, together), (_, other) = (hands @ hands.T).tolist()
+    cosine = float(together / (math.sqrt(one * other) + 1e-12))
     return max(0.0, min(1.0, (1 + cosine) / 2))
 
 
@@ -143,7 +147,7 @@ def confidence(columns: Float32, log_mel: Float32, voiced_seconds: float) -> flo
 
 def confidence_of(like: float, columns: Float32, voiced_seconds: float) -> float:
     """The same from a likeness that is known already."""
-    return like * float(np.sqrt(agreement(columns) * voiced_seconds / (voiced_seconds + 1.0)))
+    return like * math.sqrt(agreement(columns) * voiced_seconds / (voiced_seconds + 1.0))
 
 
 def quantile(values: Float32, share: float) -> float:
@@ -157,8 +161,15 @@ def quantile(values: Float32, share: float) -> float:
 
 
 @lru_cache(maxsize=4)
-def _cosines(mels: int) -> Float64:
-    """The columns of the orthonormal DCT-II that give cepstra 1 to 6: float64 [mels, CEPSTRA]."""
+def _cosines(mels: int) -> Float32:
+    """The columns of the orthonormal DCT-II that give cepstra 1 to 6: float32 [mels, CEPSTRA]."""
     place = (np.arange(mels) + 0.5) / mels
     columns: Float64 = np.sqrt(2 / mels) * np.cos(np.pi * place[:, None] * np.arange(1, CEPSTRA + 1))
-    return columns
+    return columns.astype(np.float32)
+
+
+@lru_cache(maxsize=256)
+def _hands(count: int) -> Float32:
+    """Which of two hands each of `count` columns is dealt to, by turns of three; float32 [count, 2] of zeros and ones."""
+    turn = (np.arange(count) // 3 if count >= 6 else np.arange(count)) % 2
+    return np.stack([turn == 0, turn == 1], 1).astype(np.float32)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.confidence import logistic
 from voxface.runtime.morphable import MorphableModel
 
 Float32 = NDArray[np.float32]
@@ -119,10 +120,9 @@ def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: flo
     """
     women, men = model.sex_means
     sexes = model.distance(coefficients, model.sex_means).tolist()
-    female = float(1 / (1 + np.exp(-np.clip(sex_slope * _evidence(model, *sexes), -50, 50))))
+    female = logistic(sex_slope * _evidence(model, *sexes))
     # A small face is not a slim one: types are compared after taking each face's own sex out of it.
     own = coefficients - (female * women + (1 - female) * men)
-    typical = np.array([*model.face_types.values()], np.float32).reshape(-1, model.modes) - (women + men) / 2
-    types = dict(zip(model.face_types, model.distance(own, typical).tolist(), strict=True))
+    types = dict(zip(model.face_types, model.distance(own, model.typical).tolist(), strict=True))
     face_type = min(types, key=types.__getitem__, default="unknown")
     return Attributes({"female": female, "male": 1 - female}, face_type, {"female": sexes[0], "male": sexes[1]} | types)

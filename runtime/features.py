@@ -160,8 +160,10 @@ class LogMelStream:
         windows = np.ndarray((whole, window), np.int16, self._held, 0, (hop * 2, 2))
         if tail:
             left = self._held[whole * hop :]
-            tails = [np.resize(left[at:], window) for at in range(0, len(left) + 1, hop)]
-            windows = np.concatenate([windows, np.stack(tails).astype(np.int16)])
+            tails = np.zeros((len(left) // hop + 1, window), np.int16)
+            for row, at in zip(tails, range(0, len(left), hop), strict=False):
+                row[:] = left[at + np.arange(window) % (len(left) - at)]
+            windows = np.concatenate([windows, tails])
         before = np.empty(len(windows), np.int16)  # the last sample of the window before each
         before[:1] = self._before
         before[1:] = windows[:-1, -1]

@@ -26,6 +26,7 @@ class Speech:
         log_mel: float32 [T, mels] of the segments, concatenated, before normalisation.
         vad_ns, features_ns: time spent.
         first_frame: number of the first of the frames, counted over all speech of the stream.
+        known_peaks: `peaks`, where they are known already.
     """
 
     samples: int
@@ -36,11 +37,17 @@ class Speech:
     vad_ns: int
     features_ns: int
     first_frame: int = 0
+    known_peaks: NDArray[np.float32] | None = None
+
+    @cached_property
+    def peaks(self) -> NDArray[np.float32]:
+        """The highest mel bin of every frame, float32 [T]: how loud it is."""
+        return self.log_mel.max(1) if self.known_peaks is None else self.known_peaks
 
     @cached_property
     def likeness(self) -> float:
         """How much it moves as speech does, 0 to 1, see `voxface.runtime.confidence`; more than one asks."""
-        return likeness(self.log_mel)
+        return likeness(self.log_mel, self.peaks)
 
     @property
     def seconds(self) -> float:

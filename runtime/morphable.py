@@ -109,6 +109,13 @@ class MorphableModel:
         """Vertices of the mean woman and the mean man, float32 [2, N, 3], millimetres."""
         return self.vertices(self.sex_means)
 
+    @cached_property
+    def typical(self) -> NDArray[np.float32]:
+        """Coefficients of a typical face of each type less those of the mean of the sexes, float32 [types, P]."""
+        faces = np.array([*self.face_types.values()], np.float32).reshape(-1, self.modes)
+        apart: NDArray[np.float32] = faces - self.sex_means.mean(0)
+        return apart
+
     def distance(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
         """How far apart faces are, RMS over vertices in millimetres, of their coefficients float32 [..., P]; no mesh is made.
 

@@ -232,8 +232,13 @@ def _columns(features: Array) -> int:
 
 def _pixels(image: Array) -> NDArray[np.uint8]:
     """uint8 [H, W, 3] of a network's picture float32 [3, H, W], clamped to [-1, 1]."""
-    levels = np.rint((np.clip(image, -1, 1) + 1) * 127.5).astype(np.uint8)
-    return np.ascontiguousarray(levels.transpose(1, 2, 0))
+    levels = np.clip(image, -1, 1)
+    levels += 1
+    levels *= 127.5
+    np.rint(levels, out=levels)
+    pixels = np.empty((*image.shape[1:], 3), np.uint8)
+    pixels[:] = levels.transpose(1, 2, 0)
+    return pixels
 
 
 def _own(columns: Array, frames: int) -> Array:

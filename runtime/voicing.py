@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAME = 640  # 40 ms: two periods of the lowest pitch
-STEP = 640
 SHORTEST_LAG, LONGEST_LAG = 40, 230  # 400 Hz down to 70 Hz at 16 kHz
 PERIODIC = 0.6
 
@@ -31,14 +30,13 @@ class PeriodicityMeter:
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Takes int16 [n] at 16 kHz."""
         held = np.concatenate([self._held, samples])
-        count = max(0, (len(held) - FRAME) // STEP + 1)
+        count = len(held) // FRAME
         for start in range(0, count, 256):
             stop = min(count, start + 256)
-            block = held[start * STEP : (stop - 1) * STEP + FRAME]
-            frames = np.lib.stride_tricks.sliding_window_view(block, FRAME)[::STEP].astype(np.float64)
+            frames = held[start * FRAME : stop * FRAME].reshape(-1, FRAME).astype(np.float64)
             self.periodic += int((periodicity(frames) > PERIODIC).sum())
         self.frames += count
-        self._held = held[count * STEP :].copy()
+        self._held = held[count * FRAME :].copy()
 
     @property
     def fraction(self) -> float:

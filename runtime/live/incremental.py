@@ -9,7 +9,6 @@ from voxface.runtime.features import PROVISIONAL
 from voxface.runtime.front_end import Speech
 from voxface.runtime.incremental_encoder import IncrementalEncoder
 from voxface.runtime.running_likeness import RunningLikeness
-from voxface.runtime.running_peaks import RunningPeaks
 from voxface.runtime.trace import Stages
 from voxface.runtime.voice_to_face import check_speech
 
@@ -46,7 +45,7 @@ class IncrementalEstimator:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._encoder = IncrementalEncoder(parts.encoder, parts.bundle.front_end.shortest)
-        self._likeness, self._peaks = RunningLikeness(), RunningPeaks()
+        self._likeness = RunningLikeness()
         self._heard: tuple[Speech, float] | None = None
 
     def restart(self) -> None:
@@ -57,8 +56,7 @@ class IncrementalEstimator:
         """How much it moves as speech does, as `voxface.runtime.confidence.likeness`."""
         if self._heard is None or self._heard[0] is not speech:
             frames, final = speech.log_mel, max(0, len(speech.log_mel) - PROVISIONAL)
-            peaks = self._peaks.of(speech.first_frame, frames, final)
-            self._heard = speech, self._likeness.of(speech.first_frame, frames, final, peaks)
+            self._heard = speech, self._likeness.of(speech.first_frame, frames, final, speech.peaks)
         return self._heard[1]
 
     def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:

@@ -16,7 +16,6 @@ from voxface.runtime.features import PROVISIONAL, STRIDE
 from voxface.runtime.front_end import Speech
 from voxface.runtime.live.running_voice_print import RunningVoicePrint
 from voxface.runtime.live.voice_print import VoicePrint
-from voxface.runtime.running_peaks import RunningPeaks
 
 Float32 = NDArray[np.float32]
 
@@ -84,7 +83,6 @@ class Differences:
         """`voice_print` is the network."""
         self._voices = RunningVoicePrint(voice_print)
         self._mels = voice_print.mels
-        self._peaks = RunningPeaks()
 
     def of(self, speech: Speech, columns: Float32) -> NDArray[np.float64]:
         """float64 [15], in the order of the weights.
@@ -101,9 +99,8 @@ class Differences:
         # A bundle with another front end has frames that the network does not know: it then speaks against a change.
         known = log_mel.shape[1] == self._mels
         voices = self._voices.disagreement(first, log_mel, final, NEWEST, COMPARED) if known else 0.0
-        peaks = self._peaks.of(first, log_mel, final)
         (loud, spectrum), (new_loud, new_spectrum) = (
-            _mean_spectrum(log_mel[part], peaks[part]) for part in (slice(-NEWEST), slice(-NEWEST, None))
+            _mean_spectrum(log_mel[part], speech.peaks[part]) for part in (slice(-NEWEST), slice(-NEWEST, None))
         )
         cepstra = np.abs(_cosines(log_mel.shape[1]) @ (new_spectrum - spectrum))
         return np.concatenate([[1 - cosine, voices, min(abs(new_loud - loud), 3.0)], cepstra])

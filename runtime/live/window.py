@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.features import STRIDE, FrontEndConfig, LogMelStream
 from voxface.runtime.front_end import Speech
-from voxface.runtime.voicing import STEP, PeriodicityMeter
+from voxface.runtime.voicing import FRAME, PeriodicityMeter
 
 Float32 = NDArray[np.float32]
 
@@ -31,6 +31,7 @@ class SpeechWindow:
         self._room = 2 * self._frames_kept + 1024
         tail = -(-config.window // config.hop)
         self._frames = np.empty((self._room + tail, config.mels), np.float32)
+        self._peaks = np.empty(len(self._frames), np.float32)
         self._first = self._count = 0  # frames dropped, frames held
         self._waiting: list[NDArray[np.int16]] = []
         self._ranges: deque[tuple[int, int, int]] = deque()  # start, end, and `voiced` at the start
@@ -81,7 +82,7 @@ class SpeechWindow:
         """
         tail = self._flush()
         count = self._count + len(tail)
-        self._frames[self._count : count] = tail
+        self._put(self._count, tail)
         start = self._start(self._first + count)
         frames = self._frames[start // self._hop - self._first : count]
         segments = [
@@ -96,7 +97,12 @@ class SpeechWindow:
             vad_ns=0,
             features_ns=0,
             first_frame=start // self._hop,
+            known_peaks=self._peaks[start // self._hop - self._first : count],
         )
+
+    def _put(self, place: int, frames: Float32) -> None:
+        self._frames[place : place + len(frames)] = frames
+        self._peaks[place : place + len(frames)] = frames.max(1)
 
     def _start(self, end: int) -> int:
         """Where a window that ends before frame `end` begins: at a multiple of the voice encoder's stride from the origin, so
@@ -107,7 +113,7 @@ class SpeechWindow:
     def _hold(self, fresh: Float32) -> None:
         while len(fresh):
             part = fresh[: self._room - self._count]
-            self._frames[self._count : self._count + len(part)] = part
+            self._put(self._count, part)
             self._count += len(part)
             fresh = fresh[len(part) :]
             if self._count == self._room:
@@ -122,7 +128,7 @@ class SpeechWindow:
             start, end, voiced = self._ranges[0]
             self._ranges[0] = (start + oldest - voiced, end, oldest)
 
-        wanted = min(self._longest, self.voiced - self.origin) // STEP
+        wanted = min(self._longest, self.voiced - self.origin) // FRAME
         while self._judged and self._judged_frames - self._judged[0][0] >= wanted:
             judged, periodic = self._judged.popleft()
             self._judged_frames -= judged
@@ -130,7 +136,7 @@ class SpeechWindow:
 
     def _drop(self, count: int) -> None:
         if count > 0:
-            kept = self._frames[count : self._count].copy()
-            self._frames[: len(kept)] = kept
+            for held in (self._frames, self._peaks):
+                held[: self._count - count] = held[count : self._count].copy()
             self._first += count
             self._count -= count

@@ -1,4 +1,4 @@
-"""Running statistics, peaks, likeness, and the incremental voice encoder against the whole-window ones."""
+"""Running statistics, likeness, and the incremental voice encoder against the whole-window ones."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,6 @@ from voxface.runtime.engines import Array, TensorSpec
 from voxface.runtime.features import STRIDE, network_input, normalise
 from voxface.runtime.incremental_encoder import PROVISIONAL, IncrementalEncoder
 from voxface.runtime.running_likeness import WHOLE, RunningLikeness
-from voxface.runtime.running_peaks import RunningPeaks
 from voxface.runtime.running_statistics import RunningStatistics
 from voxface.runtime.voice_to_face import VoiceToFace
 
@@ -115,20 +114,12 @@ def test_frames_that_are_all_the_same_have_no_spread() -> None:
     assert deviation.max() < 1e-6
 
 
-def test_peaks_are_those_of_the_window_and_provisional_ones_are_looked_at_again(speech: Array) -> None:
-    peaks = RunningPeaks()
-    for first, end in windows(len(speech), 37):
-        seen = speech[first:end].copy()
-        seen[-3:] += 1  # they will be others the next time
-        np.testing.assert_array_equal(peaks.of(first, seen, len(seen) - 3), seen.max(1))
-
-
 def test_a_running_likeness_is_near_that_of_the_window(speech: Array) -> None:
-    running, peaks = RunningLikeness(), RunningPeaks()
+    running = RunningLikeness()
     errors = []
     for first, end in windows(len(speech)):
         window = speech[first:end]
-        found = running.of(first, window, len(window) - 3, peaks.of(first, window, len(window) - 3))
+        found = running.of(first, window, len(window) - 3, window.max(1))
         errors.append(abs(found - likeness(window)))
         if len(window) < WHOLE:
             assert errors[-1] == 0
@@ -140,10 +131,10 @@ def test_a_running_likeness_is_near_that_of_the_window(speech: Array) -> None:
 def test_a_likeness_follows_a_voice_that_becomes_quieter(speech: Array) -> None:
     """17 dB in 14 s: summaries are made anew as loudness falls."""
     quieter = speech - np.linspace(0, 4, len(speech), dtype=np.float32)[:, None]
-    running, peaks = RunningLikeness(), RunningPeaks()
+    running = RunningLikeness()
     for first, end in windows(len(speech)):
         window = quieter[first:end]
-        found = running.of(first, window, len(window) - 3, peaks.of(first, window, len(window) - 3))
+        found = running.of(first, window, len(window) - 3, window.max(1))
         assert found == pytest.approx(likeness(window), abs=0.15), end
 
 

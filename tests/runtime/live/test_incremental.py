@@ -172,8 +172,11 @@ def test_it_asks_for_an_estimator_in_two_steps() -> None:
 def test_a_likeness_is_measured_once_a_window(voice_to_face: VoiceToFace) -> None:
     window = SpeechWindow(voice_to_face.bundle.front_end, 128_000)
     estimator = IncrementalEstimator(voice_to_face)
-    window.add(0, voice())
-    speech = window.speech(len(voice()))
+    for at in range(0, 170_000, 1600):
+        window.add(at, np.resize(voice(), 170_000)[at : at + 1600])
+        speech = window.speech(at + 1600)
+        np.testing.assert_array_equal(speech.peaks, speech.log_mel.max(1))
+    assert len(speech.peaks) < 832
     first = estimator.likeness(speech)
     estimator._likeness = None  # type: ignore[assignment]
     assert estimator.likeness(speech) == first
