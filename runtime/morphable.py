@@ -233,7 +233,8 @@ class _Paths:
     @classmethod
     def of(cls, model: MorphableModel) -> Self:
         paths = model.measurements.values()
-        corners = np.unique(np.array([vertex for path in paths for vertex in path], np.int64))
+        # Not `numpy.unique`, which loads `numpy.ma` the first time: a twentieth of the time to the first face.
+        corners = np.array(sorted({vertex for path in paths for vertex in path}), np.int64)
         ends = [(a, b) for path in paths for a, b in pairwise(path)]
         begins = np.cumsum([0, *(len(path) - 1 for path in paths)]).tolist()
         return cls(
