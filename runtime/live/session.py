@@ -265,11 +265,11 @@ class LiveSession:
 
     def _estimate(self, events: list[Event]) -> None:
         speech = self._speech()
-        like = self._incremental.likeness(speech) if self._incremental else None
-        refusal: NoFaceReason | None = "clipping" if self._clipping else self._gate.refuse(speech, like)
+        refusal = self._refusal(speech)
         if refusal in ("music", "noise") and self._gate.begins_anew(speech):
             self._restart(self._window.voiced - RECENT * self._features.hop)
-            speech, refusal = self._speech(), None
+            speech = self._speech()
+            refusal = self._refusal(speech)
         if refusal is not None:
             self._no_face(refusal, speech.segments[0][0], events)
             self.stages.lap("gate")
@@ -278,19 +278,18 @@ class LiveSession:
         try:
             estimate = self._estimator.estimate(speech, self._last, self.config.still)
             self.stages.begin()
-            change = None
-            if self.config.watch_speaker:
-                change = self._watch.judge(speech, estimate.columns)
-            if change is not None:
-                self._change_speaker(speech, change.voiced, change.score, events)
-                self.stages.lap("watch")
-                if self._window.voiced - self._window.origin < self.config.first:
-                    return
-                estimate = self._estimator.estimate(self._speech(), None, self.config.still)
-                self.stages.begin()
+            change = self._watch.judge(speech, estimate.columns) if self.config.watch_speaker else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
             self.stages.begin()
+            return
+        if change is not None:
+            self._change_speaker(speech, change.voiced, change.score, events)
+            self.stages.lap("watch")
+            if self._window.voiced - self._window.origin >= self.config.first:
+                self._estimate(
+                    events
+                )  # what the new speaker has said is looked at like any window: it may be no speech
             return
         moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
@@ -301,6 +300,11 @@ class LiveSession:
         self.reason = None
         converged = self._steady * self.config.hop >= SAMPLE_RATE
         events.append(FaceEstimated(self._heard, self._speaker, moved, converged, estimate))
+
+    def _refusal(self, speech: Speech) -> NoFaceReason | None:
+        if self._clipping:
+            return "clipping"
+        return self._gate.refuse(speech, self._incremental.likeness(speech) if self._incremental else None)
 
     def _speech(self) -> Speech:
         speech = self._window.speech(self._heard)

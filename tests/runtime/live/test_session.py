@@ -6,11 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import PlainEstimator, lines, noise, nothing, voice
+from voxface.runtime.estimate import Estimate
 from voxface.runtime.features import STRIDE, LogMelStream
+from voxface.runtime.front_end import Speech
 from voxface.runtime.live.config import LiveConfig
-from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, NoFace, Skipped, VoiceEnded, VoiceStarted
+from voxface.runtime.live.events import (
+    EngineFailed,
+    Event,
+    FaceEstimated,
+    NoFace,
+    Skipped,
+    SpeakerChanged,
+    VoiceEnded,
+    VoiceStarted,
+)
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.live.speaker import Change, SpeakerWatch
+from voxface.runtime.voice_to_face import VoiceToFace, check_speech
 
 
 def run(samples: np.ndarray, session: LiveSession | None = None, sizes: list[int] | None = None) -> list[Event]:
@@ -186,3 +198,29 @@ def test_the_tail_of_a_stream_does_not_end_it() -> None:
 def test_settings_that_cannot_be(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"samples|mode|window|hangover"):
         LiveConfig(**wrong)
+
+
+class Checking(PlainEstimator):
+    """Refuses what is no speech, as the real one does."""
+
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+        check_speech(speech)
+        return super().estimate(speech, before, still)
+
+
+class Jumpy(SpeakerWatch):
+    """Hears another speaker in the newest second, once it has heard enough."""
+
+    def judge(self, speech: Speech, columns: np.ndarray) -> Change | None:
+        return Change(speech.voiced_samples - 16_000, 1.0) if speech.voiced_seconds > 6.5 else None
+
+
+def test_another_speaker_who_says_nothing_gets_no_face() -> None:
+    """Noise that a VAD lets through makes no second voice: that is no failure of an engine."""
+    session = LiveSession(Checking())
+    session._watch = Jumpy()
+    events = run(np.concatenate([voice()[:90_000], noise(3, 3000)]), session)
+    changed = next(at for at, event in enumerate(events) if isinstance(event, SpeakerChanged))
+    after = [event for event in events[changed:] if not isinstance(event, VoiceStarted | VoiceEnded)]
+    assert [type(event) for event in after] == [SpeakerChanged, NoFace]
+    assert after[1].reason == "noise"
