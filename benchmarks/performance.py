@@ -106,7 +106,8 @@ def memory() -> str:
         "run": "`voxface run`, one clip",
         "live_exact": "`voxface live`, exact, 10 updates/s",
         "live_incremental": "`voxface live`, incremental, 10 updates/s",
-        "live_incremental_int8": "the same, calibrated to INT8",
+        "live_incremental_two_voices": "the same, two voices in turns of 8 s",
+        "live_incremental_int8": "`voxface live`, incremental, calibrated to INT8",
         "pytorch_eager": "PyTorch, the papers' way, 10 updates/s",
     }
     lines = [

@@ -98,7 +98,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         InputError: a file that is not there.
     """
     from voxface.runtime.errors import InputError, UsageError
-    from voxface.runtime.live.config import MODES, LiveConfig
+    from voxface.runtime.live.config import MODES, STILL, LiveConfig
     from voxface.runtime.vad import SAMPLE_RATE
 
     if options.source is not None and options.mic is not None:
@@ -124,6 +124,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
             hop=round(SAMPLE_RATE / options.updates_per_second),
             window=round(options.window * SAMPLE_RATE),
             mode=options.mode,
+            still=STILL[options.mode],
         )
     except (ValueError, OverflowError) as error:
         raise UsageError(f"--window {options.window:g}: {error}") from error

@@ -181,7 +181,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
             hop=round(hop),
             window=round(options.window * SAMPLE_RATE),
             mode=options.mode,
-            still=options.still if options.still is not None else STILL if options.mode == "incremental" else 0.0,
+            still=options.still if options.still is not None else STILL[options.mode],
             watch_speaker=not options.one_speaker,
         )
     except (ValueError, OverflowError) as error:
