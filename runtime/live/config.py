@@ -8,9 +8,8 @@ from voxface.runtime.vad import SAMPLE_RATE
 Mode = Literal["exact", "incremental"]
 MODES: tuple[Mode, ...] = ("exact", "incremental")
 
-# How far an embedding, of unit length, may move before another picture is drawn. A picture kept for so long differs from the
-# one that would be drawn by less than one level of 255 in the mean, on every estimate of training speakers
-# (benchmarks/still.py).
+# How far an embedding, of unit length, may move before another picture is drawn. A picture kept for so long is a quarter of a
+# level of 255 off in the mean, and one at the worst of 2,176 estimates of training speakers (benchmarks/still.py).
 STILL: Final[dict[Mode, float]] = {"exact": 0.0, "incremental": 0.15}
 
 
