@@ -40,7 +40,7 @@ from voxface.runtime.voice_to_face import VoiceToFace
 from voxface.training.evaluation.intervals import wilson
 from voxface.training.speech import VALIDATION, Recording, librispeech, voiced_audio
 
-THRESHOLDS: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0)
+THRESHOLDS: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 2.25, 2.5, 2.55, 2.6, 2.65, 2.7, 2.75, 3.0, 3.5, 4.0, 5.0)
 WITHIN_S: Final = 2.0
 
 
