@@ -2,7 +2,7 @@
 
 The likeness of `voxface.runtime.confidence`, from summaries of stretches of 1 s that begin every 25 frames. A stretch's
 summary depends on how loud the window is, below which sound is background; the one that was made at the most different
-loudness is made anew at each update, and those after it in turn.
+loudness is made anew at each update, and so is every other one that was made at a far different loudness.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 WHOLE: Final = 2 * WINDOW  # frames; a shorter window is measured as it is
-RENEWED: Final = 1  # summaries an update
+FAR: Final = 0.25  # natural logarithm of power, 1 dB: seldom reached while one voice speaks, but at once when a loud noise begins
 
 
 class RunningLikeness:
@@ -55,9 +55,10 @@ class RunningLikeness:
         self._forget(begin)
         for stretch in range(self._first + len(self._loud), end):
             self._set(stretch, first, frames, loud)
-        for place in np.argsort(-np.abs(self._loud - loud))[:RENEWED]:
-            if self._loud[place] != loud:
-                self._set(self._first + int(place), first, frames, loud)
+        away = np.abs(self._loud - loud)
+        for place in {int(away.argmax()), *np.flatnonzero(away > FAR).tolist()}:
+            if away[place]:
+                self._set(self._first + place, first, frames, loud)
         young = changes(cepstra(frames[end * HOP - first :], loud))
         moved = (self._change.sum() + young.sum()) / (HOP * len(self._change) + len(young))
         return likeness_of(movement_of(float(moved), self._power.sum(0)))

@@ -56,8 +56,9 @@ def test_any_chunking_gives_the_same_events(voice_to_face: VoiceToFace, sizes: l
 
 def test_events_are_those_of_mode_exact(voice_to_face: VoiceToFace) -> None:
     """Two voices and noise, so that it slides, restarts and refuses: the same decisions, and the same faces to a fraction of
-    a millimetre."""
-    sound = np.concatenate([nothing(0.5), voice(0), noise(1, 20), voice(0)[:50_000], voice(1), noise(2, 3000)])
+    a millimetre. Decisions can fall one estimate apart where the evidence lies so near a threshold that the modes stand on its
+    two sides; in this sound that of another speaker comes no nearer than 0.3, and the modes differ by 0.1 at most."""
+    sound = np.concatenate([nothing(0.5), voice(0), noise(1, 20), voice(0)[:46_000], voice(1), noise(2, 8000)])
     ours = run(voice_to_face, sound, config=SELDOM)
     exact = run(voice_to_face, sound, config=LiveConfig(hop=3200))
     assert [type(event) for event in ours] == [type(event) for event in exact]
