@@ -38,7 +38,7 @@ BLOCK: Final = SAMPLE_RATE // 10
 
 
 class StandIn:
-    """An estimate from nothing; its columns are two directions, one a voice, so that speakers change."""
+    """An estimate from nothing; its columns are mean spectra, so that speakers change."""
 
     def __init__(self) -> None:
         self.model = Bundle.open().morphable
@@ -46,9 +46,9 @@ class StandIn:
 
     def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
         """The same face always."""
-        loud = speech.log_mel.max(1)
-        low = float(speech.log_mel[loud > np.quantile(loud, 0.5)].argmax(1).mean())
-        columns = np.tile(np.array([[1.0], [low / 20]], np.float32), (1, max(1, len(speech.log_mel) // 32)))
+        shapes = speech.log_mel - speech.log_mel.mean(1, keepdims=True)
+        parts = np.array_split(shapes, max(1, len(shapes) // 32))
+        columns = np.stack([part.mean(0) for part in parts], 1)
         embedding = columns[:, 0]
         return Estimate(
             start=speech.segments[0][0], end=speech.segments[-1][1], voiced_seconds=speech.voiced_seconds,

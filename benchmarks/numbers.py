@@ -550,8 +550,10 @@ def still() -> str:
 def live_soak() -> str:
     """A long session on virtual time."""
     row = load("live_soak")["measured"]
+    counters = row["counters"]
     return (
-        f"{row['hours']:g} simulated hours, {row['samples']:,} samples: memory {row['memory_growth_mb']:+.1f} MB between a "
+        f"{row['hours']:g} simulated hours, {row['samples']:,} samples, {counters['estimates']:,} estimates, "
+        f"{counters['speaker_changes']} changes of speaker noticed: memory {row['memory_growth_mb']:+.1f} MB between a "
         f"quarter of them and the end, indices off by {row['index_error']}, {row['gaps']} gaps, a device that runs "
         f"{row['drift_ppm']['true']:g} parts in a million too fast is found to run {row['drift_ppm']['measured']:.2f} too fast."
     )

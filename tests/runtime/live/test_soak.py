@@ -15,4 +15,5 @@ def test_memory_and_indices_over_hours() -> None:
     counters = measured["counters"]
     assert counters["lost"] == {}
     assert counters["estimates"] > 800
+    assert counters["speaker_changes"] > 0
     assert {"silence", "noise"} <= set(counters["no_face"])
