@@ -28,7 +28,8 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 WHOLE: Final = 2 * WINDOW  # frames; a shorter window is measured as it is
-FAR: Final = 0.25  # natural logarithm of power, 1 dB: seldom reached while one voice speaks, but at once when a loud noise begins
+# Natural logarithm of power, 1 dB: seldom reached while one voice speaks, but at once when a loud noise begins.
+FAR: Final = 0.25
 
 
 class RunningLikeness:
