@@ -62,7 +62,7 @@ def main() -> None:
         save_file(weights, room / "weights.safetensors")
         words = {
             "voxface": [sys.executable, "-m", "voxface", "run", str(CLIP), "--out", str(room / "out")],
-            "imports": [sys.executable, "-c", "import numpy, onnxruntime, soundfile, webrtcvad"],
+            "imports": [sys.executable, "-c", "import numpy, onnxruntime, soundfile, _webrtcvad"],
             "eager": [
                 sys.executable, "-c", EAGER, str(CLIP), str(room / "weights.safetensors"), str(room / "face.png"),
                 ",".join(map(str, channels)),

@@ -5,12 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import webrtcvad
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.conftest import speech_like
-from voxface.runtime.vad import SpeechAudio, SpeechEnded, SpeechStarted, VadConfig, VadEvent, VoiceActivityDetector
+from voxface.runtime.vad import (
+    SpeechAudio,
+    SpeechEnded,
+    SpeechStarted,
+    VadConfig,
+    VadEvent,
+    VoiceActivityDetector,
+    WebRtcJudge,
+)
 
 AUDIO = speech_like(6.0)
 
@@ -129,3 +138,13 @@ def test_wrong_samples_are_refused(samples: NDArray[np.int16]) -> None:
 def test_settings_that_cannot_be(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"VAD|ring"):
         VadConfig(**arguments)
+
+
+@pytest.mark.parametrize("mode", range(4))
+def test_the_judge_is_that_of_the_webrtcvad_module(mode: int, rng: np.random.Generator) -> None:
+    ours, theirs = WebRtcJudge(mode), webrtcvad.Vad(mode)
+    sound = np.concatenate([speech_like(2.0), rng.normal(0, 30, 16_000).astype(np.int16)])
+    frames = [part.tobytes() for part in np.split(sound[: len(sound) // 320 * 320], len(sound) // 320)]
+    said = [ours.is_speech(frame, 16_000) for frame in frames]
+    assert said == [theirs.is_speech(frame, 16_000) for frame in frames]
+    assert len(set(said)) == 2
