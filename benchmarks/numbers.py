@@ -163,9 +163,9 @@ def first_face() -> str:
     return (
         f"Process start to all files of the first face of an 8 s clip: {row['voxface_s']['p50']:.2f} s "
         f"(median of {row['rounds']}; {machine['cores']} cores of {machine['cpu']}); to import numpy, ONNX Runtime, soundfile "
-        f"and WebRTC's VAD alone takes {row['imports_alone_s']['p50']:.2f} s of these. The same networks in eager PyTorch, which "
-        f"write the picture only: {row['pytorch_eager_s']['p50']:.2f} s in the same run, {row['ratio']['p50']:.1f} times as "
-        f"long.{_busy(row)}"
+        f"and WebRTC's VAD alone takes {row['imports_alone_s']['p50']:.2f} s of these. The same networks in eager PyTorch, "
+        f"which write the picture only: {row['pytorch_eager_s']['p50']:.2f} s in the same run, {row['ratio']['p50']:.1f} times "
+        f"as long.{_busy(row)}"
     )
 
 
