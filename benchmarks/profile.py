@@ -1,6 +1,9 @@
 """What `voxface profile` says of the default bundle here, word for word; it stands in docs/profiling.md.
 
-python -m benchmarks.profile
+    python -m benchmarks.profile
+
+And how long an update takes outside of the engines' own runs, beside these: of the default bundle and at full size, in both
+modes. In mode incremental most pictures are kept, and engines run the less.
 """
 
 import json
@@ -9,8 +12,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from benchmarks.full_size import networks, write_bundle
 from benchmarks.record import record
+from voxface.runtime.live.config import MODES
 
 SECONDS = 30
 
@@ -19,22 +25,38 @@ def main() -> None:
     """Runs the command and records what it printed and what it saved."""
     load = round(os.getloadavg()[0], 2)
     with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "profile.json"
+        full = Path(folder) / "full"
+        write_bundle(full, networks())
         words = ["profile", "--seconds", str(SECONDS)]
-        done = subprocess.run(
-            [sys.executable, "-m", "voxface", *words, "--save", saved], capture_output=True, text=True, check=True
-        )
-        report = json.loads(saved.read_text())
+        printed, report = _profile(words, folder)
+        outside = {
+            name: {mode: _outside(_profile([*words, *options, "--mode", mode], folder)[1]) for mode in MODES}
+            for name, options in (("default_bundle", []), ("full_size", ["--bundle", str(full)]))
+        }
     record(
         "profile",
         "python -m benchmarks.profile",
         {
             "load_average_1min": load,
             "ran": " ".join(["voxface", *words]),
-            "printed": done.stdout.splitlines(),
+            "printed": printed.splitlines(),
             "report": report,
+            "outside_of_engines": outside,
         },
     )
+
+
+def _profile(words: list[str], folder: str) -> tuple[str, dict[str, Any]]:
+    """What the command printed, and what it saved."""
+    saved = Path(folder) / "profile.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "voxface", *words, "--save", saved], capture_output=True, text=True, check=True
+    )
+    return done.stdout, json.loads(saved.read_text())
+
+
+def _outside(report: dict[str, Any]) -> dict[str, float]:
+    return {"p50_ms": report["outside_ms"], "of_engine_runs": report["overhead"]}
 
 
 if __name__ == "__main__":

@@ -51,10 +51,9 @@ def periodicity(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     correlation = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:, SHORTEST_LAG : LONGEST_LAG + 1]
     energy = np.concatenate([np.zeros((len(frames), 1)), np.cumsum(centred**2, 1)], 1)
     size = frames.shape[1]
-    first = energy[:, size - LONGEST_LAG : size - SHORTEST_LAG + 1][
-        :, ::-1
-    ]  # of the frame without its last `lag` samples
-    rest = energy[:, size:] - energy[:, SHORTEST_LAG : LONGEST_LAG + 1]  # without its first
+    # Of the frame without its last samples, as many as the lag, and without its first.
+    first = energy[:, size - LONGEST_LAG : size - SHORTEST_LAG + 1][:, ::-1]
+    rest = energy[:, size:] - energy[:, SHORTEST_LAG : LONGEST_LAG + 1]
     both = first * rest
     # The sum of squares of a frame quieter than one unit of int16 says nothing.
     peaks: NDArray[np.float64] = (correlation / np.sqrt(np.maximum(both, 1.0))).max(1)

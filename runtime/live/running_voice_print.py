@@ -23,8 +23,8 @@ class RunningVoicePrint:
             first: number of the first frame in the stream; it never falls.
             frames: log-mel float32 [T, mels].
             final: how many of them will be the same the next time.
-            newest: frames at the end, which are compared with
-            compared: the frames before them, as many at most.
+            newest: how many frames at the end are compared with those before.
+            compared: how many of those before, at most.
         """
         end = first + len(frames)
         begin = -(-max(first, end - newest - compared) // STRIDE)
