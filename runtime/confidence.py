@@ -26,7 +26,10 @@ HOP: Final = 25  # frames from one such window to the next
 SHORTEST: Final = 30  # frames: less is no syllable
 
 _HANNING: Final = np.hanning(WINDOW)
-_AT_ONCE: Final = 256  # frames, or modulation windows: bounds memory on long clips
+# Frames, and rows of modulation windows, in one matrix product: so small that no BLAS shares it among threads, which would
+# have to wake up and then wait in a loop. It bounds memory on long clips too.
+_FRAMES: Final = 512
+_ROWS: Final = 240
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Movement:
     Attributes:
         change: logarithm of how far cepstra 2 to 6 move in 0.2 s (root mean square of the five, mean over time). The first
             is left out, since every drum moves it.
-        syllables: share of 3 to 6 Hz in the modulation spectrum, 1 to 50 Hz, of cepstra 1 to 6.
+        syllables: share of 3 to 6 Hz in the modulation energy, 1 to 50 Hz, of cepstra 1 to 6.
     """
 
     change: float
@@ -54,50 +57,57 @@ def movement(log_mel: Float32, peaks: Float32 | None = None) -> Movement:
     """Measures log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; not how loud they are. `peaks`: the
     highest bin of each, float32 [T], where they are known already."""
     shape = cepstra(log_mel, quantile(log_mel.max(1) if peaks is None else peaks, LOUD))
-    return movement_of(float(changes(shape).mean()), modulation_spectrum(shape))
+    return movement_of(float(changes(shape).mean()), modulation(shape))
 
 
 def cepstra(log_mel: Float32, loud: float) -> Float64:
-    """Cepstra 1 to 6, float64 [T, 6], of frames float32 [T, mels]; what is fainter than `loud` by `RANGE` is levelled."""
-    levelled, cosines = np.maximum(log_mel, np.float32(loud - RANGE)), _cosines(log_mel.shape[1])
-    # Products so small that no BLAS shares them among threads, which would have to wake up and then wait in a loop.
-    parts = [levelled[first : first + _AT_ONCE] @ cosines for first in range(0, len(levelled), _AT_ONCE)]
-    shape: Float64 = np.concatenate(parts, dtype=np.float64)
+    """Cepstra 1 to 6, float64 [6, T], of frames float32 [T, mels]; what is fainter than `loud` by `RANGE` is levelled."""
+    floor, cosines = np.float32(loud - RANGE), _cosines(log_mel.shape[1])
+    shape = np.empty((CEPSTRA, len(log_mel)))
+    for first in range(0, len(log_mel), _FRAMES):
+        levelled = np.maximum(log_mel[first : first + _FRAMES], floor)
+        shape[:, first : first + _FRAMES] = (levelled @ cosines).T
     return shape
 
 
 def changes(shape: Float64) -> Float64:
-    """How far cepstra 2 to 6 of [T, 6] move in 0.2 s from each frame on, float64 [T - STEP]."""
-    moved = shape[STEP:, 1:] - shape[:-STEP, 1:]
-    far: Float64 = np.sqrt(np.einsum("tk,tk->t", moved, moved) / moved.shape[1])
+    """How far cepstra 2 to 6 of [6, T] move in 0.2 s from each frame on, float64 [T - STEP]."""
+    moved = shape[1:, STEP:] - shape[1:, :-STEP]
+    far: Float64 = np.einsum("kt,kt->t", moved, moved)
+    far /= len(moved)
+    np.sqrt(far, out=far)
     return far
 
 
-def movement_of(change: float, power: Float64) -> Movement:
-    """Movement from the mean of `changes` and a modulation spectrum float64 [51]."""
-    syllables = power[SYLLABIC[0] : SYLLABIC[1] + 1].sum() / max(float(power[1:].sum()), 1e-9)
-    return Movement(math.log(change + 1e-3), float(syllables))
+def movement_of(change: float, energy: Float64) -> Movement:
+    """Movement from the mean of `changes` and `modulation`."""
+    syllabic, whole = energy.tolist()
+    return Movement(math.log(change + 1e-3), syllabic / max(whole, 1e-9))
 
 
-def modulation_spectrum(tracks: Float64) -> Float64:
-    """Power float64 [51] at 0 to 50 Hz of tracks [T, k] sampled at 100 Hz, summed over them and over windows of 1 s, each
-    without its mean; what is shorter is repeated up to one window."""
-    if len(tracks) < WINDOW:
-        tracks = np.resize(tracks, (WINDOW, tracks.shape[1]))
-    rows = np.ascontiguousarray(tracks.T, np.float64)
-    count = (rows.shape[1] - WINDOW) // HOP + 1
-    power = np.zeros(WINDOW // 2 + 1)
-    for first in range(0, count, _AT_ONCE):
+def modulation(tracks: Float64) -> Float64:
+    """Energy float64 [2] of tracks [k, T] sampled at 100 Hz, at 3 to 6 Hz and at 1 to 50 Hz: that of the modulation spectrum,
+    summed over tracks and over windows of 1 s, each without its mean; what is shorter is repeated up to one window.
+
+    The whole is Parseval's sum: of all bins but 0 Hz, of which those up to 50 Hz are one half, and 50 Hz itself twice.
+    """
+    if tracks.shape[1] < WINDOW:
+        tracks = tracks[:, np.arange(WINDOW) % tracks.shape[1]]
+    tracks = np.ascontiguousarray(tracks, np.float64)
+    energy = np.zeros(2)
+    count, at_once = (tracks.shape[1] - WINDOW) // HOP + 1, _ROWS // len(tracks)
+    for first in range(0, count, at_once):
         # Overlapping windows without a copy; numpy checks that they lie within.
-        shape, step = (len(rows), min(_AT_ONCE, count - first), WINDOW), rows.itemsize
-        windows = np.ndarray(shape, rows.dtype, rows, first * HOP * step, (rows.strides[0], HOP * step, step))
-        part = windows - windows.mean(2, keepdims=True)
+        shape, step = (len(tracks), min(at_once, count - first), WINDOW), tracks.itemsize
+        windows = np.ndarray(shape, tracks.dtype, tracks, first * HOP * step, (tracks.strides[0], HOP * step, step))
+        part = windows - np.add.reduce(windows, 2, keepdims=True) / WINDOW
         part *= _HANNING
-        parts = np.fft.rfft(part).view(np.float64).reshape(-1, 2 * len(power))  # real and imaginary side by side
-        parts *= parts
-        sums = parts.sum(0)
-        power += sums[::2] + sums[1::2]
-    return power
+        rows = part.reshape(-1, WINDOW)
+        found = rows @ _waves()
+        still, fastest, *syllabic = np.einsum("rk,rk->k", found, found).tolist()
+        whole = WINDOW * float(np.einsum("rt,rt->", rows, rows))
+        energy += sum(syllabic), (whole - still + fastest) / 2
+    return energy
 
 
 def likeness(log_mel: Float32, peaks: Float32 | None = None) -> float:
@@ -166,6 +176,14 @@ def _cosines(mels: int) -> Float32:
     place = (np.arange(mels) + 0.5) / mels
     columns: Float64 = np.sqrt(2 / mels) * np.cos(np.pi * place[:, None] * np.arange(1, CEPSTRA + 1))
     return columns.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _waves() -> Float64:
+    """Of a window, the bins at 0 and 50 Hz and, real and imaginary, those of the syllables: float64 [WINDOW, 10]."""
+    syllabic = range(SYLLABIC[0], SYLLABIC[1] + 1)
+    angle = 2 * np.pi / WINDOW * np.arange(WINDOW)[:, None]
+    return np.concatenate([np.cos(angle * [0, WINDOW // 2, *syllabic]), np.sin(angle * [*syllabic])], 1)
 
 
 @lru_cache(maxsize=256)

@@ -76,7 +76,7 @@ class Estimate:
 
     def moved_mm(self, before: "Estimate") -> float:
         """How far the mesh has moved since another estimate, RMS over vertices in millimetres."""
-        return float(self.model.distance(self.coefficients, before.coefficients))
+        return self.model.distance(self.coefficients, before.coefficients)
 
 
 def estimate_json(estimate: Estimate) -> dict[str, Any]:
@@ -103,11 +103,7 @@ def sex_in_words(sex: Mapping[str, float]) -> str:
 def sex_evidence(model: MorphableModel, coefficients: Float32) -> float:
     """How much likelier a mesh of coefficients float32 [P] is among women than among men, as a logarithm: two normal
     populations of equal spread, `sex_scale`, around the mean woman and the mean man."""
-    return _evidence(model, *model.distance(coefficients, model.sex_means).tolist())
-
-
-def _evidence(model: MorphableModel, women: float, men: float) -> float:
-    return (men**2 - women**2) / (2 * model.sex_scale**2)
+    return _evidence(model, *_lengths(model.place(coefficients) - model.sex_places))
 
 
 def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: float = 1.0) -> Attributes:
@@ -118,11 +114,21 @@ def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: flo
             and as often right as it says; a bundle carries its own, from people it has not learnt from. At 1 the
             probability is that of a mesh drawn from the population.
     """
-    women, men = model.sex_means
-    sexes = model.distance(coefficients, model.sex_means).tolist()
+    face, (women, men) = model.place(coefficients), model.sex_places
+    sexes = _lengths(face - model.sex_places)
     female = logistic(sex_slope * _evidence(model, *sexes))
     # A small face is not a slim one: types are compared after taking each face's own sex out of it.
-    own = coefficients - (female * women + (1 - female) * men)
-    types = dict(zip(model.face_types, model.distance(own, model.typical).tolist(), strict=True))
+    own = face - (female * women + (1 - female) * men)
+    types = dict(zip(model.face_types, _lengths(own - model.type_places), strict=True))
     face_type = min(types, key=types.__getitem__, default="unknown")
     return Attributes({"female": female, "male": 1 - female}, face_type, {"female": sexes[0], "male": sexes[1]} | types)
+
+
+def _evidence(model: MorphableModel, women: float, men: float) -> float:
+    return (men**2 - women**2) / (2 * model.sex_scale**2)
+
+
+def _lengths(apart: NDArray[np.float64]) -> list[float]:
+    """Of each row of [n, P]."""
+    lengths: list[float] = np.sqrt(np.einsum("np,np->n", apart, apart)).tolist()
+    return lengths

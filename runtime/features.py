@@ -17,6 +17,7 @@ Float64 = NDArray[np.float64]
 
 STRIDE = 32  # frames to a column of the voice encoder
 PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples, until the sound goes on
+_SUMMED = 1024  # frames whose squares are summed in single precision; those of a long clip would not fit in it
 _BLOCK = 16  # frames computed at once: what lies between samples and log-mel stays in the processor's cache
 
 
@@ -160,10 +161,7 @@ class LogMelStream:
         windows = np.ndarray((whole, window), np.int16, self._held, 0, (hop * 2, 2))
         if tail:
             left = self._held[whole * hop :]
-            tails = np.zeros((len(left) // hop + 1, window), np.int16)
-            for row, at in zip(tails, range(0, len(left), hop), strict=False):
-                row[:] = left[at + np.arange(window) % (len(left) - at)]
-            windows = np.concatenate([windows, tails])
+            windows = np.concatenate([windows, np.append(left, np.int16(0))[_tail_samples(len(left), hop, window)]])
         before = np.empty(len(windows), np.int16)  # the last sample of the window before each
         before[:1] = self._before
         before[1:] = windows[:-1, -1]
@@ -175,6 +173,14 @@ class LogMelStream:
         return frames[:whole], frames[whole:]
 
 
+@lru_cache(maxsize=64)
+def _tail_samples(left: int, hop: int, window: int) -> NDArray[np.intp]:
+    """Which of the last `left` samples each tail frame is made of, [k, window]: those from its beginning on, again and again.
+    `left` itself stands for silence: that of a frame which begins where they end."""
+    begin = np.arange(0, left + 1, hop)[:, None]
+    return begin + np.arange(window) % np.maximum(1, left - begin)
+
+
 def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) -> Float32:
     """Log-mel spectrogram float32 [n // hop + 1, mels] of a whole signal int16 [n]."""
     stream = LogMelStream(config)
@@ -183,26 +189,22 @@ def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) ->
 
 def normalise(frames: Float32) -> Float32:
     """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
-    out = np.empty((frames.shape[1], len(frames)), np.float32)
-    _normalise(frames, out)
-    return np.ascontiguousarray(out.T)
+    mean = np.add.reduce(frames, 0, dtype=np.float64) / len(frames)
+    centred: Float32 = frames - mean.astype(np.float32)
+    squares = np.zeros(frames.shape[1])
+    for first in range(0, len(frames), _SUMMED):
+        part = centred[first : first + _SUMMED]
+        squares += np.einsum("tm,tm->m", part, part)
+    centred *= (1 / (np.sqrt(squares / len(frames)) + np.finfo(np.float32).eps)).astype(np.float32)
+    return centred
 
 
 def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> Float32:
     """Normalised frames [T, mels] as the voice encoder takes them: float32 [1, mels, max(T, shortest)], tiled over time."""
     count = len(frames)
     out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
-    _normalise(frames, out[0, :, :count])
+    out[0, :, :count] = normalise(frames).T
     for first in range(count, out.shape[2], count):
         part = out[0, :, first : first + count]
         part[:] = out[0, :, : part.shape[1]]
     return out
-
-
-def _normalise(frames: Float32, out: Float32) -> None:
-    """Of frames [T, mels] into [mels, T]: with a bin's numbers next to each other, it takes a quarter of the time."""
-    wide = np.empty(out.shape)
-    wide[:] = frames.T
-    wide -= np.add.reduce(wide, 1, keepdims=True) / len(frames)
-    deviation = np.sqrt(np.einsum("mt,mt->m", wide, wide) / len(frames)) + np.finfo(np.float32).eps
-    np.divide(wide, deviation[:, None], out=out, casting="same_kind")

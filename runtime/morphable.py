@@ -7,6 +7,8 @@ the eyes, x to the subject's left, y up, z out of the face.
 
 import io
 import json
+import math
+import os
 import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +24,8 @@ from voxface.runtime.errors import BundleError
 
 SCHEMA = 1
 PARTS = ("skin", "lips", "brows", "eyes", "scalp")
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_ONE_BLAS_THREAD = any(os.environ.get(name) == "1" for name in BLAS_THREADS)  # numpy has looked when it was imported
 
 
 @dataclass(frozen=True)
@@ -102,35 +106,44 @@ class MorphableModel:
     def vertices(self, coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vertices float32 [..., N, 3] in millimetres of coefficients float32 [..., P]."""
         moved = _times(coefficients, self.basis.reshape(self.modes, -1))
-        return (self.mean + moved.reshape(*coefficients.shape[:-1], *self.mean.shape)).astype(np.float32)
+        vertices = moved.reshape(*coefficients.shape[:-1], *self.mean.shape)
+        vertices += self.mean
+        return vertices.astype(np.float32, copy=False)
 
     @cached_property
     def mean_faces(self) -> NDArray[np.float32]:
         """Vertices of the mean woman and the mean man, float32 [2, N, 3], millimetres."""
         return self.vertices(self.sex_means)
 
+    def place(self, coefficients: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Where faces of coefficients float32 [..., P] lie in a space in which the distance between two is that of their
+        meshes, RMS over vertices in millimetres: float64 [..., P]. No mesh is made."""
+        placed: NDArray[np.float64] = coefficients @ self._axes
+        return placed
+
+    def distance(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+        """How far apart two faces are, RMS over vertices in millimetres, of their coefficients float32 [P]."""
+        apart = self.place(one - other)
+        return math.sqrt(apart @ apart)
+
     @cached_property
-    def typical(self) -> NDArray[np.float32]:
-        """Coefficients of a typical face of each type less those of the mean of the sexes, float32 [types, P]."""
+    def sex_places(self) -> NDArray[np.float64]:
+        """Where the mean woman and the mean man lie, float64 [2, P]."""
+        return self.place(self.sex_means)
+
+    @cached_property
+    def type_places(self) -> NDArray[np.float64]:
+        """Where a typical face of each type lies from the mean of the sexes, float64 [types, P]."""
         faces = np.array([*self.face_types.values()], np.float32).reshape(-1, self.modes)
-        apart: NDArray[np.float32] = faces - self.sex_means.mean(0)
-        return apart
-
-    def distance(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How far apart faces are, RMS over vertices in millimetres, of their coefficients float32 [..., P]; no mesh is made.
-
-        The mean of squared distances over vertices is dᵀ(BBᵀ/N)d for the difference d of the coefficients.
-        """
-        d = np.subtract(one, other, dtype=np.float64)
-        squares: NDArray[np.float64] = ((d @ self._products) * d).sum(-1)
-        return np.sqrt(np.maximum(squares, 0.0))
+        return self.place(faces - self.sex_means.mean(0))
 
     @cached_property
-    def _products(self) -> NDArray[np.float64]:
-        """Of every two modes, the mean over vertices of the product of how they move them; float64 [P, P]."""
+    def _axes(self) -> NDArray[np.float64]:
+        """A square root of BBᵀ/N, since the mean of squared distances over vertices is dᵀ(BBᵀ/N)d for the difference d of the
+        coefficients; float64 [P, P]."""
         flat = self.basis.reshape(self.modes, -1)
-        products: NDArray[np.float64] = (flat @ flat.T).astype(np.float64)
-        return products / len(self.mean)
+        squares, axes = np.linalg.eigh((flat @ flat.T).astype(np.float64) / len(self.mean))
+        return np.ascontiguousarray(axes * np.sqrt(np.maximum(squares, 0.0)))
 
     def measure(self, vertices: NDArray[np.float32]) -> dict[str, float]:
         """Every measurement, in millimetres, of one mesh float32 [N, 3]."""
@@ -255,10 +268,12 @@ class _Paths:
 
 
 def _times(coefficients: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[..., P] times [P, M]. One face alone goes without BLAS, whose threads wait for each other in a loop: on a machine that
-    is busy the product took 12 ms with them, and takes 0.3 ms without."""
+    """[..., P] times [P, M]. One face alone goes without BLAS unless that keeps to one thread, and is then half as fast: on a
+    machine that is busy the product took 12 ms with threads that wait for each other in a loop."""
     product: NDArray[np.float32] = (
-        np.einsum("p,pm->m", coefficients, basis) if coefficients.ndim == 1 else coefficients @ basis
+        np.einsum("p,pm->m", coefficients, basis)
+        if coefficients.ndim == 1 and not _ONE_BLAS_THREAD
+        else coefficients @ basis
     )
     return product
 

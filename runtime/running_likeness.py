@@ -19,7 +19,7 @@ from voxface.runtime.confidence import (
     changes,
     likeness,
     likeness_of,
-    modulation_spectrum,
+    modulation,
     movement_of,
     quantile,
 )
@@ -39,7 +39,7 @@ class RunningLikeness:
         self._first = 0  # the first summary's stretch begins at frame 25 times this
         self._loud: Float64 = np.empty(0)
         self._change: Float64 = np.empty(0)  # sum over the stretch's first 25 frames
-        self._power: Float64 = np.empty((0, WINDOW // 2 + 1))
+        self._energy: Float64 = np.empty((0, 2))
 
     def of(self, first: int, frames: Float32, final: int, peaks: Float32) -> float:
         """How much frames float32 [T, mels] move as speech does, 0 to 1.
@@ -62,21 +62,21 @@ class RunningLikeness:
                 self._set(self._first + place, first, frames, loud)
         young = changes(cepstra(frames[end * HOP - first :], loud))
         moved = (self._change.sum() + young.sum()) / (HOP * len(self._change) + len(young))
-        return likeness_of(movement_of(float(moved), self._power.sum(0)))
+        return likeness_of(movement_of(float(moved), self._energy.sum(0)))
 
     def _set(self, stretch: int, first: int, frames: Float32, loud: float) -> None:
         begin = stretch * HOP - first
         shape = cepstra(frames[begin : begin + WINDOW], loud)
-        summary = loud, changes(shape[: HOP + STEP]).sum(), modulation_spectrum(shape)
+        summary = loud, changes(shape[:, : HOP + STEP]).sum(), modulation(shape)
         place = stretch - self._first
         if place == len(self._loud):
             self._loud = np.append(self._loud, summary[0])
             self._change = np.append(self._change, summary[1])
-            self._power = np.concatenate([self._power, summary[2][None]])
+            self._energy = np.concatenate([self._energy, summary[2][None]])
         else:
-            self._loud[place], self._change[place], self._power[place] = summary
+            self._loud[place], self._change[place], self._energy[place] = summary
 
     def _forget(self, begin: int) -> None:
         gone = begin - self._first
-        self._loud, self._change, self._power = (part[gone:] for part in (self._loud, self._change, self._power))
+        self._loud, self._change, self._energy = (part[gone:] for part in (self._loud, self._change, self._energy))
         self._first = begin

@@ -106,7 +106,7 @@ class VoiceActivityDetector:
         if judge is None:
             judge = WebRtcJudge(self.config.mode)
         self._judge: SpeechJudge = judge
-        self._pending = np.empty(0, np.int16)  # never more than one frame: it waits for the sample after it
+        self._pending = b""  # never more than one frame: it waits for the sample after it
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=self.config.ring)
         self._start: int | None = None
         self.position = 0
@@ -115,26 +115,29 @@ class VoiceActivityDetector:
         """Takes any number of samples, int16 [n]; returns what became certain with them, in order."""
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
-        size = self.config.frame
-        offset = self.position - len(self._pending)
-        audio = np.concatenate([self._pending, samples])
+        data = self._pending + samples.tobytes()
+        first, size = self._judged, self.config.frame
         self.position += len(samples)
-        frames = max(0, (len(audio) - 1) // size)
+        frames = max(0, (len(data) // 2 - 1) // size)
         events: list[VadEvent] = []
         for i in range(frames):
-            self._step(offset + i * size, audio[i * size : (i + 1) * size].tobytes(), events)
-        self._pending = audio[frames * size :].copy()
+            self._step(first + i * size, data[2 * i * size : 2 * (i + 1) * size], events)
+        self._pending = data[2 * frames * size :]
         return events
 
     def finish(self) -> list[VadEvent]:
         """Ends the input: what is still open is closed. Samples that never filled a frame are not speech."""
         if self._start is None:
             return []
-        end = self.position - len(self._pending)
-        ended = SpeechEnded(self._start, end)
+        ended = SpeechEnded(self._start, self._judged)
         self._start = None
         self._ring.clear()
         return [ended]
+
+    @property
+    def _judged(self) -> int:
+        """The absolute sample at which the next frame to be judged begins."""
+        return self.position - len(self._pending) // 2
 
     def _step(self, start: int, frame: bytes, events: list[VadEvent]) -> None:
         self._ring.append((start, frame))

@@ -232,12 +232,14 @@ def _columns(features: Array) -> int:
 
 def _pixels(image: Array) -> NDArray[np.uint8]:
     """uint8 [H, W, 3] of a network's picture float32 [3, H, W], clamped to [-1, 1]."""
-    levels = np.clip(image, -1, 1)
-    levels += 1
-    levels *= 127.5
+    levels = np.minimum(image, np.float32(1))
+    np.maximum(levels, np.float32(-1), out=levels)
+    levels += np.float32(1)
+    levels *= np.float32(127.5)
     np.rint(levels, out=levels)
     pixels = np.empty((*image.shape[1:], 3), np.uint8)
-    pixels[:] = levels.transpose(1, 2, 0)
+    for channel, plane in enumerate(levels.astype(np.uint8)):
+        pixels[:, :, channel] = plane
     return pixels
 
 

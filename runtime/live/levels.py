@@ -1,7 +1,7 @@
 """How loud the sound is, and what that alone says: a dead microphone, silence, too quiet, clipping."""
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,13 @@ class Level:
     zeros: float
     clipped: float
 
+    @classmethod
+    def of(cls, samples: NDArray[np.int16]) -> "Level":
+        """Of int16 [n]."""
+        meter = LevelMeter()
+        meter.feed(samples)
+        return meter.read()
+
     def reason(self) -> NoFaceReason:
         """Why there is no speech in a stretch in which a VAD found none."""
         if self.zeros == 1:
@@ -39,27 +46,6 @@ class Level:
         if self.rms_db < SILENCE_DB:
             return "silence"
         return "too quiet" if self.rms_db < QUIET_DB else "noise"
-
-
-class Sums(NamedTuple):
-    """What adds up to a level: of samples, how many, their squares, the largest size, how many are zero and at full scale."""
-
-    samples: int
-    squares: float
-    peak: int
-    zeros: int
-    clipped: int
-
-    @classmethod
-    def of(cls, samples: NDArray[np.int16]) -> "Sums":
-        """Of int16 [n]."""
-        if not len(samples):
-            return cls(0, 0.0, 0, 0, 0)
-        wide = samples.astype(np.float64)
-        peak = max(int(samples.max()), -int(samples.min()))
-        clipped = int(np.count_nonzero(np.abs(wide) >= 32767)) if peak >= 32767 else 0
-        zeros = len(samples) - int(np.count_nonzero(samples))
-        return cls(len(samples), float(np.dot(wide, wide)), peak, zeros, clipped)
 
 
 class LevelMeter:
@@ -71,15 +57,15 @@ class LevelMeter:
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Takes int16 [n]."""
-        self.add(Sums.of(samples))
-
-    def add(self, sums: Sums) -> None:
-        """Takes samples that were summed up, for more meters than this."""
-        self._samples += sums.samples
-        self._squares += sums.squares
-        self._peak = max(self._peak, sums.peak)
-        self._zeros += sums.zeros
-        self._clipped += sums.clipped
+        if not len(samples):
+            return
+        wide = samples.astype(np.float64)
+        peak = max(int(samples.max()), -int(samples.min()))
+        self._samples += len(samples)
+        self._squares += float(np.dot(wide, wide))
+        self._peak = max(self._peak, peak)
+        self._zeros += len(samples) - int(np.count_nonzero(samples))
+        self._clipped += int(np.count_nonzero(np.abs(wide) >= 32767)) if peak >= 32767 else 0
 
     def read(self) -> Level:
         """What was fed since the last reading."""

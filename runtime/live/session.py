@@ -27,7 +27,7 @@ from voxface.runtime.live.events import (
     VoiceStarted,
 )
 from voxface.runtime.live.incremental import IncrementalEstimator, Parts
-from voxface.runtime.live.levels import CLIPPED, Level, LevelMeter, Sums
+from voxface.runtime.live.levels import CLIPPED, Level
 from voxface.runtime.live.speaker import SpeakerWatch
 from voxface.runtime.live.speech_gate import RECENT, SpeechGate
 from voxface.runtime.live.window import SpeechWindow
@@ -76,7 +76,6 @@ class LiveSession:
     """Feed samples, get events. Use a new one for each stream; not thread-safe.
 
     Attributes:
-        level: of the newest tenth of a second.
         speaking: whether a turn of speech is open.
         reason: why there is no face now; None while there is one.
         stages: where time goes; a pipeline counts its own stages here too.
@@ -118,7 +117,9 @@ class LiveSession:
         self._skips = skips
         self._vad = self._detector_at(start)
         self._held = np.empty(0, np.int16)
-        self._meter, self._second = LevelMeter(), LevelMeter()
+        self._last_hop: list[NDArray[np.int16]] = []
+        self._this_hop: list[NDArray[np.int16]] = []
+        self._this_second: list[NDArray[np.int16]] = []
         self._window = SpeechWindow(self._features, self.config.window)
         self._gate = SpeechGate()
         self._watch = SpeakerWatch()
@@ -133,13 +134,17 @@ class LiveSession:
         self._clipping = False
         self.stages = Stages(trace)
         self._heard = start  # samples judged; fewer than a frame may wait beyond them
-        self.level: Level = self._meter.read()
         self.reason: NoFaceReason | None = None
 
     @property
     def position(self) -> int:
         """Absolute index of the next sample to be fed."""
         return self._heard + len(self._held)
+
+    @property
+    def level(self) -> Level:
+        """Of the newest whole hop; summed up when somebody asks, on whatever thread."""
+        return Level.of(_joined(self._last_hop))
 
     @property
     def speaking(self) -> bool:
@@ -172,7 +177,7 @@ class LiveSession:
         self._vad = self._detector_at(end)
         self._heard = end
         self._second_start, self._second_voiced = end, 0
-        self._second.read()
+        self._this_second = []
         return events
 
     def finish(self) -> list[Event]:
@@ -214,11 +219,10 @@ class LiveSession:
 
     def _hear(self, samples: NDArray[np.int16]) -> None:
         self._heard += len(samples)
-        sums = Sums.of(samples)
-        self._meter.add(sums)
-        self._second.add(sums)
+        self._this_hop.append(samples)
+        self._this_second.append(samples)
         if self._heard // self.config.hop != (self._heard - len(samples)) // self.config.hop:
-            self.level = self._meter.read()
+            self._last_hop, self._this_hop = self._this_hop, []
 
     def _take(self, event: VadEvent, behind: bool, events: list[Event]) -> None:
         if isinstance(event, SpeechStarted):
@@ -246,11 +250,11 @@ class LiveSession:
             self._turn = None
 
     def _judge_second(self, events: list[Event]) -> None:
-        level, start = self._second.read(), self._second_start
+        level, start = Level.of(_joined(self._this_second)), self._second_start
         self._clipping = level.clipped > CLIPPED
         if not self._second_voiced:
             self._no_face(level.reason(), start, events)
-        self._second_start, self._second_voiced = self._heard, 0
+        self._second_start, self._second_voiced, self._this_second = self._heard, 0, []
 
     # -- estimates -------------------------------------------------------------------------------------------------------
 
@@ -273,6 +277,7 @@ class LiveSession:
         if refusal is not None:
             self._no_face(refusal, speech.segments[0][0], events)
             self.stages.lap("gate")
+            self.stages.take()  # which no estimate took
             return
         self.stages.lap("gate")
         try:
@@ -294,7 +299,9 @@ class LiveSession:
         moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
         self.stages.lap("watch")
-        estimate = replace(estimate, stages_ns={**self.stages.take(), **estimate.stages_ns})
+        spent = self.stages.take()
+        spent |= {stage: ns + spent.get(stage, 0) for stage, ns in estimate.stages_ns.items()}
+        estimate = replace(estimate, stages_ns=spent)
         self._last = estimate
         self._estimated = self._window.voiced
         self.reason = None
@@ -309,8 +316,7 @@ class LiveSession:
     def _speech(self) -> Speech:
         speech = self._window.speech(self._heard)
         self.stages.lap("features")
-        ns = self.stages.ns
-        return replace(speech, vad_ns=ns.pop("vad", 0), features_ns=ns.pop("features"))
+        return speech
 
     def _restart(self, voiced: int) -> int:
         """Forgets the speech before place `voiced` of the window; returns the sample at which the rest begins."""
@@ -339,3 +345,7 @@ class LiveSession:
         detector = self._new_detector()
         detector.position = start
         return detector
+
+
+def _joined(parts: list[NDArray[np.int16]]) -> NDArray[np.int16]:
+    return np.concatenate(parts) if parts else np.empty(0, np.int16)

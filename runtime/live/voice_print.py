@@ -89,24 +89,32 @@ class VoicePrint:
         x = np.concatenate([x[: -2 * DILATION], x[DILATION:-DILATION], x[2 * DILATION :]], 1)
         return _rectified(_rectified(x @ third, third_bias) @ fourth, fourth_bias)
 
-    def voice(self, steps: Float32) -> Float32:
-        """float32 [E] of unit length, of rows of `steps`."""
+    def voices(self, *lots: Float32) -> Float32:
+        """Of each lot of rows of `steps`, float32 [lots, E] of unit length."""
         weight, bias = self.layers[-1]
-        mean = steps.mean(0)
-        variance = np.einsum("ij,ij->j", steps, steps) / len(steps) - mean**2
-        voice: Float32 = np.concatenate([mean, np.sqrt(np.maximum(variance, LEAST_VARIANCE))]) @ weight + bias
-        voice /= np.linalg.norm(voice)
-        return voice
+        summed = np.empty((len(lots), len(weight)), np.float32)
+        mean, spread = np.split(summed, 2, 1)
+        for k, steps in enumerate(lots):
+            np.add.reduce(steps, 0, out=mean[k])
+            np.einsum("ij,ij->j", steps, steps, out=spread[k])
+            summed[k] /= len(steps)
+        spread -= mean * mean
+        np.sqrt(np.maximum(spread, LEAST_VARIANCE, out=spread), out=spread)
+        voices: Float32 = summed @ weight
+        voices += bias
+        voices /= np.sqrt(np.einsum("ij,ij->i", voices, voices))[:, None]
+        return voices
 
     def disagreement(self, one: Float32, other: Float32) -> float:
         """1 - cosine of the voices of two lots of steps, 0 to 2."""
-        return 1.0 - float(self.voice(one) @ self.voice(other))
+        first, second = self.voices(one, other)
+        return 1.0 - float(first @ second)
 
 
 def _rows(x: Float32, taps: int, stride: int) -> Float32:
-    """`taps` rows next to each other, every `stride` rows, without a copy."""
-    count = (len(x) - taps) // stride + 1
-    return np.lib.stride_tricks.as_strided(x, (count, taps * x.shape[1]), (stride * x.strides[0], x.strides[1]))
+    """`taps` rows next to each other, every `stride` rows, of contiguous x; no copy, and numpy checks that they lie within."""
+    shape = (len(x) - taps) // stride + 1, taps * x.shape[1]
+    return np.ndarray(shape, x.dtype, x, 0, (stride * x.strides[0], x.itemsize))
 
 
 def _rectified(x: Float32, bias: Float32) -> Float32:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.features import STRIDE, FrontEndConfig, LogMelStream
 from voxface.runtime.front_end import Speech
-from voxface.runtime.voicing import FRAME, PeriodicityMeter
+from voxface.runtime.running_periodicity import RunningPeriodicity
 
 Float32 = NDArray[np.float32]
 
@@ -35,9 +35,7 @@ class SpeechWindow:
         self._first = self._count = 0  # frames dropped, frames held
         self._waiting: list[NDArray[np.int16]] = []
         self._ranges: deque[tuple[int, int, int]] = deque()  # start, end, and `voiced` at the start
-        self._meter = PeriodicityMeter()
-        self._judged: deque[tuple[int, int]] = deque()  # frames, periodic ones of each flush
-        self._judged_frames = self._periodic_frames = 0  # their sums
+        self._periodicity = RunningPeriodicity(longest)
         self._longest = longest
         self.voiced = 0
         self.origin = 0
@@ -63,13 +61,7 @@ class SpeechWindow:
         """Computes the frames of what was added; returns those that would be its tail."""
         audio = np.concatenate([np.empty(0, np.int16), *self._waiting])
         self._waiting.clear()
-        before = self._meter.frames, self._meter.periodic
-        self._meter.feed(audio)
-        judged, periodic = self._meter.frames - before[0], self._meter.periodic - before[1]
-        if judged:
-            self._judged.append((judged, periodic))
-        self._judged_frames += judged
-        self._periodic_frames += periodic
+        self._periodicity.feed(audio)
         fresh, tail = self._mel.feed_and_look(audio)
         self._hold(fresh)
         self._trim()
@@ -92,7 +84,7 @@ class SpeechWindow:
             samples=heard - segments[0][0] if segments else 0,
             segments=segments,
             voiced_samples=self.voiced - start,
-            periodic=self._periodic_frames / self._judged_frames if self._judged_frames else 1.0,
+            periodic=self._periodicity.share(self.voiced - self.origin),
             log_mel=frames,
             vad_ns=0,
             features_ns=0,
@@ -127,12 +119,6 @@ class SpeechWindow:
         if self._ranges and self._ranges[0][2] < oldest:  # one unending segment must not grow for ever either
             start, end, voiced = self._ranges[0]
             self._ranges[0] = (start + oldest - voiced, end, oldest)
-
-        wanted = min(self._longest, self.voiced - self.origin) // FRAME
-        while self._judged and self._judged_frames - self._judged[0][0] >= wanted:
-            judged, periodic = self._judged.popleft()
-            self._judged_frames -= judged
-            self._periodic_frames -= periodic
 
     def _drop(self, count: int) -> None:
         if count > 0:

@@ -15,7 +15,7 @@ from voxface.runtime.confidence import (
     agreement,
     confidence,
     likeness,
-    modulation_spectrum,
+    modulation,
     movement,
     quantile,
 )
@@ -67,21 +67,25 @@ def test_agreement_by_hand() -> None:
 
 def test_modulation_of_a_sine_is_in_its_bin() -> None:
     t = np.arange(400) / 100
-    power = modulation_spectrum(np.sin(2 * np.pi * 4 * t)[:, None] + 3)
-    assert power.argmax() == 4
-    assert power[3:6].sum() / power.sum() == pytest.approx(1, abs=1e-4)  # Hann: the neighbours only
-    assert power[3] / power[4] == pytest.approx(0.25, rel=0.05)
-    both = modulation_spectrum(np.stack([np.sin(2 * np.pi * 4 * t), np.sin(2 * np.pi * 9 * t)], axis=1))
-    assert both[9] == pytest.approx(both[4], rel=1e-3)
+
+    def share(*hertz: float) -> float:
+        syllabic, whole = modulation(np.stack([np.sin(2 * np.pi * h * t) + 3 for h in hertz]))
+        return float(syllabic / whole)
+
+    assert share(4) == pytest.approx(1, abs=1e-4)  # Hann: the neighbours only
+    assert share(6) == pytest.approx(1.25 / 1.5, abs=0.01), "a sixth of it in the bin beyond"
+    assert share(9) == pytest.approx(0, abs=1e-4)
+    assert share(4, 9) == pytest.approx(0.5, abs=1e-4)
 
 
-def test_modulation_is_the_sum_over_windows() -> None:
-    tracks = np.random.default_rng(0).normal(size=(7000, 2))
-    expected = np.zeros(51)
-    for start in range(0, 6901, 25):
-        for track in tracks[start : start + 100].T:
+@pytest.mark.parametrize("frames", [30, 99, 100, 124, 125, 800, 7000])
+def test_modulation_is_the_sum_over_windows(frames: int) -> None:
+    tracks = np.random.default_rng(0).normal(5, 1, size=(6, frames))
+    expected, whole = np.zeros(51), np.resize(tracks.T, (max(frames, 100), 6)).T
+    for start in range(0, whole.shape[1] - 99, 25):
+        for track in whole[:, start : start + 100]:
             expected += np.abs(np.fft.fft((track - track.mean()) * np.hanning(100))[:51]) ** 2
-    np.testing.assert_allclose(modulation_spectrum(tracks), expected, rtol=1e-9)
+    np.testing.assert_allclose(modulation(tracks), [expected[3:7].sum(), expected[1:].sum()], rtol=1e-9)
 
 
 def test_movement_by_hand() -> None:
