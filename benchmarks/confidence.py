@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from benchmarks.music import STYLES, music
 from benchmarks.record import record
 from voxface.runtime.audio import SUFFIXES, read_blocks
-from voxface.runtime.confidence import SHORTEST, agreement, movement
+from voxface.runtime.confidence import agreement
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.features import STRIDE, network_input
+from voxface.runtime.likeness import SHORTEST, movement
 from voxface.runtime.voice_to_face import VoiceToFace, check_speech
 from voxface.training.evaluation.intervals import bootstrap
 from voxface.training.evaluation.verification import auc

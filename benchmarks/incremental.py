@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from benchmarks.record import record
 from voxface.runtime.audio import read_blocks
-from voxface.runtime.confidence import likeness
 from voxface.runtime.estimate import Estimate
 from voxface.runtime.features import STRIDE, network_input
 from voxface.runtime.front_end import Speech
@@ -33,7 +32,6 @@ from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChan
 from voxface.runtime.live.incremental import IncrementalEstimator
 from voxface.runtime.live.session import Estimator, LiveSession
 from voxface.runtime.live.speaker import BEFORE, NEWEST, Differences, evidence
-from voxface.runtime.live.speech_gate import ENTER, LEAVE
 from voxface.runtime.live.voice_print import VoicePrint
 from voxface.runtime.vad import SAMPLE_RATE
 from voxface.runtime.voice_to_face import VoiceToFace
@@ -162,10 +160,6 @@ class Compared(IncrementalEstimator):
             "mesh_mm": float(np.sqrt(((ours.vertices - exact.vertices) ** 2).sum(1).mean())),
             "picture_db": float(-10 * np.log10(max(float((error**2).mean()), 1e-15))),
             "confidence": abs(ours.confidence - exact.confidence),
-            "likeness": abs(self.likeness(speech) - likeness(speech.log_mel)),
-            "gate": any(
-                (self.likeness(speech) >= level) != (likeness(speech.log_mel) >= level) for level in (ENTER, LEAVE)
-            ),
         }
         if len(speech.log_mel) >= NEWEST + BEFORE:
             ours_, exact_ = (
@@ -223,9 +217,6 @@ def agreement(whole: VoiceToFace, recordings: list[Samples]) -> dict[str, Any]:
         "speaker_changes": changes,
         **{name: _figures(part) for name, part in kinds.items()},
         "decisions": {
-            "likeness_p99": _quantile(rows, "likeness", 0.99),
-            "gate_differs": sum(bool(row["gate"]) for row in rows),
-            "of": len(rows),
             "confidence_p99": _quantile(rows, "confidence", 0.99),
             "evidence_of_another_speaker_p50": _quantile(rows, "evidence", 0.5),
             "evidence_of_another_speaker_p99": _quantile(rows, "evidence", 0.99),

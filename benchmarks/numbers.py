@@ -520,11 +520,9 @@ def incremental_agreement() -> str:
         "",
         f"Of a sliding window, mode exact agrees with its own estimate 100 ms before at a cosine of "
         f"{own['exact']['mean']:.4f} (1st percentile {own['exact']['p1']:.4f}), mode incremental with its own at "
-        f"{own['incremental']['mean']:.4f} ({own['incremental']['p1']:.4f}). The likeness to speech differs by less than "
-        f"{decisions['likeness_p99']:.3f} in 99 of 100 estimates and falls on another side of a threshold in "
-        f"{decisions['gate_differs']} of {decisions['of']}; the "
-        f"confidence by less than {decisions['confidence_p99']:.3f}; the evidence of another speaker by "
-        f"{decisions['evidence_of_another_speaker_p50']:.2f} (median), "
+        f"{own['incremental']['mean']:.4f} ({own['incremental']['p1']:.4f}). The likeness to speech is the same in both, to "
+        f"the bit; the confidence differs by less than {decisions['confidence_p99']:.3f} in 99 of 100 estimates; the evidence "
+        f"of another speaker by {decisions['evidence_of_another_speaker_p50']:.2f} (median), "
         f"{decisions['evidence_of_another_speaker_p99']:.2f} (99th percentile).",
     ]
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """What voxface says about a voice: the face, the mesh, and how sure it is."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.confidence import logistic
+from voxface.runtime.likeness import logistic
 from voxface.runtime.morphable import MorphableModel
 
 Float32 = NDArray[np.float32]
@@ -114,11 +115,11 @@ def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: flo
             and as often right as it says; a bundle carries its own, from people it has not learnt from. At 1 the
             probability is that of a mesh drawn from the population.
     """
-    face, (women, men) = model.place(coefficients), model.sex_places
-    sexes = _lengths(face - model.sex_places)
+    from_means = model.place(coefficients) - model.sex_places
+    sexes = _lengths(from_means)
     female = logistic(sex_slope * _evidence(model, *sexes))
     # A small face is not a slim one: types are compared after taking each face's own sex out of it.
-    own = face - (female * women + (1 - female) * men)
+    own = np.array([female, 1 - female]) @ from_means
     types = dict(zip(model.face_types, _lengths(own - model.type_places), strict=True))
     face_type = min(types, key=types.__getitem__, default="unknown")
     return Attributes({"female": female, "male": 1 - female}, face_type, {"female": sexes[0], "male": sexes[1]} | types)
@@ -130,5 +131,4 @@ def _evidence(model: MorphableModel, women: float, men: float) -> float:
 
 def _lengths(apart: NDArray[np.float64]) -> list[float]:
     """Of each row of [n, P]."""
-    lengths: list[float] = np.sqrt(np.einsum("np,np->n", apart, apart)).tolist()
-    return lengths
+    return [math.sqrt(square) for square in np.einsum("np,np->n", apart, apart).tolist()]

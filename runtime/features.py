@@ -17,7 +17,8 @@ Float64 = NDArray[np.float64]
 
 STRIDE = 32  # frames to a column of the voice encoder
 PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples, until the sound goes on
-_SUMMED = 1024  # frames whose squares are summed in single precision; those of a long clip would not fit in it
+_SUMMED = 1024  # frames that are summed in single precision, 10 s; a long clip's sum would not fit in it
+_SILENCE = np.zeros(1, np.int16)
 _BLOCK = 16  # frames computed at once: what lies between samples and log-mel stays in the processor's cache
 
 
@@ -155,28 +156,29 @@ class LogMelStream:
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         window, hop = self.config.window, self.config.hop
-        self._held = np.concatenate([self._held, samples])
-        whole = max(0, (len(self._held) - window) // hop + 1)
+        held = np.concatenate([self._held, samples, _SILENCE])
+        count = len(held) - 1
+        whole = max(0, (count - window) // hop + 1)
         # Overlapping rows of the held samples, without a copy; numpy checks that they lie within.
-        windows = np.ndarray((whole, window), np.int16, self._held, 0, (hop * 2, 2))
+        windows = np.ndarray((whole, window), np.int16, held, 0, (hop * 2, 2))
         if tail:
-            left = self._held[whole * hop :]
-            windows = np.concatenate([windows, np.append(left, np.int16(0))[_tail_samples(len(left), hop, window)]])
+            rest = _tail_samples(count - whole * hop, hop, window)
+            windows = np.concatenate([windows, held[whole * hop :][rest]])
         before = np.empty(len(windows), np.int16)  # the last sample of the window before each
         before[:1] = self._before
         before[1:] = windows[:-1, -1]
         frames = self._compute(windows, before)
         if whole:
             self._before = windows[whole - 1, -1]
-            self._held = self._held[whole * hop :].copy()
+        self._held = held[whole * hop : count].copy()
         self.frames += whole
         return frames[:whole], frames[whole:]
 
 
 @lru_cache(maxsize=64)
 def _tail_samples(left: int, hop: int, window: int) -> NDArray[np.intp]:
-    """Which of the last `left` samples each tail frame is made of, [k, window]: those from its beginning on, again and again.
-    `left` itself stands for silence: that of a frame which begins where they end."""
+    """Which of the last `left` samples each tail frame is made of, [k, window]: those from its beginning on, again and again;
+    of the silence after them, if it begins where they end."""
     begin = np.arange(0, left + 1, hop)[:, None]
     return begin + np.arange(window) % np.maximum(1, left - begin)
 
@@ -189,9 +191,10 @@ def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) ->
 
 def normalise(frames: Float32) -> Float32:
     """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
-    mean = np.add.reduce(frames, 0, dtype=np.float64) / len(frames)
-    centred: Float32 = frames - mean.astype(np.float32)
-    squares = np.zeros(frames.shape[1])
+    sums, squares = np.zeros((2, frames.shape[1]))
+    for first in range(0, len(frames), _SUMMED):
+        sums += np.add.reduce(frames[first : first + _SUMMED], 0)
+    centred: Float32 = frames - (sums / len(frames)).astype(np.float32)
     for first in range(0, len(frames), _SUMMED):
         part = centred[first : first + _SUMMED]
         squares += np.einsum("tm,tm->m", part, part)

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.confidence import likeness
 from voxface.runtime.features import FrontEndConfig, LogMelStream
+from voxface.runtime.likeness import likeness
 from voxface.runtime.vad import SAMPLE_RATE, SpeechAudio, SpeechEnded, VadConfig, VadEvent, VoiceActivityDetector
 from voxface.runtime.voicing import PeriodicityMeter
 
@@ -26,7 +26,7 @@ class Speech:
         log_mel: float32 [T, mels] of the segments, concatenated, before normalisation.
         vad_ns, features_ns: time spent.
         first_frame: number of the first of the frames, counted over all speech of the stream.
-        known_peaks: `peaks`, where they are known already.
+        known_peaks, known_likeness: `peaks` and `likeness`, where they are known already.
     """
 
     samples: int
@@ -38,6 +38,7 @@ class Speech:
     features_ns: int
     first_frame: int = 0
     known_peaks: NDArray[np.float32] | None = None
+    known_likeness: float | None = None
 
     @cached_property
     def peaks(self) -> NDArray[np.float32]:
@@ -46,8 +47,8 @@ class Speech:
 
     @cached_property
     def likeness(self) -> float:
-        """How much it moves as speech does, 0 to 1, see `voxface.runtime.confidence`; more than one asks."""
-        return likeness(self.log_mel, self.peaks)
+        """How much it moves as speech does, 0 to 1, see `voxface.runtime.likeness`; more than one asks."""
+        return likeness(self.log_mel) if self.known_likeness is None else self.known_likeness
 
     @property
     def seconds(self) -> float:

@@ -147,12 +147,13 @@ class MorphableModel:
 
     def measure(self, vertices: NDArray[np.float32]) -> dict[str, float]:
         """Every measurement, in millimetres, of one mesh float32 [N, 3]."""
-        return self._paths.lengths(vertices[self._paths.corners])
+        return self._paths.lengths(np.subtract(*vertices[self._paths.ends]))
 
     def measurements_of(self, coefficients: NDArray[np.float32]) -> dict[str, float]:
-        """Every measurement, in millimetres, of coefficients float32 [P]: only the vertices measured at are made."""
-        corners = self._paths.mean + _times(coefficients, self._paths.basis).reshape(-1, 3)
-        return self._paths.lengths(corners)
+        """Every measurement, in millimetres, of coefficients float32 [P]: only the edges measured along are made."""
+        edges = _times(coefficients, self._paths.basis)
+        edges += self._paths.mean
+        return self._paths.lengths(edges.reshape(-1, 3))
 
     @cached_property
     def _paths(self) -> "_Paths":
@@ -235,36 +236,31 @@ class MorphableModel:
 
 @dataclass(frozen=True)
 class _Paths:
-    """The vertices K that measurements meet, and the edges between them, path after path."""
+    """The edges E that measurements go along, path after path."""
 
-    corners: NDArray[np.int64]  # [K], vertices
-    mean: NDArray[np.float32]  # [K, 3]
-    basis: NDArray[np.float32]  # [P, 3 K]
-    edges: NDArray[np.int64]  # [2, E], from and to, among the corners
+    ends: NDArray[np.int64]  # [2, E], vertices
+    mean: NDArray[np.float32]  # [3 E], from one end to the other
+    basis: NDArray[np.float32]  # [P, 3 E]
     begins: dict[str, int]  # first edge of each path
 
     @classmethod
     def of(cls, model: MorphableModel) -> Self:
         paths = model.measurements.values()
-        # Not `numpy.unique`, which loads `numpy.ma` the first time: a twentieth of the time to the first face.
-        corners = np.array(sorted({vertex for path in paths for vertex in path}), np.int64)
-        ends = [(a, b) for path in paths for a, b in pairwise(path)]
+        ends = np.array([edge for path in paths for edge in pairwise(path)], np.int64).reshape(-1, 2).T
         begins = np.cumsum([0, *(len(path) - 1 for path in paths)]).tolist()
         return cls(
-            corners=corners,
-            mean=model.mean[corners],
-            basis=np.ascontiguousarray(model.basis[:, corners].reshape(model.modes, -1)),
-            edges=np.searchsorted(corners, np.array(ends, np.int64).reshape(-1, 2).T),
+            ends=ends,
+            mean=np.subtract(*model.mean[ends]).ravel(),
+            basis=np.subtract(*model.basis[:, ends].swapaxes(0, 1)).reshape(model.modes, -1),
             begins=dict(zip(model.measurements, begins, strict=False)),
         )
 
-    def lengths(self, points: NDArray[np.float32]) -> dict[str, float]:
-        """Of every path, of points float32 [K, 3]."""
+    def lengths(self, edges: NDArray[np.float32]) -> dict[str, float]:
+        """Of every path, of edges float32 [E, 3]."""
         if not self.begins:
             return {}
-        start, end = points[self.edges]
-        each = np.sqrt(((end - start) ** 2).sum(1, dtype=np.float64))
-        return dict(zip(self.begins, np.add.reduceat(each, list(self.begins.values())).tolist(), strict=True))
+        each = np.sqrt(np.einsum("ek,ek->e", edges, edges)).astype(np.float64)
+        return dict(zip(self.begins, np.add.reduceat(each, [*self.begins.values()]).tolist(), strict=True))
 
 
 def _times(coefficients: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArray[np.float32]:

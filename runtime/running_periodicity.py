@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.voicing import FRAME, LEAST_PERIODIC, PeriodicityMeter
 
-LOT: Final = 25  # frames judged at once, 1 s
+LOT: Final = 50  # frames judged at once, 2 s
 
 
 class RunningPeriodicity:

@@ -116,13 +116,13 @@ class VoiceActivityDetector:
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         data = self._pending + samples.tobytes()
-        first, size = self._judged, self.config.frame
+        start, size, at = self._judged, 2 * self.config.frame, 0
         self.position += len(samples)
-        frames = max(0, (len(data) // 2 - 1) // size)
         events: list[VadEvent] = []
-        for i in range(frames):
-            self._step(first + i * size, data[2 * i * size : 2 * (i + 1) * size], events)
-        self._pending = data[2 * frames * size :]
+        while len(data) - at > size:
+            self._step(start, data[at : at + size], events)
+            start, at = start + self.config.frame, at + size
+        self._pending = data[at:]
         return events
 
     def finish(self) -> list[VadEvent]:

@@ -1,5 +1,6 @@
 """The pipeline: speech in, estimate out. `VoiceToFace(bundle).estimate(speech)` is all there is to it."""
 
+import math
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -131,7 +132,6 @@ class VoiceToFace:
         speech: Speech,
         embedding: Array,
         columns: Array,
-        like: float | None = None,
         *,
         before: Estimate | None = None,
         still: float = 0.0,
@@ -140,18 +140,17 @@ class VoiceToFace:
 
         Args:
             columns: float32 [E, C], those the embedding is the mean of.
-            like: the speech's likeness to speech (`voxface.runtime.confidence`), if it is known already.
             before: an estimate of the same voice, whose picture stays while the embedding is
             still: no farther than this from the one it was drawn of. The mesh, which costs little, always moves.
         """
-        if before is not None and float(np.linalg.norm(embedding - before.drawn)) <= still:
+        if before is not None and _distance(embedding, before.drawn) <= still:
             pixels, drawn = before.image, before.drawn
         else:
             pixels, drawn = _pixels(self._face.run({"embedding": embedding[None]})["image"][0]), embedding
         self.stages.lap("face")
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
         self.stages.lap("mesh")
-        return self._face_of(speech, embedding, columns, pixels, drawn, coefficients, like)
+        return self._face_of(speech, embedding, columns, pixels, drawn, coefficients)
 
     def _face_of(
         self,
@@ -161,13 +160,12 @@ class VoiceToFace:
         pixels: NDArray[np.uint8],
         drawn: Array,
         coefficients: Array,
-        like: float | None = None,
     ) -> Estimate:
         """What the networks gave, read: attributes, measurements, confidence."""
         own = _own(columns, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
         measurements = self.morphable.measurements_of(coefficients)
-        sure = confidence_of(speech.likeness if like is None else like, own, speech.voiced_seconds)
+        sure = confidence_of(speech.likeness, own, speech.voiced_seconds)
         self.stages.lap("attributes")
         ns = {"features": 0, "face": 0, "mesh": 0, **self.stages.take()}
         return Estimate(
@@ -232,15 +230,16 @@ def _columns(features: Array) -> int:
 
 def _pixels(image: Array) -> NDArray[np.uint8]:
     """uint8 [H, W, 3] of a network's picture float32 [3, H, W], clamped to [-1, 1]."""
-    levels = np.minimum(image, np.float32(1))
-    np.maximum(levels, np.float32(-1), out=levels)
-    levels += np.float32(1)
-    levels *= np.float32(127.5)
-    np.rint(levels, out=levels)
-    pixels = np.empty((*image.shape[1:], 3), np.uint8)
-    for channel, plane in enumerate(levels.astype(np.uint8)):
-        pixels[:, :, channel] = plane
-    return pixels
+    levels = image * np.float32(127.5)
+    levels += np.float32(128)  # and a half of one to round
+    np.minimum(levels, np.float32(255.5), out=levels)
+    np.maximum(levels, np.float32(0.5), out=levels)
+    return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 0))
+
+
+def _distance(one: Array, other: Array) -> float:
+    apart = one - other
+    return math.sqrt(apart @ apart)
 
 
 def _own(columns: Array, frames: int) -> Array:

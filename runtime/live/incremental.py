@@ -5,10 +5,8 @@ from typing import Protocol, runtime_checkable
 from voxface.runtime.bundle import Bundle
 from voxface.runtime.engines import Array, Engine
 from voxface.runtime.estimate import Estimate
-from voxface.runtime.features import PROVISIONAL
 from voxface.runtime.front_end import Speech
 from voxface.runtime.incremental_encoder import IncrementalEncoder
-from voxface.runtime.running_likeness import RunningLikeness
 from voxface.runtime.trace import Stages
 from voxface.runtime.voice_to_face import check_speech
 
@@ -30,7 +28,6 @@ class Parts(Protocol):
         speech: Speech,
         embedding: Array,
         columns: Array,
-        like: float | None = None,
         *,
         before: Estimate | None = None,
         still: float = 0.0,
@@ -45,19 +42,10 @@ class IncrementalEstimator:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._encoder = IncrementalEncoder(parts.encoder, parts.bundle.front_end.shortest)
-        self._likeness = RunningLikeness()
-        self._heard: tuple[Speech, float] | None = None
 
     def restart(self) -> None:
-        """Another voice begins; what was measured of single frames stays."""
+        """Another voice begins."""
         self._encoder.restart()
-
-    def likeness(self, speech: Speech) -> float:
-        """How much it moves as speech does, as `voxface.runtime.confidence.likeness`."""
-        if self._heard is None or self._heard[0] is not speech:
-            frames, final = speech.log_mel, max(0, len(speech.log_mel) - PROVISIONAL)
-            self._heard = speech, self._likeness.of(speech.first_frame, frames, final, speech.peaks)
-        return self._heard[1]
 
     def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
         """The face of a window.
@@ -65,11 +53,10 @@ class IncrementalEstimator:
         Raises:
             NoSpeechError: there was no speech in it.
         """
-        like = self.likeness(speech)
         stages = self._parts.stages
         stages.take()  # what a failed estimate left
         stages.begin()
         check_speech(speech)
         embedding, columns = self._encoder.encode(speech.first_frame, speech.log_mel)
         stages.lap("encoder")
-        return self._parts.decode(speech, embedding, columns, like, before=before, still=still)
+        return self._parts.decode(speech, embedding, columns, before=before, still=still)

@@ -5,7 +5,6 @@ split over calls, on the machine's speed or on the time of day.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -188,9 +187,7 @@ class LiveSession:
 
     def _step(self, frame: NDArray[np.int16], behind: bool, events: list[Event]) -> None:
         self._hear(frame)
-        found = self._vad.feed(frame)
-        self.stages.lap("vad")
-        for event in found:
+        for event in self._vad.feed(frame):
             self._take(event, behind, events)
         self._end_turn(events)
         if self._heard - self._second_start >= RANGE_JUDGED:
@@ -268,6 +265,7 @@ class LiveSession:
         self._estimate(events)
 
     def _estimate(self, events: list[Event]) -> None:
+        self.stages.lap("vad")
         speech = self._speech()
         refusal = self._refusal(speech)
         if refusal in ("music", "noise") and self._gate.begins_anew(speech):
@@ -299,9 +297,9 @@ class LiveSession:
         moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
         self.stages.lap("watch")
-        spent = self.stages.take()
-        spent |= {stage: ns + spent.get(stage, 0) for stage, ns in estimate.stages_ns.items()}
-        estimate = replace(estimate, stages_ns=spent)
+        spent = estimate.stages_ns
+        for stage, ns in self.stages.take().items():
+            spent[stage] = spent.get(stage, 0) + ns
         self._last = estimate
         self._estimated = self._window.voiced
         self.reason = None
@@ -311,7 +309,7 @@ class LiveSession:
     def _refusal(self, speech: Speech) -> NoFaceReason | None:
         if self._clipping:
             return "clipping"
-        return self._gate.refuse(speech, self._incremental.likeness(speech) if self._incremental else None)
+        return self._gate.refuse(speech)
 
     def _speech(self) -> Speech:
         speech = self._window.speech(self._heard)

@@ -96,9 +96,9 @@ class Differences:
         """
         log_mel, first = speech.log_mel, speech.first_frame
         final = len(log_mel) - PROVISIONAL
-        count = round(NEWEST / STRIDE)
-        one, other = (np.add.reduce(part, 1) for part in (columns[:, :-count], columns[:, -count:]))
-        cosine = float(one @ other) / (math.sqrt(float(one @ one) * float(other @ other)) + 1e-12)
+        sides = columns @ _sides(columns.shape[1])
+        (one, together), (_, other) = (sides.T @ sides).tolist()
+        cosine = together / (math.sqrt(one * other) + 1e-12)
         # A bundle with another front end has frames that the network does not know: it then speaks against a change.
         known = log_mel.shape[1] == self._mels
         voices = self._voices.disagreement(first, log_mel, final, NEWEST, COMPARED) if known else 0.0
@@ -122,6 +122,13 @@ def _cosines(mels: int) -> NDArray[np.float64]:
     place = (np.arange(mels) + 0.5) / mels
     waves: NDArray[np.float64] = np.sqrt(2 / mels) * np.cos(np.pi * np.arange(1, 13)[:, None] * place)
     return waves
+
+
+@lru_cache(maxsize=256)
+def _sides(columns: int) -> Float32:
+    """Which of so many columns are before the newest speech, and which of it: float32 [columns, 2] of ones and zeros."""
+    newest = np.arange(columns) >= columns - round(NEWEST / STRIDE)
+    return np.stack([~newest, newest], 1).astype(np.float32)
 
 
 def _mean_spectrum(log_mel: Float32, peaks: Float32) -> tuple[float, Float32]:

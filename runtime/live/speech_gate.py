@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from voxface.runtime.confidence import likeness
 from voxface.runtime.front_end import Speech
+from voxface.runtime.likeness import likeness
 from voxface.runtime.live.events import NoFaceReason
 from voxface.runtime.voicing import LEAST_PERIODIC
 
-# Likeness to speech (`voxface.runtime.confidence`) at which a face is first made, and below which it is no longer: set on
+# Likeness to speech (`voxface.runtime.likeness`) at which a face is first made, and below which it is no longer: set on
 # LibriSpeech's training speakers at 10 dB in synthetic noise and on synthetic music, see benchmarks/no_face.py.
 ENTER: Final = 0.8
 LEAVE: Final = 0.3
@@ -25,13 +25,12 @@ class SpeechGate:
         """Another voice: nothing has passed yet."""
         self._passed = False
 
-    def refuse(self, speech: Speech, like: float | None = None) -> NoFaceReason | None:
-        """Why a window gets no face; None where it gets one. `like`: its likeness to speech, if that is known already."""
+    def refuse(self, speech: Speech) -> NoFaceReason | None:
+        """Why a window gets no face; None where it gets one."""
         if speech.periodic < LEAST_PERIODIC:
             self._passed = False
             return "noise"
-        like = speech.likeness if like is None else like
-        self._passed = like >= (LEAVE if self._passed else ENTER)
+        self._passed = speech.likeness >= (LEAVE if self._passed else ENTER)
         return None if self._passed else "music"
 
     def begins_anew(self, speech: Speech) -> bool:

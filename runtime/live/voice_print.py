@@ -93,7 +93,7 @@ class VoicePrint:
         """Of each lot of rows of `steps`, float32 [lots, E] of unit length."""
         weight, bias = self.layers[-1]
         summed = np.empty((len(lots), len(weight)), np.float32)
-        mean, spread = np.split(summed, 2, 1)
+        mean, spread = summed[:, : self.width], summed[:, self.width :]
         for k, steps in enumerate(lots):
             np.add.reduce(steps, 0, out=mean[k])
             np.einsum("ij,ij->j", steps, steps, out=spread[k])

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.features import STRIDE, FrontEndConfig, LogMelStream
 from voxface.runtime.front_end import Speech
+from voxface.runtime.likeness import RunningLikeness
 from voxface.runtime.running_periodicity import RunningPeriodicity
 
 Float32 = NDArray[np.float32]
@@ -35,6 +36,7 @@ class SpeechWindow:
         self._first = self._count = 0  # frames dropped, frames held
         self._waiting: list[NDArray[np.int16]] = []
         self._ranges: deque[tuple[int, int, int]] = deque()  # start, end, and `voiced` at the start
+        self._likeness = RunningLikeness()
         self._periodicity = RunningPeriodicity(longest)
         self._longest = longest
         self.voiced = 0
@@ -90,6 +92,7 @@ class SpeechWindow:
             features_ns=0,
             first_frame=start // self._hop,
             known_peaks=self._peaks[start // self._hop - self._first : count],
+            known_likeness=self._likeness.of(start // self._hop, frames),
         )
 
     def _put(self, place: int, frames: Float32) -> None:

@@ -1,4 +1,4 @@
-"""Running statistics, likeness, and the incremental voice encoder against the whole-window ones."""
+"""Running statistics, and the incremental voice encoder against the whole-window ones."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import SAMPLES
 from voxface.runtime.audio import read_blocks
-from voxface.runtime.confidence import likeness
 from voxface.runtime.engines import Array, TensorSpec
 from voxface.runtime.features import STRIDE, network_input, normalise
 from voxface.runtime.incremental_encoder import PROVISIONAL, IncrementalEncoder
-from voxface.runtime.running_likeness import WHOLE, RunningLikeness
 from voxface.runtime.running_statistics import RunningStatistics
 from voxface.runtime.voice_to_face import VoiceToFace
 
@@ -71,7 +69,7 @@ def windows(count: int, hop: int = HOP, begin: int = 100, longest: int = WINDOW)
     return [(max(0, end - longest), end) for end in range(begin, count + 1, hop)]
 
 
-# -- statistics, peaks, likeness -------------------------------------------------------------------------------------------
+# -- statistics ------------------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=60, deadline=None)
@@ -112,41 +110,6 @@ def test_frames_that_are_all_the_same_have_no_spread() -> None:
     mean, deviation = RunningStatistics(8).of(7, same, 497)
     np.testing.assert_allclose(mean, same[0], rtol=1e-12)
     assert deviation.max() < 1e-6
-
-
-def test_a_running_likeness_is_near_that_of_the_window(speech: Array) -> None:
-    running = RunningLikeness()
-    errors = []
-    for first, end in windows(len(speech)):
-        window = speech[first:end]
-        found = running.of(first, window, len(window) - 3, window.max(1))
-        errors.append(abs(found - likeness(window)))
-        if len(window) < WHOLE:
-            assert errors[-1] == 0
-    assert np.mean(errors) < 0.01
-    assert max(errors) < 0.05
-    assert len(running._loud) <= WINDOW // 25
-
-
-def test_a_likeness_follows_a_noise_that_begins_and_is_louder_than_the_voice(speech: Array) -> None:
-    """30 dB louder: what was summarised before it becomes background at once."""
-    sound = np.concatenate([speech[:WINDOW], np.random.default_rng(0).normal(speech.max() + 7, 0.5, (300, 64))])
-    sound = sound.astype(np.float32)
-    running = RunningLikeness()
-    for first, end in windows(len(sound)):
-        window = sound[first:end]
-        found = running.of(first, window, len(window) - 3, window.max(1))
-        assert found == pytest.approx(likeness(window), abs=0.05), end
-
-
-def test_a_likeness_follows_a_voice_that_becomes_quieter(speech: Array) -> None:
-    """17 dB in 14 s: summaries are made anew as loudness falls."""
-    quieter = speech - np.linspace(0, 4, len(speech), dtype=np.float32)[:, None]
-    running = RunningLikeness()
-    for first, end in windows(len(speech)):
-        window = quieter[first:end]
-        found = running.of(first, window, len(window) - 3, window.max(1))
-        assert found == pytest.approx(likeness(window), abs=0.05), end
 
 
 # -- encoder ---------------------------------------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import Notebook, PlainEstimator, cut, lines, noise, nothing, voice
 from voxface.runtime.audio import read_blocks
+from voxface.runtime.features import FrontEndConfig
+from voxface.runtime.likeness import likeness
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.config import LiveConfig
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, NoFace, SpeakerChanged
-from voxface.runtime.live.incremental import IncrementalEstimator
 from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.replay import Comparison, Recording, run_replay
@@ -170,19 +171,14 @@ def test_it_asks_for_an_estimator_in_two_steps() -> None:
         LiveSession(PlainEstimator(), INCREMENTAL)  # type: ignore[arg-type]
 
 
-def test_a_likeness_is_measured_once_a_window(voice_to_face: VoiceToFace) -> None:
-    window = SpeechWindow(voice_to_face.bundle.front_end, 128_000)
-    estimator = IncrementalEstimator(voice_to_face)
+def test_peaks_and_likeness_of_a_window_are_those_of_its_frames() -> None:
+    window = SpeechWindow(FrontEndConfig(), 128_000)
     for at in range(0, 170_000, 1600):
         window.add(at, np.resize(voice(), 170_000)[at : at + 1600])
         speech = window.speech(at + 1600)
         np.testing.assert_array_equal(speech.peaks, speech.log_mel.max(1))
+        assert speech.known_likeness == likeness(speech.log_mel)
     assert len(speech.peaks) < 832
-    first = estimator.likeness(speech)
-    estimator._likeness = None  # type: ignore[assignment]
-    assert estimator.likeness(speech) == first
-    with pytest.raises(AttributeError):
-        estimator.likeness(replace(speech))
 
 
 @pytest.mark.slow
