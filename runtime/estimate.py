@@ -104,7 +104,8 @@ def sex_in_words(sex: Mapping[str, float]) -> str:
 def sex_evidence(model: MorphableModel, coefficients: Float32) -> float:
     """How much likelier a mesh of coefficients float32 [P] is among women than among men, as a logarithm: two normal
     populations of equal spread, `sex_scale`, around the mean woman and the mean man."""
-    return _evidence(model, *_lengths(model.place(coefficients) - model.sex_places))
+    apart = model.place(coefficients) - model.sex_places
+    return _evidence(model, *np.einsum("sp,sp->s", apart, apart).tolist())
 
 
 def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: float = 1.0) -> Attributes:
@@ -115,20 +116,21 @@ def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: flo
             and as often right as it says; a bundle carries its own, from people it has not learnt from. At 1 the
             probability is that of a mesh drawn from the population.
     """
-    from_means = model.place(coefficients) - model.sex_places
-    sexes = _lengths(from_means)
-    female = logistic(sex_slope * _evidence(model, *sexes))
-    # A small face is not a slim one: types are compared after taking each face's own sex out of it.
-    own = np.array([female, 1 - female]) @ from_means
-    types = dict(zip(model.face_types, _lengths(own - model.type_places), strict=True))
+    apart = model.place(coefficients) - model.type_places
+    women, men = np.einsum("stp,stp->st", apart, apart).tolist()
+    female = logistic(sex_slope * _evidence(model, women[0], men[0]))
+    # A small face is not a slim one: types are compared after taking each face's own sex out of it. That is as far from one of
+    # the mean of the sexes, in these shares, as Stewart's theorem says from how far it is from either.
+    mixed = female * (1 - female) * model.sexes_apart**2
+    types = {
+        name: math.sqrt(max(0.0, female * woman + (1 - female) * man - mixed))
+        for name, woman, man in zip(model.face_types, women[1:], men[1:], strict=True)
+    }
     face_type = min(types, key=types.__getitem__, default="unknown")
-    return Attributes({"female": female, "male": 1 - female}, face_type, {"female": sexes[0], "male": sexes[1]} | types)
+    sexes = {"female": math.sqrt(women[0]), "male": math.sqrt(men[0])}
+    return Attributes({"female": female, "male": 1 - female}, face_type, sexes | types)
 
 
 def _evidence(model: MorphableModel, women: float, men: float) -> float:
-    return (men**2 - women**2) / (2 * model.sex_scale**2)
-
-
-def _lengths(apart: NDArray[np.float64]) -> list[float]:
-    """Of each row of [n, P]."""
-    return [math.sqrt(square) for square in np.einsum("np,np->n", apart, apart).tolist()]
+    """Of the squares of a face's distances from the mean woman and the mean man."""
+    return (men - women) / (2 * model.sex_scale**2)

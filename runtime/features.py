@@ -71,7 +71,7 @@ class FrameComputer:
         self._hamming = np.hamming(config.window)
         self._bins, self._weights, self._starts = _filter_runs(config)
         self._samples = np.empty((_BLOCK, config.window))
-        self._emphasised = np.empty_like(self._samples)
+        self._emphasised = np.zeros((_BLOCK, config.fft))  # what lies beyond a window stays zero
         self._spectrum = np.empty((_BLOCK, config.fft // 2 + 1), np.complex128)
         self._power = np.empty(self._spectrum.shape)
         self._weighted = np.empty((_BLOCK, len(self._bins)))
@@ -87,16 +87,17 @@ class FrameComputer:
 
     def _block(self, windows: NDArray[np.int16], before: NDArray[np.int16], out: Float32) -> None:
         k = len(windows)
-        x, y, power, weighted, mel = (
+        x, padded, power, weighted, mel = (
             array[:k] for array in (self._samples, self._emphasised, self._power, self._weighted, self._mel)
         )
+        y = padded[:, : x.shape[1]]
         x[:] = windows
         np.multiply(x[:, :-1], -self.config.preemphasis, out=y[:, 1:])
         np.multiply(before, -self.config.preemphasis, out=y[:, 0])
         y += x
         y *= self._hamming
         # Real and imaginary parts side by side: squared in one go.
-        parts = np.fft.rfft(y, self.config.fft, out=self._spectrum[:k]).view(np.float64)
+        parts = np.fft.rfft(padded, out=self._spectrum[:k]).view(np.float64)
         parts *= parts
         np.add(parts[:, ::2], parts[:, 1::2], out=power)
         np.take(power, self._bins, axis=1, out=weighted, mode="clip")  # any other mode copies `out`

@@ -24,8 +24,9 @@ CEPSTRA: Final = 6  # 1 to 6: the tilt of a spectrum, and shapes as wide as form
 STEP: Final = 20  # frames, 0.2 s: a syllable
 STRETCH: Final = 100  # frames of a modulation spectrum: 1 s, so that its bins are 1 Hz wide
 SYLLABIC: Final = (3, 6)  # Hz, first and last bin; speech has its peak there (Houtgast & Steeneken 1985)
-LOUD: Final = 0.9  # quantile of a stretch's peaks that counts as loud
-RANGE: Final = 8.0  # natural logarithm of power, 35 dB, below the loud frames: what is fainter is background
+RANGE: Final = (
+    8.0  # natural logarithm of power, 35 dB, below the loudest tenth of the frames: what is fainter is background
+)
 SHORTEST: Final = 30  # frames: less is no syllable
 
 
@@ -45,9 +46,9 @@ class Movement:
 
 # Logistic regression on `Movement`, fitted by `python -m benchmarks.confidence --fit` to LibriSpeech's training speakers
 # (clean, cut short, noisy, in a room) against synthetic music and noise.
-CENTRE: Final = Movement(1.15, 0.357)
-WEIGHT: Final = Movement(6.572, 14.209)
-BIAS: Final = 1.243
+CENTRE: Final = Movement(1.143, 0.357)
+WEIGHT: Final = Movement(6.599, 14.329)
+BIAS: Final = 1.24
 
 _HANNING: Final = np.hanning(STRETCH)
 
@@ -119,7 +120,8 @@ def _begins(log_mel: Float32) -> range:
 
 def measure(stretch: Float32) -> Stretch:
     """Measures a stretch, or something shorter, float32 [t, mels], `STEP` < t ≤ `STRETCH`."""
-    shape = cepstra(stretch, quantile(stretch.max(1), LOUD))
+    tenth = len(stretch) * 9 // 10
+    shape = cepstra(stretch, float(np.partition(stretch.max(1), tenth)[tenth]))
     moved = shape[1:, STEP:] - shape[1:, :-STEP]
     far = np.sqrt(np.einsum("kt,kt->t", moved, moved))
     return Stretch(float(np.add.reduce(far)) / len(far) / math.sqrt(len(moved)), *modulation(shape))
@@ -149,16 +151,6 @@ def modulation(tracks: Float64) -> tuple[float, float]:
 def logistic(score: float) -> float:
     """1 / (1 + e^-score), for scores of any size."""
     return 1 / (1 + math.exp(-min(50.0, max(-50.0, score))))
-
-
-def quantile(values: Float32, share: float) -> float:
-    """`numpy.quantile` of float32 [n], bit for bit: that one takes ten times as long, and loads `numpy.ma` the first time."""
-    place = share * (len(values) - 1)
-    below = int(place)
-    above = min(below + 1, len(values) - 1)
-    ordered = np.partition(values, (below, above))
-    low, high, part = ordered[below], ordered[above], place - below
-    return float(low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part))
 
 
 @lru_cache(maxsize=4)

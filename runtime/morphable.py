@@ -133,9 +133,16 @@ class MorphableModel:
 
     @cached_property
     def type_places(self) -> NDArray[np.float64]:
-        """Where a typical face of each type lies from the mean of the sexes, float64 [types, P]."""
+        """Where the mean woman and the mean man lie, and where each would if of each face type: float64 [2, 1 + types, P]."""
         faces = np.array([*self.face_types.values()], np.float32).reshape(-1, self.modes)
-        return self.place(faces - self.sex_means.mean(0))
+        apart = self.place(faces - self.sex_means.mean(0))
+        places: NDArray[np.float64] = self.sex_places[:, None] + np.concatenate([np.zeros((1, self.modes)), apart])
+        return places
+
+    @cached_property
+    def sexes_apart(self) -> float:
+        """How far the mean woman and the mean man are apart, RMS over vertices in millimetres."""
+        return self.distance(*self.sex_means)
 
     @cached_property
     def _axes(self) -> NDArray[np.float64]:

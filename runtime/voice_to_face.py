@@ -238,8 +238,7 @@ def _pixels(image: Array) -> NDArray[np.uint8]:
 
 
 def _distance(one: Array, other: Array) -> float:
-    apart = one - other
-    return math.sqrt(apart @ apart)
+    return math.dist(one.tolist(), other.tolist())
 
 
 def _own(columns: Array, frames: int) -> Array:

@@ -102,12 +102,10 @@ class Differences:
         # A bundle with another front end has frames that the network does not know: it then speaks against a change.
         known = log_mel.shape[1] == self._mels
         voices = self._voices.disagreement(first, log_mel, final, NEWEST, COMPARED) if known else 0.0
-        (loud, spectrum), (new_loud, new_spectrum) = (
-            _mean_spectrum(log_mel[part], speech.peaks[part]) for part in (slice(-NEWEST), slice(-NEWEST, None))
-        )
+        loud, new_loud, apart = _spectra(log_mel, speech.peaks)
         found = np.empty(15)
         found[:3] = 1 - cosine, voices, min(abs(new_loud - loud), 3.0)
-        np.abs(_cosines(log_mel.shape[1]) @ (new_spectrum - spectrum), out=found[3:])
+        np.abs(_cosines(log_mel.shape[1]) @ apart, out=found[3:])
         return found
 
 
@@ -131,9 +129,14 @@ def _sides(columns: int) -> Float32:
     return np.stack([~newest, newest], 1).astype(np.float32)
 
 
-def _mean_spectrum(log_mel: Float32, peaks: Float32) -> tuple[float, Float32]:
-    """How loud the loudest tenth is, and the mean of the loud frames, float32 [mels]."""
-    tenth = len(peaks) * 9 // 10
-    loud = float(np.partition(peaks, tenth)[tenth])
-    heard = (peaks > loud - LOUD).astype(np.float32)
-    return loud, np.einsum("t,tm->m", heard, log_mel) / np.add.reduce(heard)
+def _spectra(log_mel: Float32, peaks: Float32) -> tuple[float, float, Float32]:
+    """How loud the loudest tenth is before the newest speech and of it, and how far the mean of its loud frames is from that of
+    those before, float32 [mels]."""
+    heard, loud = np.zeros((2, len(peaks)), np.float32), []
+    for k, part in enumerate((slice(-NEWEST), slice(-NEWEST, None))):
+        own = peaks[part]
+        tenth = len(own) * 9 // 10
+        loud.append(float(np.partition(own, tenth)[tenth]))
+        heard[k, part] = own > loud[k] - LOUD
+    means = heard @ log_mel / np.add.reduce(heard, 1, keepdims=True)
+    return loud[0], loud[1], means[1] - means[0]

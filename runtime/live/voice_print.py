@@ -4,6 +4,7 @@ It was trained on LibriSpeech's training speakers (CC BY 4.0) by `python -m benc
 neither the bundle's voice encoder nor the mean of the window, which two voices in it share.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -90,25 +91,26 @@ class VoicePrint:
         return _rectified(_rectified(x @ third, third_bias) @ fourth, fourth_bias)
 
     def voices(self, *lots: Float32) -> Float32:
-        """Of each lot of rows of `steps`, float32 [lots, E] of unit length."""
+        """Of each lot of rows of `steps`, float32 [lots, E]; their direction is what counts."""
         weight, bias = self.layers[-1]
-        summed = np.empty((len(lots), len(weight)), np.float32)
-        mean, spread = summed[:, : self.width], summed[:, self.width :]
+        known = np.empty((len(lots), len(weight)), np.float32)
+        mean, spread = known[:, : self.width], known[:, self.width :]
         for k, steps in enumerate(lots):
             np.add.reduce(steps, 0, out=mean[k])
             np.einsum("ij,ij->j", steps, steps, out=spread[k])
-            summed[k] /= len(steps)
+            known[k] /= len(steps)
         spread -= mean * mean
-        np.sqrt(np.maximum(spread, LEAST_VARIANCE, out=spread), out=spread)
-        voices: Float32 = summed @ weight
+        np.maximum(spread, LEAST_VARIANCE, out=spread)
+        np.sqrt(spread, out=spread)
+        voices: Float32 = known @ weight
         voices += bias
-        voices /= np.sqrt(np.einsum("ij,ij->i", voices, voices))[:, None]
         return voices
 
     def disagreement(self, one: Float32, other: Float32) -> float:
         """1 - cosine of the voices of two lots of steps, 0 to 2."""
-        first, second = self.voices(one, other)
-        return 1.0 - float(first @ second)
+        voices = self.voices(one, other)
+        (first, both), (_, second) = (voices @ voices.T).tolist()
+        return 1.0 - float(both / math.sqrt(first * second))
 
 
 def _rows(x: Float32, taps: int, stride: int) -> Float32:

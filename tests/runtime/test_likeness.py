@@ -17,7 +17,6 @@ from voxface.runtime.likeness import (
     likeness,
     modulation,
     movement,
-    quantile,
 )
 
 
@@ -33,13 +32,6 @@ def shapes(cosines: dict[int, np.ndarray]) -> np.ndarray:
         track[:, None] * np.sqrt(2 / 64) * np.cos(np.pi * order * place)[None] for order, track in cosines.items()
     )
     return (5 + frames).astype(np.float32)
-
-
-@pytest.mark.parametrize("length", [1, 2, 30, 799, 800, 801])
-def test_the_quantile_is_numpys(length: int, rng: np.random.Generator) -> None:
-    for _ in range(50):
-        values = rng.normal(scale=10, size=length).astype(np.float32)
-        assert quantile(values, 0.9) == float(np.quantile(values, 0.9))
 
 
 def test_modulation_of_a_sine_is_in_its_bin() -> None:

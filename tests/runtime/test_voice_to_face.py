@@ -7,7 +7,7 @@ from tests.conftest import SAMPLES, speech_like
 from voxface.runtime.bundle import Bundle
 from voxface.runtime.estimate import Estimate
 from voxface.runtime.features import STRIDE
-from voxface.runtime.voice_to_face import PIECE, VoiceToFace
+from voxface.runtime.voice_to_face import PIECE, VoiceToFace, _pixels
 
 
 @pytest.mark.parametrize("frames", [PIECE * STRIDE - 7, 2 * PIECE * STRIDE + 1, 3 * PIECE * STRIDE + 77, 13_000])
@@ -83,3 +83,10 @@ def test_one_graph_makes_the_same_face(default_bundle: Bundle) -> None:
             assert np.abs(got.image.astype(int) - expected.image).max() <= 1
             assert set(got.stages_ns) == set(expected.stages_ns)
         assert VoiceToFace(with_fused(default_bundle))._fused is None, "on a CPU it gains nothing"
+
+
+def test_levels_of_a_picture_are_rounded_and_clamped() -> None:
+    values = np.array([-7, -1, -0.999, 0, 0.5, 1, 7], np.float32)
+    image = np.stack([values, values[::-1], np.zeros(7, np.float32)])[:, None]
+    levels = [0, 0, 0, 128, 191, 255, 255]
+    np.testing.assert_array_equal(_pixels(image)[0].T, [levels, levels[::-1], [128] * 7])

@@ -143,6 +143,17 @@ def test_estimates_go_on_at_once_after_a_long_refusal() -> None:
     assert len(faces) > 80
 
 
+def test_the_level_is_that_of_the_newest_whole_hop() -> None:
+    session = LiveSession(PlainEstimator())
+    assert session.level.samples == 0
+    session.feed(noise(1, 100)[:1600])
+    session.feed(noise(1, 10_000)[:2400])
+    loud = session.level
+    assert (loud.samples, round(loud.rms_db)) == (1600, round(20 * np.log10(10_000 / 32_768)))
+    session.feed(nothing(1)[:800])
+    assert session.level.rms_db < loud.rms_db - 2, "half of it was loud"
+
+
 def test_a_loss_closes_the_turn_and_moves_the_index() -> None:
     session = LiveSession(PlainEstimator())
     before = session.feed(voice()[:20_100])
