@@ -17,7 +17,10 @@ Float64 = NDArray[np.float64]
 
 STRIDE = 32  # frames to a column of the voice encoder
 PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples, until the sound goes on
-_SUMMED = 1024  # frames that are summed in single precision, 10 s; a long clip's sum would not fit in it
+_SUMMED = (
+    1024  # frames summed at once, 10 s: a single-precision sum of a long clip, one by one, would lose the small ones
+)
+_EPSILON = np.finfo(np.float32).eps
 _SILENCE = np.zeros(1, np.int16)
 _BLOCK = 16  # frames computed at once: what lies between samples and log-mel stays in the processor's cache
 
@@ -71,7 +74,7 @@ class FrameComputer:
         self._hamming = np.hamming(config.window)
         self._bins, self._weights, self._starts = _filter_runs(config)
         self._samples = np.empty((_BLOCK, config.window))
-        self._emphasised = np.zeros((_BLOCK, config.fft))  # what lies beyond a window stays zero
+        self._emphasised = np.empty_like(self._samples)
         self._spectrum = np.empty((_BLOCK, config.fft // 2 + 1), np.complex128)
         self._power = np.empty(self._spectrum.shape)
         self._weighted = np.empty((_BLOCK, len(self._bins)))
@@ -87,20 +90,19 @@ class FrameComputer:
 
     def _block(self, windows: NDArray[np.int16], before: NDArray[np.int16], out: Float32) -> None:
         k = len(windows)
-        x, padded, power, weighted, mel = (
+        x, y, power, weighted, mel = (
             array[:k] for array in (self._samples, self._emphasised, self._power, self._weighted, self._mel)
         )
-        y = padded[:, : x.shape[1]]
         x[:] = windows
         np.multiply(x[:, :-1], -self.config.preemphasis, out=y[:, 1:])
         np.multiply(before, -self.config.preemphasis, out=y[:, 0])
         y += x
         y *= self._hamming
         # Real and imaginary parts side by side: squared in one go.
-        parts = np.fft.rfft(padded, out=self._spectrum[:k]).view(np.float64)
+        parts = np.fft.rfft(y, self.config.fft, out=self._spectrum[:k]).view(np.float64)
         parts *= parts
         np.add(parts[:, ::2], parts[:, 1::2], out=power)
-        np.take(power, self._bins, axis=1, out=weighted, mode="clip")  # any other mode copies `out`
+        power.take(self._bins, axis=1, out=weighted, mode="clip")  # any other mode copies `out`
         weighted *= self._weights
         np.add.reduceat(weighted, self._starts, axis=1, out=mel)
         np.maximum(mel, self.config.floor, out=mel)
@@ -192,14 +194,11 @@ def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) ->
 
 def normalise(frames: Float32) -> Float32:
     """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
-    sums, squares = np.zeros((2, frames.shape[1]))
-    for first in range(0, len(frames), _SUMMED):
-        sums += np.add.reduce(frames[first : first + _SUMMED], 0)
-    centred: Float32 = frames - (sums / len(frames)).astype(np.float32)
-    for first in range(0, len(frames), _SUMMED):
-        part = centred[first : first + _SUMMED]
-        squares += np.einsum("tm,tm->m", part, part)
-    centred *= (1 / (np.sqrt(squares / len(frames)) + np.finfo(np.float32).eps)).astype(np.float32)
+    count, parts = np.float32(len(frames)), [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
+    mean = sum(np.add.reduce(frames[part], 0) for part in parts) / count
+    centred: Float32 = frames - mean
+    squares = sum(np.einsum("tm,tm->m", centred[part], centred[part]) for part in parts)
+    centred *= 1 / (np.sqrt(squares / count) + _EPSILON)
     return centred
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Final, NamedTuple
 
 from voxface.runtime.atomic import write_bytes
@@ -45,17 +46,17 @@ class Trace:
         self.dropped = 0
         self.threads: dict[int, str] = {}
         self._most = most
-        self._spans: deque[Span] = deque()
+        self._spans: deque[tuple[str, int, int, int]] = deque()  # spans, but cheaper to make
 
     def add(self, name: str, began: int, ended: int) -> None:
         """A span of the calling thread."""
         if not self.recording:
             return
-        thread = threading.get_ident()
+        thread = get_ident()
         if thread not in self.threads:
             self.threads[thread] = threading.current_thread().name
         if len(self._spans) < self._most:
-            self._spans.append(Span(name, thread, began, ended))
+            self._spans.append((name, thread, began, ended))
         else:
             self.dropped += 1
 
@@ -74,7 +75,7 @@ class Trace:
 
     def take(self) -> list[Span]:
         """The spans since the last time, oldest end first."""
-        return [self._spans.popleft() for _ in range(len(self._spans))]  # others may add meanwhile
+        return [Span(*self._spans.popleft()) for _ in range(len(self._spans))]  # others may add meanwhile
 
 
 class Stages:
