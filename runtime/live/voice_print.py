@@ -76,23 +76,34 @@ class VoicePrint:
         return len(self.layers[-2][1])
 
     @cached_property
-    def _first(self) -> Float32:
-        """The first layer's weight such that every frame loses its mean, and with it its loudness."""
-        taps = self.layers[0][0].reshape(FRAMES, self.mels, -1)
-        weight: Float32 = (taps - taps.mean(1, keepdims=True)).reshape(FRAMES * self.mels, -1)
-        return weight
+    def _shifted(self) -> tuple[tuple[Float32, Float32], ...]:
+        """Weight and floor of each layer, such that it gives max(x, floor) in place of max(x + bias, 0): what lacks to that,
+        the next one's floor makes up for; and weight and bias of the last. The first layer's weight is such that every frame
+        loses its mean, and with it its loudness."""
+        (first, lacking), *others = self.layers
+        taps = first.reshape(FRAMES, self.mels, -1)
+        shifted = [((taps - taps.mean(1, keepdims=True)).reshape(FRAMES * self.mels, -1), -lacking)]
+        for weight, bias in others[:-1]:
+            lacking = bias + np.tile(lacking, len(weight) // len(lacking)) @ weight
+            shifted.append((weight, -lacking))
+        weight, bias = others[-1]
+        return *shifted, (weight, bias + lacking @ weight[: len(lacking)])
 
     def steps(self, log_mel: Float32) -> Float32:
         """One row for every `STRIDE` frames of log-mel float32 [T, mels], T ≥ `SEEN`; it has seen `SEEN` from there on."""
-        (_, first_bias), (second, second_bias), (third, third_bias), (fourth, fourth_bias) = self.layers[:4]
-        x = _rectified(_rows(np.ascontiguousarray(log_mel), FRAMES, STRIDE) @ self._first, first_bias)
-        x = _rectified(_rows(x, 3, 1) @ second, second_bias)
-        x = np.concatenate([x[: -2 * DILATION], x[DILATION:-DILATION], x[2 * DILATION :]], 1)
-        return _rectified(_rectified(x @ third, third_bias) @ fourth, fourth_bias)
+        (first, a), (second, b), (third, c), (fourth, d) = self._shifted[:4]
+        x = _rows(np.ascontiguousarray(log_mel), FRAMES, STRIDE) @ first
+        np.maximum(x, a, out=x)
+        x = _rows(x, 3, 1) @ second
+        np.maximum(x, b, out=x)
+        x = np.concatenate([x[: -2 * DILATION], x[DILATION:-DILATION], x[2 * DILATION :]], 1) @ third
+        np.maximum(x, c, out=x)
+        x = x @ fourth
+        return np.maximum(x, d, out=x)
 
     def voices(self, *lots: Float32) -> Float32:
         """Of each lot of rows of `steps`, float32 [lots, E]; their direction is what counts."""
-        weight, bias = self.layers[-1]
+        weight, bias = self._shifted[-1]
         known = np.empty((len(lots), len(weight)), np.float32)
         mean, spread = known[:, : self.width], known[:, self.width :]
         for k, steps in enumerate(lots):
@@ -117,9 +128,3 @@ def _rows(x: Float32, taps: int, stride: int) -> Float32:
     """`taps` rows next to each other, every `stride` rows, of contiguous x; no copy, and numpy checks that they lie within."""
     shape = (len(x) - taps) // stride + 1, taps * x.shape[1]
     return np.ndarray(shape, x.dtype, x, 0, (stride * x.strides[0], x.itemsize))
-
-
-def _rectified(x: Float32, bias: Float32) -> Float32:
-    """max(x + bias, 0), in place."""
-    x += bias
-    return np.maximum(x, 0, out=x)
