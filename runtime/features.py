@@ -17,9 +17,7 @@ Float64 = NDArray[np.float64]
 
 STRIDE = 32  # frames to a column of the voice encoder
 PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples, until the sound goes on
-_SUMMED = (
-    1024  # frames summed at once, 10 s: a single-precision sum of a long clip, one by one, would lose the small ones
-)
+_SUMMED = 1024  # frames summed at once in single precision: a longer sum would lose the small ones
 _EPSILON = np.finfo(np.float32).eps
 _SILENCE = np.zeros(1, np.int16)
 _BLOCK = 16  # frames computed at once: what lies between samples and log-mel stays in the processor's cache

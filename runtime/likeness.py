@@ -25,7 +25,7 @@ STEP: Final = 20  # frames, 0.2 s: a syllable
 STRETCH: Final = 100  # frames of a modulation spectrum: 1 s, so that its bins are 1 Hz wide
 SYLLABIC: Final = (3, 6)  # Hz, first and last bin; speech has its peak there (Houtgast & Steeneken 1985)
 RANGE: Final = (
-    8.0  # natural logarithm of power, 35 dB, below the loudest tenth of the frames: what is fainter is background
+    8.0  # natural logarithm of power, 35 dB, below the loudest tenth of a stretch: what is fainter is background
 )
 SHORTEST: Final = 30  # frames: less is no syllable
 

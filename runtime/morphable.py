@@ -8,7 +8,6 @@ the eyes, x to the subject's left, y up, z out of the face.
 import io
 import json
 import math
-import os
 import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,12 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.atomic import write_bytes
+from voxface.runtime.blas import has_one_thread
 from voxface.runtime.errors import BundleError
 
 SCHEMA = 1
 PARTS = ("skin", "lips", "brows", "eyes", "scalp")
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-_ONE_BLAS_THREAD = any(os.environ.get(name) == "1" for name in BLAS_THREADS)  # numpy has looked when it was imported
 
 
 @dataclass(frozen=True)
@@ -271,12 +269,10 @@ class _Paths:
 
 
 def _times(coefficients: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[..., P] times [P, M]. One face alone goes without BLAS unless that keeps to one thread, and is then half as fast: on a
-    machine that is busy the product took 12 ms with threads that wait for each other in a loop."""
+    """[..., P] times [P, M]. One face alone goes through BLAS, which takes two thirds of the time, only if that keeps to one
+    thread (`voxface.runtime.blas`)."""
     product: NDArray[np.float32] = (
-        np.einsum("p,pm->m", coefficients, basis)
-        if coefficients.ndim == 1 and not _ONE_BLAS_THREAD
-        else coefficients @ basis
+        coefficients @ basis if coefficients.ndim > 1 or has_one_thread() else np.einsum("p,pm->m", coefficients, basis)
     )
     return product
 

@@ -21,10 +21,8 @@ VERBS = {
     "data": "synthetic faces, and 3D faces fitted to landmarks",
 }
 
-# What runs beside other work. numpy's matrix products there are small, and the threads that a BLAS would share them among
-# spin while they wait: with them an idle live session used half a core. Has to be said before numpy is imported.
+# What runs beside other work, see `voxface.runtime.blas`.
 ON_DEVICE = ("run", "live", "devices", "profile")
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def build_parser(verb: str | None) -> argparse.ArgumentParser:
@@ -55,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         build_parser(None).print_help()
         return 2
     if options.verb in ON_DEVICE:
-        for name in BLAS_THREADS:
-            os.environ.setdefault(name, "1")
+        from voxface.runtime.blas import ask_for_one_thread
+
+        ask_for_one_thread()
     from voxface.runtime.errors import VoxfaceError
 
     try:
