@@ -260,7 +260,7 @@ def budgets() -> str:
             f"an update outside of the engines' own runs, {name.replace('_', ' ')}, exact",
             f"≤ {BUDGET_OVERHEAD:.0%}",
             "–",
-            f"{over:.0%}, {sides['exact']['p50_ms']:.1f} ms; incremental {sides['incremental']['p50_ms']:.1f} ms, "
+            f"{over:.1%}, {sides['exact']['p50_ms']:.1f} ms; incremental {sides['incremental']['p50_ms']:.1f} ms, "
             f"{sides['incremental']['of_engine_runs']:.0%}, where most pictures are kept",
             over <= BUDGET_OVERHEAD,
         )

@@ -62,7 +62,8 @@ class LevelMeter:
         wide = samples.astype(np.float64)
         peak = max(int(samples.max()), -int(samples.min()))
         self._samples += len(samples)
-        self._squares += float(np.dot(wide, wide))
+        # Not `dot`: a BLAS shares so long a one among threads, which then spin for a tenth of each second.
+        self._squares += float(np.einsum("n,n->", wide, wide))
         self._peak = max(self._peak, peak)
         self._zeros += len(samples) - int(np.count_nonzero(samples))
         self._clipped += int(np.count_nonzero(np.abs(wide) >= 32767)) if peak >= 32767 else 0
