@@ -1,5 +1,9 @@
 """The session state machine: any chunking, any start; equal to the offline result; when there is no face, and why."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -235,3 +239,29 @@ def test_another_speaker_who_says_nothing_gets_no_face() -> None:
     after = [event for event in events[changed:] if not isinstance(event, VoiceStarted | VoiceEnded)]
     assert [type(event) for event in after] == [SpeakerChanged, NoFace]
     assert after[1].reason == "noise"
+
+
+def test_no_other_thread_works_for_a_session_of_one() -> None:
+    """Numpy's BLAS shares what is large among threads, which spin while they wait; nobody has forbidden it here."""
+    program = """
+import time
+import os
+import subprocess
+import sys
+
+import numpy as np
+from tests.runtime.live.stand_ins import voice
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.voice_to_face import VoiceToFace
+
+with VoiceToFace(threads=1) as face:
+    session = LiveSession(face)
+    session.feed(np.resize(voice(), 32_000))
+    whole, own = time.process_time(), time.thread_time()
+    session.feed(np.resize(voice(), 128_000))
+    whole, own = time.process_time() - whole, time.thread_time() - own
+    print(whole / own)
+"""
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run([sys.executable, "-c", program], env=free, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1.1
