@@ -55,7 +55,7 @@ class StandIn:
             frames=len(speech.log_mel), embedding=embedding, columns=columns,
             image=np.zeros((64, 64, 3), np.uint8), drawn=embedding,
             coefficients=self.coefficients, model=self.model, confidence=0.5,
-            attributes=Attributes({"female": 0.5, "male": 0.5}, "unknown", {}), measurements_mm={},
+            attributes=Attributes({"female": 0.5, "male": 0.5}, "unknown", {}),
             stages_ns={"vad": speech.vad_ns, "features": speech.features_ns, "encoder": 0, "face": 0, "mesh": 0},
         )  # fmt: skip
 

@@ -46,7 +46,7 @@ class Estimate:
         coefficients: float32 [P], unit-normal space of the morphable model.
         model: the morphable model.
         confidence: 0 to 1, from how much it moves as speech does, how far the voice agrees with itself, and its length.
-        attributes, measurements_mm: read off the mesh.
+        attributes: read off the mesh.
         stages_ns: time of each stage.
     """
 
@@ -62,8 +62,12 @@ class Estimate:
     model: MorphableModel
     confidence: float
     attributes: Attributes
-    measurements_mm: dict[str, float]
     stages_ns: dict[str, int]
+
+    @cached_property
+    def measurements_mm(self) -> dict[str, float]:
+        """Read off the mesh; made when first asked for, since a window shows none."""
+        return self.model.measurements_of(self.coefficients)
 
     @cached_property
     def vertices(self) -> Float32:

@@ -192,11 +192,11 @@ def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) ->
 
 def normalise(frames: Float32) -> Float32:
     """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
-    count, parts = np.float32(len(frames)), [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
-    mean = sum(np.add.reduce(frames[part], 0) for part in parts) / count
-    centred: Float32 = frames - mean
+    centred: Float32 = frames - frames[0]  # so that bins that never change, as in digital silence, are zero in the end
+    parts = [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
+    centred -= sum(np.add.reduce(centred[part], 0) for part in parts) / np.float32(len(frames))
     squares = sum(np.einsum("tm,tm->m", centred[part], centred[part]) for part in parts)
-    centred *= 1 / (np.sqrt(squares / count) + _EPSILON)
+    centred *= 1 / (np.sqrt(squares / np.float32(len(frames))) + _EPSILON)
     return centred
 
 

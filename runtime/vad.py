@@ -11,7 +11,7 @@ segment, two unvoiced ones close it. Its quirks change which samples are kept, s
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,7 @@ class SpeechStarted:
     start: int
 
 
-@dataclass(frozen=True)
-class SpeechAudio:
+class SpeechAudio(NamedTuple):
     """Samples of the open segment: int16 [n], the first one at absolute sample `start`."""
 
     start: int

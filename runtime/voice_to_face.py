@@ -81,7 +81,8 @@ class VoiceToFace:
         noise = np.random.default_rng(0).integers(-3000, 3000, 2 * front_end.sample_rate).astype(np.int16)
         speech = replace(self.listen([noise]), segments=[(0, len(noise))], voiced_samples=len(noise), periodic=1.0)
         features = log_mel(noise, front_end)
-        _ = self.estimate(replace(speech, log_mel=features)).vertices
+        estimate = self.estimate(replace(speech, log_mel=features))
+        _ = estimate.vertices, estimate.measurements_mm
 
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
@@ -161,10 +162,9 @@ class VoiceToFace:
         drawn: Array,
         coefficients: Array,
     ) -> Estimate:
-        """What the networks gave, read: attributes, measurements, confidence."""
+        """What the networks gave, read: attributes, confidence."""
         own = _own(columns, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
-        measurements = self.morphable.measurements_of(coefficients)
         sure = confidence_of(speech.likeness, own, speech.voiced_seconds)
         self.stages.lap("attributes")
         ns = {"features": 0, "face": 0, "mesh": 0, **self.stages.take()}
@@ -181,7 +181,6 @@ class VoiceToFace:
             model=self.morphable,
             confidence=sure,
             attributes=attributes,
-            measurements_mm=measurements,
             stages_ns={**ns, "vad": speech.vad_ns, "features": speech.features_ns + ns["features"]},
         )
 

@@ -97,6 +97,12 @@ def test_normalised_bins_have_mean_zero_and_deviation_one() -> None:
     np.testing.assert_allclose(ready.std(0), 1, atol=1e-3)
 
 
+@pytest.mark.parametrize("frames", [1, 7, 830, 30_000])
+def test_a_bin_that_never_changes_is_zero(frames: int) -> None:
+    same = np.random.default_rng(7).normal(3, 2, 64).astype(np.float32)
+    np.testing.assert_array_equal(normalise(np.tile(same, (frames, 1))), 0)
+
+
 def test_a_long_clip_is_normalised_as_well_as_a_short_one() -> None:
     """Five minutes: sums in single precision alone would be off by some 1e-5."""
     frames = np.random.default_rng(0).normal(8, 3, (30_000, 64)).astype(np.float32)

@@ -53,7 +53,6 @@ class PlainEstimator:
             model=SPHERE,
             confidence=0.5,
             attributes=Attributes({"female": 0.5, "male": 0.5}, "regular", {}),
-            measurements_mm={"face_width": 140.0},
             stages_ns={"vad": 1000, "features": 1000, "encoder": 1000, "face": 1000, "mesh": 1000},
         )
 
