@@ -11,6 +11,7 @@ licences of weights and of BFM are their owners'; neither comes with voxface.
 """
 
 import zipfile
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,9 +114,9 @@ class _Published(Expert):
         value = numbers * self.std + self.mean
         return Geometry((value / self.std)[:, POSE:], value[:, :POSE], pooled, middle.flatten(1))
 
+    @abstractmethod
     def _numbers(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(whitened numbers [B, 62], pooled, middle) of pictures as their networks want them."""
-        raise NotImplementedError
 
 
 class TDDFA(_Published):
