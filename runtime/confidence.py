@@ -10,8 +10,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.likeness import likeness
-
 Float32 = NDArray[np.float32]
 
 
@@ -30,20 +28,15 @@ def agreement(columns: Float32) -> float:
     return max(0.0, min(1.0, (1 + cosine) / 2))
 
 
-def confidence(columns: Float32, log_mel: Float32, voiced_seconds: float) -> float:
+def confidence(likeness: float, columns: Float32, voiced_seconds: float) -> float:
     """How far an embedding can be trusted, 0 to 1: likeness to speech × √(agreement × t / (1 s + t)).
 
     Args:
+        likeness: of the speech, see `voxface.runtime.likeness`.
         columns: the encoder's, float32 [E, C], of the speech itself.
-        log_mel: its frames float32 [T, mels] before normalisation.
         voiced_seconds: t, its length.
     """
-    return confidence_of(likeness(log_mel), columns, voiced_seconds)
-
-
-def confidence_of(like: float, columns: Float32, voiced_seconds: float) -> float:
-    """The same from a likeness that is known already."""
-    return like * math.sqrt(agreement(columns) * voiced_seconds / (voiced_seconds + 1.0))
+    return likeness * math.sqrt(agreement(columns) * voiced_seconds / (voiced_seconds + 1.0))
 
 
 @lru_cache(maxsize=256)

@@ -42,15 +42,26 @@ class FrontEndConfig:
     def __post_init__(self) -> None:
         if not 0 < self.hop <= self.window <= self.fft:
             raise ValueError(f"hop {self.hop}, window {self.window}, FFT {self.fft} are not in ascending order")
+        if (self.sample_rate, self.hop) != (16_000, 160) or self.window > PROVISIONAL * self.hop:
+            raise ValueError(
+                f"hop {self.hop}, window {self.window} at {self.sample_rate} Hz: likeness to speech and the watch for another "
+                "speaker are made for a frame each 10 ms, of 30 ms at most, at 16 kHz"
+            )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ValueError(f"mel range {self.low_hz}-{self.high_hz} Hz is not within 0-{self.sample_rate / 2} Hz")
+        if self.mels < 1 or not np.diff(self.edges()).all():
+            raise ValueError(f"{self.mels} mel bins are narrower than those of an FFT of {self.fft} points")
+
+    def edges(self) -> NDArray[np.int64]:
+        """FFT bins where filters begin, peak and end: filter m at entries m, m + 1 and m + 2."""
+        to_mel = 2595.0 * np.log10(1.0 + np.array([self.low_hz, self.high_hz]) / 700.0)
+        edges_hz = 700.0 * (10.0 ** (np.linspace(to_mel[0], to_mel[1], self.mels + 2) / 2595.0) - 1.0)
+        return np.rint(edges_hz * self.fft / self.sample_rate).astype(np.int64)
 
 
 def mel_filters(config: FrontEndConfig) -> Float64:
     """Triangular filters float64 [fft/2 + 1, mels]; each has area one over frequency in Hz."""
-    to_mel = 2595.0 * np.log10(1.0 + np.array([config.low_hz, config.high_hz]) / 700.0)
-    edges_hz = 700.0 * (10.0 ** (np.linspace(to_mel[0], to_mel[1], config.mels + 2) / 2595.0) - 1.0)
-    edges = np.rint(edges_hz * config.fft / config.sample_rate).astype(int)
+    edges = config.edges()
     hz = config.sample_rate / config.fft
     filters = np.zeros((config.fft // 2 + 1, config.mels))
     for m, (left, centre, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):

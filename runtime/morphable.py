@@ -103,7 +103,10 @@ class MorphableModel:
 
     def vertices(self, coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vertices float32 [..., N, 3] in millimetres of coefficients float32 [..., P]."""
-        moved = _times(coefficients, self.basis.reshape(self.modes, -1))
+        basis = self.basis.reshape(self.modes, -1)
+        # One face alone goes through BLAS, which takes two thirds of the time, only if that keeps to one thread.
+        whole = coefficients.ndim > 1 or has_one_thread()
+        moved = coefficients @ basis if whole else np.einsum("p,pm->m", coefficients, basis)
         vertices = moved.reshape(*coefficients.shape[:-1], *self.mean.shape)
         vertices += self.mean
         return vertices.astype(np.float32, copy=False)
@@ -156,7 +159,7 @@ class MorphableModel:
 
     def measurements_of(self, coefficients: NDArray[np.float32]) -> dict[str, float]:
         """Every measurement, in millimetres, of coefficients float32 [P]: only the edges measured along are made."""
-        edges = _times(coefficients, self._paths.basis)
+        edges = np.einsum("p,pm->m", coefficients, self._paths.basis)
         edges += self._paths.mean
         return self._paths.lengths(edges.reshape(-1, 3))
 
@@ -266,15 +269,6 @@ class _Paths:
             return {}
         each = np.sqrt(np.einsum("ek,ek->e", edges, edges)).astype(np.float64)
         return dict(zip(self.begins, np.add.reduceat(each, [*self.begins.values()]).tolist(), strict=True))
-
-
-def _times(coefficients: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[..., P] times [P, M]. One face alone goes through BLAS, which takes two thirds of the time, only if that keeps to one
-    thread (`voxface.runtime.blas`)."""
-    product: NDArray[np.float32] = (
-        coefficients @ basis if coefficients.ndim > 1 or has_one_thread() else np.einsum("p,pm->m", coefficients, basis)
-    )
-    return product
 
 
 def _require(true: bool, message: str) -> None:

@@ -107,15 +107,6 @@ class Stages:
             self.trace.add(stage, self._last, now)
         self._last = now
 
-    @contextmanager
-    def within(self, part: str) -> Iterator[None]:
-        """What is done inside is a span within the stage that is not over yet; it is counted in no stage of its own."""
-        if self.trace is None:
-            yield
-            return
-        with self.trace.span(part):
-            yield
-
     def close(self, whole: str, began: int) -> None:
         """Records the stages since `began` as one span round them."""
         if self.trace is not None:

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.bundle import FUSED, GRAPHS, Bundle
-from voxface.runtime.confidence import confidence_of
+from voxface.runtime.confidence import confidence
 from voxface.runtime.engines import Array, Engine
 from voxface.runtime.engines.of_bundle import open_graph
 from voxface.runtime.engines.traced import TracedEngine
-from voxface.runtime.errors import NoSpeechError
+from voxface.runtime.errors import NoSpeechError, ProviderError
 from voxface.runtime.estimate import Estimate, read_attributes
 from voxface.runtime.features import STRIDE, log_mel, network_input
-from voxface.runtime.front_end import FrontEnd, Speech
+from voxface.runtime.front_end import Speech, listen
 from voxface.runtime.trace import Stages, Trace
 from voxface.runtime.voicing import LEAST_PERIODIC
 
@@ -86,10 +86,7 @@ class VoiceToFace:
 
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
-        front_end = FrontEnd(self.bundle.front_end, self.bundle.vad)
-        for block in blocks:
-            front_end.feed(block)
-        return front_end.finish()
+        return listen(blocks, self.bundle.front_end, self.bundle.vad)
 
     def estimate_file(self, path: Path | str) -> tuple[Speech, Estimate]:
         """Reads a sound file and estimates its face.
@@ -111,6 +108,7 @@ class VoiceToFace:
 
         Raises:
             NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
+            ProviderError: a network gave numbers that are not finite.
         """
         stages = self.stages
         stages.take()  # what a failed estimate left
@@ -121,10 +119,11 @@ class VoiceToFace:
         if self._fused is not None and _columns(features) <= PIECE + 2 * CONTEXT:
             out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
             stages.lap("encoder")
-            embedding, pixels = out["embedding"], _pixels(out["image"])
+            embedding, pixels = self._finite("encoder", out["embedding"]), _pixels(self._finite("face", out["image"]))
             stages.lap("face")
             return self._face_of(speech, embedding, out["columns"], pixels, embedding, out["coefficients"])
         embedding, columns = self._encode(features)
+        self._finite("encoder", embedding)
         stages.lap("encoder")
         return self.decode(speech, embedding, columns, before=before, still=still)
 
@@ -147,7 +146,8 @@ class VoiceToFace:
         if before is not None and _distance(embedding, before.drawn) <= still:
             pixels, drawn = before.image, before.drawn
         else:
-            pixels, drawn = _pixels(self._face.run({"embedding": embedding[None]})["image"][0]), embedding
+            image = self._face.run({"embedding": embedding[None]})["image"][0]
+            pixels, drawn = _pixels(self._finite("face", image)), embedding
         self.stages.lap("face")
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
         self.stages.lap("mesh")
@@ -163,9 +163,10 @@ class VoiceToFace:
         coefficients: Array,
     ) -> Estimate:
         """What the networks gave, read: attributes, confidence."""
+        self._finite("mesh", coefficients)
         own = _own(columns, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
-        sure = confidence_of(speech.likeness, own, speech.voiced_seconds)
+        sure = confidence(speech.likeness, own, speech.voiced_seconds)
         self.stages.lap("attributes")
         ns = {"features": 0, "face": 0, "mesh": 0, **self.stages.take()}
         return Estimate(
@@ -212,6 +213,15 @@ class VoiceToFace:
         joined = np.concatenate(columns, 1)
         mean = joined.mean(1, dtype=np.float64)
         return (mean / np.linalg.norm(mean)).astype(np.float32), joined
+
+    def _finite(self, network: str, numbers: Array) -> Array:
+        """What a network gave. Half precision overflows without a word, and min and max take NaN for a number."""
+        if not math.isfinite(np.add.reduce(numbers, None)):
+            raise ProviderError(
+                f"{self.bundle.name}: the {network} network gave numbers that are not finite on {self.provider}; "
+                "use a bundle in FP32 or --provider cpu (`voxface compare` finds the engine that does so)"
+            )
+        return numbers
 
     def __enter__(self) -> Self:
         return self

@@ -43,8 +43,8 @@ class LiveConfig:
             raise ValueError(
                 f"hop {self.hop}, first estimate {self.first}, window {self.window} samples are not in ascending order"
             )
-        if self.window > 60 * SAMPLE_RATE:
-            raise ValueError(f"a window of {self.window / SAMPLE_RATE:g} s is longer than 60 s")
+        if not SAMPLE_RATE // 10 <= self.window <= 60 * SAMPLE_RATE:
+            raise ValueError(f"a window of {self.window / SAMPLE_RATE:g} s is not within 0.1 to 60 s")
         if not 0 <= self.still < 2:
             raise ValueError(f"still {self.still:g} is no distance between embeddings (0 to 2)")
         if self.hangover < 0:

@@ -166,6 +166,8 @@ class LiveSession:
             self._step(audio[at : at + self._frame], behind, events)
         self._held = audio[whole:].copy()
         self.stages.lap("vad")
+        if self._turn is None:
+            self.stages.take()  # listening to a pause is no part of an estimate
         return events
 
     def lose(self, end: int) -> list[Event]:
@@ -175,8 +177,8 @@ class LiveSession:
         events = self._close(final=False)
         self._vad = self._detector_at(end)
         self._heard = end
-        self._second_start, self._second_voiced = end, 0
-        self._this_second = []
+        self._second_start, self._second_voiced, self._this_second = end, 0, []
+        self._clipping = False
         return events
 
     def finish(self) -> list[Event]:
@@ -285,6 +287,7 @@ class LiveSession:
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
             self.stages.begin()
+            self.stages.take()
             return
         if change is not None:
             self._change_speaker(speech, change.voiced, change.score, events)

@@ -9,8 +9,6 @@ from tests.conftest import SAMPLES
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.confidence import agreement, confidence
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.features import log_mel
-from voxface.runtime.likeness import likeness
 from voxface.runtime.voice_to_face import VoiceToFace
 
 
@@ -40,13 +38,12 @@ def test_agreement_by_hand() -> None:
 
 
 def test_confidence_puts_the_three_together() -> None:
-    frames = log_mel(sample(0))
     same = np.ones((4, 12), np.float32)
-    assert confidence(same, frames, 1.0) == pytest.approx(likeness(frames) * np.sqrt(0.5))
-    assert confidence(same, frames, 3.0) == pytest.approx(likeness(frames) * np.sqrt(0.75))
-    assert confidence(same[:, :1], frames, 9.0) == 0
-    assert confidence(same, frames[:10], 9.0) == 0
-    assert confidence(same, frames, 0.0) == 0
+    assert confidence(0.8, same, 1.0) == pytest.approx(0.8 * np.sqrt(0.5))
+    assert confidence(0.8, same, 3.0) == pytest.approx(0.8 * np.sqrt(0.75))
+    assert confidence(0.8, same[:, :1], 9.0) == 0
+    assert confidence(0.0, same, 9.0) == 0
+    assert confidence(0.8, same, 0.0) == 0
 
 
 # -- what is heard ---------------------------------------------------------------------------------------------------------

@@ -146,5 +146,11 @@ def test_wrong_samples_are_refused(samples: np.ndarray) -> None:
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(ValueError, match="ascending"):
         FrontEndConfig(hop=500)
+    with pytest.raises(ValueError, match="a frame each 10 ms"):
+        FrontEndConfig(hop=80)
+    with pytest.raises(ValueError, match="a frame each 10 ms"):
+        FrontEndConfig(window=500)
+    with pytest.raises(ValueError, match="256 mel bins are narrower"):
+        FrontEndConfig(mels=256)
     with pytest.raises(ValueError, match="mel range"):
         FrontEndConfig(high_hz=9000)

@@ -5,8 +5,12 @@ import pytest
 
 from tests.conftest import SAMPLES, speech_like
 from voxface.runtime.bundle import Bundle
+from voxface.runtime.errors import ProviderError
 from voxface.runtime.estimate import Estimate
 from voxface.runtime.features import STRIDE
+from voxface.runtime.live.config import LiveConfig
+from voxface.runtime.live.events import EngineFailed, FaceEstimated
+from voxface.runtime.live.session import LiveSession
 from voxface.runtime.voice_to_face import PIECE, VoiceToFace, _pixels
 
 
@@ -32,6 +36,35 @@ def test_the_estimate_keeps_its_contract(voice_to_face: VoiceToFace) -> None:
     assert estimate.start == speech.segments[0][0]
     assert estimate.end == speech.segments[-1][1]
     assert set(estimate.stages_ns) == {"vad", "features", "encoder", "face", "mesh", "attributes"}
+
+
+@pytest.mark.parametrize("network", ["encoder", "face", "mesh"])
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_what_is_no_number_makes_no_face(default_bundle: Bundle, network: str, number: float) -> None:
+    """One value of one output: NaN compares as false, so that it would look like any face."""
+    with VoiceToFace(default_bundle) as broken:
+        engine = getattr(broken, f"_{network}")
+
+        class Overflowing:
+            inputs, outputs = engine.inputs, engine.outputs
+
+            def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+                out = {name: values.copy() for name, values in engine.run(feeds).items()}
+                for values in out.values():
+                    values[..., -1] = number
+                return out
+
+        setattr(broken, f"_{network}", Overflowing())
+        speech = broken.listen([speech_like(3.0)])
+        with pytest.raises(
+            ProviderError, match=f"default: the {network} network gave numbers that are not finite on cpu"
+        ):
+            broken.estimate(speech)
+        for mode in ("exact", "incremental"):
+            session = LiveSession(broken, LiveConfig(mode=mode))
+            events = session.feed(speech_like(3.0)) + session.finish()
+            assert any(isinstance(event, EngineFailed) for event in events)
+            assert not any(isinstance(event, FaceEstimated) for event in events)
 
 
 def test_feeding_in_blocks_changes_nothing(voice_to_face: VoiceToFace) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import PlainEstimator, lines, noise, nothing, voice
+from tests.runtime.test_trace import Ticks
 from voxface.runtime.estimate import Estimate
 from voxface.runtime.features import STRIDE, LogMelStream
 from voxface.runtime.front_end import Speech
@@ -26,6 +27,7 @@ from voxface.runtime.live.events import (
 )
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker import Change, SpeakerWatch
+from voxface.runtime.trace import Trace
 from voxface.runtime.voice_to_face import VoiceToFace, check_speech
 
 
@@ -172,6 +174,37 @@ def test_a_loss_closes_the_turn_and_moves_the_index() -> None:
     assert not [e for e in before if isinstance(e, VoiceEnded)]
     with pytest.raises(ValueError, match="has been heard already"):
         session.lose(5)
+
+
+def test_what_was_too_loud_before_a_loss_says_nothing_of_what_comes_after() -> None:
+    session = LiveSession(PlainEstimator())
+    loud = np.clip(voice()[:48_000].astype(int) * 12, -32768, 32767).astype(np.int16)
+    assert "clipping" in [event.reason for event in session.feed(loud) if isinstance(event, NoFace)]
+    session.lose(1_000_000)
+    faces = [event for event in session.feed(voice()[:16_000]) if isinstance(event, FaceEstimated)]
+    assert faces[0].position < 1_005_000
+
+
+def test_listening_to_a_pause_is_no_part_of_an_estimate() -> None:
+    """A clock that ticks at every look: the longer a pause, the more looks."""
+    spent = []
+    for pause in (2, 60):
+        session = LiveSession(PlainEstimator(), trace=Trace(Ticks(1)))
+        events = run(np.concatenate([voice(), nothing(pause), voice()]), session, [320])
+        after = [
+            event for event in events if isinstance(event, FaceEstimated) and event.position > len(voice()) + 32_000
+        ]
+        spent.append(after[0].estimate.stages_ns["vad"])
+    assert spent[0] == spent[1]
+
+
+def test_a_session_can_be_as_short_as_its_settings_allow() -> None:
+    config = LiveConfig(first=160, hop=160, window=1600)
+    assert any(
+        isinstance(event, FaceEstimated) for event in run(voice()[:40_000], LiveSession(PlainEstimator(), config))
+    )
+    with pytest.raises(ValueError, match=r"0\.01 s is not within 0\.1 to 60 s"):
+        LiveConfig(first=160, hop=160, window=160)
 
 
 def test_an_engine_that_fails_once_costs_one_estimate() -> None:

@@ -39,12 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds")
     when = parser.add_argument_group("estimates")
     when.add_argument("--hop-ms", type=float, default=100, help="speech between estimates (%(default)g)")
-    when.add_argument("--window", type=float, default=8, metavar="S", help="speech an estimate uses (%(default)g)")
+    when.add_argument(
+        "--window",
+        type=float,
+        default=8,
+        metavar="S",
+        help="speech an estimate uses (%(default)g); another speaker is noticed with 4 s or more",
+    )
     when.add_argument(
         "--mode",
         choices=("exact", "incremental"),
         default="exact",
-        help="whether the whole window is encoded at each estimate, or a fixed part of it (%(default)s)",
+        help="whether the whole window is encoded at each estimate, or what is new of it (%(default)s)",
     )
     when.add_argument(
         "--still",
