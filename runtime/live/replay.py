@@ -5,17 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from voxface.runtime.audio import read_blocks
 from voxface.runtime.errors import InputError
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.config import LiveConfig
-from voxface.runtime.live.events import Lost, Rejected, Skipped, StreamEnded, StreamStarted
+from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted
 from voxface.runtime.live.intake import Audio, Item
 from voxface.runtime.live.outlet import Told
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import Screen, Stop, close
 from voxface.runtime.live.sinks.json_lines import line
-from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST
+from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST, VERTICES, picture_of
+from voxface.runtime.png import png
 from voxface.runtime.vad import SAMPLE_RATE
 
 BLOCK = SAMPLE_RATE // 50
@@ -87,6 +91,21 @@ class Recording:
             for text in file:
                 yield comparable(json.loads(text))
 
+    def meshes(self) -> NDArray[np.float32]:
+        """The vertices of every face, float32 [K, N, 3]; K is 0 where there are none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self.folder / VERTICES
+        if not path.exists():
+            return np.empty((0, 0, 3), np.float32)
+        try:
+            meshes: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: damaged ({error})") from error
+        return meshes
+
 
 def comparable(document: dict[str, Any]) -> dict[str, Any]:
     """An event's JSON without what differs from run to run."""
@@ -118,11 +137,11 @@ def run_replay(
 
 
 class Comparison:
-    """A sink that compares the events of a replay with those that were recorded.
+    """A sink that compares the events, pictures and meshes of a replay with those that were recorded.
 
     Attributes:
         events: how many were compared.
-        differences: how many differ, missing ones included.
+        differences: how many differ, in themselves or in their picture or mesh, missing ones included.
         first: the first pair that differs.
     """
 
@@ -132,6 +151,9 @@ class Comparison:
 
     def __init__(self, recording: Recording) -> None:
         self._expected = recording.events()
+        self._folder = recording.folder
+        self._meshes = recording.meshes()
+        self._faces = 0
         self.events = self.differences = 0
         self.first: tuple[dict[str, Any] | None, dict[str, Any] | None] | None = None
 
@@ -140,7 +162,13 @@ class Comparison:
 
     def event(self, told: Told) -> None:
         """Compares one."""
-        self._compare(comparable(json.loads(line(told))), next(self._expected, None))
+        ours, recorded = comparable(json.loads(line(told))), next(self._expected, None)
+        if isinstance(told.event, FaceEstimated):
+            differs = [what for what, same in self._same(told.event) if not same]
+            self._faces += 1
+            if differs:  # the event itself does not hold them
+                ours["differs"] = differs
+        self._compare(ours, recorded)
 
     def close(self) -> None:
         """What was recorded and did not come again counts as different."""
@@ -150,6 +178,12 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """What was found."""
         return {"identical": not self.differences, "events": self.events, "differences": self.differences}
+
+    def _same(self, event: FaceEstimated) -> Iterator[tuple[str, bool]]:
+        picture = picture_of(self._folder, event)
+        yield "picture", picture.is_file() and picture.read_bytes() == png(event.estimate.image)
+        known = self._faces < len(self._meshes)
+        yield "mesh", known and np.array_equal(self._meshes[self._faces], event.estimate.vertices)
 
     def _compare(self, ours: dict[str, Any] | None, recorded: dict[str, Any] | None) -> None:
         self.events += 1

@@ -11,6 +11,7 @@ from voxface.runtime.live.pipeline import Pipeline
 
 QUEUE_S: Final = 10.0
 POLL_S: Final = 0.05
+TIME_IS_UP: Final = "time is up"
 FLUSH_S: Final = 10.0  # what a device, an engine or a sink gets to come to an end
 
 
@@ -32,6 +33,11 @@ class Stop:
     def __call__(self) -> bool:
         """Whether somebody asked."""
         return self.reason is not None
+
+    @property
+    def early(self) -> str | None:
+        """The reason, unless it is that the time was up."""
+        return self.reason if self.reason != TIME_IS_UP else None
 
 
 class Source(Protocol):
@@ -64,7 +70,7 @@ def run_inline(
         if not all(screen.draw() for screen in screens):
             stop.request("window closed")
         if limit_s is not None and pipeline.heard_s >= limit_s:
-            stop.request("time is up")
+            stop.request(TIME_IS_UP)
 
     try:
         source.run(take, stop)
@@ -125,7 +131,7 @@ def run_threaded(
             if not all(screen.draw() for screen in screens):
                 stop.request("window closed")
             if ends is not None and clock.now_ns() >= ends:
-                stop.request("time is up")
+                stop.request(TIME_IS_UP)
             if stop():
                 stopping = stopping or clock.now_ns()
                 if clock.now_ns() - stopping > FLUSH_S * 1e9:

@@ -8,8 +8,10 @@ from voxface.runtime.errors import UsageError
 from voxface.runtime.profile.machine import Machine
 from voxface.runtime.profile.report import Report, Settings
 
-FLOOR_MS: Final = 0.1  # a stage shorter than this in both is not judged: a scheduler's whim is as long
-ENOUGH: Final = 100  # updates from which p99 is more than the largest
+# What two runs of the same may differ by. A scheduler's whim is as long as the smallest stages, and their p99 is made of such.
+LEAST_MS: Final = 0.25  # longer by less is not worse
+ENOUGH: Final = {"p50": 30, "p99": 1000}  # updates, so that ten are above a p99
+WHOLE: Final = ("response", "service")  # of which p99 is judged as well
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Row:
         percentile: "p50" or "p99".
         saved_ms, now_ms: the two.
         judged: whether it counts.
-        worse: whether it counts and is above the threshold.
+        worse: whether it counts, is above the threshold and longer by `LEAST_MS` at least.
     """
 
     what: str
@@ -51,7 +53,7 @@ def check_comparable(saved: Report, settings: Settings, machine: Machine, path: 
             ("processor", saved.machine.cpu, machine.cpu),
             ("cores", saved.machine.cores, machine.cores),
             ("system", saved.machine.system, machine.system),
-            ("source", before.source, after.source),
+            ("source", _source(before), _source(after)),
             ("updates a second", before.updates_per_second, after.updates_per_second),
             ("window", before.window_s, after.window_s),
         )
@@ -76,9 +78,9 @@ def compare(saved: Report, now: Report, threshold: float) -> list[Row]:
     for what, before, after in times:
         for percentile in ("p50", "p99"):
             one, other = before[percentile], after[percentile]
-            enough = percentile == "p50" or min(saved.updates, now.updates) >= ENOUGH
-            judged = enough and max(one, other) >= FLOOR_MS
-            rows.append(Row(what, percentile, one, other, judged, judged and other > threshold * one))
+            judged = min(saved.updates, now.updates) >= ENOUGH[percentile] and (percentile == "p50" or what in WHOLE)
+            worse = judged and other > threshold * one and other - one >= LEAST_MS
+            rows.append(Row(what, percentile, one, other, judged, worse))
     return rows
 
 
@@ -90,6 +92,11 @@ def changes(saved: Report, now: Report) -> list[str]:
         *((name, saved.versions.get(name), version) for name, version in now.versions.items()),
     ]
     return [f"{name} {before} -> {after}" for name, before, after in pairs if before != after]
+
+
+def _source(settings: Settings) -> str:
+    """A file by what is in it, whatever its name."""
+    return f"sound file {settings.source_sha256[:12]}" if settings.source_sha256 else settings.source
 
 
 def _bundle(settings: Settings) -> str:

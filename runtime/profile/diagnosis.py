@@ -9,6 +9,7 @@ from typing import Final
 from voxface.runtime.profile.report import Report
 
 FULL: Final = 1.0  # utilisation from which updates queue up
+FILLED: Final = 0.9  # share of the window
 FIRST: Final = 5.0  # times p50: a first update that slow
 JITTER: Final = 0.1  # coefficient of variation
 SPINNING: Final = 0.1  # of a core, while nothing is to be done
@@ -36,6 +37,28 @@ def falling_behind(report: Report) -> str | None:
         f"falling behind: work takes {report.utilisation:.0%} of the time there is, and the last quarter of the updates "
         f"began {report.late_ms[-1]:.0f} ms late ({report.late_ms[0]:.0f} ms the first). Ask for fewer updates a second, or "
         "shorten what takes longest."
+    )
+
+
+def stalled(report: Report) -> str | None:
+    """An update responded after the next one was due, although there is time enough."""
+    period_ms, longest = 1000 / report.settings.updates_per_second, report.response_ms["max"]
+    if longest <= period_ms or report.utilisation is None or falling_behind(report) is not None:
+        return None
+    return (
+        f"a stall: an update responded {longest:.0f} ms after it was due ({report.response_ms['p50']:.0f} ms the usual one), "
+        "later than the next was due. The trace (--trace) shows where; if stages take no longer there, the process did not run."
+    )
+
+
+def window_not_full(report: Report) -> str | None:
+    """The window held less speech than it can, so that updates may cost less than later ones."""
+    filled = report.window_filled_s
+    if filled is None or filled >= FILLED * report.settings.window_s:
+        return None
+    return (
+        f"a window that is not full: it held {filled:.1f} of {report.settings.window_s:g} s of speech when measuring began. "
+        "Give a source with more speech, or a shorter --window."
     )
 
 
@@ -99,9 +122,10 @@ def dispatch_bound(report: Report) -> str | None:
     usual = report.service_ms["p50"]
     if report.outside_ms < OUTSIDE * usual:
         return None
-    own = {
-        name: times["p50"] - report.engines_ms.get(name, {}).get("p50", 0.0) for name, times in report.stages_ms.items()
+    usually = {
+        name: times["p50"] for name, times in report.engines_ms.items() if 2 * report.engine_runs[name] > report.updates
     }
+    own = {name: times["p50"] - usually.get(name, 0.0) for name, times in report.stages_ms.items()}
     largest = max(own, key=own.__getitem__)
     return (
         f"dispatch-bound: {report.outside_ms:.2f} of {usual:.2f} ms are spent outside of engines, most of it in "
@@ -111,6 +135,8 @@ def dispatch_bound(report: Report) -> str | None:
 
 RULES: Final[tuple[Callable[[Report], str | None], ...]] = (
     falling_behind,
+    stalled,
+    window_not_full,
     too_many_threads,
     dispatch_bound,
     memory_bound,

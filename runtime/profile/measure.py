@@ -33,7 +33,7 @@ from voxface.runtime.profile.paced import Loop, Paced, lead_in, run_paced
 from voxface.runtime.profile.report import Reading, Report, Scaling, Settings
 from voxface.runtime.profile.synthetic_voice import SYLLABLE_S, synthetic_voice
 from voxface.runtime.profile.update_times import UpdateTimes
-from voxface.runtime.trace import Span, Trace
+from voxface.runtime.trace import MOST_SPANS, Span, Trace
 from voxface.runtime.vad import SAMPLE_RATE
 from voxface.runtime.voice_to_face import VoiceToFace
 
@@ -63,7 +63,13 @@ class Plan:
 
 
 class Profiler:
-    """A bundle loaded for a profile, and all that is found out about it. A context manager that frees the engines."""
+    """A bundle loaded for a profile, and all that is found out about it. A context manager that frees the engines.
+
+    Attributes:
+        plan, bundle, voice_to_face: what is measured.
+        trace: where spans are collected.
+        spans, dropped: those kept for a trace to be written, and how many there were beyond the most that are kept.
+    """
 
     def __init__(self, plan: Plan, imported: tuple[int, int], *, keep_spans: bool = False) -> None:
         """Loads and warms up.
@@ -78,6 +84,7 @@ class Profiler:
         self.plan = plan
         self.trace = Trace()
         self.spans: list[Span] = []
+        self.dropped = 0
         self._keep = keep_spans
         self._cold: dict[str, float] = {}
         self._times = UpdateTimes()
@@ -100,8 +107,8 @@ class Profiler:
     def __exit__(self, *error: object) -> None:
         self.voice_to_face.__exit__(None, None, None)
 
-    def settings(self, source: str) -> Settings:
-        """What is measured, with this sound."""
+    def settings(self, source: str, sha256: str | None = None) -> Settings:
+        """What is measured, with this sound; `sha256`: the digest of its file."""
         config = self.plan.config
         return Settings(
             bundle=self.bundle.name,
@@ -110,6 +117,7 @@ class Profiler:
             threads=self.plan.threads,
             mode=config.mode,
             source=source,
+            source_sha256=sha256,
             updates_per_second=SAMPLE_RATE / config.hop,
             window_s=config.window / SAMPLE_RATE,
         )
@@ -119,21 +127,22 @@ class Profiler:
         samples: NDArray[np.int16] | None,
         source: str,
         *,
-        stop: Callable[[], bool] = lambda: False,
+        sha256: str | None = None,
+        stop: Stop | None = None,
         watch: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
     ) -> Report:
         """Lets it hear samples int16 [n] at 16 kHz (None: a synthetic voice), again and again, at a fixed rate.
 
         Args:
-            source: what they are.
-            stop: whether to end early.
+            source, sha256: what they are, and the digest of their file.
+            stop: may end it early.
             watch: called after each update.
 
         Raises:
             NoSpeechError: no face came of them.
         """
-        clock = clock or SystemClock()
+        clock, stop = clock or SystemClock(), stop or Stop()
         config = self.plan.config
         samples = synthetic_voice(SYNTHETIC_S) if samples is None else samples
         if not len(samples):
@@ -141,7 +150,7 @@ class Profiler:
         loop = Loop(samples, config.hop, source)
         pipeline = self._pipeline(clock)
         with self.trace.span("lead-in"):
-            lead_in(pipeline, loop, self.drain)
+            filled = lead_in(pipeline, loop, stop=stop, watch=self.drain)
         self._cold["first_update"] = self._times.first_ns / 1e6
         self._times = UpdateTimes()
         steady = jitter()
@@ -153,7 +162,10 @@ class Profiler:
         blocks = max(1, round(self.plan.seconds * SAMPLE_RATE / config.hop))
         found = run_paced(pipeline, loop, clock, blocks, stop=stop, watch=after)
         memory = resident_mb()
-        return self._report(source, pipeline, found.response, steady, memory, loop, paced=found)
+        settings = self.settings(source, sha256)
+        return self._report(
+            settings, pipeline, found.response, steady, memory, loop, stop, paced=found, window_filled_s=filled
+        )
 
     def microphone(
         self, microphone: Microphone, stop: Stop, *, clock: Clock, watch: Callable[[], None] = lambda: None
@@ -181,19 +193,23 @@ class Profiler:
         self._cold["first_update"] = self._times.first_ns / 1e6
         response = pipeline.budget.stages["total"]
         loop = Loop(synthetic_voice(SYNTHETIC_S), self.plan.config.hop, SYNTHETIC)
+        settings = self.settings(MICROPHONE)
         return self._report(
-            MICROPHONE, pipeline, response, steady, memory, loop, wall_ns=wall, cpu_ns=busy, device=microphone.to_json()
-        )
+            settings, pipeline, response, steady, memory, loop, stop,
+            wall_ns=wall, cpu_ns=busy, device=microphone.to_json(),
+        )  # fmt: skip
 
     def _report(
         self,
-        source: str,
+        settings: Settings,
         pipeline: Pipeline,
         response: Histogram,
         steady: float,
         memory: dict[str, float | None],
         loop: Loop,
+        stop: Stop,
         *,
+        window_filled_s: float | None = None,
         paced: Paced | None = None,
         wall_ns: int = 0,
         cpu_ns: int = 0,
@@ -201,7 +217,10 @@ class Profiler:
     ) -> Report:
         times = self._times
         if not times.service.count:
-            raise NoSpeechError(f"{source}: no face within {self.plan.seconds:g} s to measure")
+            raise NoSpeechError(
+                f"{settings.source}: no face within {self.plan.seconds:g} s to measure; give more --seconds, or a source with "
+                "more speech"
+            )
         wall_ns = paced.wall_ns if paced else wall_ns
         counters, budget = pipeline.counters.to_json(), pipeline.budget.stages  # before more is heard
         self.trace.recording = False
@@ -212,18 +231,23 @@ class Profiler:
         kernels, outside = times.kernels.percentile_ns(0.5), times.outside.percentile_ns(0.5)
         cold = {**self._cold, "total": sum(self._cold.values())}
         return Report(
-            settings=self.settings(source),
+            settings=settings,
             machine=this_machine(),
             versions=_versions(),
             cold_start_ms=cold,
             seconds=wall_ns / 1e9,
+            seconds_asked=self.plan.seconds,
+            ended=stop.early,
+            window_filled_s=window_filled_s,
             updates=times.service.count,
             quiet_blocks=times.quiet.count,
             response_ms=response.milliseconds(),
             service_ms=times.service.milliseconds(),
             stages_ms={name: times.stages[name].milliseconds() for name in ORDER if name in times.stages},
             waiting_ms={} if paced else {name: budget[name].milliseconds() for name in ("capture", "queue")},
-            engines_ms={name: times.engines[name].milliseconds() for name in times.engines},
+            engines_ms={name: runs.milliseconds() for name, runs in times.engines.items()},
+            engine_runs={name: runs.count for name, runs in times.engines.items()},
+            parts_ms={name: part.milliseconds() for name, part in times.parts.items()},
             staged=times.staged_ns / max(1, times.service.total_ns),
             outside_ms=outside / 1e6,
             overhead=outside / max(1, kernels),
@@ -296,7 +320,9 @@ class Profiler:
         spans = self.trace.take()
         self._times.take(spans)
         if self._keep:
-            self.spans += spans
+            room = max(0, MOST_SPANS - len(self.spans))
+            self.spans += spans[:room]
+            self.dropped += len(spans[room:])
 
 
 class _Mesh:

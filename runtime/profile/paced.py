@@ -16,6 +16,7 @@ from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.histogram import Histogram
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
+from voxface.runtime.live.counters import Counters
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.vad import SAMPLE_RATE
 
@@ -54,7 +55,7 @@ class Paced:
 
     Attributes:
         response: of each update, from the moment it was due to its end.
-        late_ns: how late each quarter of the run began its blocks, on average.
+        late_ns: how late each quarter of the run that it came to began its blocks, on average.
         wall_ns, cpu_ns: of the run, the latter of all threads of the process.
         idle_wall_ns, idle_cpu_ns: of what of it was waiting for the next block.
         busy_ns: of what of it was work.
@@ -65,7 +66,7 @@ class Paced:
     period_ns: int
     blocks: int
     response: Histogram = field(default_factory=Histogram)
-    late_ns: list[float] = field(default_factory=lambda: [0.0] * 4)
+    late_ns: list[float] = field(default_factory=list)
     wall_ns: int = 0
     cpu_ns: int = 0
     idle_wall_ns: int = 0
@@ -73,8 +74,17 @@ class Paced:
     busy_ns: int = 0
 
 
-def lead_in(pipeline: Pipeline, loop: Loop, watch: Callable[[], None] = lambda: None) -> None:
+def lead_in(
+    pipeline: Pipeline,
+    loop: Loop,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[], None] = lambda: None,
+) -> float:
     """Feeds sound as fast as it goes until the window is full, so that the updates to be measured are alike.
+
+    Returns:
+        Seconds of speech in the window. Counters begin anew.
 
     Raises:
         NoSpeechError: no face came of it.
@@ -82,11 +92,21 @@ def lead_in(pipeline: Pipeline, loop: Loop, watch: Callable[[], None] = lambda: 
     wanted = (pipeline.session.config.window - 2 * pipeline.session.config.hop) / SAMPLE_RATE
     fed, most = 0, max(MOST_ROUNDS * pipeline.session.config.window, loop.length)
     while (pipeline.last is None or pipeline.last.estimate.voiced_seconds < wanted) and fed < most:
+        if stop():
+            break
         pipeline.take(loop.block(0, 0))
         fed += loop.size
         watch()
     if pipeline.last is None:
-        raise NoSpeechError(f"{loop.source}: no face to measure ({pipeline.session.reason or 'no speech found'})")
+        why = pipeline.session.reason or "no speech found"
+        said = "all samples are zero" if why == "all-zero microphone" else why
+        heard = min(fed, loop.length) / SAMPLE_RATE
+        raise NoSpeechError(
+            f"{loop.source}: no face to measure in the {heard:.1f} s heard of it ({said}); give a source with speech, or more "
+            "--seconds"
+        )
+    pipeline.counters = Counters()
+    return pipeline.last.estimate.voiced_seconds
 
 
 def run_paced(
@@ -129,5 +149,5 @@ def run_paced(
         found.blocks += 1
         watch()
     found.wall_ns, found.cpu_ns = clock.now_ns() - began, cpu_ns() - busy_before
-    found.late_ns = [quarter.mean_ns for quarter in late]
+    found.late_ns = [quarter.mean_ns for quarter in late if quarter.count]
     return found

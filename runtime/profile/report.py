@@ -11,9 +11,10 @@ from voxface.runtime.errors import InputError
 from voxface.runtime.profile.allocations import Allocations
 from voxface.runtime.profile.machine import Machine
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+QUANTILES: Final = ("p50", "p90", "p99", "p99.9", "max")
 
-Percentiles = dict[str, float]  # "p50", "p90", "p99", "p99.9", "max": milliseconds
+Percentiles = dict[str, float]  # of each of `QUANTILES`, milliseconds
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Settings:
         provider: the provider really used.
         threads: threads of an engine on the CPU.
         mode: how the window is encoded.
-        source: the sound.
+        source: the sound: its file's name.
+        source_sha256: digest of that file; of any other sound None.
         updates_per_second: asked for.
         window_s: speech of an update.
     """
@@ -36,6 +38,7 @@ class Settings:
     threads: int
     mode: str
     source: str
+    source_sha256: str | None
     updates_per_second: float
     window_s: float
 
@@ -79,19 +82,23 @@ class Report:
     Attributes:
         settings, machine, versions: of what, where, with which packages.
         cold_start_ms: "import", "bundle", "engines", "warm_up", "first_update", and their sum, "total".
-        seconds: how long the measurement took.
+        seconds, seconds_asked: how long the measurement took, and was to take.
+        ended: the signal that ended it early; None where nothing did.
+        window_filled_s: speech in the window when it began; of a microphone None, whose window fills meanwhile.
         updates: blocks of sound that made a face.
         quiet_blocks: those that made none.
         response_ms: from the moment an update was due (for a microphone: its newest sample was at the converter) to its end.
         service_ms: from where its work began.
         stages_ms: its stages, which follow one another.
         waiting_ms: what lies before the service: of a microphone "capture" and "queue".
-        engines_ms: engine runs within the stages.
+        engines_ms: engine runs within the stages, of the updates that had any.
+        engine_runs: how many these were.
+        parts_ms: what lies within a stage and is no engine run: "mesh.decode", the vertices of a face, within "tell".
         staged: share of the service that is in a stage.
         outside_ms: p50 of what of an update is no engine run.
         overhead: `outside_ms` over p50 of the engine runs.
         utilisation: share of the time that was work; of a microphone None.
-        late_ms: how late the blocks of each quarter of the run were begun, on average; of a microphone empty.
+        late_ms: how late the blocks of each quarter of the run that it came to were begun, on average; of a microphone empty.
         cpu: CPU time of the process over time: 1 is one core.
         idle_cpu: the same, of the time in which nothing was to be done; None where that is not known.
         memory_mb: "resident" and "peak".
@@ -108,6 +115,9 @@ class Report:
     versions: dict[str, str]
     cold_start_ms: dict[str, float]
     seconds: float
+    seconds_asked: float
+    ended: str | None
+    window_filled_s: float | None
     updates: int
     quiet_blocks: int
     response_ms: Percentiles
@@ -115,6 +125,8 @@ class Report:
     stages_ms: dict[str, Percentiles]
     waiting_ms: dict[str, Percentiles]
     engines_ms: dict[str, Percentiles]
+    engine_runs: dict[str, int]
+    parts_ms: dict[str, Percentiles]
     staged: float
     outside_ms: float
     overhead: float
@@ -146,19 +158,28 @@ class Report:
             InputError: there is none, it is damaged, or of another format.
         """
         try:
-            document = json.loads(path.read_text())
+            document = json.loads(path.read_text(), parse_constant=_refuse)
         except OSError as error:
             raise InputError(f"{path}: no saved profile there ({error.strerror or error})") from error
         except ValueError as error:
             raise InputError(f"{path}: not a saved profile ({error}); `voxface profile --save` makes one") from error
         found = document.get("format") if isinstance(document, dict) else None
+        if found is None:
+            raise InputError(f"{path}: not a saved profile; `voxface profile --save` makes one")
         if found != FORMAT:
             raise InputError(f"{path}: profile format {found}, this voxface reads {FORMAT}; save it anew")
         try:
             report: Self = _read(cls, document)
+            for times in (report.response_ms, report.service_ms, *report.stages_ms.values()):
+                if not all(times[quantile] >= 0 for quantile in QUANTILES):
+                    raise ValueError(f"negative times {times}")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: a damaged profile ({error}); save it anew") from error
         return report
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def _read(kind: Any, value: Any) -> Any:

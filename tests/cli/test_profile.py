@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,14 +57,15 @@ def test_nothing_at_hand_and_in_words(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_beside_a_saved_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     saved = tmp_path / "p.json"
-    profile(capsys, "--save", saved)
-    document = profile(capsys, "--against", saved, "--threshold", "1e6")
+    more = ("--seconds", "2")
+    profile(capsys, "--save", saved, *more)
+    document = profile(capsys, "--against", saved, "--threshold", "1e6", *more)
     assert document["comparison"]["worse"] == 0
     assert {row["what"] for row in document["comparison"]["rows"]} >= {"response", "service", "encoder"}
     fast = json.loads(saved.read_text())
     fast["response_ms"]["p50"] /= 1000
     saved.write_text(json.dumps(fast))
-    assert run("profile", *QUICK, "--against", saved, "--threshold", "100") == 3
+    assert run("profile", *QUICK, *more, "--against", saved, "--threshold", "100") == 3
     captured = capsys.readouterr()
     assert re.search(r"^response +p50 .* worse$", captured.out, re.M)
     assert captured.out.count("worse") == 1
@@ -87,10 +89,13 @@ BAD: list[tuple[list[Any], int, str]] = [
     (["--seconds", "nan"], 2, "more than 0"),
     (["--updates-per-second", "51"], 2, "1 to 50"),
     (["--updates-per-second", "0.5"], 2, "1 to 50"),
-    (["--threads", "0"], 2, "at least 1"),
+    (["--threads", "0"], 2, "at least 1, at most 256"),
+    (["--threads", "100000"], 2, "at least 1, at most 256"),
     (["--threshold", "0.9"], 2, "at least 1"),
     (["--threshold", "nan"], 2, "at least 1"),
-    (["--window", "0.5"], 2, "ascending order"),
+    (["--window", "0.5"], 2, "1 to 60 seconds"),
+    (["--window", "nan"], 2, "1 to 60 seconds"),
+    (["--source", Path(__file__).parent], 3, "a folder; give a sound file"),
     (["--mode", "psychic"], 2, "there are exact"),
     (["--provider", "psychic"], 2, "no provider"),
     (["--provider", "tensorrt"], 5, "tensorrt"),
@@ -98,7 +103,8 @@ BAD: list[tuple[list[Any], int, str]] = [
     (["--against", "/nowhere.json"], 3, "no saved profile"),
     (["--against", __file__], 3, "not a saved profile"),
     (["--save", Path(__file__).parent], 2, "is a folder"),
-    (["--trace", "/proc/version/t.json", *QUICK], 3, "cannot be written"),
+    (["--seconds", "80000", "--trace", "/proc/version/t.json"], 3, "--trace /proc/version/t.json: cannot be written"),
+    (["--seconds", "80000", "--save", "/proc/t.json"], 3, "--save /proc/t.json: cannot be written .No such file"),
 ]
 
 
@@ -114,7 +120,74 @@ def test_what_cannot_be(words: list[Any], code: int, message: str, capsys: pytes
 def test_silence_is_exit_code_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "zeros.wav", np.zeros(48_000), 16_000)
     assert run("profile", *QUICK, "--source", tmp_path / "zeros.wav") == 4
-    assert "zeros.wav: no face to measure (all-zero microphone)" in capsys.readouterr().err
+    said = "zeros.wav: no face to measure in the 2.5 s heard of it (all samples are zero); give a source with speech"
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sound, saved = tmp_path / "a.flac", tmp_path / "p.json"
+    sound.write_bytes(SAMPLES[0].read_bytes())
+    GOOD.save(saved)
+    (tmp_path / "link.json").symlink_to(saved)
+    before = sound.read_bytes(), saved.read_bytes()
+    for words, what in (
+        (["--source", sound, "--save", sound], "--save .*a.flac: is the file of --source"),
+        (["--source", sound, "--trace", sound], "--trace .*a.flac: is the file of --source"),
+        (["--against", saved, "--save", saved], "--save .*p.json: is the file of --against"),
+        (["--against", saved, "--trace", tmp_path / "link.json"], "--trace .*link.json: is the file of --against"),
+        (["--trace", tmp_path / "x", "--save", tmp_path / "x"], "--save .*x: is the file of --trace"),
+    ):
+        assert run("profile", *QUICK, *words) == 2
+        assert re.search(what, capsys.readouterr().err)
+    assert (sound.read_bytes(), saved.read_bytes()) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.flac", "link.json", "p.json"]
+
+
+def test_what_cannot_be_written_after_all_costs_no_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("voxface.runtime.trace.write_bytes", full)
+    assert run("profile", *QUICK, "--trace", tmp_path / "t.json", "--save", tmp_path / "p.json", "--json") == 3
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["updates"] == 10
+    assert captured.err.endswith("t.json: cannot be written (No space left on device)\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["p.json"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_early_and_says_so(number: signal.Signals, tmp_path: Path) -> None:
+    words = [*QUICK, "--seconds", "600", "--json", "--trace", tmp_path / "t.json", "--save", tmp_path / "new.json"]
+    going = subprocess.Popen(
+        [sys.executable, "-u", "-c", WATCHED, "profile", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert going.stderr is not None
+    for _ in range(3):
+        assert going.stderr.readline() == "update\n"
+    going.send_signal(number)
+    out, err = going.communicate(timeout=60)
+    assert going.returncode == 128 + number
+    document = json.loads(out)
+    assert document["ended"] == number.name
+    assert document["updates"] >= 3
+    assert document["seconds"] < document["seconds_asked"] == 600
+    assert re.search(rf"ended by {number.name} after \d+\.\d of 600 s; --save left out$", err, re.M)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json"]
+
+
+# The command, and a line on standard error for every update.
+WATCHED = """
+import sys
+from voxface.cli import main
+from voxface.cli.output import Progress
+Progress.step = lambda *_: print("update", file=sys.stderr)
+raise SystemExit(main())
+"""
 
 
 def test_help_loads_nothing() -> None:

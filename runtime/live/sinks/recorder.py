@@ -34,6 +34,7 @@ from voxface.runtime.vad import SAMPLE_RATE
 
 FORMAT: Final = 1
 MANIFEST: Final = "recording.json"
+VERTICES: Final = "vertices.npy"
 LONGEST_FILE: Final = 3600 * SAMPLE_RATE
 INPUTS: Final = (StreamStarted, StreamEnded, Lost, Rejected, Skipped)
 
@@ -117,10 +118,10 @@ class Recorder:
             self._inputs.write(json.dumps(document, separators=(",", ":")) + "\n")
             self._inputs.flush()
         if isinstance(event, FaceEstimated):
-            write_bytes(self._folder / "faces" / f"{event.position:016d}.png", png(event.estimate.image))
+            write_bytes(picture_of(self._folder, event), png(event.estimate.image))
             vertices = event.estimate.vertices
             if self._vertices is None:
-                self._vertices = _Rows(self._folder / "vertices.npy", vertices.shape)
+                self._vertices = _Rows(self._folder / VERTICES, vertices.shape)
             self._vertices.add(vertices)
             self._last = vertices
         self._events.write(line(told))
@@ -129,6 +130,11 @@ class Recorder:
     def _write_manifest(self, *, complete: bool) -> None:
         text = json.dumps({**self._about, "complete": complete}, indent=1, allow_nan=False)
         write_bytes(self._folder / MANIFEST, text.encode() + b"\n")
+
+
+def picture_of(folder: Path, event: FaceEstimated) -> Path:
+    """Where a recording keeps the picture of an estimate."""
+    return folder / "faces" / f"{event.position:016d}.png"
 
 
 class _Wav:

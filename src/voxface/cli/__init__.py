@@ -42,6 +42,8 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     verb = next((word for word in words if word in VERBS), None)
     options = build_parser(verb).parse_args(words)
     if options.about:
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from voxface.runtime.blas import ask_for_one_thread
 
         ask_for_one_thread()
-    from voxface.runtime.errors import VoxfaceError
+    from voxface.runtime.errors import InputError, VoxfaceError
 
     try:
         code: int = importlib.import_module(f"voxface.cli.{options.verb}").run(options)
@@ -69,5 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("voxface: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `voxface … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 141
+    except OSError as error:  # standard output on a full disk, or a file that nobody has said more about
+        print(f"voxface: error: {error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
+        _silence()
+        return InputError.exit_code
+
+
+def _silence() -> None:
+    """What waits and cannot be written goes nowhere, so that the interpreter does not complain of it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

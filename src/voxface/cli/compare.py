@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxface.cli.output import Progress, complain, print_json
+from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from voxface.calibration.compare import Apart, Comparison, Side
@@ -42,10 +43,11 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--providers {' '.join(options.providers)}: one or two")
     if options.against is None and len(options.providers) < 2:
         raise UsageError("nothing to compare: give --providers A B, or --against another bundle")
-    for name, least in (("clips", 1), ("rounds", 1), ("threads", 1)):
+    for name, least in (("clips", 1), ("rounds", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise UsageError(f"--{name} {value}: at least {least}")
+    check_threads(options.threads)
     try:
         from voxface.calibration.clips import read_clips
         from voxface.calibration.compare import Side, compare

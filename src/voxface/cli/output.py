@@ -8,8 +8,7 @@ from typing import Any
 
 def print_json(document: Any) -> None:
     """One JSON document on standard output."""
-    json.dump(document, sys.stdout, indent=1, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def complain(message: str) -> None:

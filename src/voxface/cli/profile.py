@@ -3,24 +3,29 @@
 `--json` prints the report (`voxface.runtime.profile.report`), {"diagnosis": {RULE: TEXT}} and, with --against, {"comparison":
 {"saved", "threshold", "differs", "worse", "rows": [{"what", "percentile", "saved_ms", "now_ms", "ratio", "judged",
 "worse"}]}}. A time above the threshold is exit code 3: what was given to compare with does not hold any more, as where a
-replay differs from its recording. Profiles that cannot be compared are a usage error, 2.
+replay differs from its recording; the report is printed all the same, which tells it from a file that cannot be read.
+Profiles that cannot be compared are a usage error, 2. A signal ends it early: what was measured is printed, and neither kept
+nor compared; exit code 128 and the signal's number.
 """
 
 import argparse
+import hashlib
+import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxface.cli.output import Progress, complain, print_json
+from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from voxface.runtime.live.config import LiveConfig
-    from voxface.runtime.live.runner import Stop
     from voxface.runtime.profile.comparison import Row
     from voxface.runtime.profile.measure import Profiler
     from voxface.runtime.profile.report import Report
 
-QUANTILES = ("p50", "p90", "p99", "p99.9", "max")
 LONGEST_S = 24 * 3600
 
 
@@ -48,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trace", type=Path, metavar="FILE", help="every stage of every update, for ui.perfetto.dev")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the profile, to compare with")
     parser.add_argument(
-        "--against", type=Path, metavar="FILE", help="compare with a saved profile; 3 where it was faster"
+        "--against",
+        type=Path,
+        metavar="FILE",
+        help="compare with a saved profile; exit code 3 where this one is slower",
     )
     parser.add_argument(
         "--threshold", type=float, default=1.2, metavar="X", help="how many times as long is too long (%(default)g)"
@@ -57,37 +65,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measures; 3 where --against finds a time above the threshold."""
+    """Measures; 3 where --against finds a time above the threshold, or a file cannot be written."""
     began = time.perf_counter_ns()  # imports are part of a cold start
-    from voxface.cli.live.signals import stopping_on_signals
     from voxface.runtime.errors import InputError
-    from voxface.runtime.live.runner import Stop
     from voxface.runtime.profile.comparison import compare
     from voxface.runtime.profile.diagnosis import diagnose
     from voxface.runtime.profile.report import Report
 
     config = check(options)
     saved = Report.load(options.against) if options.against else None
-    stop = Stop()
-    with stopping_on_signals(stop):
-        report = _measure(options, config, saved, stop, began)
+    report, profiler = _measure(options, config, saved, began)
     document = {**report.to_json(), "diagnosis": diagnose(report)}
     rows: list[Row] = []
-    if saved is not None:
+    if saved is not None and report.ended is None:
         rows = compare(saved, report, options.threshold)
         document["comparison"] = _comparison(options, saved, report, rows)
     if options.json:
         print_json(document)
     else:
         _print(report, document)
-        if saved is not None:
+        if "comparison" in document:
             _print_comparison(document["comparison"])
+    written = _write(options, profiler, report)
+    if report.ended is not None:
+        unused = [f"--{name}" for name in ("save", "against") if getattr(options, name) is not None]
+        complain(
+            f"ended by {report.ended} after {report.seconds:.1f} of {report.seconds_asked:g} s"
+            + (f"; {' and '.join(unused)} left out" if unused else "")
+        )
+        return 128 + signal.Signals[report.ended].value
     worse = [row for row in rows if row.worse]
     if worse:
         said = ", ".join(f"{row.what} {row.percentile} {row.saved_ms:.2f} -> {row.now_ms:.2f} ms" for row in worse)
         complain(f"more than {options.threshold:g} times as long as in {options.against}: {said}")
-        return InputError.exit_code
-    return 0
+    return InputError.exit_code if worse or not written else 0
 
 
 def check(options: argparse.Namespace) -> "LiveConfig":
@@ -104,36 +115,57 @@ def check(options: argparse.Namespace) -> "LiveConfig":
     if options.source is not None and options.mic is not None:
         raise UsageError("--source and --mic exclude each other")
     if options.source is not None and not options.source.is_file():
-        raise InputError(f"{options.source}: no such file")
+        raise InputError(
+            f"{options.source}: {'a folder; give a sound file' if options.source.is_dir() else 'no such file'}"
+        )
     if not 0 < options.seconds <= LONGEST_S:
         raise UsageError(f"--seconds {options.seconds:g}: more than 0, {LONGEST_S} at most")
     if not 1 <= options.updates_per_second <= 50:
         raise UsageError(f"--updates-per-second {options.updates_per_second:g}: 1 to 50")
-    if options.threads < 1:
-        raise UsageError(f"--threads {options.threads}: at least 1")
+    if not 1 <= options.window <= 60:
+        raise UsageError(f"--window {options.window:g}: 1 to 60 seconds")
+    check_threads(options.threads)
     if not 1 <= options.threshold < float("inf"):
-        raise UsageError(f"--threshold {options.threshold:g}: at least 1")
+        raise UsageError(f"--threshold {options.threshold:g}: a number, at least 1")
     if options.mode not in MODES:
         raise UsageError(f"--mode {options.mode}: there are {', '.join(MODES)}")
-    for name in ("trace", "save"):
-        path = getattr(options, name)
-        if path is not None and path.is_dir():
+    _check_files(options)
+    return LiveConfig(
+        hop=round(SAMPLE_RATE / options.updates_per_second),
+        window=round(options.window * SAMPLE_RATE),
+        mode=options.mode,
+        still=STILL[options.mode],
+    )
+
+
+def _check_files(options: argparse.Namespace) -> None:
+    """What is to be written can be, and is nothing that is read."""
+    from voxface.runtime.atomic import check_writable
+    from voxface.runtime.errors import InputError, UsageError
+
+    seen: dict[Path, str] = {}
+    for name in ("source", "against", "trace", "save"):
+        path: Path | None = getattr(options, name)
+        if path is None:
+            continue
+        there = path.resolve()
+        if there in seen and name in ("trace", "save") and not path.is_char_device():
+            raise UsageError(f"--{name} {path}: is the file of --{seen[there]}; give another")
+        seen[there] = name
+        if name in ("source", "against"):
+            continue
+        if path.is_dir():
             raise UsageError(f"--{name} {path}: is a folder; give a file")
-    try:
-        return LiveConfig(
-            hop=round(SAMPLE_RATE / options.updates_per_second),
-            window=round(options.window * SAMPLE_RATE),
-            mode=options.mode,
-            still=STILL[options.mode],
-        )
-    except (ValueError, OverflowError) as error:
-        raise UsageError(f"--window {options.window:g}: {error}") from error
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise InputError(f"--{name} {path}: cannot be written ({error.strerror})") from error
 
 
 def _measure(
-    options: argparse.Namespace, config: "LiveConfig", saved: "Report | None", stop: "Stop", began: int
-) -> "Report":
-    """Measures, and writes what is to be written; `began`: when the imports did."""
+    options: argparse.Namespace, config: "LiveConfig", saved: "Report | None", began: int
+) -> "tuple[Report, Profiler]":
+    """Measures; `began`: when the imports did."""
     from contextlib import suppress
 
     from voxface.runtime.engines import PROVIDERS
@@ -143,9 +175,11 @@ def _measure(
         with suppress(ImportError):  # whoever opens the engine says what to install
             import onnxruntime  # noqa: F401
     imported = began, time.perf_counter_ns()
-    from voxface.runtime.errors import InputError
+    from voxface.cli.live.signals import stopping_on_signals
+    from voxface.runtime.errors import NoSpeechError
     from voxface.runtime.live.clock import SystemClock
     from voxface.runtime.live.microphone import Microphone, PortAudio
+    from voxface.runtime.live.runner import Stop
     from voxface.runtime.profile.comparison import check_comparable
     from voxface.runtime.profile.machine import this_machine
 
@@ -154,28 +188,49 @@ def _measure(
     samples = None if options.source is None else _read(options)
     source = SYNTHETIC if options.source is None else options.source.name
     source = MICROPHONE if microphone else source
+    sha256 = _sha256(options.source) if options.source else None
+    stop = Stop()
     plan = Plan(options.bundle, options.provider, options.threads, config, options.seconds)
     with Profiler(plan, imported, keep_spans=options.trace is not None) as profiler:
         if saved is not None:
-            check_comparable(saved, profiler.settings(source), this_machine(), options.against)
+            check_comparable(saved, profiler.settings(source, sha256), this_machine(), options.against)
         progress = Progress(max(1, round(options.seconds * options.updates_per_second)), "updates")
         try:
-            if microphone is not None:
-                report = profiler.microphone(microphone, stop, clock=clock, watch=progress.step)
-            else:
-                report = profiler.paced(samples, source, stop=stop, watch=progress.step, clock=clock)
+            with stopping_on_signals(stop):  # not sooner: what loads can be broken off
+                if microphone is not None:
+                    report = profiler.microphone(microphone, stop, clock=clock, watch=progress.step)
+                else:
+                    report = profiler.paced(samples, source, sha256=sha256, stop=stop, watch=progress.step, clock=clock)
+        except NoSpeechError:
+            if stop.early:  # before anything was measured
+                raise KeyboardInterrupt from None
+            raise
         finally:
             progress.close()
+    return report, profiler
+
+
+def _write(options: argparse.Namespace, profiler: "Profiler", report: "Report") -> bool:
+    """Writes the trace and the profile; each failure is told, and False."""
+    wanted: list[tuple[str, Callable[[Path], None]]] = [("trace", partial(_write_trace, profiler, report))]
+    if report.ended is None:
+        wanted.append(("save", report.save))
+    written = True
+    for name, write in wanted:
+        path: Path | None = getattr(options, name)
+        if path is None:
+            continue
         try:
-            if options.trace:
-                _write_trace(options.trace, profiler, report)
-            if options.save:
-                report.save(options.save)
+            write(path)
         except OSError as error:
-            raise InputError(
-                f"{error.filename or options.trace or options.save}: cannot be written: {error}"
-            ) from error
-    return report
+            complain(f"--{name} {path}: cannot be written ({error.strerror})")
+            written = False
+    return written
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(options: argparse.Namespace) -> Any:
@@ -195,12 +250,12 @@ def _read(options: argparse.Namespace) -> Any:
     return np.concatenate(blocks)[:most]
 
 
-def _write_trace(path: Path, profiler: "Profiler", report: "Report") -> None:
+def _write_trace(profiler: "Profiler", report: "Report", path: Path) -> None:
     from dataclasses import asdict
 
     from voxface.runtime.trace import write_trace
 
-    about = {**asdict(report.settings), **asdict(report.machine), "dropped_spans": profiler.trace.dropped}
+    about = {**asdict(report.settings), **asdict(report.machine), "dropped_spans": profiler.dropped}
     write_trace(path, profiler.spans, profiler.trace.threads, about)
 
 
@@ -228,8 +283,9 @@ def _print(report: "Report", document: dict[str, Any]) -> None:
         + ", ".join(f"{n} {v}" for n, v in report.versions.items())
     )
     quiet = f", {report.quiet_blocks} blocks of sound made none" if report.quiet_blocks else ""
-    print(f"{report.updates} updates in {report.seconds:.1f} s, {of.updates_per_second:g} a second asked for{quiet}")
-    print(f"\n{'milliseconds':<18}" + "".join(f"{name:>9}" for name in QUANTILES))
+    updates = f"{report.updates} update{'s' if report.updates != 1 else ''}"
+    print(f"{updates} in {report.seconds:.1f} s, {of.updates_per_second:.4g} a second asked for{quiet}")
+    print(f"\n{'milliseconds':<18}" + "".join(f"{name:>9}" for name in report.service_ms))
     _row("response", report.response_ms)
     for name, times in report.waiting_ms.items():
         _row(f"  {name}", times)
@@ -237,7 +293,10 @@ def _print(report: "Report", document: dict[str, Any]) -> None:
     for name, times in report.stages_ms.items():
         _row(f"  {name}", times)
         if name in report.engines_ms:
-            _row("    engine", report.engines_ms[name])
+            runs = report.engine_runs[name]
+            _row("    engine" if runs == report.updates else f"    engine, {runs} ×", report.engines_ms[name])
+        for part, took in report.parts_ms.items() if name == "tell" else ():
+            _row(f"    {part.replace('.', ' ')}", took)
     since = "its newest sample was at the converter" if report.waiting_ms else "it was due"
     print(f"\nresponse: of an update, since {since}; stages hold {report.staged:.1%} of the service")
     print(f"outside of engines  {report.outside_ms:.2f} ms, {report.overhead:.0%} of the time in them")
@@ -279,7 +338,7 @@ def _print(report: "Report", document: dict[str, Any]) -> None:
 
 
 def _row(name: str, times: dict[str, float]) -> None:
-    print(f"{name:<18}" + "".join(f"{times[quantile]:9.2f}" for quantile in QUANTILES))
+    print(f"{name:<18}" + "".join(f"{ms:9.2f}" for ms in times.values()))
 
 
 def _print_comparison(found: dict[str, Any]) -> None:

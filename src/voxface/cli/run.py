@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxface.cli.output import Progress, complain, print_json
+from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from voxface.runtime.bundle import Bundle
@@ -38,8 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.results import Results
     from voxface.runtime.voice_to_face import VoiceToFace
 
-    if options.threads is not None and options.threads < 1:
-        raise UsageError(f"--threads {options.threads}: at least 1")
+    check_threads(options.threads)
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"--out {options.out}: is a file; give a folder")
     files: list[Path] = []

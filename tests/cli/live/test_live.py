@@ -114,7 +114,7 @@ BAD: list[tuple[list[Any], int, str]] = [
     (["--source", SAMPLES[0], "--device", "1"], 2, "exclude"),
     (["--source", SAMPLES[0], "--replay", "/nowhere"], 2, "leave --source"),
     (["--replay", "/nowhere"], 3, "no recording"),
-    (["--source", SAMPLES[0], "--window", "0.1"], 2, "ascending order"),
+    (["--source", SAMPLES[0], "--window", "0.1"], 2, "1 to 60 seconds"),
     (["--source", SAMPLES[0], "--window", "nan"], 2, "--window"),
     (["--source", SAMPLES[0], "--hop-ms", "5"], 2, "20 to 1000"),
     (["--source", SAMPLES[0], "--threads", "0"], 2, "at least 1"),

@@ -125,6 +125,28 @@ def test_a_recording_that_was_changed_differs(tmp_path: Path) -> None:
     assert again(tmp_path / "a")[0].differences == 3
 
 
+def test_pictures_and_meshes_are_compared_as_well(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    record(folder)
+    pictures = sorted((folder / "faces").iterdir())
+    pictures[3].write_bytes(pictures[4].read_bytes()[:-20])
+    pictures[7].unlink()
+    meshes = np.load(folder / "vertices.npy")
+    changed = meshes.copy()
+    changed[5, 0, 0] = np.nextafter(changed[5, 0, 0], np.float32(np.inf))
+    np.save(folder / "vertices.npy", changed[:-2])
+    comparison, _ = again(folder)
+    assert comparison.differences == 5
+    assert comparison.first is not None
+    assert comparison.first[0] is not None
+    assert comparison.first[0]["differs"] == ["picture"]
+    (folder / "vertices.npy").unlink()
+    assert again(folder)[0].differences == len(meshes)
+    (folder / "vertices.npy").write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match=r"vertices\.npy: damaged"):
+        again(folder)
+
+
 def test_no_recording(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no recording there"):
         Recording(tmp_path)

@@ -206,6 +206,7 @@ def test_a_source_that_never_returns_does_not_keep_the_rest() -> None:
     run_threaded(Stuck(cut(voice()), clock), pipeline, clock, stop, [], limit_s=9)
     account(notebook, len(voice()))
     assert stop.reason == "time is up"
+    assert stop.early is None
 
 
 def test_odd_blocks() -> None:

@@ -1,6 +1,7 @@
 """A profile of the default bundle: every nanosecond has a name, and the parts fit the whole."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,11 @@ def test_the_report_adds_up(measured: tuple[Report, Profiler], tmp_path: Path) -
         report.stages_ms
     )
     assert set(report.engines_ms) == {"encoder", "face", "mesh"}
+    assert report.engine_runs == {"encoder": 15, "face": 15, "mesh": 15}
+    assert report.parts_ms["mesh.decode"]["p50"] <= report.stages_ms["tell"]["p50"]
+    assert report.counters["estimates"] == 15  # not those while the window filled
+    assert (report.ended, report.seconds_asked) == (None, 1.5)
+    assert 1.8 <= (report.window_filled_s or 0) <= 2.31
     assert 0.98 <= report.staged <= 1.0
     for name, times in report.engines_ms.items():
         assert times["p50"] <= report.stages_ms[name]["p50"]
@@ -68,6 +74,23 @@ def test_the_trace_nests_and_stages_are_the_whole_update(measured: tuple[Report,
     assert {stage["name"] for stage in lead_in[1]} == {"update", "block"}
     names = {event["name"] for event in document["traceEvents"]}
     assert {"import", "bundle", "engines", "warm_up"} <= names
+
+
+def test_a_trace_keeps_so_many_spans_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxface.runtime.profile.measure.MOST_SPANS", 50)
+    with Profiler(replace(PLAN, seconds=0.3), (0, 0), keep_spans=True) as profiler:
+        profiler.paced(None, SYNTHETIC)
+    assert len(profiler.spans) == 50
+    assert profiler.dropped > 50
+    check_trace(trace_events(profiler.spans, profiler.trace.threads, {}))
+
+
+def test_pictures_that_stay_are_no_runs() -> None:
+    plan = Plan(None, "cpu", 1, LiveConfig(window=32_000, mode="incremental", still=1.9), 0.5)
+    with Profiler(plan, (0, 0)) as profiler:
+        report = profiler.paced(None, SYNTHETIC)
+    assert report.updates == 5
+    assert report.engine_runs == {"encoder": 5, "mesh": 5}
 
 
 def test_half_the_threads_take_turns() -> None:

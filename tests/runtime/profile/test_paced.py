@@ -77,6 +77,25 @@ def test_asked_to_stop() -> None:
     lead_in(pipeline, loop)
     found = run_paced(pipeline, loop, clock, 100, stop=lambda: clock.now_ns() >= 10**9)
     assert found.blocks == 10
+    assert len(found.late_ns) == 1  # of four quarters it came to one
+
+
+def test_asked_to_stop_while_the_window_fills() -> None:
+    pipeline = Pipeline(LiveSession(PlainEstimator(), CONFIG), VirtualClock())
+    asked = iter([False, True])
+    with pytest.raises(NoSpeechError):
+        lead_in(pipeline, Loop(VOICE, CONFIG.hop, "voice"), stop=lambda: next(asked))
+    assert pipeline.session.position == CONFIG.hop
+
+
+def test_filling_the_window_is_not_counted() -> None:
+    pipeline = Pipeline(LiveSession(PlainEstimator(), CONFIG), VirtualClock())
+    filled = lead_in(pipeline, Loop(VOICE, CONFIG.hop, "voice"))
+    assert 1.8 <= filled <= 2.31
+    assert pipeline.counters.estimates == 0
+    little = np.concatenate([VOICE[:24_000], nothing(20.0)])
+    pipeline = Pipeline(LiveSession(PlainEstimator(), LiveConfig(window=128_000)), VirtualClock())
+    assert lead_in(pipeline, Loop(little, CONFIG.hop, "voice")) < 7
 
 
 @pytest.mark.parametrize("samples", [nothing(3.0), noise(3.0, 300)])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from voxface.cli.output import complain, print_json
+from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source.add_argument("--device", metavar="NAME", help="microphone, by number or part of its name (voxface devices)")
     source.add_argument("--rate", type=int, metavar="HZ", help="of the microphone (its own)")
-    source.add_argument("--replay", type=Path, metavar="DIR", help="hear a recording again, and compare")
+    source.add_argument(
+        "--replay", type=Path, metavar="DIR", help="hear a recording again with its own settings, and compare"
+    )
     source.add_argument("--pcm-rate", type=int, default=16_000, metavar="HZ", help="of standard input (%(default)s)")
     source.add_argument("--pcm-channels", type=int, default=1, metavar="N", help="of standard input (%(default)s)")
     source.add_argument("--pcm-format", choices=("s16le", "f32le"), default="s16le", help="(%(default)s)")
@@ -62,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
     when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")
     when.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
-    when.add_argument("--provider", default="cpu", help="cpu, cuda or tensorrt (%(default)s)")
+    when.add_argument(
+        "--provider", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
+    )
     when.add_argument("--threads", type=int, default=1, help="threads for inference on the CPU (%(default)s)")
     out = parser.add_argument_group("output")
     out.add_argument(
@@ -171,8 +176,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         raise UsageError("--replay brings its own sound: leave --source and --device out")
     if options.source and options.device:
         raise UsageError("--source and --device exclude each other")
-    if options.threads < 1:
-        raise UsageError(f"--threads {options.threads}: at least 1")
+    check_threads(options.threads)
     if options.channel is not None and options.channel < 1:
         raise UsageError(f"--channel {options.channel}: channels are counted from 1")
     if options.pcm_channels < 1 or not 4000 <= options.pcm_rate <= 768_000:
@@ -182,6 +186,8 @@ def check(options: argparse.Namespace) -> "LiveConfig":
     hop = options.hop_ms * SAMPLE_RATE / 1000
     if not 20 <= options.hop_ms <= 1000:
         raise UsageError(f"--hop-ms {options.hop_ms:g}: 20 to 1000")
+    if not 1 <= options.window <= 60:
+        raise UsageError(f"--window {options.window:g}: 1 to 60 seconds")
     try:
         return LiveConfig(
             hop=round(hop),
@@ -190,8 +196,8 @@ def check(options: argparse.Namespace) -> "LiveConfig":
             still=options.still if options.still is not None else STILL[options.mode],
             watch_speaker=not options.one_speaker,
         )
-    except (ValueError, OverflowError) as error:
-        raise UsageError(f"--window {options.window:g} --still {options.still}: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"--still {options.still}: {error}") from error
 
 
 def _detector(about: dict[str, Any], model: Path | None) -> "Callable[[], Detector] | None":
@@ -265,7 +271,10 @@ def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, 
     if broken:
         return InputError.exit_code
     if document.get("replay", {}).get("identical") is False:
-        complain(f"{document['source']}: {document['replay']['differences']} events differ from the recorded ones")
+        complain(
+            f"{document['source']}: {document['replay']['differences']} events differ from the recorded ones, in themselves or "
+            "in their picture or mesh"
+        )
         return InputError.exit_code
     if document["ended"] == "end of input" and pipeline.last is None:
         complain(
