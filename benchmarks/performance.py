@@ -28,7 +28,8 @@ def machine(name: str) -> str:
     """On what, with what and how undisturbed a benchmark ran: a line below a table."""
     document = load(name)
     measured, where = document["measured"], document["machine"]
-    text = f"{where['cores']} cores of {where['cpu']}, {document['date']}, `{document['command']}`."
+    cores = f"{where['cores']} core{'s' if where['cores'] > 1 else ''}"
+    text = f"{cores} of {where['cpu']}, {document['date']}, `{document['command']}`."
     if "warning" in measured:
         text += f" Other programs had {measured['cores_taken_by_others']:.0%} of the cores: ratios hold, times are too long."
     return text
@@ -279,24 +280,37 @@ def budgets() -> str:
 
 def few_figures() -> str:
     """The figures that matter, for the README."""
-    _, ours = _best(lambda name: name.startswith("voxface"))
+    ways = {
+        precision: ", ".join(
+            f"{best['total_ms']['p50']:.1f} ms ({how})"
+            for how, best in (_best(lambda name, end=side: name == end) for side in sides)
+        )
+        for precision, sides in (
+            ("FP32", ("voxface_exact_fp32", "voxface_incremental_fp32")),
+            ("INT8", ("voxface_exact_int8", "voxface_incremental_int8")),
+        )
+    }
     _, eager = _best(lambda name: name == "pytorch_eager")
     front = load("front_end")["measured"]["log_mel"]
     held = load("memory")["measured"]
-    live = held.get("live_incremental", held["live_exact"])
+    live = ", ".join(
+        f"{held[f'live_{mode}']['most_mb']:.0f} MB and {held[f'live_{mode}']['share_of_a_core']:.0%} ({mode})"
+        for mode in ("exact", "incremental")
+    )
     lines = [
         "| on two CPU cores | voxface | beside |",
         "|---|---|---|",
-        f"| one update, the papers' networks at full size, 8 s of voice | {ours['total_ms']['p50']:.1f} ms | "
+        f"| one update, the papers' networks at full size, 8 s of voice, FP32 | {ways['FP32']} | "
         f"{eager['total_ms']['p50']:.1f} ms, the papers' way in PyTorch |",
+        f"| the same, every layer that can be in INT8 | {ways['INT8']} | |",
         f"| log-mel, 10 ms of sound | {front['us_per_10_ms']['voxface, 100 ms a call']['p50']:.1f} µs | "
         + (
             f"{front['us_per_10_ms']['kaldi-native-fbank, 100 ms a call']['p50']:.1f} µs, kaldi-native-fbank |"
             if "kaldi-native-fbank, 100 ms a call" in front["us_per_10_ms"]
             else "– |"
         ),
-        f"| live, 10 updates a second: memory, of one core | {live['most_mb']:.0f} MB, {live['share_of_a_core']:.0%} | "
-        f"{held['pytorch_eager']['most_mb']:.0f} MB, {held['pytorch_eager']['share_of_a_core']:.0%}, PyTorch |",
+        f"| live, default bundle, 10 updates a second: memory, and how much of one core | {live} | "
+        f"{held['pytorch_eager']['most_mb']:.0f} MB and {held['pytorch_eager']['share_of_a_core']:.0%}, PyTorch |",
     ]
     return "\n".join([*lines, *_disturbed("update", "front_end", "memory")])
 

@@ -119,11 +119,12 @@ class VoiceToFace:
         if self._fused is not None and _columns(features) <= PIECE + 2 * CONTEXT:
             out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
             stages.lap("encoder")
-            embedding, pixels = self._finite("encoder", out["embedding"]), _pixels(self._finite("face", out["image"]))
+            embedding = self._numbers("encoder", out["embedding"])
+            pixels = self._pixels(out["image"])
             stages.lap("face")
             return self._face_of(speech, embedding, out["columns"], pixels, embedding, out["coefficients"])
         embedding, columns = self._encode(features)
-        self._finite("encoder", embedding)
+        self._numbers("encoder", embedding)
         stages.lap("encoder")
         return self.decode(speech, embedding, columns, before=before, still=still)
 
@@ -146,8 +147,7 @@ class VoiceToFace:
         if before is not None and _distance(embedding, before.drawn) <= still:
             pixels, drawn = before.image, before.drawn
         else:
-            image = self._face.run({"embedding": embedding[None]})["image"][0]
-            pixels, drawn = _pixels(self._finite("face", image)), embedding
+            pixels, drawn = self._pixels(self._face.run({"embedding": embedding[None]})["image"][0]), embedding
         self.stages.lap("face")
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
         self.stages.lap("mesh")
@@ -163,7 +163,7 @@ class VoiceToFace:
         coefficients: Array,
     ) -> Estimate:
         """What the networks gave, read: attributes, confidence."""
-        self._finite("mesh", coefficients)
+        self._numbers("mesh", coefficients)
         own = _own(columns, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
         sure = confidence(speech.likeness, own, speech.voiced_seconds)
@@ -214,14 +214,23 @@ class VoiceToFace:
         mean = joined.mean(1, dtype=np.float64)
         return (mean / np.linalg.norm(mean)).astype(np.float32), joined
 
-    def _finite(self, network: str, numbers: Array) -> Array:
-        """What a network gave. Half precision overflows without a word, and min and max take NaN for a number."""
-        if not math.isfinite(np.add.reduce(numbers, None)):
-            raise ProviderError(
-                f"{self.bundle.name}: the {network} network gave numbers that are not finite on {self.provider}; "
-                "use a bundle in FP32 or --provider cpu (`voxface compare` finds the engine that does so)"
-            )
-        return numbers
+    def _numbers(self, network: str, found: Array) -> Array:
+        """The few numbers a network gave. Half precision overflows without a word, and min and max take NaN for a number."""
+        if not math.isfinite(sum(found.tolist())):
+            raise self._overflow(network)
+        return found
+
+    def _pixels(self, image: Array) -> NDArray[np.uint8]:
+        try:
+            return _pixels(image)
+        except FloatingPointError:
+            raise self._overflow("face") from None
+
+    def _overflow(self, network: str) -> ProviderError:
+        return ProviderError(
+            f"{self.bundle.name}: the {network} network gave numbers that are not finite on {self.provider}; use a bundle in "
+            "FP32 or --provider cpu (`voxface compare` finds the engine that does so)"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -238,12 +247,21 @@ def _columns(features: Array) -> int:
 
 
 def _pixels(image: Array) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3] of a network's picture float32 [3, H, W], clamped to [-1, 1]."""
+    """uint8 [H, W, 3] of a network's picture float32 [3, H, W], clamped to [-1, 1].
+
+    Raises:
+        FloatingPointError: something in it is no number.
+    """
     levels = image * np.float32(127.5)
     levels += np.float32(128)  # and a half of one to round
     np.minimum(levels, np.float32(255.5), out=levels)
     np.maximum(levels, np.float32(0.5), out=levels)
-    return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 0))
+    with np.errstate(invalid="raise"):
+        planes = levels.astype(np.uint8)
+    pixels = np.empty((*planes.shape[1:], len(planes)), np.uint8)
+    for channel, plane in enumerate(planes):  # in one go it takes longer
+        pixels[:, :, channel] = plane
+    return pixels
 
 
 def _distance(one: Array, other: Array) -> float:
