@@ -19,7 +19,7 @@ from voxface.calibration.plan import JSON, TABLE, Decision, Plan
 from voxface.calibration.plot import SVG, sensitivity_plot
 from voxface.calibration.search import Search, search
 from voxface.calibration.task_error import TOLERANCES, TaskError, Tolerances, summary, worst
-from voxface.runtime.bundle import FUSED, GRAPHS, SUFFIX, Bundle, write_folder, write_zip
+from voxface.runtime.bundle import FUSED, GRAPHS, Bundle, write_bundle
 from voxface.runtime.engines import open_engine
 from voxface.runtime.errors import BundleError, UsageError
 
@@ -82,7 +82,7 @@ class Calibrated:
 
     def write(self, out: Path) -> Bundle:
         """Writes the bundle (a zip if `out` ends in `.voxface`, else a folder), whole or not at all, and opens it again."""
-        (write_zip if out.suffix == SUFFIX else write_folder)(out, self.manifest, self.files)
+        write_bundle(out, self.manifest, self.files)
         return Bundle.open(out)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from voxface.export.model_card import CARD, model_card
 from voxface.export.onnx_graphs import compare, embedding_spec, encoder_spec, round_to_half, signature, to_onnx
-from voxface.runtime.bundle import SUFFIX, Bundle, write_folder, write_zip
+from voxface.runtime.bundle import Bundle, write_bundle
 from voxface.runtime.errors import InputError
 from voxface.runtime.features import FrontEndConfig
 from voxface.runtime.vad import VadConfig
@@ -90,7 +90,7 @@ def export_bundle(
     }
     said = [str(line) for part in checkpoint.parts.values() for line in part.get("limits", [])]
     files[CARD] = model_card(manifest, checkpoint.morphable, [*limits, *said]).encode()
-    (write_zip if out.suffix == SUFFIX else write_folder)(out, manifest, files)
+    write_bundle(out, manifest, files)
     return Bundle.open(out)
 
 

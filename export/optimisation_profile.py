@@ -39,7 +39,11 @@ def read_range(text: str) -> tuple[str, Range]:
         raise UsageError(
             f"--profile {text}: give a dimension and its smallest, best and largest length: T=1,1000,6272"
         ) from None
-    if not (name and 1 <= least <= best <= most):
+    if name not in DEFAULT:
+        raise UsageError(
+            f"--profile {text}: the graphs have {' and '.join(DEFAULT)}, no {name or 'dimension without a name'}"
+        )
+    if not (1 <= least <= best <= most):
         raise UsageError(f"--profile {text}: lengths have to rise, from 1 on")
     return name, Range(least, best, most)
 

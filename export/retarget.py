@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from voxface.runtime.bundle import SUFFIX, Bundle, write_folder, write_zip
+from voxface.runtime.bundle import Bundle, write_bundle
 from voxface.runtime.engines import open_engine
 from voxface.runtime.errors import BundleError
 from voxface.runtime.morphable import MorphableModel
@@ -203,7 +203,7 @@ def import_face_model(base: Bundle, target: MorphableModel, out: Path) -> Bundle
                 f"({target.licence}): coefficients are mapped by 68 landmarks. {target.provenance}\n"
             ).encode()
         )
-    (write_zip if out.suffix == SUFFIX else write_folder)(out, manifest, files)
+    write_bundle(out, manifest, files)
     return Bundle.open(out)
 
 

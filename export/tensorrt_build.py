@@ -17,7 +17,7 @@ from typing import Any
 
 from voxface.export.optimisation_profile import DEFAULT, Range, input_shapes
 from voxface.runtime.atomic import write_bytes
-from voxface.runtime.bundle import SUFFIX, Bundle, write_folder, write_zip
+from voxface.runtime.bundle import Bundle, write_bundle
 from voxface.runtime.cache_folder import cache_folder
 from voxface.runtime.engines.plan import Plan
 from voxface.runtime.engines.tensorrt_library import library, log_of
@@ -105,7 +105,7 @@ def build_bundle(
     files |= {entry["file"]: bundle.files[entry["file"]] for entry in kept}
     files |= {engine.entry["file"]: engine.data for engine in built}
     manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
-    (write_zip if out.suffix == SUFFIX else write_folder)(out, {**manifest, "engines": entries}, files)
+    write_bundle(out, {**manifest, "engines": entries}, files)
     return Bundle.open(out), built
 
 

@@ -41,6 +41,13 @@ def check_writable(path: Path) -> None:
     _part(Path(os.path.realpath(path))).unlink()
 
 
+def check_folder(folder: Path) -> None:
+    """Raises OSError where the folder cannot be written into, or not made; leaves it unmade."""
+    above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    with tempfile.TemporaryDirectory(prefix=".", dir=above):
+        pass
+
+
 def _is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 

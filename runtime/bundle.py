@@ -6,19 +6,22 @@ precision, and every file with size and SHA-256. The manifest carries its own di
 
 import hashlib
 import json
+import lzma
 import math
+import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from voxface.runtime.atomic import write_atomically
+from voxface.runtime.atomic import check_writable, write_atomically
 from voxface.runtime.background import Background
 from voxface.runtime.engines.plan import Plan
-from voxface.runtime.errors import BundleError
+from voxface.runtime.errors import BundleError, InputError, UsageError
 from voxface.runtime.features import FrontEndConfig
 from voxface.runtime.morphable import MorphableModel
 from voxface.runtime.vad import VadConfig
@@ -29,6 +32,8 @@ SUFFIX = ".voxface"
 LARGEST_MANIFEST = 4 << 20
 GRAPHS = ("encoder", "face", "mesh")
 FUSED = "fused"  # the three as one, for GPUs; few bundles have it
+# NotImplementedError is how zipfile refuses a compression or encryption it does not know.
+_ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 DEFAULT = Path(__file__).parent / "bundles" / "default"
 
 
@@ -53,16 +58,16 @@ class Bundle:
     files: dict[str, bytes]
 
     @classmethod
-    def open(cls, path: Path | None = None) -> Self:
+    def open(cls, path: Path | str | None = None) -> Self:
         """Reads and verifies a bundle; None: the default one.
 
         Raises:
             BundleError: missing, no bundle, another schema, a path outside the bundle, a wrong size or hash.
         """
-        path = DEFAULT if path is None else path
-        if not path.exists():
+        path = DEFAULT if path is None else Path(path)
+        if not path.is_dir() and not path.is_file():
             hint = " (this installation carries no default bundle)" if path == DEFAULT else ""
-            raise BundleError(f"{path}: no such bundle{hint}; give --bundle a folder or a {SUFFIX} file")
+            raise BundleError(f"{path}: no such bundle{hint}; give a bundle's folder or a {SUFFIX} file")
         if path.is_dir():
             manifest = _manifest(path, _from_folder(path, MANIFEST, LARGEST_MANIFEST))
             files = _verify(path, manifest, lambda name, size: _from_folder(path, name, size))
@@ -73,8 +78,7 @@ class Bundle:
                         _inside(path, name)
                     manifest = _manifest(path, _from_zip(path, z, MANIFEST, LARGEST_MANIFEST))
                     files = _verify(path, manifest, lambda name, size: _from_zip(path, z, name, size))
-            # NotImplementedError is how zipfile refuses a compression or encryption it does not know.
-            except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+            except (*_ZIP_ERRORS, OSError, ValueError) as error:
                 raise BundleError(f"{path}: not a bundle, or a damaged one ({error}); fetch it again") from error
         bundle = cls(path, manifest, files)
         bundle._check_contents()
@@ -97,8 +101,15 @@ class Bundle:
 
     @cached_property
     def _reading(self) -> Background[MorphableModel]:
-        data = self.files[self.manifest["morphable_model"]["file"]]
-        return Background(lambda: MorphableModel.from_bytes(data))
+        name = self.manifest["morphable_model"]["file"]
+
+        def read() -> MorphableModel:
+            try:
+                return MorphableModel.from_bytes(self.files[name])
+            except BundleError as error:
+                raise BundleError(f"{self.path}: {name}: {error}") from error
+
+        return Background(read)
 
     def read_ahead(self) -> None:
         """Begins to read the morphable model, which takes as long as loading the graphs; `morphable` then has it sooner."""
@@ -149,8 +160,21 @@ class Bundle:
                 raise BundleError(
                     f"{self.path}: the manifest lists no file for {', '.join(missing) or 'morphable_model'}"
                 )
+            for name, entry in self.manifest["graphs"].items():
+                for kind in ("inputs", "outputs"):
+                    if not all(isinstance(spec["shape"], list) and str(spec["dtype"]) for spec in entry[kind].values()):
+                        raise ValueError(f"{kind} of {name} have no shape")
+            mels = self.manifest["graphs"]["encoder"]["inputs"]["log_mel"]["shape"][1]
+            if mels != self.front_end.mels:
+                raise ValueError(f"the encoder takes {mels} mel bins, the front end makes {self.front_end.mels}")
+            if "model_card" in self.manifest and self.manifest["model_card"]["file"] not in self.files:
+                raise ValueError("the manifest lists no file for model_card")
+            if not isinstance(self.manifest.get("trained_on", []), list):
+                raise ValueError("trained_on is no list")
+            if not isinstance(self.manifest.get("metrics", {}), dict):
+                raise ValueError("metrics is no object")
             _ = (self.front_end, self.vad, self.sex_slope, self.plans, str(self.manifest["name"]))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{self.path}: the manifest is incomplete or wrong: {error!r}") from error
 
 
@@ -167,6 +191,63 @@ def seal(manifest: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]
     return {**full, "sha256": digest(full)}
 
 
+def write_bundle(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes a bundle as one zip where the name ends as one's does, else as a folder.
+
+    Raises:
+        UsageError: see `check_target`.
+    """
+    (write_zip if path.suffix == SUFFIX else write_folder)(path, manifest, files)
+
+
+def check_target(path: Path, *sources: Path) -> None:
+    """Whether a bundle may be written to `path`: there is nothing, or a bundle and nothing else, which it then replaces.
+
+    Args:
+        sources: what is read, which `path` must neither be nor lie in.
+
+    Raises:
+        UsageError: something would be lost.
+        InputError: it cannot be written.
+    """
+    real = Path(os.path.realpath(path))
+    for source in sources:
+        there = Path(os.path.realpath(source))
+        if there == real or there in real.parents:
+            raise UsageError(f"--out {path}: is {source}, or in it; choose another name")
+    if path.suffix == SUFFIX and path.exists():
+        if not _is_zip(path):
+            raise UsageError(f"--out {path}: is there already and is no bundle; choose another name")
+    elif path.exists() and not (path / MANIFEST).is_file():
+        raise UsageError(f"--out {path}: is there already and is no bundle; choose another name")
+    elif path.exists():
+        _check_own(path)
+    try:
+        check_writable(real)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as z:
+            return MANIFEST in z.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _check_own(folder: Path) -> None:
+    """Raises UsageError where a bundle's folder holds what is not the bundle's: it would go with it."""
+    try:
+        own = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        own = {MANIFEST}
+    others = sorted({file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir()} - own)
+    if others:
+        some = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        raise UsageError(f"--out {folder}: holds files that are not the bundle's ({some}); choose another name")
+
+
 def write_zip(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
     """Writes a bundle as one zip, whole or not at all; the same contents give the same bytes."""
     sealed = json.dumps(seal(manifest, files), indent=1).encode()
@@ -180,7 +261,14 @@ def write_zip(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) 
 
 
 def write_folder(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
-    """Writes a bundle as a folder, made beside its place and then swapped in, so that an old one stays valid until then."""
+    """Writes a bundle as a folder, made beside its place and then swapped in, so that an old one stays valid until then.
+
+    Raises:
+        UsageError: the old one holds files that are not the bundle's.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists():
+        _check_own(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as room:
         fresh, old = Path(room) / "new", Path(room) / "old"
@@ -207,7 +295,7 @@ def _inside(path: Path, name: str) -> None:
 def _manifest(path: Path, data: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: {MANIFEST} is not JSON ({error}); fetch the bundle again") from error
     if not isinstance(manifest, dict) or "schema" not in manifest:
         raise BundleError(f"{path}: {MANIFEST} names no schema; this is not a voxface bundle")
@@ -244,6 +332,8 @@ def _from_folder(path: Path, name: str, most: int) -> bytes:
     if not file.resolve().is_relative_to(path.resolve()):
         raise BundleError(f"{path}: {name} is a link that leaves the bundle; do not use this bundle")
     try:
+        if file.exists() and not file.is_file():
+            raise BundleError(f"{path}: {name} is no file; do not use this bundle")
         size = file.stat().st_size
         if size > most:
             raise BundleError(f"{path}: {name} has {size} bytes, more than the {most} it may have")

@@ -6,7 +6,7 @@ the last sample of the frame before it, although the frames overlap; a repeated 
 features by up to about 3.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -40,6 +40,9 @@ class FrontEndConfig:
     shortest: int = 1000
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            if each.type is int and not isinstance(getattr(self, each.name), int):
+                raise TypeError(f"{each.name} is {getattr(self, each.name)!r}, no whole number")
         if not 0 < self.hop <= self.window <= self.fft:
             raise ValueError(f"hop {self.hop}, window {self.window}, FFT {self.fft} are not in ascending order")
         if (self.sample_rate, self.hop) != (16_000, 160) or self.window > PROVISIONAL * self.hop:
@@ -49,7 +52,7 @@ class FrontEndConfig:
             )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ValueError(f"mel range {self.low_hz}-{self.high_hz} Hz is not within 0-{self.sample_rate / 2} Hz")
-        if self.mels < 1 or not np.diff(self.edges()).all():
+        if not 0 < self.mels <= self.fft // 2 or not np.diff(self.edges()).all():
             raise ValueError(f"{self.mels} mel bins are narrower than those of an FFT of {self.fft} points")
 
     def edges(self) -> NDArray[np.int64]:

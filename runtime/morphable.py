@@ -215,6 +215,8 @@ class MorphableModel:
             BundleError: the bytes are no morphable model, or one that breaks the contract.
         """
         try:
+            if not data.startswith(b"PK"):
+                raise ValueError("no .npz archive")  # numpy would speak of a pickle
             with np.load(io.BytesIO(data), allow_pickle=False) as z:
                 arrays = {key: z[key] for key in z.files}
             about: dict[str, Any] = json.loads(arrays["metadata"].tobytes())

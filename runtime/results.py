@@ -23,6 +23,7 @@ from voxface.runtime.vad import SAMPLE_RATE
 from voxface.runtime.voice_to_face import VoiceToFace
 
 VIEWS = (0.0, 40.0, 90.0)  # degrees: front, three-quarter, side
+REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 
 
 class Results:
@@ -33,7 +34,7 @@ class Results:
         self._bundle = voice_to_face.bundle
         self._model = voice_to_face.morphable
         self._provider = voice_to_face.provider
-        self._taken: set[str] = set()
+        self._taken = {REPORT_JSON, REPORT_HTML}
 
     def write_clip(self, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
         """Writes `face.png`, `mesh.glb`, `.ply`, `.obj` and `mesh.png` into the clip's folder; returns its JSON entry.
@@ -90,15 +91,34 @@ class Results:
         }
 
     def write_report(self, document: dict[str, Any]) -> None:
-        """Writes `report.json` and `report.html`, a page that needs nothing but a browser."""
-        write_bytes(self._out / "report.json", json.dumps(document, indent=1, allow_nan=False).encode())
-        write_bytes(self._out / "report.html", self._page(document).encode())
+        """Writes `report.json` and `report.html`, a page that needs nothing but a browser.
+
+        Raises:
+            InputError: they cannot be written.
+        """
+        contents = {
+            REPORT_JSON: json.dumps(document, indent=1, allow_nan=False).encode(),
+            REPORT_HTML: self._page(document).encode("utf-8", "backslashreplace"),
+        }
+        for name, data in contents.items():
+            try:
+                write_bytes(self._out / name, data)
+            except OSError as error:
+                raise InputError(
+                    f"{self._out / name}: cannot be written ({error.strerror}); the clips are there"
+                ) from error
+
+    @property
+    def has_report(self) -> bool:
+        """Whether there is one, of this run or another."""
+        return (self._out / REPORT_JSON).exists()
 
     def _name(self, file: Path) -> str:
-        name, n = file.stem, 1
+        stem = file.stem if file.stem.strip(".") else "clip"  # "...wav": its stem is the folder above
+        name, n = stem, 1
         while name in self._taken:  # two clips of one name, from two folders
             n += 1
-            name = f"{file.stem}-{n}"
+            name = f"{stem}-{n}"
         self._taken.add(name)
         return name
 
@@ -118,6 +138,8 @@ class Results:
         )
 
     def _row(self, clip: dict[str, Any]) -> str:
+        from urllib.parse import quote  # takes longer to import than a page to write
+
         where = Path(clip["face"]).parent.name
         facts = {
             "speech": f"{clip['voiced_s']:.1f} of {clip['duration_s']:.1f} s",
@@ -127,7 +149,7 @@ class Results:
             **{name.replace("_", " "): f"{value:.1f} mm" for name, value in clip["measurements_mm"].items()},
         }
         terms = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in facts.items())
-        source = html.escape(where, quote=True)
+        source = quote(where, errors="surrogateescape")
         return (
             f'<article><img class=face src="{source}/face.png" alt="generated face">'
             f"<div><h2>{html.escape(Path(clip['file']).name)}</h2>"

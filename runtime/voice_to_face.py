@@ -17,7 +17,7 @@ from voxface.runtime.confidence import confidence
 from voxface.runtime.engines import Array, Engine
 from voxface.runtime.engines.of_bundle import open_graph
 from voxface.runtime.engines.traced import TracedEngine
-from voxface.runtime.errors import NoSpeechError, ProviderError
+from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError
 from voxface.runtime.estimate import Estimate, read_attributes
 from voxface.runtime.features import STRIDE, log_mel, network_input
 from voxface.runtime.front_end import Speech, listen
@@ -39,14 +39,14 @@ class VoiceToFace:
 
     def __init__(
         self,
-        bundle: Bundle | None = None,
+        bundle: Bundle | Path | str | None = None,
         provider: str = "cpu",
         *,
         threads: int | None = None,
         fused: bool | None = None,
         trace: Trace | None = None,
     ) -> None:
-        """Loads `bundle` (None: the default one) on `provider`.
+        """Loads `bundle`, opened or by its path (None: the default one), on `provider`.
 
         Args:
             threads: see `open_engine`.
@@ -57,11 +57,17 @@ class VoiceToFace:
         Raises:
             BundleError, ProviderError: see `Bundle.open` and `open_graph`.
         """
-        self.bundle = bundle or Bundle.open()
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         with ExitStack() as engines:  # those already open are freed when a later one does not open
 
             def opened(name: str) -> Engine:
                 engine = engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
+                wanted = self.bundle.manifest["graphs"][name]["inputs"]
+                if set(engine.inputs) != set(wanted):
+                    raise BundleError(
+                        f"{self.bundle.path}: the graph {name} takes {', '.join(engine.inputs)}, the manifest says "
+                        f"{', '.join(wanted)}; fetch or export the bundle again"
+                    )
                 return engine if trace is None else TracedEngine(engine, name, trace)
 
             self._encoder, self._face, self._mesh = (opened(name) for name in GRAPHS)

@@ -210,7 +210,9 @@ class Checkpoint:
         described = {folder: describe(folder) for folder in folders}
         sources = _sources(described)
         networks = {name: load_network(folder, name) for name, folder in sources.items()}
-        _check_encoder(described, sources, weights_digest(networks["encoder"]))
+        digest = weights_digest(networks["encoder"])
+        for name in ("face", "mesh"):
+            check_trained_with(sources[name], name, sources["encoder"], digest)
         morphable, population = _load_faces(sources["mesh"])
         architecture = {name: _architecture(described[folder], name) for name, folder in sources.items()}
         if architecture["mesh"].get("coefficients") != morphable.modes:
@@ -282,15 +284,19 @@ def _sources(described: Mapping[Path, Mapping[str, Any]]) -> dict[str, Path]:
     return sources
 
 
-def _check_encoder(described: Mapping[Path, Mapping[str, Any]], sources: Mapping[str, Path], digest: str) -> None:
-    for name in ("face", "mesh"):
-        trained_with = described[sources[name]].get("encoder_sha256", digest)
-        if trained_with != digest:
-            raise InputError(
-                f"{sources[name]}: its {name} network was trained with another voice encoder (SHA-256 "
-                f"{trained_with[:12]}…) than the one of {sources['encoder']} ({digest[:12]}…); give the encoder it was "
-                "trained with, or train it again with this one"
-            )
+def check_trained_with(source: Path, name: str, encoder: Path, digest: str) -> None:
+    """Whether the network `name` that was trained in the folder `source` understands the voice encoder of `encoder`, whose
+    weights have this digest.
+
+    Raises:
+        InputError: it was trained with another, or is no checkpoint.
+    """
+    trained_with = digest if source.is_file() else describe(source).get("encoder_sha256", digest)
+    if trained_with != digest:
+        raise InputError(
+            f"{source}: its {name} network was trained with another voice encoder (SHA-256 {trained_with[:12]}…) than the "
+            f"one of {encoder} ({digest[:12]}…); give the encoder it was trained with, or train it again with this one"
+        )
 
 
 def _about(document: Mapping[str, Any]) -> dict[str, Any]:

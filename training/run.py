@@ -86,6 +86,8 @@ class RunConfig:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} {getattr(self, name)}: at least {least}")
+        if self.seed >= 2**63:
+            raise UsageError(f"seed {self.seed}: less than 2^63")
         if self.accelerator not in ACCELERATORS:
             raise UsageError(f"accelerator {self.accelerator!r}: one of {', '.join(ACCELERATORS)}")
 
@@ -110,7 +112,7 @@ class Run:
         config: Any,
         settings: RunConfig,
         *,
-        data: str = "",
+        data: Mapping[str, str] | str = "",
         resume: bool = False,
         say: Callable[[str], None] = lambda _: None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -120,13 +122,14 @@ class Run:
         Args:
             config: the trainer's dataclass, with `settings` as its field `run`, and `steps`; a resumed run may change
                 these two, but neither seed nor precision.
-            data: digest of the data; a resumed run must have the same.
+            data: digest of the data, or digests of the data and of the networks it is learnt with, by name; a resumed run
+                must have the same.
             resume: go on with the run in `folder`, or begin one if there is none.
             say, progress: told what happens, and (steps done, steps in all); in the first process.
 
         Raises:
-            UsageError: the folder holds a run and `resume` was not asked for, or another run than this one, or another
-                process is at work in it.
+            UsageError: the folder holds pairs, or a run and `resume` was not asked for, or another run than this one, or
+                another process is at work in it.
             InputError: the folder cannot be written, or the last checkpoint is damaged.
             ProviderError: the device asked for is not there.
         """
@@ -168,8 +171,10 @@ class Run:
         Raises:
             UsageError: it cannot be divided evenly.
         """
+        if batch < 1:
+            self._fail(UsageError(f"batch {batch}: at least 1"))
         each, rest = divmod(batch, self._all.number)
-        if rest or not each:
+        if rest:
             self._fail(UsageError(f"a batch of {batch} cannot be divided among {self._all.number} processes"))
         return each
 
@@ -317,7 +322,11 @@ class Run:
     def _find(self, resume: bool) -> Path | None:
         """The checkpoint to go on from."""
         last = newest(self.folder / CHECKPOINTS)
-        if not resume and (last is not None or (self.folder / CURVE).exists()):
+        if (self.folder / "pairs.json").exists():
+            raise UsageError(f"{self.folder}: holds voices and faces to train on; choose another --out")
+        if not resume and (
+            last is not None or any((self.folder / name).exists() for name in (CURVE, "checkpoint.json"))
+        ):
             raise UsageError(f"{self.folder}: holds a run already; go on with --resume, or choose another --out")
         if last is not None:
             changed = [

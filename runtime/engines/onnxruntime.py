@@ -11,7 +11,7 @@ import numpy as np
 from voxface.runtime.cache_folder import cache_folder
 from voxface.runtime.engines import Array, TensorSpec
 from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
-from voxface.runtime.errors import BundleError, ProviderError
+from voxface.runtime.errors import BundleError, ProviderError, UsageError
 
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
@@ -76,6 +76,8 @@ class OnnxRuntimeEngine:
             )
         options = ort.SessionOptions()
         options.log_severity_level = 3  # errors come back as exceptions; warnings would land in the user's terminal
+        if threads is not None and threads < 1:
+            raise UsageError(f"{threads} threads: at least 1")
         options.intra_op_num_threads = threads if threads is not None else min(4, _cores())
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":

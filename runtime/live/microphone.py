@@ -14,7 +14,7 @@ from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.live.block import Block, Samples
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.device_clock import DeviceClock
-from voxface.runtime.live.runner import Stop
+from voxface.runtime.live.stop import Stop
 from voxface.runtime.vad import SAMPLE_RATE
 
 BLOCK_S: Final = 0.01

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, 
 from voxface.runtime.live.intake import Audio, Item
 from voxface.runtime.live.outlet import Told
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.runner import Screen, Stop, close
+from voxface.runtime.live.runner import Screen, close
 from voxface.runtime.live.sinks.json_lines import line
 from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST, VERTICES, picture_of
+from voxface.runtime.live.stop import Stop
 from voxface.runtime.png import png
 from voxface.runtime.vad import SAMPLE_RATE
 
@@ -86,10 +88,18 @@ class Recording:
         yield from (item for _, item in waiting)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Its events as they were written, without the times a clock measured."""
-        with (self.folder / "events.jsonl").open() as file:
-            for text in file:
-                yield comparable(json.loads(text))
+        """Its events as they were written, without the times a clock measured.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        path = self.folder / "events.jsonl"
+        try:
+            with path.open() as file:
+                for text in file:
+                    yield comparable(json.loads(text))
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(f"{path}: damaged ({error}); the recording cannot be compared") from error
 
     def meshes(self) -> NDArray[np.float32]:
         """The vertices of every face, float32 [K, N, 3]; K is 0 where there are none.
@@ -102,7 +112,9 @@ class Recording:
             return np.empty((0, 0, 3), np.float32)
         try:
             meshes: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+            if meshes.ndim != 3:
+                raise ValueError(f"shape {meshes.shape}, not [K, N, 3]")
+        except (OSError, ValueError, EOFError) as error:
             raise InputError(f"{path}: damaged ({error})") from error
         return meshes
 
@@ -143,6 +155,7 @@ class Comparison:
         events: how many were compared.
         differences: how many differ, in themselves or in their picture or mesh, missing ones included.
         first: the first pair that differs.
+        broken: whether it could not be compared to its end.
     """
 
     name = "comparison"
@@ -155,6 +168,7 @@ class Comparison:
         self._meshes = recording.meshes()
         self._faces = 0
         self.events = self.differences = 0
+        self.broken = False
         self.first: tuple[dict[str, Any] | None, dict[str, Any] | None] | None = None
 
     def audio(self, audio: Audio) -> None:
@@ -177,7 +191,11 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """What was found."""
-        return {"identical": not self.differences, "events": self.events, "differences": self.differences}
+        return {
+            "identical": not self.differences and not self.broken,
+            "events": self.events,
+            "differences": self.differences,
+        }
 
     def _same(self, event: FaceEstimated) -> Iterator[tuple[str, bool]]:
         picture = picture_of(self._folder, event)
@@ -195,4 +213,8 @@ class Comparison:
 def _input(row: dict[str, Any]) -> StreamStarted | StreamEnded | Lost | Rejected:
     kinds = {kind.kind: kind for kind in (StreamStarted, StreamEnded, Lost, Rejected)}
     kind = kinds[row["event"]]
-    return kind(**{key: value for key, value in row.items() if key not in ("fed", "event")})
+    given = {key: value for key, value in row.items() if key not in ("fed", "event")}
+    for field in fields(kind):
+        if field.type is int and not isinstance(given[field.name], int):
+            raise TypeError(f"{field.name} is {given[field.name]!r}, no whole number")
+    return kind(**given)

@@ -8,36 +8,11 @@ from voxface.runtime.live.block_queue import BlockQueue
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.live.stop import TIME_IS_UP, Stop
 
 QUEUE_S: Final = 10.0
 POLL_S: Final = 0.05
-TIME_IS_UP: Final = "time is up"
 FLUSH_S: Final = 10.0  # what a device, an engine or a sink gets to come to an end
-
-
-class Stop:
-    """Asked from anywhere, a signal handler included; everybody looks at it before going on.
-
-    Attributes:
-        reason: why; None while nobody asked.
-    """
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-
-    def request(self, reason: str) -> None:
-        """Asks for the end; the first reason stays."""
-        if self.reason is None:
-            self.reason = reason
-
-    def __call__(self) -> bool:
-        """Whether somebody asked."""
-        return self.reason is not None
-
-    @property
-    def early(self) -> str | None:
-        """The reason, unless it is that the time was up."""
-        return self.reason if self.reason != TIME_IS_UP else None
 
 
 class Source(Protocol):

@@ -13,7 +13,7 @@ from voxface.runtime.audio import read_blocks
 from voxface.runtime.errors import InputError
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
-from voxface.runtime.live.runner import Stop
+from voxface.runtime.live.stop import TIME_IS_UP, Stop
 from voxface.runtime.vad import SAMPLE_RATE
 
 BLOCK_S: Final = 0.02
@@ -24,8 +24,11 @@ PCM_DTYPES: Final[dict[PcmFormat, str]] = {"s16le": "<i2", "f32le": "<f4"}
 class FileSource:
     """A sound file, at its own pace or as fast as it can be heard."""
 
-    def __init__(self, path: Path, clock: Clock | None = None, block_s: float = BLOCK_S) -> None:
-        """`clock`: paces it; None: without waiting."""
+    def __init__(
+        self, path: Path, clock: Clock | None = None, block_s: float = BLOCK_S, *, channel: int | None = None
+    ) -> None:
+        """`clock`: paces it; None: without waiting. `channel`: from 0; None: the mean of all."""
+        self._channel = channel
         self._path, self._clock, self._block = path, clock, max(1, round(block_s * SAMPLE_RATE))
 
     def run(self, deliver: Callable[[Block], None], stop: Stop) -> None:
@@ -36,7 +39,7 @@ class FileSource:
         """
         began = self._clock.now_ns() if self._clock else 0
         done = 0
-        for samples in _cut(read_blocks(self._path), self._block):
+        for samples in _cut(read_blocks(self._path, self._channel), self._block):
             if stop():
                 return
             now = captured = 0
@@ -63,8 +66,18 @@ class PcmSource:
     """Raw interleaved PCM from a pipe, as it comes; the pipe's writer waits where inference is slower."""
 
     def __init__(
-        self, descriptor: int, rate: int, channels: int, form: PcmFormat, clock: Clock, block_s: float = BLOCK_S
+        self,
+        descriptor: int,
+        rate: int,
+        channels: int,
+        form: PcmFormat,
+        clock: Clock,
+        block_s: float = BLOCK_S,
+        *,
+        limit_s: float | None = None,
     ) -> None:
+        """`limit_s`: for how long a pipe is waited for that may say nothing."""
+        self._limit = limit_s
         self._descriptor, self._rate, self._channels, self._form = descriptor, rate, channels, form
         self._clock = clock
         self._bytes = max(1, round(block_s * rate)) * channels * np.dtype(PCM_DTYPES[form]).itemsize
@@ -77,7 +90,11 @@ class PcmSource:
         """
         size = self._channels * np.dtype(PCM_DTYPES[self._form]).itemsize
         held, done = b"", 0
+        ends = None if self._limit is None else self._clock.now_ns() + round(self._limit * 1e9)
         while not stop():
+            if ends is not None and self._clock.now_ns() >= ends:
+                stop.request(TIME_IS_UP)
+                return
             # Asked with a time limit, for a signal must end a silent pipe too.
             if not select.select([self._descriptor], [], [], 0.1)[0]:
                 continue

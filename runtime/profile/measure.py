@@ -25,8 +25,9 @@ from voxface.runtime.live.latency import STAGES
 from voxface.runtime.live.microphone import Microphone
 from voxface.runtime.live.outlet import Outlet, Told
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.runner import Stop, run_threaded
+from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.stop import Stop
 from voxface.runtime.profile.allocations import count_allocations
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
 from voxface.runtime.profile.paced import Loop, Paced, lead_in, run_paced

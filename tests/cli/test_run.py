@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
+import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import SAMPLES, speech_like
 from voxface.cli import main
+from voxface.runtime.audio import read_blocks
 
 SPEECH = (speech_like(4.0) / 32768).astype(np.float32)
 
@@ -286,3 +291,128 @@ def test_half_an_hour(tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[s
     assert long["frames"] > 100_000
     # Not the same: the short clip is tiled to the network's shortest input, so that its beginning counts twice.
     assert np.dot(long["embedding"], short["embedding"]) > 0.9
+
+
+# -- names, pipes, signals -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["...wav", "..wav", "report.json.wav", "report.html.wav", "a#b?c%41.wav", "new\nline.wav"]
+)
+def test_whatever_a_file_is_called_its_results_stay_below_out(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "runs" / "out"
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / name, SPEECH, 16_000, format="WAV")
+    out.parent.mkdir()
+    (out.parent / "face.png").write_bytes(b"precious")
+    assert run("run", tmp_path / "in", "--out", out, "--json") == 0
+    (clip,) = json.loads(capsys.readouterr().out)["clips"]
+    assert Path(clip["face"]).resolve().parent.parent == out
+    assert (out.parent / "face.png").read_bytes() == b"precious"
+    assert sorted(path.name for path in out.parent.iterdir()) == ["face.png", "out"]
+    links = re.findall('(?:src|href)="([^"]*)"', (out / "report.html").read_text())
+    assert len(links) == 5
+    assert all((out / unquote(link)).is_file() for link in links)
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    odd = os.fsencode(tmp_path) + b"/bad\xff.wav"
+    good = tmp_path / "good.wav"
+    soundfile.write(good, SPEECH, 16_000)
+    os.rename(os.fsencode(good), odd)
+    words = [sys.executable, "-m", "voxface", "run", odd, "--out", str(tmp_path / "out"), "--json"]
+    done = subprocess.run(words, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["clips"]) == 1
+    assert "bad\\udcff" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_message_is_one_line_and_moves_no_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("run", tmp_path / "two\nlines\x1b[31m.wav", "--out", tmp_path / "out") == 3
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "two\\nlines\\x1b[31m.wav: no such file" in err
+
+
+def test_one_bad_path_among_good_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.raw").write_bytes(b"\0" * 1000)
+    os.mkfifo(tmp_path / "pipe.wav")
+    soundfile.write(tmp_path / "._good.wav", SPEECH, 16_000)
+    bad = [tmp_path / ("a" * 300 + ".wav"), tmp_path / "x.raw", tmp_path / "pipe.wav"]
+    assert run("run", SAMPLES[0], *bad, "--out", tmp_path / "out", "--json") == 3
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert len(document["clips"]) == 1
+    said = [error["message"] for error in document["errors"]]
+    assert ["File name too long" in said[0], "without a header" in said[1], "a pipe or a device" in said[2]] == [
+        True
+    ] * 3
+    assert run("run", tmp_path, "--out", tmp_path / "other") == 3  # a Mac's other half of a file is no sound
+    assert "no sound file in this folder" in capsys.readouterr().err
+
+
+def test_sound_that_does_not_hold_what_it_announces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "whole.wav", SPEECH, 16_000)
+    whole = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    assert run("run", tmp_path / "cut.wav", "--out", tmp_path / "out") == 3
+    assert re.search(r"cut\.wav: cut short, 2\.00 s of the 4\.00 s it announces", capsys.readouterr().err)
+    # Whoever writes to a pipe does not know the length: arecord announces 2^31 bytes, ffmpeg 2^32 - 1.
+    for announced in (2**31, 2**32 - 1):
+        at = whole.index(b"data") + 4
+        (tmp_path / "piped.wav").write_bytes(whole[:at] + struct.pack("<I", announced) + whole[at + 4 :])
+        assert run("run", tmp_path / "piped.wav", "--out", tmp_path / "out") == 0
+
+
+def test_a_flac_of_unknown_length(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", SPEECH, 16_000)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    assert data[:4] == b"fLaC"
+    data[8 + 13] &= 0xF0  # the 36 bits of STREAMINFO that count samples; 0: not known
+    data[8 + 14 : 8 + 18] = bytes(4)
+    (tmp_path / "b.flac").write_bytes(data)
+    whole, unknown = (np.concatenate(list(read_blocks(tmp_path / name))) for name in ("a.flac", "b.flac"))
+    assert len(whole) == 64_000
+    np.testing.assert_array_equal(unknown, whole)
+
+
+def test_a_report_that_cannot_be_written_costs_no_clip(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("voxface.runtime.results.write_bytes", full)
+    assert run("run", SAMPLES[0], "--out", out, "--json") == 3
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)["clips"]) == 1
+    assert re.search(r"report\.json: cannot be written \(No space left on device\)", captured.err)
+
+
+def test_a_report_is_of_the_last_run(tmp_path: Path, out: Path) -> None:
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(48_000), 16_000)
+    assert run("run", SAMPLES[0], "--out", out) == 0
+    assert run("run", tmp_path / "zeros.wav", "--out", out) == 4
+    document = json.loads((out / "report.json").read_text())
+    assert (len(document["clips"]), len(document["errors"])) == (0, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_batch_after_the_clip_in_hand(number: signal.Signals, tmp_path: Path) -> None:
+    code = "import sys\nfrom voxface.cli import main\nfrom voxface.cli.output import Progress\n" + (
+        "Progress.step = lambda self, label='': print(label, file=sys.stderr, flush=True)\nraise SystemExit(main())"
+    )
+    words = [sys.executable, "-c", code, "run", *map(str, SAMPLES * 100), "--out", str(tmp_path / "out"), "--json"]
+    going = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert going.stderr is not None
+    assert going.stderr.readline() == "sample_female.flac\n"
+    going.send_signal(number)
+    written, said = going.communicate(timeout=60)
+    assert going.returncode == 128 + number
+    document = json.loads(written)
+    assert 1 <= len(document["clips"]) < 100
+    assert f"ended by {number.name} after {len(document['clips'])} of 200 files" in said
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == document
+    assert not list((tmp_path / "out").glob(".*"))

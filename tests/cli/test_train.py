@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +243,10 @@ def test_one_document(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         (2, ["--steps", "many"], "--steps: 'many' is not a whole number"),
         (2, ["--devices", "0"], "devices 0: at least 1"),
         (2, ["--seed", "-1"], "seed -1: at least 0"),
+        (2, ["--seed", "9" * 26], "less than 2^63"),
+        (2, ["--steps", "0"], "--steps 0: at least 1"),
+        (2, ["--batch", "-3"], "batch -3: at least 1"),
+        (1, ["--batch", "1" + "0" * 12], "not enough memory"),
         (2, ["--precision", "7"], "--precision 7"),
         (2, ["--preset", "wen2019"], "invalid choice: 'wen2019'"),
         (2, ["--generator", "x"], "unrecognized arguments"),
@@ -264,6 +269,59 @@ def test_bad_input(
     assert reason in printed.err
     assert "Traceback" not in printed.err
     assert not (tmp_path / "run" / "checkpoint.json").exists()
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("setting", ["rate=0", "weight_decay=-3", "crop=64,1000000", "mask_bands=-1", "mask_width=65"])
+def test_settings_of_an_encoder_that_cannot_be(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str
+) -> None:
+    words = ["--data", world / "pairs", "--out", tmp_path / "run", "--steps", 1, "--batch", 4, "--accelerator", "cpu"]
+    assert run("train", "voice-encoder", *words, "--set", setting) == 2
+    assert setting.partition("=")[0] in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.train
+def test_nothing_that_is_learnt_from_is_written_over(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(world / "encoder", tmp_path / "encoder")
+    shutil.copytree(world / "pairs", tmp_path / "pairs")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for out, option, reason in (
+        ("encoder", "--encoder", "is --encoder as well"),
+        ("pairs", "--data", "is --data as well"),
+        ("encoder", None, "holds a run already"),
+        ("pairs", None, "holds voices and faces to train on"),
+    ):
+        words = mesh_words(world, tmp_path / out)
+        if option is not None:
+            words[words.index(option) + 1] = str(tmp_path / out)
+        assert run("train", *words) == 2
+        assert reason in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.train
+def test_another_encoder_is_told_from_other_data(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from voxface.training.checkpoint import save_networks
+    from voxface.training.models import VoiceEncoder
+
+    torch.manual_seed(1)
+    save_networks(tmp_path / "other", {"encoder": VoiceEncoder(**ENCODER)}, {"encoder": ENCODER}, {})
+    words = mesh_words(world, tmp_path / "mesh", steps=2)
+    assert run("train", *words) == 0
+    words[words.index("--encoder") + 1] = str(tmp_path / "other")
+    assert run("train", *words, "--resume") == 2
+    assert re.search(r"begun with other settings: encoder \([0-9a-f]{16}…, now", capsys.readouterr().err)
+    portrait = ["--data", world / "pairs", "--encoder", tmp_path / "other", "--mesh", tmp_path / "mesh", "--steps", 1]
+    assert run("train", "portrait", *portrait, "--out", tmp_path / "face") == 3
+    assert "its mesh network was trained with another voice encoder" in capsys.readouterr().err
 
 
 @pytest.mark.train

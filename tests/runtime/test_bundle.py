@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.sphere import sphere
-from voxface.runtime.bundle import MANIFEST, Bundle, digest, seal, write_folder, write_zip
-from voxface.runtime.errors import BundleError
+from voxface.runtime.bundle import MANIFEST, Bundle, check_target, digest, seal, write_bundle, write_folder, write_zip
+from voxface.runtime.errors import BundleError, InputError, UsageError
 
 FILES = {
     "encoder.onnx": b"encoder graph",
@@ -22,11 +22,15 @@ FILES = {
     "mesh.onnx": b"mesh graph",
     "morphable.npz": sphere().to_bytes(),
 }
+HEARD = {"log_mel": {"dtype": "float32", "shape": ["B", 64, "T"]}}
 ABOUT: dict[str, Any] = {
     "name": "small",
     "front_end": {},
     "vad": {},
-    "graphs": {name: {"file": f"{name}.onnx", "inputs": {}, "outputs": {}} for name in ("encoder", "face", "mesh")},
+    "graphs": {
+        name: {"file": f"{name}.onnx", "inputs": HEARD if name == "encoder" else {}, "outputs": {}}
+        for name in ("encoder", "face", "mesh")
+    },
     "morphable_model": {"file": "morphable.npz"},
 }
 
@@ -66,6 +70,87 @@ def test_a_morphable_model_read_ahead_is_refused_where_it_is_asked_for(tmp_path:
     for _ in range(2):
         with pytest.raises(BundleError, match="not a morphable model"):
             _ = bundle.morphable
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_damaged_member_that_was_compressed(tmp_path: Path, method: int) -> None:
+    """Random bytes do not shrink, so the packed stream is nearly all of the file."""
+    files = {**FILES, "face.onnx": np.random.default_rng(0).bytes(5000)}
+    path = tmp_path / "a.voxface"
+    with zipfile.ZipFile(path, "w", method) as z:
+        z.writestr(MANIFEST, json.dumps(seal(ABOUT, files)))
+        for name, data in files.items():
+            z.writestr(name, data)
+    assert Bundle.open(path).files == files
+    whole = path.read_bytes()
+    for at in range(200, len(whole) - 400, len(whole) // 40):
+        path.write_bytes(whole[:at] + bytes(b ^ 0x5A for b in whole[at : at + 40]) + whole[at + 40 :])
+        with pytest.raises(BundleError):
+            Bundle.open(path)
+
+
+def test_pipes_are_no_bundles_and_hang_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BundleError, match="no such bundle"):
+        Bundle.open(tmp_path / "pipe")
+    write_folder(tmp_path / "b", ABOUT, FILES)
+    (tmp_path / "b" / "face.onnx").unlink()
+    os.mkfifo(tmp_path / "b" / "face.onnx")
+    with pytest.raises(BundleError, match=r"face\.onnx is no file"):
+        Bundle.open(tmp_path / "b")
+
+
+def test_a_bundle_can_be_given_by_its_name(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.voxface", ABOUT, FILES)
+    assert Bundle.open(str(tmp_path / "a.voxface")).path == tmp_path / "a.voxface"
+
+
+# -- where bundles may be written ------------------------------------------------------------------------------------------
+
+
+def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path: Path) -> None:
+    place = tmp_path / "proj"
+    write_bundle(place, ABOUT, FILES)
+    check_target(place)
+    (place / ".git").mkdir()
+    (place / ".git" / "HEAD").write_text("ref")
+    (place / "paper.tex").write_text("years of work")
+    for attempt in (lambda: check_target(place), lambda: write_bundle(place, ABOUT, FILES)):
+        with pytest.raises(UsageError, match=r"proj: holds files that are not the bundle's \(\.git/HEAD, paper\.tex\)"):
+            attempt()
+    assert (place / "paper.tex").read_text() == "years of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["proj"]
+
+
+def test_what_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("precious")
+    (tmp_path / "table.voxface").write_text("a,b\n")
+    with zipfile.ZipFile(tmp_path / "other.voxface", "w") as z:
+        z.writestr("word/document.xml", "<x/>")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.voxface").mkdir()
+    for name in ("notes.txt", "table.voxface", "other.voxface", "folder", "folder.voxface"):
+        with pytest.raises(UsageError, match=f"{name}: is there already and is no bundle"):
+            check_target(tmp_path / name)
+    with pytest.raises(InputError, match="cannot be written"):
+        check_target(Path("/proc/a.voxface"))
+    check_target(tmp_path / "new" / "b.voxface")
+
+
+def test_what_is_read_is_not_written_to(tmp_path: Path) -> None:
+    write_folder(tmp_path / "a", ABOUT, FILES)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for target in ("a", "a/inner", "link", "link/inner"):
+        with pytest.raises(UsageError, match=rf"{target}: is .*a, or in it"):
+            check_target(tmp_path / target, tmp_path / "a")
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
+    write_folder(tmp_path / "real", ABOUT, FILES)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_folder(tmp_path / "link", {**ABOUT, "name": "second"}, FILES)
+    assert (tmp_path / "link").is_symlink()
+    assert Bundle.open(tmp_path / "real").name == "second"
 
 
 def test_the_same_contents_give_the_same_bytes(tmp_path: Path) -> None:

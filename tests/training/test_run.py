@@ -488,7 +488,7 @@ def test_names_are_unique_and_come_before_the_steps(tmp_path: Path) -> None:
 def test_batches_are_divided_evenly(tmp_path: Path) -> None:
     run = run_in(tmp_path)
     assert run.share(7) == 7
-    with pytest.raises(UsageError, match="a batch of 0 cannot be divided among 1 processes"):
+    with pytest.raises(UsageError, match="batch 0: at least 1"):
         run.share(0)
     run._all.number = 3
     assert run.share(12) == 4

@@ -296,7 +296,7 @@ def train_face_gan(
         raise InputError(
             f"pictures of {size} pixels: the face networks take {FACE_PIXELS}x{FACE_PIXELS}; prepare them so"
         )
-    data = f"{pairs.digest} encoder {weights_digest(encoder)}"
+    data = {"pairs": pairs.digest, "encoder": weights_digest(encoder)}
     run = Run(folder, config, settings(config), data=data, resume=resume, say=say, progress=progress)
     tell = say if run.leads else lambda _: None
     listener = Frozen(copy.deepcopy(encoder)).to(run.device)

@@ -195,7 +195,7 @@ def train_joint(
             f"the config starts from {config.start!r}, and a trained generator is {'not ' * (generator is None)}given"
         )
     others = {"encoder": encoder, "expert": expert} | ({} if generator is None else {"generator": generator})
-    data = " ".join([pairs.digest, *(f"{name} {weights_digest(network)}" for name, network in others.items())])
+    data = {"pairs": pairs.digest, **{name: weights_digest(network) for name, network in others.items()}}
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     listener, master = Frozen(encoder).to(run.device), Frozen(expert).to(run.device)
     taught = master.module.module if isinstance(master.module, Frozen) else master.module

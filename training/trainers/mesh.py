@@ -117,7 +117,7 @@ def train_mesh(
             f"the {config.target} faces of these pairs are not known; use the other target, or other pairs"
         )
 
-    data = f"{pairs.digest} encoder {weights_digest(encoder)}"
+    data = {"pairs": pairs.digest, "encoder": weights_digest(encoder)}
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     frozen = Frozen(encoder).to(run.device)
     voices = VoiceTriplets(

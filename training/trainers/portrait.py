@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from voxface.runtime.atomic import write_bytes
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.morphable import MorphableModel
-from voxface.training.checkpoint import save_networks
+from voxface.training.checkpoint import save_networks, weights_digest
 from voxface.training.embeddings import EmbeddingBank
 from voxface.training.in_order import in_order
 from voxface.training.models import FaceGenerator
@@ -87,7 +87,8 @@ def train_portrait(
         ProviderError: Open3D, which renders, is not there.
         UsageError, InputError: see `Run`.
     """
-    run = Run(folder, config, config.run, data=pairs.digest, resume=resume, say=say, progress=progress)
+    data = {"pairs": pairs.digest, "encoder": weights_digest(encoder), "mesh": weights_digest(mesh)}
+    run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     frozen, geometry = Frozen(encoder).to(run.device), Frozen(mesh).to(run.device)
     embeddings = _embeddings(pairs, frozen, config, run.device)
     with torch.no_grad():

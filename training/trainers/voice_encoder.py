@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxface.runtime.errors import InputError, UsageError
-from voxface.runtime.features import network_input
+from voxface.runtime.features import FrontEndConfig, network_input
 from voxface.training.checkpoint import save_networks
 from voxface.training.crops import crop, utterances_of
 from voxface.training.evaluation.verification import auc, eer, trials
@@ -29,6 +29,10 @@ from voxface.training.run import Run, RunConfig, bare
 Float32 = NDArray[np.float32]
 
 UNSURE: Final = -100
+
+
+_LONGEST_CROP: Final = 60_000  # frames, ten minutes
+_MELS: Final = FrontEndConfig().mels
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,14 @@ class VoiceEncoderConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.crop[0] <= self.crop[1]:
             raise UsageError(f"crop {self.crop}: shortest and longest crop in frames")
+        if self.crop[1] > _LONGEST_CROP:
+            raise UsageError(f"crop {self.crop}: {_LONGEST_CROP} frames at most")
+        if self.rate <= 0 or self.weight_decay < 0:
+            raise UsageError(f"rate {self.rate}, weight_decay {self.weight_decay}: above 0, and not negative")
+        if self.mask_bands < 0 or not 0 <= self.mask_width <= _MELS:
+            raise UsageError(
+                f"mask_bands {self.mask_bands}, mask_width {self.mask_width}: not negative, {_MELS} wide at most"
+            )
         if self.validate_every < 1:
             raise UsageError(f"validate_every is {self.validate_every}; at least 1")
         if not 0 <= self.margin < np.pi / 2:
@@ -216,7 +228,7 @@ def train_voice_encoder(
     people = choirs[0].people
     if len(people) < 2:
         raise InputError("telling voices apart needs training utterances of two people; there are fewer in these pairs")
-    data = " beside ".join(choir.pairs.digest for choir in choirs)
+    data = {"pairs": pairs.digest} | ({"beside": beside.digest} if beside is not None else {})
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     encoder = VoiceEncoder(mels=pairs.frames.shape[1])
     width = encoder(torch.zeros(2, pairs.frames.shape[1], 64))[0].shape[1]

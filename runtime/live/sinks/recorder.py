@@ -11,6 +11,7 @@ mesh.glb           the last mesh
 
 import json
 import os
+import shutil
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -94,6 +95,10 @@ class Recorder:
                 mesh = glb(self._last, vertex_normals(self._last, triangles), self._model.albedo, triangles)
                 write_bytes(self._folder / "mesh.glb", mesh)
             self._write_manifest(complete=not self._broken)
+
+    def discard(self) -> None:
+        """Takes the recording away again, once it is closed: nothing was heard, and the next try is to find its place free."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -42,8 +43,12 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if sys.stdout is None:  # closed by whoever started us
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name need not fit the terminal
     verb = next((word for word in words if word in VERBS), None)
     options = build_parser(verb).parse_args(words)
     if options.about:
@@ -58,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from voxface.runtime.blas import ask_for_one_thread
 
         ask_for_one_thread()
+    from voxface.cli.output import complain
     from voxface.runtime.errors import InputError, VoxfaceError
 
     try:
@@ -65,16 +71,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except VoxfaceError as error:
-        print(f"voxface: error: {error}", file=sys.stderr)
+        complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         print("voxface: interrupted", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        complain(f"not enough memory ({error or 'none said how much'}); ask for less at a time, a smaller --batch say")
+        return 1
     except BrokenPipeError:  # the reader of our output has gone, as in `voxface … | head`
         _silence()
         return 141
     except OSError as error:  # standard output on a full disk, or a file that nobody has said more about
-        print(f"voxface: error: {error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
+        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         _silence()
         return InputError.exit_code
 

@@ -40,18 +40,21 @@ def run(options: argparse.Namespace) -> int:
     """Builds; prints what was built."""
     from voxface.export.optimisation_profile import read_range
     from voxface.export.tensorrt_build import build_bundle
-    from voxface.runtime.bundle import DEFAULT, MANIFEST, SUFFIX, Bundle
+    from voxface.runtime.bundle import DEFAULT, SUFFIX, Bundle, check_target
     from voxface.runtime.engines.plan import PLAN_PROVIDERS
     from voxface.runtime.errors import InputError, UsageError
 
     out = options.out or options.bundle
     if out.resolve() == DEFAULT.resolve():
         raise UsageError(f"the default bundle is part of the installation; give --out my{SUFFIX}")
-    there = out.is_file() if out.suffix == SUFFIX else (out / MANIFEST).is_file()
-    if options.out is not None and out.exists() and not there:
-        raise UsageError(f"--out {out}: is there already and is no bundle; choose another name")
-    ranges = dict(read_range(text) for text in options.profile)
+    ranges = {}
+    for text in options.profile:
+        name, lengths = read_range(text)
+        if name in ranges:
+            raise UsageError(f"--profile {text}: {name} has been given already")
+        ranges[name] = lengths
     bundle = Bundle.open(options.bundle)
+    check_target(out, *([options.bundle] if out.resolve() != options.bundle.resolve() else []))
     progress = Progress(100, f"{options.flavour} engines")
 
     def report(what: str, done: int, total: int) -> None:

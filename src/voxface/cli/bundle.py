@@ -86,7 +86,7 @@ def _count(text: str) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     """Writes a bundle that carries a published face model or published networks; prints its description."""
-    from voxface.runtime.bundle import MANIFEST, SUFFIX, Bundle
+    from voxface.runtime.bundle import Bundle, check_target
     from voxface.runtime.errors import InputError, ProviderError, UsageError
 
     others = {"--speech": options.speech}
@@ -95,9 +95,8 @@ def _import(options: argparse.Namespace) -> int:
     for name, value in others.items():
         if value is not None:
             raise UsageError(f"{name}: does not go with {'--wen2019' if options.wen2019 else '--face-model'}")
-    bundle_there = options.out.is_file() if options.out.suffix == SUFFIX else (options.out / MANIFEST).is_file()
-    if options.out.exists() and not bundle_there:
-        raise UsageError(f"--out {options.out}: is there already and is no bundle; choose another name")
+    sources = [options.bundle, options.face_model, *(options.wen2019 or [])]
+    check_target(options.out, *(source for source in sources if source is not None))
     base = Bundle.open(options.bundle)
     try:
         bundle = _with_networks(options, base) if options.wen2019 else _with_faces(options, base)

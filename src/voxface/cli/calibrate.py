@@ -37,15 +37,15 @@ def run(options: argparse.Namespace) -> int:
     """Calibrates; prints what was decided and measured."""
     from dataclasses import replace
 
+    from voxface.runtime.bundle import check_target
     from voxface.runtime.errors import InputError, ProviderError, UsageError
 
     if options.clips < 2:
         raise UsageError(f"--clips {options.clips}: at least 2, one to calibrate and one to measure on")
     out = options.out
-    if out.exists() and not (out / "bundle.json").is_file() and not (out.is_file() and out.suffix == ".voxface"):
-        raise UsageError(f"--out {out}: is there already and is no bundle; choose another name")
-    if out.resolve() == options.bundle.resolve() or options.bundle.resolve() in out.resolve().parents:
-        raise UsageError(f"--out {out}: is the bundle to calibrate, or in it; choose another name")
+    check_target(out, options.bundle)
+    if not options.audio.exists():
+        raise InputError(f"{options.audio}: no such file or folder")
     try:
         from voxface.calibration.calibrate import Settings, calibrate
         from voxface.calibration.clips import load_clips

@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Exports; prints the bundle's description."""
-    from voxface.runtime.errors import InputError, ProviderError, UsageError
+    from voxface.runtime.bundle import check_target
+    from voxface.runtime.errors import InputError, ProviderError
 
-    if options.out.exists() and not (options.out / "bundle.json").is_file() and not options.out.is_file():
-        raise UsageError(f"--out {options.out}: is there already and is no bundle; choose another name")
+    check_target(options.out)
     try:
         from voxface.export.bundle_export import export_bundle
         from voxface.training.checkpoint import Checkpoint

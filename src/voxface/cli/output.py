@@ -12,8 +12,9 @@ def print_json(document: Any) -> None:
 
 
 def complain(message: str) -> None:
-    """One line on standard error."""
-    print(f"voxface: error: {message}", file=sys.stderr)
+    """One line on standard error, whatever a file's name holds."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    print(f"voxface: error: {line}", file=sys.stderr)
 
 
 class Progress:

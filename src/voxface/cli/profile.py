@@ -175,11 +175,11 @@ def _measure(
         with suppress(ImportError):  # whoever opens the engine says what to install
             import onnxruntime  # noqa: F401
     imported = began, time.perf_counter_ns()
-    from voxface.cli.live.signals import stopping_on_signals
+    from voxface.cli.signals import stopping_on_signals
     from voxface.runtime.errors import NoSpeechError
     from voxface.runtime.live.clock import SystemClock
     from voxface.runtime.live.microphone import Microphone, PortAudio
-    from voxface.runtime.live.runner import Stop
+    from voxface.runtime.live.stop import Stop
     from voxface.runtime.profile.comparison import check_comparable
     from voxface.runtime.profile.machine import this_machine
 

@@ -1,6 +1,7 @@
 """`voxface run`: faces and meshes from sound files."""
 
 import argparse
+import signal
 import time
 from collections import deque
 from functools import partial
@@ -31,17 +32,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Does every good input, reports every bad one; returns the first failure's exit code."""
+    from voxface.cli.signals import stopping_on_signals
+    from voxface.runtime.atomic import check_folder
     from voxface.runtime.audio import find_audio
     from voxface.runtime.background import Background
     from voxface.runtime.bundle import Bundle
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.estimate import sex_in_words
+    from voxface.runtime.live.stop import Stop
     from voxface.runtime.results import Results
     from voxface.runtime.voice_to_face import VoiceToFace
 
     check_threads(options.threads)
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"--out {options.out}: is a file; give a folder")
+    try:
+        check_folder(options.out)
+    except OSError as error:
+        raise InputError(f"--out {options.out}: cannot be written ({error.strerror}); choose another") from error
     files: list[Path] = []
     errors: list[dict[str, Any]] = []
 
@@ -62,22 +70,31 @@ def run(options: argparse.Namespace) -> int:
     with VoiceToFace(bundle, options.provider, threads=options.threads) as voice_to_face:
         results = Results(options.out, voice_to_face)
         progress = Progress(len(files), "voices")
-        for number, file in enumerate(files):
-            ahead += (Background(partial(_hear, bundle, after)) for after in files[number + 1 : number + 2])
-            try:
-                speech, hearing_ns = ahead.popleft().result()
-                began = time.perf_counter_ns()
-                estimate = voice_to_face.estimate(speech)
-                clips.append(results.write_clip(file, speech, estimate, hearing_ns + time.perf_counter_ns() - began))
-            except NoSpeechError as error:
-                failed(file, NoSpeechError(f"{file}: {error}"))
-            except VoxfaceError as error:
-                failed(file, error)
-            progress.step(file.name)
+        stop = Stop()
+        with stopping_on_signals(stop):
+            for number, file in enumerate(files):
+                if stop():
+                    break
+                ahead += (Background(partial(_hear, bundle, after)) for after in files[number + 1 : number + 2])
+                try:
+                    speech, hearing_ns = ahead.popleft().result()
+                    began = time.perf_counter_ns()
+                    estimate = voice_to_face.estimate(speech)
+                    clips.append(
+                        results.write_clip(file, speech, estimate, hearing_ns + time.perf_counter_ns() - began)
+                    )
+                except NoSpeechError as error:
+                    failed(file, NoSpeechError(f"{file}: {error}"))
+                except VoxfaceError as error:
+                    failed(file, error)
+                progress.step(file.name)
         progress.close()
         document = results.document(clips, errors)
-        if clips:
-            results.write_report(document)
+        if clips or results.has_report:  # one of a run before would tell of other clips
+            try:
+                results.write_report(document)
+            except InputError as error:
+                failed(options.out, error)
     if options.json:
         print_json(document)
     else:
@@ -88,6 +105,9 @@ def run(options: argparse.Namespace) -> int:
             )
         if clips:
             print(f"report: {options.out / 'report.html'}")
+    if stop.reason is not None:
+        complain(f"ended by {stop.reason} after {len(clips) + len(errors)} of {len(files)} files")
+        return 128 + signal.Signals[stop.reason].value
     return int(errors[0]["exit_code"]) if errors else 0
 
 

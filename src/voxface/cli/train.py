@@ -161,7 +161,8 @@ def _train(
 ) -> dict[str, Any]:
     """Trains, and says what has come of it."""
     from voxface.cli.overrides import override
-    from voxface.training.checkpoint import describe, load_network
+    from voxface.runtime.errors import UsageError
+    from voxface.training.checkpoint import check_trained_with, describe, load_network, weights_digest
     from voxface.training.pairs import Pairs
 
     if getattr(options, "generator", None) is not None:
@@ -171,9 +172,15 @@ def _train(
         {name: text for name, (text, _) in values.items()},
         {name: written for name, (_, written) in values.items()},
     )
+    if config.steps < 1:
+        raise UsageError(f"--steps {config.steps}: at least 1")
+    _check_apart(options)
     networks: list[nn.Module] = []
     if hasattr(options, "encoder"):
         networks.append(load_network(options.encoder, "encoder"))
+    for option, name in (("mesh", "mesh"), ("generator", "face")):
+        if (listener := getattr(options, option, None)) is not None:
+            check_trained_with(listener, name, options.encoder, weights_digest(networks[0]))
     if hasattr(options, "mesh"):
         networks.append(load_network(options.mesh, "mesh"))
     if hasattr(options, "expert"):
@@ -218,6 +225,16 @@ def _train(
             if file.is_file() and not any(part.startswith(".") for part in file.relative_to(options.out).parts)
         ),
     }
+
+
+def _check_apart(options: argparse.Namespace) -> None:
+    """What is made must not take the place of what it is made of."""
+    from voxface.runtime.errors import UsageError
+
+    for name in ("data", "beside", "encoder", "mesh", "expert", "generator"):
+        source: Path | None = getattr(options, name, None)
+        if source is not None and options.out.resolve() == source.resolve():
+            raise UsageError(f"--out {options.out}: is --{name} as well; choose another name")
 
 
 def _expert(source: Path, whitening: Path | None) -> "nn.Module":

@@ -87,6 +87,60 @@ def test_a_recording_and_its_replay(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "events differ from the recorded ones" in capsys.readouterr().err
 
 
+def test_a_replay_that_cannot_be_compared_is_not_identical(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("live", "--source", SAMPLES[0], "--seconds", 2, "--record", tmp_path / "a") == 0
+    capsys.readouterr()
+    for damage in (
+        lambda file: file.unlink(),
+        lambda file: file.write_text("5\n"),
+        lambda file: file.write_bytes(b"\xff"),
+    ):
+        damage(tmp_path / "a" / "events.jsonl")
+        assert run("live", "--replay", tmp_path / "a", "--json") == 3
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["replay"]["identical"] is False
+        assert "events.jsonl: damaged" in captured.err
+        (tmp_path / "a" / "events.jsonl").touch()
+
+
+def test_one_channel_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    left, _ = soundfile.read(SAMPLES[0], dtype="int16")
+    right, _ = soundfile.read(SAMPLES[1], dtype="int16")
+    soundfile.write(tmp_path / "both.wav", np.stack([left, right], 1), 16_000)
+    for channel, sample in enumerate(SAMPLES, 1):
+        of_both = summary(capsys, "--source", tmp_path / "both.wav", "--channel", channel, "--seconds", 3)
+        alone = summary(capsys, "--source", sample, "--seconds", 3)
+        assert of_both["last"]["embedding"] == alone["last"]["embedding"]
+    assert run("live", "--source", tmp_path / "both.wav", "--channel", 3) == 2
+    assert "channel 3: both.wav has 2" in capsys.readouterr().err
+
+
+def test_a_recording_of_nothing_leaves_its_place_free(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "nan.wav", np.full(48_000, np.nan, np.float32), 16_000, subtype="FLOAT")
+    assert run("live", "--source", tmp_path / "nan.wav", "--record", tmp_path / "a") == 3
+    assert not (tmp_path / "a").exists()
+    assert run("live", "--source", SAMPLES[0], "--seconds", 2, "--record", tmp_path / "a") == 0
+
+
+def test_a_pipe_that_says_nothing_is_left_when_the_time_is_up() -> None:
+    silent, writer = os.pipe()
+    try:
+        command = [*VOXFACE, "live", "--source", "-", "--seconds", "0.5", "--json"]
+        done = subprocess.run(command, stdin=silent, capture_output=True, timeout=60, check=False)
+    finally:
+        os.close(silent)
+        os.close(writer)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ended"] == "time is up"
+
+
+def test_standard_input_that_is_closed() -> None:
+    command = f"{' '.join(VOXFACE)} live --source - <&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "standard input is closed" in done.stderr
+
+
 def pcm(samples: np.ndarray, *words: str) -> tuple[int, str, str]:
     command = [*VOXFACE, "live", "--source", "-", *words]
     done = subprocess.run(command, input=samples.tobytes(), capture_output=True, check=False)
@@ -114,6 +168,8 @@ BAD: list[tuple[list[Any], int, str]] = [
     (["--source", SAMPLES[0], "--device", "1"], 2, "exclude"),
     (["--source", SAMPLES[0], "--replay", "/nowhere"], 2, "leave --source"),
     (["--replay", "/nowhere"], 3, "no recording"),
+    (["--replay", "/nowhere", "--seconds", "1"], 2, "leave --seconds out"),
+    (["--source", "-", "--pcm-channels", "1000000000"], 2, "1 to 256"),
     (["--source", SAMPLES[0], "--window", "0.1"], 2, "1 to 60 seconds"),
     (["--source", SAMPLES[0], "--window", "nan"], 2, "--window"),
     (["--source", SAMPLES[0], "--hop-ms", "5"], 2, "20 to 1000"),

@@ -13,9 +13,10 @@ from voxface.cli.live.terminal import Terminal
 from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.runner import Stop, run_inline
+from voxface.runtime.live.runner import run_inline
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sources import FileSource
+from voxface.runtime.live.stop import Stop
 from voxface.runtime.voice_to_face import VoiceToFace
 
 

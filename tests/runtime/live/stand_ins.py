@@ -16,7 +16,7 @@ from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.events import Event, to_json
 from voxface.runtime.live.intake import Audio
 from voxface.runtime.live.outlet import Told
-from voxface.runtime.live.runner import Stop
+from voxface.runtime.live.stop import Stop
 from voxface.runtime.vad import SAMPLE_RATE
 
 Samples = NDArray[np.int16]

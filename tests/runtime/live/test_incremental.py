@@ -20,9 +20,9 @@ from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, NoFa
 from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.replay import Comparison, Recording, run_replay
-from voxface.runtime.live.runner import Stop
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sinks.recorder import Recorder
+from voxface.runtime.live.stop import Stop
 from voxface.runtime.live.window import SpeechWindow
 from voxface.runtime.voice_to_face import VoiceToFace
 from voxface.training.speech import librispeech

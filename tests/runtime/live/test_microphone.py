@@ -13,8 +13,9 @@ from voxface.runtime.live.events import Lost, StreamEnded, StreamStarted
 from voxface.runtime.live.microphone import Callback, Device, DeviceError, Microphone, choose
 from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.runner import Stop, run_threaded
+from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.stop import Stop
 
 DESK = Device(0, "desk microphone", "ALSA", 2, 48_000, True)
 HEAD = Device(1, "headset", "ALSA", 1, 16_000, False)

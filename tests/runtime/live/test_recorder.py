@@ -14,10 +14,11 @@ from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.replay import Comparison, Recording, run_replay
-from voxface.runtime.live.runner import Stop, run_threaded
+from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sinks import recorder as recorder_file
 from voxface.runtime.live.sinks.recorder import Recorder
+from voxface.runtime.live.stop import Stop
 
 ABOUT: dict[str, Any] = {"config": {}, "start": 0}
 TALK = np.concatenate([voice(), noise(1, 8), voice(1)])
@@ -145,6 +146,18 @@ def test_pictures_and_meshes_are_compared_as_well(tmp_path: Path) -> None:
     (folder / "vertices.npy").write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match=r"vertices\.npy: damaged"):
         again(folder)
+    np.save(folder / "vertices.npy", np.float32(3))
+    with pytest.raises(InputError, match=r"vertices\.npy: damaged \(shape \(\), not \[K, N, 3\]\)"):
+        again(folder)
+
+
+@pytest.mark.parametrize("line", ['{"event":"lost","fed":1,"start":5,"end":"x","cause":"y"}', "5", '{"event":"sold"}'])
+def test_inputs_that_cannot_be(tmp_path: Path, line: str) -> None:
+    record(tmp_path / "a")
+    with (tmp_path / "a" / "inputs.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(InputError, match="a damaged recording"):
+        Recording(tmp_path / "a")
 
 
 def test_no_recording(tmp_path: Path) -> None:

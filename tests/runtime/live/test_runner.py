@@ -12,8 +12,9 @@ from voxface.runtime.live.clock import Clock, SystemClock, VirtualClock
 from voxface.runtime.live.events import FaceEstimated, Lost
 from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.runner import Stop, run_inline, run_threaded
+from voxface.runtime.live.runner import run_inline, run_threaded
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.stop import Stop
 from voxface.runtime.live.summary import summary
 
 TALK = np.concatenate([nothing(0.5), voice(), noise(1, 8), voice(1), nothing(1)])

@@ -59,11 +59,16 @@ def model_and_population(options: argparse.Namespace) -> "tuple[MorphableModel, 
 
 
 def new_folder(out: Path) -> None:
-    """Refuses a folder that holds something."""
-    from voxface.runtime.errors import UsageError
+    """Refuses a folder that holds something, or cannot be made."""
+    from voxface.runtime.atomic import check_folder
+    from voxface.runtime.errors import InputError, UsageError
 
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"--out {out}: is there already; choose another name")
+    try:
+        check_folder(out)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error.strerror}); choose another name") from error
 
 
 def _bundled_population(options: argparse.Namespace) -> "FacePopulation | None":

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from voxface.runtime.live.outlet import Sink
     from voxface.runtime.live.pipeline import Pipeline
     from voxface.runtime.live.replay import Recording
-    from voxface.runtime.live.runner import Source, Stop
+    from voxface.runtime.live.runner import Source
     from voxface.runtime.live.session import Detector
+    from voxface.runtime.live.stop import Stop
     from voxface.runtime.voice_to_face import VoiceToFace
 
 
@@ -83,8 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs until the source ends or a signal comes; 4 where a file held no speech to make a face of."""
-    from voxface.cli.live.signals import stopping_on_signals
-    from voxface.runtime.live.runner import Stop
+    from voxface.cli.signals import stopping_on_signals
+    from voxface.runtime.live.stop import Stop
 
     stop = Stop()
     with stopping_on_signals(stop):
@@ -100,6 +101,8 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
     from voxface.runtime.live.replay import Comparison, run_replay
     from voxface.runtime.live.runner import run_inline, run_threaded
     from voxface.runtime.live.session import LiveSession
+    from voxface.runtime.live.sinks.recorder import Recorder
+    from voxface.runtime.live.sources import FileSource
     from voxface.runtime.live.summary import summary
     from voxface.runtime.voice_to_face import VoiceToFace
 
@@ -127,7 +130,9 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
             start=recording.start if recording else 0,
             skips=recording.skips if recording else None,
         )
-        pipeline = Pipeline(session, clock, channel=None if options.channel is None else options.channel - 1)
+        of_file = isinstance(source, FileSource)  # which has chosen its channel itself
+        channel = None if options.channel is None or of_file else options.channel - 1
+        pipeline = Pipeline(session, clock, channel=channel)
         sinks = _sinks(options, about, config, voice_to_face)
         comparison = Comparison(recording) if recording else None
         shows = open_screens(options, pipeline, voice_to_face.morphable)
@@ -146,6 +151,12 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
                 run_inline(source, pipeline, stop, list(shows), limit_s=options.seconds)
         except Exception as error:
             failed = error
+        if failed and not pipeline.heard_s:
+            for sink in sinks:
+                if isinstance(sink, Recorder):
+                    sink.discard()
+        if comparison and any(outlet.error for outlet in pipeline.outlets if outlet.sink is comparison):
+            comparison.broken = True
         document = {
             **about,
             **({"device": source.to_json()} if isinstance(source, _HasReport) else {}),
@@ -174,13 +185,16 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         raise UsageError("--json and --json-lines both write to standard output; choose one")
     if options.replay and (options.source or options.device):
         raise UsageError("--replay brings its own sound: leave --source and --device out")
+    for name in ("seconds", "channel", "rate"):
+        if options.replay and getattr(options, name) is not None:
+            raise UsageError(f"--replay hears a recording as it was heard: leave --{name} out")
     if options.source and options.device:
         raise UsageError("--source and --device exclude each other")
     check_threads(options.threads)
     if options.channel is not None and options.channel < 1:
         raise UsageError(f"--channel {options.channel}: channels are counted from 1")
-    if options.pcm_channels < 1 or not 4000 <= options.pcm_rate <= 768_000:
-        raise UsageError("--pcm-channels: at least 1; --pcm-rate: 4000 to 768000")
+    if not 1 <= options.pcm_channels <= 256 or not 4000 <= options.pcm_rate <= 768_000:
+        raise UsageError("--pcm-channels: 1 to 256; --pcm-rate: 4000 to 768000")
     if options.seconds is not None and not options.seconds > 0:
         raise UsageError(f"--seconds {options.seconds}: more than 0")
     hop = options.hop_ms * SAMPLE_RATE / 1000
@@ -225,11 +239,20 @@ def _source(options: argparse.Namespace, clock: "Clock") -> "Source":
     if options.source is None:
         return Microphone(clock, PortAudio(), options.device, rate=options.rate, channel=channel)
     if options.source == "-":
-        return PcmSource(sys.stdin.fileno(), options.pcm_rate, options.pcm_channels, options.pcm_format, clock)
+        if sys.stdin is None:
+            raise InputError("standard input is closed; give --source a file, or send sound")
+        return PcmSource(
+            sys.stdin.fileno(),
+            options.pcm_rate,
+            options.pcm_channels,
+            options.pcm_format,
+            clock,
+            limit_s=options.seconds,
+        )
     path = Path(options.source)
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    return FileSource(path, clock if options.realtime else None)
+    return FileSource(path, clock if options.realtime else None, channel=channel)
 
 
 def _sinks(

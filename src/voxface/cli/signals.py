@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a live run cleanly: what is held is heard, written and summed up. A second one ends it at once."""
+"""SIGINT and SIGTERM end a run cleanly: what is held is heard, written and summed up. A second one ends it at once."""
 
 import signal
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voxface.runtime.live.runner import Stop
+    from voxface.runtime.live.stop import Stop
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
