@@ -49,6 +49,8 @@ def read_ict(
     neutral, polygons, materials = _read_obj(path / NEUTRAL)
     identity, expression = _shapes(path)
     triangles, parts, albedo = _paint(neutral, polygons, materials)
+    if (triangles >= len(neutral)).any():  # before the region is cut, which would leave it out unseen
+        raise InputError(f"{path}: a triangle names vertex {triangles.max()}; the mean has {len(neutral)} vertices")
     end = len(neutral) if region == "all" else min(FACE_VERTICES, len(neutral))
     found = needed(path, f"a folder without {INDICES}", _landmarks(path) if landmarks is None else landmarks)
     return assemble(

@@ -172,6 +172,8 @@ def test_engines_of_a_graph_that_changed_go(built: Bundle, tmp_path: Path) -> No
         (["--profile", "T=9"], "--profile T=9: give a dimension and its smallest, best and largest length"),
         (["--profile", "T=9,8,7"], "lengths have to rise"),
         (["--profile", "T=0,1,1"], "lengths have to rise"),
+        (["--profile", "Q=1,1,2"], "--profile Q=1,1,2: the graphs have B and T, no Q"),
+        (["--profile", "T=1,1,2", "--profile", "T=1,1,3"], "--profile T=1,1,3: T has been given already"),
     ],
 )
 def test_what_cannot_be_built_is_a_usage_error(
