@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from voxface.runtime.bundle import Bundle, write_folder
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.bundle_writing import write_folder
 
 
 def networks(channels: tuple[int, ...] = (1024, 512, 256, 128, 64)) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from voxface.calibration.plan import JSON, TABLE, Decision, Plan
 from voxface.calibration.plot import SVG, sensitivity_plot
 from voxface.calibration.search import Search, search
 from voxface.calibration.task_error import TOLERANCES, TaskError, Tolerances, summary, worst
-from voxface.runtime.bundle import FUSED, GRAPHS, Bundle, write_bundle
+from voxface.runtime.bundle import FUSED, GRAPHS, Bundle
+from voxface.runtime.bundle_writing import write_bundle
 from voxface.runtime.engines import open_engine
 from voxface.runtime.errors import BundleError, UsageError
 

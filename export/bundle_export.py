@@ -8,7 +8,8 @@ from typing import Any
 
 from voxface.export.model_card import CARD, model_card
 from voxface.export.onnx_graphs import compare, embedding_spec, encoder_spec, round_to_half, signature, to_onnx
-from voxface.runtime.bundle import Bundle, write_bundle
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.bundle_writing import write_bundle
 from voxface.runtime.errors import InputError
 from voxface.runtime.features import FrontEndConfig
 from voxface.runtime.vad import VadConfig

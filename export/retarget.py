@@ -17,7 +17,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from voxface.runtime.bundle import Bundle, write_bundle
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.bundle_writing import write_bundle
 from voxface.runtime.engines import open_engine
 from voxface.runtime.errors import BundleError
 from voxface.runtime.morphable import MorphableModel

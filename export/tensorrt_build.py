@@ -17,7 +17,8 @@ from typing import Any
 
 from voxface.export.optimisation_profile import DEFAULT, Range, input_shapes
 from voxface.runtime.atomic import write_bytes
-from voxface.runtime.bundle import Bundle, write_bundle
+from voxface.runtime.bundle import Bundle
+from voxface.runtime.bundle_writing import write_bundle
 from voxface.runtime.cache_folder import cache_folder
 from voxface.runtime.engines.plan import Plan
 from voxface.runtime.engines.tensorrt_library import library, log_of

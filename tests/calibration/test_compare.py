@@ -19,7 +19,8 @@ from tests.conftest import SAMPLES
 from voxface.calibration.compare import Apart, Side, compare, parted
 from voxface.calibration.task_error import Tolerances
 from voxface.cli import main
-from voxface.runtime.bundle import DEFAULT, Bundle, write_folder
+from voxface.runtime.bundle import DEFAULT, Bundle
+from voxface.runtime.bundle_writing import write_folder
 
 CLIPS = noise_clips(2).calibration
 _TIGHT = Tolerances(0.999999, 100, 1e-3)

@@ -109,7 +109,8 @@ def test_doctor_says_which_engines_run_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from tests.runtime.fake_gpu import FakeGpu, fake_plan, install
-    from voxface.runtime.bundle import Bundle, write_folder
+    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle_writing import write_folder
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     bundle = Bundle.open()

@@ -21,7 +21,8 @@ from tests.export.face_model_files import Face, face  # noqa: E402
 from voxface.cli import bundle as bundle_verb  # noqa: E402
 from voxface.export.face_models import FORMATS, read_face_model  # noqa: E402
 from voxface.export.retarget import coefficient_map, extend_graph, retarget_model  # noqa: E402
-from voxface.runtime.bundle import Bundle, write_zip  # noqa: E402
+from voxface.runtime.bundle import Bundle  # noqa: E402
+from voxface.runtime.bundle_writing import write_zip  # noqa: E402
 from voxface.runtime.engines import open_engine  # noqa: E402
 from voxface.runtime.errors import BundleError  # noqa: E402
 from voxface.runtime.estimate import read_attributes  # noqa: E402

@@ -16,7 +16,8 @@ import pytest
 
 from tests.cli.test_run import run
 from tests.conftest import SAMPLES
-from voxface.runtime.bundle import DEFAULT, GRAPHS, MANIFEST, Bundle, write_folder
+from voxface.runtime.bundle import DEFAULT, GRAPHS, MANIFEST, Bundle
+from voxface.runtime.bundle_writing import write_folder
 from voxface.runtime.engines import open_engine
 from voxface.runtime.engines.of_bundle import open_graph
 from voxface.runtime.errors import InputError, ProviderError, UsageError

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.sphere import sphere
-from voxface.runtime.bundle import MANIFEST, Bundle, check_target, digest, seal, write_bundle, write_folder, write_zip
+from voxface.runtime.bundle import MANIFEST, Bundle, digest
+from voxface.runtime.bundle_writing import check_target, seal, write_bundle, write_folder, write_zip
 from voxface.runtime.errors import BundleError, InputError, UsageError
 
 FILES = {

@@ -22,7 +22,8 @@ from tests.runtime.fake_gpu import (
     fake_plan,
     install,
 )
-from voxface.runtime.bundle import DEFAULT, Bundle, write_folder
+from voxface.runtime.bundle import DEFAULT, Bundle
+from voxface.runtime.bundle_writing import write_folder
 from voxface.runtime.engines import TensorSpec
 from voxface.runtime.engines.of_bundle import ALL_PROVIDERS, open_graph
 from voxface.runtime.engines.tensorrt import CAPTURED, TensorRTEngine

@@ -86,7 +86,8 @@ def _count(text: str) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     """Writes a bundle that carries a published face model or published networks; prints its description."""
-    from voxface.runtime.bundle import Bundle, check_target
+    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle_writing import check_target
     from voxface.runtime.errors import InputError, ProviderError, UsageError
 
     others = {"--speech": options.speech}

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """Calibrates; prints what was decided and measured."""
     from dataclasses import replace
 
-    from voxface.runtime.bundle import check_target
+    from voxface.runtime.bundle_writing import check_target
     from voxface.runtime.errors import InputError, ProviderError, UsageError
 
     if options.clips < 2:

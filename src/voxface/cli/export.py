@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Exports; prints the bundle's description."""
-    from voxface.runtime.bundle import check_target
+    from voxface.runtime.bundle_writing import check_target
     from voxface.runtime.errors import InputError, ProviderError
 
     check_target(options.out)
