@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-from benchmarks.performance import SIDES
 from benchmarks.record import load
+from benchmarks.tables.performance import SIDES
 
 OURS, OTHERS = ("#2a7f62", "#57b894", "#1d5946", "#8fd6b8"), ("#b3402e", "#d98b57", "#8a8f98")
 STAGES: Final = {

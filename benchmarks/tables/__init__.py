@@ -1,0 +1,1 @@
+"""The tables in README and docs, each a function of `benchmarks/results`."""

@@ -1,0 +1,158 @@
+"""The population of faces, face models, and faces fitted to landmarks."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from benchmarks.record import load
+from benchmarks.tables.cells import percent
+
+
+def faces() -> str:
+    """The embedded model's population beside the surveys."""
+    statistics = load("faces")["measured"]["statistics"]
+    lines = [
+        "| mm, mean ± sd | women | published | men | published | source |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in statistics["female"]["measures"]:
+        rows = [statistics[sex]["measures"][name] for sex in ("female", "male")]
+        cells = []
+        for row in rows:
+            cells.append(f"{row['mean_mm']:.1f} ± {row['sd_mm']:.2f}")
+            known = "survey" in row
+            cells.append(f"{row['survey_mean_mm']:.1f} ± {row['survey_sd_mm']:.2f}" if known else "–")
+        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} | {rows[0].get('survey', '–')} |")
+    return "\n".join(lines)
+
+
+def faces_fit() -> str:
+    """How near the population comes to ANSUR II, and what 40 modes leave out."""
+    measured = load("faces")["measured"]
+    rows = [
+        row
+        for sex in measured["statistics"].values()
+        for row in sex["measures"].values()
+        if row.get("survey") == "ANSUR II"
+    ]
+    mean = max(abs(row["mean_mm"] - row["survey_mean_mm"]) for row in rows)
+    deviation = max(abs(row["sd_mm"] / row["survey_sd_mm"] - 1) for row in rows)
+    correlation = max(sex["largest_correlation_error"] for sex in measured["statistics"].values())
+    left = measured["projection"]
+    lost = {name: share for sex in left["sd_lost"].values() for name, share in sex.items()}
+    worst = max(lost, key=lambda name: max(sex[name] for sex in left["sd_lost"].values()))
+    shares = [sex[worst] for sex in left["sd_lost"].values()]
+    return (
+        f"Largest errors against ANSUR II over both sexes: mean {mean:.2f} mm, standard deviation {percent(deviation)}, "
+        f"correlation {correlation:.3f}.\n\n"
+        f"The population before the PCA has {left['directions'][0]} directions a sex. "
+        f"{measured['model']['identity_modes']} modes keep {percent(left['variance_kept'])} of its variance and leave out "
+        f"{left['left_out_rms_mm']:.2f} mm RMS of {left['whole_rms_mm']:.2f}; the measure that loses most is "
+        f"{worst.replace('_', ' ')}, {percent(shares[0])} of its standard deviation in women and {percent(shares[1])} in "
+        "men. The last step gives the loss in the measures back within the modes; the table is measured after it."
+    )
+
+
+def faces_intersections() -> str:
+    """How many faces pass through themselves."""
+    counts = load("faces")["measured"]["intersections"]
+    lines = ["| faces of 1,000 with an intersection | lids and eyeballs | upper and lower lip | ears and skull |"]
+    lines.append("|---|---|---|---|")
+    for key, name in (("neutral", "neutral"), ("with_expressions", "every expression drawn, standard deviation 0.35")):
+        row = counts[key]
+        lines.append(f"| {name} | {row['lids']} | {row['lips']} | {row['ears']} |")
+    full = counts["each_expression_at_full_strength"].values()
+    lines.append(
+        f"| the mean face with each of the {len(full)} expressions at full strength (of {len(full)}) | "
+        + " | ".join(str(sum(row[kind] > 0 for row in full)) for kind in ("lids", "lips", "ears"))
+        + " |"
+    )
+    return "\n".join(lines)
+
+
+def faces_ict() -> str:
+    """The spread of the 68 landmarks beside ICT-FaceKit's."""
+    measured = load("faces")["measured"]["ict"]
+    lines = [
+        "| 68 landmarks, mm RMS about their mean | all | jaw | brows | nose | eyes | mouth | first 1 / 5 / 10 modes |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, how in (("rigid", "turned and shifted"), ("one_size", "also brought to one size")):
+        for key, name in (("ours", "embedded"), ("ict", f"ICT-FaceKit, {measured['ict_modes']} modes")):
+            row = measured[kind][key]
+            cells = [f"{row[part]:.1f}" for part in ("rms_mm", "jaw", "brows", "nose", "eyes", "mouth")]
+            shares = " / ".join(f"{100 * row['share_of_first_modes'][k]:.0f} %" for k in ("1", "5", "10"))
+            lines.append(f"| {name}, {how} | {' | '.join(cells)} | {shares} |")
+    return "\n".join(lines)
+
+
+def fitting() -> str:
+    """How near fits to 68 landmarks come to known faces, and how many a second."""
+    document = load("fitting")
+    measured, machine = document["measured"], document["machine"]
+
+    def cell(row: dict[str, Any]) -> str:
+        low, high = row["mm_95"]
+        return f"{row['mm']:.2f} ({low:.2f} – {high:.2f})" if row["mm"] >= 0.005 else "< 0.01"
+
+    lines = [
+        "| median vertex error, mm | determined directions (by half) | in the determined span | pose removed | size kept | "
+        "mean face, pose removed | mean face, size kept | yaw, pitch, roll off by, ° | not converged |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, model in measured["models"].items():
+        for noise, row in model["rows"].items():
+            known, half = row["determined_directions"], row["half_determined_directions"]
+            kinds = ("pose_removed", "size_kept", "mean_face_pose_removed", "mean_face_size_kept")
+            cells = [
+                f"{name}, {noise}",
+                f"{known['p50']:.0f} ({half:.0f}) of {known['of']}",
+                cell(row["determined_span"]) if known["p50"] else "–",
+                *(cell(row[kind]) for kind in kinds),
+                ", ".join(f"{angle:.2f}" for angle in row["angle_deg"].values()),
+                f"{row['not_converged']} of {row['faces']}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| faces a second, 1 px | batched, two threads | batched, one thread | one call a face |",
+        "|---|---|---|---|",
+    ]
+    rounds = 0
+    for name, row in measured["speed"].items():
+        rounds = row["rounds"]
+        ways = ("batched_two_threads", "batched_one_thread", "one_call_a_face")
+        rates = [f"{row['faces_per_s'][way]['p50']:.0f}" for way in ways]
+        lines.append(f"| {name} | {' | '.join(rates)} |")
+    load_before = measured["load_average_before"]
+    lines += [
+        "",
+        f"{machine['cores']} cores of {machine['cpu']}; medians of {rounds} rounds, taking turns. Load average of the machine "
+        f"before it began: {load_before:.1f}" + ("; others took part of both cores." if load_before > 0.5 else "."),
+    ]
+    return "\n".join(lines)
+
+
+def ict_import() -> str:
+    """The import of ICT-FaceKit."""
+    row = load("ict_import")["measured"]
+    mean = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in row["mean_face_mm"].items())
+    ratios = ", ".join(f"{name} {value:.3f}" for name, value in row["are_anatomical"].items())
+    return (
+        f"{row['vertices']:,} vertices, {row['triangles']:,} triangles, {row['identity_modes']} + "
+        f"{row['expression_modes']} modes. Vertices of {row['faces_compared']} random faces equal the weighted OBJ files "
+        f"to {row['largest_difference_from_weighted_obj_mm']:.1e} mm before the modes are stored in half precision. "
+        f"Mean face, mm: {mean}; anatomical ARE ratios: {ratios}. From the default bundle's model, "
+        f"{100 * row['identity_explained']:.0f} % of the landmark movement of its identity modes is followed; the two "
+        f"models place landmarks of the mean face {row['placement_uncertainty_mm']:.1f} mm apart per coordinate. "
+        f"The bundle has {row['bundle_bytes'] / 1e6:.1f} MB."
+    )
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "faces": faces,
+    "faces-fit": faces_fit,
+    "faces-intersections": faces_intersections,
+    "faces-ict": faces_ict,
+    "fitting": fitting,
+    "ict-import": ict_import,
+}

@@ -1,0 +1,191 @@
+"""Live sessions: when there is a face, another speaker, mode incremental, the profile."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from benchmarks.record import load
+from benchmarks.tables.cells import percent
+
+
+def _busy(measured: dict[str, Any]) -> str:
+    """What a table says where other programs slowed the benchmark down."""
+    return (
+        f" Of both cores, other programs had {measured['cores_taken_by_others']:.0%}." if "warning" in measured else ""
+    )
+
+
+def first_face() -> str:
+    """Cold start."""
+    document = load("first_face")
+    row, machine = document["measured"], document["machine"]
+    return (
+        f"Process start to all files of the first face of an 8 s clip: {row['voxface_s']['p50']:.2f} s "
+        f"(median of {row['rounds']}; {machine['cores']} cores of {machine['cpu']}); to import numpy, ONNX Runtime, soundfile "
+        f"and WebRTC's VAD alone takes {row['imports_alone_s']['p50']:.2f} s of these. The same networks in eager PyTorch, "
+        f"which write the picture only: {row['pytorch_eager_s']['p50']:.2f} s in the same run, {row['ratio']['p50']:.1f} times "
+        f"as long.{_busy(row)}"
+    )
+
+
+def no_face() -> str:
+    """How often what is no speech gets a face."""
+    kinds = load("no_face")["measured"]["kinds"]
+    lines = ["| windows of 5 s | how many | with a face | 95 % interval |", "|---|---|---|---|"]
+    for name, row in kinds.items():
+        low, high = row["interval_95"]
+        lines.append(f"| {name} | {row['windows']} | {percent(row['share'])} | {percent(low)} – {percent(high)} |")
+    soon = kinds["speech"]
+    lines += [
+        "",
+        f"Of the {soon['windows']} windows of speech {soon['within_1_3_s_of_the_voice']} have their first face within 1.3 s of "
+        "the first voice; where a pause falls within the first second, or it does not move as speech does, it takes longer.",
+    ]
+    return "\n".join(lines)
+
+
+def speaker_change() -> str:
+    """How soon another speaker is noticed, at every threshold."""
+    measured = load("speaker_change")["measured"]
+
+    def cell(row: dict[str, Any]) -> str:
+        low, high = row["interval_95"]
+        return f"{row['count']} of {row['of']} ({percent(row['share'])}; {percent(low)} – {percent(high)})"
+
+    kinds = ("one_recording", "halves", "two_recordings", "moved_halves")
+    names = ("noticed_within_2_s", "false_alarms", *(f"false_alarms_{kind}" for kind in kinds))
+    lines = [
+        "| threshold | noticed within 2 s | false alarms | of one recording | of its halves, swapped | of two of a chapter | "
+        "of its halves, one equalised |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in measured["curve"]:
+        chosen = " (used)" if row["threshold"] == measured["threshold"] else ""
+        cells = [cell(row[name]) for name in names]
+        lines.append(f"| {row['threshold']:g}{chosen} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def live_window() -> str:
+    """Frames a second of the window."""
+    document = load("live_window")
+    row, machine = document["measured"], document["machine"]
+    total = row["latency_ms"]["total"]
+    lost = sum(cause["samples"] for cause in row["counters"]["lost"].values())
+    return (
+        f"{row['frames_per_s']:.0f} frames a second at {row['size'][0]}×{row['size'][1]}, drawn in software, {lost} samples "
+        f"lost, {row['counters']['skipped_estimates']} estimates left out; converter to estimate p50 {total['p50']:.0f} ms, "
+        f"p99 {total['p99']:.0f} ms ({machine['cores']} cores of {machine['cpu']}, load average before it began "
+        f"{row['load_average_before']:.1f})."
+    )
+
+
+def incremental_cost() -> str:
+    """What an update costs in each mode as the window grows."""
+    document = load("incremental")
+    measured, machine = document["measured"], document["machine"]
+    ways = measured["cost"]["ways"]
+    windows = [key for key in ways["exact"] if key.endswith("_s") and not key.startswith("growth")]
+    lines = [
+        "| ms an update (of it the encoder), median | "
+        + " | ".join(f"window {key.replace('_', ' ')}" for key in windows)
+        + " | 2 s → 8 s | encoder 2 s → 8 s |",
+        "|---" * (len(windows) + 3) + "|",
+    ]
+    names = {"untiled": "the window as it is, all of it", "exact": "mode exact", "incremental": "mode incremental"}
+    for way, name in names.items():
+        row = ways[way]
+        cells = [f"{row[key]['update_ms']['p50']:.1f} ({row[key]['encoder_ms']['p50']:.1f})" for key in windows]
+        growth = row["growth_2_s_to_8_s"]
+        lines.append(f"| {name} | {' | '.join(cells)} | × {growth['update']:.2f} | × {growth['encoder']:.2f} |")
+    lines += [
+        "",
+        f"One thread on {machine['cores']} cores of {machine['cpu']}, load average before it began "
+        f"{measured['load_average_before']:.1f}; {measured['cost']['updates']} updates of every session, in turn. The growth "
+        "is the median of the ratios within a turn.",
+    ]
+    return "\n".join(lines)
+
+
+def incremental_agreement() -> str:
+    """How far mode incremental is from mode exact."""
+    measured = load("incremental")["measured"]["agreement"]
+    lines = [
+        "| speakers never trained on, windows of | estimates | blocks encoded of 32 | cosine to exact, mean | "
+        "1st percentile | least | below 0.995 | mesh, mm, median / 99th | picture, dB, median / 1st |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    names = {
+        "1_s_to_3_s": "1 s to 3 s",
+        "from_3_s_to_8_s": "3 s to 8 s",
+        "full_8_s": "8 s, sliding",
+        "from_3_s_one_voice": "from 3 s, one voice",
+        "from_3_s_with_pauses": "from 3 s, with pauses",
+        "from_3_s_after_another_voice": "from 3 s, after another voice",
+    }
+    for key, name in names.items():
+        row = measured[key]
+        cosine, mesh, picture = row["cosine"], row["mesh_mm"], row["picture_db"]
+        lines.append(
+            f"| {name} | {row['estimates']} | {row['blocks']:.0f} | {cosine['mean']:.4f} | {cosine['p1']:.4f} | "
+            f"{cosine['least']:.4f} | {percent(cosine['share_below_0.995'])} | {mesh['p50']:.2f} / {mesh['p99']:.2f} | "
+            f"{picture['p50']:.0f} / {picture['p1']:.0f} |"
+        )
+    own, decisions = measured["full_8_s"]["cosine_to_the_estimate_before"], measured["decisions"]
+    lines += [
+        "",
+        f"Of a sliding window, mode exact agrees with its own estimate 100 ms before at a cosine of "
+        f"{own['exact']['mean']:.4f} (1st percentile {own['exact']['p1']:.4f}), mode incremental with its own at "
+        f"{own['incremental']['mean']:.4f} ({own['incremental']['p1']:.4f}). The likeness to speech is the same in both, to "
+        f"the bit; the confidence differs by less than {decisions['confidence_p99']:.3f} in 99 of 100 estimates; the evidence "
+        f"of another speaker by {decisions['evidence_of_another_speaker_p50']:.2f} (median), "
+        f"{decisions['evidence_of_another_speaker_p99']:.2f} (99th percentile).",
+    ]
+    return "\n".join(lines)
+
+
+def still() -> str:
+    """What keeping a picture saves, and costs."""
+    measured = load("still")["measured"]
+    lines = [
+        "| embedding may move | pictures kept | levels of 255 off, mean | worst | dB, median | worst |",
+        "|---|---|---|---|---|---|",
+    ]
+    for distance, row in measured["distances"].items():
+        name = f"**{distance}**" if float(distance) == measured["threshold"] else distance
+        levels, decibels = row["levels_of_255"], row["psnr_db"]
+        lines.append(
+            f"| {name} | {percent(row['kept'])} | {levels['mean']:.2f} | {levels['worst']:.2f} | {decibels['median']:.0f} | "
+            f"{decibels['worst']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def live_soak() -> str:
+    """A long session on virtual time."""
+    row = load("live_soak")["measured"]
+    counters = row["counters"]
+    return (
+        f"{row['hours']:g} simulated hours, {row['samples']:,} samples, {counters['estimates']:,} estimates, "
+        f"{counters['speaker_changes']} changes of speaker noticed: memory {row['memory_growth_mb']:+.1f} MB between a "
+        f"quarter of them and the end, indices off by {row['index_error']}, {row['gaps']} gaps, a device that runs "
+        f"{row['drift_ppm']['true']:g} parts in a million too fast is found to run {row['drift_ppm']['measured']:.2f} too fast."
+    )
+
+
+def profile() -> str:
+    """What `voxface profile` prints."""
+    measured = load("profile")["measured"]
+    return "\n".join(["```", f"$ {measured['ran']}", *measured["printed"], "```"])
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "first-face": first_face,
+    "no-face": no_face,
+    "speaker-change": speaker_change,
+    "live-window": live_window,
+    "incremental-cost": incremental_cost,
+    "incremental-agreement": incremental_agreement,
+    "still": still,
+    "live-soak": live_soak,
+    "profile": profile,
+}

@@ -1,0 +1,171 @@
+"""What a voice tells, measured on speakers never trained on, and what was trained."""
+
+from collections.abc import Callable
+from typing import Final
+
+from benchmarks.record import load
+from benchmarks.tables.cells import percent
+
+
+def sex() -> str:
+    """What a voice tells: sex of the face against sex of the speaker."""
+    measured = load("librispeech")["measured"]
+    lines = [
+        "| on speakers never trained on | agrees with the speaker's sex | 95 % interval | always the commoner sex |",
+        "|---|---|---|---|",
+    ]
+    for key, name in (("sex_of_mesh_held_out", "mesh"), ("sex_of_picture_held_out", "picture")):
+        row = measured[key]
+        low, high = row["speakers_95"]
+        lines.append(
+            f"| {name} | {row['right_speakers']} of {row['all_speakers']} speakers ({percent(row['recordings'])} of "
+            f"recordings) | {percent(low)} – {percent(high)} | {percent(row['always_the_commoner_sex'])} |"
+        )
+    return "\n".join(lines)
+
+
+def listening() -> str:
+    """What else the default bundle does with speakers it was not trained on."""
+    measured = load("librispeech")["measured"]
+    told, sure, faces = (
+        measured[f"{name}_held_out"] for name in ("same_speaker", "sex_probability", "faces_of_one_speaker")
+    )
+    low, high = told["auc_95"]
+    lines = [
+        "| on speakers never trained on | measured | trivial |",
+        "|---|---|---|",
+        f"| two recordings are of one speaker, AUC ({told['speakers_with_several_recordings']} speakers with "
+        f"{told['recordings_of_these']} recordings, beside {told['speakers']}) | {told['auc']:.3f} "
+        f"(95 %: {low:.3f} – {high:.3f}) | {told['chance']} |",
+        f"| probability of the sex, mean -log | {sure['log_loss']:.3f} | {sure['log_loss_of_a_coin']:.3f} (a coin) |",
+        f"| right where it is given as 95 % or more | {sure['right_of_these']} of "
+        f"{sure['recordings_at_95_percent_or_more']} recordings | – |",
+    ]
+    for what, name, unit in (("vertices", "meshes", "mm"), ("image", "pictures", "of 255")):
+        row = faces[what]
+        lines.append(
+            f"| {name} of two speakers differ more than {name} of one speaker, RMS | {row['ratio']:.1f} times "
+            f"({row['between_speakers']:.2f} and {row['within_speakers']:.2f} {unit}) | 1 |"
+        )
+    return "\n".join(lines)
+
+
+def confidence() -> str:
+    """How well the confidence tells speech from what is none."""
+    measured = load("confidence")["measured"]
+    lines = ["| confidence of speech above that of | AUC | 95 % interval | clips |", "|---|---|---|---|"]
+    for name, row in measured["against"].items():
+        low, high = row["auc_95"]
+        lines.append(f"| {name.replace('_', ' ')} | {row['auc']:.3f} | {low:.3f} – {high:.3f} | {row['clips']} |")
+    return "\n".join(lines)
+
+
+def face_gan() -> str:
+    """Both presets of the face GAN on the same pairs."""
+    document = load("face_gan")
+    measured = document["measured"]
+    trivial = measured["trivial"]
+    lines = [
+        "| | FID-like distance | identity of known people, first of "
+        f"{measured['people']['train']} / of first five | sex of unknown people | s a step |",
+        "|---|---|---|---|---|",
+    ]
+    for budget, what in (("same_steps", "steps"), ("same_time", "steps in the time of wen2019")):
+        for name, row in measured[budget].items():
+            lines.append(
+                f"| {name}, {row['steps']} {what} | {row['frechet']:.0f} | {percent(row['identity_top1'])} / "
+                f"{percent(row['identity_top5'])} | {percent(row['sex_unknown_people'])} | "
+                f"{measured['step_time'][name]['median_s']:.3f} |"
+            )
+    lines += [
+        f"| the mean picture | {trivial['frechet_mean_picture']:.0f} | – | – | – |",
+        f"| chance | – | {percent(trivial['identity_top1_chance'])} | {percent(trivial['sex_chance'])} | – |",
+        f"| real pictures | {trivial['frechet_real_halves']:.0f} | {percent(trivial['identity_top1_real_pictures'])} | "
+        f"{percent(trivial['sex_unknown_people_real_pictures'])} | – |",
+        "",
+        f"{measured['pairs']['kind'].capitalize()} people, {measured['people']['train']} to learn from; batch "
+        f"{measured['batch']}, generator {measured['channels']}, critic {measured['critic']}; {measured['device']}. Plain "
+        f"eager `modern` takes {measured['speed_up_over_plain_eager']:.2f} times as long a step.",
+    ]
+    return "\n".join(lines)
+
+
+def synthetic_world() -> str:
+    """Wu 2022's Table 1 on people whose true faces are known."""
+    measured = load("synthetic_world")["measured"]
+    seeds = len(measured["hearing"])
+    lines = [
+        f"| method, mean ± sd of {seeds} worlds | mean ARE | gain over the cascade | mesh, mm RMS |",
+        "|---|---|---|---|",
+    ]
+    for name, row in measured["methods"].items():
+        gain = row["gain_over_cascade"]
+        lines.append(
+            f"| {name} | {100 * row['are']['mean']:.2f} ± {100 * row['are']['sd']:.2f} % | "
+            + ("–" if name == "cascade" else f"{100 * gain['mean']:+.1f} ± {100 * gain['sd']:.1f} %")
+            + f" | {row['rms_mm']['mean']:.2f} ± {row['rms_mm']['sd']:.2f} |"
+        )
+    people = measured["people"]
+    lines += [
+        "",
+        f"{people['train']} people to learn from and {people['test']} to measure in each world; {measured['device']}. Wu 2022, "
+        "Table 1, real people and another face model: cascade "
+        f"{100 * measured['paper']['cascade']:.2f} %, supervised {100 * measured['paper']['supervised']:.2f} %, joint "
+        f"{100 * measured['paper']['joint']:.2f} %.",
+    ]
+    return "\n".join(lines)
+
+
+def measures() -> str:
+    """Mean measurements of the faces of held-out women and men."""
+    measured = load("librispeech")["measured"]["measurements_held_out"]
+    lines = ["| mean over held-out speakers, mm | women | men |", "|---|---|---|"]
+    for name, row in measured.items():
+        lines.append(f"| {name.replace('_', ' ')} | {row['women_mm']:.1f} | {row['men_mm']:.1f} |")
+    return "\n".join(lines)
+
+
+def worlds() -> str:
+    """What a voice tells of a face in each world."""
+    measured = load("worlds")["measured"]
+    lines = [
+        "| coupling | share of ratio variance told, women: ear, forehead, midline, cheek | men | share of mesh variance, "
+        "women / men | mean ARE: told the cues | mean face of the sex | mean face | told below mean face of the sex |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in measured["worlds"].items():
+        sexes = [row[sex] for sex in ("female", "male")]
+        told = [", ".join(f"{100 * v:.0f} %" for v in sex["share_of_ratio_variance"].values()) for sex in sexes]
+        mesh = " / ".join(percent(sex["share_of_mesh_variance"]) for sex in sexes)
+        are = " | ".join(f"{100 * row['mean_are'][key]:.2f} %" for key in ("told", "sex", "anyone"))
+        lines.append(f"| {name} | {' | '.join(told)} | {mesh} | {are} | {percent(row['below_mean_face_per_sex'])} |")
+    return "\n".join(lines).replace("-0 %", "0 %")
+
+
+def cues() -> str:
+    """How well the cues are heard."""
+    measured = load("worlds")["measured"]
+    known, twice = measured["cues_heard"], measured["cues_heard_twice"]
+    lines = [
+        "| correlation within the sex | tract length, women | men | f0, women | men |",
+        "|---|---|---|---|---|",
+    ]
+    for what, rows in (
+        (f"measured with true, one synthetic utterance of {known['seconds']:g} s", known),
+        ("first with second half of a real recording", twice),
+    ):
+        cells = [rows[sex][cue]["correlation"] for cue in ("tract_cm", "f0_hz") for sex in ("female", "male")]
+        lines.append(f"| {what} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
+    return "\n".join(lines)
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "sex": sex,
+    "listening": listening,
+    "confidence": confidence,
+    "face-gan": face_gan,
+    "synthetic-world": synthetic_world,
+    "measures": measures,
+    "worlds": worlds,
+    "worlds-cues": cues,
+}
