@@ -70,7 +70,7 @@ $(VENV)/.bench: $(VENV)/.ready
 	@touch $@
 
 bench: $(VENV)/.bench
-	$(VENV)/bin/python -m benchmarks.limits
+	$(VENV)/bin/python -m benchmarks.roofline
 	$(VENV)/bin/python -m benchmarks.update
 	$(VENV)/bin/python -m benchmarks.front_end
 	$(VENV)/bin/python -m benchmarks.first_face
@@ -81,18 +81,18 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python -m benchmarks.fitting
 	$(VENV)/bin/python -m benchmarks.ict_import
 	$(VENV)/bin/python -m benchmarks.incremental
-	$(VENV)/bin/python -m benchmarks.still
+	$(VENV)/bin/python -m benchmarks.image_reuse
 	$(VENV)/bin/python -m benchmarks.int8
 	$(VENV)/bin/python -m benchmarks.profile
 	$(VENV)/bin/python -m benchmarks.no_face
 	$(VENV)/bin/python -m benchmarks.speaker_change
 	$(VENV)/bin/python -m benchmarks.live_window
 	$(VENV)/bin/python -m benchmarks.live_soak --record
-	$(VENV)/bin/python -m benchmarks.numbers
+	$(VENV)/bin/python -m benchmarks.render_tables
 
 docs: $(VENV)/.ready
 	$(VENV)/bin/python docs/make_live_pictures.py
-	$(VENV)/bin/python -m benchmarks.numbers
+	$(VENV)/bin/python -m benchmarks.render_tables
 
 # Steps that are done are not done again; a training that was stopped goes on from its last checkpoint.
 RUNS := artifacts/default
@@ -114,7 +114,7 @@ default-bundle: system-packages $(VENV)/.ready
 	  --out $(RUNS)/portrait
 	$(VOXFACE) export $(RUNS)/encoder $(RUNS)/mesh $(RUNS)/portrait --storage float16 --name voxface-default \
 	  --version 0.2.0 --description "It shows the mean face of all people with such a voice (sex, and a little size), \
-	not the speaker's." --out runtime/bundles/default
+	not the speaker's." --out src/voxface/runtime/bundle/default
 
 clean:
 	rm -rf $(DEMO) $(VENV) demo artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

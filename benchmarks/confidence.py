@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 
 from benchmarks.music import STYLES, music
 from benchmarks.record import record
-from voxface.runtime.audio import SUFFIXES, read_blocks
-from voxface.runtime.confidence import agreement
+from voxface.runtime.audio.decode import SUFFIXES, read_blocks
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.features import STRIDE, network_input
-from voxface.runtime.likeness import SHORTEST, movement
-from voxface.runtime.voice_to_face import VoiceToFace, check_speech
+from voxface.runtime.features.log_mel import STRIDE, network_input
+from voxface.runtime.features.speech_modulation import SHORTEST, movement
+from voxface.runtime.inference.confidence import agreement
+from voxface.runtime.inference.voice_to_face import VoiceToFace, check_speech
+from voxface.training.data.speech_corpus import Recording, librispeech
 from voxface.training.evaluation.intervals import bootstrap
 from voxface.training.evaluation.verification import auc
-from voxface.training.speech import Recording, librispeech
 
 Samples = NDArray[np.int16]
 RATE: Final = 16_000

@@ -32,11 +32,12 @@ from typing import Any
 import torch
 
 from benchmarks.record import record
-from voxface.training.checkpoint import load_network
+from voxface.training.data.pairs import Pairs
+from voxface.training.data.voice_face_batches import held_recordings
+from voxface.training.engine.run import Run, RunConfig
+from voxface.training.engine.trained_networks import load_network
 from voxface.training.evaluation.picture_judge import PictureJudge
 from voxface.training.models.frozen import Frozen
-from voxface.training.pairs import Pairs
-from voxface.training.run import Run, RunConfig
 from voxface.training.trainers.face_gan import (
     PRESETS,
     FaceGan,
@@ -45,7 +46,6 @@ from voxface.training.trainers.face_gan import (
     train_face_gan,
     voice_face_batches,
 )
-from voxface.training.voice_face_batches import held_recordings
 
 PRESET_NAMES = ("wen2019", "modern")
 TOLD = ("frechet", "identity_top1", "identity_top5", "sex_unknown_people", "sex_known_people")

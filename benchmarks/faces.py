@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record import record
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.anthropometry import ANSUR, NIOSH, SEXES
 from voxface.training.faces.expressions import EXPRESSIONS, FULL
 from voxface.training.faces.gaussian import square_root
@@ -143,7 +143,7 @@ def spread(model: MorphableModel, coefficients: NDArray[np.float64], scaled: boo
 
 def beside_ict(model: MorphableModel, population: FacePopulation, folder: Path) -> dict[str, Any]:
     """The spread of landmarks of both models, as they are and brought to one size."""
-    from voxface.export.face_models.ict import read_ict
+    from voxface.importers.face_models.ict import read_ict
 
     ict = read_ict(folder, modes=(100, 0))
     rng = np.random.default_rng(3)

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.full_size import networks
 from benchmarks.interleave import Neighbours, percentiles, take_turns_by_stage
 from benchmarks.record import record
-from voxface.runtime.bundle import Bundle
+from voxface.runtime.bundle.bundle import Bundle
 
 CLIP = Path(__file__).parent.parent / "examples" / "sample_female.flac"
 ROUNDS = 12
@@ -30,10 +30,10 @@ import sys
 import numpy as np, torch
 from pathlib import Path
 from safetensors.torch import load_file
-from voxface.runtime.audio import read_blocks
-from voxface.runtime.features import network_input
-from voxface.runtime.front_end import FrontEnd
-from voxface.runtime.png import png
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.features.log_mel import network_input
+from voxface.runtime.features.front_end import FrontEnd
+from voxface.runtime.face.png import png
 from voxface.training.models import FaceGenerator, VoiceEncoder
 clip, weights, out, channels = sys.argv[1:5]
 encoder, face = VoiceEncoder().eval(), FaceGenerator(channels=tuple(map(int, channels.split(',')))).eval()

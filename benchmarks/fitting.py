@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record import record
-from voxface.export.face_models import read_face_model
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.morphable import MorphableModel
+from voxface.importers.face_models import read_face_model
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.camera import Camera, Pose
 from voxface.training.faces.fitting import FitResult, LandmarkFitter
 from voxface.training.faces.mesh_error import vertex_errors

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from benchmarks.interleave import Neighbours, percentiles, take_turns, times_as_long
 from benchmarks.record import record
-from voxface.runtime.audio import read_blocks
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
+from voxface.runtime.audio.vad import SAMPLE_RATE, VoiceActivityDetector
 from voxface.runtime.errors import ProviderError
-from voxface.runtime.features import FrontEndConfig, LogMelStream, log_mel
-from voxface.runtime.live.silero import SileroDetector, open_silero
-from voxface.runtime.vad import SAMPLE_RATE, VoiceActivityDetector
+from voxface.runtime.features.log_mel import FrontEndConfig, LogMelStream, log_mel
 
 CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"
 BUDGET_US: Final = 16.0

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.bundle_writing import write_folder
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.writer import write_folder
 
 
 def networks(channels: tuple[int, ...] = (1024, 512, 256, 128, 64)) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def networks(channels: tuple[int, ...] = (1024, 512, 256, 128, 64)) -> dict[str,
 
 def write_bundle(folder: Path, nets: dict[str, Any]) -> Bundle:
     """The default bundle with these networks in the places of its own."""
-    from voxface.export.onnx_graphs import embedding_spec, encoder_spec, to_onnx
+    from voxface.export.onnx_export import embedding_spec, encoder_spec, to_onnx
 
     base = Bundle.open()
     specs = (encoder_spec(), embedding_spec("image"), embedding_spec("coefficients"))

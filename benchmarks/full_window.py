@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.live.config import LiveConfig, Mode
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.live import LiveConfig, Mode
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import FaceEstimated
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.vad import SAMPLE_RATE
-from voxface.runtime.voice_to_face import VoiceToFace
 
 HOP: Final = SAMPLE_RATE // 10
 WINDOW_S: Final = 8

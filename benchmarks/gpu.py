@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from benchmarks.full_size import networks, write_bundle
 from benchmarks.record import record
-from voxface.runtime.bundle import GRAPHS, Bundle
+from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.engines.cuda_memory import Cuda
-from voxface.runtime.engines.of_bundle import open_graph
+from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.tensorrt import TensorRTEngine
 from voxface.runtime.errors import ProviderError, UsageError, VoxfaceError
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.record import record
-from voxface.export.face_models import read_face_model
-from voxface.export.retarget import import_face_model
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.mesh import boundary_edges
+from voxface.importers.face_models import read_face_model
+from voxface.importers.retarget import import_face_model
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.face.mesh import boundary_edges
 from voxface.training.faces.are import are_ratios
 
 FACES = 20

@@ -22,20 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record import record
-from voxface.runtime.audio import read_blocks
-from voxface.runtime.estimate import Estimate
-from voxface.runtime.features import STRIDE, network_input
-from voxface.runtime.front_end import Speech
-from voxface.runtime.incremental_encoder import MOVED
-from voxface.runtime.live.config import LiveConfig, Mode
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.live import LiveConfig, Mode
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.features.log_mel import STRIDE, network_input
+from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.incremental_encoder import MOVED
+from voxface.runtime.inference.incremental_estimator import IncrementalEstimator
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChanged
-from voxface.runtime.live.incremental import IncrementalEstimator
 from voxface.runtime.live.session import Estimator, LiveSession
-from voxface.runtime.live.speaker import BEFORE, NEWEST, Differences, evidence
-from voxface.runtime.live.voice_print import VoicePrint
-from voxface.runtime.vad import SAMPLE_RATE
-from voxface.runtime.voice_to_face import VoiceToFace
-from voxface.training.speech import librispeech
+from voxface.runtime.live.speaker_change import BEFORE, NEWEST, Differences, evidence
+from voxface.runtime.live.speaker_embedding import VoicePrint
+from voxface.training.data.speech_corpus import librispeech
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 WINDOWS_S: Final = (2, 4, 6, 8, 30)

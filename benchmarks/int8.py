@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from benchmarks.full_size import networks
 from benchmarks.interleave import Neighbours, take_turns
-from benchmarks.limits import instructions, work
 from benchmarks.record import record
-from voxface.calibration.graph import Graph
+from benchmarks.roofline import instructions, work
 from voxface.calibration.lowering import Lowering
-from voxface.calibration.sub_pixel import can_rewrite, rewrite
 from voxface.calibration.task_error import BEST_DB
-from voxface.runtime.audio import read_blocks
-from voxface.runtime.bundle import Bundle
+from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.passes.sub_pixel import can_rewrite, rewrite
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.engines import Engine, open_engine
-from voxface.runtime.features import network_input
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.features.log_mel import network_input
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 CLIPS = sorted((Path(__file__).parent.parent / "examples").glob("*.flac"))
 FRAMES = 800
@@ -45,7 +45,7 @@ Feeds = list[dict[str, NDArray[np.float32]]]
 
 def main() -> None:
     """Runs the benchmark and records it."""
-    from voxface.export.onnx_graphs import embedding_spec, to_onnx
+    from voxface.export.onnx_export import embedding_spec, to_onnx
 
     bundle = Bundle.open()
     with Neighbours() as neighbours:

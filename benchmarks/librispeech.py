@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from benchmarks.record import record
 from voxface.runtime.errors import VoxfaceError
-from voxface.runtime.mesh import boundary_edges
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.face.mesh import boundary_edges
+from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.training.data.speech_corpus import librispeech
 from voxface.training.evaluation.intervals import bootstrap, wilson
 from voxface.training.evaluation.verification import auc
-from voxface.training.speech import librispeech
 
 
 def agreement(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:

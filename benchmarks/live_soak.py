@@ -18,19 +18,19 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.record import record
-from voxface.runtime.audio import read_blocks
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.estimate import Attributes, Estimate
-from voxface.runtime.front_end import Speech
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.inference.estimate import Attributes, Estimate
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.block_queue import BlockQueue
 from voxface.runtime.live.clock import VirtualClock
-from voxface.runtime.live.config import LiveConfig
 from voxface.runtime.live.device_clock import DeviceClock
-from voxface.runtime.live.outlet import Outlet, Told
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.vad import SAMPLE_RATE
+from voxface.runtime.live.sink_worker import Outlet, Told
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 DRIFT_PPM: Final = 80.0

@@ -16,17 +16,17 @@ import numpy as np
 
 from benchmarks.record import record
 from voxface.cli.live.window import HEIGHT, WIDTH, Window
-from voxface.runtime.audio import read_blocks
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.live import MODES, LiveConfig
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.clock import SystemClock
-from voxface.runtime.live.config import MODES, LiveConfig
-from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.sink_worker import Outlet
 from voxface.runtime.live.sources import FileSource
 from voxface.runtime.live.stop import Stop
-from voxface.runtime.vad import SAMPLE_RATE
-from voxface.runtime.voice_to_face import VoiceToFace
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 

@@ -20,9 +20,9 @@ import numpy as np
 
 from benchmarks.interleave import Neighbours
 from benchmarks.record import record
-from voxface.runtime.audio import read_blocks
-from voxface.runtime.live.config import MODES
-from voxface.runtime.vad import SAMPLE_RATE
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.live import MODES
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 SECONDS: Final = 20
@@ -33,7 +33,7 @@ import sys, time
 import torch
 from benchmarks.full_size import networks
 from benchmarks.update import pytorch
-from voxface.runtime.audio import read_blocks
+from voxface.runtime.audio.decode import read_blocks
 from pathlib import Path
 import numpy as np
 sound = np.concatenate(list(read_blocks(Path(sys.argv[1]))))[:128000]
@@ -49,7 +49,7 @@ def main() -> None:
     """Runs the benchmark and records it."""
     import soundfile
 
-    from voxface.runtime.bundle import DEFAULT, Bundle
+    from voxface.runtime.bundle.bundle import DEFAULT, Bundle
 
     if not Path("/proc/self/statm").exists():
         print("benchmarks.memory: reads /proc, which this system does not have", file=sys.stderr)

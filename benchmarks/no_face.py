@@ -17,14 +17,14 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.confidence import RATE, noisy, read, scaled, silence, synthetic_noise, window
-from benchmarks.faceless import Faceless
 from benchmarks.music import STYLES, music
 from benchmarks.record import record
-from voxface.runtime.front_end import Speech
+from benchmarks.stub_estimate import Faceless
+from voxface.runtime.features.front_end import Speech
 from voxface.runtime.live.events import FaceEstimated, NoFace, VoiceStarted
 from voxface.runtime.live.session import LiveSession
+from voxface.training.data.speech_corpus import librispeech
 from voxface.training.evaluation.intervals import wilson
-from voxface.training.speech import librispeech
 
 SECONDS: Final = 5
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.features import Float32, FrontEndConfig, mel_filters, network_input
+from voxface.runtime.features.log_mel import Float32, FrontEndConfig, mel_filters, network_input
 
 Network = Callable[[Float32], Float32]
 
 
 def log_mel_by_frame(samples: NDArray[np.int16], config: FrontEndConfig | None = None) -> Float32:
-    """What `voxface.runtime.features.log_mel` gives, to rounding, computed one frame after another."""
+    """What `voxface.runtime.features.log_mel.log_mel` gives, to rounding, computed one frame after another."""
     config = config or FrontEndConfig()
     hamming, filters = np.hamming(config.window), mel_filters(config)
     count = len(samples) // config.hop + 1

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.full_size import networks, write_bundle
 from benchmarks.record import record
-from voxface.runtime.live.config import MODES
+from voxface.runtime.config.live import MODES
 
 SECONDS = 30
 

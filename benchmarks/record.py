@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from voxface.runtime.atomic import write_bytes
+from voxface.runtime.files.atomic import write_bytes
 
 RESULTS = Path(__file__).parent / "results"
 

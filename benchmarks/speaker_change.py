@@ -8,7 +8,7 @@ alarm: a recording alone; two halves of one, the later first; two neighbouring r
 have several); two halves, the later of them at another level and through an equaliser, in place of another microphone, since no
 speaker has two chapters here.
 
-`--fit` trains the network of `voxface.runtime.live.voice_print` and prints the weights of `voxface.runtime.live.speaker`, from
+`--fit` trains the network of `live.speaker_embedding` and prints the weights of `live.speaker_change`, from
 speakers who are not held out: a network for each of four groups, trained without it, gives the differences that the weights
 are fitted to; the network that stays is trained on all. It takes half an hour on one core.
 
@@ -27,18 +27,27 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.faceless import Faceless
 from benchmarks.record import record
-from voxface.runtime.audio import read_blocks
-from voxface.runtime.front_end import Speech
-from voxface.runtime.live.config import LiveConfig
+from benchmarks.stub_estimate import Faceless
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE, SpeechStarted, VoiceActivityDetector
+from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.speaker import BEFORE, NEWEST, STEADY, THRESHOLD, Change, Differences, SpeakerWatch, evidence
-from voxface.runtime.live.voice_print import VoicePrint
-from voxface.runtime.vad import SAMPLE_RATE, SpeechStarted, VoiceActivityDetector
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.live.speaker_change import (
+    BEFORE,
+    NEWEST,
+    STEADY,
+    THRESHOLD,
+    Change,
+    Differences,
+    SpeakerWatch,
+    evidence,
+)
+from voxface.runtime.live.speaker_embedding import VoicePrint
+from voxface.training.data.speech_corpus import VALIDATION, Recording, librispeech, voiced_audio
 from voxface.training.evaluation.intervals import wilson
-from voxface.training.speech import VALIDATION, Recording, librispeech, voiced_audio
 
 THRESHOLDS: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 2.25, 2.5, 2.55, 2.6, 2.65, 2.7, 2.75, 3.0, 3.5, 4.0, 5.0)
 WITHIN_S: Final = 2.0
@@ -228,7 +237,7 @@ def refit(voice_to_face: VoiceToFace, known: list[Recording], place: Path) -> No
     """Trains the network, writes it, and prints weights and the curve that they give on speakers it was not trained on."""
     import torch
 
-    from voxface.training.trainers.voice_print import train
+    from voxface.training.trainers.speaker_embedding import train
 
     torch.set_num_threads(1)  # on one thread the result is the same every time
     clips = {recording: voiced_audio(recording.path) for recording in known}
@@ -279,7 +288,7 @@ def main() -> None:
     known, held = ([r for r in recordings if r.held_out is held] for held in (False, True))
     with VoiceToFace(threads=1) as voice_to_face:
         if options.fit:
-            refit(voice_to_face, known, Path("runtime/live/voice_print.npz"))
+            refit(voice_to_face, known, Path("src/voxface/runtime/live/speaker_embedding.npz"))
             return
         estimator = EncoderAlone(voice_to_face, VoicePrint.own())
         alone = [r for r in held if sum(other.speaker == r.speaker for other in held) == 1]

@@ -35,20 +35,20 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.record import record
-from voxface.runtime.bundle import Bundle
+from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import UsageError
-from voxface.training.baselines.cascade import Cascade
-from voxface.training.baselines.linear_cues import LinearCues
-from voxface.training.baselines.mean_faces import HeardSex, MeanFaces
-from voxface.training.checkpoint import ABOUT, describe, load_network
+from voxface.training.data.expert_renders import RenderConfig
+from voxface.training.data.pairs import Pairs
+from voxface.training.engine.run import RunConfig
+from voxface.training.engine.trained_networks import ABOUT, describe, load_network
+from voxface.training.evaluation.baselines.cascade import Cascade
+from voxface.training.evaluation.baselines.linear_cues import LinearCues
+from voxface.training.evaluation.baselines.mean_faces import HeardSex, MeanFaces
 from voxface.training.evaluation.geometry import RATIOS, GeometryErrors, relative_gain
 from voxface.training.evaluation.held_out import HeldOut
 from voxface.training.evaluation.picture_judge import JudgeConfig
-from voxface.training.experts.renders import RenderConfig
 from voxface.training.faces.population import FacePopulation
 from voxface.training.models.frozen import Frozen
-from voxface.training.pairs import Pairs
-from voxface.training.run import RunConfig
 from voxface.training.trainers import expert as expert_trainer
 from voxface.training.trainers import face_gan, joint, mesh, voice_encoder
 from voxface.training.world.pictures import PictureConfig

@@ -21,18 +21,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import limits
+from benchmarks import roofline
 from benchmarks.full_size import networks, rewritten, write_bundle
 from benchmarks.full_window import HOP, WINDOW_S, FullWindow
 from benchmarks.interleave import Neighbours, Times, percentiles, take_turns_by_stage, times_as_long
 from benchmarks.papers_pipeline import Network, PapersPipeline, log_mel_by_frame
 from benchmarks.record import record
-from voxface.runtime.audio import read_blocks
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.features import log_mel, network_input
-from voxface.runtime.live.config import MODES
-from voxface.runtime.vad import SAMPLE_RATE
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.live import MODES
+from voxface.runtime.features.log_mel import log_mel, network_input
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"
 WINDOWS_S: Final = (2, 4, 8, 16)
@@ -104,8 +104,8 @@ def _report(times: dict[str, dict[str, Times]], work: dict[str, Any], threads: i
     best = next(name for name in reversed(totals) if name.endswith("fp32"))  # the last mode is the leaner one
     report: dict[str, Any] = {}
     for name, stages in times.items():
-        whole = limits.Work(**work["whole"])
-        kept = limits.Work(**work["incremental"]) if "incremental" in name else whole
+        whole = roofline.Work(**work["whole"])
+        kept = roofline.Work(**work["incremental"]) if "incremental" in name else whole
         least = kept.least_ms(threads, "int8" if name.endswith("int8") else "fp32")
         report[name] = {
             "total_ms": percentiles(stages["total"]),
@@ -118,12 +118,12 @@ def _report(times: dict[str, dict[str, Times]], work: dict[str, Any], threads: i
 
 def _work(bundle: Bundle, speech: NDArray[np.int16]) -> dict[str, dict[str, float]]:
     """What the graphs have to do for an update; incrementally, of the encoder only what 0.1 s of speech adds."""
-    encoder = limits.work(bundle.graph("encoder"), {"log_mel": network_input(log_mel(speech))})
-    decoders = limits.Work(0, 0)
+    encoder = roofline.work(bundle.graph("encoder"), {"log_mel": network_input(log_mel(speech))})
+    decoders = roofline.Work(0, 0)
     for name in ("face", "mesh"):
-        decoders += limits.work(bundle.graph(name), {"embedding": np.full((1, 64), 0.125, np.float32)})
+        decoders += roofline.work(bundle.graph(name), {"embedding": np.full((1, 64), 0.125, np.float32)})
     share = HOP / bundle.front_end.hop / bundle.front_end.shortest
-    added = limits.Work(encoder.operations * share, encoder.megabytes)
+    added = roofline.Work(encoder.operations * share, encoder.megabytes)
     return {"encoder": asdict(encoder), "whole": asdict(encoder + decoders), "incremental": asdict(added + decoders)}
 
 
@@ -202,7 +202,7 @@ def _int8(folder: Path, bundle: Bundle, sound: NDArray[np.int16]) -> Bundle:
         feeds["face"] = {"embedding": voice_to_face.estimate_file(CLIP)[1].embedding[None]}
     files = dict(bundle.files)
     for name, feed in feeds.items():
-        files[bundle.manifest["graphs"][name]["file"]] = limits.forms(bundle.graph(name), feed)["int8"]
+        files[bundle.manifest["graphs"][name]["file"]] = roofline.forms(bundle.graph(name), feed)["int8"]
     return rewritten(folder, bundle, files)
 
 

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record import record
-from voxface.runtime.audio import to_int16
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.audio.decode import to_int16
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.data.speech_corpus import corpus, voiced_audio, voiced_samples
 from voxface.training.faces.are import anatomical_pairs, are_ratios
 from voxface.training.faces.population import FacePopulation
-from voxface.training.speech import corpus, voiced_audio, voiced_samples
 from voxface.training.world.anatomy import PUBLISHED, SPEAKERS, Anatomy, Coupling, strong
 from voxface.training.world.speaker import Speaker
 from voxface.training.world.synthetic_voice import synthesise

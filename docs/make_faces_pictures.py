@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.atomic import write_atomically
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.atomic import write_atomically
 from voxface.training.faces.expressions import EXPRESSIONS, FULL
 from voxface.training.faces.render import PORTRAIT, Framing, ambient_visibility, render, sheet
 

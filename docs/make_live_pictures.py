@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from voxface.cli.live.window import Window
-from voxface.runtime.atomic import write_bytes
-from voxface.runtime.audio import read_blocks
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.face.png import png
+from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import SystemClock
-from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.png import png
-from voxface.runtime.vad import SAMPLE_RATE
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.live.sink_worker import Outlet
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from voxface.runtime.atomic import write_bytes
-from voxface.runtime.png import png
-from voxface.runtime.preview import BACKGROUND, preview
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.face.png import png
+from voxface.runtime.face.rasteriser import BACKGROUND, preview
+from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = (ROOT / "examples" / "sample_female.flac", ROOT / "examples" / "sample_male.flac")

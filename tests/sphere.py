@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
 
 
 def sphere(**changes: Any) -> MorphableModel:

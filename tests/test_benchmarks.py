@@ -11,7 +11,7 @@ from benchmarks.papers_pipeline import PapersPipeline, log_mel_by_frame
 from benchmarks.plots import PLOTS
 
 from tests.conftest import speech_like
-from voxface.runtime.features import log_mel
+from voxface.runtime.features.log_mel import log_mel
 
 
 def test_sides_take_turns_and_warm_ups_do_not_count() -> None:
@@ -74,7 +74,7 @@ def test_the_papers_pipeline_hands_its_stages_on() -> None:
 @pytest.mark.train
 def test_operations_are_counted() -> None:
     pytest.importorskip("onnx")
-    from benchmarks.limits import _graph, work
+    from benchmarks.roofline import _graph, work
 
     weight = np.zeros((6, 4, 3), np.float32)
     found = work(_graph("Conv", [weight], (1, 4, 12)), {"x": np.zeros((1, 4, 12), np.float32)})

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.cli.test_run import run
-from voxface.runtime.mesh import boundary_edges
-from voxface.runtime.morphable import MorphableModel
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.face.mesh import boundary_edges
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 pytestmark = [pytest.mark.slow, pytest.mark.speech]
 
@@ -59,7 +59,7 @@ def test_every_mesh_file_is_closed_as_the_model_says(clips: list[dict], voice_to
 def test_faces_agree_with_the_sex_of_speakers_never_trained_on(
     clips: list[dict], speakers: dict[str, tuple[str, str]]
 ) -> None:
-    speech = pytest.importorskip("voxface.training.speech")
+    speech = pytest.importorskip("voxface.training.data.speech_corpus")
     right: dict[str, list[bool]] = {}
     for clip in clips:
         speaker, sex = speakers[Path(clip["file"]).name]

@@ -1,11 +1,11 @@
 """Numbers in README and docs are those of the results."""
 
-from benchmarks.numbers import PAGES, TABLES, fill, stale
 from benchmarks.record import RESULTS
+from benchmarks.render_tables import PAGES, TABLES, fill, stale
 
 
 def test_pages_are_up_to_date() -> None:
-    assert stale() == [], "run: python -m benchmarks.numbers"
+    assert stale() == [], "run: python -m benchmarks.render_tables"
 
 
 def test_every_block_is_filled() -> None:

@@ -145,7 +145,7 @@ def incremental_agreement() -> str:
 
 def still() -> str:
     """What keeping a picture saves, and costs."""
-    measured = load("still")["measured"]
+    measured = load("image_reuse")["measured"]
     lines = [
         "| embedding may move | pictures kept | levels of 255 off, mean | worst | dB, median | worst |",
         "|---|---|---|---|---|---|",

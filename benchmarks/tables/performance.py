@@ -141,7 +141,7 @@ def streams() -> str:
 
 def limits() -> str:
     """What the machine can do at most."""
-    measured = load("limits")["measured"]
+    measured = load("roofline")["measured"]
     lines = ["| at most | 1 thread | 2 threads |", "|---|---|---|"]
     one, two = (measured["matrix"][f"{threads}_threads"] for threads in (1, 2))
     for key, name in (("fp32_gflops", "FP32 matrix product, GFLOP/s"), ("int8_gflops", "INT8 matrix product, GOP/s")):
@@ -156,7 +156,7 @@ def limits() -> str:
             for t in (1, 2)
         ]
         lines.append(f"| {name}: FP32 → INT8, GOP/s | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"Instructions: {measured['int8_instructions']}. {machine('limits')}"])
+    return "\n".join([*lines, "", f"Instructions: {measured['int8_instructions']}. {machine('roofline')}"])
 
 
 def _best(side: Callable[[str], bool]) -> tuple[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ Names are imported when first used, so that `import voxface` costs nothing.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.errors import (
         BundleError,
         InputError,
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
         UsageError,
         VoxfaceError,
     )
-    from voxface.runtime.estimate import Estimate
-    from voxface.runtime.front_end import FrontEnd, Speech
-    from voxface.runtime.morphable import MorphableModel
-    from voxface.runtime.voice_to_face import VoiceToFace
+    from voxface.runtime.face.morphable_model import MorphableModel
+    from voxface.runtime.features.front_end import FrontEnd, Speech
+    from voxface.runtime.inference.estimate import Estimate
+    from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "Bundle": "bundle",
+    "Bundle": "bundle.bundle",
     "BundleError": "errors",
-    "Estimate": "estimate",
-    "FrontEnd": "front_end",
+    "Estimate": "inference.estimate",
+    "FrontEnd": "features.front_end",
     "InputError": "errors",
-    "MorphableModel": "morphable",
+    "MorphableModel": "face.morphable_model",
     "NoSpeechError": "errors",
     "ProviderError": "errors",
-    "Speech": "front_end",
+    "Speech": "features.front_end",
     "UsageError": "errors",
-    "VoiceToFace": "voice_to_face",
+    "VoiceToFace": "inference.voice_to_face",
     "VoxfaceError": "errors",
 }
 

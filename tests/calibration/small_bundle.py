@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.sphere import sphere
 from voxface.calibration.clips import LONGEST, Clip, Clips
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.bundle_writing import write_folder
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.writer import write_folder
 from voxface.runtime.engines import open_engine
 
 SIZE = 8

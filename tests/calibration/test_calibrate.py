@@ -18,10 +18,10 @@ from tests.conftest import ROOT, SAMPLES
 from voxface.calibration.calibrate import Calibrated, Settings, calibrate
 from voxface.calibration.clips import Clips, load_clips
 from voxface.calibration.task_error import TOLERANCES, Tolerances, worst
-from voxface.runtime.bundle import GRAPHS, Bundle
+from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.engines import open_engine
 from voxface.runtime.errors import InputError, UsageError
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 # Hazard -> the node it sits in, and what is said of it.
 HAZARDS = {
@@ -105,7 +105,7 @@ def test_what_is_written(tmp_path: Path, suffix: str) -> None:
 def test_the_plot_is_well_formed(tmp_path: Path) -> None:
     from xml.etree import ElementTree
 
-    from voxface.calibration.plot import sensitivity_plot
+    from voxface.calibration.sensitivity_plot import sensitivity_plot
 
     result = calibrate(small_bundle(tmp_path / "small", "long sum"), noise_clips(4), Settings("fp16"))
     drawn = ElementTree.fromstring(sensitivity_plot(result.plan))

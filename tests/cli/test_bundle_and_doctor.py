@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.test_run import run
 from tests.conftest import SAMPLES
-from voxface.runtime.bundle import DEFAULT, MANIFEST, digest
+from voxface.runtime.bundle.bundle import DEFAULT, MANIFEST, digest
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ def test_doctor_names_the_cure_for_both_onnx_runtimes(
 def test_doctor_says_which_engines_run_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.runtime.fake_gpu import FakeGpu, fake_plan, install
-    from voxface.runtime.bundle import Bundle
-    from voxface.runtime.bundle_writing import write_folder
+    from tests.runtime.engines.fake_gpu import FakeGpu, fake_plan, install
+    from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.bundle.writer import write_folder
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     bundle = Bundle.open()

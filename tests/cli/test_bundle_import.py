@@ -16,17 +16,17 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from tests.cli.test_run import run  # noqa: E402
 from tests.conftest import SAMPLES  # noqa: E402
-from tests.export import face_model_files as files  # noqa: E402
-from tests.export.face_model_files import Face, face  # noqa: E402
+from tests.importers import face_model_files as files  # noqa: E402
+from tests.importers.face_model_files import Face, face  # noqa: E402
 from voxface.cli import bundle as bundle_verb  # noqa: E402
-from voxface.export.face_models import FORMATS, read_face_model  # noqa: E402
-from voxface.export.retarget import coefficient_map, extend_graph, retarget_model  # noqa: E402
-from voxface.runtime.bundle import Bundle  # noqa: E402
-from voxface.runtime.bundle_writing import write_zip  # noqa: E402
+from voxface.importers.face_models import FORMATS, read_face_model  # noqa: E402
+from voxface.importers.retarget import coefficient_map, extend_graph, retarget_model  # noqa: E402
+from voxface.runtime.bundle.bundle import Bundle  # noqa: E402
+from voxface.runtime.bundle.writer import write_zip  # noqa: E402
 from voxface.runtime.engines import open_engine  # noqa: E402
 from voxface.runtime.errors import BundleError  # noqa: E402
-from voxface.runtime.estimate import read_attributes  # noqa: E402
-from voxface.runtime.morphable import MorphableModel  # noqa: E402
+from voxface.runtime.face.morphable_model import MorphableModel  # noqa: E402
+from voxface.runtime.inference.estimate import read_attributes  # noqa: E402
 from voxface.training.faces.population import FacePopulation  # noqa: E402
 
 pytestmark = pytest.mark.train

@@ -108,8 +108,8 @@ def test_what_is_wrong_is_said(room: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_bundle_whose_graph_is_broken(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from voxface.runtime.bundle import Bundle
-    from voxface.runtime.bundle_writing import write_folder
+    from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.bundle.writer import write_folder
 
     bundle = Bundle.open(room / "small")
     files = {**bundle.files, "face.onnx": b"nonsense"}

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.cli.test_run import run
+from tests.training.faces.test_landmark_detectors import heat_maps, write_graph
 from tests.training.small_head import small_head, small_population
-from tests.training.test_landmark_detectors import heat_maps, write_graph
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.png import png
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.face.png import png
 from voxface.training.faces.camera import Camera, Pose, Space
 from voxface.training.faces.fitting import LandmarkFitter
 from voxface.training.faces.population import FacePopulation

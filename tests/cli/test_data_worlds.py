@@ -13,7 +13,7 @@ import soundfile
 from tests.cli.test_run import run
 from tests.conftest import SAMPLES
 from tests.training.small_head import small_head, small_population
-from voxface.training.pairs import Pairs
+from voxface.training.data.pairs import Pairs
 
 HEAD = small_head()
 

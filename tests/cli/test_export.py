@@ -13,9 +13,9 @@ from tests.cli.test_run import run  # noqa: E402
 from tests.conftest import SAMPLES  # noqa: E402
 from tests.sphere import sphere  # noqa: E402
 from tests.training.small_pairs import small_pairs  # noqa: E402
-from voxface.training.checkpoint import Checkpoint, save_networks  # noqa: E402
-from voxface.training.experts.own import ImageToFace  # noqa: E402
+from voxface.training.engine.trained_networks import Checkpoint, save_networks  # noqa: E402
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder  # noqa: E402
+from voxface.training.models.experts.own import ImageToFace  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
@@ -149,9 +149,9 @@ def test_export_replaces_its_own_earlier_result(
 
 def test_vertices_agree_with_pytorch(checkpoint: Path, exported: dict[str, Path]) -> None:
     """From features to millimetres: PyTorch networks and the exported bundle on the same speech."""
-    from voxface.runtime.bundle import Bundle
-    from voxface.runtime.features import network_input
-    from voxface.runtime.voice_to_face import VoiceToFace
+    from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.features.log_mel import network_input
+    from voxface.runtime.inference.voice_to_face import VoiceToFace
 
     loaded = Checkpoint.load(checkpoint)
     with VoiceToFace(Bundle.open(exported["float32"])) as voice_to_face, torch.no_grad():

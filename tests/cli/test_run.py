@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import SAMPLES, speech_like
 from voxface.cli import main
-from voxface.runtime.audio import read_blocks
+from voxface.runtime.audio.decode import read_blocks
 
 SPEECH = (speech_like(4.0) / 32768).astype(np.float32)
 
@@ -384,7 +384,7 @@ def test_a_report_that_cannot_be_written_costs_no_clip(
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("voxface.runtime.results.write_bytes", full)
+    monkeypatch.setattr("voxface.runtime.inference.run_report.write_bytes", full)
     assert run("run", SAMPLES[0], "--out", out, "--json") == 3
     captured = capsys.readouterr()
     assert len(json.loads(captured.out)["clips"]) == 1

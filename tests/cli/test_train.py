@@ -170,7 +170,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
     pytest.importorskip("lightning_fabric", reason="lightning-fabric comes with voxface[train]")
     from tests.training.small_pairs import small_pairs
-    from voxface.training.checkpoint import save_networks
+    from voxface.training.engine.trained_networks import save_networks
     from voxface.training.faces.population import FacePopulation
     from voxface.training.models import VoiceEncoder
 
@@ -309,7 +309,7 @@ def test_another_encoder_is_told_from_other_data(
 ) -> None:
     import torch
 
-    from voxface.training.checkpoint import save_networks
+    from voxface.training.engine.trained_networks import save_networks
     from voxface.training.models import VoiceEncoder
 
     torch.manual_seed(1)
@@ -438,7 +438,7 @@ def test_all_trainings_and_a_bundle_that_runs(world: Path, tmp_path: Path, capsy
     assert len(clip["coefficients"]) == 2
     assert len(clip["embedding"]) == 64
     # The other ways to a face and a mesh fit together as well; to export them is another test's business.
-    from voxface.training.checkpoint import Checkpoint
+    from voxface.training.engine.trained_networks import Checkpoint
 
     assert Checkpoint.load(runs["mesh"], runs["portrait"], encoder).metrics["face"]
     assert Checkpoint.load(encoder, runs["joint"]).architecture["mesh"]["kind"] == "joint"

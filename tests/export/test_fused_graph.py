@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.cli.test_run import run
-from voxface.runtime.bundle import FUSED, GRAPHS, Bundle
-from voxface.runtime.bundle_writing import write_zip
+from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
+from voxface.runtime.bundle.writer import write_zip
 from voxface.runtime.engines import open_engine
 from voxface.runtime.errors import BundleError
 

@@ -16,19 +16,19 @@ import pytest
 
 from tests.cli.test_run import run
 from tests.conftest import SAMPLES
-from voxface.runtime.bundle import DEFAULT, GRAPHS, MANIFEST, Bundle
-from voxface.runtime.bundle_writing import write_folder
+from voxface.runtime.bundle.bundle import DEFAULT, GRAPHS, MANIFEST, Bundle
+from voxface.runtime.bundle.writer import write_folder
 from voxface.runtime.engines import open_engine
-from voxface.runtime.engines.of_bundle import open_graph
+from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 
 onnx = pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx comes with voxface[tensorrt-rtx]; make test installs it")
 
 from voxface.export import tensorrt_build  # noqa: E402
-from voxface.export.engine_repairs import grouped_convolutions_in_float32, products_as_convolutions  # noqa: E402
 from voxface.export.optimisation_profile import Range, input_shapes, read_range  # noqa: E402
 from voxface.export.tensorrt_build import build_bundle, target_groups  # noqa: E402
+from voxface.onnx_graph.passes.tensorrt_repairs import grouped_convolutions_in_float32, products_as_convolutions  # noqa: E402
 
 pytestmark = pytest.mark.train
 TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
@@ -88,7 +88,7 @@ def test_nothing_else_of_the_bundle_changes(built: Bundle, default_bundle: Bundl
 @pytest.mark.slow
 def test_full_size_networks(tmp_path: Path, default_bundle: Bundle) -> None:
     torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
-    from voxface.export.onnx_graphs import embedding_spec, encoder_spec, to_onnx
+    from voxface.export.onnx_export import embedding_spec, encoder_spec, to_onnx
     from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
 
     torch.manual_seed(0)
@@ -509,7 +509,7 @@ def test_what_tensorrt_proper_logs_is_in_the_error(
     with pytest.raises(InputError, match=r"encoder for sm87: .* refuses the graph: Error Code 10: no implementation"):
         build_bundle(Bundle.open(copy), tmp_path / "out", "tensorrt")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.delitem(sys.modules, "voxface.export.engine_repairs")
+    monkeypatch.delitem(sys.modules, "voxface.onnx_graph.passes.tensorrt_repairs")
     with pytest.raises(ProviderError, match="pip install onnx, then build again"):
         build_bundle(Bundle.open(copy), tmp_path / "out", "tensorrt")
 

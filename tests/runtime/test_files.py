@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from tests.sphere import sphere
-from voxface.runtime.atomic import check_writable, write_atomically, write_bytes
-from voxface.runtime.mesh import vertex_normals
-from voxface.runtime.mesh_files import glb, obj, ply
-from voxface.runtime.png import png
-from voxface.runtime.preview import BACKGROUND, preview
+from voxface.runtime.face.mesh import vertex_normals
+from voxface.runtime.face.mesh_files import glb, obj, ply
+from voxface.runtime.face.png import png
+from voxface.runtime.face.rasteriser import BACKGROUND, preview
+from voxface.runtime.files.atomic import check_writable, write_atomically, write_bytes
 
 MODEL = sphere()
 NORMALS = vertex_normals(MODEL.mean, MODEL.triangles)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.morphable import PARTS, MorphableModel
+from voxface.runtime.face.morphable_model import PARTS, MorphableModel
 from voxface.training.faces.population import FacePopulation
 
 Array = NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.sphere import sphere
-from voxface.training.pairs import Pairs, Person, Split, joined
+from voxface.training.data.pairs import Pairs, Person, Split, joined
 
 
 def small_pairs(people: int = 8, seed: int = 0, frames: int = 120, size: int = 64) -> Pairs:

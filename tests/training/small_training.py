@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import VoxfaceError
-from voxface.training import crops
-from voxface.training.run import Run, RunConfig, bare
+from voxface.training.data import crops
+from voxface.training.engine.run import Run, RunConfig, bare
 
 QUICK = RunConfig(checkpoint_every=4, log_every=1, sample_every=10, accelerator="cpu")
 

@@ -10,17 +10,17 @@ from typing import Any, Final
 from onnx import NodeProto
 
 from voxface.calibration.clips import Clips
-from voxface.calibration.graph import Graph
 from voxface.calibration.hazards import hazards
-from voxface.calibration.int8 import THROUGH, WEIGHT_BITS, gives_out
 from voxface.calibration.lowering import Key, Lowering
 from voxface.calibration.pipeline import Bench, Runner
-from voxface.calibration.plan import JSON, TABLE, Decision, Plan
-from voxface.calibration.plot import SVG, sensitivity_plot
+from voxface.calibration.precision_plan import JSON, TABLE, Decision, Plan
 from voxface.calibration.search import Search, search
+from voxface.calibration.sensitivity_plot import SVG, sensitivity_plot
 from voxface.calibration.task_error import TOLERANCES, TaskError, Tolerances, summary, worst
-from voxface.runtime.bundle import FUSED, GRAPHS, Bundle
-from voxface.runtime.bundle_writing import write_bundle
+from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.passes.int8 import THROUGH, WEIGHT_BITS, gives_out
+from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
+from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.engines import open_engine
 from voxface.runtime.errors import BundleError, UsageError
 
@@ -39,7 +39,7 @@ class Settings:
     Attributes:
         mode: "fp16", "int8" (the rest FP32), or "mixed" (INT8 where it is within tolerance, then FP16, then FP32).
         tolerances: None: the mode's own.
-        weight_bits: of INT8 weights, see `voxface.calibration.int8`.
+        weight_bits: of INT8 weights, see `voxface.onnx_graph.passes.int8`.
         alone_on: clips that each node is tried on alone.
         decide_on: clips that bisection decides on.
     """

@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 from onnx import NodeProto
 
-from voxface.calibration.graph import Graph
-from voxface.calibration.half import ACCUMULATED
-from voxface.calibration.ranges import Range
+from voxface.calibration.tensor_ranges import Range
+from voxface.onnx_graph.fp16_emulation import ACCUMULATED
+from voxface.onnx_graph.graph import Graph
 
 LARGEST: Final = 65504.0
 NORMAL: Final = 2.0**-14  # smaller numbers are subnormal: fewer digits

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from voxface.calibration.fp16 import can_lower, to_fp16
-from voxface.calibration.graph import Graph
-from voxface.calibration.half import HalfEmulator
-from voxface.calibration.int8 import WEIGHT_BITS, can_quantise, gives_out, int8_region, to_int8
-from voxface.calibration.kernels import Kernels, Tensor
 from voxface.calibration.pipeline import Runner
-from voxface.calibration.ranges import Range, record
-from voxface.calibration.sub_pixel import arithmetic_nodes, can_rewrite, rewrite
+from voxface.calibration.tensor_ranges import Range, record
+from voxface.onnx_graph.fp16_emulation import HalfEmulator
+from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.node_runner import Kernels, Tensor
+from voxface.onnx_graph.passes.fp16 import can_lower, to_fp16
+from voxface.onnx_graph.passes.int8 import WEIGHT_BITS, can_quantise, gives_out, int8_region, to_int8
+from voxface.onnx_graph.passes.sub_pixel import arithmetic_nodes, can_rewrite, rewrite
 from voxface.runtime.engines import open_engine
 
 Key = tuple[str, str]  # graph, node

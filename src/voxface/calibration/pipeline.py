@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from voxface.calibration.clips import Clip
 from voxface.calibration.task_error import Answer, TaskError
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
 
 
 class Runner(Protocol):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import UsageError
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
 
 Float32 = NDArray[np.float32]
 BEST_DB: Final = 150.0  # what an equal picture counts as

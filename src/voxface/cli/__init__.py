@@ -22,7 +22,7 @@ VERBS = {
     "data": "synthetic faces, and 3D faces fitted to landmarks",
 }
 
-# What runs beside other work, see `voxface.runtime.blas`.
+# What runs beside other work, see `voxface.runtime.processor`.
 ON_DEVICE = ("run", "live", "devices", "profile")
 
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         build_parser(None).print_help()
         return 2
     if options.verb in ON_DEVICE:
-        from voxface.runtime.blas import ask_for_one_thread
+        from voxface.runtime.processor import ask_for_one_thread
 
         ask_for_one_thread()
     from voxface.cli.output import complain

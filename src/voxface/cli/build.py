@@ -40,9 +40,9 @@ def run(options: argparse.Namespace) -> int:
     """Builds; prints what was built."""
     from voxface.export.optimisation_profile import read_range
     from voxface.export.tensorrt_build import build_bundle
-    from voxface.runtime.bundle import DEFAULT, SUFFIX, Bundle
-    from voxface.runtime.bundle_writing import check_target
-    from voxface.runtime.engines.plan import PLAN_PROVIDERS
+    from voxface.runtime.bundle.bundle import DEFAULT, SUFFIX, Bundle
+    from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS
+    from voxface.runtime.bundle.writer import check_target
     from voxface.runtime.errors import InputError, UsageError
 
     out = options.out or options.bundle

@@ -6,7 +6,7 @@ from typing import Any
 
 from voxface.cli.output import Progress, complain, print_json
 
-# The formats of voxface.export.face_models, which is not loaded for --help.
+# The formats of voxface.importers.face_models, which is not loaded for --help.
 FORMATS = ("ict", "ict-face", "bfm2009", "bfm2017", "flame", "gnm", "surrey")
 MODES = (40, 10)  # identity and expression modes, as many as Wu 2022 predicts
 
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the action; a bundle that is invalid raises BundleError."""
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle.bundle import Bundle
 
     if options.action == "import":
         return _import(options)
@@ -86,8 +86,8 @@ def _count(text: str) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     """Writes a bundle that carries a published face model or published networks; prints its description."""
-    from voxface.runtime.bundle import Bundle
-    from voxface.runtime.bundle_writing import check_target
+    from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.bundle.writer import check_target
     from voxface.runtime.errors import InputError, ProviderError, UsageError
 
     others = {"--speech": options.speech}
@@ -122,8 +122,8 @@ def _import(options: argparse.Namespace) -> int:
 
 def _with_faces(options: argparse.Namespace, base: Any) -> Any:
     """`base` with the faces of a published model."""
-    from voxface.export.face_models import read_face_model
-    from voxface.export.retarget import import_face_model
+    from voxface.importers.face_models import read_face_model
+    from voxface.importers.retarget import import_face_model
 
     identity, expression = options.modes or MODES
     model = read_face_model(
@@ -134,8 +134,8 @@ def _with_faces(options: argparse.Namespace, base: Any) -> Any:
 
 def _with_networks(options: argparse.Namespace, base: Any) -> Any:
     """The networks of Wen 2019 with the faces of `base`."""
-    from voxface.export.wen2019 import import_wen2019
-    from voxface.training.speech import corpus
+    from voxface.importers.wen2019 import import_wen2019
+    from voxface.training.data.speech_corpus import corpus
 
     voice, generator = options.wen2019
     found = corpus(options.speech) if options.speech else None
@@ -176,7 +176,7 @@ def verify(bundle: Any) -> list[str]:
     """
     from voxface.runtime.engines import open_engine
     from voxface.runtime.errors import BundleError
-    from voxface.runtime.mesh import boundary_edges
+    from voxface.runtime.face.mesh import boundary_edges
 
     for name, entry in bundle.manifest["graphs"].items():
         with open_engine(bundle.graph(name), "cpu", name=name) as engine:

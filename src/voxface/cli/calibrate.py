@@ -8,7 +8,7 @@ from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
     from voxface.calibration.calibrate import Calibrated
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle.bundle import Bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """Calibrates; prints what was decided and measured."""
     from dataclasses import replace
 
-    from voxface.runtime.bundle_writing import check_target
+    from voxface.runtime.bundle.writer import check_target
     from voxface.runtime.errors import InputError, ProviderError, UsageError
 
     if options.clips < 2:
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         from voxface.calibration.task_error import TOLERANCES
     except ImportError as error:
         raise ProviderError(f"calibration needs {error.name}; pip install 'voxface[cpu,calibrate]'") from error
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle.bundle import Bundle
 
     asked = {"cosine": options.min_cosine, "psnr_db": options.min_psnr, "vertex_mm": options.max_mm}
     changed = {name: value for name, value in asked.items() if value is not None}
@@ -108,7 +108,7 @@ def _document(result: "Calibrated", bundle: "Bundle", source: "Bundle", skipped:
 
 
 def _print(result: "Calibrated", bundle: "Bundle", source: "Bundle") -> None:
-    from voxface.calibration.plan import TABLE
+    from voxface.calibration.precision_plan import TABLE
     from voxface.calibration.task_error import TaskError, worst
 
     megabytes = [sum(_sizes(b).values()) / 1e6 for b in (source, bundle)]

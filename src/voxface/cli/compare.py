@@ -12,7 +12,7 @@ from voxface.cli.output import Progress, complain, print_json
 from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
-    from voxface.calibration.compare import Apart, Comparison, Side
+    from voxface.calibration.engine_comparison import Apart, Comparison, Side
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compares; prints how far apart the two are, how fast, and where they part."""
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.errors import ProviderError, UsageError
 
     if len(options.providers) > 2:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     check_threads(options.threads)
     try:
         from voxface.calibration.clips import read_clips
-        from voxface.calibration.compare import Side, compare
+        from voxface.calibration.engine_comparison import Side, compare
     except ImportError as error:
         raise ProviderError(f"comparing needs {error.name}; pip install 'voxface[cpu,calibrate]'") from error
 
@@ -95,7 +95,7 @@ def _check_alike(first: Any, second: Any) -> None:
 def _document(sides: "tuple[Side, Side]", found: "Comparison", skipped: list[str]) -> dict[str, Any]:
     import numpy as np
 
-    from voxface.calibration.compare import PERCENTILES
+    from voxface.calibration.engine_comparison import PERCENTILES
     from voxface.calibration.task_error import summary
 
     error = summary(found.errors)
@@ -114,7 +114,7 @@ def _document(sides: "tuple[Side, Side]", found: "Comparison", skipped: list[str
 
 
 def _walk(walk: "list[Apart]") -> dict[str, Any]:
-    from voxface.calibration.compare import parted
+    from voxface.calibration.engine_comparison import parted
 
     where = parted(walk)
     farthest = max(walk, key=lambda tensor: tensor.share, default=None)
@@ -136,7 +136,7 @@ def _tensor(tensor: "Apart") -> dict[str, Any]:
 
 
 def _print(document: dict[str, Any], found: "Comparison") -> None:
-    from voxface.calibration.compare import PARTED
+    from voxface.calibration.engine_comparison import PARTED
 
     for letter, side in zip("AB", document["sides"], strict=True):
         print(f"{letter}: {side['bundle']} on {side['provider']}")

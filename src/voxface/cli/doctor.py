@@ -66,7 +66,7 @@ def examine(path: Path | None = None) -> dict[str, Any]:
     providers: dict[str, dict[str, Any]] = {}
     engines: list[dict[str, Any]] = []
     try:
-        from voxface.runtime.bundle import Bundle
+        from voxface.runtime.bundle.bundle import Bundle
         from voxface.runtime.errors import VoxfaceError
 
         try:
@@ -100,7 +100,7 @@ def examine(path: Path | None = None) -> dict[str, Any]:
 
 def _providers(bundle: Any) -> dict[str, dict[str, Any]]:
     """Every provider, tried on the bundle's smallest graph."""
-    from voxface.runtime.engines.of_bundle import ALL_PROVIDERS, open_graph
+    from voxface.runtime.engines.opening import ALL_PROVIDERS, open_graph
     from voxface.runtime.errors import VoxfaceError
 
     found: dict[str, dict[str, Any]] = {}
@@ -116,7 +116,7 @@ def _providers(bundle: Any) -> dict[str, dict[str, Any]]:
 
 def _engines(bundle: Any) -> list[dict[str, Any]]:
     """Every engine in the bundle: whether it loads here, and if not why."""
-    from voxface.runtime.engines.of_bundle import open_plan
+    from voxface.runtime.engines.opening import open_plan
     from voxface.runtime.errors import VoxfaceError
 
     found = []

@@ -29,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Exports; prints the bundle's description."""
-    from voxface.runtime.bundle_writing import check_target
+    from voxface.runtime.bundle.writer import check_target
     from voxface.runtime.errors import InputError, ProviderError
 
     check_target(options.out)
     try:
         from voxface.export.bundle_export import export_bundle
-        from voxface.training.checkpoint import Checkpoint
+        from voxface.training.engine.trained_networks import Checkpoint
     except ImportError as error:
         raise ProviderError(f"export needs {error.name}; pip install 'voxface[train]' -c constraints.txt") from error
     from voxface.cli.bundle import info

@@ -21,7 +21,7 @@ from voxface.cli.output import Progress, complain, print_json
 from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
-    from voxface.runtime.live.config import LiveConfig
+    from voxface.runtime.config.live import LiveConfig
     from voxface.runtime.profile.comparison import Row
     from voxface.runtime.profile.measure import Profiler
     from voxface.runtime.profile.report import Report
@@ -108,9 +108,9 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         UsageError: an option that cannot be, or two that exclude each other.
         InputError: a file that is not there.
     """
+    from voxface.runtime.audio.vad import SAMPLE_RATE
+    from voxface.runtime.config.live import MODES, STILL, LiveConfig
     from voxface.runtime.errors import InputError, UsageError
-    from voxface.runtime.live.config import MODES, STILL, LiveConfig
-    from voxface.runtime.vad import SAMPLE_RATE
 
     if options.source is not None and options.mic is not None:
         raise UsageError("--source and --mic exclude each other")
@@ -140,8 +140,8 @@ def check(options: argparse.Namespace) -> "LiveConfig":
 
 def _check_files(options: argparse.Namespace) -> None:
     """What is to be written can be, and is nothing that is read."""
-    from voxface.runtime.atomic import check_writable
     from voxface.runtime.errors import InputError, UsageError
+    from voxface.runtime.files.atomic import check_writable
 
     seen: dict[Path, str] = {}
     for name in ("source", "against", "trace", "save"):
@@ -237,8 +237,8 @@ def _read(options: argparse.Namespace) -> Any:
     """The file's beginning, as much as will be heard once."""
     import numpy as np
 
-    from voxface.runtime.audio import read_blocks
-    from voxface.runtime.vad import SAMPLE_RATE
+    from voxface.runtime.audio.decode import read_blocks
+    from voxface.runtime.audio.vad import SAMPLE_RATE
 
     most = round((options.seconds + 2 * options.window) * SAMPLE_RATE)
     blocks, count = [np.empty(0, np.int16)], 0
@@ -253,7 +253,7 @@ def _read(options: argparse.Namespace) -> Any:
 def _write_trace(profiler: "Profiler", report: "Report", path: Path) -> None:
     from dataclasses import asdict
 
-    from voxface.runtime.trace import write_trace
+    from voxface.runtime.timing.trace import write_trace
 
     about = {**asdict(report.settings), **asdict(report.machine), "dropped_spans": profiler.dropped}
     write_trace(path, profiler.spans, profiler.trace.threads, about)

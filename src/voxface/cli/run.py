@@ -12,8 +12,8 @@ from voxface.cli.output import Progress, complain, print_json
 from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
-    from voxface.runtime.bundle import Bundle
-    from voxface.runtime.front_end import Speech
+    from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.features.front_end import Speech
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,15 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Does every good input, reports every bad one; returns the first failure's exit code."""
     from voxface.cli.signals import stopping_on_signals
-    from voxface.runtime.atomic import check_folder
-    from voxface.runtime.audio import find_audio
+    from voxface.runtime.audio.decode import find_audio
     from voxface.runtime.background import Background
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
-    from voxface.runtime.estimate import sex_in_words
+    from voxface.runtime.files.atomic import check_folder
+    from voxface.runtime.inference.estimate import sex_in_words
+    from voxface.runtime.inference.run_report import Results
+    from voxface.runtime.inference.voice_to_face import VoiceToFace
     from voxface.runtime.live.stop import Stop
-    from voxface.runtime.results import Results
-    from voxface.runtime.voice_to_face import VoiceToFace
 
     check_threads(options.threads)
     if options.out.exists() and not options.out.is_dir():
@@ -113,8 +113,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _hear(bundle: "Bundle", file: Path) -> "tuple[Speech, int]":
     """What is heard in a file, and how many nanoseconds that took."""
-    from voxface.runtime.audio import read_blocks
-    from voxface.runtime.front_end import listen
+    from voxface.runtime.audio.decode import read_blocks
+    from voxface.runtime.features.front_end import listen
 
     began = time.perf_counter_ns()
     speech = listen(read_blocks(file), bundle.front_end, bundle.vad)

@@ -162,8 +162,8 @@ def _train(
     """Trains, and says what has come of it."""
     from voxface.cli.overrides import override
     from voxface.runtime.errors import UsageError
-    from voxface.training.checkpoint import check_trained_with, describe, load_network, weights_digest
-    from voxface.training.pairs import Pairs
+    from voxface.training.data.pairs import Pairs
+    from voxface.training.engine.trained_networks import check_trained_with, describe, load_network, weights_digest
 
     if getattr(options, "generator", None) is not None:
         values = {"start": ("generator", "--generator"), **values}
@@ -244,7 +244,7 @@ def _expert(source: Path, whitening: Path | None) -> "nn.Module":
         UsageError, InputError: it cannot be used.
     """
     from voxface.runtime.errors import InputError, UsageError
-    from voxface.training.checkpoint import load_network
+    from voxface.training.engine.trained_networks import load_network
 
     if source.is_dir() or source.suffix == ".safetensors":
         if whitening is not None:
@@ -252,7 +252,7 @@ def _expert(source: Path, whitening: Path | None) -> "nn.Module":
         return load_network(source, "expert")
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
-    from voxface.training.experts.published import Whitening, load_synergynet, load_tddfa
+    from voxface.training.models.experts.published import Whitening, load_synergynet, load_tddfa
 
     white = None if whitening is None else Whitening.load(whitening)
     try:

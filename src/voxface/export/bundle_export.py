@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from voxface.export.model_card import CARD, model_card
-from voxface.export.onnx_graphs import compare, embedding_spec, encoder_spec, round_to_half, signature, to_onnx
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.bundle_writing import write_bundle
+from voxface.export.onnx_export import compare, embedding_spec, encoder_spec, round_to_half, signature, to_onnx
+from voxface.runtime.audio.vad import VadConfig
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.errors import InputError
-from voxface.runtime.features import FrontEndConfig
-from voxface.runtime.vad import VadConfig
-from voxface.training.checkpoint import Checkpoint
+from voxface.runtime.features.log_mel import FrontEndConfig
+from voxface.training.engine.trained_networks import Checkpoint
 
 # How far a graph may be from PyTorch with the same weights.
 TOLERANCES = {"embedding": 1e-4, "image": 1e-3, "coefficients": 1e-3}

@@ -9,9 +9,9 @@ from typing import Any
 
 from onnx import NodeProto, ValueInfoProto
 
-from voxface.calibration.graph import Graph
-from voxface.calibration.kernels import Tensor
-from voxface.runtime.bundle import FUSED, GRAPHS, Bundle
+from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.node_runner import Tensor
+from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.errors import BundleError
 
 LINK = "embedding"

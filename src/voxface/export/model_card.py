@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
 
 CARD: Final = "model_card.md"
 # Answers that need no model; a metric of this name, or one whose name ends in it, stands beside what the model does.

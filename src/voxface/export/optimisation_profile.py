@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxface.runtime.errors import UsageError
-from voxface.runtime.features import STRIDE, FrontEndConfig
-from voxface.runtime.voice_to_face import CONTEXT, PIECE
+from voxface.runtime.features.log_mel import STRIDE, FrontEndConfig
+from voxface.runtime.inference.voice_to_face import CONTEXT, PIECE
 
 
 @dataclass(frozen=True)

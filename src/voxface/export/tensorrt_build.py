@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from voxface.export.optimisation_profile import DEFAULT, Range, input_shapes
-from voxface.runtime.atomic import write_bytes
-from voxface.runtime.bundle import Bundle
-from voxface.runtime.bundle_writing import write_bundle
-from voxface.runtime.cache_folder import cache_folder
-from voxface.runtime.engines.plan import Plan
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.engine_plan import Plan
+from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.engines.tensorrt_library import library, log_of
 from voxface.runtime.errors import InputError, ProviderError, UsageError
+from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.files.cache_folder import cache_folder
 
 FOLDER = "engines"
 TURING = "sm75"
@@ -209,7 +209,7 @@ def _with_repairs(
 def _repairs(refused: str, targets: tuple[str, ...]) -> dict[str, Any]:
     """What can be tried, the likelier first."""
     try:
-        from voxface.export.engine_repairs import grouped_convolutions_in_float32, products_as_convolutions
+        from voxface.onnx_graph.passes.tensorrt_repairs import grouped_convolutions_in_float32, products_as_convolutions
     except ImportError as error:
         raise ProviderError(
             f"the graph was refused ({refused}); rewriting it needs {error.name}: pip install onnx, then build again"

@@ -10,14 +10,14 @@ import pytest
 from tests.conftest import SAMPLES
 from voxface.cli.live.panel import HEIGHT, WIDTH, panel, write
 from voxface.cli.live.terminal import Terminal
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.clock import SystemClock
-from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_inline
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.sink_worker import Outlet
 from voxface.runtime.live.sources import FileSource
 from voxface.runtime.live.stop import Stop
-from voxface.runtime.voice_to_face import VoiceToFace
 
 
 class Open:

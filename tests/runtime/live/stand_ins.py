@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from tests.conftest import SAMPLES
 from tests.sphere import sphere
-from voxface.runtime.audio import read_blocks
-from voxface.runtime.estimate import Attributes, Estimate
-from voxface.runtime.front_end import Speech
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.inference.estimate import Attributes, Estimate
+from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.events import Event, to_json
-from voxface.runtime.live.intake import Audio
-from voxface.runtime.live.outlet import Told
+from voxface.runtime.live.sink_worker import Told
 from voxface.runtime.live.stop import Stop
-from voxface.runtime.vad import SAMPLE_RATE
 
 Samples = NDArray[np.int16]
 SPHERE = sphere()

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import cut, noise
+from voxface.runtime.live.audio_input import Intake
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.block_queue import BlockQueue
 from voxface.runtime.live.clock import SystemClock
-from voxface.runtime.live.intake import Intake
 
 
 def drained(queue: BlockQueue) -> list[Block]:

@@ -11,10 +11,10 @@ from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.events import Lost, StreamEnded, StreamStarted
 from voxface.runtime.live.microphone import Callback, Device, DeviceError, Microphone, choose
-from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.sink_worker import Outlet
 from voxface.runtime.live.stop import Stop
 
 DESK = Device(0, "desk microphone", "ALSA", 2, 48_000, True)

@@ -11,11 +11,11 @@ import soundfile
 from tests.runtime.live.stand_ins import Blocks, Notebook, PlainEstimator, cut, noise, voice
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.live.clock import VirtualClock
-from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.replay import Comparison, Recording, run_replay
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.sink_worker import Outlet
 from voxface.runtime.live.sinks import recorder as recorder_file
 from voxface.runtime.live.sinks.recorder import Recorder
 from voxface.runtime.live.stop import Stop

@@ -10,10 +10,10 @@ from voxface.runtime.errors import InputError, ProviderError
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock, SystemClock, VirtualClock
 from voxface.runtime.live.events import FaceEstimated, Lost
-from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_inline, run_threaded
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.sink_worker import Outlet
 from voxface.runtime.live.stop import Stop
 from voxface.runtime.live.summary import summary
 

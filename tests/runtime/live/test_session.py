@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import PlainEstimator, lines, noise, nothing, voice
-from tests.runtime.test_trace import Ticks
-from voxface.runtime.estimate import Estimate
-from voxface.runtime.features import STRIDE, LogMelStream
-from voxface.runtime.front_end import Speech
-from voxface.runtime.live.config import LiveConfig
+from tests.runtime.timing.test_trace import Ticks
+from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.features.log_mel import STRIDE, LogMelStream
+from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.voice_to_face import VoiceToFace, check_speech
 from voxface.runtime.live.events import (
     EngineFailed,
     Event,
@@ -26,9 +27,8 @@ from voxface.runtime.live.events import (
     VoiceStarted,
 )
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.speaker import Change, SpeakerWatch
-from voxface.runtime.trace import Trace
-from voxface.runtime.voice_to_face import VoiceToFace, check_speech
+from voxface.runtime.live.speaker_change import Change, SpeakerWatch
+from voxface.runtime.timing.trace import Trace
 
 
 def run(samples: np.ndarray, session: LiveSession | None = None, sizes: list[int] | None = None) -> list[Event]:
@@ -285,7 +285,7 @@ import sys
 import numpy as np
 from tests.runtime.live.stand_ins import voice
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 with VoiceToFace(threads=1) as face:
     session = LiveSession(face)

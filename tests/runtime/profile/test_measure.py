@@ -9,12 +9,12 @@ import pytest
 
 from tests.runtime.live.stand_ins import nothing
 from tests.trace_rules import check_trace, stages_of
+from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.live.config import LiveConfig
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
 from voxface.runtime.profile.measure import SYNTHETIC, Plan, Profiler
 from voxface.runtime.profile.report import Report
-from voxface.runtime.trace import trace_events
+from voxface.runtime.timing.trace import trace_events
 
 PLAN = Plan(None, "cpu", 1, LiveConfig(window=32_000), 1.5)
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from tests.runtime.live.stand_ins import PlainEstimator, noise, nothing
+from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.live.clock import VirtualClock
-from voxface.runtime.live.config import LiveConfig
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.profile.paced import Loop, Paced, lead_in, run_paced
 from voxface.runtime.profile.synthetic_voice import synthetic_voice
 from voxface.runtime.profile.update_times import UpdateTimes
-from voxface.runtime.trace import Trace
+from voxface.runtime.timing.trace import Trace
 
 CONFIG = LiveConfig(window=32_000)
 VOICE = synthetic_voice(3.0)

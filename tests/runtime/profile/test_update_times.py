@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxface.runtime.profile.update_times import UpdateTimes
-from voxface.runtime.trace import Span
+from voxface.runtime.timing.trace import Span
 
 # An update of 100 in three stages, one of which ran an engine twice and something else once; then a block without a face.
 ONE = [

@@ -1,7 +1,7 @@
 """`voxface data`: worlds of voices and faces to train in, synthetic faces, and 3D faces fitted to landmarks.
 
 `data prepare` (real voices with drawn faces) and `data synth --people` (both made) write a folder of pairs, see
-`voxface.training.pairs`, and print {"out", "kind", "seed", "digest", "people", "female", "male", "splits": {"train" |
+`voxface.training.data.pairs`, and print {"out", "kind", "seed", "digest", "people", "female", "male", "splits": {"train" |
 "validation" | "test": {"people", "speakers", "utterances", "clean_utterances", "pictures"}}, "voiced_hours",
 "morphable_model": {"name", "version", "licence"}, "errors": [{"file", "exit_code", "message"}]}; "errors" are the files
 left out, and the exit code is then the first one's.

@@ -8,7 +8,7 @@ from voxface.cli.data.model import face_model, read_population
 from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
-    from voxface.runtime.morphable import MorphableModel
+    from voxface.runtime.face.morphable_model import MorphableModel
     from voxface.training.faces.fitting import Contour
     from voxface.training.faces.landmark_files import LandmarkTable
     from voxface.training.faces.prior import Prior

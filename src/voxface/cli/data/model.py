@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voxface.runtime.morphable import MorphableModel
+    from voxface.runtime.face.morphable_model import MorphableModel
     from voxface.training.faces.population import FacePopulation
 
 
 def face_model(options: argparse.Namespace) -> "MorphableModel":
     """The model of `--faces` or of a bundle."""
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.errors import BundleError, InputError
-    from voxface.runtime.morphable import MorphableModel
+    from voxface.runtime.face.morphable_model import MorphableModel
 
     if options.faces is None:
         return Bundle.open(options.bundle).morphable
@@ -60,8 +60,8 @@ def model_and_population(options: argparse.Namespace) -> "tuple[MorphableModel, 
 
 def new_folder(out: Path) -> None:
     """Refuses a folder that holds something, or cannot be made."""
-    from voxface.runtime.atomic import check_folder
     from voxface.runtime.errors import InputError, UsageError
+    from voxface.runtime.files.atomic import check_folder
 
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"--out {out}: is there already; choose another name")
@@ -73,7 +73,7 @@ def new_folder(out: Path) -> None:
 
 def _bundled_population(options: argparse.Namespace) -> "FacePopulation | None":
     """The population of the bundle the model comes from, where there is one."""
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle.bundle import Bundle
     from voxface.training.faces.population import FacePopulation
 
     if options.faces is not None:

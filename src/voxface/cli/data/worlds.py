@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from voxface.training.pairs import Pairs
-    from voxface.training.speech import LeftOut
+    from voxface.training.data.pairs import Pairs
+    from voxface.training.data.speech_corpus import LeftOut
 
 
 class Stages:
@@ -46,7 +46,7 @@ class Stages:
 def prepare(options: argparse.Namespace) -> int:
     """Pairs real voices with drawn faces; recordings that cannot be used are reported and left out."""
     new_folder(options.out)
-    from voxface.training.speech import LeftOut, corpus
+    from voxface.training.data.speech_corpus import LeftOut, corpus
     from voxface.training.world.paired import PairedConfig, paired_world, sounds
     from voxface.training.world.pictures import PictureConfig
 

@@ -11,15 +11,15 @@ from voxface.cli.threads import check_threads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voxface.runtime.config.live import LiveConfig
+    from voxface.runtime.inference.voice_to_face import VoiceToFace
     from voxface.runtime.live.clock import Clock
-    from voxface.runtime.live.config import LiveConfig
-    from voxface.runtime.live.outlet import Sink
     from voxface.runtime.live.pipeline import Pipeline
     from voxface.runtime.live.replay import Recording
     from voxface.runtime.live.runner import Source
     from voxface.runtime.live.session import Detector
+    from voxface.runtime.live.sink_worker import Sink
     from voxface.runtime.live.stop import Stop
-    from voxface.runtime.voice_to_face import VoiceToFace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,17 +94,17 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, stop: "Stop") -> int:
     from voxface.cli.live.screens import open_screens
-    from voxface.runtime.bundle import Bundle
+    from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.inference.voice_to_face import VoiceToFace
     from voxface.runtime.live.clock import SystemClock
-    from voxface.runtime.live.outlet import Outlet
     from voxface.runtime.live.pipeline import Pipeline
     from voxface.runtime.live.replay import Comparison, run_replay
     from voxface.runtime.live.runner import run_inline, run_threaded
     from voxface.runtime.live.session import LiveSession
+    from voxface.runtime.live.sink_worker import Outlet
     from voxface.runtime.live.sinks.recorder import Recorder
     from voxface.runtime.live.sources import FileSource
     from voxface.runtime.live.summary import summary
-    from voxface.runtime.voice_to_face import VoiceToFace
 
     config = check(options)
     clock = SystemClock()
@@ -177,9 +177,9 @@ def check(options: argparse.Namespace) -> "LiveConfig":
     Raises:
         UsageError: an option that cannot be, or two that exclude each other.
     """
+    from voxface.runtime.audio.vad import SAMPLE_RATE
+    from voxface.runtime.config.live import STILL, LiveConfig
     from voxface.runtime.errors import UsageError
-    from voxface.runtime.live.config import STILL, LiveConfig
-    from voxface.runtime.vad import SAMPLE_RATE
 
     if options.json and options.json_lines:
         raise UsageError("--json and --json-lines both write to standard output; choose one")
@@ -218,7 +218,7 @@ def _detector(about: dict[str, Any], model: Path | None) -> "Callable[[], Detect
     """What finds speech, as asked for or as it was in a recording; None: the bundle's WebRTC VAD."""
     if about.get("vad", "webrtc") == "webrtc":
         return None
-    from voxface.runtime.live.silero import SileroDetector, open_silero
+    from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
 
     engine = open_silero(model)
     return lambda: SileroDetector(engine)
@@ -308,7 +308,7 @@ def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, 
 
 
 def _print(document: dict[str, Any]) -> None:
-    from voxface.runtime.estimate import sex_in_words
+    from voxface.runtime.inference.estimate import sex_in_words
 
     counters, last = document["counters"], document["last"]
     print(f"{document['duration_s']:.1f} s heard, {counters['estimates']} estimates, ended: {document['ended']}")

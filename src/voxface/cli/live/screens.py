@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from voxface.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from voxface.runtime.live.intake import Audio
-    from voxface.runtime.live.outlet import Told
+    from voxface.runtime.face.morphable_model import MorphableModel
+    from voxface.runtime.live.audio_input import Audio
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.morphable import MorphableModel
+    from voxface.runtime.live.sink_worker import Told
 
 
 class ScreenSink(Protocol):

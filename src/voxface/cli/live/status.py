@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voxface.runtime.live.outlet import Told
     from voxface.runtime.live.pipeline import Pipeline
+    from voxface.runtime.live.sink_worker import Told
 
 
 def status(pipeline: "Pipeline", told: "Told | None") -> list[str]:
     """State and level; confidence and latency."""
-    from voxface.runtime.estimate import sex_in_words
+    from voxface.runtime.inference.estimate import sex_in_words
     from voxface.runtime.live.events import FaceEstimated
 
     session = pipeline.session

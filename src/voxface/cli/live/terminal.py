@@ -6,10 +6,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from voxface.runtime.live.intake import Audio
-    from voxface.runtime.live.outlet import Told
+    from voxface.runtime.face.morphable_model import MorphableModel
+    from voxface.runtime.live.audio_input import Audio
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.morphable import MorphableModel
+    from voxface.runtime.live.sink_worker import Told
 
 BARS = " ▁▂▃▄▅▆▇█"
 ROWS = 16  # lines of pictures, two pixels each
@@ -77,7 +77,7 @@ class Terminal:
         if not isinstance(event, FaceEstimated):
             return ["" for _ in range(ROWS)]
         if self._pictures[0] != event.position:
-            from voxface.runtime.preview import preview
+            from voxface.runtime.face.rasteriser import preview
 
             side = 2 * ROWS
             mesh = preview(event.estimate.vertices, self._model.triangles, self._model.albedo, yaw=30, size=side)

@@ -12,14 +12,14 @@ from voxface.cli.live.panel import WIDTH as PANEL_WIDTH
 from voxface.cli.live.panel import panel
 from voxface.cli.live.status import status
 from voxface.runtime.errors import ProviderError
+from voxface.runtime.face.mesh import vertex_normals
 from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
-from voxface.runtime.mesh import vertex_normals
 
 if TYPE_CHECKING:
-    from voxface.runtime.live.intake import Audio
-    from voxface.runtime.live.outlet import Told
+    from voxface.runtime.face.morphable_model import MorphableModel
+    from voxface.runtime.live.audio_input import Audio
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.morphable import MorphableModel
+    from voxface.runtime.live.sink_worker import Told
 
 WIDTH, HEIGHT = 640, 480
 FRAMES_A_SECOND = 30

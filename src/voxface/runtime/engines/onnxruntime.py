@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from voxface.runtime.cache_folder import cache_folder
 from voxface.runtime.engines import Array, TensorSpec
 from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
+from voxface.runtime.files.cache_folder import cache_folder
 
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}

@@ -4,9 +4,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from voxface.runtime.atomic import write_bytes
-from voxface.runtime.cache_folder import cache_folder
-from voxface.runtime.engines.plan import Plan
+from voxface.runtime.bundle.engine_plan import Plan
+from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.files.cache_folder import cache_folder
 
 
 class RuntimeCache:

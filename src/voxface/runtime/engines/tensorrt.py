@@ -18,9 +18,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, Plan, Shapes
 from voxface.runtime.engines import Array, TensorSpec
 from voxface.runtime.engines.cuda_memory import Buffer, Cuda
-from voxface.runtime.engines.plan import PLAN_PROVIDERS, Plan, Shapes
 from voxface.runtime.engines.runtime_cache import RuntimeCache
 from voxface.runtime.engines.tensorrt_library import INSTALL, library, log_of
 from voxface.runtime.errors import BundleError, ProviderError

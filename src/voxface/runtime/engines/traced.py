@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from voxface.runtime.engines import Array, Engine, TensorSpec
-from voxface.runtime.trace import Trace
+from voxface.runtime.timing.trace import Trace
 
 RUN = ".run"  # ends the names of engine runs in a trace
 

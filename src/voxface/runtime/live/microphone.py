@@ -10,12 +10,12 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.live.block import Block, Samples
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.device_clock import DeviceClock
 from voxface.runtime.live.stop import Stop
-from voxface.runtime.vad import SAMPLE_RATE
 
 BLOCK_S: Final = 0.01
 SILENT_S: Final = 2.0  # without a block for so long, a device is gone

@@ -2,16 +2,16 @@
 
 from typing import Final
 
+from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.errors import ProviderError
+from voxface.runtime.live.audio_input import Audio, Intake, Item
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.counters import Counters
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, Lost
-from voxface.runtime.live.intake import Audio, Intake, Item
 from voxface.runtime.live.latency import LatencyBudget
-from voxface.runtime.live.outlet import Outlet, Told
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.vad import SAMPLE_RATE
+from voxface.runtime.live.sink_worker import Outlet, Told
 
 # Spans of a trace round the stages of one block: one that made a face, and one that made none.
 UPDATE: Final = "update"

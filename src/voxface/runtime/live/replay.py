@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio import read_blocks
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import InputError
+from voxface.runtime.face.png import png
+from voxface.runtime.live.audio_input import Audio, Item
 from voxface.runtime.live.clock import Clock
-from voxface.runtime.live.config import LiveConfig
 from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted
-from voxface.runtime.live.intake import Audio, Item
-from voxface.runtime.live.outlet import Told
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import Screen, close
+from voxface.runtime.live.sink_worker import Told
 from voxface.runtime.live.sinks.json_lines import line
 from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST, VERTICES, picture_of
 from voxface.runtime.live.stop import Stop
-from voxface.runtime.png import png
-from voxface.runtime.vad import SAMPLE_RATE
 
 BLOCK = SAMPLE_RATE // 50
 

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.block_queue import BlockQueue
 from voxface.runtime.live.clock import Clock
-from voxface.runtime.live.outlet import Outlet
 from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.live.sink_worker import Outlet
 from voxface.runtime.live.stop import TIME_IS_UP, Stop
 
 QUEUE_S: Final = 10.0

@@ -10,10 +10,19 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.estimate import Estimate
-from voxface.runtime.features import FrontEndConfig
-from voxface.runtime.front_end import Speech
-from voxface.runtime.live.config import LiveConfig
+from voxface.runtime.audio.vad import (
+    SAMPLE_RATE,
+    SpeechAudio,
+    SpeechStarted,
+    VadConfig,
+    VadEvent,
+    VoiceActivityDetector,
+)
+from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.features.log_mel import FrontEndConfig
+from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.incremental_estimator import IncrementalEstimator, Parts
 from voxface.runtime.live.events import (
     EngineFailed,
     Event,
@@ -25,20 +34,11 @@ from voxface.runtime.live.events import (
     VoiceEnded,
     VoiceStarted,
 )
-from voxface.runtime.live.incremental import IncrementalEstimator, Parts
 from voxface.runtime.live.levels import CLIPPED, Level
-from voxface.runtime.live.speaker import SpeakerWatch
+from voxface.runtime.live.speaker_change import SpeakerWatch
 from voxface.runtime.live.speech_gate import RECENT, SpeechGate
-from voxface.runtime.live.window import SpeechWindow
-from voxface.runtime.trace import Stages, Trace
-from voxface.runtime.vad import (
-    SAMPLE_RATE,
-    SpeechAudio,
-    SpeechStarted,
-    VadConfig,
-    VadEvent,
-    VoiceActivityDetector,
-)
+from voxface.runtime.live.speech_window import SpeechWindow
+from voxface.runtime.timing.trace import Stages, Trace
 
 MOST_SKIPPED: Final = 5  # estimates left out in a row while the machine is too slow: then one is made all the same
 CONVERGED_MM: Final = 0.5
@@ -46,7 +46,7 @@ RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
 
 
 class Estimator(Protocol):
-    """What makes a face of speech: `voxface.runtime.voice_to_face.VoiceToFace`, or a stand-in."""
+    """What makes a face of speech: `voxface.runtime.inference.voice_to_face.VoiceToFace`, or a stand-in."""
 
     def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
         """The face of what was heard; the picture of the estimate `before` may stay if the voice has moved no farther."""
@@ -54,7 +54,7 @@ class Estimator(Protocol):
 
 
 class Detector(Protocol):
-    """What finds speech: `voxface.runtime.vad.VoiceActivityDetector`, or one with the same events.
+    """What finds speech: `voxface.runtime.audio.vad.VoiceActivityDetector`, or one with the same events.
 
     Attributes:
         position: absolute index of the next sample to be fed.

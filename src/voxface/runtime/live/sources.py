@@ -9,12 +9,12 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio import read_blocks
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.errors import InputError
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.stop import TIME_IS_UP, Stop
-from voxface.runtime.vad import SAMPLE_RATE
 
 BLOCK_S: Final = 0.02
 PcmFormat = Literal["s16le", "f32le"]

@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from voxface.runtime.front_end import Speech
-from voxface.runtime.likeness import likeness
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.features.periodicity import LEAST_PERIODIC
+from voxface.runtime.features.speech_modulation import likeness
 from voxface.runtime.live.events import NoFaceReason
-from voxface.runtime.voicing import LEAST_PERIODIC
 
-# Likeness to speech (`voxface.runtime.likeness`) at which a face is first made, and below which it is no longer: set on
+# Likeness to speech (`features.speech_modulation`) at which a face is first made, and below which it is no longer: set on
 # LibriSpeech's training speakers at 10 dB in synthetic noise and on synthetic music, see benchmarks/no_face.py.
 ENTER: Final = 0.8
 LEAVE: Final = 0.3

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.live.events import to_json
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.vad import SAMPLE_RATE
 
 
 def summary(pipeline: Pipeline, ended: str) -> dict[str, Any]:

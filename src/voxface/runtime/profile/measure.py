@@ -13,20 +13,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.bundle import GRAPHS, Bundle
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.bundle.bundle import GRAPHS, Bundle
+from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.histogram import Histogram
+from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock, SystemClock
-from voxface.runtime.live.config import LiveConfig
 from voxface.runtime.live.events import FaceEstimated
-from voxface.runtime.live.intake import Audio
 from voxface.runtime.live.latency import STAGES
 from voxface.runtime.live.microphone import Microphone
-from voxface.runtime.live.outlet import Outlet, Told
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.sink_worker import Outlet, Told
 from voxface.runtime.live.stop import Stop
 from voxface.runtime.profile.allocations import count_allocations
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
@@ -34,9 +35,8 @@ from voxface.runtime.profile.paced import Loop, Paced, lead_in, run_paced
 from voxface.runtime.profile.report import Reading, Report, Scaling, Settings
 from voxface.runtime.profile.synthetic_voice import SYLLABLE_S, synthetic_voice
 from voxface.runtime.profile.update_times import UpdateTimes
-from voxface.runtime.trace import MOST_SPANS, Span, Trace
-from voxface.runtime.vad import SAMPLE_RATE
-from voxface.runtime.voice_to_face import VoiceToFace
+from voxface.runtime.timing.histogram import Histogram
+from voxface.runtime.timing.trace import MOST_SPANS, Span, Trace
 
 SYNTHETIC: Final = "synthetic voice"
 MICROPHONE: Final = "microphone"

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.histogram import Histogram
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.counters import Counters
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.vad import SAMPLE_RATE
+from voxface.runtime.timing.histogram import Histogram
 
 MOST_ROUNDS = 6  # of the window's length, heard while it fills
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, Self, Union, get_args, get_origin, get_type_hints
 
-from voxface.runtime.atomic import write_bytes
 from voxface.runtime.errors import InputError
+from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.profile.allocations import Allocations
 from voxface.runtime.profile.machine import Machine
 

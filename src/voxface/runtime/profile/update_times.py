@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from voxface.runtime.engines.traced import RUN
-from voxface.runtime.histogram import Histogram
 from voxface.runtime.live.pipeline import QUIET, UPDATE
-from voxface.runtime.trace import Span
+from voxface.runtime.timing.histogram import Histogram
+from voxface.runtime.timing.trace import Span
 
 MOST_WAITING: Final = 1000
 

@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from voxface.runtime.features import network_input
-from voxface.training.crops import crop
+from voxface.runtime.features.log_mel import network_input
+from voxface.training.data.crops import crop
+from voxface.training.data.images import as_images, as_pictures
+from voxface.training.data.pairs import Pairs
 from voxface.training.evaluation.frechet import features_of, frechet_distance, gaussian
 from voxface.training.evaluation.picture_judge import PictureJudge
-from voxface.training.images import as_images, as_pictures
 from voxface.training.models.frozen import Frozen
-from voxface.training.pairs import Pairs
 
 MOST_REAL = 4096  # pictures on either side of the distance
 

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.data.pairs import Pairs
 from voxface.training.evaluation.intervals import bootstrap
 from voxface.training.faces.are import REFERENCE, anatomical_pairs, variants
-from voxface.training.pairs import Pairs
 
 Float64 = NDArray[np.float64]
 

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from voxface.runtime.estimate import sex_evidence
-from voxface.training.baselines.mean_faces import HeardSex, MeanFaces
-from voxface.training.embeddings import embed_whole
+from voxface.runtime.inference.estimate import sex_evidence
+from voxface.training.data.embeddings import embed_whole
+from voxface.training.data.pairs import Pairs, Split
+from voxface.training.evaluation.baselines.mean_faces import HeardSex, MeanFaces
 from voxface.training.evaluation.geometry import GeometryErrors, geometry_errors
 from voxface.training.models.frozen import Frozen
-from voxface.training.pairs import Pairs, Split
 
 Float32 = NDArray[np.float32]
 _HELD: Final[tuple[Split, ...]] = ("validation", "test")

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxface.runtime.errors import InputError
-from voxface.training.differentiable_augmentation import augment
-from voxface.training.images import as_images
+from voxface.training.data.differentiable_augmentation import augment
+from voxface.training.data.images import as_images
+from voxface.training.data.pairs import Pairs
 from voxface.training.models.face_critic import Classifier, FaceEmbedding
-from voxface.training.pairs import Pairs
-from voxface.training.scaled_weights import scale_weights
+from voxface.training.models.he_initialisation import scale_weights
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.morphable import PARTS
+from voxface.runtime.face.morphable_model import PARTS
 from voxface.training.faces.appearance import PALETTE
 from voxface.training.faces.eyeball import IRIS_EDGE, PUPIL_EDGE
 from voxface.training.faces.head_mesh import HeadMesh

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.morphable import PARTS
+from voxface.runtime.face.morphable_model import PARTS
 
 Colour = tuple[float, float, float]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.camera import Array, Pose, Projection
 
 JAW = 17  # landmarks 0..16 are the jaw line; 8 is the chin

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.morphable import PARTS, MorphableModel
+from voxface.runtime.face.morphable_model import PARTS, MorphableModel
 from voxface.training.faces.albedo import paint_parts
 from voxface.training.faces.anny_head import AnnyHead
-from voxface.training.faces.contact import EyeContact, LipContact
 from voxface.training.faces.expressions import expression_modes
 from voxface.training.faces.face_types import face_types
 from voxface.training.faces.gaussian import Gaussian, Matrix, square_root
 from voxface.training.faces.head_mesh import HeadMesh, cut_head
 from voxface.training.faces.landmarks import Landmarks
+from voxface.training.faces.lid_and_lip_contact import EyeContact, LipContact
 from voxface.training.faces.population import (
     FacePopulation,
     ShapeSpace,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.training.faces.anny_head import AnnyHead
-from voxface.training.faces.contact import EyeContact, LipContact
 from voxface.training.faces.head_mesh import HeadMesh
+from voxface.training.faces.lid_and_lip_contact import EyeContact, LipContact
 from voxface.training.faces.surface import Vertices
 
 # The action at full strength, in standard deviations of its mode.

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import ProviderError
-from voxface.runtime.morphable import MorphableModel
-from voxface.runtime.png import png
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.face.png import png
 from voxface.training.faces.appearance import Appearance
 from voxface.training.faces.camera import Array, Camera, Pose
 from voxface.training.faces.fitting import LandmarkFitter

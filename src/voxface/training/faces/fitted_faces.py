@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.atomic import write_atomically
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.atomic import write_atomically
 from voxface.training.faces.camera import Camera, Projection, Space
 from voxface.training.faces.fitting import Contour, FitResult, LandmarkFitter
 from voxface.training.faces.landmark_files import LandmarkTable

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import UsageError
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.camera import Array, Camera, Linearised, Pose, Projection
 from voxface.training.faces.contour import JAW, ContourPaths, Outline
 from voxface.training.faces.prior import Prior

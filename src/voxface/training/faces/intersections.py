@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.morphable import PARTS, MorphableModel
-from voxface.training.faces.contact import lip_region, sphere, upper_lip
+from voxface.runtime.face.morphable_model import PARTS, MorphableModel
+from voxface.training.faces.lid_and_lip_contact import lip_region, sphere, upper_lip
 from voxface.training.faces.render import first_hit
 
 Index = NDArray[np.int64]

@@ -14,18 +14,18 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.atomic import write_bytes
 from voxface.runtime.errors import BundleError
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.atomic import write_bytes
 from voxface.training.faces.alignment import HeadPose
 from voxface.training.faces.anny_head import AnnyHead, Phenotype
 from voxface.training.faces.anthropometry import ANSUR, NIOSH, SEXES
-from voxface.training.faces.contact import EyeContact, LipContact
 from voxface.training.faces.gaussian import Gaussian, Matrix, match_moments, square_root
 from voxface.training.faces.head_mesh import HeadMesh
 from voxface.training.faces.landmarks import Landmarks
+from voxface.training.faces.lid_and_lip_contact import EyeContact, LipContact
+from voxface.training.faces.shape_deformations import closed_lips, warps
 from voxface.training.faces.surface import Vertices
-from voxface.training.faces.warps import closed_lips, warps
 
 # Paths of vertices and parameters float64 [S, K] -> lengths float64 [S, M].
 MeasurePaths = Callable[[dict[str, tuple[int, ...]], Matrix], Matrix]

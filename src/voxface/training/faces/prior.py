@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import UsageError
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.camera import Array
 from voxface.training.faces.population import FacePopulation
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.mesh import vertex_normals
+from voxface.runtime.face.mesh import vertex_normals
 from voxface.training.faces.appearance import Appearance
 
 Vector = NDArray[np.float64]

@@ -30,7 +30,7 @@ class JointMesh(nn.Module):
         kernel: Kernel = "k4",
         student: Mapping[str, Any] | None = None,
     ) -> None:
-        from voxface.training.experts.own import ImageToFace
+        from voxface.training.models.experts.own import ImageToFace
 
         super().__init__()
         self.generator = FaceGenerator(embedding, channels, kernel)

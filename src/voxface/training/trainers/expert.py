@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError, UsageError
-from voxface.runtime.morphable import MorphableModel
-from voxface.training.checkpoint import save_networks
-from voxface.training.experts.augmentation import Augmentation, augmented
-from voxface.training.experts.own import ImageToFace, Trunk
-from voxface.training.experts.renders import RenderConfig, Renders, rotations
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.data.expert_augmentation import Augmentation, augmented
+from voxface.training.data.expert_renders import RenderConfig, Renders, rotations
+from voxface.training.data.pairs import Pairs
+from voxface.training.engine.run import Run, RunConfig, bare
+from voxface.training.engine.trained_networks import save_networks
 from voxface.training.losses.coefficients import coefficient_loss
-from voxface.training.pairs import Pairs
-from voxface.training.run import Run, RunConfig, bare
+from voxface.training.models.experts.own import ImageToFace, Trunk
 
 RENDERS: Final = "renders.npz"
 

@@ -23,21 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from voxface.runtime.atomic import write_bytes
 from voxface.runtime.errors import InputError, UsageError
-from voxface.training.checkpoint import save_networks, weights_digest
-from voxface.training.differentiable_augmentation import AUGMENTATIONS, augment
-from voxface.training.evaluation.generated_faces import FaceTest
-from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
-from voxface.training.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
-from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
-from voxface.training.models.frozen import Frozen
-from voxface.training.models.voice_encoder import perturb
-from voxface.training.moving_average import MovingAverage
-from voxface.training.pairs import Pairs
-from voxface.training.run import Run, RunConfig, bare
-from voxface.training.scaled_weights import scale_weights
-from voxface.training.voice_face_batches import (
+from voxface.runtime.files.atomic import write_bytes
+from voxface.training.data.differentiable_augmentation import AUGMENTATIONS, augment
+from voxface.training.data.pairs import Pairs
+from voxface.training.data.voice_face_batches import (
     Batch,
     FreshVoices,
     Sampling,
@@ -46,6 +36,16 @@ from voxface.training.voice_face_batches import (
     banked,
     held_recordings,
 )
+from voxface.training.engine.ema import MovingAverage
+from voxface.training.engine.run import Run, RunConfig, bare
+from voxface.training.engine.trained_networks import save_networks, weights_digest
+from voxface.training.evaluation.generated_faces import FaceTest
+from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
+from voxface.training.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
+from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
+from voxface.training.models.frozen import Frozen
+from voxface.training.models.he_initialisation import scale_weights
+from voxface.training.models.voice_encoder import perturb
 
 FACE_PIXELS: Final = 64
 

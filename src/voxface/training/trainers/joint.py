@@ -26,27 +26,27 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from voxface.runtime.errors import InputError, UsageError
-from voxface.runtime.morphable import MorphableModel
-from voxface.training.checkpoint import save_networks, weights_digest
-from voxface.training.crops import pictures_of
-from voxface.training.evaluation.calibration import sex_calibration
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.data.crops import pictures_of
+from voxface.training.data.images import as_images, as_pictures
+from voxface.training.data.pairs import Pairs
+from voxface.training.engine.ema import MovingAverage
+from voxface.training.engine.run import Run, RunConfig, bare
+from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
-from voxface.training.experts import Geometry
-from voxface.training.experts.own import ImageToFace, Trunk
-from voxface.training.images import as_images, as_pictures
+from voxface.training.evaluation.sex_probability import sex_calibration
 from voxface.training.losses.adversarial import discriminator_loss, generator_loss
 from voxface.training.losses.coefficients import coefficient_loss
 from voxface.training.losses.distillation import divergence
 from voxface.training.losses.triplet import triplet_loss
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
+from voxface.training.models.experts.expert import Geometry
+from voxface.training.models.experts.own import ImageToFace, Trunk
 from voxface.training.models.face_generator import Kernel
 from voxface.training.models.frozen import Frozen
+from voxface.training.models.he_initialisation import scale_weights
 from voxface.training.models.joint_mesh import JointMesh
 from voxface.training.models.voice_encoder import perturb
-from voxface.training.moving_average import MovingAverage
-from voxface.training.pairs import Pairs
-from voxface.training.run import Run, RunConfig, bare
-from voxface.training.scaled_weights import scale_weights
 from voxface.training.trainers.triplets import Partners, VoiceTriplets
 
 Space = Literal["coefficients", "vertices"]

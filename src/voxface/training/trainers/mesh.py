@@ -10,17 +10,17 @@ import torch
 from torch import nn
 
 from voxface.runtime.errors import InputError, UsageError
-from voxface.training.checkpoint import save_networks, weights_digest
-from voxface.training.evaluation.calibration import sex_calibration
+from voxface.training.data.pairs import Pairs
+from voxface.training.engine.best_state import Best
+from voxface.training.engine.run import Run, RunConfig, bare
+from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
+from voxface.training.evaluation.sex_probability import sex_calibration
 from voxface.training.losses.coefficients import coefficient_loss
 from voxface.training.losses.triplet import triplet_loss
 from voxface.training.models import MeshRegressor
-from voxface.training.models.best import Best
 from voxface.training.models.frozen import Frozen
 from voxface.training.models.voice_encoder import perturb
-from voxface.training.pairs import Pairs
-from voxface.training.run import Run, RunConfig, bare
 from voxface.training.trainers.triplets import VoiceTriplets
 
 

@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from voxface.runtime.atomic import write_bytes
 from voxface.runtime.errors import ProviderError, UsageError
-from voxface.runtime.morphable import MorphableModel
-from voxface.training.checkpoint import save_networks, weights_digest
-from voxface.training.embeddings import EmbeddingBank
-from voxface.training.in_order import in_order
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.atomic import write_bytes
+from voxface.training.data.embeddings import EmbeddingBank
+from voxface.training.data.pairs import Pairs
+from voxface.training.data.parallel_map import in_order
+from voxface.training.engine.run import Run, RunConfig, bare
+from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.models import FaceGenerator
 from voxface.training.models.face_generator import Kernel
 from voxface.training.models.frozen import Frozen
-from voxface.training.pairs import Pairs
-from voxface.training.run import Run, RunConfig, bare
 
 _RENDERS: Final = "portraits.npz"
 

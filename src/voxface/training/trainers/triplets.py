@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError
-from voxface.training.crops import crops, negatives, positives, utterances_of
-from voxface.training.embeddings import EmbeddingBank
+from voxface.training.data.crops import crops, negatives, positives, utterances_of
+from voxface.training.data.embeddings import EmbeddingBank
+from voxface.training.data.pairs import Pairs
 from voxface.training.models.frozen import Frozen
-from voxface.training.pairs import Pairs
 
 Partners = Literal["drawn", "batch"]
 

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxface.runtime.errors import InputError, UsageError
-from voxface.runtime.features import FrontEndConfig, network_input
-from voxface.training.checkpoint import save_networks
-from voxface.training.crops import crop, utterances_of
+from voxface.runtime.features.log_mel import FrontEndConfig, network_input
+from voxface.training.data.crops import crop, utterances_of
+from voxface.training.data.pairs import Pairs
+from voxface.training.engine.run import Run, RunConfig, bare
+from voxface.training.engine.trained_networks import save_networks
 from voxface.training.evaluation.verification import auc, eer, trials
 from voxface.training.losses.angular_margin import AngularMargin
 from voxface.training.models import VoiceEncoder
-from voxface.training.pairs import Pairs
-from voxface.training.run import Run, RunConfig, bare
 
 Float32 = NDArray[np.float32]
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.gaussian import square_root
 from voxface.training.faces.population import FacePopulation
 from voxface.training.world.directions import Axes, voice_directions

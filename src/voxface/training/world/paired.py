@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError, NoSpeechError, UsageError
-from voxface.runtime.features import log_mel
-from voxface.runtime.morphable import MorphableModel
-from voxface.training.augment import AugmentConfig, augment, change_speed
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.features.log_mel import log_mel
+from voxface.training.data.pairs import Pairs, Person, Split, joined
+from voxface.training.data.parallel_map import Stage, in_order, silent
+from voxface.training.data.speech_corpus import LIBRISPEECH, Corpus, LeftOut, Recording, voiced_audio
+from voxface.training.data.voice_augmentation import AugmentConfig, augment, change_speed
 from voxface.training.faces.population import FacePopulation
-from voxface.training.in_order import Stage, in_order, silent
-from voxface.training.pairs import Pairs, Person, Split, joined
-from voxface.training.speech import LIBRISPEECH, Corpus, LeftOut, Recording, voiced_audio
 from voxface.training.world.anatomy import PUBLISHED, Anatomy, CueNorms, Sex
 from voxface.training.world.pictures import PictureConfig, Studio
 from voxface.training.world.splits import corpus_splits
@@ -270,7 +270,7 @@ def sounds(folder: Path) -> tuple[list[NDArray[np.int16]], list[LeftOut]]:
     Raises:
         InputError: no sound in it can be read.
     """
-    from voxface.runtime.audio import find_audio, read_blocks
+    from voxface.runtime.audio.decode import find_audio, read_blocks
 
     found, left_out = [], []
     if not folder.is_dir():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import ProviderError, UsageError
-from voxface.runtime.morphable import MorphableModel
+from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.appearance import Appearance
 from voxface.training.faces.camera import Camera
 from voxface.training.faces.face_set import draw, picture_camera, picture_pose

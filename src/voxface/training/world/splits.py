@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from voxface.training.pairs import Split
-from voxface.training.speech import HELD_OUT, LIBRISPEECH, VALIDATION, Corpus
+from voxface.training.data.pairs import Split
+from voxface.training.data.speech_corpus import HELD_OUT, LIBRISPEECH, VALIDATION, Corpus
 
 # Twenty couples of synthetic people: 12 are learnt from, 3 validate, 5 test, evenly mixed.
 _TURNS: Final[tuple[Split, ...]] = tuple(

@@ -10,15 +10,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio import to_int16
+from voxface.runtime.audio.decode import to_int16
 from voxface.runtime.errors import InputError, UsageError
-from voxface.runtime.features import log_mel
-from voxface.runtime.morphable import MorphableModel
-from voxface.training.augment import AugmentConfig, augment
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.features.log_mel import log_mel
+from voxface.training.data.pairs import Pairs, Person, joined
+from voxface.training.data.parallel_map import Stage, in_order, silent
+from voxface.training.data.speech_corpus import voiced_samples
+from voxface.training.data.voice_augmentation import AugmentConfig, augment
 from voxface.training.faces.population import FacePopulation
-from voxface.training.in_order import Stage, in_order, silent
-from voxface.training.pairs import Pairs, Person, joined
-from voxface.training.speech import voiced_samples
 from voxface.training.world.anatomy import SPEAKERS, Anatomy, Sex, strong
 from voxface.training.world.pictures import PictureConfig, Studio
 from voxface.training.world.speaker import Speaker

@@ -14,7 +14,7 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.atomic import write_atomically
+from voxface.runtime.files.atomic import write_atomically
 from voxface.training.world.articulation import CONTROL_RATE, ConstrictionNoise, Score, compose
 from voxface.training.world.glottal_source import glottal_source
 from voxface.training.world.speaker import Sex, Speaker

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.voicing import FRAME, LONGEST_LAG, PERIODIC, SHORTEST_LAG, periodicity
+from voxface.runtime.features.periodicity import FRAME, LONGEST_LAG, PERIODIC, SHORTEST_LAG, periodicity
 
 SPEED_OF_SOUND: Final = 35_000.0  # cm/s in warm, moist air
 _STEP: Final = 320

@@ -3,9 +3,9 @@
 import json
 from typing import TextIO
 
+from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.events import to_json
-from voxface.runtime.live.intake import Audio
-from voxface.runtime.live.outlet import Told
+from voxface.runtime.live.sink_worker import Told
 
 
 class JsonLines:

@@ -21,17 +21,17 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.atomic import write_bytes
+from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.face.mesh import vertex_normals
+from voxface.runtime.face.mesh_files import glb
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.face.png import png
+from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted, to_json
-from voxface.runtime.live.intake import Audio
-from voxface.runtime.live.outlet import Told
+from voxface.runtime.live.sink_worker import Told
 from voxface.runtime.live.sinks.json_lines import line
-from voxface.runtime.mesh import vertex_normals
-from voxface.runtime.mesh_files import glb
-from voxface.runtime.morphable import MorphableModel
-from voxface.runtime.png import png
-from voxface.runtime.vad import SAMPLE_RATE
 
 FORMAT: Final = 1
 MANIFEST: Final = "recording.json"

@@ -1,0 +1,74 @@
+"""How long a picture may stay while the voice goes on: what keeping it saves, and how far it is from the one it stands for.
+
+    python -m benchmarks.image_reuse
+
+Speakers of the training in mode "incremental", default bundle. Every picture is drawn here; the thresholds are applied
+afterwards, as `VoiceToFace.decode` applies them.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.record import record
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.config.live import STILL, LiveConfig
+from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.live.events import FaceEstimated
+from voxface.runtime.live.session import LiveSession
+from voxface.training.data.speech_corpus import librispeech
+
+THRESHOLDS = (0.05, 0.1, STILL["incremental"], 0.2)
+SPEAKERS = 24
+
+
+def main() -> None:
+    """Runs the benchmark and records it."""
+    shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
+    paths = {r.speaker: r.path for r in librispeech(shared / "speech" / "librispeech") if not r.held_out}
+    chosen = [paths[speaker] for speaker in sorted(paths)[:: max(1, len(paths) // SPEAKERS)]][:SPEAKERS]
+    with VoiceToFace() as voice_to_face:
+        streams = [_estimates(voice_to_face, path) for path in chosen]
+    rows = {f"{still:g}": _kept(streams, still) for still in THRESHOLDS}
+    record(
+        "image_reuse",
+        "python -m benchmarks.image_reuse",
+        {"speakers": len(streams), "threshold": STILL["incremental"], "distances": rows},
+    )
+
+
+def _estimates(voice_to_face: VoiceToFace, path: Path) -> list[Estimate]:
+    bundle = voice_to_face.bundle
+    config = LiveConfig(mode="incremental", watch_speaker=False)
+    session = LiveSession(voice_to_face, config, features=bundle.front_end, vad=bundle.vad)
+    events = session.feed(np.concatenate(list(read_blocks(path)))) + session.finish()
+    return [event.estimate for event in events if isinstance(event, FaceEstimated)]
+
+
+def _kept(streams: list[list[Estimate]], still: float) -> dict[str, Any]:
+    levels, decibels, count = [], [], 0
+    for estimates in streams:
+        shown: Estimate | None = None
+        for estimate in estimates:
+            count += 1
+            if shown is None or float(np.linalg.norm(estimate.embedding - shown.embedding)) > still:
+                shown = estimate
+                continue
+            off = shown.image.astype(np.float64) - estimate.image
+            levels.append(float(np.abs(off).mean()))
+            decibels.append(float(10 * np.log10(255**2 / max((off**2).mean(), 1e-4))))
+    if not levels:
+        return {"estimates": count, "kept": 0.0}
+    return {
+        "estimates": count,
+        "kept": round(len(levels) / count, 3),
+        "levels_of_255": {"mean": round(float(np.mean(levels)), 3), "worst": round(max(levels), 3)},
+        "psnr_db": {"median": round(float(np.median(decibels)), 1), "worst": round(min(decibels), 1)},
+    }
+
+
+if __name__ == "__main__":
+    main()

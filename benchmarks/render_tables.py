@@ -1,0 +1,75 @@
+"""Writes the numbers of README and docs from the results: every table between two `numbers:` comments, and every plot.
+
+python -m benchmarks.render_tables [--check]
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.plots import PLOTS
+from benchmarks.tables import faces, live, performance, precision, voices
+from voxface.runtime.files.atomic import write_bytes
+
+ROOT = Path(__file__).parent.parent
+PAGES = (
+    ROOT / "README.md",
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in (
+            "faces",
+            "fitting",
+            "face-models",
+            "training",
+            "worlds",
+            "precision",
+            "live",
+            "profiling",
+            "performance",
+        )
+    ),
+)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    name: table for room in (voices, faces, precision, live, performance) for name, table in room.TABLES.items()
+}
+
+
+def fill(text: str) -> str:
+    """The page with every block between `<!-- numbers:NAME -->` and `<!-- /numbers -->` written anew."""
+    return re.sub(
+        r"(<!-- numbers:([\w-]+) -->\n).*?(<!-- /numbers -->)",
+        lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def written() -> dict[Path, str]:
+    """Every page with its numbers, and every plot, as the results have them."""
+    return {
+        **{page: fill(page.read_text()) for page in PAGES},
+        **{ROOT / "docs" / name: plot() for name, plot in PLOTS.items()},
+    }
+
+
+def stale() -> list[Path]:
+    """Pages whose numbers, and plots whose lines, are not those of the results."""
+    return [path for path, text in written().items() if not path.exists() or path.read_text() != text]
+
+
+def main() -> int:
+    """Writes pages and plots, or with --check only says which are stale."""
+    texts = written()
+    for path in stale():
+        print(path.relative_to(ROOT))
+        if "--check" in sys.argv:
+            return 1
+        write_bytes(path, texts[path].encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""What values a graph's tensors take on real speech."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.node_runner import Tensor
+
+_SAMPLES = 4096  # numbers of a tensor kept from each clip
+_CLIPS = np.linspace(0.3, 1.0, 29)
+
+
+@dataclass(frozen=True)
+class Range:
+    """One tensor over all clips.
+
+    Attributes:
+        low, high: its smallest and largest value.
+        size: how many numbers it has in the longest clip.
+        sample: float32 [k], values from all clips, evenly spaced in each, with the extremes of each.
+    """
+
+    low: float
+    high: float
+    size: int
+    sample: NDArray[np.float32]
+
+    @property
+    def most(self) -> float:
+        """Largest magnitude."""
+        return max(abs(self.low), abs(self.high))
+
+    def int8_limit(self) -> float:
+        """The magnitude that should be 127: where rounding what is within and clipping what is beyond costs least (squared
+        error over the sample)."""
+        x = self.sample.astype(np.float64)
+        best, least = self.most, np.inf
+        for limit in self.most * _CLIPS[::-1]:
+            step = limit / 127
+            if step == 0:
+                break
+            error = float(((np.clip(np.rint(x / step), -127, 127) * step - x) ** 2).mean())
+            if error < least:
+                best, least = float(limit), error
+        return best
+
+
+def record(graph: Graph, feeds: Iterable[Mapping[str, Tensor]]) -> dict[str, Range]:
+    """The range of every float32 tensor of a graph, constants left out, over these inputs, computed in FP32."""
+    import onnxruntime as ort
+
+    inputs = {value.name for value in graph.inputs}
+    names = [n for node in graph.nodes for n in node.output if graph.is_float(n) and n not in graph.constants]
+    model = graph.model()
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # fused tensors could not be seen
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    lows: dict[str, float] = {}
+    highs: dict[str, float] = {}
+    sizes: dict[str, int] = {}
+    samples: dict[str, list[NDArray[np.float32]]] = {}
+    for feed in feeds:
+        found = dict(zip(names, session.run(names, dict(feed)), strict=True))
+        for name, x in (found | {k: feed[k] for k in inputs}).items():
+            flat = x.ravel()
+            low, high = float(flat.min()), float(flat.max())
+            lows[name], highs[name] = min(low, lows.get(name, low)), max(high, highs.get(name, high))
+            sizes[name] = max(flat.size, sizes.get(name, 0))
+            some = flat[:: max(1, flat.size // _SAMPLES)]
+            samples.setdefault(name, []).append(np.concatenate([some, np.array([low, high], np.float32)]))
+    return {name: Range(lows[name], highs[name], sizes[name], np.concatenate(samples[name])) for name in lows}

@@ -1,0 +1,1 @@
+"""Reads what others published: face models, voice-to-face checkpoints; makes bundles of them."""

@@ -1,0 +1,89 @@
+"""Published face models as morphable models of ours: millimetres, our axes, standard deviations folded into the basis.
+
+One file a format, each with `read_<format>(path, …) -> MorphableModel`. Nothing in a model file can run code.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.importers.face_models.assembly import ALL_MODES, Modes
+from voxface.importers.face_models.bfm2009 import read_bfm2009
+from voxface.importers.face_models.bfm2017 import read_bfm2017
+from voxface.importers.face_models.flame import read_flame
+from voxface.importers.face_models.gnm import read_gnm
+from voxface.importers.face_models.ict import NEUTRAL, read_ict
+from voxface.importers.face_models.landmarks import read_landmarks
+from voxface.importers.face_models.npz import read_npz
+from voxface.importers.face_models.surrey import read_surrey
+from voxface.importers.face_models.tddfa import read_tddfa
+from voxface.importers.face_models.unpickling import read_pickle
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.face.morphable_model import MorphableModel
+
+Reader = Callable[[Path, NDArray[np.int64] | None, Modes], MorphableModel]
+
+
+def _bfm2009(path: Path, landmarks: NDArray[np.int64] | None, modes: Modes) -> MorphableModel:
+    """BFM-2009 comes as Basel's `.mat` or as 3DDFA-V2's pickle of it."""
+    return (read_bfm2009 if path.suffix.lower() == ".mat" else read_tddfa)(path, landmarks=landmarks, modes=modes)
+
+
+FORMATS: dict[str, Reader] = {
+    "ict": lambda path, landmarks, modes: read_ict(path, landmarks=landmarks, modes=modes),
+    "ict-face": lambda path, landmarks, modes: read_ict(path, landmarks=landmarks, modes=modes, region="face"),
+    "bfm2009": _bfm2009,
+    "bfm2017": lambda path, landmarks, modes: read_bfm2017(path, landmarks=landmarks, modes=modes),
+    "flame": lambda path, landmarks, modes: read_flame(path, landmarks=landmarks, modes=modes),
+    "gnm": lambda path, landmarks, modes: read_gnm(path, landmarks=landmarks, modes=modes),
+    "surrey": lambda path, landmarks, modes: read_surrey(path, landmarks=landmarks, modes=modes),
+}
+
+
+def sniff(path: Path) -> str:
+    """The format of a model file or folder, by its name and the keys in it.
+
+    Raises:
+        InputError: missing, damaged, or of no format known here.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        if (path / NEUTRAL).is_file():
+            return "ict"
+    elif suffix in (".mat", ".h5", ".hdf5", ".bin"):
+        return {".mat": "bfm2009", ".bin": "surrey"}.get(suffix, "bfm2017")
+    elif suffix in (".npz", ".pkl", ".pickle"):
+        keys = set(read_npz(path) if suffix == ".npz" else read_pickle(path))
+        for name, sign in (("bfm2009", "w_shp"), ("flame", "shapedirs"), ("gnm", "template_vertex_positions")):
+            if sign in keys:
+                return name
+    raise InputError(f"{path}: not recognised as a face model; say --format {' | '.join(FORMATS)}")
+
+
+def read_face_model(
+    path: Path, format_: str | None = None, *, landmarks: Path | None = None, modes: Modes = ALL_MODES
+) -> MorphableModel:
+    """Reads a published face model.
+
+    Args:
+        path: the model's file, or folder for ICT-FaceKit.
+        format_: a name of `FORMATS`; None: found out from the path.
+        landmarks: file of 68 vertex indices, for formats that carry none (or to use others).
+        modes: how many leading (identity, expression) modes to keep; None: all.
+
+    Raises:
+        UsageError: no format of that name.
+        InputError: the file is missing, damaged, unsafe, or no such model.
+        ProviderError: the library that reads its container is not installed.
+    """
+    if format_ is not None and format_ not in FORMATS:
+        raise UsageError(f"no face-model format {format_!r}; there are {', '.join(FORMATS)}")
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    indices = None if landmarks is None else read_landmarks(landmarks)
+    with np.errstate(all="ignore"):  # numbers that overflow are refused by name, not with a warning
+        return FORMATS[format_ or sniff(path)](path, indices, modes)

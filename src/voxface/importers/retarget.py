@@ -1,0 +1,282 @@
+"""A bundle's faces on another morphable model: a linear map between coefficients, found from the 68 landmarks both have.
+
+Each mode of the base model moves its 68 landmarks; the target's coefficients that move the target's landmarks alike are
+found by ridge regression: the most probable ones, given that a unit-normal population must become a unit-normal one and
+that landmarks of the two models agree only to within some millimetres. How many is estimated along with the coefficients
+(the evidence for it, MacKay 1992), once for movements and once for the two mean faces: there the models also differ in
+where on a face they put a landmark, and the target's mean must not be bent to mimic that. Position and turn of the head are
+left free, so that no coefficient answers for them.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.writer import write_bundle
+from voxface.runtime.engines import open_engine
+from voxface.runtime.errors import BundleError
+from voxface.runtime.face.morphable_model import MorphableModel
+
+Float64 = NDArray[np.float64]
+
+START, LEAST = 1.0, 0.1  # mm: the uncertainty of a landmark's coordinate that is tried first, and the least believed
+DEGREES = 3 * 68 - 6  # coordinates of the landmarks, less position and turn
+ROUNDS = 50  # far more than the estimate needs to settle
+TOLERANCE = 1e-3  # standard deviations between the extended graph and the map applied outside it
+
+
+@dataclass(frozen=True)
+class CoefficientMap:
+    """target coefficients = matrix · base coefficients + offset.
+
+    Attributes:
+        matrix: float32 [Pt, Pb]; offset: float32 [Pt].
+        scale: size of the target's mean landmarks over the base's.
+        movement_mm: by how much, per coordinate, landmarks of the two move differently when an identity mode does.
+        placement_mm: by how much, per coordinate, the two models place landmarks differently on the mean face.
+        identity_explained: share (0 to 1) of the variance of the base's identity landmark movements the target follows.
+        expression_explained: the same of its expressions; None where one of the two has no expressions.
+    """
+
+    matrix: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    scale: float
+    movement_mm: float
+    placement_mm: float
+    identity_explained: float
+    expression_explained: float | None
+
+    def __call__(self, coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Target coefficients float32 [..., Pt] of base coefficients float32 [..., Pb]."""
+        return (coefficients @ self.matrix.T + self.offset).astype(np.float32)
+
+
+def coefficient_map(base: MorphableModel, target: MorphableModel) -> CoefficientMap:
+    """The map from coefficients of `base` to those of `target`: identity to identity, expression to expression."""
+    here, there = (model.mean[model.landmarks].astype(np.float64) for model in (base, target))
+    scale, turn = _similarity(here, there)
+    aligned = scale * (here - here.mean(axis=0)) @ turn.T + there.mean(axis=0)
+    moves = scale * base.basis[:, base.landmarks].astype(np.float64) @ turn.T
+    answers = target.basis[:, target.landmarks].astype(np.float64)
+    free = _without_pose(there)
+    matrix, offset = np.zeros((target.modes, base.modes)), np.zeros(target.modes)
+    explained: list[float | None] = []
+    movement: list[float] = []
+    for ours, theirs in zip(_kinds(base), _kinds(target), strict=True):
+        wanted, modes = (free @ part.reshape(len(part), 204).T for part in (moves[ours], answers[theirs]))
+        sigma, matrix[theirs, ours] = _ridge(modes, wanted, 1 / max(1, wanted.shape[1]))
+        movement.append(sigma)
+        left, whole = wanted - modes @ matrix[theirs, ours], float((wanted**2).sum())
+        explained.append(1 - float((left**2).sum()) / whole if modes.size and whole else None)
+    identity = _kinds(target)[0]
+    modes = free @ answers[identity].reshape(target.identity_modes, 204).T
+    placement, answer = _ridge(modes, free @ (aligned - there).reshape(-1, 1), 1.0)
+    offset[identity] = answer[:, 0]
+    return CoefficientMap(
+        matrix=matrix.astype(np.float32),
+        offset=offset.astype(np.float32),
+        scale=scale,
+        movement_mm=movement[0],
+        placement_mm=placement,
+        identity_explained=explained[0] or 0.0,
+        expression_explained=explained[1],
+    )
+
+
+def retarget_model(base: MorphableModel, target: MorphableModel, to: CoefficientMap) -> MorphableModel:
+    """The target model with the base's sexes and face types, mapped.
+
+    `sex_scale` keeps its ratio to the distance between the mean woman and man, so that a face keeps its probability of
+    being a woman's.
+    """
+    sex_means = to(base.sex_means)
+    apart_here, apart_there = (
+        float(np.sqrt(((faces[0] - faces[1]) ** 2).sum(1).mean()))
+        for faces in (base.mean_faces, target.vertices(sex_means))
+    )
+    return replace(
+        target,
+        sex_means=sex_means,
+        sex_scale=base.sex_scale * apart_there / apart_here if apart_here > 0 and apart_there > 0 else 1.0,
+        face_types={name: to(coefficients) for name, coefficients in base.face_types.items()},
+    )
+
+
+def extend_graph(graph: bytes, to: CoefficientMap) -> bytes:
+    """A mesh graph followed by the map; its output is `coefficients` as before, now float32 [B, Pt].
+
+    Raises:
+        BundleError: not a graph with one output `coefficients` of the base model's size.
+    """
+    try:
+        model: Any = onnx.load_from_string(graph)
+    except Exception as error:  # protobuf's own errors are of many kinds
+        raise BundleError(f"mesh: the base bundle's graph is not ONNX ({error}); export the bundle again") from error
+    nodes, outputs = model.graph.node, {value.name: value for value in model.graph.output}
+    shape = (
+        [d.dim_value for d in outputs["coefficients"].type.tensor_type.shape.dim] if "coefficients" in outputs else []
+    )
+    if len(shape) != 2 or shape[1] not in (0, to.matrix.shape[1]):
+        raise BundleError(
+            f"mesh: the base bundle's graph has no output coefficients [B, {to.matrix.shape[1]}]; it does not match its "
+            "morphable model"
+        )
+    for node in nodes:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == "coefficients":
+                    names[index] = "coefficients.base"
+    batch = outputs["coefficients"].type.tensor_type.shape.dim[0]
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.ascontiguousarray(to.matrix), "retarget.matrix"),
+            numpy_helper.from_array(np.ascontiguousarray(to.offset), "retarget.offset"),
+        ]
+    )
+    nodes.append(
+        helper.make_node(
+            "Gemm", ["coefficients.base", "retarget.matrix", "retarget.offset"], ["coefficients"], "retarget", transB=1
+        )
+    )
+    model.graph.output.remove(outputs["coefficients"])
+    model.graph.output.append(
+        helper.make_tensor_value_info(
+            "coefficients", TensorProto.FLOAT, [batch.dim_param or batch.dim_value or "B", len(to.offset)]
+        )
+    )
+    onnx.checker.check_model(model, full_check=True)
+    extended: bytes = model.SerializeToString()
+    return extended
+
+
+def import_face_model(base: Bundle, target: MorphableModel, out: Path) -> Bundle:
+    """Writes `base` with the faces of `target` (a zip if `out` ends in `.voxface`, else a folder) and opens it again.
+
+    Raises:
+        BundleError: the base's mesh graph does not match its morphable model, or the extended graph is not the map's.
+    """
+    to = coefficient_map(base.morphable, target)
+    model = retarget_model(base.morphable, target, to)
+    graph = extend_graph(base.graph("mesh"), to)
+    signature = _verified(base.graph("mesh"), graph, to)
+    old, entry = base.manifest, base.manifest["graphs"]["mesh"]
+    manifest = {
+        **{key: value for key, value in old.items() if key not in ("schema", "files", "sha256")},
+        "name": f"{old['name']}+{target.name}",
+        "licence": f"{old.get('licence', 'not given')}; faces: {target.licence}",
+        "description": (
+            f"{old.get('description', '')} Its faces are retargeted: coefficients of the morphable model "
+            f"{base.morphable.name}, which it was trained for, are mapped to {target.name} by their 68 landmarks."
+        ).strip(),
+        "graphs": {**old["graphs"], "mesh": {**entry, **signature}},
+        "morphable_model": {
+            **old["morphable_model"],
+            "provenance": target.provenance,
+            "licence": target.licence,
+        },
+        "retargeting": {
+            "from": base.morphable.name,
+            "to": target.name,
+            "base_bundle": {"name": old["name"], "sha256": old["sha256"]},
+            "scale": to.scale,
+            "movement_uncertainty_mm": to.movement_mm,
+            "placement_uncertainty_mm": to.placement_mm,
+            "identity_explained": to.identity_explained,
+            "expression_explained": to.expression_explained,
+        },
+    }
+    files = {**base.files, entry["file"]: graph, old["morphable_model"]["file"]: model.to_bytes()}
+    if "population" in old:
+        name = old["population"]["file"]
+        files[name] = _population(base.files[name], model.identity_modes, to)
+    if "model_card" in old:
+        name = old["model_card"]["file"]
+        files[name] = (
+            base.files[name]
+            + (
+                f"\n## Other faces\n\nThe above is of the bundle {old['name']}. Here its faces are those of {target.name} "
+                f"({target.licence}): coefficients are mapped by 68 landmarks. {target.provenance}\n"
+            ).encode()
+        )
+    write_bundle(out, manifest, files)
+    return Bundle.open(out)
+
+
+def _population(data: bytes, identity_modes: int, to: CoefficientMap) -> bytes:
+    """The base's population of faces, a Gaussian per sex over identity, in the target's identity coefficients."""
+    from voxface.training.faces.population import FacePopulation  # loads much that other imports do without
+
+    here = FacePopulation.from_bytes(data)
+    # Identity goes to identity alone, so whatever the population says of expressions (nothing, as a rule) falls away.
+    matrix = to.matrix[:identity_modes, : here.mean.shape[1]]
+    covariance = np.asarray(matrix @ here.covariance @ matrix.T, np.float32)
+    mean = (here.mean @ matrix.T + to.offset[:identity_modes]).astype(np.float32)
+    return FacePopulation(mean, covariance).to_bytes()
+
+
+def _similarity(here: Float64, there: Float64) -> tuple[float, Float64]:
+    """Scale and rotation [3, 3] that bring points [n, 3] `here` nearest to those `there` (Umeyama 1991)."""
+    a, b = here - here.mean(axis=0), there - there.mean(axis=0)
+    u, s, vt = np.linalg.svd(b.T @ a)
+    proper = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
+    turn: Float64 = (u * proper) @ vt
+    return float((s * proper).sum() / (a**2).sum()), turn
+
+
+def _kinds(model: MorphableModel) -> tuple[slice, slice]:
+    """The identity and the expression modes."""
+    return slice(None, model.identity_modes), slice(model.identity_modes, None)
+
+
+def _without_pose(landmarks: Float64) -> Float64:
+    """The projection [204, 204] of landmark movements that takes out shifts and small turns of the whole face."""
+    centred = landmarks - landmarks.mean(axis=0)
+    shifts = [np.tile(axis, (68, 1)) for axis in np.eye(3)]
+    turns = [np.cross(axis, centred) for axis in np.eye(3)]
+    pose = np.stack([move.ravel() for move in (*shifts, *turns)], axis=1)
+    projection: Float64 = np.eye(204) - pose @ np.linalg.pinv(pose)
+    return projection
+
+
+def _ridge(modes: Float64, wanted: Float64, variance: float) -> tuple[float, Float64]:
+    """Coefficients [P, K] of `modes` [204, P] for movements `wanted` [204, K], and the uncertainty of a coordinate (mm)
+    for which these movements are most probable.
+
+    `variance` is what a coefficient has beforehand: 1 / K for K unit-normal modes that share in every coefficient.
+    """
+    inner, answer = np.asarray(modes.T @ modes, np.float64), np.zeros((modes.shape[1], wanted.shape[1]))
+    strength = np.linalg.eigvalsh(inner) if modes.size else np.zeros(0)
+    sigma = START
+    for _ in range(ROUNDS if answer.size else 0):
+        weight = sigma**2 / variance
+        answer = np.asarray(np.linalg.solve(inner + weight * np.eye(len(inner)), modes.T @ wanted), np.float64)
+        left = wanted - modes @ answer
+        determined = float((strength / (strength + weight)).sum())
+        sigma = max(float(np.sqrt((left**2).sum() / wanted.shape[1] / (DEGREES - determined))), LEAST)
+    return sigma, answer
+
+
+def _verified(base: bytes, extended: bytes, to: CoefficientMap) -> dict[str, Any]:
+    """The extended graph's signature, after running it beside the base's on the same embeddings."""
+    with open_engine(base, name="mesh") as old, open_engine(extended, name="mesh") as new:
+        width = old.inputs["embedding"].shape[-1] if set(old.inputs) == {"embedding"} else "E"
+        if not isinstance(width, int):
+            raise BundleError(
+                "mesh: the base bundle's graph does not take one embedding [B, E]; export the bundle again"
+            )
+        embedding = np.random.default_rng(0).normal(size=(7, width)).astype(np.float32)
+        embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+        feeds = {"embedding": embedding}
+        expected, got = to(old.run(feeds)["coefficients"]), new.run(feeds)["coefficients"]
+        if got.shape != expected.shape or not np.abs(got - expected).max() <= TOLERANCE:
+            raise BundleError("mesh: the extended graph does not give the mapped coefficients; please report this")
+        return {
+            kind: {name: {"dtype": spec.dtype, "shape": list(spec.shape)} for name, spec in specs.items()}
+            for kind, specs in (("inputs", new.inputs), ("outputs", new.outputs))
+        }

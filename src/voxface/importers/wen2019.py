@@ -1,0 +1,247 @@
+"""The published networks of Wen 2019, or others of their layout, as a bundle.
+
+Their files are state dicts of one `nn.Sequential` called `model` each (facts §2): a voice embedding network of five 1-D
+convolutions and a generator of transposed 2-D ones. Widths are taken from the file. Nothing in a file can run: it is read with
+`torch.load(weights_only=True)`. Wen 2019 has no mesh network, so the mesh is the mean face of the population, or, given
+speech of known speakers, of the sex that is heard (`sex_head`).
+"""
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from voxface.export.bundle_export import export_bundle
+from voxface.importers.sex_head import HeardVoices, agreement_by_speaker, fit_sex_line, mean_face, mean_face_of_the_sex
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.errors import InputError
+from voxface.runtime.features.log_mel import FrontEndConfig
+from voxface.training.data.speech_corpus import Recording
+from voxface.training.engine.trained_networks import Checkpoint
+from voxface.training.faces.population import FacePopulation
+from voxface.training.models import FaceGenerator, VoiceEncoder
+
+MEAN_FACE: Final = "mean face; the published checkpoint has no mesh network"
+_ENCODER: Final = "voice embedding network"
+_GENERATOR: Final = "face generator"
+_LIMITS: Final = (
+    "The voice embedding network and the face generator were imported as they are; voxface has not trained them and knows "
+    "only what their files hold.",
+)
+
+
+def read_encoder(path: Path) -> tuple[VoiceEncoder, dict[str, Any]]:
+    """A voice embedding network, in eval mode, and its architecture.
+
+    Raises:
+        InputError: unreadable, unsafe, another network, weights that do not fit each other, or NaN among them.
+    """
+    state = _state(path, _ENCODER)
+    weights = _chain(path, state, 3, 3, _ENCODER)
+    mels = FrontEndConfig().mels
+    if weights[0].shape[1] != mels:
+        raise InputError(f"{path}: takes {weights[0].shape[1]} mel bins, the front end of Wen 2019 makes {mels}")
+    if any(weight.shape[2] != 3 for weight in weights):
+        raise InputError(f"{path}: its convolutions are not 3 wide, as those of Wen 2019's {_ENCODER} are")
+    widths = [len(weight) for weight in weights]
+    architecture: dict[str, Any] = {"mels": mels, "channels": tuple(widths[:-1]), "embedding": widths[-1]}
+    network = VoiceEncoder(**architecture)
+    _fill(path, network, state, _ENCODER)
+    if any(bool((value < 0).any()) for name, value in state.items() if name.endswith("running_var")):
+        raise InputError(f"{path}: a variance of its batch normalisation is negative; the file is damaged")
+    return network.eval(), architecture
+
+
+def read_generator(path: Path) -> tuple[FaceGenerator, dict[str, Any]]:
+    """A face generator, in eval mode, and its architecture.
+
+    Raises:
+        InputError: as `read_encoder`.
+    """
+    state = _state(path, _GENERATOR)
+    weights = _chain(path, state, 4, 2, _GENERATOR)
+    kernels = [tuple(weight.shape[2:]) for weight in weights]
+    doublings = set(kernels[1:-1])
+    if kernels[0] != (4, 4) or kernels[-1] != (1, 1) or doublings not in (set(), {(4, 4)}, {(3, 3)}):
+        sizes = ", ".join("×".join(map(str, kernel)) for kernel in kernels)
+        raise InputError(
+            f"{path}: kernels are {sizes}; Wen 2019's {_GENERATOR} has 4×4, then 4×4 (or 3×3) each, then 1×1"
+        )
+    if weights[-1].shape[1] != 3:
+        raise InputError(f"{path}: makes pictures of {weights[-1].shape[1]} channels, not 3")
+    architecture: dict[str, Any] = {
+        "embedding": len(weights[0]),
+        "channels": tuple(weight.shape[1] for weight in weights[:-1]),
+        "kernel": "k3" if doublings == {(3, 3)} else "k4",
+    }
+    network = FaceGenerator(**architecture)
+    _fill(path, network, state, _GENERATOR)
+    return network.eval(), architecture
+
+
+def import_wen2019(
+    voice: Path,
+    generator: Path,
+    base: Bundle,
+    out: Path,
+    *,
+    recordings: Sequence[Recording] = (),
+    done: Callable[[], None] = lambda: None,
+) -> Bundle:
+    """Writes a bundle with these networks and the faces of `base` (a zip if `out` ends in `.voxface`, else a folder).
+
+    Args:
+        voice, generator: the two files.
+        recordings: of speakers whose sex is known; the mesh is then the mean face of the sex heard. Held-out speakers
+            among them are measured on, not learnt from.
+        done: told of every recording.
+
+    Raises:
+        InputError: a file that cannot be used, files that do not go together, or too few speakers.
+    """
+    encoder, encoder_architecture = read_encoder(voice)
+    face, face_architecture = read_generator(generator)
+    width = encoder_architecture["embedding"]
+    if face_architecture["embedding"] != width:
+        raise InputError(
+            f"{voice} gives embeddings of {width} numbers, {generator} takes {face_architecture['embedding']}: they were "
+            "not trained together"
+        )
+    model = base.morphable
+    metrics: dict[str, Any] = {}
+    if recordings:
+        learnt = HeardVoices.of(encoder, [r for r in recordings if not r.held_out], done)
+        line = fit_sex_line(learnt)
+        mesh, mesh_architecture = mean_face_of_the_sex(model, line)
+        what = (
+            f"mean face of the sex heard, by ridge regression on the embeddings of {line.speakers} speakers; "
+            "the published checkpoint has no mesh network"
+        )
+        metrics = {"sex_agreement_cross_validated": line.agreement, "trivial": {"sex_agreement_chance": 0.5}}
+        aside = HeardVoices.of(encoder, [r for r in recordings if r.held_out], done)
+        if aside.speakers:
+            metrics |= {
+                "sex_agreement_held_out": agreement_by_speaker(line(aside.embeddings), aside),
+                "held_out_speakers": len(set(aside.speakers)),
+            }
+    else:
+        mesh, mesh_architecture = mean_face(model, width)
+        what = MEAN_FACE
+    spread = base.manifest.get("population")
+    checkpoint = Checkpoint(
+        encoder=encoder,
+        face=face,
+        mesh=mesh,
+        morphable=model,
+        population=FacePopulation.from_bytes(base.files[spread["file"]]) if spread else None,
+        name="wen2019",
+        version="1",
+        licence=f"networks: whatever their authors ask (Wen 2019's code is GPL-3.0); faces: {model.licence}",
+        description=(f"Voice embedding network and face generator of Wen et al. 2019, imported. Its mesh: {what}."),
+        trained_on=[
+            "networks: by their authors; those of Wen et al. 2019 on VoxCeleb voices and VGGFace pictures",
+            *([f"mesh: sex of {line.speakers} speakers of the speech given"] if recordings else []),
+        ],
+        metrics=metrics,
+        architecture={"encoder": encoder_architecture, "face": face_architecture, "mesh": mesh_architecture},
+    )
+    imported = {
+        "format": "wen2019",
+        "encoder": {"file": voice.name, "sha256": hashlib.sha256(voice.read_bytes()).hexdigest()},
+        "generator": {"file": generator.name, "sha256": hashlib.sha256(generator.read_bytes()).hexdigest()},
+        "mesh": what,
+    }
+    says = (
+        f"The mesh is the {what}." if recordings else "The mesh and what is read off it (sex, face type, measurements) "
+    )
+    heard = says if recordings else f"{says}are the same for every voice: {what}."
+    return export_bundle(checkpoint, out, extra={"imported": imported}, limits=[*_LIMITS, heard])
+
+
+def _state(path: Path, wanted: str) -> dict[str, Tensor]:
+    """The tensors of a file, `module.` of several devices taken off the names."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle's versions
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise InputError(
+            f"{path}: not read, because it holds more than weights (it could run code) or is no checkpoint of PyTorch; "
+            "save the network's state_dict() and give that"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # damaged archives raise errors of many kinds
+        raise InputError(f"{path}: damaged, or no checkpoint of PyTorch") from error
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        loaded = loaded["state_dict"]
+    tensors = loaded.items() if isinstance(loaded, Mapping) else ()
+    state = {str(name).removeprefix("module."): value for name, value in tensors if isinstance(value, Tensor)}
+    if not state:
+        raise InputError(f"{path}: holds no weights by name, so no {wanted}")
+    return state
+
+
+def _chain(path: Path, state: Mapping[str, Tensor], dimensions: int, spacing: int, wanted: str) -> list[Tensor]:
+    """The convolutions' weights in order, each taking what the one before gives.
+
+    Args:
+        dimensions: of a weight; spacing: from one convolution to the next in the sequence.
+    """
+    first = state.get("model.0.weight")
+    if first is None:
+        raise InputError(f"{path}: no {wanted} of Wen 2019: model.0.weight is missing (it has {_some(state)})")
+    if first.ndim != dimensions:
+        kind = {3: _ENCODER, 4: "network of pictures" if first.shape[-1] == 1 else _GENERATOR}.get(first.ndim)
+        swapped = kind in (_ENCODER, _GENERATOR)
+        hint = "; are the two files swapped? The voice embedding network comes first, then the generator" * swapped
+        raise InputError(f"{path}: no {wanted}: these are weights of a {kind or 'network of another kind'}{hint}")
+    weights: list[Tensor] = []
+    while (weight := state.get(f"model.{spacing * len(weights)}.weight")) is not None:
+        weights.append(weight)
+    if len(weights) < 2 or any(weight.ndim != dimensions for weight in weights):
+        raise InputError(f"{path}: no {wanted} of Wen 2019: its layers are other ones (it has {_some(state)})")
+    # A transposed convolution's weight is [in, out, …], the other's [out, in, …].
+    give, take = (1, 0) if dimensions == 4 else (0, 1)
+    for k in range(1, len(weights)):
+        before, now = weights[k - 1].shape[give], weights[k].shape[take]
+        if before != now:
+            raise InputError(
+                f"{path}: model.{spacing * k}.weight takes {now} channels, the layer before gives {before}; "
+                "the file is no whole network"
+            )
+    return weights
+
+
+def _fill(path: Path, network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Copies the weights.
+
+    Raises:
+        InputError: one is missing, too many, of another shape, or not finite.
+    """
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise InputError(f"{path}: not all of a {what}: {_some(missing)} missing")
+    strange = [name for name in state if name not in wanted]
+    if strange:
+        raise InputError(f"{path}: more than a {what} of Wen 2019: {_some(strange)}")
+    for name, value in state.items():
+        if value.shape != wanted[name].shape:
+            raise InputError(f"{path}: {name} is {list(value.shape)}, a {what} has {list(wanted[name].shape)} there")
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise InputError(f"{path}: {name} holds NaN or infinity; the file is damaged")
+    network.load_state_dict({**wanted, **state})
+
+
+def _some(names: Mapping[str, Any] | Sequence[str]) -> str:
+    """A few of them."""
+    found = list(names)
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")

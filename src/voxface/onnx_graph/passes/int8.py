@@ -1,0 +1,187 @@
+"""A plan's INT8 nodes as quantise-dequantise (QDQ) pairs: one graph for ONNX Runtime on CPUs and for TensorRT.
+
+TensorRT takes symmetric INT8 only and no quantised bias, so that is what both get: activations int8 with one scale a tensor,
+weights int8 with one scale an output channel, all zero points 0, biases float32 (ONNX Runtime quantises them as it loads).
+
+ONNX Runtime's own quantiser can be told to write the same, but its graph ran the face generator slower than FP32: x86 has
+INT8 kernels for unsigned activations, ONNX Runtime changes signed ones to unsigned as it loads, and can do so only for a
+quantised tensor that is dequantised once. Here every INT8 node has a pair of its own to read. A tensor has one scale from the
+convolution through what moves its numbers up to the ReLU, so that these cost no precision and run on 8 bits as well.
+
+What a graph gives out is not rounded to INT8: a voice unlike those that calibrated would be cut off at their range. ONNX
+Runtime has no INT8 convolution that gives out float32, so one whose output leaves the graph stays in FP32.
+
+Weights have 7 bits unless told otherwise. CPUs with AVX2 but without VNNI add two products in 16 bits, which saturates with
+8-bit weights (the default bundle's picture: 37 dB in place of 52); with 7 it cannot, and every device computes the same.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, helper
+
+from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.node_runner import Tensor
+
+OPS: Final = ("Conv", "Gemm", "MatMul")
+THROUGH: Final = ("Concat", "DepthToSpace", "Relu", "Reshape", "Slice", "Transpose")  # keep the scale of what they read
+WEIGHT_BITS: Final = 7
+_LEVELS: Final = 127
+_AXES: Final = {"Conv": 0, "Gemm": 1, "MatMul": 1}  # of the weights: output channels
+
+
+def can_quantise(graph: Graph, node: NodeProto) -> bool:
+    """Whether `to_int8` takes a node: a matrix product of a float32 tensor with constant weights, or a convolution whose
+    output does not leave the graph."""
+    if node.op_type not in OPS or not graph.is_float(node.input[0]) or node.input[0] in graph.constants:
+        return False
+    weight = graph.constants.get(node.input[1])
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    plain = attributes.get("transA", 0) == 0 and attributes.get("alpha", 1.0) == 1.0
+    fits = not gives_out(graph, node) if node.op_type == "Conv" else weight is not None and weight.ndim == 2
+    return weight is not None and weight.dtype == np.float32 and plain and fits
+
+
+def gives_out(graph: Graph, node: NodeProto) -> bool:
+    """Whether what a node makes leaves the graph, at most moved or through a ReLU."""
+    outputs = {value.name for value in graph.outputs}
+    return _end(graph, node.output[0], outputs) in outputs
+
+
+def to_int8(
+    graph: Graph, names: Collection[str], limits: Mapping[str, float], *, weight_bits: int = WEIGHT_BITS
+) -> Graph:
+    """The graph with the named nodes between QDQ pairs.
+
+    Args:
+        graph: transposed convolutions that are named have been rewritten (`sub_pixel.rewrite`).
+        names: nodes that `can_quantise` holds of.
+        limits: tensor -> the magnitude that is to be 127, for what these nodes read and write, and for ReLUs after them.
+        weight_bits: 7 or 8, see above.
+
+    Raises:
+        ValueError: a named node cannot be quantised.
+    """
+    nodes: list[NodeProto] = []
+    constants: dict[str, Tensor] = {"int8.zero": np.array(0, np.int8)}
+    outputs = {value.name for value in graph.outputs}
+    scales: dict[str, float] = {}  # of tensors that INT8 nodes make
+    wanted = _wanted(graph, names)
+    left: dict[str, list[str]] = {}  # tensor -> what the INT8 nodes that are yet to come read in its place
+
+    def pairs(source: str, tensor: str, first: str, scale: float) -> None:
+        constants[f"{tensor}.scale"] = np.array(scale, np.float32)
+        parameters = [f"{tensor}.scale", "int8.zero"]
+        readers = sum(node.name in names and node.input[0] == tensor for node in graph.nodes)
+        left[tensor] = [first, *(f"{tensor}.dequantised.{k}" for k in range(1, readers))]
+        for k, result in enumerate(left[tensor]):
+            which = f".{k}" if k else ""
+            # ONNX Runtime merges nodes that compute the same. What keeps these apart is an axis, which says nothing where
+            # a tensor has one scale.
+            axis: dict[str, Any] = {"axis": min(k, len(graph.shapes.get(tensor, ())) - 1)} if readers > 1 else {}
+            eight = f"{tensor}.int8{which}"
+            nodes.append(
+                helper.make_node(
+                    "QuantizeLinear", [source, *parameters], [eight], name=f"{tensor}.quantise{which}", **axis
+                )
+            )
+            nodes.append(
+                helper.make_node("DequantizeLinear", [eight, *parameters], [result], name=f"{tensor}.dequantise{which}")
+            )
+
+    for node in graph.nodes:
+        copy = NodeProto()
+        copy.CopyFrom(node)
+        made = node.output[0]
+        if node.name in names:
+            if not can_quantise(graph, node):
+                raise ValueError(f"{node.name} ({node.op_type}) cannot be INT8")
+            source = node.input[0]
+            if source not in left:
+                pairs(source, source, f"{source}.dequantised", _scale(limits[source]))
+            copy.input[0] = left[source].pop(0)
+            weight = node.input[1]
+            copy.input[1] = f"{weight}.dequantised"
+            if f"{weight}.int8" not in constants:
+                transposed = any(a.name == "transB" and a.i for a in node.attribute)
+                axis = 0 if transposed else _AXES[node.op_type]
+                levels, steps = quantised_weights(graph.constants[weight], axis, weight_bits)
+                constants |= {f"{weight}.int8": levels, f"{weight}.scales": steps}
+                constants[f"{weight}.zeros"] = np.zeros(len(steps), np.int8)
+                inputs = [f"{weight}.int8", f"{weight}.scales", f"{weight}.zeros"]
+                nodes.append(
+                    helper.make_node(
+                        "DequantizeLinear", inputs, [copy.input[1]], name=f"{weight}.dequantise", axis=axis
+                    )
+                )
+            end = _end(graph, made, outputs)
+            if end not in outputs:
+                scales[made] = _scale(limits[end])
+        elif node.op_type in THROUGH and made in wanted:
+            read = {scales.get(tensor) for tensor in _data(node)}
+            if len(read) == 1 and (scale := read.pop()) is not None:
+                scales[made] = scale
+        nodes.append(copy)
+        if made in scales:
+            copy.output[0] = f"{made}.float"
+            pairs(f"{made}.float", made, made, scales[made])
+    return graph.with_nodes(nodes, constants)
+
+
+def quantised_weights(
+    weight: NDArray[np.float32], axis: int, bits: int = WEIGHT_BITS
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Weights as int8 of the same shape, and the step of each output channel (dimension `axis`), float32 [C].
+
+    With 7 bits they are −64…64: two products with 8-bit activations then stay within 16 bits, 2 · 64 · 255 < 2¹⁵.
+    """
+    most = 64 if bits == 7 else 127
+    others = tuple(k for k in range(weight.ndim) if k != axis)
+    steps = np.maximum(np.abs(weight).max(others, keepdims=True) / most, np.finfo(np.float32).tiny)
+    return np.rint(weight / steps).astype(np.int8), steps.ravel().astype(np.float32)
+
+
+def int8_region(graph: Graph) -> set[str]:
+    """The nodes of a graph from `to_int8` whose data comes and goes as INT8: another precision there is nothing but Casts."""
+    quantised = {node.input[0] for node in graph.nodes if node.op_type == "QuantizeLinear"}
+    return {
+        node.name
+        for node in graph.nodes
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        or (node.output[0] in quantised and node.output[0].endswith(".float"))
+    }
+
+
+def _scale(limit: float) -> float:
+    return max(limit, 1e-30) / _LEVELS
+
+
+def _data(node: NodeProto) -> list[str]:
+    """What of its inputs a node of `THROUGH` passes on."""
+    return list(node.input) if node.op_type == "Concat" else [node.input[0]]
+
+
+def _wanted(graph: Graph, names: Collection[str]) -> set[str]:
+    """The tensors that INT8 nodes read, at once or after they are moved or went through a ReLU: to others 8 bits are no use."""
+    wanted: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.name in names:
+            wanted.add(node.input[0])
+        elif node.op_type in THROUGH and node.output[0] in wanted:
+            wanted |= set(_data(node))
+    return wanted
+
+
+def _end(graph: Graph, tensor: str, outputs: Collection[str]) -> str:
+    """The tensor whose range decides: the ReLU's output if one follows, since what it cuts off need not be told apart, else
+    the last before something is computed with it, which may be a graph output. Parts of a Concat share the whole's."""
+    while tensor not in outputs:
+        users = graph.consumers(tensor)
+        if len(users) != 1 or users[0].op_type not in THROUGH or tensor not in _data(users[0]):
+            break
+        tensor = users[0].output[0]
+        if users[0].op_type == "Relu":
+            break
+    return tensor

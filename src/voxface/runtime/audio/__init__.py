@@ -1,0 +1,1 @@
+"""Sound in: decoding of files, resampling, voice activity detection."""

@@ -1,0 +1,152 @@
+"""Sound files in, mono int16 at 16 kHz out, block by block."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.errors import InputError, UsageError
+
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
+BLOCK_SECONDS = 4.0
+UNKNOWN: Final = 2**62  # frames from which libsndfile means that it does not know how many
+STREAMED: Final = 0x7FFF0000  # bytes that a WAV announces, from which whoever wrote it did not know either
+_ANNOUNCED: Final = re.compile(r"data\s*:\s*(\d+) \(should be (\d+)\)")
+
+
+def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Float samples in [-1, 1] at int16 scale, rounded and clipped. 16-bit files survive the way there and back exactly."""
+    scaled: NDArray[np.int16] = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+    return scaled
+
+
+class Resampler:
+    """Streaming conversion of mono float32 from `rate` to 16 kHz; the same bits however the samples are split."""
+
+    def __init__(self, rate: int) -> None:
+        self._stream = None
+        if rate != SAMPLE_RATE:
+            import soxr
+
+            self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+
+    def feed(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
+        """Takes float32 [n]; returns what is ready, float32 [m]. `last` flushes."""
+        if self._stream is None:
+            return samples
+        ready: NDArray[np.float32] = self._stream.resample_chunk(np.ascontiguousarray(samples), last=last)
+        return ready
+
+
+def read_blocks(path: Path, channel: int | None = None) -> Iterator[NDArray[np.int16]]:
+    """The sound of a file, int16 [n] at 16 kHz, one channel or the mean of all, in blocks of a few seconds.
+
+    Args:
+        channel: from 0; None: the mean of all.
+
+    Raises:
+        InputError: the file is missing, no sound libsndfile reads, empty, cut short, or holds NaN or infinity.
+        UsageError: it has no such channel.
+    """
+    import soundfile
+
+    try:
+        _check_file(path)
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes, since a name need not be UTF-8
+            yield from _read_open(path, file, channel)
+    except TypeError as error:  # a name that ends in .raw
+        raise InputError(
+            f"{path}: sound without a header; `voxface live --source -` takes it on standard input"
+        ) from error
+    except soundfile.LibsndfileError as error:
+        if error.code == 1 or "not recognised" in str(error):
+            raise InputError(f"{path}: not a sound file that can be read; give WAV, FLAC, OGG or MP3") from error
+        raise InputError(f"{path}: cannot be read as sound ({_reason(error)}); is it damaged or cut short?") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: no permission to read it") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, not a sound file")
+    if not path.is_file():
+        raise InputError(f"{path}: a pipe or a device; `voxface live --source -` takes raw sound on standard input")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes)")
+
+
+def _read_open(path: Path, file: "object", channel: int | None) -> Iterator[NDArray[np.int16]]:
+    import soundfile
+
+    assert isinstance(file, soundfile.SoundFile)
+    if channel is not None and channel >= file.channels:
+        raise UsageError(f"channel {channel + 1}: {path.name} has {file.channels}")
+    # soundfile seeks after each block otherwise, to where it reckons itself to be: a FLAC of unknown length cannot be read
+    # then, and what a damaged file leaves out is taken for read.
+    file.seekable = lambda: False
+    rate, promised = int(file.samplerate), int(file.frames)
+    if promised == 0:
+        raise InputError(f"{path}: holds no samples")
+    resampler = Resampler(rate)
+    done = 0
+    while True:
+        block: NDArray[np.float32] = file.read(int(BLOCK_SECONDS * rate), dtype="float32", always_2d=True)
+        if len(block) == 0:
+            break
+        bad = ~np.isfinite(block).all(1)
+        if bad.any():
+            at = done + int(np.argmax(bad))
+            raise InputError(
+                f"{path}: NaN or infinity at {at / rate:.3f} s (sample {at}); repair or re-export the file"
+            )
+        done += len(block)
+        mono = block.mean(1, dtype=np.float32) if channel is None else block[:, channel]
+        yield to_int16(resampler.feed(mono))
+    yield to_int16(resampler.feed(np.empty(0, np.float32), last=True))
+    announced = _ANNOUNCED.search(file.extra_info)  # a WAV; libsndfile reads what is there
+    if announced and int(announced[2]) < int(announced[1]) < STREAMED:
+        promised = round(promised * int(announced[1]) / max(1, int(announced[2])))
+    if done < promised < UNKNOWN:
+        raise InputError(
+            f"{path}: cut short, {done / rate:.2f} s of the {promised / rate:.2f} s it announces; fetch or export it again"
+        )
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "error_string", error)).strip().rstrip(".")
+    return text or "libsndfile gives no reason"
+
+
+def find_audio(paths: list[Path]) -> list[Path]:
+    """The files among `paths`, with each folder replaced by the sound files below it, in order of name.
+
+    Raises:
+        InputError: a folder without a sound file in it, or one that cannot be looked into.
+    """
+    found: list[Path] = []
+    for path in paths:
+        try:
+            if not path.is_dir():
+                found.append(path)
+                continue
+            inside = sorted(p for p in path.rglob("*") if _is_sound(p))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        if not inside:
+            raise InputError(f"{path}: no sound file in this folder (looked for {', '.join(sorted(SUFFIXES))})")
+        found += inside
+    return found
+
+
+def _is_sound(path: Path) -> bool:
+    """By its name; a Mac keeps what belongs to a file in another one, whose name begins with "._"."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and path.is_file()

@@ -1,0 +1,122 @@
+"""Bundles are written whole or not at all, and take the place of nothing but a bundle."""
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from voxface.runtime.bundle.bundle import MANIFEST, SCHEMA, SUFFIX, digest
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.files.atomic import check_writable, write_atomically
+
+
+def seal(manifest: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The manifest with schema, file table and its own digest filled in."""
+    full = {
+        "schema": SCHEMA,
+        **manifest,
+        "files": {
+            name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in sorted(files.items())
+        },
+    }
+    return {**full, "sha256": digest(full)}
+
+
+def write_bundle(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes a bundle as one zip where the name ends as one's does, else as a folder.
+
+    Raises:
+        UsageError: see `check_target`.
+    """
+    (write_zip if path.suffix == SUFFIX else write_folder)(path, manifest, files)
+
+
+def check_target(path: Path, *sources: Path) -> None:
+    """Whether a bundle may be written to `path`: there is nothing, or a bundle and nothing else, which it then replaces.
+
+    Args:
+        sources: what is read, which `path` must neither be nor lie in.
+
+    Raises:
+        UsageError: something would be lost.
+        InputError: it cannot be written.
+    """
+    real = Path(os.path.realpath(path))
+    for source in sources:
+        there = Path(os.path.realpath(source))
+        if there == real or there in real.parents:
+            raise UsageError(f"--out {path}: is {source}, or in it; choose another name")
+    if path.suffix == SUFFIX and path.exists():
+        if not _holds_bundle(path):
+            raise UsageError(f"--out {path}: is there already and is no bundle; choose another name")
+    elif path.exists() and not (path / MANIFEST).is_file():
+        raise UsageError(f"--out {path}: is there already and is no bundle; choose another name")
+    elif path.exists():
+        _check_own(path)
+    try:
+        check_writable(real)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+
+
+def _holds_bundle(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as z:
+            return MANIFEST in z.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _check_own(folder: Path) -> None:
+    """Raises UsageError where a bundle's folder holds what is not the bundle's: it would go with it."""
+    try:
+        own = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        own = {MANIFEST}
+    others = sorted({file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir()} - own)
+    if others:
+        some = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        raise UsageError(f"--out {folder}: holds files that are not the bundle's ({some}); choose another name")
+
+
+def write_zip(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes a bundle as one zip, whole or not at all; the same contents give the same bytes."""
+    sealed = json.dumps(seal(manifest, files), indent=1).encode()
+
+    def write(part: Path) -> None:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as z:
+            for name, data in ((MANIFEST, sealed), *sorted(files.items())):
+                z.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+
+    write_atomically(path, write)
+
+
+def write_folder(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes a bundle as a folder, made beside its place and then swapped in, so that an old one stays valid until then.
+
+    Raises:
+        UsageError: the old one holds files that are not the bundle's.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists():
+        _check_own(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as room:
+        fresh, old = Path(room) / "new", Path(room) / "old"
+        fresh.mkdir()
+        for name, data in ((MANIFEST, json.dumps(seal(manifest, files), indent=1).encode() + b"\n"), *files.items()):
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / name).write_bytes(data)
+        try:
+            if path.exists():
+                path.rename(old)
+            fresh.rename(path)
+        except BaseException:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            raise

@@ -1,0 +1,80 @@
+"""Engines for the graphs of a bundle: ONNX Runtime reads the ONNX file, the plan providers a plan that was built ahead."""
+
+import hashlib
+
+from voxface.runtime.bundle.bundle import DEFAULT, SUFFIX, Bundle
+from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, Plan
+from voxface.runtime.engines import PROVIDERS, Engine, open_engine
+from voxface.runtime.errors import ProviderError, UsageError
+
+ALL_PROVIDERS = (*PROVIDERS, *PLAN_PROVIDERS.values())
+
+
+def open_graph(bundle: Bundle, name: str, provider: str = "cpu", *, threads: int | None = None) -> Engine:
+    """Loads a graph of a bundle on a provider.
+
+    Args:
+        name: "encoder", "face", "mesh" or "fused".
+        provider: "cpu", "cuda" or "tensorrt" (all ONNX Runtime's), or "tensorrt-native" or "tensorrt-rtx", which run a plan
+            that `voxface build` has put into the bundle.
+        threads: see `open_engine`.
+
+    Raises:
+        UsageError: no provider of that name.
+        ProviderError: the provider, the library behind it or a plan that fits is not there.
+        BundleError: the file is no graph, or no plan.
+    """
+    if provider in PROVIDERS:
+        return open_engine(bundle.graph(name), provider, name=name, threads=threads)
+    flavour = next((f for f, p in PLAN_PROVIDERS.items() if p == provider), None)
+    if flavour is None:
+        raise UsageError(f"no provider {provider!r}; there are {', '.join(ALL_PROVIDERS)}")
+    plans = [plan for plan in bundle.plans if (plan.graph, plan.flavour) == (name, flavour)]
+    cure = rebuild_command(bundle, flavour)
+    if not plans:
+        raise ProviderError(
+            f"{name}: {bundle.path} has no engine of flavour {flavour!r}; build it: {_untargeted(cure)}"
+        )
+    current = hashlib.sha256(bundle.graph(name)).hexdigest()
+    if all(plan.onnx_sha256 != current for plan in plans):
+        raise ProviderError(
+            f"{name}: the engines of flavour {flavour!r} in {bundle.path} were built from another graph; "
+            f"build them anew: {_untargeted(cure)}"
+        )
+    from voxface.runtime.engines.cuda_memory import Cuda
+    from voxface.runtime.engines.tensorrt import TensorRTEngine
+    from voxface.runtime.engines.tensorrt_library import library
+
+    version, target = library(flavour).__version__, Cuda().target
+
+    def fitness(plan: Plan) -> tuple[bool, bool, bool]:
+        return plan.onnx_sha256 == current, plan.version == version, target in plan.targets
+
+    return TensorRTEngine(max(plans, key=fitness), cure=cure)
+
+
+def open_plan(bundle: Bundle, plan: Plan) -> Engine:
+    """Loads one plan of a bundle, whether or not it is the one that fits best.
+
+    Raises:
+        ProviderError, BundleError: see `open_graph`.
+    """
+    from voxface.runtime.engines.tensorrt import TensorRTEngine
+
+    cure = rebuild_command(bundle, plan.flavour)
+    if plan.onnx_sha256 != hashlib.sha256(bundle.graph(plan.graph)).hexdigest():
+        raise ProviderError(
+            f"{plan.graph}: the engine was built from another graph; build it anew: {_untargeted(cure)}"
+        )
+    return TensorRTEngine(plan, cure=cure)
+
+
+def rebuild_command(bundle: Bundle, flavour: str) -> str:
+    """The command that builds a bundle's engines anew; `{target}` in it stands for the GPU at hand."""
+    out = f" --out my{SUFFIX}" if bundle.path == DEFAULT else ""
+    return f"voxface build {bundle.path} --flavour {flavour} --target {{target}}{out}"
+
+
+def _untargeted(command: str) -> str:
+    """Without --target, for a machine whose GPU is not known yet."""
+    return command.replace(" --target {target}", "")

@@ -1,0 +1,1 @@
+"""Faces as geometry and pictures: the morphable model, meshes, mesh files, a rasteriser, PNG."""

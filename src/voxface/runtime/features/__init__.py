@@ -1,0 +1,1 @@
+"""Features of speech, each streaming twin beside its offline one: log-mel frames, normalisation, periodicity, modulation."""

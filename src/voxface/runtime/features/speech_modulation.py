@@ -1,0 +1,169 @@
+"""How much sound moves as speech does.
+
+A VAD lets music and much noise through. What sets speech apart is how its spectrum moves: from vowel to fricative to closure
+and back, a few syllables a second. Steady sounds do not move, music holds its notes, and noise jitters from frame to frame.
+
+It is measured over stretches of 1 s that begin every 32 frames, each for itself, and that is all a window is: what was
+measured of a stretch serves every window that has it.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.features.log_mel import PROVISIONAL, STRIDE
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+CEPSTRA: Final = 6  # 1 to 6: the tilt of a spectrum, and shapes as wide as formants
+STEP: Final = 20  # frames, 0.2 s: a syllable
+STRETCH: Final = 100  # frames of a modulation spectrum: 1 s, so that its bins are 1 Hz wide
+SYLLABIC: Final = (3, 6)  # Hz, first and last bin; speech has its peak there (Houtgast & Steeneken 1985)
+RANGE: Final = (
+    8.0  # natural logarithm of power, 35 dB, below the loudest tenth of a stretch: what is fainter is background
+)
+SHORTEST: Final = 30  # frames: less is no syllable
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How the shape of a spectrum, its cepstra, moves over some sound.
+
+    Attributes:
+        change: logarithm of how far cepstra 2 to 6 move in 0.2 s (root mean square of the five, mean over time). The first
+            is left out, since every drum moves it.
+        syllables: share of 3 to 6 Hz in the modulation energy, 1 to 50 Hz, of cepstra 1 to 6.
+    """
+
+    change: float
+    syllables: float
+
+
+# Logistic regression on `Movement`, fitted by `python -m benchmarks.confidence --fit` to LibriSpeech's training speakers
+# (clean, cut short, noisy, in a room) against synthetic music and noise.
+CENTRE: Final = Movement(1.143, 0.357)
+WEIGHT: Final = Movement(6.599, 14.329)
+BIAS: Final = 1.24
+
+_HANNING: Final = np.hanning(STRETCH)
+
+
+class Stretch(NamedTuple):
+    """What is measured of a stretch: how far its cepstra move, the energy of their modulation at syllables, and at all."""
+
+    change: float
+    syllabic: float
+    modulation: float
+
+
+class RunningLikeness:
+    """Measures the windows of one stream in turn, each stretch once."""
+
+    def __init__(self) -> None:
+        self._first = 0  # frame
+        self._known: list[Stretch] = []
+        self._likeness = 0.0  # of all these
+
+    def of(self, first: int, frames: Float32) -> float:
+        """`likeness` of frames float32 [T, mels], bit for bit.
+
+        Args:
+            first: number of the first of them in the stream; it never falls. What is known serves again where it rises by
+                multiples of 32.
+        """
+        if len(frames) < STRETCH + PROVISIONAL:
+            return likeness(frames)
+        gone, aside = divmod(first - self._first, STRIDE)
+        begins = _begins(frames)
+        if not gone and not aside and len(begins) == len(self._known):
+            return self._likeness
+        self._first, self._known = first, self._known[gone:] if not aside else []
+        for begin in begins[len(self._known) :]:
+            self._known.append(measure(frames[begin : begin + STRETCH]))
+        self._likeness = likeness_of(movement_of(self._known))
+        return self._likeness
+
+
+def likeness(log_mel: Float32) -> float:
+    """How much log-mel frames float32 [T, mels] move as speech does, 0 to 1; 0 for what is too short to tell."""
+    if len(log_mel) < SHORTEST:
+        return 0.0
+    return likeness_of(movement(log_mel))
+
+
+def likeness_of(found: Movement) -> float:
+    """How much a movement is that of speech, 0 to 1."""
+    change, syllables = found.change - CENTRE.change, found.syllables - CENTRE.syllables
+    return logistic(BIAS + WEIGHT.change * change + WEIGHT.syllables * syllables)
+
+
+def movement(log_mel: Float32) -> Movement:
+    """Measures log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; not how loud they are."""
+    return movement_of([measure(log_mel[begin : begin + STRETCH]) for begin in _begins(log_mel)])
+
+
+def movement_of(stretches: list[Stretch]) -> Movement:
+    """That of all together."""
+    change, syllabic, modulation = (sum(column) for column in zip(*stretches, strict=True))
+    return Movement(math.log(change / len(stretches) + 1e-3), syllabic / max(modulation, 1e-9))
+
+
+def _begins(log_mel: Float32) -> range:
+    """Where stretches begin: all of those whose frames no more sound will change, or the one there is."""
+    return range(0, max(0, len(log_mel) - PROVISIONAL - STRETCH) + 1, STRIDE)
+
+
+def measure(stretch: Float32) -> Stretch:
+    """Measures a stretch, or something shorter, float32 [t, mels], `STEP` < t ≤ `STRETCH`."""
+    tenth = len(stretch) * 9 // 10
+    shape = cepstra(stretch, float(np.partition(stretch.max(1), tenth)[tenth]))
+    moved = shape[1:, STEP:] - shape[1:, :-STEP]
+    far = np.sqrt(np.einsum("kt,kt->t", moved, moved))
+    return Stretch(float(np.add.reduce(far)) / len(far) / math.sqrt(len(moved)), *modulation(shape))
+
+
+def cepstra(log_mel: Float32, loud: float) -> Float64:
+    """Cepstra 1 to 6, float64 [6, t], of frames float32 [t, mels]; what is fainter than `loud` by `RANGE` is levelled."""
+    levelled = np.maximum(log_mel, np.float32(loud - RANGE))
+    shape: Float64 = (levelled @ _cosines(log_mel.shape[1])).T.astype(np.float64)
+    return shape
+
+
+def modulation(tracks: Float64) -> tuple[float, float]:
+    """Energy at 3 to 6 Hz and at 1 to 50 Hz in the spectra of tracks [k, t], t ≤ 100, sampled at 100 Hz, each without its mean
+    and under a Hann window; what is shorter than 1 s is repeated.
+
+    The latter is Parseval's sum: of all bins but 0 Hz, of which those up to 50 Hz are one half, and 50 Hz itself twice.
+    """
+    if tracks.shape[1] < STRETCH:
+        tracks = tracks[:, np.arange(STRETCH) % tracks.shape[1]]
+    tracks = (tracks - np.add.reduce(tracks, 1, keepdims=True) / STRETCH) * _HANNING
+    found = tracks @ _waves()
+    still, fastest, *syllabic = np.einsum("kw,kw->w", found, found).tolist()
+    return sum(syllabic), (STRETCH * float(np.einsum("kt,kt->", tracks, tracks)) - still + fastest) / 2
+
+
+def logistic(score: float) -> float:
+    """1 / (1 + e^-score), for scores of any size."""
+    return 1 / (1 + math.exp(-min(50.0, max(-50.0, score))))
+
+
+@lru_cache(maxsize=4)
+def _cosines(mels: int) -> Float32:
+    """The columns of the orthonormal DCT-II that give cepstra 1 to 6: float32 [mels, CEPSTRA]."""
+    place = (np.arange(mels) + 0.5) / mels
+    columns: Float64 = np.sqrt(2 / mels) * np.cos(np.pi * place[:, None] * np.arange(1, CEPSTRA + 1))
+    return columns.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _waves() -> Float64:
+    """Of a stretch, the bins at 0 and 50 Hz and, real and imaginary, those of the syllables: float64 [STRETCH, 10]."""
+    syllabic = range(SYLLABIC[0], SYLLABIC[1] + 1)
+    angle = 2 * np.pi / STRETCH * np.arange(STRETCH)[:, None]
+    return np.concatenate([np.cos(angle * [0, STRETCH // 2, *syllabic]), np.sin(angle * [*syllabic])], 1)

@@ -1,0 +1,62 @@
+"""Estimates in mode "incremental": what an estimate asks of a window, from what is known of the window before."""
+
+from typing import Protocol, runtime_checkable
+
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.engines import Array, Engine
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.incremental_encoder import IncrementalEncoder
+from voxface.runtime.inference.voice_to_face import check_speech
+from voxface.runtime.timing.trace import Stages
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """What makes a face in two steps: `voxface.runtime.inference.voice_to_face.VoiceToFace`."""
+
+    bundle: Bundle
+    stages: Stages
+
+    @property
+    def encoder(self) -> Engine:
+        """Normalised frames to embedding and columns."""
+        ...
+
+    def decode(
+        self,
+        speech: Speech,
+        embedding: Array,
+        columns: Array,
+        *,
+        before: Estimate | None = None,
+        still: float = 0.0,
+    ) -> Estimate:
+        """The face of an embedding."""
+        ...
+
+
+class IncrementalEstimator:
+    """Estimates the windows of one stream in turn; `Speech.first_frame` says where each lies. Not thread-safe."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._encoder = IncrementalEncoder(parts.encoder, parts.bundle.front_end.shortest)
+
+    def restart(self) -> None:
+        """Another voice begins."""
+        self._encoder.restart()
+
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+        """The face of a window.
+
+        Raises:
+            NoSpeechError: there was no speech in it.
+        """
+        stages = self._parts.stages
+        stages.take()  # what a failed estimate left
+        stages.begin()
+        check_speech(speech)
+        embedding, columns = self._encoder.encode(speech.first_frame, speech.log_mel)
+        stages.lap("encoder")
+        return self._parts.decode(speech, embedding, columns, before=before, still=still)

@@ -1,0 +1,159 @@
+"""What a run leaves behind: a folder a clip with face, mesh and pictures, and a report over all of them."""
+
+import html
+import json
+import os
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.background import Background
+from voxface.runtime.errors import InputError
+from voxface.runtime.face.mesh import vertex_normals
+from voxface.runtime.face.mesh_files import glb, obj, ply
+from voxface.runtime.face.png import png
+from voxface.runtime.face.rasteriser import preview
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.inference.estimate import Estimate, estimate_json, sex_in_words
+from voxface.runtime.inference.voice_to_face import VoiceToFace
+
+VIEWS = (0.0, 40.0, 90.0)  # degrees: front, three-quarter, side
+REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+
+
+class Results:
+    """Writes results below one folder, which is made with the first of them."""
+
+    def __init__(self, out: Path, voice_to_face: VoiceToFace) -> None:
+        self._out = out
+        self._bundle = voice_to_face.bundle
+        self._model = voice_to_face.morphable
+        self._provider = voice_to_face.provider
+        self._taken = {REPORT_JSON, REPORT_HTML}
+
+    def write_clip(self, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
+        """Writes `face.png`, `mesh.glb`, `.ply`, `.obj` and `mesh.png` into the clip's folder; returns its JSON entry.
+
+        All of a clip's files appear, or none.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        model, triangles = self._model, self._model.triangles
+        normals = vertex_normals(estimate.vertices, triangles)
+        # numpy lets go of the interpreter, so the views share the cores.
+        views = [Background(partial(preview, estimate.vertices, triangles, model.albedo, yaw=yaw)) for yaw in VIEWS]
+        contents = {
+            "face.png": png(estimate.image),
+            "mesh.glb": glb(estimate.vertices, normals, model.albedo, triangles),
+            "mesh.ply": ply(estimate.vertices, normals, model.albedo, triangles),
+            "mesh.obj": obj(estimate.vertices, normals, triangles),
+            "mesh.png": png(np.concatenate([view.result() for view in views], axis=1)),
+        }
+        folder = self._out / self._name(file)
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".voxface-", dir=self._out) as beside:
+                for name, data in contents.items():
+                    (Path(beside) / name).write_bytes(data)
+                folder.mkdir(exist_ok=True)
+                for name in contents:
+                    os.replace(Path(beside) / name, folder / name)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+        milliseconds = {stage: ns / 1e6 for stage, ns in estimate.stages_ns.items()}
+        return {
+            "file": str(file),
+            "duration_s": speech.seconds,
+            "voiced_s": speech.voiced_seconds,
+            "segments": [[start / SAMPLE_RATE, end / SAMPLE_RATE] for start, end in speech.segments],
+            "frames": estimate.frames,
+            "face": str(folder / "face.png"),
+            "mesh": str(folder / "mesh.glb"),
+            "preview": str(folder / "mesh.png"),
+            **estimate_json(estimate),
+            "timings_ms": {**milliseconds, "total": total_ns / 1e6},
+        }
+
+    def document(self, clips: list[dict[str, Any]], errors: list[dict[str, Any]]) -> dict[str, Any]:
+        """The JSON document of a run (design §4)."""
+        manifest = self._bundle.manifest
+        return {
+            "bundle": {"path": str(self._bundle.path), "name": self._bundle.name, "sha256": manifest["sha256"]},
+            "clips": clips,
+            "errors": errors,
+            "provider": self._provider,
+        }
+
+    def write_report(self, document: dict[str, Any]) -> None:
+        """Writes `report.json` and `report.html`, a page that needs nothing but a browser.
+
+        Raises:
+            InputError: they cannot be written.
+        """
+        contents = {
+            REPORT_JSON: json.dumps(document, indent=1, allow_nan=False).encode(),
+            REPORT_HTML: self._page(document).encode("utf-8", "backslashreplace"),
+        }
+        for name, data in contents.items():
+            try:
+                write_bytes(self._out / name, data)
+            except OSError as error:
+                raise InputError(
+                    f"{self._out / name}: cannot be written ({error.strerror}); the clips are there"
+                ) from error
+
+    @property
+    def has_report(self) -> bool:
+        """Whether there is one, of this run or another."""
+        return (self._out / REPORT_JSON).exists()
+
+    def _name(self, file: Path) -> str:
+        stem = file.stem if file.stem.strip(".") else "clip"  # "...wav": its stem is the folder above
+        name, n = stem, 1
+        while name in self._taken:  # two clips of one name, from two folders
+            n += 1
+            name = f"{stem}-{n}"
+        self._taken.add(name)
+        return name
+
+    def _page(self, document: dict[str, Any]) -> str:
+        rows = "".join(self._row(clip) for clip in document["clips"])
+        bad = "".join(f"<li>{html.escape(error['message'])}</li>" for error in document["errors"])
+        about = html.escape(str(self._bundle.manifest.get("description", "")))
+        return (
+            "<!doctype html><meta charset=utf-8><title>voxface report</title><style>"
+            "body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}"
+            "article{display:grid;grid-template-columns:192px minmax(0,1fr);gap:1rem;border-top:1px solid #ddd;padding:1rem 0}"
+            "img{max-width:100%}.face{width:192px;image-rendering:auto}dl{columns:3 11rem;font-size:13px}"
+            "dt{color:#666}dd{margin:0 0 .3rem}h2{font-size:1rem;overflow-wrap:anywhere}</style>"
+            f"<h1>voxface</h1><p>Bundle <b>{html.escape(self._bundle.name)}</b>. {about}</p>"
+            + (f"<p>Could not be used:</p><ul>{bad}</ul>" if bad else "")
+            + rows
+        )
+
+    def _row(self, clip: dict[str, Any]) -> str:
+        from urllib.parse import quote  # takes longer to import than a page to write
+
+        where = Path(clip["face"]).parent.name
+        facts = {
+            "speech": f"{clip['voiced_s']:.1f} of {clip['duration_s']:.1f} s",
+            "confidence": f"{clip['confidence']:.2f}",
+            "sex of the face": sex_in_words(clip["attributes"]["sex"]),
+            "face type": clip["attributes"]["face_type"],
+            **{name.replace("_", " "): f"{value:.1f} mm" for name, value in clip["measurements_mm"].items()},
+        }
+        terms = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in facts.items())
+        source = quote(where, errors="surrogateescape")
+        return (
+            f'<article><img class=face src="{source}/face.png" alt="generated face">'
+            f"<div><h2>{html.escape(Path(clip['file']).name)}</h2>"
+            f'<img src="{source}/mesh.png" alt="mesh from the front, three-quarter and side"><dl>{terms}</dl>'
+            f'<a href="{source}/mesh.glb">GLB</a> · <a href="{source}/mesh.ply">PLY</a> · '
+            f'<a href="{source}/mesh.obj">OBJ</a></div></article>'
+        )

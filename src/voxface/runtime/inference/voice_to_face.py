@@ -1,0 +1,292 @@
+"""The pipeline: speech in, estimate out. `VoiceToFace(bundle).estimate(speech)` is all there is to it."""
+
+import math
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
+from voxface.runtime.engines import Array, Engine
+from voxface.runtime.engines.opening import open_graph
+from voxface.runtime.engines.traced import TracedEngine
+from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError
+from voxface.runtime.features.front_end import Speech, listen
+from voxface.runtime.features.log_mel import STRIDE, log_mel, network_input
+from voxface.runtime.features.periodicity import LEAST_PERIODIC
+from voxface.runtime.inference.confidence import confidence
+from voxface.runtime.inference.estimate import Estimate, read_attributes
+from voxface.runtime.timing.trace import Stages, Trace
+
+CONTEXT = 2  # columns on either side whose receptive field (63 frames) reaches into a piece
+PIECE = 192  # columns encoded at once: about a minute of speech, so that memory does not grow with the clip
+
+
+class VoiceToFace:
+    """A bundle loaded on a provider. Not thread-safe; a context manager that frees its engines.
+
+    Attributes:
+        bundle: the bundle in use.
+        provider: the provider really used.
+        stages: where the time of the present estimate has gone.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle | Path | str | None = None,
+        provider: str = "cpu",
+        *,
+        threads: int | None = None,
+        fused: bool | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        """Loads `bundle`, opened or by its path (None: the default one), on `provider`.
+
+        Args:
+            threads: see `open_engine`.
+            fused: whether to run a whole update as one graph, where the bundle has it; None: on GPUs, since on a CPU it
+                gains nothing.
+            trace: gets stages and engine runs.
+
+        Raises:
+            BundleError, ProviderError: see `Bundle.open` and `open_graph`.
+        """
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        with ExitStack() as engines:  # those already open are freed when a later one does not open
+
+            def opened(name: str) -> Engine:
+                engine = engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
+                wanted = self.bundle.manifest["graphs"][name]["inputs"]
+                if set(engine.inputs) != set(wanted):
+                    raise BundleError(
+                        f"{self.bundle.path}: the graph {name} takes {', '.join(engine.inputs)}, the manifest says "
+                        f"{', '.join(wanted)}; fetch or export the bundle again"
+                    )
+                return engine if trace is None else TracedEngine(engine, name, trace)
+
+            self._encoder, self._face, self._mesh = (opened(name) for name in GRAPHS)
+            wanted = provider != "cpu" if fused is None else fused
+            self._fused = opened(FUSED) if wanted and self.bundle.fused else None
+            self._engines = engines.pop_all()
+        self.stages = Stages(trace)
+        self.provider = self._encoder.provider
+        self.morphable = self.bundle.morphable
+
+    def warm_up(self) -> None:
+        """Makes one face of noise and of every graph, so that the first estimate is as fast as those after it."""
+        front_end = self.bundle.front_end
+        self._encoder.warm_up({"T": front_end.shortest})
+        self._face.warm_up()
+        self._mesh.warm_up()
+        noise = np.random.default_rng(0).integers(-3000, 3000, 2 * front_end.sample_rate).astype(np.int16)
+        speech = replace(self.listen([noise]), segments=[(0, len(noise))], voiced_samples=len(noise), periodic=1.0)
+        features = log_mel(noise, front_end)
+        estimate = self.estimate(replace(speech, log_mel=features))
+        _ = estimate.vertices, estimate.measurements_mm
+
+    def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
+        """Feeds int16 blocks at 16 kHz through the bundle's front end."""
+        return listen(blocks, self.bundle.front_end, self.bundle.vad)
+
+    def estimate_file(self, path: Path | str) -> tuple[Speech, Estimate]:
+        """Reads a sound file and estimates its face.
+
+        Raises:
+            InputError, NoSpeechError: the file cannot be used.
+        """
+        try:
+            speech = self.listen(read_blocks(Path(path)))
+            return speech, self.estimate(speech)
+        except NoSpeechError as error:
+            raise NoSpeechError(f"{path}: {error}") from None
+
+    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+        """The face of what a front end heard.
+
+        Args:
+            before, still: see `decode`.
+
+        Raises:
+            NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
+            ProviderError: a network gave numbers that are not finite.
+        """
+        stages = self.stages
+        stages.take()  # what a failed estimate left
+        stages.begin()
+        check_speech(speech)
+        features = network_input(speech.log_mel, self.bundle.front_end.shortest)
+        stages.lap("features")
+        if self._fused is not None and _columns(features) <= PIECE + 2 * CONTEXT:
+            out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
+            stages.lap("encoder")
+            embedding = self._numbers("encoder", out["embedding"])
+            pixels = self._pixels(out["image"])
+            stages.lap("face")
+            return self._face_of(speech, embedding, out["columns"], pixels, embedding, out["coefficients"])
+        embedding, columns = self._encode(features)
+        self._numbers("encoder", embedding)
+        stages.lap("encoder")
+        return self.decode(speech, embedding, columns, before=before, still=still)
+
+    def decode(
+        self,
+        speech: Speech,
+        embedding: Array,
+        columns: Array,
+        *,
+        before: Estimate | None = None,
+        still: float = 0.0,
+    ) -> Estimate:
+        """The face of an embedding float32 [E] that was made of speech; it closes the `stages` that were begun for it.
+
+        Args:
+            columns: float32 [E, C], those the embedding is the mean of.
+            before: an estimate of the same voice, whose picture stays while the embedding is
+            still: no farther than this from the one it was drawn of. The mesh, which costs little, always moves.
+        """
+        if before is not None and _distance(embedding, before.drawn) <= still:
+            pixels, drawn = before.image, before.drawn
+        else:
+            pixels, drawn = self._pixels(self._face.run({"embedding": embedding[None]})["image"][0]), embedding
+        self.stages.lap("face")
+        coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
+        self.stages.lap("mesh")
+        return self._face_of(speech, embedding, columns, pixels, drawn, coefficients)
+
+    def _face_of(
+        self,
+        speech: Speech,
+        embedding: Array,
+        columns: Array,
+        pixels: NDArray[np.uint8],
+        drawn: Array,
+        coefficients: Array,
+    ) -> Estimate:
+        """What the networks gave, read: attributes, confidence."""
+        self._numbers("mesh", coefficients)
+        own = _own(columns, len(speech.log_mel))
+        attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
+        sure = confidence(speech.likeness, own, speech.voiced_seconds)
+        self.stages.lap("attributes")
+        ns = {"features": 0, "face": 0, "mesh": 0, **self.stages.take()}
+        return Estimate(
+            start=speech.segments[0][0],
+            end=speech.segments[-1][1],
+            voiced_seconds=speech.voiced_seconds,
+            frames=len(speech.log_mel),
+            embedding=embedding,
+            columns=own,
+            image=pixels,
+            drawn=drawn,
+            coefficients=coefficients,
+            model=self.morphable,
+            confidence=sure,
+            attributes=attributes,
+            stages_ns={**ns, "vad": speech.vad_ns, "features": speech.features_ns + ns["features"]},
+        )
+
+    @property
+    def encoder(self) -> Engine:
+        """The voice encoder: log-mel [B, mels, T], normalised, to embedding [B, E] and columns [B, E, C]."""
+        return self._encoder
+
+    def columns(self, speech: Speech) -> Array:
+        """The voice encoder's columns float32 [E, C] of speech, without a face: for what only compares voices."""
+        columns = self._encode(network_input(speech.log_mel, self.bundle.front_end.shortest))[1]
+        return _own(columns, len(speech.log_mel))
+
+    def _encode(self, features: Array) -> tuple[Array, Array]:
+        """Embedding [E] and columns [E, C] of network input [1, mels, T].
+
+        Long input goes through in pieces that overlap by the receptive field: the columns are those of the whole.
+        """
+        total = _columns(features)
+        if total <= PIECE + 2 * CONTEXT:
+            out = self._encoder.run({"log_mel": features})
+            return out["embedding"][0], out["columns"][0]
+        columns = []
+        for first in range(0, total, PIECE):
+            last = min(total, first + PIECE)
+            before, after = max(0, first - CONTEXT), min(total, last + CONTEXT)
+            piece = np.ascontiguousarray(features[:, :, before * STRIDE : after * STRIDE])
+            columns.append(self._encoder.run({"log_mel": piece})["columns"][0][:, first - before : last - before])
+        joined = np.concatenate(columns, 1)
+        mean = joined.mean(1, dtype=np.float64)
+        return (mean / np.linalg.norm(mean)).astype(np.float32), joined
+
+    def _numbers(self, network: str, found: Array) -> Array:
+        """The few numbers a network gave. Half precision overflows without a word, and min and max take NaN for a number."""
+        if not math.isfinite(sum(found.tolist())):
+            raise self._overflow(network)
+        return found
+
+    def _pixels(self, image: Array) -> NDArray[np.uint8]:
+        try:
+            return _pixels(image)
+        except FloatingPointError:
+            raise self._overflow("face") from None
+
+    def _overflow(self, network: str) -> ProviderError:
+        return ProviderError(
+            f"{self.bundle.name}: the {network} network gave numbers that are not finite on {self.provider}; use a bundle in "
+            "FP32 or --provider cpu (`voxface compare` finds the engine that does so)"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engines.close()
+
+
+def _columns(features: Array) -> int:
+    """How many columns network input [1, mels, T] gives."""
+    return -(-int(features.shape[2]) // STRIDE)
+
+
+def _pixels(image: Array) -> NDArray[np.uint8]:
+    """uint8 [H, W, 3] of a network's picture float32 [3, H, W], clamped to [-1, 1].
+
+    Raises:
+        FloatingPointError: something in it is no number.
+    """
+    levels = image * np.float32(127.5)
+    levels += np.float32(128)  # and a half of one to round
+    np.minimum(levels, np.float32(255.5), out=levels)
+    np.maximum(levels, np.float32(0.5), out=levels)
+    with np.errstate(invalid="raise"):
+        planes = levels.astype(np.uint8)
+    pixels = np.empty((*planes.shape[1:], len(planes)), np.uint8)
+    for channel, plane in enumerate(planes):  # in one go it takes longer
+        pixels[:, :, channel] = plane
+    return pixels
+
+
+def _distance(one: Array, other: Array) -> float:
+    return math.dist(one.tolist(), other.tolist())
+
+
+def _own(columns: Array, frames: int) -> Array:
+    """A short clip was tiled to the network's shortest input; only its own columns speak for it."""
+    return columns[:, : max(1, min(columns.shape[1], frames // STRIDE))]
+
+
+def check_speech(speech: Speech) -> None:
+    """Raises NoSpeechError, with the reason, unless there is speech to make a face of."""
+    if speech.samples == 0:
+        raise NoSpeechError("no samples, so no speech")
+    if not speech.voiced_samples:
+        raise NoSpeechError(f"no speech found in {speech.seconds:.2f} s (silence, or too quiet for the VAD)")
+    if speech.periodic < LEAST_PERIODIC:
+        raise NoSpeechError(
+            f"no speech found in {speech.seconds:.2f} s: there is sound, but only {speech.periodic:.0%} of it is "
+            "voiced as speech is (noise?)"
+        )

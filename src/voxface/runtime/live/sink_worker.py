@@ -1,0 +1,165 @@
+"""Between a session and a sink: a bounded mailbox, in which a newer face takes the place of one not yet fetched.
+
+A slow or failing sink harms neither the session nor other sinks; what it misses is counted.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from voxface.runtime.live.audio_input import Audio
+from voxface.runtime.live.clock import Clock, Task
+from voxface.runtime.live.events import Event, FaceEstimated
+
+MOST_WAITING: Final = 4000  # items; of 20 ms of sound each, 80 s
+
+Where = Literal["here", "thread", "main"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event on its way to sinks.
+
+    Attributes:
+        event: what happened.
+        fed: absolute sample up to which the session had been fed.
+        latency_ns: stages of a face, see `voxface.runtime.live.latency`; None for other events.
+        done_ns: when it came from the session.
+    """
+
+    event: Event
+    fed: int
+    latency_ns: dict[str, int] | None
+    done_ns: int
+
+    @property
+    def latency_ms(self) -> dict[str, float] | None:
+        """The stages in milliseconds."""
+        return None if self.latency_ns is None else {name: ns / 1e6 for name, ns in self.latency_ns.items()}
+
+
+class Sink(Protocol):
+    """Where events go. What it raises ends it alone.
+
+    Attributes:
+        name: what counters call it.
+        keeps_all: whether it wants every face, not only the newest.
+        wants_audio: whether it wants the sound too.
+    """
+
+    name: str
+    keeps_all: bool
+    wants_audio: bool
+
+    def audio(self, audio: Audio) -> None:
+        """The sound that the session is fed, before the events it causes."""
+        ...
+
+    def event(self, told: Told) -> None:
+        """Something happened."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes: what is held is to be written."""
+        ...
+
+
+class Outlet:
+    """Delivers to one sink: within the caller, on a thread of its own, or when the main thread asks.
+
+    Attributes:
+        sink: the sink.
+        superseded: faces that a newer one replaced before they were fetched.
+        dropped: items dropped because the sink was too slow.
+        error: what ended the sink; None while it lives.
+    """
+
+    def __init__(
+        self, sink: Sink, clock: Clock, where: Where, delivered: Callable[[int], None], most_waiting: int = MOST_WAITING
+    ) -> None:
+        """`delivered` is told the nanoseconds from session to sink of each face."""
+        self.sink = sink
+        self._clock, self._where, self._delivered, self._most = clock, where, delivered, most_waiting
+        self._changed = clock.monitor()
+        self._waiting: deque[list[Audio | Told]] = deque()  # an emptied list is a face that was replaced
+        self._face: list[Audio | Told] | None = None
+        self._closed = False
+        self._task: Task | None = None
+        self.superseded = self.dropped = 0
+        self.error: Exception | None = None
+        if where == "thread":
+            self._task = clock.start(self._work, f"voxface-{sink.name}")
+
+    @property
+    def on_main(self) -> bool:
+        """Whether the main thread is to fetch what waits."""
+        return self._where == "main"
+
+    def offer(self, item: Audio | Told) -> None:
+        """Hands over an item; never waits, unless the sink is called here."""
+        if self.error is not None or (isinstance(item, Audio) and not self.sink.wants_audio):
+            return
+        if self._where == "here":
+            self._deliver(item)
+            return
+        with self._changed:
+            slot = [item]
+            if isinstance(item, Told) and isinstance(item.event, FaceEstimated) and not self.sink.keeps_all:
+                if self._face:
+                    self._face.clear()
+                    self.superseded += 1
+                self._face = slot
+            self._waiting.append(slot)
+            if len(self._waiting) > self._most and self._waiting.popleft():
+                self.dropped += 1
+            self._changed.notify()
+
+    def drain(self) -> None:
+        """Delivers what waits, on the calling thread."""
+        while True:
+            with self._changed:
+                if not self._waiting:
+                    return
+                slot = self._waiting.popleft()
+                item = slot.pop() if slot else None
+            if item is not None and self.error is None:
+                self._deliver(item)
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Delivers what waits and closes the sink; whether that was done in time."""
+        if self._where != "thread":
+            self.drain()
+            self._close_sink()
+            return True
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        return self._task is not None and self._task.join(timeout_s)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait(lambda: bool(self._waiting) or self._closed)
+                if not self._waiting:
+                    break
+            self.drain()
+        self._close_sink()
+
+    def _deliver(self, item: Audio | Told) -> None:
+        try:
+            if isinstance(item, Audio):
+                self.sink.audio(item)
+                return
+            self.sink.event(item)
+            if isinstance(item.event, FaceEstimated):
+                self._delivered(self._clock.now_ns() - item.done_ns)
+        except Exception as error:  # a full disk, a closed pipe, a broken window: this sink ends, the session goes on
+            self.error = error
+            self._close_sink()
+
+    def _close_sink(self) -> None:
+        try:
+            self.sink.close()
+        except Exception as error:
+            self.error = self.error or error

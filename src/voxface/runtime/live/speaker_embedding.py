@@ -1,0 +1,130 @@
+"""Whose voice a second or two of speech is: a small network on log-mel frames, for comparing and nothing else.
+
+It was trained on LibriSpeech's training speakers (CC BY 4.0) by `python -m benchmarks.speaker_change --fit`, and needs
+neither the bundle's voice encoder nor the mean of the window, which two voices in it share.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.files.atomic import write_atomically
+
+Float32 = NDArray[np.float32]
+
+FRAMES: Final = 5  # frames the first layer sees at once
+STRIDE: Final = 3  # frames between its steps
+DILATION: Final = 2  # steps between the taps of the third layer
+SEEN: Final = FRAMES + STRIDE * 2 * (1 + DILATION)  # frames a step of the last layer has seen
+LEAST_VARIANCE: Final = 1e-4
+
+
+@dataclass(frozen=True)
+class VoicePrint:
+    """The network.
+
+    Attributes:
+        layers: weight float32 [taps × in, out] and bias float32 [out] of each.
+    """
+
+    layers: tuple[tuple[Float32, Float32], ...]
+
+    @classmethod
+    @lru_cache(maxsize=1)
+    def own(cls) -> Self:
+        """The one that comes with the runtime."""
+        return cls.read(Path(str(files("voxface.runtime.live") / "speaker_embedding.npz")))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """From a file that `write` made."""
+        with np.load(path) as arrays:
+            count = len(arrays.files) // 2
+            return cls(
+                tuple(
+                    (arrays[f"weight{k}"].astype(np.float32), arrays[f"bias{k}"].astype(np.float32))
+                    for k in range(count)
+                )
+            )
+
+    def write(self, path: Path) -> None:
+        """In half precision."""
+        arrays: dict[str, Any] = {}
+        for k, (weight, bias) in enumerate(self.layers):
+            arrays |= {f"weight{k}": weight.astype(np.float16), f"bias{k}": bias.astype(np.float16)}
+
+        def save(part: Path) -> None:
+            with part.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+
+        write_atomically(path, save)
+
+    @property
+    def mels(self) -> int:
+        """Mel bins it takes."""
+        return len(self.layers[0][0]) // FRAMES
+
+    @property
+    def width(self) -> int:
+        """Numbers of a step."""
+        return len(self.layers[-2][1])
+
+    @cached_property
+    def _shifted(self) -> tuple[tuple[Float32, Float32], ...]:
+        """Weight and floor of each layer, such that it gives max(x, floor) in place of max(x + bias, 0): what lacks to that,
+        the next one's floor makes up for; and weight and bias of the last. The first layer's weight is such that every frame
+        loses its mean, and with it its loudness."""
+        (first, lacking), *others = self.layers
+        taps = first.reshape(FRAMES, self.mels, -1)
+        shifted = [((taps - taps.mean(1, keepdims=True)).reshape(FRAMES * self.mels, -1), -lacking)]
+        for weight, bias in others[:-1]:
+            lacking = bias + np.tile(lacking, len(weight) // len(lacking)) @ weight
+            shifted.append((weight, -lacking))
+        weight, bias = others[-1]
+        return *shifted, (weight, bias + lacking @ weight[: len(lacking)])
+
+    def steps(self, log_mel: Float32) -> Float32:
+        """One row for every `STRIDE` frames of log-mel float32 [T, mels], T ≥ `SEEN`; it has seen `SEEN` from there on."""
+        (first, a), (second, b), (third, c), (fourth, d) = self._shifted[:4]
+        x = _rows(np.ascontiguousarray(log_mel), FRAMES, STRIDE) @ first
+        np.maximum(x, a, out=x)
+        x = _rows(x, 3, 1) @ second
+        np.maximum(x, b, out=x)
+        x = np.concatenate([x[: -2 * DILATION], x[DILATION:-DILATION], x[2 * DILATION :]], 1) @ third
+        np.maximum(x, c, out=x)
+        x = x @ fourth
+        return np.maximum(x, d, out=x)
+
+    def voices(self, *lots: Float32) -> Float32:
+        """Of each lot of rows of `steps`, float32 [lots, E]; their direction is what counts."""
+        weight, bias = self._shifted[-1]
+        known = np.empty((len(lots), len(weight)), np.float32)
+        mean, spread = known[:, : self.width], known[:, self.width :]
+        for k, steps in enumerate(lots):
+            np.add.reduce(steps, 0, out=mean[k])
+            np.einsum("ij,ij->j", steps, steps, out=spread[k])
+            known[k] /= len(steps)
+        spread -= mean * mean
+        np.maximum(spread, LEAST_VARIANCE, out=spread)
+        np.sqrt(spread, out=spread)
+        voices: Float32 = known @ weight
+        voices += bias
+        return voices
+
+    def disagreement(self, one: Float32, other: Float32) -> float:
+        """1 - cosine of the voices of two lots of steps, 0 to 2."""
+        voices = self.voices(one, other)
+        (first, both), (_, second) = (voices @ voices.T).tolist()
+        return 1.0 - float(both / math.sqrt(first * second))
+
+
+def _rows(x: Float32, taps: int, stride: int) -> Float32:
+    """`taps` rows next to each other, every `stride` rows, of contiguous x; no copy, and numpy checks that they lie within."""
+    shape = (len(x) - taps) // stride + 1, taps * x.shape[1]
+    return np.ndarray(shape, x.dtype, x, 0, (stride * x.strides[0], x.itemsize))

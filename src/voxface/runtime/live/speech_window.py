@@ -1,0 +1,131 @@
+"""The newest seconds of speech: their log-mel frames, where they lay in the stream, how periodic they were."""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.features.front_end import Speech
+from voxface.runtime.features.log_mel import STRIDE, FrontEndConfig, LogMelStream
+from voxface.runtime.features.running_periodicity import RunningPeriodicity
+from voxface.runtime.features.speech_modulation import RunningLikeness
+
+Float32 = NDArray[np.float32]
+
+
+class SpeechWindow:
+    """Collects speech and remembers no more than an estimate needs.
+
+    Places in it are counted in samples of speech since the beginning, `voiced`, which pauses do not advance.
+
+    Attributes:
+        voiced: samples of speech so far.
+        origin: where the present speaker's speech begins, a multiple of the frame hop.
+    """
+
+    def __init__(self, config: FrontEndConfig, longest: int) -> None:
+        """A window holds `longest` samples of speech, or up to 31 frames more."""
+        self._hop = config.hop
+        self._frames_kept = longest // config.hop + STRIDE
+        self._mel = LogMelStream(config)
+        # Twice the room, so that old frames are moved away once a window and not once a hop.
+        self._room = 2 * self._frames_kept + 1024
+        tail = -(-config.window // config.hop)
+        self._frames = np.empty((self._room + tail, config.mels), np.float32)
+        self._peaks = np.empty(len(self._frames), np.float32)
+        self._first = self._count = 0  # frames dropped, frames held
+        self._waiting: list[NDArray[np.int16]] = []
+        self._ranges: deque[tuple[int, int, int]] = deque()  # start, end, and `voiced` at the start
+        self._likeness = RunningLikeness()
+        self._periodicity = RunningPeriodicity(longest)
+        self._longest = longest
+        self.voiced = 0
+        self.origin = 0
+
+    def add(self, start: int, samples: NDArray[np.int16]) -> None:
+        """Takes speech int16 [n] that lay at absolute sample `start`."""
+        if self._ranges and self._ranges[-1][1] == start:
+            first, _, voiced = self._ranges[-1]
+            self._ranges[-1] = (first, start + len(samples), voiced)
+        else:
+            self._ranges.append((start, start + len(samples), self.voiced))
+        self._waiting.append(samples)
+        self.voiced += len(samples)
+
+    def restart(self, voiced: int) -> int:
+        """Forgets the speech before place `voiced`; returns the absolute sample at which the rest begins."""
+        self._flush()
+        self.origin = min(self._first + self._count, -(-voiced // self._hop)) * self._hop
+        self._trim()
+        return self._ranges[0][0] if self._ranges else 0
+
+    def _flush(self) -> Float32:
+        """Computes the frames of what was added; returns those that would be its tail."""
+        audio = np.concatenate([np.empty(0, np.int16), *self._waiting])
+        self._waiting.clear()
+        self._periodicity.feed(audio)
+        fresh, tail = self._mel.feed_and_look(audio)
+        self._hold(fresh)
+        self._trim()
+        return tail
+
+    def speech(self, heard: int) -> Speech:
+        """The window as `voxface.runtime.features.front_end.FrontEnd.finish` would give it; `heard`: samples heard so far.
+
+        Its frames are no copy: they hold until more speech is added.
+        """
+        tail = self._flush()
+        count = self._count + len(tail)
+        self._put(self._count, tail)
+        start = self._start(self._first + count)
+        frames = self._frames[start // self._hop - self._first : count]
+        segments = [
+            (first + max(0, start - voiced), end) for first, end, voiced in self._ranges if voiced + end - first > start
+        ]
+        return Speech(
+            samples=heard - segments[0][0] if segments else 0,
+            segments=segments,
+            voiced_samples=self.voiced - start,
+            periodic=self._periodicity.share(self.voiced - self.origin),
+            log_mel=frames,
+            vad_ns=0,
+            features_ns=0,
+            first_frame=start // self._hop,
+            known_peaks=self._peaks[start // self._hop - self._first : count],
+            known_likeness=self._likeness.of(start // self._hop, frames),
+        )
+
+    def _put(self, place: int, frames: Float32) -> None:
+        self._frames[place : place + len(frames)] = frames
+        self._peaks[place : place + len(frames)] = frames.max(1)
+
+    def _start(self, end: int) -> int:
+        """Where a window that ends before frame `end` begins: at a multiple of the voice encoder's stride from the origin, so
+        that its columns stand where those of the windows before stood. They change less then, and so does the face."""
+        longer = end - self.origin // self._hop - self._longest // self._hop
+        return self.origin + max(0, longer) // STRIDE * STRIDE * self._hop
+
+    def _hold(self, fresh: Float32) -> None:
+        while len(fresh):
+            part = fresh[: self._room - self._count]
+            self._put(self._count, part)
+            self._count += len(part)
+            fresh = fresh[len(part) :]
+            if self._count == self._room:
+                self._drop(self._count - self._frames_kept)
+
+    def _trim(self) -> None:
+        self._drop(self.origin // self._hop - self._first)
+        oldest = self._start(self._first + self._count)
+        while self._ranges and self._ranges[0][2] + self._ranges[0][1] - self._ranges[0][0] <= oldest:
+            self._ranges.popleft()
+        if self._ranges and self._ranges[0][2] < oldest:  # one unending segment must not grow for ever either
+            start, end, voiced = self._ranges[0]
+            self._ranges[0] = (start + oldest - voiced, end, oldest)
+
+    def _drop(self, count: int) -> None:
+        if count > 0:
+            for held in (self._frames, self._peaks):
+                held[: self._count - count] = held[count : self._count].copy()
+            self._first += count
+            self._count -= count

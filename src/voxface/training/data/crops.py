@@ -1,0 +1,77 @@
+"""Batches of voices: crops of log-mel frames, normalised as the runtime does, as large as the step wants them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.features.log_mel import normalise
+from voxface.training.data.pairs import Pairs
+
+Float32 = NDArray[np.float32]
+
+
+def crop(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
+    """A random stretch of `length` frames, each bin normalised over it; shorter recordings are repeated.
+
+    Args:
+        frames: float32 [T, mels], T ≥ 1.
+
+    Returns:
+        float32 [length, mels].
+    """
+    if len(frames) < length:
+        frames = np.tile(frames, (-(-length // len(frames)), 1))
+    start = int(rng.integers(len(frames) - length + 1))
+    return normalise(frames[start : start + length])
+
+
+def crops(
+    pairs: Pairs, utterances: Sequence[int] | NDArray[np.int32], length: int, rng: np.random.Generator
+) -> Float32:
+    """One crop of each utterance: network input float32 [B, mels, length]."""
+    return np.stack([crop(pairs.utterance(int(u)), length, rng).T for u in utterances])
+
+
+def utterances_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
+    """One utterance of each person, any rendering, uniformly; int32 [B]."""
+    return np.array([rng.choice(pairs.utterances[int(i)]) for i in people], np.int32)
+
+
+def pictures_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator, flip: float = 0.5) -> Float32:
+    """One picture of each person, mirrored with probability `flip`: float32 [B, 3, H, W] in [-1, 1] (Wen 2019: p = 0.5)."""
+    picked = np.array([rng.choice(pairs.pictures_of[int(i)]) for i in people])
+    images = pairs.pictures[picked].astype(np.float32)
+    mirrored = rng.random(len(images)) < flip
+    images[mirrored] = images[mirrored, :, ::-1]
+    return np.ascontiguousarray((images - 127.5) / 127.5).transpose(0, 3, 1, 2)
+
+
+def positives(pairs: Pairs, utterances: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
+    """Another utterance of the same person for each: of another recording where there is one, else another rendering,
+    else the same one (its crop will differ). Wu 2022, §4: one utterance of the same person."""
+    found = []
+    for u in utterances:
+        own = pairs.utterances[int(pairs.utterance_person[u])]
+        others = own[pairs.utterance_recording[own] != pairs.utterance_recording[u]]
+        others = others if len(others) else own[own != u]
+        found.append(int(rng.choice(others)) if len(others) else int(u))
+    return np.array(found, np.int32)
+
+
+def negatives(
+    pairs: Pairs, utterances: NDArray[np.int32], people: NDArray[np.int32], rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """An utterance of another speaker among `people` for each (Wu 2022, §4: one of a different person).
+
+    Raises:
+        ValueError: there is no other speaker.
+    """
+    speakers = np.array([pairs.people[int(i)].speaker for i in people])
+    found = []
+    for u in utterances:
+        others = people[speakers != pairs.people[int(pairs.utterance_person[u])].speaker]
+        if not len(others):
+            raise ValueError("a triplet needs utterances of two speakers")
+        found.append(int(rng.choice(pairs.utterances[int(rng.choice(others))])))
+    return np.array(found, np.int32)

@@ -1,0 +1,112 @@
+"""A bank of embeddings of random crops: a frozen encoder need not be run at every step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from voxface.runtime.features.log_mel import network_input
+from voxface.training.data.crops import crops
+from voxface.training.data.pairs import Pairs
+from voxface.training.models.frozen import Frozen
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmbeddingBank:
+    """Embeddings of crops; N rows.
+
+    Attributes:
+        embeddings: float32 [N, E], unit length.
+        person, recording: int32 [N], whose voice, and from which recording.
+    """
+
+    embeddings: Float32
+    person: NDArray[np.int32]
+    recording: NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls,
+        pairs: Pairs,
+        encoder: Frozen,
+        people: NDArray[np.int32],
+        *,
+        each: int,
+        length: tuple[int, int] = (300, 800),
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        done: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> "EmbeddingBank":
+        """Encodes `each` crops, of one random length an utterance, of every utterance of `people`.
+
+        Args:
+            length: shortest and longest crop in frames (Wen 2019: 300 to 800).
+            done: told (utterances done, utterances in all).
+        """
+        rng = np.random.default_rng([seed, 71])
+        rows, person, recording = [], [], []
+        utterances = np.concatenate([pairs.utterances[int(i)] for i in people])
+        for k, u in enumerate(utterances):
+            batch = crops(pairs, np.repeat(u, each), int(rng.integers(length[0], length[1] + 1)), rng)
+            rows.append(encoder(torch.from_numpy(batch).to(device))[0].float().cpu().numpy())
+            person += [int(pairs.utterance_person[u])] * each
+            recording += [int(pairs.utterance_recording[u])] * each
+            done(k + 1, len(utterances))
+        return cls(np.concatenate(rows), np.array(person, np.int32), np.array(recording, np.int32))
+
+    @cached_property
+    def _rows(self) -> dict[int, NDArray[np.int64]]:
+        return {int(i): np.flatnonzero(self.person == i) for i in np.unique(self.person)}
+
+    @property
+    def people(self) -> NDArray[np.int32]:
+        """Whose voices these are, each once."""
+        return np.array(sorted(self._rows), np.int32)
+
+    def draw(self, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
+        """One row of each person, uniformly."""
+        return np.array([rng.choice(self._rows[int(i)]) for i in people])
+
+    def positives(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Another row of the same person for each, of another recording where there is one (Wu 2022, §4)."""
+        found = []
+        for row in rows:
+            own = self._rows[int(self.person[row])]
+            others = own[self.recording[own] != self.recording[row]]
+            others = others if len(others) else own[own != row]
+            found.append(int(rng.choice(others)) if len(others) else int(row))
+        return np.array(found)
+
+    def negatives(
+        self, rows: NDArray[np.int64], speakers: NDArray[np.str_], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """A row of another speaker for each; `speakers` [I] names the speaker of every person.
+
+        Raises:
+            ValueError: there is no other speaker.
+        """
+        of_row = speakers[self.person]
+        if (of_row == of_row[0]).all():
+            raise ValueError("a triplet needs voices of two speakers")
+        found = []
+        for row in rows:
+            while of_row[other := int(rng.integers(len(self.person)))] == of_row[row]:
+                pass
+            found.append(other)
+        return np.array(found)
+
+
+def embed_whole(
+    pairs: Pairs, encoder: Frozen, utterances: NDArray[np.int32], device: torch.device | str = "cpu"
+) -> Float32:
+    """Embeddings float32 [len(utterances), E] of whole utterances, as the runtime encodes them (short ones tiled)."""
+    rows = [
+        encoder(torch.from_numpy(network_input(pairs.utterance(int(u)))).to(device))[0].float().cpu().numpy()
+        for u in utterances
+    ]
+    return np.concatenate(rows)

@@ -1,0 +1,218 @@
+"""Pictures that our own expert learns from: faces drawn from the population in all light, with their geometry known."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.errors import InputError, ProviderError, UsageError
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.atomic import write_bytes
+from voxface.training.data.parallel_map import in_order
+from voxface.training.faces.appearance import Appearance
+from voxface.training.faces.camera import Pose
+from voxface.training.faces.face_set import draw, picture_camera, picture_pose
+from voxface.training.faces.population import FacePopulation, sample_faces
+
+# Raised whenever the same configuration would give other pictures.
+VERSION: Final = 1
+DECIMETRE: Final = 100.0
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """What is drawn.
+
+    Attributes:
+        pictures: how many; women and men in turns.
+        seed: picture i of a seed is the same whatever the count and the number of workers.
+        size: height and width, px; 64 is what the generator makes.
+        expression: standard deviation of the expression coefficients (half-normal), where the model has any.
+        yaw, pitch, roll: the head turns by up to this at random, degrees to either side; more than in the pairs' pictures.
+    """
+
+    pictures: int = 6000
+    seed: int = 0
+    size: int = 64
+    expression: float = 0.35
+    yaw: float = 20.0
+    pitch: float = 10.0
+    roll: float = 6.0
+
+    def __post_init__(self) -> None:
+        if self.pictures < 2 or self.size < 16:
+            raise UsageError(f"{self.pictures} renders of {self.size} px: at least two, of 16 px")
+
+
+@dataclass(frozen=True)
+class Renders:
+    """N pictures.
+
+    Attributes:
+        pictures: uint8 [N, size, size, 3], RGB.
+        coefficients: float32 [N, P].
+        sexes: uint8 [N], 0 female, 1 male.
+        pose: float32 [N, 12], see `pose_numbers`.
+    """
+
+    pictures: NDArray[np.uint8]
+    coefficients: NDArray[np.float32]
+    sexes: NDArray[np.uint8]
+    pose: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def images(self, which: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
+        """Some of the pictures as networks take them: float32 [B, 3, size, size], RGB, [-1, 1]."""
+        scaled = (self.pictures[which].astype(np.float32) - 127.5) / 127.5
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+    @classmethod
+    def made(
+        cls,
+        file: Path,
+        model: MorphableModel,
+        population: FacePopulation,
+        config: RenderConfig,
+        *,
+        workers: int = 1,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Self:
+        """Those in `file`, if they are of this model, population and configuration; else draws them and writes the file.
+
+        Args:
+            file: an `.npz`; written whole or not at all.
+            workers: processes that draw; 1 draws in this one.
+
+        Raises:
+            ProviderError: Open3D, which draws the pictures, is not there.
+            InputError: the file cannot be written.
+        """
+        key = _key(model, population, config)
+        kept = cls._read(file, key)
+        if kept is not None:
+            say(f"{len(kept)} renders taken from {file}")
+            return kept
+        drawn = cls.drawn(model, population, config, workers=workers, say=say)
+        out = io.BytesIO()
+        np.savez(out, key=np.frombuffer(key.encode(), np.uint8), **{name: getattr(drawn, name) for name in _ARRAYS})
+        try:
+            write_bytes(file, out.getvalue())
+        except OSError as error:
+            raise InputError(f"{file}: cannot be written ({error.strerror or error})") from error
+        return drawn
+
+    @classmethod
+    def drawn(
+        cls,
+        model: MorphableModel,
+        population: FacePopulation,
+        config: RenderConfig,
+        *,
+        workers: int = 1,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Self:
+        """Draws them all; about 0.13 s each on one core.
+
+        Raises:
+            ProviderError: Open3D is not there.
+        """
+        try:
+            from voxface.training.faces.render import ambient_visibility
+
+            occlusion = ambient_visibility(model.mean, model.triangles)
+        except (ImportError, OSError) as error:
+            raise ProviderError(
+                f"pictures of faces need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
+            ) from error
+        easel = _Easel(model, population, config, occlusion)
+        rows = []
+        for row in in_order(_draw, easel, range(config.pictures), workers):
+            rows.append(row)
+            if len(rows) % 500 == 0 or len(rows) == config.pictures:
+                say(f"{len(rows)} of {config.pictures} renders")
+        return cls(*(np.stack([row[k] for row in rows]) for k in range(len(_ARRAYS))))
+
+    @classmethod
+    def _read(cls, file: Path, key: str) -> Self | None:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return cls(*(arrays[name] for name in _ARRAYS)) if arrays["key"].tobytes() == key.encode() else None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None  # none, or damaged: they can be drawn again
+
+
+_ARRAYS: Final = ("pictures", "coefficients", "sexes", "pose")
+
+
+def pose_numbers(pose: Pose, size: int) -> NDArray[np.float32]:
+    """Weak perspective as `ImageToFace` gives it: float32 [B, 12], rows of the 3×4 matrix [A | t].
+
+    A·v + t takes a vertex v in decimetres to its place in picture heights from the middle of the picture, x right, y up, z
+    towards the camera. Depth is measured from where a face in the same pose would turn about its picture's middle, so the
+    third number of t is the depth that the origin has against it.
+
+    Args:
+        pose: float64 [B, …] of pictures `size` pixels high, as `face_set.picture_pose` makes them.
+    """
+    scaled = pose.scale[:, None, None] * pose.rotation * (DECIMETRE / size)
+    across = (pose.translation[:, 0] / size - 0.5, 0.5 - pose.translation[:, 1] / size)
+    centre = np.array(_centre()) / DECIMETRE
+    depth = -np.einsum("bi,i->b", scaled[:, 2], centre)
+    matrix = np.concatenate([scaled, np.stack([*across, depth], axis=1)[:, :, None]], axis=2)
+    return matrix.reshape(-1, 12).astype(np.float32)
+
+
+def rotations(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The rotations float64 [B, 3, 3] nearest to those of pose numbers float32 [B, 12], whatever their scale."""
+    u, _, v = np.linalg.svd(numbers.reshape(-1, 3, 4)[:, :, :3].astype(np.float64))
+    u[:, :, 2] *= np.sign(np.linalg.det(u @ v))[:, None]
+    turned: NDArray[np.float64] = u @ v
+    return turned
+
+
+def _centre() -> tuple[float, float, float]:
+    from voxface.training.faces.render import CROP
+
+    return CROP.centre
+
+
+@dataclass(frozen=True)
+class _Easel:
+    """All a process needs to draw."""
+
+    model: MorphableModel
+    population: FacePopulation
+    config: RenderConfig
+    occlusion: NDArray[np.float32]
+
+    def draw(self, i: int) -> tuple[NDArray[Any], ...]:
+        """(picture, coefficients, sex, pose) of face i."""
+        config, model, sex = self.config, self.model, i % 2
+        rng = np.random.default_rng([config.seed, i])
+        coefficients = sample_faces(model, self.population, sex, 1, rng, expression_sd=config.expression)[0]
+        degrees = rng.uniform(-1, 1, (1, 3)) * np.array([config.yaw, config.pitch, config.roll])
+        pose = picture_pose(degrees, picture_camera(config.size))
+        picture = draw(model, model.vertices(coefficients), pose, config.size, Appearance.sample(rng), self.occlusion)
+        return picture, coefficients, np.array(sex, np.uint8), pose_numbers(pose, config.size)[0]
+
+
+def _draw(easel: _Easel, i: int) -> tuple[NDArray[Any], ...]:
+    return easel.draw(i)
+
+
+def _key(model: MorphableModel, population: FacePopulation, config: RenderConfig) -> str:
+    digest = hashlib.sha256(json.dumps([VERSION, asdict(config), model.identity_modes], sort_keys=True).encode())
+    for array in (
+        model.mean, model.basis, model.triangles, model.albedo, model.parts, population.mean, population.covariance
+    ):  # fmt: skip
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

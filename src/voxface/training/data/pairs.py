@@ -1,0 +1,281 @@
+"""People with voices and faces: what every trainer learns from, as a folder and in memory.
+
+A folder of pairs holds
+
+    pairs.json       schema, kind, about (seed, configuration, provenance), the people, SHA-256 of the files, digest
+    frames.npy       float16 [ΣT, 64], log-mel frames before normalisation, utterance after utterance
+    pictures.npy     uint8 [K, H, W, 3], RGB
+    tables.npz       the index arrays below
+    morphable.npz    the morphable model of the coefficients
+    population.npz   how faces are spread within each sex (where known)
+"""
+
+import hashlib
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.errors import BundleError, InputError
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.faces.population import FacePopulation
+
+SCHEMA: Final = 1
+Split = Literal["train", "validation", "test"]
+SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a voice and a face; a recording played faster or slower makes another person.
+
+    Attributes:
+        name: unique, "LibriSpeech-84" or "LibriSpeech-84@1.1".
+        speaker: whose recordings these are; all persons of a speaker are in one split.
+        sex: "F" or "M".
+        split: which part of the data.
+    """
+
+    name: str
+    speaker: str
+    sex: Literal["F", "M"]
+    split: Split
+
+    @property
+    def altered(self) -> bool:
+        """Whether the recordings are played at another speed: a voice that nobody has, and not surely of that sex."""
+        return "@" in self.name
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """See the module; I people, U utterances, K pictures.
+
+    Attributes:
+        kind: "paired" (real voices, drawn faces), "synthetic" (both made), or "own" (people's own data).
+        about: provenance, licences, seed and configuration, as JSON values.
+        people: length I.
+        frames: float16 [ΣT, 64], log-mel of all utterances.
+        offsets: int64 [U + 1], where each utterance begins in `frames`.
+        utterance_person: int32 [U], whose utterance it is.
+        utterance_recording: int32 [U]; renderings of one recording (noise, rooms) share a number.
+        utterance_clean: bool [U]; evaluation uses these only.
+        pictures: uint8 [K, H, W, 3].
+        picture_person: int32 [K].
+        coefficients: float32 [I, P], each person's face: the truth in a synthetic world, a draw in a paired one.
+        expected: float32 [I, P], the mean face of all people with such a voice, where the world knows it; else NaN.
+        cues: float32 [I, 2], f0 in Hz and vocal-tract length in cm, measured (paired) or true (synthetic); else NaN.
+        morphable, population: of the coefficients.
+        digest: of the folder it was read from: files and people; empty for pairs that were made just now.
+    """
+
+    kind: Literal["paired", "synthetic", "own"]
+    about: dict[str, Any]
+    people: tuple[Person, ...]
+    frames: NDArray[np.float16]
+    offsets: NDArray[np.int64]
+    utterance_person: NDArray[np.int32]
+    utterance_recording: NDArray[np.int32]
+    utterance_clean: NDArray[np.bool_]
+    pictures: NDArray[np.uint8]
+    picture_person: NDArray[np.int32]
+    coefficients: NDArray[np.float32]
+    expected: NDArray[np.float32]
+    cues: NDArray[np.float32]
+    morphable: MorphableModel
+    population: FacePopulation | None = None
+    digest: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        people, utterances = len(self.people), len(self.utterance_person)
+        whole = self.offsets.shape == (utterances + 1,) and self.offsets[0] == 0
+        wrong = [
+            what
+            for what, fails in {
+                "offsets": not whole or bool((np.diff(self.offsets) < 1).any()) or self.offsets[-1] != len(self.frames),
+                "frames": self.frames.ndim != 2,
+                "pictures": self.pictures.ndim != 4 or self.pictures.shape[-1] != 3 or self.pictures.dtype != np.uint8,
+                "utterance_recording": len(self.utterance_recording) != utterances,
+                "utterance_clean": len(self.utterance_clean) != utterances or self.utterance_clean.dtype != np.bool_,
+                "picture_person": len(self.picture_person) != len(self.pictures),
+                "coefficients": self.coefficients.shape != (people, self.morphable.modes),
+                "expected": self.expected.shape != (people, self.morphable.modes),
+                "cues": self.cues.shape != (people, 2),
+                "names": len({person.name for person in self.people}) != people,
+                "sexes and splits": any(p.sex not in ("F", "M") or p.split not in SPLITS for p in self.people),
+                "utterances and pictures of people": any(
+                    len(who) and not (0 <= int(who.min()) and int(who.max()) < people)
+                    for who in (self.utterance_person, self.picture_person)
+                ),
+                "splits of speakers": len({(p.speaker, p.split) for p in self.people})
+                != len({p.speaker for p in self.people}),
+            }.items()
+            if fails
+        ]
+        if wrong:
+            raise InputError(f"invalid pairs: {', '.join(wrong)} do not fit {people} people, {utterances} utterances")
+
+    # -- who and what --------------------------------------------------------------------------------------------------
+
+    def split(self, *splits: Split) -> NDArray[np.int32]:
+        """Indices of the people of these splits."""
+        return np.array([i for i, person in enumerate(self.people) if person.split in splits], np.int32)
+
+    @cached_property
+    def sexes(self) -> NDArray[np.int64]:
+        """int64 [I]: 0 female, 1 male."""
+        return np.array(["FM".index(person.sex) for person in self.people])
+
+    @cached_property
+    def utterances(self) -> list[NDArray[np.int32]]:
+        """The utterances of each person."""
+        return _by_person(self.utterance_person, len(self.people))
+
+    @cached_property
+    def clean_utterances(self) -> list[NDArray[np.int32]]:
+        """The utterances of each person without augmentation."""
+        return [of[self.utterance_clean[of]] for of in self.utterances]
+
+    @cached_property
+    def pictures_of(self) -> list[NDArray[np.int32]]:
+        """The pictures of each person."""
+        return _by_person(self.picture_person, len(self.people))
+
+    def utterance(self, index: int) -> NDArray[np.float32]:
+        """Log-mel frames float32 [T, 64] of one utterance, not normalised."""
+        return self.frames[self.offsets[index] : self.offsets[index + 1]].astype(np.float32)
+
+    def told(self, people: NDArray[np.int32]) -> str:
+        """One line for a model card: how many people, and where they and their voices are from."""
+        speakers = len({self.people[int(i)].speaker for i in people})
+        many = f"{speakers} speakers" if speakers == len(people) else f"{len(people)} voices of {speakers} speakers"
+        source = {
+            "paired": f"{self.about.get('speech', 'real voices')}; faces drawn from {self.morphable.name}",
+            "synthetic": f"synthetic voices and faces of {self.morphable.name}",
+            "own": str(self.about.get("name", "own data")),
+        }
+        return f"{many}: {source[self.kind]}"
+
+    # -- on disk -------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> str:
+        """Writes the folder, whole or not at all; returns the digest it will be known by.
+
+        Raises:
+            InputError: it is there already, or cannot be written.
+        """
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise InputError(f"{folder}: is there already; choose another name")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as room:
+                part = Path(room) / "new"
+                part.mkdir()
+                np.save(part / "frames.npy", self.frames)
+                np.save(part / "pictures.npy", self.pictures)
+                np.savez(part / "tables.npz", **{name: getattr(self, name) for name in _TABLES})
+                self.morphable.save(part / "morphable.npz")
+                if self.population is not None:
+                    self.population.save(part / "population.npz")
+                document: dict[str, Any] = {
+                    "schema": SCHEMA,
+                    "kind": self.kind,
+                    "about": self.about,
+                    "files": {f.name: _sha256(f) for f in sorted(part.iterdir())},
+                    "people": [[p.name, p.speaker, p.sex, p.split] for p in self.people],
+                }
+                document["digest"] = _digest(document)
+                (part / "pairs.json").write_text(json.dumps(document, indent=1) + "\n")
+                if folder.exists():
+                    folder.rmdir()
+                part.rename(folder)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+        return str(document["digest"])
+
+    @classmethod
+    def load(cls, folder: Path, *, verify: bool = True) -> Self:
+        """Reads what `save` wrote; frames and pictures stay on disk until they are used.
+
+        Raises:
+            InputError: no pairs there, or a file is missing or not the one that was written.
+        """
+        try:
+            document = json.loads((folder / "pairs.json").read_text())
+            if document["schema"] != SCHEMA:
+                raise InputError(f"{folder}: schema {document['schema']}, this version reads {SCHEMA}; make it again")
+            if document["digest"] != _digest(document):
+                raise InputError(f"{folder / 'pairs.json'}: is not the file that was written; make the pairs again")
+            files = document["files"]
+            for name in (*_FILES, *files):
+                if name not in (*_FILES, _POPULATION):
+                    raise InputError(f"{folder}: pairs.json names a file that does not belong here: {name}")
+                if verify and _sha256(folder / name) != files[name]:
+                    raise InputError(f"{folder / name}: is not the file that was written; make the pairs again")
+            tables = np.load(io.BytesIO((folder / "tables.npz").read_bytes()), allow_pickle=False)
+            return cls(
+                kind=document["kind"],
+                about=document["about"],
+                people=tuple(Person(*row) for row in document["people"]),
+                frames=np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False),
+                pictures=np.load(folder / "pictures.npy", mmap_mode="r", allow_pickle=False),
+                morphable=MorphableModel.from_bytes((folder / "morphable.npz").read_bytes()),
+                population=FacePopulation.load(folder / _POPULATION) if _POPULATION in files else None,
+                digest=document["digest"],
+                **{name: tables[name] for name in _TABLES},
+            )
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{folder}: no pairs here ({Path(error.filename).name} is missing); make some with "
+                "`voxface data prepare` (real voices) or `voxface data synth --people N` (synthetic ones)"
+            ) from error
+        except (LookupError, ValueError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile) as error:
+            raise InputError(f"{folder}: cannot be read as pairs: {error}") from error
+        except BundleError as error:
+            raise InputError(f"{folder}: {error}") from error
+
+
+_FILES: Final = ("frames.npy", "pictures.npy", "tables.npz", "morphable.npz")
+_POPULATION: Final = "population.npz"
+_TABLES: Final = (
+    "offsets",
+    "utterance_person",
+    "utterance_recording",
+    "utterance_clean",
+    "picture_person",
+    "coefficients",
+    "expected",
+    "cues",
+)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def _digest(document: dict[str, Any]) -> str:
+    """Of all that is learnt from: the files and who the people are."""
+    known = {key: document[key] for key in ("kind", "files", "people")}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _by_person(who: NDArray[np.int32], people: int) -> list[NDArray[np.int32]]:
+    order = np.argsort(who, kind="stable").astype(np.int32)
+    return np.split(order, np.searchsorted(who[order], np.arange(1, people)))
+
+
+def joined(
+    frames: Sequence[NDArray[np.float16]] | Sequence[NDArray[np.float32]],
+) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+    """Utterances [T, 64] end to end, as float16, and their offsets."""
+    offsets = np.concatenate([[0], np.cumsum([len(f) for f in frames])]).astype(np.int64)
+    return np.concatenate(list(frames), dtype=np.float16, casting="same_kind"), offsets

@@ -1,0 +1,208 @@
+"""Recordings of known speakers: where they are, who speaks, and what the front end makes of them."""
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.audio.decode import SUFFIXES, read_blocks
+from voxface.runtime.audio.vad import SpeechAudio, VoiceActivityDetector
+from voxface.runtime.errors import InputError
+
+Sex = Literal["F", "M"]
+
+# LibriSpeech speakers never trained on, half of them women: the order of the SHA-1 of their ids chose them, once.
+HELD_OUT: frozenset[str] = frozenset(
+    """
+    89 125 211 367 481 533 730 831 1034 1116 1334 1502 1624 1688 1723 1743 1867 2033 2391 2836 2843 2952 3240
+    3436 3486 3879 3982 4014 4088 4195 4297 4362 4680 4853 5022 5192 5678 5808 6000 6476 6848 7059 7148 7226
+    7264 7312 7447 7517 7859 8095 8312 8580
+    """.split()  # noqa: SIM905 (a list of 52 strings is harder to read)
+)
+
+# Of the other speakers, the 16 women and 16 men that come first by the SHA-1 of "validation" + id.
+VALIDATION: frozenset[str] = frozenset(
+    """
+    19 26 198 200 254 332 405 441 1355 1963 1970 1992 2007 2289 2817 3112 3214 3607 3723 3947 4830 5789 6385
+    6880 7635 7794 8063 8088 8226 8419 8468 8629
+    """.split()  # noqa: SIM905 (as above)
+)
+
+LIBRISPEECH: Final = "LibriSpeech"
+
+_SEXES: Final[dict[str, Sex]] = {"f": "F", "female": "F", "m": "M", "male": "M"}
+_NEEDED: Final = (
+    "columns speaker_id, sex (F or M) with one folder of recordings per speaker, or speaker_id, sex, file with one line "
+    "per recording"
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One sound file of one speaker."""
+
+    speaker: str
+    sex: Sex
+    path: Path
+
+    @property
+    def held_out(self) -> bool:
+        """Whether its speaker is kept from training."""
+        return self.speaker in HELD_OUT
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that cannot be used.
+
+    Attributes:
+        file: within the corpus's folder where it lies there.
+        reason: one line.
+        exit_code: of the error behind it.
+    """
+
+    file: str
+    reason: str
+    exit_code: int = InputError.exit_code
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Recordings of a folder.
+
+    Attributes:
+        name: "LibriSpeech" where the files are named as there (SPEAKER-CHAPTER-NUMBER), else the folder's name.
+        left_out: what the folder or its table names and cannot be used.
+    """
+
+    name: str
+    folder: Path
+    recordings: tuple[Recording, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @cached_property
+    def sexes(self) -> dict[str, Sex]:
+        """Speaker -> sex."""
+        return {recording.speaker: recording.sex for recording in self.recordings}
+
+    def within(self, path: Path) -> str:
+        """The path as seen from the folder."""
+        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
+
+
+def corpus(folder: Path) -> Corpus:
+    """The recordings of a folder with a table `speakers.csv`.
+
+    With the columns speaker_id, sex, file the table lists the recordings. With speaker_id, sex alone they are the sound
+    files below FOLDER/SPEAKER_ID/. Sexes are F or M, the runtime's formats are read, and what cannot be used is left out.
+
+    Raises:
+        InputError: no folder, no such table, or nothing in it can be used.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    table = folder / "speakers.csv"
+    if not table.is_file():
+        raise InputError(f"{folder}: no speakers.csv in it; write one, {_NEEDED}")
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            rows = list(reader)
+            columns = set(reader.fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table}: cannot be read as a table ({error})") from error
+    if not {"speaker_id", "sex"} <= columns:
+        raise InputError(f"{table}: it needs {_NEEDED}")
+    found = list(_listed(folder, rows) if "file" in columns else _by_folder(folder, rows))
+    recordings = tuple(item for item in found if isinstance(item, Recording))
+    left_out = tuple(item for item in found if isinstance(item, LeftOut))
+    if not recordings:
+        why = f"; {left_out[0].file}: {left_out[0].reason}" if left_out else f"; it needs {_NEEDED}"
+        raise InputError(f"{table}: names no recording that is there{why}")
+    named = all(re.fullmatch(rf"{re.escape(r.speaker)}-\d+-\d{{4}}", r.path.stem) for r in recordings)
+    read = Corpus(LIBRISPEECH if named else folder.resolve().name, folder, recordings, left_out)
+    for recording in recordings:
+        if read.sexes[recording.speaker] != recording.sex:
+            raise InputError(f"{table}: speaker {recording.speaker} is both F and M")
+    return read
+
+
+def _listed(folder: Path, rows: list[dict[str, str]]) -> Iterator[Recording | LeftOut]:
+    seen = set()
+    for number, row in enumerate(rows, 2):
+        file, sex, speaker = (
+            row.get("file") or "",
+            _SEXES.get((row.get("sex") or "").strip().lower()),
+            row["speaker_id"],
+        )
+        where = f"speakers.csv, line {number}"
+        if not file or not speaker:
+            yield LeftOut(file or where, f"{where}: no {'speaker_id' if file else 'file'}")
+        elif sex is None:
+            yield LeftOut(file, f"{where}: sex {row.get('sex')!r} is not F or M")
+        elif not (folder / file).is_file():
+            yield LeftOut(file, f"{where}: the file is not there")
+        elif file in seen:
+            yield LeftOut(file, f"{where}: the file is listed twice")
+        else:
+            seen.add(file)
+            yield Recording(speaker, sex, folder / file)
+
+
+def _by_folder(folder: Path, rows: list[dict[str, str]]) -> Iterator[Recording | LeftOut]:
+    sexes = {row["speaker_id"]: (row.get("sex") or "").strip() for row in rows if row["speaker_id"]}
+    inside = {path.name: path for path in folder.iterdir() if path.is_dir()}
+    for speaker in sorted(sexes.keys() | inside.keys()):
+        sex = _SEXES.get(sexes.get(speaker, "").lower())
+        files = sorted(
+            path
+            for path in (inside[speaker].rglob("*") if speaker in inside else ())
+            if path.suffix.lower() in SUFFIXES and path.is_file()
+        )
+        if speaker not in sexes:
+            if files:
+                yield LeftOut(speaker, f"speakers.csv has no line for speaker {speaker}: {len(files)} recordings")
+        elif sex is None:
+            yield LeftOut(speaker, f"speakers.csv: sex {sexes[speaker]!r} of speaker {speaker} is not F or M")
+        elif not files:
+            yield LeftOut(speaker, f"no sound file in a folder of that name (looked for {', '.join(sorted(SUFFIXES))})")
+        else:
+            yield from (Recording(speaker, sex, path) for path in files)
+
+
+def librispeech(folder: Path) -> list[Recording]:
+    """The recordings that `speakers.csv` (speaker_id, sex, file) lists in a folder, all of them there.
+
+    Raises:
+        InputError: no such table, or a line of it that names no file.
+    """
+    found = corpus(folder)
+    if found.left_out:
+        raise InputError(f"{found.folder / 'speakers.csv'}: {found.left_out[0].file}: {found.left_out[0].reason}")
+    return list(found.recordings)
+
+
+def voiced_audio(path: Path) -> NDArray[np.int16]:
+    """The speech of a file, int16 [n] at 16 kHz, as the runtime's VAD keeps it; empty when there is none.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return _speech(read_blocks(path))
+
+
+def voiced_samples(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The speech in samples int16 [n] at 16 kHz, as the runtime's VAD keeps it; empty when there is none."""
+    return _speech(iter([samples]))
+
+
+def _speech(blocks: Iterator[NDArray[np.int16]]) -> NDArray[np.int16]:
+    detector = VoiceActivityDetector()
+    events = [event for block in blocks for event in detector.feed(block)]
+    return np.concatenate([np.empty(0, np.int16), *(e.samples for e in events if isinstance(e, SpeechAudio))])

@@ -1,0 +1,1 @@
+"""The training loop: runs, checkpoints, trained networks, learning curves, processes."""

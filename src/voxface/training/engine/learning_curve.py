@@ -1,0 +1,63 @@
+"""The curve of a training: `curve.jsonl`, one point a line, and the same with pictures for TensorBoard."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.files.atomic import write_bytes
+
+CURVE: Final = "curve.jsonl"
+
+
+class Curve:
+    """Writes into the folder of a run. All methods raise OSError when the disk is full."""
+
+    def __init__(self, folder: Path, first: int) -> None:
+        """Goes on at step `first`: takes away the points that will be made again, and what a kill has left of a line."""
+        self.folder = folder
+        self._purge: int | None = first
+        self._writer: Any = None
+        path, kept = folder / CURVE, []
+        for line in path.read_text().splitlines(keepends=True) if first and path.exists() else []:
+            if not line.endswith("}\n") or json.loads(line)["step"] >= first:
+                break
+            kept.append(line)
+        write_bytes(path, "".join(kept).encode())
+
+    def point(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds a point; its numbers are written so that they are read back exactly."""
+        with (self.folder / CURVE).open("a") as curve:
+            curve.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._board().add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """Shows a picture uint8 [h, w, 3] in TensorBoard."""
+        self._board().add_image(name, picture, step, dataformats="HWC")
+        self.flush()
+
+    def flush(self) -> None:
+        """Hands everything over to the system."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Ends it, for now: what is added later goes behind."""
+        if self._writer is not None:
+            with suppress(OSError):
+                self._writer.close()
+            self._writer = None
+
+    def _board(self) -> Any:
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            # What a killed run has shown after its last checkpoint goes away, once.
+            self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self._purge)
+            self._purge = None
+        return self._writer

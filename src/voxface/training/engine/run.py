@@ -1,0 +1,495 @@
+"""One training run in a folder: devices, seeds, checkpoints, resuming, curves, sample sheets, and what to do about a NaN.
+
+A training script stays a straight line:
+
+    run = Run(folder, config, config.run, data=pairs.digest, resume=resume)
+    network = run.network("mesh", MeshRegressor(50))
+    optimiser = run.optimiser("mesh", torch.optim.Adam(network.parameters(), config.rate))
+    for step in run.steps(config.steps):
+        batch = pairs.batch(run.random(step), …)
+        loss = …
+        run.descend(loss, optimiser)
+        run.log(step, {"loss": loss}, batch)
+
+Everything random in a step follows from (seed, step, process), so a run that was killed goes on from its last checkpoint to
+the same numbers as one that was not: bit for bit on a CPU, with as many threads. What a step needs of earlier ones must be in
+a registered network (a buffer will do) or optimiser; what changes with the step, such as a learning rate, is to be computed
+from its number.
+
+With several processes, all of them run the script. Each takes its share of every batch; gradients are averaged in a backward
+pass through a registered network; the first process writes the files. `network`, `optimiser`, `steps` and `log` belong to all
+of them; under `if run.leads` or `wants_sheet`, only `bare` networks may be run.
+"""
+
+import io
+import json
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, Final, NoReturn
+
+import numpy as np
+import torch
+from lightning_fabric import is_wrapped
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from voxface.runtime.errors import InputError, UsageError, VoxfaceError
+from voxface.runtime.files.atomic import write_bytes
+from voxface.training.engine.checkpoint import newest, read_state, read_tensors, unusable, write_snapshot
+from voxface.training.engine.learning_curve import CURVE, Curve
+from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser
+from voxface.training.engine.processes import Processes, launch
+
+CHECKPOINTS: Final = "checkpoints"
+ACCELERATORS: Final = ("auto", "cpu", "cuda")
+
+
+class TrainingError(InputError):
+    """A loss or a weight that is not a number: the data or the hyper-parameters are at fault; the batch has been saved."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What is the same for every training.
+
+    Attributes:
+        seed: of every random choice, ≥ 0.
+        checkpoint_every: steps between checkpoints: as much as a kill can cost.
+        keep: how many checkpoints stay.
+        log_every: steps between points of the curve.
+        sample_every: steps between sample sheets.
+        accelerator: "cpu", "cuda" or "auto".
+        devices: processes, one a device; batches are global and divided among them. Where `torchrun` has started the
+            processes, theirs is the number.
+        precision: Lightning Fabric's name: "32-true", "bf16-mixed", "16-mixed".
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+
+    seed: int = 0
+    checkpoint_every: int = 500
+    keep: int = 2
+    log_every: int = 10
+    sample_every: int = 500
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} {getattr(self, name)}: at least {least}")
+        if self.seed >= 2**63:
+            raise UsageError(f"seed {self.seed}: less than 2^63")
+        if self.accelerator not in ACCELERATORS:
+            raise UsageError(f"accelerator {self.accelerator!r}: one of {', '.join(ACCELERATORS)}")
+
+
+_LEAST: Final = {"seed": 0, "checkpoint_every": 1, "keep": 1, "log_every": 1, "sample_every": 1, "devices": 1}
+
+
+class Run:
+    """See the module.
+
+    An error that ends the run is raised in the first process; the others leave quietly with the same exit code.
+
+    Attributes:
+        folder: where everything goes.
+        fabric: Lightning Fabric, launched.
+        first: the step the run starts or goes on with; known once `steps` has begun.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Any,
+        settings: RunConfig,
+        *,
+        data: Mapping[str, str] | str = "",
+        resume: bool = False,
+        say: Callable[[str], None] = lambda _: None,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> None:
+        """Opens or makes `folder`, and starts the other processes.
+
+        Args:
+            config: the trainer's dataclass, with `settings` as its field `run`, and `steps`; a resumed run may change
+                these two, but neither seed nor precision.
+            data: digest of the data, or digests of the data and of the networks it is learnt with, by name; a resumed run
+                must have the same.
+            resume: go on with the run in `folder`, or begin one if there is none.
+            say, progress: told what happens, and (steps done, steps in all); in the first process.
+
+        Raises:
+            UsageError: the folder holds pairs, or a run and `resume` was not asked for, or another run than this one, or
+                another process is at work in it.
+            InputError: the folder cannot be written, or the last checkpoint is damaged.
+            ProviderError: the device asked for is not there.
+        """
+        self.folder, self.settings = folder, settings
+        plain = {name: value for name, value in asdict(config).items() if name not in ("run", "steps")}
+        identity = {"config": plain, "seed": settings.seed, "precision": settings.precision, "data": data}
+        self._identity: dict[str, Any] = json.loads(json.dumps(identity, default=str))
+        self._networks: dict[str, nn.Module] = {}
+        self._optimisers: dict[str, torch.optim.Optimizer] = {}
+        self._batch: Mapping[str, Any] = {}
+        self._begun = False
+        self._signals = 0
+        self._handlers: dict[int, Any] = {}
+        self._lock: IO[str] | None = None
+        self._curve: Curve | None = None
+        self.first = 0
+        self._last = self._find(resume)
+        self.fabric = launch(settings.accelerator, settings.devices, settings.precision)
+        self._all = Processes(self.fabric, folder)
+        self._say = say if self.leads else lambda _: None
+        self._progress = progress if self.leads else lambda _done, _total: None
+        self._let_first(lambda: self._claim(resume))
+        self._last = self.fabric.broadcast(self._last)
+        torch.manual_seed(settings.seed)  # every process starts from the same weights
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks and batches live."""
+        return self.fabric.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files."""
+        return bool(self.fabric.is_global_zero)
+
+    def share(self, batch: int) -> int:
+        """This process's part of a global batch.
+
+        Raises:
+            UsageError: it cannot be divided evenly.
+        """
+        if batch < 1:
+            self._fail(UsageError(f"batch {batch}: at least 1"))
+        each, rest = divmod(batch, self._all.number)
+        if rest:
+            self._fail(UsageError(f"a batch of {batch} cannot be divided among {self._all.number} processes"))
+        return each
+
+    def random(self, step: int) -> np.random.Generator:
+        """The randomness of one step in this process: to be asked for once a step, since it begins anew every time."""
+        return np.random.default_rng([self.settings.seed, step, self.fabric.global_rank])
+
+    def tensor(self, array: NDArray[Any]) -> Tensor:
+        """A copy of an array on the run's device."""
+        return torch.tensor(np.ascontiguousarray(array), device=self.device)
+
+    def network(self, name: str, module: nn.Module, *, trained: bool = True) -> nn.Module:
+        """Registers a network: it is moved to the device, saved and restored.
+
+        Args:
+            name: of its file in the checkpoints, unique.
+            module: its forward pass must use all its parameters, and each backward pass go through one forward pass.
+            trained: has an optimiser. Others (moving averages) are not wrapped for several processes.
+
+        Returns:
+            The network to be trained; `bare` gives `module` back.
+        """
+        self._check_name(name, self._networks)
+        if not trained:
+            self._networks[name] = module.to(self.device)
+            return module
+        ready = self.fabric.setup_module(module)
+        # Fabric's hook forbids every backward pass but its own, and with it penalties on gradients in mixed precision.
+        ready._register_backward_hook = lambda tensor: tensor  # type: ignore[method-assign]
+        self._networks[name] = ready
+        return ready
+
+    def optimiser(self, name: str, optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """Registers an optimiser over parameters of registered networks: it is saved and restored."""
+        self._check_name(name, self._optimisers)
+        ready: torch.optim.Optimizer = self.fabric.setup_optimizers(optimiser)  # type: ignore[assignment]
+        self._optimisers[name] = ready
+        return ready
+
+    def descend(self, loss: Tensor, *optimisers: torch.optim.Optimizer, clip: float | None = None) -> None:
+        """Zeroes the gradients of the optimisers' parameters, goes backward, and steps them; all others stay still.
+
+        Args:
+            clip: greatest norm of the gradients of each optimiser's parameters.
+        """
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        # With several optimisers, Fabric would change the scale of 16-bit gradients between their steps.
+        scaler = getattr(self.fabric.strategy.precision, "scaler", None)
+        for optimiser in optimisers:
+            if scaler is not None:
+                scaler.unscale_(_unwrapped(optimiser))
+            if clip is not None:
+                parameters = [p for group in optimiser.param_groups for p in group["params"]]
+                torch.nn.utils.clip_grad_norm_(parameters, clip)
+            if scaler is None:
+                optimiser.step()
+            else:
+                scaler.step(_unwrapped(optimiser))
+        if scaler is not None:
+            scaler.update()
+
+    def steps(self, total: int) -> Iterator[int]:
+        """Steps still to be done. Restores the last checkpoint first, saves one every `checkpoint_every` and at the end,
+        and on SIGTERM or Ctrl-C saves what there is after the step and raises KeyboardInterrupt (the third signal does
+        so at once).
+
+        Raises:
+            InputError: a checkpoint cannot be read or written.
+            TrainingError: a weight is not a number.
+        """
+        try:
+            self._restore()
+            self._listen()
+            torch.set_flush_denormal(True)  # generators full of zeros train several times slower without it
+            for step in range(self.first, total):
+                seed = np.random.SeedSequence([self.settings.seed, step, self.fabric.global_rank])
+                torch.manual_seed(int(seed.generate_state(1)[0]))
+                yield step
+                done = step + 1
+                self._progress(done, total)
+                stop = self._all.anywhere(self._signals > 0)
+                if stop or done == total or done % self.settings.checkpoint_every == 0:
+                    for network in self._networks.values():
+                        self._all.align(bare(network))
+                    self._let_first(lambda done=done: self._save(done))  # type: ignore[misc]
+                if stop and done < total:
+                    self._say(f"stopped after {done} of {total} steps; go on with --resume")
+                    self._close()
+                    self._all.leave(KeyboardInterrupt(), 130)
+        finally:
+            self._close()
+
+    def log(self, step: int, losses: Mapping[str, Tensor | float], batch: Mapping[str, Any] | None = None) -> None:
+        """Checks the losses, at every step, and makes a point of the curve every `log_every` steps and of every
+        validation (names "validation/…"); to be called in all processes with the same names. Values are averaged over
+        the processes.
+
+        Raises:
+            TrainingError: a loss is NaN or infinite in some process; the tensors and arrays of `batch` have been saved.
+            InputError: the curve cannot be written.
+        """
+        self._batch = batch or {}
+        exact = torch.float32 if self.device.type == "mps" else torch.float64
+        own = torch.stack(
+            [torch.as_tensor(value, dtype=exact, device=self.device).detach().reshape(()) for value in losses.values()]
+        )
+        # The one place where a step waits for the device.
+        values = dict(zip(losses, self._all.mean(own).tolist(), strict=True))
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            # The first tells whose batch it was: gradients may have carried it into later losses of the other processes.
+            if not math.isfinite(float(own[list(losses).index(bad[0])])):
+                self._save_batch(step)
+            self.fabric.barrier()
+            self._fail(self._not_a_number(step, ", ".join(f"{name} is {values[name]}" for name in bad)))
+        if step % self.settings.log_every == 0 or any(name.startswith("validation/") for name in losses):
+            self._let_first(lambda: self._point(step, values))
+
+    def wants_sheet(self, step: int) -> bool:
+        """Whether this step ends with a sample sheet, in this process."""
+        return self.leads and (step + 1) % self.settings.sample_every == 0
+
+    def sheet(self, step: int, rows: Sequence[Sequence[NDArray[np.uint8]]], name: str = "sheet") -> Path:
+        """Writes pictures uint8 [h, w, 3] of one size, row by row, to `samples/NAME-STEP.png` and to TensorBoard. A sheet
+        that cannot be written is told of and is no error."""
+        from PIL import Image
+
+        from voxface.training.faces.render import sheet
+
+        path = self.folder / "samples" / f"{name}-{step + 1:07d}.png"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            sheet(rows, path)
+            if self._curve is not None:
+                with Image.open(path) as picture:
+                    self._curve.picture(step, name, np.asarray(picture))
+        except OSError as error:
+            self._say(f"{path}: cannot be written ({error.strerror or error})")
+        return path
+
+    # -- what is behind it ---------------------------------------------------------------------------------------------
+
+    def _find(self, resume: bool) -> Path | None:
+        """The checkpoint to go on from."""
+        last = newest(self.folder / CHECKPOINTS)
+        if (self.folder / "pairs.json").exists():
+            raise UsageError(f"{self.folder}: holds voices and faces to train on; choose another --out")
+        if not resume and (
+            last is not None or any((self.folder / name).exists() for name in (CURVE, "checkpoint.json"))
+        ):
+            raise UsageError(f"{self.folder}: holds a run already; go on with --resume, or choose another --out")
+        if last is not None:
+            changed = [
+                f"{name} ({_short(before)}, now {_short(now)})"
+                for name, before, now in _differences("identity", read_state(last).get("identity"), self._identity)
+            ]
+            if changed:
+                raise UsageError(
+                    f"{self.folder}: this run was begun with other settings: {', '.join(changed)}; choose another --out"
+                )
+        return last
+
+    def _claim(self, resume: bool) -> None:
+        """Makes the folder this process's own until `_close`, or until the process ends."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / ".lock").open("a")
+        with suppress(ImportError):  # Windows has none
+            import fcntl
+
+            try:
+                fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UsageError(f"{self.folder}: another process is training here; choose another --out") from error
+        self._last = self._find(resume)  # nobody has been here meanwhile
+
+    def _save(self, done: int) -> None:
+        networks = {name: bare(network).state_dict() for name, network in self._networks.items()}
+        bad = [name for name, state in networks.items() if not _finite(state)]
+        if bad:
+            self._save_batch(done - 1)
+            raise self._not_a_number(done - 1, f"the weights of {', '.join(bad)} are not finite")
+        optimisers = {name: optimiser_state(_unwrapped(optimiser)) for name, optimiser in self._optimisers.items()}
+        write_snapshot(
+            self.folder / CHECKPOINTS,
+            done,
+            {**networks, **{f"optimiser-{name}": tensors for name, (tensors, _) in optimisers.items()}},
+            {
+                "identity": self._identity,
+                "processes": self._all.number,
+                "threads": torch.get_num_threads(),
+                "precision": self.fabric.strategy.precision.state_dict(),
+                "optimisers": {name: groups for name, (_, groups) in optimisers.items()},
+            },
+            self.settings.keep,
+        )
+        if self._curve is not None:
+            self._curve.flush()
+
+    def _restore(self) -> None:
+        self._begun = True
+        if self._last is not None:
+            try:
+                self._load(self._last)
+            except VoxfaceError as error:
+                self._fail(error)
+        self._let_first(self._open_curve)
+
+    def _open_curve(self) -> None:
+        self._curve = Curve(self.folder, self.first)
+
+    def _load(self, place: Path) -> None:
+        state = read_state(place)
+        try:
+            for name, network in self._networks.items():
+                bare(network).load_state_dict(read_tensors(place, state, name))
+            for name, optimiser in self._optimisers.items():
+                tensors = read_tensors(place, state, f"optimiser-{name}")
+                restore_optimiser(_unwrapped(optimiser), tensors, state["optimisers"][name])
+            if state["precision"]:
+                self.fabric.strategy.precision.load_state_dict(state["precision"])
+            processes, threads = int(state["processes"]), int(state["threads"])
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise unusable(place, str(error)) from error
+        self.first = state["step"]
+        self._say(f"going on from step {self.first}")
+        if processes != self._all.number:
+            self._say(f"with {self._all.number} processes, not {processes} as before: the batches will be others")
+        if threads != torch.get_num_threads() and self.device.type == "cpu":
+            self._say(f"with {torch.get_num_threads()} threads, not {threads} as before: last digits will be others")
+
+    def _point(self, step: int, values: Mapping[str, float]) -> None:
+        if self._curve is not None:
+            self._curve.point(step, values)
+        self._say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
+
+    def _save_batch(self, step: int) -> None:
+        arrays: dict[str, Any] = {}
+        for name, value in self._batch.items():
+            if isinstance(value, Tensor):
+                whole = value.detach().cpu()
+                arrays[name] = (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
+            else:
+                arrays[name] = np.asarray(value)
+        data = io.BytesIO()
+        np.savez_compressed(data, **arrays)
+        with suppress(OSError):  # that a number is none matters more
+            write_bytes(self.folder / f"bad-batch-{step:07d}-{self.fabric.global_rank}.npz", data.getvalue())
+
+    def _not_a_number(self, step: int, what: str) -> TrainingError:
+        batches = sorted(self.folder.glob(f"bad-batch-{step:07d}-*.npz"))
+        where = f"the batch is in {', '.join(map(str, batches))}" if batches else "its batch could not be saved"
+        return TrainingError(
+            f"step {step}: {what}; {where}: look for odd data in it, or begin anew with a lower learning rate"
+        )
+
+    def _let_first(self, action: Callable[[], None]) -> None:
+        problem = self._all.let_first(action)
+        if problem is not None:
+            self._fail(problem)
+
+    def _fail(self, error: VoxfaceError) -> NoReturn:
+        self._close()
+        self._all.leave(error, error.exit_code)
+
+    def _listen(self) -> None:
+        def heard(number: int, frame: FrameType | None) -> None:
+            self._signals += 1
+            if self._signals > 2:
+                raise KeyboardInterrupt
+
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def _close(self) -> None:
+        torch.set_flush_denormal(False)  # it is the whole process's
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+        if self._curve is not None:
+            self._curve.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _check_name(self, name: str, taken: Mapping[str, Any]) -> None:
+        if self._begun or name in taken:
+            raise ValueError(f"{name}: {'the run has begun' if self._begun else 'registered already'}")
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """The module that `Run.network` was given: for state dicts, and for forward passes without gradients for this network
+    or in one process only. Mixed precision ends with the wrapping; `with run.fabric.autocast():` brings it back."""
+    return network.module if is_wrapped(network) else network  # type: ignore[return-value]
+
+
+def _unwrapped(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    return optimiser.optimizer if is_wrapped(optimiser) else optimiser  # type: ignore[attr-defined]
+
+
+def _finite(state: Mapping[str, Tensor]) -> bool:
+    flags = [torch.isfinite(value).all() for value in state.values() if value.is_floating_point()]
+    return not flags or bool(torch.stack(flags).all())
+
+
+def _differences(name: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+    """What differs, by the names of the innermost fields."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before.keys() | now.keys()):
+            yield from _differences(key, before.get(key), now.get(key))
+    elif before != now:
+        yield name, before, now
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:16]}…"

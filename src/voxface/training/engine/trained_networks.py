@@ -1,0 +1,403 @@
+"""Trained networks on disk, with what is known about them: the result of one training run, or all parts of a bundle.
+
+A folder holds
+
+    checkpoint.json        format, the networks with their architecture and SHA-256, what they were trained on, metrics
+    NAME.safetensors       weights of each network: encoder, face, mesh, expert, student
+    morphable.npz          the morphable model, where a network gives coefficients
+    population.npz         how faces are spread within each sex (where known)
+
+One training run gives some of the networks; `Checkpoint.load` puts a bundle's together from several runs. A face or mesh
+network only understands the voice encoder it was trained with, so its run records that encoder's SHA-256.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voxface.runtime.errors import BundleError, InputError
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.atomic import write_bytes
+from voxface.training.faces.population import FacePopulation
+from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
+from voxface.training.models.frozen import Frozen
+
+if TYPE_CHECKING:
+    from voxface.training.data.pairs import Pairs
+
+FORMAT: Final = 2  # 1 had no number: all three networks of a bundle, and no hashes
+ABOUT: Final = "checkpoint.json"
+MORPHABLE: Final = "morphable.npz"
+POPULATION: Final = "population.npz"
+NETWORKS: Final = ("encoder", "face", "mesh", "expert", "student")
+BUNDLED: Final = ("encoder", "face", "mesh")
+_COEFFICIENTS: Final = ("mesh", "expert", "student")
+_VERBS: Final = {
+    "encoder": "voxface train voice-encoder",
+    "face": "voxface train face-gan, or voxface train joint",
+    "mesh": "voxface train mesh, or voxface train joint",
+    "expert": "voxface train expert",
+    "student": "voxface train joint",
+}
+
+
+def save_networks(
+    folder: Path,
+    networks: Mapping[str, nn.Module],
+    architecture: Mapping[str, Mapping[str, Any]],
+    about: Mapping[str, Any],
+    pairs: "Pairs | None" = None,
+    *,
+    encoder: nn.Module | None = None,
+) -> None:
+    """Writes what a training run has made into its folder, the description last; with several processes only the first
+    one writes.
+
+    Args:
+        networks: by name, one or more of `NETWORKS`; wrappings (Frozen, Fabric's) are taken off.
+        architecture: keyword arguments each network was built with. A mesh network that is generator and student in one
+            (`JointMesh`) has {"kind": "joint", …}; it need not be saved where `face` and `student` are, for these two
+            make it.
+        about: `trained_on` (list of lines), `licence`, `metrics` (with the trivial answers under "trivial"), `config` (the
+            trainer's dataclass), and anything else worth keeping, as JSON values; dataclasses and NumPy scalars will do.
+        pairs: what they were trained on; its morphable model and population are kept with networks that give coefficients.
+        encoder: the voice encoder a face or mesh network was trained with, where it is not among `networks`.
+
+    Raises:
+        ValueError: another name, or a network without architecture.
+    """
+    for name in networks:
+        if name not in NETWORKS or name not in architecture:
+            raise ValueError(f"{name}: not one of {', '.join(NETWORKS)}, or without architecture")
+    if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+        return
+    from safetensors.torch import save
+
+    listeners_to = networks.get("encoder", encoder)
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "networks": {},
+        **({} if listeners_to is None else {"encoder_sha256": weights_digest(listeners_to)}),
+        **about,
+    }
+    for name, network in networks.items():
+        data = save(_tensors(network))
+        write_bytes(folder / f"{name}.safetensors", data)
+        document["networks"][name] = {
+            "architecture": dict(architecture[name]),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+    if pairs is not None and any(name in _COEFFICIENTS for name in networks):
+        _save_faces(folder, pairs.morphable, pairs.population)
+    write_bytes(folder / ABOUT, json.dumps(_plain(document), indent=1, allow_nan=False).encode() + b"\n")
+
+
+def load_network(source: Path, name: str) -> nn.Module:
+    """One network, in eval mode, on the CPU; nothing in the file can run code.
+
+    Args:
+        source: folder of a training run or a checkpoint, or a `.safetensors` file of a network of default widths.
+        name: one of `NETWORKS`.
+
+    Raises:
+        InputError: it is not there, is damaged, or does not fit its architecture.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"{name}: not one of {', '.join(NETWORKS)}")
+    if source.is_file():
+        state = _read(source, None)
+        return _build(source, name, _default_architecture(name, state), state)
+    document = describe(source)
+    if name == "mesh" and name not in document["networks"] and _has(document, name):
+        from voxface.training.models.joint_mesh import JointMesh
+
+        return JointMesh.of(load_network(source, "face"), load_network(source, "student")).eval()
+    if name not in document["networks"]:
+        has = ", ".join(document["networks"]) or "nothing"
+        raise InputError(f"{source}: holds {has}, no {name}; make one with `{_VERBS[name]}`")
+    entry = document["networks"][name]
+    return _build(source, name, entry["architecture"], _read(source / f"{name}.safetensors", entry.get("sha256")))
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """What `checkpoint.json` says, old formats brought to the present one: `networks` (name -> architecture, sha256),
+    `encoder_sha256` where recorded, and what the trainer said `about` them.
+
+    Raises:
+        InputError: no checkpoint, an unfinished run, a newer format, or a damaged file.
+    """
+    file = folder / ABOUT
+    if not file.is_file():
+        if any((folder / "checkpoints").glob("step-*")):
+            raise InputError(f"{folder}: this training is not finished; go on with `voxface train … --resume`")
+        raise InputError(f"{folder}: no checkpoint here ({ABOUT} is missing); give the folder of a finished training")
+    try:
+        document: dict[str, Any] = json.loads(file.read_text())
+        if document.get("format", 1) not in (1, FORMAT):
+            raise InputError(f"{file}: format {document['format']}, this voxface reads {FORMAT}; upgrade voxface")
+        if "networks" not in document:
+            kept = document["architecture"]
+            document["networks"] = {name: {"architecture": kept[name]} for name in BUNDLED}
+            document["config"] = {key: value for key, value in kept.items() if key not in BUNDLED}
+        if not all(
+            name in NETWORKS and dict(e["architecture"]) is not None for name, e in document["networks"].items()
+        ):
+            raise InputError(f"{file}: names networks this voxface does not know; upgrade voxface")
+    except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+        raise InputError(f"{folder}: not a checkpoint that can be loaded: {ABOUT}: {error!r}") from error
+    return document
+
+
+def weights_digest(network: nn.Module) -> str:
+    """SHA-256 of a network's state: names, types, shapes and values, wherever they live."""
+    digest = hashlib.sha256()
+    for name, value in sorted(_tensors(network).items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclass
+class Checkpoint:
+    """The networks of one bundle, in eval mode, with their provenance.
+
+    Attributes:
+        encoder, face, mesh, morphable: the parts; `mesh` is a `MeshRegressor`, or a `JointMesh`.
+        population: how faces are spread within each sex, where that is known of the morphable model.
+        name, version, licence, description, trained_on, metrics: what the manifest will say.
+        architecture: keyword arguments each network was built with.
+        parts: of a bundle from several runs, what each run says of itself, by the networks that come from it.
+    """
+
+    encoder: VoiceEncoder
+    face: FaceGenerator
+    mesh: nn.Module
+    morphable: MorphableModel
+    name: str
+    version: str
+    licence: str
+    description: str
+    trained_on: list[str]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    architecture: dict[str, dict[str, Any]] = field(default_factory=dict)
+    population: FacePopulation | None = None
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Writes the checkpoint, the description last."""
+        _save_faces(folder, self.morphable, self.population)
+        keys = ("name", "version", "licence", "description", "trained_on", "metrics")
+        about = {key: getattr(self, key) for key in keys}
+        other = {name: value for name, value in self.architecture.items() if name not in BUNDLED}
+        save_networks(folder, self._networks(), self.architecture, {**about, "config": other})
+
+    @classmethod
+    def load(cls, *folders: Path) -> Self:
+        """A bundle's networks from one checkpoint, or each from its training run; nothing in them can run code.
+
+        Raises:
+            InputError: missing, damaged, weights that do not fit the architecture, a network that is in two runs or in
+                none, or one that was trained with another voice encoder.
+        """
+        described = {folder: describe(folder) for folder in folders}
+        sources = _sources(described)
+        networks = {name: load_network(folder, name) for name, folder in sources.items()}
+        digest = weights_digest(networks["encoder"])
+        for name in ("face", "mesh"):
+            check_trained_with(sources[name], name, sources["encoder"], digest)
+        morphable, population = _load_faces(sources["mesh"])
+        architecture = {name: _architecture(described[folder], name) for name, folder in sources.items()}
+        if architecture["mesh"].get("coefficients") != morphable.modes:
+            raise InputError(
+                f"{sources['mesh']}: not a checkpoint that can be loaded: mesh gives "
+                f"{architecture['mesh'].get('coefficients')} coefficients, its morphable model has {morphable.modes}"
+            )
+        taken: dict[Path, list[str]] = {}
+        for name, folder in sources.items():
+            taken.setdefault(folder, []).append(name)
+        parts = {"+".join(names): _about(described[folder]) for folder, names in taken.items()}
+        only = described[next(iter(taken))] if len(taken) == 1 else {}
+        encoder, face = networks["encoder"], networks["face"]
+        assert isinstance(encoder, VoiceEncoder)
+        assert isinstance(face, FaceGenerator)
+        return cls(
+            encoder=encoder,
+            face=face,
+            mesh=networks["mesh"],
+            morphable=morphable,
+            population=population,
+            name=str(only.get("name", "")),
+            version=str(only.get("version", "")),
+            licence="; ".join(dict.fromkeys(str(p["licence"]) for p in parts.values() if p.get("licence")))
+            or "not given",
+            description=str(only.get("description", "")),
+            trained_on=list(dict.fromkeys(str(line) for p in parts.values() for line in p.get("trained_on", []))),
+            metrics=dict(only.get("metrics", {})) if only else {key: p.get("metrics", {}) for key, p in parts.items()},
+            architecture=architecture,
+            parts=parts,
+        )
+
+    def _networks(self) -> dict[str, nn.Module]:
+        return {"encoder": self.encoder, "face": self.face, "mesh": self.mesh}
+
+
+# -- what is behind it -----------------------------------------------------------------------------------------------------
+
+
+def _has(document: Mapping[str, Any], name: str) -> bool:
+    """Whether a folder holds a network, or what it can be made of."""
+    networks = document["networks"]
+    return name in networks or (name == "mesh" and "face" in networks and "student" in networks)
+
+
+def _architecture(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    networks = document["networks"]
+    if name in networks:
+        return dict(networks[name]["architecture"])
+    student = dict(networks["student"]["architecture"])
+    coefficients = student.pop("coefficients")
+    return {"kind": "joint", "coefficients": coefficients, **networks["face"]["architecture"], "student": student}
+
+
+def _sources(described: Mapping[Path, Mapping[str, Any]]) -> dict[str, Path]:
+    """Which folder each network of a bundle comes from."""
+    sources: dict[str, Path] = {}
+    for name in BUNDLED:
+        having = [folder for folder, document in described.items() if _has(document, name)]
+        if not having:
+            given = ", ".join(str(folder) for folder in described) or "what was given"
+            raise InputError(
+                f"{given}: no {name} network there; make one with `{_VERBS[name]}` and give its folder too"
+            )
+        hashes = {described[folder]["networks"].get(name, {}).get("sha256", str(folder)) for folder in having}
+        if len(hashes) > 1:
+            raise InputError(f"{' and '.join(map(str, having))}: each holds another {name} network; leave one out")
+        sources[name] = having[0]
+    return sources
+
+
+def check_trained_with(source: Path, name: str, encoder: Path, digest: str) -> None:
+    """Whether the network `name` that was trained in the folder `source` understands the voice encoder of `encoder`, whose
+    weights have this digest.
+
+    Raises:
+        InputError: it was trained with another, or is no checkpoint.
+    """
+    trained_with = digest if source.is_file() else describe(source).get("encoder_sha256", digest)
+    if trained_with != digest:
+        raise InputError(
+            f"{source}: its {name} network was trained with another voice encoder (SHA-256 {trained_with[:12]}…) than the "
+            f"one of {encoder} ({digest[:12]}…); give the encoder it was trained with, or train it again with this one"
+        )
+
+
+def _about(document: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("format", "networks", "encoder_sha256", "architecture", "name", "version", "description")
+    return {key: value for key, value in document.items() if key not in kept}
+
+
+def _build(source: Path, name: str, architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
+    """The network with these weights."""
+    try:
+        network = _make(name, architecture)
+        network.load_state_dict(dict(state))
+    except (KeyError, ValueError, TypeError, RuntimeError, AssertionError) as error:
+        lines = [line.strip() for line in str(error).strip().splitlines()]
+        raise InputError(
+            f"{source}: not a checkpoint that can be loaded: {name} does not fit its architecture ({' '.join(lines[:2])})"
+        ) from error
+    return network.eval()
+
+
+def _make(name: str, architecture: Mapping[str, Any]) -> nn.Module:
+    """The network, untrained."""
+    arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in architecture.items()}
+    if name in ("expert", "student"):
+        from voxface.training.models.experts.own import ImageToFace
+
+        return ImageToFace(**arguments)
+    if name == "mesh" and arguments.pop("kind", None) == "joint":
+        from voxface.training.models.joint_mesh import JointMesh
+
+        return JointMesh(**arguments)
+    made: nn.Module = {"encoder": VoiceEncoder, "face": FaceGenerator, "mesh": MeshRegressor}[name](**arguments)
+    return made
+
+
+def _default_architecture(name: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Keyword arguments of a network in a bare file: default widths, and as many coefficients as its last layer gives."""
+    if name == "mesh":
+        hidden = "model.3.weight" in state
+        last = state.get("model.3.weight" if hidden else "model.1.weight")
+        return {"coefficients": 0 if last is None else len(last), **({} if hidden else {"hidden": 0})}
+    if name in ("expert", "student"):
+        return {"coefficients": len(state.get("shape.1.weight", ()))}
+    return {}
+
+
+def _read(file: Path, sha256: str | None) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        data = file.read_bytes()
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError("it does not match the SHA-256 in checkpoint.json, so it is damaged or another run's")
+        state: dict[str, Tensor] = load(data)
+    except (OSError, ValueError, SafetensorError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{file}: not a checkpoint that can be loaded: {why}") from error
+    return state
+
+
+def _save_faces(folder: Path, morphable: MorphableModel, population: FacePopulation | None) -> None:
+    morphable.save(folder / MORPHABLE)
+    if population is None:
+        (folder / POPULATION).unlink(missing_ok=True)
+    else:
+        population.save(folder / POPULATION)
+
+
+def _load_faces(folder: Path) -> tuple[MorphableModel, FacePopulation | None]:
+    try:
+        morphable = MorphableModel.from_bytes((folder / MORPHABLE).read_bytes())
+        spread = folder / POPULATION
+        return morphable, FacePopulation.load(spread) if spread.is_file() else None
+    except (OSError, BundleError) as error:
+        raise InputError(f"{folder}: not a checkpoint that can be loaded: {error}") from error
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    """The state on the CPU, whatever the network is wrapped in."""
+    while isinstance(network, Frozen):
+        network = network.module
+    if type(network).__module__.split(".")[0] in ("lightning_fabric", "lightning"):
+        from voxface.training.engine.run import bare
+
+        network = bare(network)
+    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+
+
+def _plain(value: Any) -> Any:
+    """JSON values: dataclasses as objects, what is no number as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | Tensor):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset | Iterator):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,1 @@
+"""Networks that read a 3D face from a picture: our own and published ones."""

@@ -1,0 +1,250 @@
+"""Experts of others: 3DDFA-V2 and SynergyNet (and the picture -> geometry part of Wu 2022's checkpoints), from their files.
+
+Their networks want 120×120 pixels, BGR, (x − 127.5) / 128 (facts §4), and give 62 whitened numbers: 12 pose, 40 shape, 10
+expression of BFM-2009 without the neck, value = number · std + mean. Wu's published code hands them RGB; ours does not.
+Coefficients come out in standard deviations of the whitening, the space of a bundle that was imported from 3DDFA-V2's BFM
+(docs/face-models.md): number + mean / std. Pose comes out as they define it: rows of [A | t], from vertices in micrometres to
+pixels of the 120×120 picture, x right, y up.
+
+Nothing in a file can run: checkpoints are read with `torch.load(weights_only=True)`, whitenings without pickles. The
+licences of weights and of BFM are their owners'; neither comes with voxface.
+"""
+
+import zipfile
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from voxface.runtime.errors import InputError
+from voxface.training.models.experts.expert import POSE, Expert, Geometry, resized
+from voxface.training.models.experts.mobilenet_v1 import MobileNetV1
+from voxface.training.models.mobilenet_v2 import POOLED, MobileNetV2
+
+SHAPE: Final = 40
+EXPRESSION: Final = 10
+NUMBERS: Final = POSE + SHAPE + EXPRESSION
+# Keys of (mean, std): 3DDFA-V2's, then those of SynergyNet and Wu 2022.
+_WHITENINGS: Final = (("mean", "std"), ("param_mean", "param_std"))
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """What the 62 numbers were divided by when the network was trained.
+
+    Attributes:
+        mean, std: float32 [62]: 12 pose, 40 shape, 10 expression.
+    """
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Any], source: Path) -> Self:
+        """From the arrays of a whitening file; numbers after the 62nd (Wu's 40 of texture) are left out.
+
+        Raises:
+            InputError: neither `mean` and `std` nor `param_mean` and `param_std`, too few, or no numbers to divide by.
+        """
+        for keys in _WHITENINGS:
+            if all(key in arrays for key in keys):
+                try:
+                    mean, std = (np.asarray(arrays[key], np.float32).ravel()[:NUMBERS] for key in keys)
+                except (ValueError, TypeError) as error:
+                    raise InputError(f"{source}: {' and '.join(keys)} are no numbers ({error})") from error
+                break
+        else:
+            raise InputError(f"{source}: no whitening here; it holds `mean` and `std`, or `param_mean` and `param_std`")
+        if len(mean) != NUMBERS or len(std) != NUMBERS:
+            raise InputError(
+                f"{source}: a whitening of {len(mean)} means and {len(std)} deviations, not {NUMBERS} each"
+            )
+        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+            raise InputError(
+                f"{source}: the whitening holds NaN, infinity, or a standard deviation that is not positive"
+            )
+        return cls(mean, std)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """From an `.npz`. 3DDFA-V2's `param_mean_std_62d_120x120.pkl` becomes one, if you trust that file, by
+
+            python -c "import numpy, pickle; numpy.savez('whitening.npz', **pickle.load(open('FILE.pkl', 'rb')))"
+
+        Raises:
+            InputError: no such file, no `.npz`, pickled objects in it, or not as `of` wants it.
+        """
+        try:
+            loaded = np.load(path, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: one array, and a whitening has two; give an .npz with `mean` and `std`")
+            with loaded:
+                found = {key: loaded[key] for key in loaded.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else "pickles are not read"
+            raise InputError(
+                f"{path}: no whitening that can be read ({why}); give an .npz with `mean` and `std`"
+            ) from error
+        return cls.of(found, path)
+
+
+class _Published(Expert):
+    """Input scaling and whitening, the same for both."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, whitening: Whitening) -> None:
+        super().__init__()
+        self.coefficients = SHAPE + EXPRESSION
+        self.register_buffer("mean", torch.from_numpy(whitening.mean.copy()))
+        self.register_buffer("std", torch.from_numpy(whitening.std.copy()))
+
+    def forward(self, images: Tensor) -> Geometry:
+        """Reads pictures [B, 3, H, H], RGB, [-1, 1]; see the module for what comes out."""
+        bgr = resized(images).flip(1) * (127.5 / 128)
+        numbers, pooled, middle = self._numbers(bgr)
+        value = numbers * self.std + self.mean
+        return Geometry((value / self.std)[:, POSE:], value[:, :POSE], pooled, middle.flatten(1))
+
+    @abstractmethod
+    def _numbers(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(whitened numbers [B, 62], pooled, middle) of pictures as their networks want them."""
+
+
+class TDDFA(_Published):
+    """3DDFA-V2 (Guo 2020): MobileNet; pooled [B, 1024·w], middle [B, 512·w·8·8]."""
+
+    def __init__(self, whitening: Whitening, width: float = 1.0) -> None:
+        super().__init__(whitening)
+        self.network = MobileNetV1(NUMBERS, width)
+
+    def _numbers(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        numbers, pooled, middle = self.network(picture)
+        return numbers, pooled, middle
+
+
+class SynergyNet(_Published):
+    """SynergyNet (Wu 2021): MobileNetV2 with a head each for pose, shape and expression."""
+
+    def __init__(self, whitening: Whitening) -> None:
+        super().__init__(whitening)
+        self.network = _ThreeHeads()
+
+    def _numbers(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        numbers, pooled, middle = self.network(picture)
+        return numbers, pooled, middle
+
+
+class _ThreeHeads(MobileNetV2):
+    """The trunk with heads called as in the checkpoints: `classifier_ori.1.weight`, …"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier_ori = nn.Sequential(nn.Dropout(0.2), nn.Linear(POOLED, POSE))
+        self.classifier_shape = nn.Sequential(nn.Dropout(0.2), nn.Linear(POOLED, SHAPE))
+        self.classifier_exp = nn.Sequential(nn.Dropout(0.2), nn.Linear(POOLED, EXPRESSION))
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        pooled, middle = super().forward(picture)
+        heads = (self.classifier_ori, self.classifier_shape, self.classifier_exp)
+        return torch.cat([head(pooled) for head in heads], 1), pooled, middle
+
+
+def load_tddfa(checkpoint: Path, whitening: Whitening) -> TDDFA:
+    """3DDFA-V2's `mb1_120x120.pth` (or `mb05_120x120.pth`, half as wide), in eval mode, on the CPU.
+
+    Raises:
+        InputError: unreadable, unsafe, or weights of another network.
+    """
+    state = _state(checkpoint)
+    # Weights of several heads called `fc_param` were published too.
+    state = {name.replace("fc_param.", "fc."): value for name, value in state.items()}
+    first = state.get("conv1.weight")
+    width = len(first) / 32 if first is not None and first.ndim == 4 else 1.0
+    if width not in (0.25, 0.5, 0.75, 1.0, 2.0):
+        raise InputError(
+            f"{checkpoint}: conv1 has {int(32 * width)} channels, not 32 or 16 as 3DDFA-V2's; other weights?"
+        )
+    expert = TDDFA(whitening, width)
+    _fill(expert.network, state, checkpoint, "3DDFA-V2 (MobileNet)")
+    return expert.eval()
+
+
+def load_synergynet(checkpoint: Path, whitening: Whitening | None = None) -> SynergyNet:
+    """SynergyNet's `best.pth.tar`, or the picture -> geometry network of Wu 2022, in eval mode, on the CPU.
+
+    Args:
+        checkpoint: names may begin with anything (`module.I2P.backbone.`, `module.IGM.backbone.`); landmark refinement, BFM and
+            texture heads in it are left out.
+        whitening: unless given, `param_mean` and `param_std` of the checkpoint itself.
+
+    Raises:
+        InputError: unreadable, unsafe, weights of another network, or no whitening.
+    """
+    state = _state(checkpoint)
+    prefixes = sorted({name.removesuffix(_FIRST) for name in state if name.endswith(_FIRST)})
+    if len(prefixes) != 1:
+        found = f"{len(prefixes)} of them" if prefixes else "none"
+        raise InputError(
+            f"{checkpoint}: no weights of SynergyNet: one MobileNetV2 (`…{_FIRST}`) was expected, found {found}"
+        )
+    if whitening is None:
+        arrays = {name: value.numpy() for name, value in state.items() if name in _WHITENINGS[1]}
+        whitening = Whitening.of(arrays, checkpoint)
+    expert = SynergyNet(whitening)
+    inner = {name[len(prefixes[0]) :]: value for name, value in state.items() if name.startswith(prefixes[0])}
+    _fill(expert.network, inner, checkpoint, "SynergyNet (MobileNetV2)")
+    return expert.eval()
+
+
+_FIRST: Final = "features.0.0.weight"
+
+
+def _state(checkpoint: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, `module.` of several devices taken off the names."""
+    try:
+        loaded: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise InputError(
+            f"{checkpoint}: no checkpoint, or one that holds more than weights; it was not read"
+        ) from error
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, AttributeError, TypeError, IndexError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "damaged, or no checkpoint"
+        raise InputError(f"{checkpoint}: cannot be read as a checkpoint of PyTorch ({why})") from error
+    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, dict):
+        raise InputError(f"{checkpoint}: holds {type(loaded).__name__}, no weights by name")
+    return {str(name).removeprefix("module."): value for name, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def _fill(network: nn.Module, state: Mapping[str, Tensor], checkpoint: Path, what: str) -> None:
+    """Copies the weights `network` has names for.
+
+    Raises:
+        InputError: one is missing, has another shape, or holds NaN.
+    """
+    wanted = network.state_dict()
+    # Counters of batches seen, which old checkpoints lack, change nothing.
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(f"{checkpoint}: not the weights of {what}: {missing[0]}{more} are missing")
+    filled = {name: state.get(name, value) for name, value in wanted.items()}
+    for name, value in wanted.items():
+        if filled[name].shape != value.shape:
+            raise InputError(
+                f"{checkpoint}: not the weights of {what}: {name} has shape {tuple(filled[name].shape)}, "
+                f"not {tuple(value.shape)}"
+            )
+        if not bool(filled[name].isfinite().all()):
+            raise InputError(f"{checkpoint}: {name} holds NaN or infinity; fetch it again")
+    network.load_state_dict(filled)

@@ -1,0 +1,91 @@
+"""Another speaker, the gate, levels and percentiles."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.runtime.live.stand_ins import noise, nothing, voice
+from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged
+from voxface.runtime.live.latency import LatencyBudget
+from voxface.runtime.live.levels import LOWEST_DB, LevelMeter
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.speaker_change import STEADY, Differences, SpeakerWatch, evidence
+from voxface.runtime.live.speaker_embedding import VoicePrint
+from voxface.runtime.live.speech_gate import SpeechGate
+
+
+def hear(voice_to_face: VoiceToFace, samples: np.ndarray, **settings: bool) -> list[Event]:
+    session = LiveSession(voice_to_face, LiveConfig(hop=3200, **settings))  # type: ignore[arg-type]
+    return session.feed(samples) + session.finish()
+
+
+def test_another_voice_starts_afresh(voice_to_face: VoiceToFace) -> None:
+    events = hear(voice_to_face, np.concatenate([voice(0), voice(1)]))
+    (change,) = [e for e in events if isinstance(e, SpeakerChanged)]
+    assert change.speaker == 2
+    assert len(voice()) - 8000 < change.start < change.position < len(voice()) + 2.5 * 16_000
+    after = [e for e in events if isinstance(e, FaceEstimated) and e.position >= change.position]
+    assert all(e.speaker == 2 and e.estimate.start >= change.start for e in after)
+    assert after[0].moved_mm is None
+    assert after[0].estimate.voiced_seconds < 2
+    male = voice_to_face.estimate(voice_to_face.listen([voice(1)]))
+    assert np.dot(after[-1].estimate.embedding, male.embedding) > 0.9
+    assert after[-1].estimate.attributes.sex["male"] > 0.9
+
+
+def test_one_voice_stays_one(voice_to_face: VoiceToFace) -> None:
+    assert not [e for e in hear(voice_to_face, np.tile(voice(1), 2)) if isinstance(e, SpeakerChanged)]
+    both = np.concatenate([voice(0), voice(1)])
+    unwatched = hear(voice_to_face, both, watch_speaker=False)
+    assert not [e for e in unwatched if isinstance(e, SpeakerChanged)]
+
+
+def test_evidence_has_to_last(voice_to_face: VoiceToFace) -> None:
+    speech = voice_to_face.listen([np.concatenate([voice(0)[:64_000], voice(1)[:30_000]])])
+    columns = voice_to_face.columns(speech)
+    watch = SpeakerWatch(threshold=-100)
+    told = [watch.judge(speech, columns) for _ in range(STEADY)]
+    assert [change is None for change in told] == [True] * (STEADY - 1) + [False]
+    assert told[-1] is not None
+    assert told[-1].voiced == speech.voiced_samples - 24_000
+    watch.restart()
+    assert watch.judge(speech, columns) is None
+    again = replace(speech, log_mel=np.tile(speech.log_mel[:150], (3, 1)))
+    alike = Differences(VoicePrint.own()).of(again, np.ones((64, 14), np.float32))
+    assert alike == pytest.approx(0, abs=0.02)
+    assert evidence(alike) < 0 < evidence(Differences(VoicePrint.own()).of(speech, columns))
+
+
+def test_the_gate_lets_speech_through_and_holds_on_to_it(voice_to_face: VoiceToFace) -> None:
+    gate = SpeechGate()
+    speech = voice_to_face.listen([voice()])
+    hiss = voice_to_face.listen([noise(5, 6000)])
+    assert gate.refuse(hiss) == "noise"
+    assert gate.refuse(speech) is None
+    assert gate.begins_anew(speech)
+    assert not gate.begins_anew(voice_to_face.listen([voice()[:30_000]])), "too short to tell"
+
+
+def test_levels() -> None:
+    meter = LevelMeter()
+    meter.feed(nothing(1))
+    level = meter.read()
+    assert (level.rms_db, level.peak_db, level.zeros) == (LOWEST_DB, LOWEST_DB, 1.0)
+    meter.feed(np.full(1000, 16_384, np.int16))
+    meter.feed(np.full(1000, -32_768, np.int16))
+    level = meter.read()
+    assert level.samples == 2000
+    assert level.peak_db == pytest.approx(0)
+    assert level.clipped == 0.5
+    assert level.rms_db == pytest.approx(10 * np.log10((0.25 + 1) / 2), abs=1e-6)
+    assert meter.read().samples == 0
+
+
+def test_a_budget_tells_only_what_was_measured() -> None:
+    budget = LatencyBudget()
+    budget.add({"encoder": 2_000_000, "total": 3_000_000})
+    assert set(budget.milliseconds()) == {"encoder", "total"}
+    assert budget.milliseconds()["total"]["max"] == 3.0

@@ -1,0 +1,101 @@
+"""Pairs on disk: there and back, damaged, and such as do not fit together."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.small_pairs import small_pairs
+from voxface.runtime.errors import InputError
+from voxface.training.data.pairs import Pairs, Person
+from voxface.training.faces.population import FacePopulation
+
+
+def test_pairs_survive_the_way_to_disk_and_back(tmp_path: Path) -> None:
+    pairs = replace(
+        small_pairs(), population=FacePopulation(np.zeros((2, 2), np.float32), np.zeros((2, 2, 2), np.float32))
+    )
+    digest = pairs.save(tmp_path / "deep" / "pairs")
+    again = Pairs.load(tmp_path / "deep" / "pairs")
+    assert again.digest == digest
+    assert (again.kind, again.about, again.people) == (pairs.kind, pairs.about, pairs.people)
+    for name in ("frames", "pictures", "offsets", "utterance_person", "utterance_clean", "coefficients", "cues"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(pairs, name))
+        assert getattr(again, name).dtype == getattr(pairs, name).dtype
+    np.testing.assert_array_equal(again.morphable.triangles, pairs.morphable.triangles)
+    assert again.population is not None
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["pairs"]
+    with pytest.raises(InputError, match="is there already"):
+        pairs.save(tmp_path / "deep" / "pairs")
+    # The digest says what is learnt from: the same again, others for other people, whatever else is said about them.
+    assert replace(pairs, about={}).save(tmp_path / "same") == digest
+    renamed = (replace(pairs.people[0], name="x"), *pairs.people[1:])
+    assert replace(pairs, people=renamed).save(tmp_path / "other") != digest
+
+
+@pytest.mark.parametrize("file", ["frames.npy", "pictures.npy", "tables.npz", "morphable.npz", "pairs.json"])
+@pytest.mark.parametrize("how", ["gone", "cut", "changed"])
+def test_damaged_pairs_are_refused(tmp_path: Path, file: str, how: str) -> None:
+    small_pairs().save(tmp_path / "pairs")
+    path = tmp_path / "pairs" / file
+    data = path.read_bytes()
+    if how == "gone":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif file == "pairs.json":
+        path.write_bytes(data.replace(b'"train"', b'"test"', 1))
+    else:
+        path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    with pytest.raises(InputError, match="pairs"):
+        Pairs.load(tmp_path / "pairs")
+    if how == "cut":
+        with pytest.raises(InputError, match="pairs"):
+            Pairs.load(tmp_path / "pairs", verify=False)
+
+
+def test_a_table_that_names_other_files_is_refused(tmp_path: Path) -> None:
+    small_pairs().save(tmp_path / "pairs")
+    document = json.loads((tmp_path / "pairs" / "pairs.json").read_text())
+    from voxface.training.data.pairs import _digest
+
+    document["files"]["../pairs.json"] = "0" * 64
+    document["digest"] = _digest(document)
+    (tmp_path / "pairs" / "pairs.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="does not belong here"):
+        Pairs.load(tmp_path / "pairs")
+    (tmp_path / "pairs" / "pairs.json").write_text('{"schema": 99}')
+    with pytest.raises(InputError, match="schema 99"):
+        Pairs.load(tmp_path / "pairs")
+    (tmp_path / "pairs" / "pairs.json").write_text("[]")
+    with pytest.raises(InputError, match="cannot be read"):
+        Pairs.load(tmp_path / "pairs")
+    with pytest.raises(InputError, match="voxface data prepare"):
+        Pairs.load(tmp_path / "nothing")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        small_pairs().save(tmp_path / "file" / "pairs")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"offsets": np.array([0, 5])},
+        {"pictures": np.zeros((16, 8, 8), np.uint8)},
+        {"utterance_clean": np.ones(3, bool)},
+        {"utterance_person": np.full(32, 8, np.int32)},
+        {"picture_person": np.full(16, -1, np.int32)},
+        {"coefficients": np.zeros((8, 5), np.float32)},
+        {"people": tuple(Person("same", f"s{i}", "F", "train") for i in range(8))},
+        {"people": tuple(Person(f"p{i}", "one", "F", "train" if i else "test") for i in range(8))},
+        {"people": tuple(Person(f"p{i}", f"s{i}", "X", "train") for i in range(8))},  # type: ignore[arg-type]
+    ],
+)
+def test_pairs_that_do_not_fit_together(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="invalid pairs"):
+        replace(small_pairs(), **wrong)  # type: ignore[arg-type]

@@ -1,0 +1,280 @@
+"""Trained networks on disk: what is written, what is read back, and what is not put together."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
+
+from tests.sphere import sphere  # noqa: E402
+from tests.training.small_pairs import small_pairs  # noqa: E402
+from voxface.runtime.errors import InputError  # noqa: E402
+from voxface.training.engine.trained_networks import (  # noqa: E402
+    ABOUT,
+    Checkpoint,
+    describe,
+    load_network,
+    save_networks,
+    weights_digest,
+)
+from voxface.training.faces.population import FacePopulation  # noqa: E402
+from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder  # noqa: E402
+from voxface.training.models.experts.own import ImageToFace  # noqa: E402
+from voxface.training.models.frozen import Frozen  # noqa: E402
+from voxface.training.models.joint_mesh import JointMesh  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+ENCODER: dict[str, Any] = {"channels": (8, 8, 8, 16)}
+FACE: dict[str, Any] = {"channels": (16, 8, 8, 8, 4)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """As a trainer's configuration."""
+
+    steps: int = 3
+    rate: float = 0.5
+
+
+def encoder(seed: int = 0) -> VoiceEncoder:
+    torch.manual_seed(seed)
+    return VoiceEncoder(**ENCODER)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> dict[str, Path]:
+    """Folders of three trainings: an encoder, and with it a face and a mesh."""
+    listener = encoder()
+    folders = {name: tmp_path / name for name in ("encoder", "face", "mesh")}
+    about = {"licence": "CC0-1.0", "config": Recipe()}
+    save_networks(
+        folders["encoder"],
+        {"encoder": listener},
+        {"encoder": ENCODER},
+        {**about, "trained_on": ["voices"], "metrics": {"eer": np.float32(0.25), "trivial": {"eer": 0.5}}},
+    )
+    save_networks(
+        folders["face"],
+        {"face": FaceGenerator(**FACE)},
+        {"face": FACE},
+        {**about, "trained_on": ["voices", "pictures"], "licence": "MIT"},
+        encoder=Frozen(listener),
+    )
+    pairs = small_pairs()
+    spread = FacePopulation(pairs.morphable.sex_means, np.stack([np.eye(2, dtype=np.float32)] * 2))
+    save_networks(
+        folders["mesh"],
+        {"mesh": MeshRegressor(2, hidden=0)},
+        {"mesh": {"coefficients": 2, "hidden": 0}},
+        {**about, "trained_on": ["faces"], "metrics": {"are": float("nan")}},
+        replace(pairs, population=spread),
+        encoder=listener,
+    )
+    return folders
+
+
+@pytest.fixture
+def joint(tmp_path: Path) -> Path:
+    """A training that made a face and, with it, a mesh."""
+    save_networks(
+        tmp_path / "joint",
+        {"face": FaceGenerator(**FACE), "student": ImageToFace(2, 40)},
+        {"face": FACE, "student": {"coefficients": 2, "size": 40}},
+        {},
+        small_pairs(),
+        encoder=encoder(),
+    )
+    return tmp_path / "joint"
+
+
+def test_what_a_run_leaves(runs: dict[str, Path]) -> None:
+    assert {p.name for p in runs["encoder"].iterdir()} == {ABOUT, "encoder.safetensors"}
+    assert {p.name for p in runs["mesh"].iterdir()} == {
+        ABOUT,
+        "mesh.safetensors",
+        "morphable.npz",
+        "population.npz",
+    }
+    about = describe(runs["mesh"])
+    assert about["format"] == 2
+    assert about["metrics"] == {"are": None}, "JSON knows no NaN"
+    assert about["config"] == {"steps": 3, "rate": 0.5}
+    assert about["encoder_sha256"] == weights_digest(encoder()) == describe(runs["face"])["encoder_sha256"]
+    entry = about["networks"]["mesh"]
+    assert entry["sha256"] == hashlib.sha256((runs["mesh"] / "mesh.safetensors").read_bytes()).hexdigest()
+
+
+def test_the_digest_is_of_the_weights() -> None:
+    one, same, other = encoder(), Frozen(encoder()), encoder(1)
+    assert weights_digest(one) == weights_digest(same) != weights_digest(other)
+    with torch.no_grad():
+        one.model[0].weight[0, 0, 0] += 1e-7
+    assert weights_digest(one) != weights_digest(same)
+    # By hand, for a network of one weight and one bias.
+    line = torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        line.weight.fill_(2)
+        line.bias.fill_(3)
+    text = b"bias torch.float32 (1,)\n" + np.float32(3).tobytes() + b"weight torch.float32 (1, 1)\n"
+    assert weights_digest(line) == hashlib.sha256(text + np.float32(2).tobytes()).hexdigest()
+
+
+def test_one_network_comes_back_as_it_was(runs: dict[str, Path]) -> None:
+    log_mel = torch.randn(2, 64, 100)
+    saved = encoder().eval()
+    loaded = load_network(runs["encoder"], "encoder")
+    assert not loaded.training
+    assert torch.equal(loaded(log_mel)[0], saved(log_mel)[0])
+    with pytest.raises(InputError, match=r"holds encoder, no mesh; make one with `voxface train mesh"):
+        load_network(runs["encoder"], "mesh")
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("mesh", MeshRegressor(5)),
+        ("mesh", MeshRegressor(5, hidden=0)),
+        ("student", ImageToFace(7)),
+    ],
+)
+def test_a_bare_file_of_default_widths(tmp_path: Path, name: str, network: "torch.nn.Module") -> None:
+    from safetensors.torch import save_file
+
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    loaded = load_network(tmp_path / "weights.safetensors", name)
+    assert weights_digest(loaded) == weights_digest(network)
+    with pytest.raises(InputError, match="encoder does not fit its architecture"):
+        load_network(tmp_path / "weights.safetensors", "encoder")
+
+
+def test_parts_of_several_runs_make_a_bundle(runs: dict[str, Path]) -> None:
+    whole = Checkpoint.load(runs["mesh"], runs["encoder"], runs["face"])
+    assert weights_digest(whole.encoder) == weights_digest(encoder())
+    assert isinstance(whole.mesh, MeshRegressor)
+    assert whole.trained_on == ["voices", "pictures", "faces"]
+    assert whole.licence == "CC0-1.0; MIT"
+    assert whole.metrics["encoder"]["eer"] == 0.25
+    assert whole.parts["mesh"]["config"] == {"steps": 3, "rate": 0.5}
+    assert whole.population is not None
+    assert not whole.face.training
+
+
+def test_generator_and_student_make_a_mesh_network(runs: dict[str, Path], joint: Path, tmp_path: Path) -> None:
+    whole = Checkpoint.load(runs["encoder"], joint)
+    assert isinstance(whole.mesh, JointMesh)
+    embedding = torch.nn.functional.normalize(torch.randn(3, 64), dim=1)
+    student = load_network(joint, "student")
+    with torch.no_grad():
+        expected = student(whole.face(embedding)).coefficients
+        assert torch.equal(whole.mesh(embedding), expected)
+        # Saved as one network of its own, it is the same.
+        whole.save(tmp_path / "whole")
+        again = Checkpoint.load(tmp_path / "whole")
+        assert torch.equal(again.mesh(embedding), expected)
+    assert again.architecture["mesh"] == {"kind": "joint", "coefficients": 2, **_listed(FACE), "student": {"size": 40}}
+
+
+def _listed(architecture: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(value) for key, value in architecture.items()}
+
+
+def test_a_missing_part_names_what_makes_it(runs: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match="no encoder network there; make one with `voxface train voice-encoder`"):
+        Checkpoint.load(runs["face"], runs["mesh"])
+    with pytest.raises(InputError, match="no face network there; make one with `voxface train face-gan"):
+        Checkpoint.load(runs["encoder"], runs["mesh"])
+    with pytest.raises(InputError, match="no mesh network there; make one with `voxface train mesh"):
+        Checkpoint.load(runs["encoder"], runs["face"])
+
+
+def test_two_of_one_kind_are_one_too_many(runs: dict[str, Path], joint: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="each holds another face network; leave one out"):
+        Checkpoint.load(*runs.values(), joint)
+    twin = Path(shutil.copytree(runs["face"], tmp_path / "twin"))
+    assert Checkpoint.load(runs["encoder"], runs["face"], twin, runs["mesh"])
+
+
+def test_parts_of_different_encoders_are_refused(runs: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    save_networks(other, {"encoder": encoder(1)}, {"encoder": ENCODER}, {})
+    with pytest.raises(InputError, match="face network was trained with another voice encoder"):
+        Checkpoint.load(other, runs["face"], runs["mesh"])
+
+
+def test_damage(runs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint here"):
+        describe(tmp_path)
+    (tmp_path / "checkpoints" / "step-000000010").mkdir(parents=True)
+    with pytest.raises(InputError, match="this training is not finished; go on with"):
+        describe(tmp_path)
+    file = runs["face"] / "face.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="does not match the SHA-256"):
+        load_network(runs["face"], "face")
+    file.unlink()
+    with pytest.raises(InputError, match="No such file"):
+        load_network(runs["face"], "face")
+    about = json.loads((runs["mesh"] / ABOUT).read_text())
+    for change, reason in (
+        ({"format": 7}, "format 7, this voxface reads 2"),
+        ({"networks": {"soul": {"architecture": {}}}}, "networks this voxface does not know"),
+        ({"networks": {"mesh": {"architecture": {"coefficients": 3}}}}, "does not fit its architecture"),
+        ({"networks": {"mesh": {"architecture": {"depth": 3}}}}, "does not fit its architecture"),
+        ({"networks": {"mesh": 3}}, "not a checkpoint that can be loaded"),
+        ({"networks": []}, "not a checkpoint that can be loaded|holds nothing"),
+    ):
+        (runs["mesh"] / ABOUT).write_text(json.dumps({**about, **change}))
+        with pytest.raises(InputError, match=reason):
+            load_network(runs["mesh"], "mesh")
+    (runs["mesh"] / ABOUT).write_text("{")
+    with pytest.raises(InputError, match="not a checkpoint that can be loaded"):
+        describe(runs["mesh"])
+
+
+def test_a_mesh_of_another_morphable_model(runs: dict[str, Path]) -> None:
+    sphere(basis=np.ones((3, 722, 3), np.float32), sex_means=np.zeros((2, 3), np.float32), face_types={}).save(
+        runs["mesh"] / "morphable.npz"
+    )
+    with pytest.raises(InputError, match="mesh gives 2 coefficients, its morphable model has 3"):
+        Checkpoint.load(runs["encoder"], runs["face"], runs["mesh"])
+
+
+def test_the_first_format_is_still_read(runs: dict[str, Path], tmp_path: Path) -> None:
+    """What `save` wrote before there were partial checkpoints."""
+    old = tmp_path / "old"
+    Checkpoint.load(runs["encoder"], runs["face"], runs["mesh"]).save(old)
+    new = json.loads((old / ABOUT).read_text())
+    architecture = {name: entry["architecture"] for name, entry in new["networks"].items()}
+    kept = {
+        "name": "first",
+        "version": "0.1",
+        "licence": "CC0-1.0",
+        "description": "old",
+        "trained_on": ["voices"],
+        "metrics": {"auc": 0.9},
+        "architecture": {**architecture, "recipe": {"steps": 700}},
+    }
+    (old / ABOUT).write_text(json.dumps(kept))
+    loaded = Checkpoint.load(old)
+    assert (loaded.name, loaded.version, loaded.description) == ("first", "0.1", "old")
+    assert loaded.metrics == {"auc": 0.9}
+    assert weights_digest(loaded.encoder) == weights_digest(encoder())
+    assert weights_digest(load_network(old, "encoder")) == weights_digest(encoder())
+    assert loaded.parts["encoder+face+mesh"]["config"] == {"recipe": {"steps": 700}}
+
+
+def test_names_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="soul"):
+        save_networks(tmp_path, {"soul": encoder()}, {"soul": {}}, {})
+    with pytest.raises(ValueError, match="without architecture"):
+        save_networks(tmp_path, {"encoder": encoder()}, {}, {})
+    assert not list(tmp_path.iterdir())

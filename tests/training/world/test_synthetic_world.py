@@ -1,0 +1,124 @@
+"""People whose voices and faces are both made."""
+
+import json
+import operator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.small_worlds import HEAD, ONE, POPULATION, TINY
+from voxface.runtime.errors import ProviderError, UsageError
+from voxface.training.data.pairs import Pairs
+from voxface.training.data.parallel_map import in_order
+from voxface.training.world.anatomy import SPEAKERS, Anatomy, strong
+from voxface.training.world.paired import PairedConfig
+from voxface.training.world.pictures import PictureConfig
+from voxface.training.world.synthetic import SyntheticConfig, synthetic_world
+
+
+@pytest.fixture(scope="module")
+def made() -> Pairs:
+    pytest.importorskip("open3d")
+    return synthetic_world(TINY, HEAD, POPULATION)
+
+
+def equal(one: Pairs, other: Pairs, people: int) -> None:
+    """The first people of both are the same."""
+    assert one.people[:people] == other.people[:people]
+    np.testing.assert_array_equal(one.coefficients[:people], other.coefficients[:people])
+    np.testing.assert_array_equal(one.expected[:people], other.expected[:people])
+    np.testing.assert_array_equal(one.cues[:people], other.cues[:people])
+    for i in range(people):
+        for a, b in zip(one.utterances[i], other.utterances[i], strict=True):
+            np.testing.assert_array_equal(one.utterance(int(a)), other.utterance(int(b)))
+        np.testing.assert_array_equal(one.pictures[one.pictures_of[i]], other.pictures[other.pictures_of[i]])
+
+
+def test_synthetic_world(made: Pairs) -> None:
+    assert made.kind == "synthetic"
+    assert [person.sex for person in made.people] == ["F", "M", "F", "M"]
+    assert [person.split for person in made.people] == ["train", "train", "test", "test"]
+    assert "no real person" in made.about["about"]
+    json.dumps(made.about, allow_nan=False)
+    assert made.told(made.split("train")) == f"2 speakers: synthetic voices and faces of {HEAD.name}"
+    assert made.pictures.shape == (8, 16, 16, 3)
+    assert len({picture.tobytes() for picture in made.pictures}) == 8
+    assert made.utterance_clean.tolist() == [True, False] * 8
+    assert made.utterance_recording.tolist() == [k // 2 for k in range(16)]
+    assert len({made.utterance(u).tobytes() for u in range(16)}) == 16
+    anatomy = Anatomy.of(HEAD, POPULATION, strong(0.9), SPEAKERS)
+    for i, person in enumerate(made.people):
+        f0, tract = map(float, made.cues[i])
+        np.testing.assert_allclose(made.expected[i], anatomy.expected(person.sex, f0, tract), atol=1e-5)
+        assert (made.coefficients[i] != made.expected[i]).all()
+
+
+def test_person_i_is_the_same_whatever_the_count(made: Pairs) -> None:
+    equal(synthetic_world(replace(TINY, people=5), HEAD, POPULATION), made, 4)
+    fewer = synthetic_world(replace(TINY, people=2, utterances=1, pictures=ONE, variants=0), HEAD, POPULATION)
+    np.testing.assert_array_equal(fewer.coefficients, made.coefficients[:2])
+    np.testing.assert_array_equal(fewer.utterance(1), made.utterance(4))
+    np.testing.assert_array_equal(fewer.pictures[1], made.pictures[2])
+
+
+def test_another_seed_makes_other_people(made: Pairs) -> None:
+    other = synthetic_world(replace(TINY, people=2, seed=1), HEAD, POPULATION)
+    assert (other.coefficients != made.coefficients[:2]).all()
+    assert not np.array_equal(other.utterance(0), made.utterance(0))
+
+
+@pytest.mark.slow
+def test_processes_make_the_same_people(made: Pairs) -> None:
+    equal(synthetic_world(TINY, HEAD, POPULATION, workers=2), made, 4)
+
+
+def test_results_of_processes_come_in_order() -> None:
+    assert list(in_order(operator.sub, 10, range(7), workers=2)) == [10, 9, 8, 7, 6, 5, 4]
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(operator.floordiv, 1, [1, 0], workers=2))
+
+
+def test_a_process_that_dies_is_named() -> None:
+    import os
+
+    with pytest.raises(ProviderError, match="--workers 1"):
+        list(in_order(_die, os.getpid(), [1, 2], workers=2))
+
+
+def _die(_: int, code: int) -> None:
+    import os
+
+    os._exit(code)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"people": 1}, "at least 2"),
+        ({"utterances": 0}, "0 utterances"),
+        ({"seconds": float("nan")}, "1 to 60"),
+        ({"coupling": 1.1}, "0 to 1"),
+        ({"variants": -1}, "not negative"),
+        ({"seed": -1}, "not negative"),
+    ],
+)
+def test_worlds_that_cannot_be(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        SyntheticConfig(**{"people": 4, **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"speeds": ()}, {"speeds": (1.0, 1.0)}, {"speeds": (0.1,)}, {"variants": -1}, {"seed": -1}]
+)
+def test_paired_worlds_that_cannot_be(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        PairedConfig(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        PictureConfig(each=0)
+
+
+def test_a_model_without_open3d_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "open3d", None)
+    with pytest.raises(ProviderError, match="Open3D"):
+        synthetic_world(TINY, HEAD, POPULATION)
