@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from benchmarks.music import STYLES, music
 from benchmarks.record import record
 from voxface.runtime.audio.decode import SUFFIXES, read_blocks
+from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.features.log_mel import STRIDE, network_input
+from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.speech_modulation import SHORTEST, movement
 from voxface.runtime.inference.confidence import agreement
 from voxface.runtime.inference.voice_to_face import VoiceToFace, check_speech

@@ -20,9 +20,11 @@ from benchmarks.interleave import Neighbours, percentiles, take_turns, times_as_
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
-from voxface.runtime.audio.vad import SAMPLE_RATE, VoiceActivityDetector
+from voxface.runtime.audio.vad import VoiceActivityDetector
+from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import ProviderError
-from voxface.runtime.features.log_mel import FrontEndConfig, LogMelStream, log_mel
+from voxface.runtime.features.log_mel import LogMelStream, log_mel
 
 CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"
 BUDGET_US: Final = 16.0

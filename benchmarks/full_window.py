@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.config.live import LiveConfig, Mode
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import FaceEstimated
 from voxface.runtime.live.session import LiveSession

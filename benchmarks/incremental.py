@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import LiveConfig, Mode
-from voxface.runtime.features.front_end import Speech
-from voxface.runtime.features.log_mel import STRIDE, network_input
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.features.normalisation import network_input
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.incremental_encoder import MOVED
 from voxface.runtime.inference.incremental_estimator import IncrementalEstimator

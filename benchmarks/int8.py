@@ -25,8 +25,9 @@ from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.sub_pixel import can_rewrite, rewrite
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.engines import Engine, open_engine
-from voxface.runtime.features.log_mel import network_input
+from voxface.runtime.engines.engine import Engine
+from voxface.runtime.engines.opening import open_engine
+from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 CLIPS = sorted((Path(__file__).parent.parent / "examples").glob("*.flac"))

@@ -19,11 +19,12 @@ import numpy as np
 
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.features.front_end import Speech
-from voxface.runtime.inference.estimate import Attributes, Estimate
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.features.speech import Speech
+from voxface.runtime.inference.attributes import Attributes
+from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.block_queue import BlockQueue
 from voxface.runtime.live.clock import VirtualClock

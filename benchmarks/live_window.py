@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.record import record
 from voxface.cli.live.window import HEIGHT, WIDTH, Window
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.config.live import MODES, LiveConfig
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.pipeline import Pipeline

@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks.interleave import Neighbours
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.config.live import MODES
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 SECONDS: Final = 20

@@ -20,7 +20,7 @@ from benchmarks.confidence import RATE, noisy, read, scaled, silence, synthetic_
 from benchmarks.music import STYLES, music
 from benchmarks.record import record
 from benchmarks.stub_estimate import Faceless
-from voxface.runtime.features.front_end import Speech
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.live.events import FaceEstimated, NoFace, VoiceStarted
 from voxface.runtime.live.session import LiveSession
 from voxface.training.data.speech_corpus import librispeech

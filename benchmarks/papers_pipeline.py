@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.features.log_mel import Float32, FrontEndConfig, mel_filters, network_input
+from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.features.log_mel import Float32, mel_filters
+from voxface.runtime.features.normalisation import network_input
 
 Network = Callable[[Float32], Float32]
 

@@ -22,7 +22,7 @@ from benchmarks.interleave import Neighbours, take_turns
 from benchmarks.record import load, record
 from voxface.calibration.lowering import Lowering
 from voxface.onnx_graph.graph import Graph
-from voxface.runtime.engines import open_engine
+from voxface.runtime.engines.opening import open_engine
 
 SIDE: Final = 1024  # of square matrices
 BUFFER: Final = 256 << 20  # bytes, larger than any cache

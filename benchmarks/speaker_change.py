@@ -30,9 +30,11 @@ import numpy as np
 from benchmarks.record import record
 from benchmarks.stub_estimate import Faceless
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE, SpeechStarted, VoiceActivityDetector
+from voxface.runtime.audio.vad import VoiceActivityDetector
+from voxface.runtime.audio.vad_events import SpeechStarted
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.features.front_end import Speech
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import (

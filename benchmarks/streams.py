@@ -20,8 +20,8 @@ from benchmarks.full_window import HOP, FullWindow
 from benchmarks.interleave import Neighbours, percentiles, take_turns
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.config.live import MODES, STILL, Mode
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"

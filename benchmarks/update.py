@@ -28,10 +28,11 @@ from benchmarks.interleave import Neighbours, Times, percentiles, take_turns_by_
 from benchmarks.papers_pipeline import Network, PapersPipeline, log_mel_by_frame
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import MODES
-from voxface.runtime.features.log_mel import log_mel, network_input
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.features.log_mel import log_mel
+from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record import record
-from voxface.runtime.audio.decode import to_int16
+from voxface.runtime.audio.resample import to_int16
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.speech_corpus import corpus, voiced_audio, voiced_samples

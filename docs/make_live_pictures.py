@@ -10,7 +10,7 @@ import numpy as np
 
 from voxface.cli.live.window import Window
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.face.png import png
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.inference.voice_to_face import VoiceToFace

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
         VoxfaceError,
     )
     from voxface.runtime.face.morphable_model import MorphableModel
-    from voxface.runtime.features.front_end import FrontEnd, Speech
+    from voxface.runtime.features.front_end import FrontEnd
+    from voxface.runtime.features.speech import Speech
     from voxface.runtime.inference.estimate import Estimate
     from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 __version__ = "0.1.0"
-
 _ROOMS = {
     "Bundle": "bundle.bundle",
     "BundleError": "errors",
@@ -42,7 +42,6 @@ _ROOMS = {
     "VoiceToFace": "inference.voice_to_face",
     "VoxfaceError": "errors",
 }
-
 __all__ = [
     "Bundle",
     "BundleError",

@@ -12,7 +12,7 @@ from tests.sphere import sphere
 from voxface.calibration.clips import LONGEST, Clip, Clips
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.writer import write_folder
-from voxface.runtime.engines import open_engine
+from voxface.runtime.engines.opening import open_engine
 
 SIZE = 8
 Steps = list[tuple[str, list[str], str, dict[str, Any]]]

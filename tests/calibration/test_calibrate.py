@@ -19,7 +19,7 @@ from voxface.calibration.calibrate import Calibrated, Settings, calibrate
 from voxface.calibration.clips import Clips, load_clips
 from voxface.calibration.task_error import TOLERANCES, Tolerances, worst
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
-from voxface.runtime.engines import open_engine
+from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 

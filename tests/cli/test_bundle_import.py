@@ -23,10 +23,10 @@ from voxface.importers.face_models import FORMATS, read_face_model  # noqa: E402
 from voxface.importers.retarget import coefficient_map, extend_graph, retarget_model  # noqa: E402
 from voxface.runtime.bundle.bundle import Bundle  # noqa: E402
 from voxface.runtime.bundle.writer import write_zip  # noqa: E402
-from voxface.runtime.engines import open_engine  # noqa: E402
+from voxface.runtime.engines.opening import open_engine  # noqa: E402
 from voxface.runtime.errors import BundleError  # noqa: E402
 from voxface.runtime.face.morphable_model import MorphableModel  # noqa: E402
-from voxface.runtime.inference.estimate import read_attributes  # noqa: E402
+from voxface.runtime.inference.attributes import read_attributes  # noqa: E402
 from voxface.training.faces.population import FacePopulation  # noqa: E402
 
 pytestmark = pytest.mark.train

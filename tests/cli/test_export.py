@@ -150,7 +150,7 @@ def test_export_replaces_its_own_earlier_result(
 def test_vertices_agree_with_pytorch(checkpoint: Path, exported: dict[str, Path]) -> None:
     """From features to millimetres: PyTorch networks and the exported bundle on the same speech."""
     from voxface.runtime.bundle.bundle import Bundle
-    from voxface.runtime.features.log_mel import network_input
+    from voxface.runtime.features.normalisation import network_input
     from voxface.runtime.inference.voice_to_face import VoiceToFace
 
     loaded = Checkpoint.load(checkpoint)

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.test_run import run
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.bundle.writer import write_zip
-from voxface.runtime.engines import open_engine
+from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError
 
 onnx = pytest.importorskip("onnx", reason="onnx comes with voxface[train]")

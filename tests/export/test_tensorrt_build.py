@@ -18,8 +18,7 @@ from tests.cli.test_run import run
 from tests.conftest import SAMPLES
 from voxface.runtime.bundle.bundle import DEFAULT, GRAPHS, MANIFEST, Bundle
 from voxface.runtime.bundle.writer import write_folder
-from voxface.runtime.engines import open_engine
-from voxface.runtime.engines.opening import open_graph
+from voxface.runtime.engines.opening import open_engine, open_graph
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 
 onnx = pytest.importorskip("onnx", reason="onnx comes with voxface[train]")

@@ -24,7 +24,7 @@ from voxface.importers.face_models.surface import facing_out, manifold, split_po
 from voxface.importers.face_models.unpickling import read_pickle
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.inference.estimate import read_attributes
+from voxface.runtime.inference.attributes import read_attributes
 from voxface.training.faces.are import (
     PAPER_MEAN_FACE,
     PAPER_PAIRS,

@@ -20,7 +20,7 @@ from voxface.onnx_graph.passes.fp16 import can_lower, to_fp16  # noqa: E402
 from voxface.onnx_graph.passes.int8 import can_quantise, quantised_weights, to_int8  # noqa: E402
 from voxface.onnx_graph.passes.sub_pixel import can_rewrite, rewrite  # noqa: E402
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle  # noqa: E402
-from voxface.runtime.engines import open_engine  # noqa: E402
+from voxface.runtime.engines.opening import open_engine  # noqa: E402
 from voxface.runtime.errors import BundleError  # noqa: E402
 
 FILES = {"encoder": encoder(), "face": face(), "face without tanh": face(""), "mesh": mesh()}

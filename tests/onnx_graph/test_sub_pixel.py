@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from tests.calibration.small_bundle import Steps, graph
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.sub_pixel import arithmetic_nodes, can_rewrite, rewrite
-from voxface.runtime.engines import open_engine
+from voxface.runtime.engines.opening import open_engine
 
 KINDS: dict[str, tuple[int, dict[str, Any]]] = {
     "kernel 4": (4, {"strides": [2, 2], "pads": [1, 1, 1, 1]}),

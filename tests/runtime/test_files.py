@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from tests.sphere import sphere
+from voxface.runtime.face.glb import glb
 from voxface.runtime.face.mesh import vertex_normals
-from voxface.runtime.face.mesh_files import glb, obj, ply
+from voxface.runtime.face.obj import obj
+from voxface.runtime.face.ply import ply
 from voxface.runtime.face.png import png
 from voxface.runtime.face.rasteriser import BACKGROUND, preview
 from voxface.runtime.files.atomic import check_writable, write_atomically, write_bytes

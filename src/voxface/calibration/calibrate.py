@@ -21,7 +21,7 @@ from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.int8 import THROUGH, WEIGHT_BITS, gives_out
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.bundle.writer import write_bundle
-from voxface.runtime.engines import open_engine
+from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, UsageError
 
 MODES: Final = ("fp16", "int8", "mixed")

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from voxface.runtime.audio.decode import find_audio, read_blocks
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.errors import InputError, NoSpeechError, VoxfaceError
 from voxface.runtime.features.front_end import FrontEnd
-from voxface.runtime.features.log_mel import STRIDE, network_input
+from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.inference.voice_to_face import CONTEXT, PIECE, check_speech
 
 LONGEST = (PIECE + 2 * CONTEXT) * STRIDE  # frames: the runtime gives the encoder no more at once

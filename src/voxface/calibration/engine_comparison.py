@@ -13,8 +13,8 @@ from voxface.calibration.clips import Clip
 from voxface.calibration.pipeline import answers
 from voxface.calibration.task_error import TaskError
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
-from voxface.runtime.engines import PROVIDERS, Engine, open_engine
-from voxface.runtime.engines.opening import open_graph
+from voxface.runtime.engines.engine import Engine
+from voxface.runtime.engines.opening import PROVIDERS, open_engine, open_graph
 from voxface.runtime.errors import ProviderError
 
 PERCENTILES: Final = (50, 90, 99)

@@ -10,7 +10,7 @@ from voxface.onnx_graph.node_runner import Kernels, Tensor
 from voxface.onnx_graph.passes.fp16 import can_lower, to_fp16
 from voxface.onnx_graph.passes.int8 import WEIGHT_BITS, can_quantise, gives_out, int8_region, to_int8
 from voxface.onnx_graph.passes.sub_pixel import arithmetic_nodes, can_rewrite, rewrite
-from voxface.runtime.engines import open_engine
+from voxface.runtime.engines.opening import open_engine
 
 Key = tuple[str, str]  # graph, node
 

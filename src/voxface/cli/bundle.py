@@ -174,7 +174,7 @@ def verify(bundle: Any) -> list[str]:
     Raises:
         BundleError: a graph or the morphable model is not what the manifest says.
     """
-    from voxface.runtime.engines import open_engine
+    from voxface.runtime.engines.opening import open_engine
     from voxface.runtime.errors import BundleError
     from voxface.runtime.face.mesh import boundary_edges
 

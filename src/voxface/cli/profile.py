@@ -108,8 +108,8 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         UsageError: an option that cannot be, or two that exclude each other.
         InputError: a file that is not there.
     """
-    from voxface.runtime.audio.vad import SAMPLE_RATE
     from voxface.runtime.config.live import MODES, STILL, LiveConfig
+    from voxface.runtime.config.sample_rate import SAMPLE_RATE
     from voxface.runtime.errors import InputError, UsageError
 
     if options.source is not None and options.mic is not None:
@@ -168,7 +168,7 @@ def _measure(
     """Measures; `began`: when the imports did."""
     from contextlib import suppress
 
-    from voxface.runtime.engines import PROVIDERS
+    from voxface.runtime.engines.opening import PROVIDERS
     from voxface.runtime.profile.measure import MICROPHONE, SYNTHETIC, Plan, Profiler
 
     if options.provider in PROVIDERS:
@@ -238,7 +238,7 @@ def _read(options: argparse.Namespace) -> Any:
     import numpy as np
 
     from voxface.runtime.audio.decode import read_blocks
-    from voxface.runtime.audio.vad import SAMPLE_RATE
+    from voxface.runtime.config.sample_rate import SAMPLE_RATE
 
     most = round((options.seconds + 2 * options.window) * SAMPLE_RATE)
     blocks, count = [np.empty(0, np.int16)], 0
@@ -253,7 +253,7 @@ def _read(options: argparse.Namespace) -> Any:
 def _write_trace(profiler: "Profiler", report: "Report", path: Path) -> None:
     from dataclasses import asdict
 
-    from voxface.runtime.timing.trace import write_trace
+    from voxface.runtime.timing.perfetto_trace import write_trace
 
     about = {**asdict(report.settings), **asdict(report.machine), "dropped_spans": profiler.dropped}
     write_trace(path, profiler.spans, profiler.trace.threads, about)

@@ -13,7 +13,7 @@ from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from voxface.runtime.bundle.bundle import Bundle
-    from voxface.runtime.features.front_end import Speech
+    from voxface.runtime.features.speech import Speech
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.files.atomic import check_folder
-    from voxface.runtime.inference.estimate import sex_in_words
+    from voxface.runtime.inference.attributes import sex_in_words
     from voxface.runtime.inference.run_report import Results
     from voxface.runtime.inference.voice_to_face import VoiceToFace
     from voxface.runtime.live.stop import Stop

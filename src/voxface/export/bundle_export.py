@@ -8,11 +8,11 @@ from typing import Any
 
 from voxface.export.model_card import CARD, model_card
 from voxface.export.onnx_export import compare, embedding_spec, encoder_spec, round_to_half, signature, to_onnx
-from voxface.runtime.audio.vad import VadConfig
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.writer import write_bundle
+from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import InputError
-from voxface.runtime.features.log_mel import FrontEndConfig
 from voxface.training.engine.trained_networks import Checkpoint
 
 # How far a graph may be from PyTorch with the same weights.

@@ -126,7 +126,7 @@ def round_to_half(network: nn.Module) -> nn.Module:
 
 def compare(network: nn.Module, graph: bytes, spec: GraphSpec) -> dict[str, float]:
     """Largest absolute difference of each output between PyTorch and ONNX Runtime, over the examples of a spec."""
-    from voxface.runtime.engines import open_engine
+    from voxface.runtime.engines.opening import open_engine
 
     worst = dict.fromkeys(spec.outputs, 0.0)
     with open_engine(graph, "cpu") as engine, torch.no_grad():
@@ -144,7 +144,7 @@ def compare(network: nn.Module, graph: bytes, spec: GraphSpec) -> dict[str, floa
 
 def signature(graph: bytes) -> dict[str, dict[str, Any]]:
     """Inputs and outputs of a graph as the manifest lists them."""
-    from voxface.runtime.engines import open_engine
+    from voxface.runtime.engines.opening import open_engine
 
     with open_engine(graph, "cpu") as engine:
         return {

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voxface.runtime.config.front_end import STRIDE, FrontEndConfig
 from voxface.runtime.errors import UsageError
-from voxface.runtime.features.log_mel import STRIDE, FrontEndConfig
 from voxface.runtime.inference.voice_to_face import CONTEXT, PIECE
 
 

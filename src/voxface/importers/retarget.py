@@ -19,12 +19,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.writer import write_bundle
-from voxface.runtime.engines import open_engine
+from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.morphable_model import MorphableModel
 
 Float64 = NDArray[np.float64]
-
 START, LEAST = 1.0, 0.1  # mm: the uncertainty of a landmark's coordinate that is tried first, and the least believed
 DEGREES = 3 * 68 - 6  # coordinates of the landmarks, less position and turn
 ROUNDS = 50  # far more than the estimate needs to settle

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.features.log_mel import log_mel, network_input
+from voxface.runtime.features.log_mel import log_mel
+from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.speech_corpus import Recording, voiced_audio
 from voxface.training.models import MeshRegressor, VoiceEncoder
 
 Float64 = NDArray[np.float64]
-
 FOLDS: Final = 5
 PENALTIES: Final = tuple(float(10.0**power) for power in range(-5, 3))  # of the embeddings' mean variance
 SHORTEST: Final = 16_000  # samples of speech; less tells nothing

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from voxface.export.bundle_export import export_bundle
 from voxface.importers.sex_head import HeardVoices, agreement_by_speaker, fit_sex_line, mean_face, mean_face_of_the_sex
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.errors import InputError
-from voxface.runtime.features.log_mel import FrontEndConfig
 from voxface.training.data.speech_corpus import Recording
 from voxface.training.engine.trained_networks import Checkpoint
 from voxface.training.faces.population import FacePopulation

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import PlainEstimator, lines, noise, nothing, voice
 from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
-from voxface.runtime.audio.vad import SpeechAudio, SpeechEnded, SpeechStarted
-from voxface.runtime.engines import Engine
+from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, SpeechStarted
+from voxface.runtime.engines.engine import Engine
 from voxface.runtime.errors import InputError, ProviderError
 from voxface.runtime.live.events import FaceEstimated
 from voxface.runtime.live.session import LiveSession

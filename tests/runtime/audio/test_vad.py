@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.conftest import speech_like
-from voxface.runtime.audio.vad import (
-    SpeechAudio,
-    SpeechEnded,
-    SpeechStarted,
-    VadConfig,
-    VadEvent,
-    VoiceActivityDetector,
-    WebRtcJudge,
-)
+from voxface.runtime.audio.vad import VoiceActivityDetector, WebRtcJudge
+from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, SpeechStarted, VadEvent
+from voxface.runtime.config.vad import VadConfig
 
 AUDIO = speech_like(6.0)
 

@@ -345,7 +345,7 @@ def fake_library(gpu: FakeGpu, *, rtx: bool, version: str = VERSION) -> types.Mo
 
     class ICudaEngine:
         def __init__(self, onnx: bytes, profile: dict[str, Any]) -> None:
-            from voxface.runtime.engines import open_engine
+            from voxface.runtime.engines.opening import open_engine
 
             self._inner = open_engine(onnx, threads=1)
             self.profile = profile

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.engines import TensorSpec, open_engine
+from voxface.runtime.config.tensor_spec import TensorSpec
+from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 
 

@@ -24,7 +24,7 @@ from tests.runtime.engines.fake_gpu import (
 )
 from voxface.runtime.bundle.bundle import DEFAULT, Bundle
 from voxface.runtime.bundle.writer import write_folder
-from voxface.runtime.engines import TensorSpec
+from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.opening import ALL_PROVIDERS, open_graph
 from voxface.runtime.engines.tensorrt import CAPTURED, TensorRTEngine
 from voxface.runtime.errors import BundleError, ProviderError, UsageError

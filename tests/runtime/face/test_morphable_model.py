@@ -9,7 +9,7 @@ from tests.sphere import sphere
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.mesh import boundary_edges, vertex_normals
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.inference.estimate import read_attributes, sex_evidence, sex_in_words
+from voxface.runtime.inference.attributes import read_attributes, sex_evidence, sex_in_words
 
 
 def test_vertices_are_mean_plus_weighted_modes() -> None:

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.conftest import speech_like
-from voxface.runtime.audio.decode import Resampler, to_int16
+from voxface.runtime.audio.resample import Resampler, to_int16
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.features.front_end import FrontEnd, Speech
+from voxface.runtime.features.front_end import FrontEnd
 from voxface.runtime.features.periodicity import PeriodicityMeter, periodicity
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.voice_to_face import check_speech
 
 AUDIO = speech_like(12.0)

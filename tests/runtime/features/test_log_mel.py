@@ -8,14 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import speech_like
-from voxface.runtime.features.log_mel import (
-    FrontEndConfig,
-    LogMelStream,
-    log_mel,
-    mel_filters,
-    network_input,
-    normalise,
-)
+from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.features.log_mel import LogMelStream, log_mel, mel_filters
+from voxface.runtime.features.normalisation import network_input, normalise
 
 AUDIO = speech_like(3.0)
 

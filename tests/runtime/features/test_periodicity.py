@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.features.periodicity import FRAME, LEAST_PERIODIC, PERIODIC, PeriodicityMeter, periodicity
-from voxface.runtime.features.running_periodicity import LOT, RunningPeriodicity
+from voxface.runtime.features.periodicity import (
+    FRAME,
+    LEAST_PERIODIC,
+    LOT,
+    PERIODIC,
+    PeriodicityMeter,
+    RunningPeriodicity,
+    periodicity,
+)
 
 VOICE = np.concatenate(list(read_blocks(SAMPLES[0])))
 HISS = np.random.default_rng(0).normal(0, 3000, len(VOICE)).astype(np.int16)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.engines import Array, TensorSpec
-from voxface.runtime.features.log_mel import STRIDE, network_input, normalise
-from voxface.runtime.features.running_statistics import RunningStatistics
+from voxface.runtime.config.front_end import STRIDE
+from voxface.runtime.config.tensor_spec import TensorSpec
+from voxface.runtime.engines.engine import Array
+from voxface.runtime.features.normalisation import RunningStatistics, network_input, normalise
 from voxface.runtime.inference.incremental_encoder import PROVISIONAL, IncrementalEncoder
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 

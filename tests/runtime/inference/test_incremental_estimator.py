@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import Notebook, PlainEstimator, cut, lines, noise, nothing, voice
 from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.features.log_mel import FrontEndConfig
 from voxface.runtime.features.speech_modulation import likeness
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.clock import VirtualClock

@@ -5,9 +5,9 @@ import pytest
 
 from tests.conftest import SAMPLES, speech_like
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import ProviderError
-from voxface.runtime.features.log_mel import STRIDE
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.voice_to_face import PIECE, VoiceToFace, _pixels
 from voxface.runtime.live.events import EngineFailed, FaceEstimated

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from tests.conftest import SAMPLES
 from tests.sphere import sphere
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
-from voxface.runtime.features.front_end import Speech
-from voxface.runtime.inference.estimate import Attributes, Estimate
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.features.speech import Speech
+from voxface.runtime.inference.attributes import Attributes
+from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock

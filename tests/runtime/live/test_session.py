@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import PlainEstimator, lines, noise, nothing, voice
 from tests.runtime.timing.test_trace import Ticks
+from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.features.front_end import Speech
-from voxface.runtime.features.log_mel import STRIDE, LogMelStream
+from voxface.runtime.features.log_mel import LogMelStream
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.voice_to_face import VoiceToFace, check_speech
 from voxface.runtime.live.events import (

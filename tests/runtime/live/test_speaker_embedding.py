@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import voice
 from voxface.runtime.features.log_mel import log_mel
-from voxface.runtime.live.running_speaker_embedding import RunningVoicePrint
-from voxface.runtime.live.speaker_embedding import SEEN, STRIDE, VoicePrint
+from voxface.runtime.live.speaker_embedding import SEEN, STRIDE, RunningVoicePrint, VoicePrint
 
 
 def frames(who: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
 from voxface.runtime.profile.measure import SYNTHETIC, Plan, Profiler
 from voxface.runtime.profile.report import Report
-from voxface.runtime.timing.trace import trace_events
+from voxface.runtime.timing.perfetto_trace import trace_events
 
 PLAN = Plan(None, "cpu", 1, LiveConfig(window=32_000), 1.5)
 

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trace_rules import check_trace, read_trace, stages_of
-from voxface.runtime.timing.trace import Stages, Trace, trace_events, write_trace
+from voxface.runtime.timing.perfetto_trace import trace_events, write_trace
+from voxface.runtime.timing.stage_timer import Stages
+from voxface.runtime.timing.trace import Trace
 
 
 class Ticks:

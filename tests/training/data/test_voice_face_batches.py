@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 
 from tests.training.small_pairs import small_pairs  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
-from voxface.runtime.features.log_mel import normalise  # noqa: E402
+from voxface.runtime.features.normalisation import normalise  # noqa: E402
 from voxface.training.data.images import as_images  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402
 from voxface.training.data.voice_face_batches import FreshVoices, VoiceFaceBatches  # noqa: E402

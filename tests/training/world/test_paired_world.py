@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from tests.training.small_worlds import HEAD, ONE, POPULATION
-from voxface.runtime.audio.decode import to_int16
+from voxface.runtime.audio.resample import to_int16
 from voxface.runtime.errors import InputError
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs

@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import speech_like
 from tests.training.small_worlds import voice
-from voxface.runtime.audio.decode import to_int16
+from voxface.runtime.audio.resample import to_int16
 from voxface.training.data.voice_augmentation import change_speed
 from voxface.training.world.speaker import Speaker
 from voxface.training.world.synthetic_voice import synthesise

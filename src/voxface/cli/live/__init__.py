@@ -177,8 +177,8 @@ def check(options: argparse.Namespace) -> "LiveConfig":
     Raises:
         UsageError: an option that cannot be, or two that exclude each other.
     """
-    from voxface.runtime.audio.vad import SAMPLE_RATE
     from voxface.runtime.config.live import STILL, LiveConfig
+    from voxface.runtime.config.sample_rate import SAMPLE_RATE
     from voxface.runtime.errors import UsageError
 
     if options.json and options.json_lines:
@@ -308,7 +308,7 @@ def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, 
 
 
 def _print(document: dict[str, Any]) -> None:
-    from voxface.runtime.inference.estimate import sex_in_words
+    from voxface.runtime.inference.attributes import sex_in_words
 
     counters, last = document["counters"], document["last"]
     print(f"{document['duration_s']:.1f} s heard, {counters['estimates']} estimates, ended: {document['ended']}")

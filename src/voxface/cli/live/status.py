@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 def status(pipeline: "Pipeline", told: "Told | None") -> list[str]:
     """State and level; confidence and latency."""
-    from voxface.runtime.inference.estimate import sex_in_words
+    from voxface.runtime.inference.attributes import sex_in_words
     from voxface.runtime.live.events import FaceEstimated
 
     session = pipeline.session

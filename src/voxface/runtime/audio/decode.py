@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.audio.resample import Resampler, to_int16
 from voxface.runtime.errors import InputError, UsageError
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
@@ -17,30 +17,6 @@ BLOCK_SECONDS = 4.0
 UNKNOWN: Final = 2**62  # frames from which libsndfile means that it does not know how many
 STREAMED: Final = 0x7FFF0000  # bytes that a WAV announces, from which whoever wrote it did not know either
 _ANNOUNCED: Final = re.compile(r"data\s*:\s*(\d+) \(should be (\d+)\)")
-
-
-def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Float samples in [-1, 1] at int16 scale, rounded and clipped. 16-bit files survive the way there and back exactly."""
-    scaled: NDArray[np.int16] = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
-    return scaled
-
-
-class Resampler:
-    """Streaming conversion of mono float32 from `rate` to 16 kHz; the same bits however the samples are split."""
-
-    def __init__(self, rate: int) -> None:
-        self._stream = None
-        if rate != SAMPLE_RATE:
-            import soxr
-
-            self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-
-    def feed(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
-        """Takes float32 [n]; returns what is ready, float32 [m]. `last` flushes."""
-        if self._stream is None:
-            return samples
-        ready: NDArray[np.float32] = self._stream.resample_chunk(np.ascontiguousarray(samples), last=last)
-        return ready
 
 
 def read_blocks(path: Path, channel: int | None = None) -> Iterator[NDArray[np.int16]]:

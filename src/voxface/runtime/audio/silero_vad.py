@@ -13,8 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.vad import SAMPLE_RATE, SpeechAudio, SpeechEnded, SpeechStarted, VadEvent
-from voxface.runtime.engines import Engine, open_engine
+from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, SpeechStarted, VadEvent
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.engines.engine import Engine
+from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import InputError, ProviderError
 
 CHUNK: Final = 512  # samples the network judges at once

@@ -10,61 +10,14 @@ segment, two unvoiced ones close it. Its quirks change which samples are kept, s
 """
 
 from collections import deque
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
-
-
-@dataclass(frozen=True)
-class VadConfig:
-    """The collector's settings.
-
-    Attributes:
-        mode: WebRTC aggressiveness, 0 (keeps most) to 3.
-        frame: samples a frame; WebRTC knows 10, 20 and 30 ms.
-        ring: frames that must agree before a segment opens or closes.
-    """
-
-    mode: int = 2
-    frame: int = 320
-    ring: int = 2
-
-    def __post_init__(self) -> None:
-        if self.mode not in (0, 1, 2, 3):
-            raise ValueError(f"VAD mode {self.mode} is not 0, 1, 2 or 3")
-        if self.frame not in (160, 320, 480):
-            raise ValueError(f"a VAD frame of {self.frame} samples is not 10, 20 or 30 ms at 16 kHz")
-        if self.ring < 1:
-            raise ValueError(f"a ring of {self.ring} frames cannot hold a frame")
-
-
-@dataclass(frozen=True)
-class SpeechStarted:
-    """A segment opened at absolute sample `start`; its first samples follow."""
-
-    start: int
-
-
-class SpeechAudio(NamedTuple):
-    """Samples of the open segment: int16 [n], the first one at absolute sample `start`."""
-
-    start: int
-    samples: NDArray[np.int16]
-
-
-@dataclass(frozen=True)
-class SpeechEnded:
-    """The segment [start, end) closed."""
-
-    start: int
-    end: int
-
-
-VadEvent = SpeechStarted | SpeechAudio | SpeechEnded
+from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, SpeechStarted, VadEvent
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.config.vad import VadConfig
 
 
 class SpeechJudge(Protocol):

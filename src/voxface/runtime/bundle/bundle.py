@@ -16,12 +16,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from voxface.runtime.audio.vad import VadConfig
 from voxface.runtime.background import Background
 from voxface.runtime.bundle.engine_plan import Plan
+from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.features.log_mel import FrontEndConfig
 
 SCHEMA = 1
 MANIFEST = "bundle.json"

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from voxface.runtime.engines import TensorSpec
+from voxface.runtime.config.tensor_spec import TensorSpec
 
 # flavour -> provider that runs its plans; "tensorrt" as a provider is ONNX Runtime's, which builds for itself
 PLAN_PROVIDERS = {"tensorrt": "tensorrt-native", "tensorrt-rtx": "tensorrt-rtx"}
-
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 
 Mode = Literal["exact", "incremental"]
 MODES: tuple[Mode, ...] = ("exact", "incremental")
-
 # How far an embedding, of unit length, may move before another picture is drawn. A picture kept for so long is a quarter of a
 # level of 255 off in the mean, and one at the worst of 2,176 estimates of training speakers (benchmarks/still.py).
 STILL: Final[dict[Mode, float]] = {"exact": 0.0, "incremental": 0.15}

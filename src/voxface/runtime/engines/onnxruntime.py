@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from voxface.runtime.engines import Array, TensorSpec
+from voxface.runtime.config.tensor_spec import TensorSpec
+from voxface.runtime.engines.engine import Array
 from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.files.cache_folder import cache_folder
@@ -57,7 +58,7 @@ def _import() -> ModuleType:
 
 
 class OnnxRuntimeEngine:
-    """A graph in an ONNX Runtime session; see `voxface.runtime.engines.Engine`."""
+    """A graph in an ONNX Runtime session; see `voxface.runtime.engines.engine.Engine`."""
 
     def __init__(self, graph: bytes, provider: str = "cpu", *, name: str = "graph", threads: int | None = None) -> None:
         """Opens a session.

@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from voxface.runtime.engines import Array
+from voxface.runtime.engines.engine import Array
 from voxface.runtime.errors import ProviderError
 
 CAPTURED = 4  # shapes with bound memory and a CUDA graph; ONNX Runtime keeps a graph as long as its session
 SEEN = 16  # shapes remembered as having come once
-
 # What ONNX Runtime keeps on the CPU on purpose: numbers about shapes, a few bytes, never the network's arithmetic.
 SHAPE_OPERATORS = frozenset(
     [

@@ -1,11 +1,38 @@
-"""Engines for the graphs of a bundle: ONNX Runtime reads the ONNX file, the plan providers a plan that was built ahead."""
+"""Opens engines: of an ONNX graph by itself, and of a graph of a bundle, which may come with plans that were built ahead.
+
+A provider that was asked for and is not used is a `ProviderError` that names the cure.
+"""
 
 import hashlib
 
 from voxface.runtime.bundle.bundle import DEFAULT, SUFFIX, Bundle
 from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, Plan
-from voxface.runtime.engines import PROVIDERS, Engine, open_engine
+from voxface.runtime.engines.engine import Engine
 from voxface.runtime.errors import ProviderError, UsageError
+
+PROVIDERS = ("cpu", "cuda", "tensorrt")  # of ONNX Runtime
+
+
+def open_engine(graph: bytes, provider: str = "cpu", *, name: str = "graph", threads: int | None = None) -> Engine:
+    """Loads an ONNX graph on a provider ("cpu", "cuda", "tensorrt").
+
+    Args:
+        graph: the ONNX file's bytes.
+        provider: where it is to run.
+        name: what error messages call the graph.
+        threads: threads within an operator on the CPU; None: one per physical core, four at most.
+
+    Raises:
+        UsageError: no provider of that name.
+        ProviderError: the provider, or the library behind it, is not there.
+        BundleError: the bytes are no graph.
+    """
+    if provider not in PROVIDERS:
+        raise UsageError(f"no provider {provider!r} for an ONNX graph; there are {', '.join(PROVIDERS)}")
+    from voxface.runtime.engines.onnxruntime import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(graph, provider, name=name, threads=threads)
+
 
 ALL_PROVIDERS = (*PROVIDERS, *PLAN_PROVIDERS.values())
 

@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, Plan, Shapes
-from voxface.runtime.engines import Array, TensorSpec
+from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.cuda_memory import Buffer, Cuda
+from voxface.runtime.engines.engine import Array
 from voxface.runtime.engines.runtime_cache import RuntimeCache
 from voxface.runtime.engines.tensorrt_library import INSTALL, library, log_of
 from voxface.runtime.errors import BundleError, ProviderError
 
 CAPTURED = 4  # shapes that keep a context and a graph at a time
 SEEN = 16  # shapes remembered as having come once
-
 Key = tuple[tuple[int, ...], ...]
 
 
@@ -46,7 +46,7 @@ class _Context:
 
 
 class TensorRTEngine:
-    """A plan on the first visible GPU; see `voxface.runtime.engines.Engine`. Not thread-safe.
+    """A plan on the first visible GPU; see `voxface.runtime.engines.engine.Engine`. Not thread-safe.
 
     Attributes:
         uncaptured: shapes that could not be captured, with the reason; they run all the same, launched one by one.

@@ -3,14 +3,15 @@
 from types import TracebackType
 from typing import Self
 
-from voxface.runtime.engines import Array, Engine, TensorSpec
+from voxface.runtime.config.tensor_spec import TensorSpec
+from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.timing.trace import Trace
 
 RUN = ".run"  # ends the names of engine runs in a trace
 
 
 class TracedEngine:
-    """Passes everything on to another engine; see `voxface.runtime.engines.Engine`."""
+    """Passes everything on to another engine; see `voxface.runtime.engines.engine.Engine`."""
 
     def __init__(self, engine: Engine, name: str, trace: Trace) -> None:
         self._engine, self._name, self._trace = engine, name + RUN, trace

@@ -6,60 +6,17 @@ the last sample of the frame before it, although the frames overlap; a repeated 
 features by up to about 3.
 """
 
-from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.config.front_end import FrontEndConfig
+
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-
-STRIDE = 32  # frames to a column of the voice encoder
-PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples, until the sound goes on
-_SUMMED = 1024  # frames summed at once in single precision: a longer sum would lose the small ones
-_EPSILON = np.finfo(np.float32).eps
 _SILENCE = np.zeros(1, np.int16)
 _BLOCK = 16  # frames computed at once: what lies between samples and log-mel stays in the processor's cache
-
-
-@dataclass(frozen=True)
-class FrontEndConfig:
-    """The `wen2019` log-mel settings; times in samples at 16 kHz, frequencies in Hz."""
-
-    name: str = "wen2019"
-    sample_rate: int = 16_000
-    window: int = 400
-    hop: int = 160
-    fft: int = 1024
-    mels: int = 64
-    low_hz: float = 20.0
-    high_hz: float = 7200.0
-    preemphasis: float = 0.97
-    floor: float = 1e-5
-    shortest: int = 1000
-
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            if each.type is int and not isinstance(getattr(self, each.name), int):
-                raise TypeError(f"{each.name} is {getattr(self, each.name)!r}, no whole number")
-        if not 0 < self.hop <= self.window <= self.fft:
-            raise ValueError(f"hop {self.hop}, window {self.window}, FFT {self.fft} are not in ascending order")
-        if (self.sample_rate, self.hop) != (16_000, 160) or self.window > PROVISIONAL * self.hop:
-            raise ValueError(
-                f"hop {self.hop}, window {self.window} at {self.sample_rate} Hz: likeness to speech and the watch for another "
-                "speaker are made for a frame each 10 ms, of 30 ms at most, at 16 kHz"
-            )
-        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
-            raise ValueError(f"mel range {self.low_hz}-{self.high_hz} Hz is not within 0-{self.sample_rate / 2} Hz")
-        if not 0 < self.mels <= self.fft // 2 or not np.diff(self.edges()).all():
-            raise ValueError(f"{self.mels} mel bins are narrower than those of an FFT of {self.fft} points")
-
-    def edges(self) -> NDArray[np.int64]:
-        """FFT bins where filters begin, peak and end: filter m at entries m, m + 1 and m + 2."""
-        to_mel = 2595.0 * np.log10(1.0 + np.array([self.low_hz, self.high_hz]) / 700.0)
-        edges_hz = 700.0 * (10.0 ** (np.linspace(to_mel[0], to_mel[1], self.mels + 2) / 2595.0) - 1.0)
-        return np.rint(edges_hz * self.fft / self.sample_rate).astype(np.int64)
 
 
 def mel_filters(config: FrontEndConfig) -> Float64:
@@ -202,24 +159,3 @@ def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) ->
     """Log-mel spectrogram float32 [n // hop + 1, mels] of a whole signal int16 [n]."""
     stream = LogMelStream(config)
     return np.concatenate([stream.feed(samples), stream.finish()])
-
-
-def normalise(frames: Float32) -> Float32:
-    """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
-    centred: Float32 = frames - frames[0]  # so that bins that never change, as in digital silence, are zero in the end
-    parts = [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
-    centred -= sum(np.add.reduce(centred[part], 0) for part in parts) / np.float32(len(frames))
-    squares = sum(np.einsum("tm,tm->m", centred[part], centred[part]) for part in parts)
-    centred *= 1 / (np.sqrt(squares / np.float32(len(frames))) + _EPSILON)
-    return centred
-
-
-def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> Float32:
-    """Normalised frames [T, mels] as the voice encoder takes them: float32 [1, mels, max(T, shortest)], tiled over time."""
-    count = len(frames)
-    out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
-    out[0, :, :count] = normalise(frames).T
-    for first in range(count, out.shape[2], count):
-        part = out[0, :, first : first + count]
-        part[:] = out[0, :, : part.shape[1]]
-    return out

@@ -3,16 +3,16 @@
 The WebRTC VAD takes loud stationary noise for speech. Speech has vowels, and vowels are periodic; white noise never is.
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 FRAME = 640  # 40 ms: two periods of the lowest pitch
 SHORTEST_LAG, LONGEST_LAG = 40, 230  # 400 Hz down to 70 Hz at 16 kHz
 PERIODIC = 0.6
-
 # Measured: at least 0.31 of the frames of each of 241 LibriSpeech recordings, 0.00 of white noise at any level.
 LEAST_PERIODIC = 0.1
-
 _AT_ONCE = 256  # frames: bounds memory on long clips
 
 
@@ -62,3 +62,45 @@ def periodicity(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     # The sum of squares of a frame quieter than one unit of int16 says nothing.
     peaks: NDArray[np.float64] = (correlation / np.sqrt(np.maximum(both, 1.0))).max(1)
     return peaks
+
+
+LOT: Final = 50  # frames judged at once, 2 s
+
+
+class RunningPeriodicity:
+    """Takes the speech of one stream; asked again and again."""
+
+    def __init__(self, longest: int) -> None:
+        """It will be asked about `longest` samples at most."""
+        self._most = max(1, longest // FRAME)
+        self._meter = PeriodicityMeter()
+        self._waiting: list[NDArray[np.int16]] = []
+        self._samples = 0
+        self._known = np.empty(0, np.bool_)  # the newest of the judged frames
+
+    def feed(self, samples: NDArray[np.int16]) -> None:
+        """Takes int16 [n] at 16 kHz."""
+        self._waiting.append(samples)
+        self._samples += len(samples)
+
+    def share(self, newest: int) -> float:
+        """Share of the judged frames of the newest samples that are periodic, 1 while there is none.
+
+        It is at least `LEAST_PERIODIC` if and only if that of all their frames is: when the judged ones leave that open, the
+        others are judged at once.
+        """
+        wanted = min(newest // FRAME, self._most)
+        waiting = self._samples // FRAME - self._meter.frames
+        periodic = self._periodic(wanted - waiting)
+        if waiting < LOT and periodic >= LEAST_PERIODIC * wanted > 0:
+            return periodic / (wanted - waiting)
+        self._judge()
+        return self._periodic(wanted) / wanted if wanted else 1.0
+
+    def _periodic(self, newest: int) -> int:
+        return int(np.count_nonzero(self._known[-newest:])) if newest > 0 else 0
+
+    def _judge(self) -> None:
+        fresh = self._meter.feed(np.concatenate(self._waiting)) if self._waiting else self._known[:0]
+        self._known = np.concatenate([self._known, fresh])[-self._most :]
+        self._waiting.clear()

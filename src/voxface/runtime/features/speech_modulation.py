@@ -15,11 +15,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.features.log_mel import PROVISIONAL, STRIDE
+from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-
 CEPSTRA: Final = 6  # 1 to 6: the tilt of a spectrum, and shapes as wide as formants
 STEP: Final = 20  # frames, 0.2 s: a syllable
 STRETCH: Final = 100  # frames of a modulation spectrum: 1 s, so that its bins are 1 Hz wide
@@ -49,7 +48,6 @@ class Movement:
 CENTRE: Final = Movement(1.143, 0.357)
 WEIGHT: Final = Movement(6.599, 14.329)
 BIAS: Final = 1.24
-
 _HANNING: Final = np.hanning(STRETCH)
 
 

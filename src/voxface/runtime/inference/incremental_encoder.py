@@ -16,16 +16,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.engines import Array, Engine
-from voxface.runtime.features.log_mel import PROVISIONAL, STRIDE
-from voxface.runtime.features.running_statistics import RunningStatistics
+from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
+from voxface.runtime.engines.engine import Array, Engine
+from voxface.runtime.features.normalisation import RunningStatistics
 
 # Standard deviations that statistics may have moved since the columns in use were encoded, mean over these: what they add to
 # the embedding has one direction, so it is the mean that counts. Chosen so that every estimate keeps a cosine of 0.995 to the
 # exact one: on 40 training speakers the least was 0.9977, and 0.9968 with 0.025, but with that 1 of 2,740 estimates of held-out
 # speakers fell to 0.9944.
 MOVED: Final = 0.02
-
 Places = NDArray[np.int64]
 
 

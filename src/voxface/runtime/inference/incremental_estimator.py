@@ -3,12 +3,12 @@
 from typing import Protocol, runtime_checkable
 
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.engines import Array, Engine
-from voxface.runtime.features.front_end import Speech
+from voxface.runtime.engines.engine import Array, Engine
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.incremental_encoder import IncrementalEncoder
 from voxface.runtime.inference.voice_to_face import check_speech
-from voxface.runtime.timing.trace import Stages
+from voxface.runtime.timing.stage_timer import Stages
 
 
 @runtime_checkable

@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.background import Background
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import InputError
+from voxface.runtime.face.glb import glb
 from voxface.runtime.face.mesh import vertex_normals
-from voxface.runtime.face.mesh_files import glb, obj, ply
+from voxface.runtime.face.obj import obj
+from voxface.runtime.face.ply import ply
 from voxface.runtime.face.png import png
 from voxface.runtime.face.rasteriser import preview
-from voxface.runtime.features.front_end import Speech
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.files.atomic import write_bytes
-from voxface.runtime.inference.estimate import Estimate, estimate_json, sex_in_words
+from voxface.runtime.inference.attributes import sex_in_words
+from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 VIEWS = (0.0, 40.0, 90.0)  # degrees: front, three-quarter, side

@@ -13,16 +13,21 @@ from numpy.typing import NDArray
 
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
-from voxface.runtime.engines import Array, Engine
+from voxface.runtime.config.front_end import STRIDE
+from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError
-from voxface.runtime.features.front_end import Speech, listen
-from voxface.runtime.features.log_mel import STRIDE, log_mel, network_input
+from voxface.runtime.features.front_end import listen
+from voxface.runtime.features.log_mel import log_mel
+from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.periodicity import LEAST_PERIODIC
+from voxface.runtime.features.speech import Speech
+from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.confidence import confidence
-from voxface.runtime.inference.estimate import Estimate, read_attributes
-from voxface.runtime.timing.trace import Stages, Trace
+from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.timing.stage_timer import Stages
+from voxface.runtime.timing.trace import Trace
 
 CONTEXT = 2  # columns on either side whose receptive field (63 frames) reaches into a piece
 PIECE = 192  # columns encoded at once: about a minute of speech, so that memory does not grow with the clip

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.decode import Resampler, to_int16
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.audio.resample import Resampler, to_int16
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import UsageError
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.events import LossCause, Lost, Rejected, StreamEnded, StreamStarted

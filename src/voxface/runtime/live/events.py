@@ -7,7 +7,7 @@ it two runs over the same samples give the same text.
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 
 NoFaceReason = Literal["silence", "noise", "music", "too quiet", "clipping", "all-zero microphone", "too little speech"]

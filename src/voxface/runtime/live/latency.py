@@ -4,7 +4,7 @@ from typing import Final
 
 from voxface.runtime.timing.histogram import Histogram
 
-# Those between the queue and the sink follow one another without a gap: `voxface.runtime.timing.trace.Stages` counts them.
+# Those between the queue and the sink follow one another without a gap: `timing.stage_timer` counts them.
 STAGES: Final = (
     "capture", "queue", "intake", "vad", "features", "gate", "encoder", "face", "mesh", "attributes", "watch", "sink",
     "total",

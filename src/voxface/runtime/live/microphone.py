@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.live.block import Block, Samples
 from voxface.runtime.live.clock import Clock

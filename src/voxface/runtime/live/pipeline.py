@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import ProviderError
 from voxface.runtime.live.audio_input import Audio, Intake, Item
 from voxface.runtime.live.block import Block

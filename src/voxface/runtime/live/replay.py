@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.png import png
 from voxface.runtime.live.audio_input import Audio, Item

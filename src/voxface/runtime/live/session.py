@@ -10,17 +10,13 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.vad import (
-    SAMPLE_RATE,
-    SpeechAudio,
-    SpeechStarted,
-    VadConfig,
-    VadEvent,
-    VoiceActivityDetector,
-)
+from voxface.runtime.audio.vad import VoiceActivityDetector
+from voxface.runtime.audio.vad_events import SpeechAudio, SpeechStarted, VadEvent
+from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.features.front_end import Speech
-from voxface.runtime.features.log_mel import FrontEndConfig
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.config.vad import VadConfig
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.incremental_estimator import IncrementalEstimator, Parts
 from voxface.runtime.live.events import (
@@ -38,7 +34,8 @@ from voxface.runtime.live.levels import CLIPPED, Level
 from voxface.runtime.live.speaker_change import SpeakerWatch
 from voxface.runtime.live.speech_gate import RECENT, SpeechGate
 from voxface.runtime.live.speech_window import SpeechWindow
-from voxface.runtime.timing.trace import Stages, Trace
+from voxface.runtime.timing.stage_timer import Stages
+from voxface.runtime.timing.trace import Trace
 
 MOST_SKIPPED: Final = 5  # estimates left out in a row while the machine is too slow: then one is made all the same
 CONVERGED_MM: Final = 0.5

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import InputError
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock

@@ -13,20 +13,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.features.front_end import Speech
-from voxface.runtime.features.log_mel import PROVISIONAL, STRIDE
-from voxface.runtime.live.running_speaker_embedding import RunningVoicePrint
-from voxface.runtime.live.speaker_embedding import VoicePrint
+from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
+from voxface.runtime.features.speech import Speech
+from voxface.runtime.live.speaker_embedding import RunningVoicePrint, VoicePrint
 
 Float32 = NDArray[np.float32]
-
 HOP: Final = 160  # samples a frame
 NEWEST: Final = 150  # frames, 1.5 s
 BEFORE: Final = 250  # frames that are needed to compare with
 COMPARED: Final = 400  # frames before the newest that the network sees at most, which bounds what it costs
 LOUD: Final = 5.0  # natural logarithm of power below the loudest tenth: fainter frames are background
 STEADY: Final = 2  # estimates in a row that must agree
-
 # Logistic regression, fitted to pairs of LibriSpeech's training speakers (benchmarks/speaker_change.py --fit): on the
 # disagreement of the encoder's embeddings, on that of the voice prints, on loudness, and on cepstra 1 to 12.
 ENCODER: Final = 4.536

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from voxface.runtime.files.atomic import write_atomically
 
 Float32 = NDArray[np.float32]
-
 FRAMES: Final = 5  # frames the first layer sees at once
 STRIDE: Final = 3  # frames between its steps
 DILATION: Final = 2  # steps between the taps of the third layer
@@ -128,3 +127,33 @@ def _rows(x: Float32, taps: int, stride: int) -> Float32:
     """`taps` rows next to each other, every `stride` rows, of contiguous x; no copy, and numpy checks that they lie within."""
     shape = (len(x) - taps) // stride + 1, taps * x.shape[1]
     return np.ndarray(shape, x.dtype, x, 0, (stride * x.strides[0], x.itemsize))
+
+
+class RunningVoicePrint:
+    """Takes each step of the network once. Steps begin at multiples of their stride, counted from the stream's beginning."""
+
+    def __init__(self, voice_print: VoicePrint) -> None:
+        self._print = voice_print
+        self._first = 0  # step
+        self._steps: Float32 = np.empty((0, voice_print.width), np.float32)
+
+    def disagreement(self, first: int, frames: Float32, final: int, newest: int, compared: int) -> float:
+        """How far the voices are apart, 0 to 2, see `VoicePrint.disagreement`.
+
+        Args:
+            first: number of the first frame in the stream; it never falls.
+            frames: log-mel float32 [T, mels].
+            final: how many of them will be the same the next time.
+            newest: how many frames at the end are compared with those before.
+            compared: how many of those before, at most.
+        """
+        end = first + len(frames)
+        begin = -(-max(first, end - newest - compared) // STRIDE)
+        known = self._steps[begin - self._first :] if begin >= self._first else self._steps[:0]
+        fresh = begin + len(known)
+        steps, rest = known, frames[fresh * STRIDE - first :]
+        if len(rest) >= SEEN:
+            steps = np.concatenate([known, self._print.steps(rest)])
+        self._first, self._steps = begin, steps[: max(0, (first + final - SEEN) // STRIDE + 1 - begin)]
+        before = (end - newest - SEEN) // STRIDE + 1 - begin
+        return self._print.disagreement(steps[:before], steps[-(-(end - newest) // STRIDE) - begin :])

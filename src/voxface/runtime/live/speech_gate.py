@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from voxface.runtime.features.front_end import Speech
 from voxface.runtime.features.periodicity import LEAST_PERIODIC
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.features.speech_modulation import likeness
 from voxface.runtime.live.events import NoFaceReason
 

@@ -5,9 +5,10 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.features.front_end import Speech
-from voxface.runtime.features.log_mel import STRIDE, FrontEndConfig, LogMelStream
-from voxface.runtime.features.running_periodicity import RunningPeriodicity
+from voxface.runtime.config.front_end import STRIDE, FrontEndConfig
+from voxface.runtime.features.log_mel import LogMelStream
+from voxface.runtime.features.periodicity import RunningPeriodicity
+from voxface.runtime.features.speech import Speech
 from voxface.runtime.features.speech_modulation import RunningLikeness
 
 Float32 = NDArray[np.float32]

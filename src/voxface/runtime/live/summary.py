@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.live.events import to_json
 from voxface.runtime.live.pipeline import Pipeline
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.audio_input import Audio

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 
 PITCH_HZ: Final = 120.0
 SYLLABLE_S: Final = 0.22

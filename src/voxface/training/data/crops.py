@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.features.log_mel import normalise
+from voxface.runtime.features.normalisation import normalise
 from voxface.training.data.pairs import Pairs
 
 Float32 = NDArray[np.float32]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from voxface.runtime.features.log_mel import network_input
+from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.crops import crops
 from voxface.training.data.pairs import Pairs
 from voxface.training.models.frozen import Frozen

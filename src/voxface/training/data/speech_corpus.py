@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.audio.decode import SUFFIXES, read_blocks
-from voxface.runtime.audio.vad import SpeechAudio, VoiceActivityDetector
+from voxface.runtime.audio.vad import VoiceActivityDetector
+from voxface.runtime.audio.vad_events import SpeechAudio
 from voxface.runtime.errors import InputError
 
 Sex = Literal["F", "M"]
-
 # LibriSpeech speakers never trained on, half of them women: the order of the SHA-1 of their ids chose them, once.
 HELD_OUT: frozenset[str] = frozenset(
     """
@@ -25,7 +25,6 @@ HELD_OUT: frozenset[str] = frozenset(
     7264 7312 7447 7517 7859 8095 8312 8580
     """.split()  # noqa: SIM905 (a list of 52 strings is harder to read)
 )
-
 # Of the other speakers, the 16 women and 16 men that come first by the SHA-1 of "validation" + id.
 VALIDATION: frozenset[str] = frozenset(
     """
@@ -33,9 +32,7 @@ VALIDATION: frozenset[str] = frozenset(
     6880 7635 7794 8063 8088 8226 8419 8468 8629
     """.split()  # noqa: SIM905 (as above)
 )
-
 LIBRISPEECH: Final = "LibriSpeech"
-
 _SEXES: Final[dict[str, Sex]] = {"f": "F", "female": "F", "m": "M", "male": "M"}
 _NEEDED: Final = (
     "columns speaker_id, sex (F or M) with one folder of recordings per speaker, or speaker_id, sex, file with one line "

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from voxface.runtime.features.log_mel import network_input
+from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.crops import crop
 from voxface.training.data.images import as_images, as_pictures
 from voxface.training.data.pairs import Pairs

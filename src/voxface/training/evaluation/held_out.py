@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from voxface.runtime.inference.estimate import sex_evidence
+from voxface.runtime.inference.attributes import sex_evidence
 from voxface.training.data.embeddings import embed_whole
 from voxface.training.data.pairs import Pairs, Split
 from voxface.training.evaluation.baselines.mean_faces import HeardSex, MeanFaces

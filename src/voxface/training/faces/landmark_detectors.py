@@ -12,13 +12,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.engines import open_engine
+from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, InputError, ProviderError, UsageError
 from voxface.training.faces.fitting import Contour
 
 Picture = NDArray[np.uint8]
 Landmarks = NDArray[np.float32]
-
 KINDS = "onnx:FILE, mediapipe:FILE.task, face-alignment or face-alignment:FOLDER"
 
 

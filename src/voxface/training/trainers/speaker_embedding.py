@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxface.runtime.audio.decode import Resampler, to_int16
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.audio.resample import Resampler, to_int16
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.live.speaker_embedding import DILATION, FRAMES, LEAST_VARIANCE, STRIDE, VoicePrint
 

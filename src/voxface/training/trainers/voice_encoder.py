@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.errors import InputError, UsageError
-from voxface.runtime.features.log_mel import FrontEndConfig, network_input
+from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.crops import crop, utterances_of
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.run import Run, RunConfig, bare
@@ -27,10 +28,7 @@ from voxface.training.losses.angular_margin import AngularMargin
 from voxface.training.models import VoiceEncoder
 
 Float32 = NDArray[np.float32]
-
 UNSURE: Final = -100
-
-
 _LONGEST_CROP: Final = 60_000  # frames, ten minutes
 _MELS: Final = FrontEndConfig().mels
 

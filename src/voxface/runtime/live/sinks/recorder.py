@@ -21,10 +21,10 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.vad import SAMPLE_RATE
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.face.glb import glb
 from voxface.runtime.face.mesh import vertex_normals
-from voxface.runtime.face.mesh_files import glb
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.face.png import png
 from voxface.runtime.files.atomic import write_bytes

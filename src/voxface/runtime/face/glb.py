@@ -1,4 +1,4 @@
-"""Meshes as files other programs open: glTF binary (GLB), PLY and OBJ."""
+"""Meshes as glTF binary files (GLB)."""
 
 import json
 import struct
@@ -63,36 +63,3 @@ def glb(vertices: Float32, normals: Float32, colours: Float32, triangles: NDArra
         + struct.pack("<I4s", len(blob), b"BIN\0")
         + blob
     )
-
-
-def ply(vertices: Float32, normals: Float32, colours: Float32, triangles: NDArray[np.int32]) -> bytes:
-    """A binary PLY file, millimetres."""
-    points = np.zeros(len(vertices), [("xyz", "<f4", 3), ("normal", "<f4", 3), ("rgb", "u1", 3)])
-    points["xyz"], points["normal"], points["rgb"] = vertices, normals, np.rint(colours * 255)
-    faces = np.zeros(len(triangles), [("count", "u1"), ("vertices", "<i4", 3)])
-    faces["count"], faces["vertices"] = 3, triangles
-    header = (
-        "ply\nformat binary_little_endian 1.0\ncomment voxface, millimetres\n"
-        f"element vertex {len(vertices)}\n"
-        + "".join(f"property float {name}\n" for name in ("x", "y", "z", "nx", "ny", "nz"))
-        + "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
-        + f"element face {len(triangles)}\nproperty list uchar int vertex_indices\nend_header\n"
-    )
-    return header.encode() + points.tobytes() + faces.tobytes()
-
-
-def obj(vertices: Float32, normals: Float32, triangles: NDArray[np.int32]) -> bytes:
-    """A Wavefront OBJ file, millimetres."""
-    corners = [f"{i}//{i}" for i in range(1, len(vertices) + 1)]
-    return "".join(
-        (
-            "# voxface, millimetres\n",
-            _rows("v %.4f %.4f %.4f\n", vertices),
-            _rows("vn %.4f %.4f %.4f\n", normals),
-            "f %s %s %s\n" * len(triangles) % tuple(map(corners.__getitem__, triangles.ravel().tolist())),
-        )
-    ).encode()
-
-
-def _rows(pattern: str, table: Float32) -> str:
-    return pattern * len(table) % tuple(table.ravel().tolist())

@@ -1,12 +1,38 @@
-"""Mean and spread of each mel bin over a window of frames that slides along a stream."""
+"""Normalisation of log-mel frames to mean 0 and deviation 1 in each mel bin: of a whole signal, and of windows that slide."""
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.config.front_end import FrontEndConfig
+
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+_SUMMED = 1024  # frames summed at once in single precision: a longer sum would lose the small ones
+_EPSILON = np.finfo(np.float32).eps
+
+
+def normalise(frames: Float32) -> Float32:
+    """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
+    centred: Float32 = frames - frames[0]  # so that bins that never change, as in digital silence, are zero in the end
+    parts = [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
+    centred -= sum(np.add.reduce(centred[part], 0) for part in parts) / np.float32(len(frames))
+    squares = sum(np.einsum("tm,tm->m", centred[part], centred[part]) for part in parts)
+    centred *= 1 / (np.sqrt(squares / np.float32(len(frames))) + _EPSILON)
+    return centred
+
+
+def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> Float32:
+    """Normalised frames [T, mels] as the voice encoder takes them: float32 [1, mels, max(T, shortest)], tiled over time."""
+    count = len(frames)
+    out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
+    out[0, :, :count] = normalise(frames).T
+    for first in range(count, out.shape[2], count):
+        part = out[0, :, first : first + count]
+        part[:] = out[0, :, : part.shape[1]]
+    return out
+
 
 BLOCK: Final = 32  # frames
 

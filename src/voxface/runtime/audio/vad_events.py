@@ -1,0 +1,32 @@
+"""What voice activity detectors tell: where speech begins, its samples, where it ends."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class SpeechStarted:
+    """A segment opened at absolute sample `start`; its first samples follow."""
+
+    start: int
+
+
+class SpeechAudio(NamedTuple):
+    """Samples of the open segment: int16 [n], the first one at absolute sample `start`."""
+
+    start: int
+    samples: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class SpeechEnded:
+    """The segment [start, end) closed."""
+
+    start: int
+    end: int
+
+
+VadEvent = SpeechStarted | SpeechAudio | SpeechEnded

@@ -1,0 +1,48 @@
+"""The settings of the front end, and how its frames fall into the columns of the voice encoder."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+STRIDE = 32  # frames to a column of the voice encoder
+PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples, until the sound goes on
+
+
+@dataclass(frozen=True)
+class FrontEndConfig:
+    """The `wen2019` log-mel settings; times in samples at 16 kHz, frequencies in Hz."""
+
+    name: str = "wen2019"
+    sample_rate: int = 16_000
+    window: int = 400
+    hop: int = 160
+    fft: int = 1024
+    mels: int = 64
+    low_hz: float = 20.0
+    high_hz: float = 7200.0
+    preemphasis: float = 0.97
+    floor: float = 1e-5
+    shortest: int = 1000
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if each.type is int and not isinstance(getattr(self, each.name), int):
+                raise TypeError(f"{each.name} is {getattr(self, each.name)!r}, no whole number")
+        if not 0 < self.hop <= self.window <= self.fft:
+            raise ValueError(f"hop {self.hop}, window {self.window}, FFT {self.fft} are not in ascending order")
+        if (self.sample_rate, self.hop) != (16_000, 160) or self.window > PROVISIONAL * self.hop:
+            raise ValueError(
+                f"hop {self.hop}, window {self.window} at {self.sample_rate} Hz: likeness to speech and the watch for another "
+                "speaker are made for a frame each 10 ms, of 30 ms at most, at 16 kHz"
+            )
+        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
+            raise ValueError(f"mel range {self.low_hz}-{self.high_hz} Hz is not within 0-{self.sample_rate / 2} Hz")
+        if not 0 < self.mels <= self.fft // 2 or not np.diff(self.edges()).all():
+            raise ValueError(f"{self.mels} mel bins are narrower than those of an FFT of {self.fft} points")
+
+    def edges(self) -> NDArray[np.int64]:
+        """FFT bins where filters begin, peak and end: filter m at entries m, m + 1 and m + 2."""
+        to_mel = 2595.0 * np.log10(1.0 + np.array([self.low_hz, self.high_hz]) / 700.0)
+        edges_hz = 700.0 * (10.0 ** (np.linspace(to_mel[0], to_mel[1], self.mels + 2) / 2595.0) - 1.0)
+        return np.rint(edges_hz * self.fft / self.sample_rate).astype(np.int64)

@@ -1,0 +1,3 @@
+"""The one sample rate: every sample index of the project counts at it."""
+
+SAMPLE_RATE = 16_000

@@ -1,0 +1,23 @@
+"""Meshes as Wavefront OBJ files."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+
+def obj(vertices: Float32, normals: Float32, triangles: NDArray[np.int32]) -> bytes:
+    """A Wavefront OBJ file, millimetres."""
+    corners = [f"{i}//{i}" for i in range(1, len(vertices) + 1)]
+    return "".join(
+        (
+            "# voxface, millimetres\n",
+            _rows("v %.4f %.4f %.4f\n", vertices),
+            _rows("vn %.4f %.4f %.4f\n", normals),
+            "f %s %s %s\n" * len(triangles) % tuple(map(corners.__getitem__, triangles.ravel().tolist())),
+        )
+    ).encode()
+
+
+def _rows(pattern: str, table: Float32) -> str:
+    return pattern * len(table) % tuple(table.ravel().tolist())

@@ -1,0 +1,57 @@
+"""What a front end heard: the speech of a stream as features."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.features.speech_modulation import likeness
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What a front end heard.
+
+    Attributes:
+        samples: samples heard, at 16 kHz.
+        segments: [start, end) of each speech segment, absolute sample indices.
+        voiced_samples: how many samples the segments hold together.
+        periodic: share of the speech that is periodic as voices are, 0 to 1.
+        log_mel: float32 [T, mels] of the segments, concatenated, before normalisation.
+        vad_ns, features_ns: time spent.
+        first_frame: number of the first of the frames, counted over all speech of the stream.
+        known_peaks, known_likeness: `peaks` and `likeness`, where they are known already.
+    """
+
+    samples: int
+    segments: list[tuple[int, int]]
+    voiced_samples: int
+    periodic: float
+    log_mel: NDArray[np.float32]
+    vad_ns: int
+    features_ns: int
+    first_frame: int = 0
+    known_peaks: NDArray[np.float32] | None = None
+    known_likeness: float | None = None
+
+    @cached_property
+    def peaks(self) -> NDArray[np.float32]:
+        """The highest mel bin of every frame, float32 [T]: how loud it is."""
+        return self.log_mel.max(1) if self.known_peaks is None else self.known_peaks
+
+    @cached_property
+    def likeness(self) -> float:
+        """How much it moves as speech does, 0 to 1, see `voxface.runtime.features.speech_modulation`; more than one asks."""
+        return likeness(self.log_mel) if self.known_likeness is None else self.known_likeness
+
+    @property
+    def seconds(self) -> float:
+        """Length of what was heard."""
+        return self.samples / SAMPLE_RATE
+
+    @property
+    def voiced_seconds(self) -> float:
+        """Length of the speech in it."""
+        return self.voiced_samples / SAMPLE_RATE
