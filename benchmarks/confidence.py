@@ -203,8 +203,8 @@ def hear(voice_to_face: VoiceToFace, clip: Clip) -> Heard:
     except NoSpeechError:
         return Heard(clip.kind, clip.source, 0.0, 0.0, None)
     estimate = voice_to_face.estimate(speech)
-    columns = voice_to_face._encode(network_input(speech.log_mel, voice_to_face.bundle.front_end.shortest))[1]
-    own = columns[:, : max(1, min(columns.shape[1], len(speech.log_mel) // STRIDE))]
+    frame_embeddings = voice_to_face._encode(network_input(speech.log_mel, voice_to_face.bundle.front_end.shortest))[1]
+    own = frame_embeddings[:, : max(1, min(frame_embeddings.shape[1], len(speech.log_mel) // STRIDE))]
     before = max(0.0, 2 * agreement(own) - 1) * speech.voiced_seconds / (speech.voiced_seconds + 1)
     moved = astuple(movement(speech.log_mel)) if len(speech.log_mel) >= SHORTEST else None
     return Heard(clip.kind, clip.source, estimate.confidence, before, moved)

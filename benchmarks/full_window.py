@@ -28,11 +28,17 @@ class FullWindow:
         sound: NDArray[np.int16],
         mode: Mode,
         seconds: int = WINDOW_S,
-        still: float = 0.0,
+        image_reuse_distance: float = 0.0,
     ) -> None:
         bundle = voice_to_face.bundle
         # Networks with random weights hear a change of speaker anywhere; the watch, a few products, is off for all.
-        config = LiveConfig(hop=HOP, window=seconds * SAMPLE_RATE, mode=mode, still=still, watch_speaker=False)
+        config = LiveConfig(
+            hop=HOP,
+            window=seconds * SAMPLE_RATE,
+            mode=mode,
+            image_reuse_distance=image_reuse_distance,
+            detect_speaker_change=False,
+        )
         self._session = LiveSession(voice_to_face, config, features=bundle.front_end, vad=bundle.vad)
         self._sound, self._at = sound, 0
         self._frames = seconds * SAMPLE_RATE // bundle.front_end.hop

@@ -14,14 +14,14 @@ import numpy as np
 
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.config.live import STILL, LiveConfig
+from voxface.runtime.config.live import IMAGE_REUSE_DISTANCE, LiveConfig
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import FaceEstimated
 from voxface.runtime.live.session import LiveSession
 from voxface.training.data.speech_corpus import librispeech
 
-THRESHOLDS = (0.05, 0.1, STILL["incremental"], 0.2)
+THRESHOLDS = (0.05, 0.1, IMAGE_REUSE_DISTANCE["incremental"], 0.2)
 SPEAKERS = 24
 
 
@@ -32,29 +32,29 @@ def main() -> None:
     chosen = [paths[speaker] for speaker in sorted(paths)[:: max(1, len(paths) // SPEAKERS)]][:SPEAKERS]
     with VoiceToFace() as voice_to_face:
         streams = [_estimates(voice_to_face, path) for path in chosen]
-    rows = {f"{still:g}": _kept(streams, still) for still in THRESHOLDS}
+    rows = {f"{image_reuse_distance:g}": _kept(streams, image_reuse_distance) for image_reuse_distance in THRESHOLDS}
     record(
         "image_reuse",
         "python -m benchmarks.image_reuse",
-        {"speakers": len(streams), "threshold": STILL["incremental"], "distances": rows},
+        {"speakers": len(streams), "threshold": IMAGE_REUSE_DISTANCE["incremental"], "distances": rows},
     )
 
 
 def _estimates(voice_to_face: VoiceToFace, path: Path) -> list[Estimate]:
     bundle = voice_to_face.bundle
-    config = LiveConfig(mode="incremental", watch_speaker=False)
+    config = LiveConfig(mode="incremental", detect_speaker_change=False)
     session = LiveSession(voice_to_face, config, features=bundle.front_end, vad=bundle.vad)
     events = session.feed(np.concatenate(list(read_blocks(path)))) + session.finish()
     return [event.estimate for event in events if isinstance(event, FaceEstimated)]
 
 
-def _kept(streams: list[list[Estimate]], still: float) -> dict[str, Any]:
+def _kept(streams: list[list[Estimate]], image_reuse_distance: float) -> dict[str, Any]:
     levels, decibels, count = [], [], 0
     for estimates in streams:
         shown: Estimate | None = None
         for estimate in estimates:
             count += 1
-            if shown is None or float(np.linalg.norm(estimate.embedding - shown.embedding)) > still:
+            if shown is None or float(np.linalg.norm(estimate.embedding - shown.embedding)) > image_reuse_distance:
                 shown = estimate
                 continue
             off = shown.image.astype(np.float64) - estimate.image

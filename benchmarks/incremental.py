@@ -35,7 +35,7 @@ from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.session import Estimator, LiveSession
 from voxface.runtime.live.speaker_change import BEFORE, NEWEST, Differences, evidence
-from voxface.runtime.live.speaker_embedding import VoicePrint
+from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
 from voxface.training.data.speech_corpus import librispeech
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
@@ -53,7 +53,7 @@ class Untiled:
     def __init__(self, whole: VoiceToFace) -> None:
         self._whole = whole
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The face of a window."""
         self._whole.stages.begin()
         found = self._whole.encoder.run({"log_mel": network_input(speech.log_mel, STRIDE)})
@@ -133,7 +133,7 @@ class Compared(IncrementalEstimator):
         self._before: tuple[Estimate, Estimate] | None = None
         self.rows: list[dict[str, float]] = []
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The incremental one, its picture always made anew."""
         ours = super().estimate(speech)
         turn = self._calls % EVERY
@@ -164,7 +164,8 @@ class Compared(IncrementalEstimator):
         }
         if len(speech.log_mel) >= NEWEST + BEFORE:
             ours_, exact_ = (
-                evidence(Differences(VoicePrint.own()).of(speech, estimate.columns)) for estimate in (ours, exact)
+                evidence(Differences(SpeakerEmbeddingNetwork.own()).of(speech, estimate.frame_embeddings))
+                for estimate in (ours, exact)
             )
             row["evidence"] = abs(ours_ - exact_)
         return row

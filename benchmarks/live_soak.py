@@ -31,7 +31,7 @@ from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.device_clock import DeviceClock
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet, Told
+from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 DRIFT_PPM: Final = 80.0
@@ -45,16 +45,16 @@ class StandIn:
         self.model = Bundle.open().morphable
         self.coefficients = np.zeros(self.model.modes, np.float32)
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The same face always."""
         shapes = speech.log_mel - speech.log_mel.mean(1, keepdims=True)
         parts = np.array_split(shapes, max(1, len(shapes) // 32))
-        columns = np.stack([part.mean(0) for part in parts], 1)
-        embedding = columns[:, 0]
+        frame_embeddings = np.stack([part.mean(0) for part in parts], 1)
+        embedding = frame_embeddings[:, 0]
         return Estimate(
             start=speech.segments[0][0], end=speech.segments[-1][1], voiced_seconds=speech.voiced_seconds,
-            frames=len(speech.log_mel), embedding=embedding, columns=columns,
-            image=np.zeros((64, 64, 3), np.uint8), drawn=embedding,
+            frames=len(speech.log_mel), embedding=embedding, frame_embeddings=frame_embeddings,
+            image=np.zeros((64, 64, 3), np.uint8), image_embedding=embedding,
             coefficients=self.coefficients, model=self.model, confidence=0.5,
             attributes=Attributes({"female": 0.5, "male": 0.5}, "unknown", {}),
             stages_ns={"vad": speech.vad_ns, "features": speech.features_ns, "encoder": 0, "face": 0, "mesh": 0},
@@ -68,7 +68,7 @@ class Last:
 
     def __init__(self) -> None:
         self.end = 0
-        self.told: Told | None = None
+        self.told: SinkEvent | None = None
         self.gaps = 0
 
     def audio(self, audio: Any) -> None:
@@ -76,7 +76,7 @@ class Last:
         self.gaps += self.end not in (0, audio.start)
         self.end = audio.start + len(audio.samples)
 
-    def event(self, told: Told) -> None:
+    def event(self, told: SinkEvent) -> None:
         """Keeps it."""
         self.told = told
 
@@ -113,7 +113,7 @@ def soak(
     clock = VirtualClock()
     session = LiveSession(StandIn(), LiveConfig(hop=hop), start=start)
     pipeline, last = Pipeline(session, clock), Last()
-    pipeline.outlets.append(Outlet(last, clock, "here", lambda _: None))
+    pipeline.sink_workers.append(SinkWorker(last, clock, "here", lambda _: None))
     queue, device = BlockQueue(clock), DeviceClock(SAMPLE_RATE)
     rng = np.random.default_rng(1)
     began, samples, missing = time.perf_counter(), 0, 0

@@ -24,7 +24,7 @@ from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet
+from voxface.runtime.live.sink_worker import SinkWorker
 from voxface.runtime.live.sources import FileSource
 from voxface.runtime.live.stop import Stop
 
@@ -53,7 +53,7 @@ def main() -> None:
         soundfile.write(path, np.concatenate(sound), SAMPLE_RATE)
         pipeline = Pipeline(LiveSession(voice_to_face), clock)
         window = Restless(pipeline, voice_to_face.morphable, visible=False, frames_a_second=0)
-        pipeline.outlets.append(Outlet(window, clock, "main", pipeline.budget.stages["sink"].add))
+        pipeline.sink_workers.append(SinkWorker(window, clock, "main", pipeline.budget.stages["sink"].add))
         began, busy = time.perf_counter(), time.process_time()
         run_threaded(FileSource(path, clock), pipeline, clock, Stop(), [window])
         took, spent = time.perf_counter() - began, time.process_time() - busy

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.confidence import RATE, noisy, read, scaled, silence, synthetic_noise, window
 from benchmarks.music import STYLES, music
 from benchmarks.record import record
-from benchmarks.stub_estimate import Faceless
+from benchmarks.stub_estimate import StubEstimate
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.live.events import FaceEstimated, NoFace, VoiceStarted
 from voxface.runtime.live.session import LiveSession
@@ -32,9 +32,9 @@ SECONDS: Final = 5
 class NoDecoders:
     """Makes no face: whether one would be made is decided before."""
 
-    def estimate(self, speech: Speech, before: Any = None, still: float = 0.0) -> Any:
+    def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0) -> Any:
         """Something to count."""
-        return Faceless(np.ones((64, 8), np.float32))
+        return StubEstimate(np.ones((64, 8), np.float32))
 
 
 def heard(samples: np.ndarray) -> tuple[float, list[str]]:

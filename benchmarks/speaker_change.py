@@ -28,7 +28,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.record import record
-from benchmarks.stub_estimate import Faceless
+from benchmarks.stub_estimate import StubEstimate
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechStarted
@@ -44,10 +44,10 @@ from voxface.runtime.live.speaker_change import (
     THRESHOLD,
     Change,
     Differences,
-    SpeakerWatch,
+    SpeakerChangeDetector,
     evidence,
 )
-from voxface.runtime.live.speaker_embedding import VoicePrint
+from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
 from voxface.training.data.speech_corpus import VALIDATION, Recording, librispeech, voiced_audio
 from voxface.training.evaluation.intervals import wilson
 
@@ -58,32 +58,32 @@ WITHIN_S: Final = 2.0
 class EncoderAlone:
     """The part of the pipeline that the watch needs; nothing is encoded before the moment that counts."""
 
-    def __init__(self, voice_to_face: VoiceToFace, voice_print: VoicePrint) -> None:
+    def __init__(self, voice_to_face: VoiceToFace, speaker_embedding: SpeakerEmbeddingNetwork) -> None:
         self._whole = voice_to_face
-        self.voice_print = voice_print
+        self.speaker_embedding = speaker_embedding
         self.begin = 0
         self._blank = np.zeros((64, 8), np.float32)
 
-    def estimate(self, speech: Speech, before: Any = None, still: float = 0.0) -> Any:
+    def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0) -> Any:
         """An estimate's columns."""
-        columns = self._blank
+        frame_embeddings = self._blank
         if speech.segments[-1][1] >= self.begin and len(speech.log_mel) >= NEWEST + BEFORE:
-            columns = self._whole.columns(speech)
-        return Faceless(columns)
+            frame_embeddings = self._whole.frame_embeddings(speech)
+        return StubEstimate(frame_embeddings)
 
 
-class Trace(SpeakerWatch):
+class Trace(SpeakerChangeDetector):
     """Writes the evidence down instead of acting on it."""
 
-    def __init__(self, voice_print: VoicePrint) -> None:
+    def __init__(self, speaker_embedding: SpeakerEmbeddingNetwork) -> None:
         super().__init__()
-        self._differences = Differences(voice_print)
+        self._differences = Differences(speaker_embedding)
         self.rows: list[tuple[int, np.ndarray]] = []
 
-    def judge(self, speech: Speech, columns: np.ndarray) -> Change | None:
+    def judge(self, speech: Speech, frame_embeddings: np.ndarray) -> Change | None:
         """Never a change."""
-        if len(speech.log_mel) >= NEWEST + BEFORE and columns.any():
-            self.rows.append((speech.segments[-1][1], self._differences.of(speech, columns)))
+        if len(speech.log_mel) >= NEWEST + BEFORE and frame_embeddings.any():
+            self.rows.append((speech.segments[-1][1], self._differences.of(speech, frame_embeddings)))
         return None
 
 
@@ -95,7 +95,7 @@ def read(recording: Recording) -> np.ndarray:
 def traced(estimator: EncoderAlone, samples: np.ndarray, begin: int = 0) -> list[tuple[int, np.ndarray]]:
     """The newest sample and the differences at every estimate from sample `begin` on."""
     session = LiveSession(estimator, LiveConfig())
-    trace = session._watch = Trace(estimator.voice_print)
+    trace = session._watch = Trace(estimator.speaker_embedding)
     estimator.begin = begin
     session.feed(samples)
     session.finish()
@@ -292,7 +292,7 @@ def main() -> None:
         if options.fit:
             refit(voice_to_face, known, Path("src/voxface/runtime/live/speaker_embedding.npz"))
             return
-        estimator = EncoderAlone(voice_to_face, VoicePrint.own())
+        estimator = EncoderAlone(voice_to_face, SpeakerEmbeddingNetwork.own())
         alone = [r for r in held if sum(other.speaker == r.speaker for other in held) == 1]
         many = [r for r in held if r not in alone]
         one_each = alone + [r for k, r in enumerate(many) if k == 0 or r.speaker != many[k - 1].speaker]

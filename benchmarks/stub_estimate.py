@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Faceless:
+class StubEstimate:
     """What a live session asks of an estimate, and no more.
 
     Attributes:
@@ -17,9 +17,9 @@ class Faceless:
         picture_kept: there is none to keep.
     """
 
-    columns: NDArray[np.float32]
+    frame_embeddings: NDArray[np.float32]
     stages_ns: dict[str, int] = field(default_factory=dict)
-    picture_kept: bool = False
+    image_reused: bool = False
 
     def moved_mm(self, before: Any) -> float:
         """It does not move."""

@@ -18,7 +18,7 @@ from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet
+from voxface.runtime.live.sink_worker import SinkWorker
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"
@@ -38,7 +38,7 @@ def main() -> None:
         session = LiveSession(voice_to_face, features=bundle.front_end, vad=bundle.vad)
         pipeline = Pipeline(session, clock)
         window = Window(pipeline, voice_to_face.morphable, visible=False, frames_a_second=0)
-        pipeline.outlets.append(Outlet(window, clock, "here", lambda _: None))
+        pipeline.sink_workers.append(SinkWorker(window, clock, "here", lambda _: None))
         for at in range(0, len(sound), BLOCK):
             now = clock.now_ns()
             pipeline.take(Block(sound[at : at + BLOCK, None], SAMPLE_RATE, now, now, first=at))

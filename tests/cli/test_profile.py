@@ -149,7 +149,7 @@ def test_what_cannot_be_written_after_all_costs_no_report(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("voxface.runtime.timing.trace.write_bytes", full)
+    monkeypatch.setattr("voxface.runtime.timing.perfetto_trace.write_bytes", full)
     assert run("profile", *QUICK, "--trace", tmp_path / "t.json", "--save", tmp_path / "p.json", "--json") == 3
     captured = capsys.readouterr()
     assert json.loads(captured.out)["updates"] == 10

@@ -14,7 +14,7 @@ from voxface.export.onnx_export import (  # noqa: E402
     compare,
     embedding_spec,
     encoder_spec,
-    round_to_half,
+    round_to_fp16,
     signature,
     to_onnx,
 )
@@ -86,9 +86,9 @@ def test_half_storage_is_lossless_for_rounded_weights_and_half_the_size(
     encoder: "torch.nn.Module", encoder_graph: bytes
 ) -> None:
     before = copy.deepcopy(encoder.state_dict())
-    rounded = round_to_half(encoder)
+    rounded = round_to_fp16(encoder)
     assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items()), "works on a copy"
-    graph, worst = to_onnx(rounded, encoder_spec(), half_storage=True)
+    graph, worst = to_onnx(rounded, encoder_spec(), fp16_storage=True)
     assert worst["embedding"] < 1e-6
     assert len(graph) < 0.52 * len(encoder_graph)
     away = compare(encoder, graph, encoder_spec())["embedding"]

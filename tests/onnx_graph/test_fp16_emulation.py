@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from tests.calibration.small_bundle import graph, single
-from voxface.onnx_graph.fp16_emulation import HalfEmulator, _total
+from voxface.onnx_graph.fp16_emulation import Fp16Emulator, _total
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.fp16 import can_lower, to_fp16
 
@@ -31,7 +31,7 @@ def lowered(steps: Steps, constants: dict[str, Any], shape: list[Any], out: list
 def both(model: Graph, x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     with np.errstate(all="ignore"):
         reference = ReferenceEvaluator(model.model()).run(None, {"x": x})[0]
-    return HalfEmulator(model).run({"x": x})["y"], reference
+    return Fp16Emulator(model).run({"x": x})["y"], reference
 
 
 halves = arrays(np.float16, (2, 3, 8), elements=st.floats(-60000, 60000, width=16))
@@ -45,7 +45,7 @@ def test_arithmetic_is_that_of_half_precision_to_the_bit(x: NDArray[np.float16],
     by_numpy = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}[op]
     with np.errstate(all="ignore"):
         expected = by_numpy(x, np.float16(other)).astype(np.float32)
-    np.testing.assert_array_equal(HalfEmulator(model).run({"x": x.astype(np.float32)})["y"], expected)
+    np.testing.assert_array_equal(Fp16Emulator(model).run({"x": x.astype(np.float32)})["y"], expected)
 
 
 SMOOTH: list[tuple[str, dict[str, Any]]] = [
@@ -108,20 +108,20 @@ def test_overflow_between_two_products_shows_here_and_not_on_the_cpu() -> None:
     steps: Steps = [("Mul", ["x", "up"], "big", {}), ("Mul", ["big", "down"], "y", {})]
     model = lowered(steps, {"up": single(1000), "down": single(0.001)}, [1], [1])
     x = np.array([100.0], np.float32)
-    assert np.isinf(HalfEmulator(model).run({"x": x})["y"])
+    assert np.isinf(Fp16Emulator(model).run({"x": x})["y"])
     assert ort.InferenceSession(model.to_bytes()).run(None, {"x": x})[0] == pytest.approx(100, rel=0.01)
 
 
 def test_a_sum_overflows_although_the_mean_would_not() -> None:
     model = lowered([("ReduceMean", ["x", "a"], "y", {"keepdims": 0})], {"a": np.array([1])}, [1, "T"], [1])
-    emulator = HalfEmulator(model)
+    emulator = Fp16Emulator(model)
     assert emulator.run({"x": np.full((1, 60), 1000, np.float32)})["y"] == 1000
     assert np.isinf(emulator.run({"x": np.full((1, 70), 1000, np.float32)})["y"])
 
 
 def test_subnormals_are_kept_and_smaller_numbers_are_not() -> None:
     model = lowered([("Identity", ["x"], "y", {})], {}, [3], [3])
-    got = HalfEmulator(model).run({"x": np.array([2.0**-24, 1.4 * 2.0**-24, 2.0**-26], np.float32)})["y"]
+    got = Fp16Emulator(model).run({"x": np.array([2.0**-24, 1.4 * 2.0**-24, 2.0**-26], np.float32)})["y"]
     np.testing.assert_array_equal(got, np.array([2.0**-24, 2.0**-24, 0], np.float32))
 
 

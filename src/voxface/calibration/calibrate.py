@@ -13,7 +13,7 @@ from voxface.calibration.clips import Clips
 from voxface.calibration.hazards import hazards
 from voxface.calibration.lowering import Key, Lowering
 from voxface.calibration.pipeline import Bench, Runner
-from voxface.calibration.precision_plan import JSON, TABLE, Decision, Plan
+from voxface.calibration.precision_plan import JSON, TABLE, Decision, PrecisionPlan
 from voxface.calibration.search import Search, search
 from voxface.calibration.sensitivity_plot import SVG, sensitivity_plot
 from voxface.calibration.task_error import TOLERANCES, TaskError, Tolerances, summary, worst
@@ -76,7 +76,7 @@ class Calibrated:
 
     manifest: dict[str, Any]
     files: dict[str, bytes]
-    plan: Plan
+    plan: PrecisionPlan
     held_out: list[TaskError]
     onnxruntime: list[TaskError]
     all_lowered: list[TaskError]
@@ -138,7 +138,7 @@ def calibrate(bundle: Bundle, clips: Clips, settings: Settings, watch: Watch | N
         fp16 = session.decide("fp16", candidates, lambda nodes: (quantised, nodes), margin, mixed=mixed)
     halves = fp16.lowered if fp16 else frozenset()
 
-    plan = Plan(settings.mode, settings.limits, tuple(session.decisions(int8, fp16)))
+    plan = PrecisionPlan(settings.mode, settings.limits, tuple(session.decisions(int8, fp16)))
     files, engines = _graph_files(bundle, lowering, quantised, halves)
     measure = lowering.runners if settings.mode != "mixed" else lowering.emulators
     held_out = session.held_out.errors(measure(quantised, halves))
@@ -287,7 +287,7 @@ def _graph_files(
     for name in GRAPHS:
         if not any(at == name for at, _ in (*quantised, *halves)):
             continue
-        data = lowering.graph(name, quantised, halves).to_bytes(half_storage=True)
+        data = lowering.graph(name, quantised, halves).to_bytes(fp16_storage=True)
         was, engine = open_engine(bundle.graph(name), name=name), open_engine(data, name=name)
         if (was.inputs, was.outputs) != (engine.inputs, engine.outputs):
             raise BundleError(
@@ -298,7 +298,9 @@ def _graph_files(
     return files, engines
 
 
-def _describe(bundle: Bundle, clips: Clips, settings: Settings, plan: Plan, measured: dict[str, Any]) -> dict[str, Any]:
+def _describe(
+    bundle: Bundle, clips: Clips, settings: Settings, plan: PrecisionPlan, measured: dict[str, Any]
+) -> dict[str, Any]:
     """What the manifest says of a calibration."""
     return {
         "mode": settings.mode,
@@ -322,7 +324,7 @@ def _describe(bundle: Bundle, clips: Clips, settings: Settings, plan: Plan, meas
 def _assemble(
     bundle: Bundle,
     graphs: dict[str, bytes],
-    plan: Plan,
+    plan: PrecisionPlan,
     described: dict[str, Any],
     quantised: Collection[Key],
     halves: Collection[Key],

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 from voxface.calibration.pipeline import Runner
 from voxface.calibration.tensor_ranges import Range, record
-from voxface.onnx_graph.fp16_emulation import HalfEmulator
+from voxface.onnx_graph.fp16_emulation import Fp16Emulator
 from voxface.onnx_graph.graph import Graph
-from voxface.onnx_graph.node_runner import Kernels, Tensor
+from voxface.onnx_graph.node_runner import NodeRunner, Tensor
 from voxface.onnx_graph.passes.fp16 import can_lower, to_fp16
 from voxface.onnx_graph.passes.int8 import WEIGHT_BITS, can_quantise, gives_out, int8_region, to_int8
 from voxface.onnx_graph.passes.sub_pixel import arithmetic_nodes, can_rewrite, rewrite
@@ -28,7 +28,7 @@ class Lowering:
         self.ranges: dict[str, dict[str, Range]] = {}
         self._limits: dict[str, dict[str, float]] = {}
         self._weight_bits = weight_bits
-        self._kernels: dict[int, Kernels] = {}
+        self._node_runner: dict[int, NodeRunner] = {}
 
     def observe(self, name: str, feeds: Iterable[Mapping[str, Tensor]]) -> None:
         """Records the ranges of a graph as it is and, beside, of what INT8 would make of its transposed convolutions."""
@@ -107,7 +107,7 @@ class Lowering:
 
     def _emulator(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Runner:
         graph = self.graph(name, int8, fp16)
-        return HalfEmulator(graph, self._kernels.setdefault(graph.opset, Kernels(graph.opset)))
+        return Fp16Emulator(graph, self._node_runner.setdefault(graph.opset, NodeRunner(graph.opset)))
 
 
 def _rewritten(graph: Graph, names: Collection[str]) -> Graph:

@@ -35,7 +35,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PrecisionPlan:
     """All nodes of a bundle.
 
     Attributes:

@@ -4,7 +4,7 @@ import math
 from typing import Final
 from xml.sax.saxutils import escape
 
-from voxface.calibration.precision_plan import Plan
+from voxface.calibration.precision_plan import PrecisionPlan
 
 SVG: Final = "sensitivity.svg"
 _COLOURS: Final = {"int8": "#2a7f62", "fp16": "#2f6fb0", "fp32": "#b3402e", "integer": "#999999"}
@@ -12,7 +12,7 @@ _LEFT, _WIDE, _ROW, _TOP = 260, 560, 16, 64  # pixels
 _LOW, _HIGH = -6.0, 2.0  # powers of ten of the tolerance
 
 
-def sensitivity_plot(plan: Plan) -> str:
+def sensitivity_plot(plan: PrecisionPlan) -> str:
     """One bar a node that was tried: the share of the tolerances it uses up alone, on a logarithmic scale; what overflowed
     goes to the edge. The line is the tolerance."""
     tried = [d for d in plan.decisions if d.share is not None]

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, key) is not None:
             setattr(checkpoint, key, getattr(options, key))
     try:
-        bundle = export_bundle(checkpoint, options.out, half_storage=options.storage == "float16")
+        bundle = export_bundle(checkpoint, options.out, fp16_storage=options.storage == "float16")
     except OSError as error:
         raise InputError(f"{options.out}: cannot be written ({error.strerror}); choose another --out") from error
     if options.json:

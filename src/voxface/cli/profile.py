@@ -108,7 +108,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         UsageError: an option that cannot be, or two that exclude each other.
         InputError: a file that is not there.
     """
-    from voxface.runtime.config.live import MODES, STILL, LiveConfig
+    from voxface.runtime.config.live import IMAGE_REUSE_DISTANCE, MODES, LiveConfig
     from voxface.runtime.config.sample_rate import SAMPLE_RATE
     from voxface.runtime.errors import InputError, UsageError
 
@@ -134,7 +134,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         hop=round(SAMPLE_RATE / options.updates_per_second),
         window=round(options.window * SAMPLE_RATE),
         mode=options.mode,
-        still=STILL[options.mode],
+        image_reuse_distance=IMAGE_REUSE_DISTANCE[options.mode],
     )
 
 
@@ -169,7 +169,7 @@ def _measure(
     from contextlib import suppress
 
     from voxface.runtime.engines.opening import PROVIDERS
-    from voxface.runtime.profile.measure import MICROPHONE, SYNTHETIC, Plan, Profiler
+    from voxface.runtime.profile.measure import MICROPHONE, SYNTHETIC, Profiler, ProfileSetup
 
     if options.provider in PROVIDERS:
         with suppress(ImportError):  # whoever opens the engine says what to install
@@ -190,7 +190,7 @@ def _measure(
     source = MICROPHONE if microphone else source
     sha256 = _sha256(options.source) if options.source else None
     stop = Stop()
-    plan = Plan(options.bundle, options.provider, options.threads, config, options.seconds)
+    plan = ProfileSetup(options.bundle, options.provider, options.threads, config, options.seconds)
     with Profiler(plan, imported, keep_spans=options.trace is not None) as profiler:
         if saved is not None:
             check_comparable(saved, profiler.settings(source, sha256), this_machine(), options.against)

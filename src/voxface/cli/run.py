@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.files.atomic import check_folder
     from voxface.runtime.inference.attributes import sex_in_words
-    from voxface.runtime.inference.run_report import Results
+    from voxface.runtime.inference.run_report import RunReport
     from voxface.runtime.inference.voice_to_face import VoiceToFace
     from voxface.runtime.live.stop import Stop
 
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
     ahead = deque(Background(partial(_hear, bundle, file)) for file in files[:1])
     with VoiceToFace(bundle, options.provider, threads=options.threads) as voice_to_face:
-        results = Results(options.out, voice_to_face)
+        results = RunReport(options.out, voice_to_face)
         progress = Progress(len(files), "voices")
         stop = Stop()
         with stopping_on_signals(stop):

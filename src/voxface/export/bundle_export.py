@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voxface.export.model_card import CARD, model_card
-from voxface.export.onnx_export import compare, embedding_spec, encoder_spec, round_to_half, signature, to_onnx
+from voxface.export.onnx_export import compare, embedding_spec, encoder_spec, round_to_fp16, signature, to_onnx
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.config.front_end import FrontEndConfig
@@ -23,7 +23,7 @@ def export_bundle(
     checkpoint: Checkpoint,
     out: Path,
     *,
-    half_storage: bool = False,
+    fp16_storage: bool = False,
     extra: Mapping[str, Any] | None = None,
     limits: Sequence[str] = (),
 ) -> Bundle:
@@ -52,8 +52,8 @@ def export_bundle(
     errors: dict[str, float] = {}
     rounding: dict[str, float] = {}
     for name, (network, spec) in parts.items():
-        stored = round_to_half(network) if half_storage else network
-        data, worst = to_onnx(stored, spec, half_storage=half_storage)
+        stored = round_to_fp16(network) if fp16_storage else network
+        data, worst = to_onnx(stored, spec, fp16_storage=fp16_storage)
         for output, error in worst.items():
             if error > TOLERANCES.get(output, float("inf")):
                 raise InputError(
@@ -80,7 +80,7 @@ def export_bundle(
         **_calibration(checkpoint),
         "training": {name: part["config"] for name, part in checkpoint.parts.items() if part.get("config")},
         "precision": {
-            "storage": "float16" if half_storage else "float32",
+            "storage": "float16" if fp16_storage else "float32",
             "arithmetic": "float32",
             "largest_difference_from_pytorch": errors,
             "largest_difference_from_float32_weights": rounding,

@@ -51,7 +51,7 @@ def fuse(graphs: Mapping[str, bytes]) -> bytes:
         constants |= {renamed(tensor): array for tensor, array in part.constants.items()}
         outputs += part.outputs
     whole = Graph(tuple(nodes), constants, encoder.inputs, tuple(outputs), encoder.opset, {}, {})
-    return whole.inferred().to_bytes(half_storage=True)
+    return whole.inferred().to_bytes(fp16_storage=True)
 
 
 def with_fused(bundle: Bundle) -> Bundle:

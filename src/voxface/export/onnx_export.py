@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 OPSET = 18
-HALF_FROM = 1024  # numbers; smaller tensors (biases) stay in single precision
+FP16_FROM = 1024  # numbers; smaller tensors (biases) stay in single precision
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ def embedding_spec(output: str, size: int = 64) -> GraphSpec:
     return GraphSpec(("embedding",), (output,), examples, {"embedding": {0: "B"}})
 
 
-def to_onnx(network: nn.Module, spec: GraphSpec, *, half_storage: bool = False) -> tuple[bytes, dict[str, float]]:
+def to_onnx(network: nn.Module, spec: GraphSpec, *, fp16_storage: bool = False) -> tuple[bytes, dict[str, float]]:
     """The ONNX file of a network, and the largest difference of each output from PyTorch over all examples.
 
     Args:
         network: in eval mode.
         spec: names, examples, dynamic dimensions.
         half_storage: keep large weights in half precision, cast to single when loaded; arithmetic stays in single
-            precision. Lossless for a network from `round_to_half`.
+            precision. Lossless for a network from `round_to_fp16`.
 
     Raises:
         ValueError: the exporter changed the opset or the signature behind our back.
@@ -84,7 +84,7 @@ def to_onnx(network: nn.Module, spec: GraphSpec, *, half_storage: bool = False) 
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     if opset != OPSET:
         raise ValueError(f"asked for opset {OPSET}, the exporter gave {opset}")
-    if half_storage:
+    if fp16_storage:
         _store_half(model)
     # Source lines and module names of the exporting program do not belong in a bundle.
     graph = model.graph
@@ -101,7 +101,7 @@ def to_onnx(network: nn.Module, spec: GraphSpec, *, half_storage: bool = False) 
     return data, compare(network, data, spec)
 
 
-def round_to_half(network: nn.Module) -> nn.Module:
+def round_to_fp16(network: nn.Module) -> nn.Module:
     """A copy of a network in eval mode with batch normalisation folded and large weights rounded to half precision.
 
     Rounding is done here, after folding, so that the graph holds the very weights of this copy and any difference
@@ -119,7 +119,7 @@ def round_to_half(network: nn.Module) -> nn.Module:
                     module[index + 1] = nn.Identity()
     with torch.no_grad():
         for parameter in copy.parameters():
-            if parameter.numel() >= HALF_FROM:
+            if parameter.numel() >= FP16_FROM:
                 parameter.copy_(parameter.half().float())
     return copy
 
@@ -171,7 +171,7 @@ def _store_half(model: Any) -> None:
     """Replaces large float32 initialisers by float16 ones and a Cast; a runtime folds the Cast when it loads the graph."""
     casts = []
     for tensor in list(model.graph.initializer):
-        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < HALF_FROM:
+        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < FP16_FROM:
             continue
         values = numpy_helper.to_array(tensor)
         if np.abs(values).max() > 60_000:

@@ -17,7 +17,7 @@ from typing import Any
 
 from voxface.export.optimisation_profile import DEFAULT, Range, input_shapes
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.engine_plan import Plan
+from voxface.runtime.bundle.engine_plan import EnginePlan
 from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.engines.tensorrt_library import library, log_of
 from voxface.runtime.errors import InputError, ProviderError, UsageError
@@ -171,7 +171,7 @@ def _engine(
         "file": "",
         "size": len(built.data),
     }
-    plan = Plan.of_manifest(entry, bundle.manifest["graphs"], {"": built.data})
+    plan = EnginePlan.of_manifest(entry, bundle.manifest["graphs"], {"": built.data})
     entry["file"] = f"{FOLDER}/{plan.key}.plan"
     return BuiltEngine(entry, built.data, time.perf_counter() - began)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from voxface.onnx_graph.graph import Graph
-from voxface.onnx_graph.node_runner import FLOAT16, Kernels, Tensor
+from voxface.onnx_graph.node_runner import FLOAT16, NodeRunner, Tensor
 
 Half = NDArray[np.float16]
 Float32 = NDArray[np.float32]
@@ -41,17 +41,17 @@ MOVING: Final = frozenset(
 )  # fmt: skip
 
 
-class HalfEmulator:
+class Fp16Emulator:
     """Runs a typed graph: FP16 tensors in half precision, the others in FP32. Not thread-safe."""
 
-    def __init__(self, graph: Graph, kernels: Kernels | None = None) -> None:
-        """Takes a graph whose FP16 nodes are all of `EMULATED`; `kernels` may be shared by graphs of one opset.
+    def __init__(self, graph: Graph, node_runner: NodeRunner | None = None) -> None:
+        """Takes a graph whose FP16 nodes are all of `EMULATED`; `node_runner` may be shared by graphs of one opset.
 
         Raises:
             ValueError: an FP16 node that cannot be emulated.
         """
         self._graph = graph
-        self._kernels = kernels or Kernels(graph.opset)
+        self._node_runner = node_runner or NodeRunner(graph.opset)
         # Half-precision numbers travel as float32 arrays that hold only such numbers: one rounding a node, none an input.
         self._constants = {
             name: x.astype(np.float32) if x.dtype == np.float16 else x for name, x in graph.constants.items()
@@ -95,7 +95,7 @@ class HalfEmulator:
         if node.op_type in ACCUMULATED and any(halves):
             narrow = [None if x is None else _narrow(x) for x in inputs]
             return [ACCUMULATED[node.op_type](_attributes(node), narrow).astype(np.float32)]
-        outputs = self._kernels.run(node, inputs)
+        outputs = self._node_runner.run(node, inputs)
         return [_rounded(x) if half else x for x, half in zip(outputs, halves, strict=True)]
 
 

@@ -13,10 +13,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from voxface.onnx_graph.node_runner import FLOAT, Kernels, Tensor
+from voxface.onnx_graph.node_runner import FLOAT, NodeRunner, Tensor
 from voxface.runtime.errors import BundleError
 
-HALF_FROM = 1024  # numbers; smaller tensors are not worth a Cast
+FP16_FROM = 1024  # numbers; smaller tensors are not worth a Cast
 _SMALL = 64  # numbers of a constant that may be a shape or an axis
 _UNFOLDED = {"RandomNormal", "RandomUniform", "QuantizeLinear", "DequantizeLinear"}
 
@@ -63,7 +63,7 @@ class Graph:
                 raise BundleError(f"{name}: {node.op_type} holds a graph of its own; control flow cannot be calibrated")
         opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        nodes, constants = _fold(_named(model.graph.node), constants, Kernels(opset))
+        nodes, constants = _fold(_named(model.graph.node), constants, NodeRunner(opset))
         inputs = tuple(value for value in model.graph.input if value.name not in constants)
         graph = cls(nodes, constants, inputs, tuple(model.graph.output), opset, {}, {})
         try:
@@ -110,7 +110,7 @@ class Graph:
             graph, opset_imports=[helper.make_opsetid("", self.opset)], producer_name="voxface", ir_version=10
         )
 
-    def to_bytes(self, *, half_storage: bool = False) -> bytes:
+    def to_bytes(self, *, fp16_storage: bool = False) -> bytes:
         """The ONNX file, checked; the same graph gives the same bytes.
 
         Args:
@@ -119,7 +119,7 @@ class Graph:
         Raises:
             onnx.checker.ValidationError, onnx.shape_inference.InferenceError: the graph is not well typed.
         """
-        model = (_half_stored(self) if half_storage else self).model()
+        model = (_half_stored(self) if fp16_storage else self).model()
         onnx.checker.check_model(model, full_check=True)  # strict shape and type inference included
         data: bytes = model.SerializeToString(deterministic=True)
         return data
@@ -156,7 +156,7 @@ def _named(nodes: Iterable[NodeProto]) -> list[NodeProto]:
 
 
 def _fold(
-    nodes: list[NodeProto], constants: dict[str, Tensor], kernels: Kernels
+    nodes: list[NodeProto], constants: dict[str, Tensor], node_runner: NodeRunner
 ) -> tuple[tuple[NodeProto, ...], dict[str, Tensor]]:
     """Runs every node whose inputs are all constant."""
     constants = dict(constants)
@@ -165,7 +165,7 @@ def _fold(
         if node.op_type in _UNFOLDED or any(name and name not in constants for name in node.input):
             left.append(node)
             continue
-        results = kernels.run(node, [constants[name] if name else None for name in node.input])
+        results = node_runner.run(node, [constants[name] if name else None for name in node.input])
         constants |= {name: array for name, array in zip(node.output, results, strict=True) if name}
     return tuple(left), constants
 
@@ -173,7 +173,7 @@ def _fold(
 def _half_stored(graph: Graph) -> Graph:
     casts, constants = [], {}
     for name, array in graph.constants.items():
-        if array.dtype == np.float32 and array.size >= HALF_FROM and half_holds(array):
+        if array.dtype == np.float32 and array.size >= FP16_FROM and fp16_holds(array):
             constants[f"{name}.stored"] = array.astype(np.float16)
             casts.append(
                 helper.make_node("Cast", [f"{name}.stored"], [name], name=f"{name}.load", to=TensorProto.FLOAT)
@@ -183,7 +183,7 @@ def _half_stored(graph: Graph) -> Graph:
     return replace(graph, nodes=(*casts, *graph.nodes), constants=constants)
 
 
-def half_holds(array: NDArray[np.float32]) -> bool:
+def fp16_holds(array: NDArray[np.float32]) -> bool:
     """Whether half precision holds every number of an array exactly."""
     with np.errstate(over="ignore"):
         return bool(np.array_equal(array.astype(np.float16).astype(np.float32), array))

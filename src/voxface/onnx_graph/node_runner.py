@@ -19,7 +19,7 @@ FLOAT = int(TensorProto.FLOAT)
 FLOAT16 = int(TensorProto.FLOAT16)
 
 
-class Kernels:
+class NodeRunner:
     """Runs single ONNX nodes on the CPU provider. Not thread-safe."""
 
     def __init__(self, opset: int) -> None:

@@ -15,7 +15,7 @@ from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_inline
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet
+from voxface.runtime.live.sink_worker import SinkWorker
 from voxface.runtime.live.sources import FileSource
 from voxface.runtime.live.stop import Stop
 
@@ -33,7 +33,7 @@ class Open:
 
 
 def shown(path: Path, pipeline: Pipeline, screen: object) -> None:
-    pipeline.outlets.append(Outlet(Open(screen), SystemClock(), "here", lambda _: None))
+    pipeline.sink_workers.append(SinkWorker(Open(screen), SystemClock(), "here", lambda _: None))
     run_inline(FileSource(path), pipeline, Stop(), [])
 
 

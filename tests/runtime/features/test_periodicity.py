@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.features.periodicity import (
+    BATCH_FRAMES,
     FRAME,
     LEAST_PERIODIC,
-    LOT,
     PERIODIC,
     PeriodicityMeter,
     RunningPeriodicity,
@@ -66,7 +66,7 @@ def test_frames_are_judged_in_lots(monkeypatch: pytest.MonkeyPatch) -> None:
         if at >= 16_000:
             assert running.share(min(at + 1600, 128_000)) > 0.3
     assert sum(sizes) > 400
-    assert min(sizes[1:]) >= LOT, "after the first, which had to be known at once"
+    assert min(sizes[1:]) >= BATCH_FRAMES, "after the first, which had to be known at once"
 
 
 def test_it_remembers_a_window_and_no_more() -> None:
@@ -75,4 +75,4 @@ def test_it_remembers_a_window_and_no_more() -> None:
         running.feed(VOICE[:48_000])
         running.share(48_000)
     assert len(running._known) == 64_000 // FRAME
-    assert sum(map(len, running._waiting)) < (LOT + 1) * FRAME
+    assert sum(map(len, running._waiting)) < (BATCH_FRAMES + 1) * FRAME

@@ -13,10 +13,10 @@ from voxface.runtime.features.speech_modulation import (
     CENTRE,
     SHORTEST,
     WEIGHT,
-    RunningLikeness,
-    likeness,
+    RunningSpeechModulation,
     modulation,
     movement,
+    speech_modulation,
 )
 
 
@@ -89,10 +89,10 @@ def test_likeness_is_the_logistic_function_of_movement(speech: np.ndarray) -> No
     score = (
         BIAS + WEIGHT.change * (found.change - CENTRE.change) + WEIGHT.syllables * (found.syllables - CENTRE.syllables)
     )
-    assert likeness(frames) == pytest.approx(1 / (1 + np.exp(-score)))
-    assert likeness(frames[: SHORTEST - 1]) == 0
-    assert 0 <= likeness(frames[:SHORTEST]) <= 1
-    assert likeness(np.zeros((200, 64), np.float32)) < 1e-6
+    assert speech_modulation(frames) == pytest.approx(1 / (1 + np.exp(-score)))
+    assert speech_modulation(frames[: SHORTEST - 1]) == 0
+    assert 0 <= speech_modulation(frames[:SHORTEST]) <= 1
+    assert speech_modulation(np.zeros((200, 64), np.float32)) < 1e-6
 
 
 def test_each_stretch_counts_alike() -> None:
@@ -110,20 +110,22 @@ def test_each_stretch_counts_alike() -> None:
 def test_a_sliding_window_is_measured_as_it_would_be_alone(steps: list[tuple[int, int]]) -> None:
     """Also where it jumps off the grid, as it does when another speaker begins, and where its last frames change."""
     frames = np.random.default_rng(3).normal(8, 2, (30_000, 64)).astype(np.float32)
-    running, first, end = RunningLikeness(), 0, 100
+    running, first, end = RunningSpeechModulation(), 0, 100
     for dropped, added in steps:
         first, end = first + dropped, max(end + added, first + dropped + 40)
         window = frames[first:end].copy()
         window[-3:] = window[-4]
-        assert running.of(first, window) == likeness(window)
+        assert running.of(first, window) == speech_modulation(window)
         assert len(window) < 103 or len(running._known) == (len(window) - 103) // 32 + 1
 
 
 def test_a_sliding_window_measures_no_stretch_twice(speech: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     frames, measured = log_mel(np.resize(speech, 800_000)), []
-    measure = RunningLikeness.of.__globals__["measure"]
-    monkeypatch.setitem(RunningLikeness.of.__globals__, "measure", lambda part: measured.append(1) or measure(part))
-    running = RunningLikeness()
+    measure = RunningSpeechModulation.of.__globals__["measure"]
+    monkeypatch.setitem(
+        RunningSpeechModulation.of.__globals__, "measure", lambda part: measured.append(1) or measure(part)
+    )
+    running = RunningSpeechModulation()
     for end in range(200, 4000, 10):
         first = max(0, end - 800) // 32 * 32
         running.of(first, frames[first:end])

@@ -48,8 +48,8 @@ class Sums:
         frames = feeds["log_mel"][0]
         padded = np.pad(frames, ((0, 0), (STRIDE - 1, STRIDE)))
         places = range(0, frames.shape[1], STRIDE)
-        columns = [padded[:, place : place + 2 * STRIDE - 1] @ WEIGHTS for place in places]
-        return {"columns": np.stack(columns, 1)[None]}
+        frame_embeddings = [padded[:, place : place + 2 * STRIDE - 1] @ WEIGHTS for place in places]
+        return {"columns": np.stack(frame_embeddings, 1)[None]}
 
 
 WEIGHTS = np.random.default_rng(0).normal(size=2 * STRIDE - 1).astype(np.float32)
@@ -130,9 +130,9 @@ def test_with_everything_encoded_it_is_the_whole_input(begin: int, hops: list[in
     for hop in hops:
         end += hop
         first = max(0, end - WINDOW)
-        _, columns = encoder.encode(start + first, frames[first:end])
+        _, frame_embeddings = encoder.encode(start + first, frames[first:end])
         whole = Sums().run({"log_mel": network_input(frames[first:end])})["columns"][0]
-        np.testing.assert_allclose(columns, whole, rtol=0, atol=1e-3)
+        np.testing.assert_allclose(frame_embeddings, whole, rtol=0, atol=1e-3)
 
 
 @settings(max_examples=30, deadline=None)
@@ -151,9 +151,9 @@ def test_what_is_remembered_stands_where_it_stood(begin: int, hops: list[tuple[i
         first, end = min(first + dropped, end - 1), end + added
         window = frames[first:end].copy()
         window[-PROVISIONAL:] += 1  # they will be others the next time
-        _, columns = encoder.encode(start + first, window)
+        _, frame_embeddings = encoder.encode(start + first, window)
         whole = Sums().run({"log_mel": np.resize(window, (max(len(window), 1000), 8)).T[None]})["columns"][0]
-        np.testing.assert_allclose(columns, whole, rtol=0, atol=1e-3)
+        np.testing.assert_allclose(frame_embeddings, whole, rtol=0, atol=1e-3)
 
 
 class Untouched:
@@ -171,10 +171,10 @@ def test_with_statistics_that_stay_every_column_is_the_whole_inputs(voice_to_fac
     encoder = IncrementalEncoder(engine, 640)
     for first in range(0, 3 * 640, STRIDE):
         window = frames[first : first + 640]
-        embedding, columns = encoder.encode(first, window)
+        embedding, frame_embeddings = encoder.encode(first, window)
         whole = voice_to_face.encoder.run({"log_mel": network_input(window, 640)})
         scale = np.abs(whole["columns"]).max()
-        np.testing.assert_allclose(columns / scale, whole["columns"][0] / scale, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(frame_embeddings / scale, whole["columns"][0] / scale, rtol=0, atol=1e-5)
         np.testing.assert_allclose(embedding, whole["embedding"][0], rtol=0, atol=1e-5)
     assert engine.frames[0] == 640
     assert set(engine.frames[1:]) == {
@@ -210,11 +210,11 @@ def test_a_longer_window_has_more_room(voice_to_face: VoiceToFace, speech: Array
 def test_it_is_near_the_exact_embedding(voice_to_face: VoiceToFace, speech: Array) -> None:
     encoder = IncrementalEncoder(voice_to_face.encoder, 1000)
     for first, end in sliding(len(speech) // 2):
-        embedding, columns = encoder.encode(first, speech[first:end])
+        embedding, frame_embeddings = encoder.encode(first, speech[first:end])
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-6)
         if end % 50 == 0:
             exact = voice_to_face.encoder.run({"log_mel": network_input(speech[first:end])})
-            assert columns.shape == exact["columns"][0].shape
+            assert frame_embeddings.shape == exact["columns"][0].shape
             assert embedding @ exact["embedding"][0] > 0.995
 
 

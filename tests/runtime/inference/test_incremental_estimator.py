@@ -14,14 +14,14 @@ from tests.runtime.live.stand_ins import Notebook, PlainEstimator, cut, lines, n
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.features.speech_modulation import likeness
+from voxface.runtime.features.speech_modulation import speech_modulation
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, NoFace, SpeakerChanged
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.replay import Comparison, Recording, run_replay
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet
+from voxface.runtime.live.sink_worker import SinkWorker
 from voxface.runtime.live.sinks.recorder import Recorder
 from voxface.runtime.live.speech_window import SpeechWindow
 from voxface.runtime.live.stop import Stop
@@ -71,7 +71,7 @@ def test_events_are_those_of_mode_exact(voice_to_face: VoiceToFace) -> None:
             assert (mine.position, mine.speaker, one.start, one.frames) == (
                 theirs.position, theirs.speaker, other.start, other.frames,
             )  # fmt: skip
-            assert one.columns.shape == other.columns.shape
+            assert one.frame_embeddings.shape == other.frame_embeddings.shape
             assert one.embedding @ other.embedding > 0.99
             assert np.sqrt(((one.vertices - other.vertices) ** 2).sum(1).mean()) < 0.5
             assert one.confidence == pytest.approx(other.confidence, abs=0.05)
@@ -150,17 +150,17 @@ def test_a_recording_is_heard_again_in_its_own_mode(
     about = {"config": {**config.__dict__}, "start": 0}
     session = LiveSession(voice_to_face, config)
     pipeline = Pipeline(session, clock)
-    pipeline.outlets.append(Outlet(Recorder(tmp_path / "r", about), clock, "here", lambda _: None))
+    pipeline.sink_workers.append(SinkWorker(Recorder(tmp_path / "r", about), clock, "here", lambda _: None))
     for block in cut(voice()[:64_000]):
         pipeline.take(block)
     pipeline.finish()
-    for outlet in pipeline.outlets:
-        outlet.close(1)
+    for sink_worker in pipeline.sink_workers:
+        sink_worker.close(1)
     recording = Recording(tmp_path / "r")
     assert recording.config.mode == config.mode
     again = Pipeline(LiveSession(voice_to_face, recording.config, skips=recording.skips), clock)
     comparison, seen = Comparison(recording), Notebook()
-    again.outlets += [Outlet(sink, clock, "here", lambda _: None) for sink in (comparison, seen)]
+    again.sink_workers += [SinkWorker(sink, clock, "here", lambda _: None) for sink in (comparison, seen)]
     run_replay(recording, again, Stop(), [])
     assert comparison.to_json()["identical"]
     assert any(isinstance(told.event, FaceEstimated) for told in seen.told)
@@ -177,7 +177,7 @@ def test_peaks_and_likeness_of_a_window_are_those_of_its_frames() -> None:
         window.add(at, np.resize(voice(), 170_000)[at : at + 1600])
         speech = window.speech(at + 1600)
         np.testing.assert_array_equal(speech.peaks, speech.log_mel.max(1))
-        assert speech.known_likeness == likeness(speech.log_mel)
+        assert speech.known_speech_modulation == speech_modulation(speech.log_mel)
     assert len(speech.peaks) < 832
 
 
@@ -189,7 +189,7 @@ def test_real_speech_stays_within_the_bound(voice_to_face: VoiceToFace, shared: 
     cosines = []
     for path in list(held.values())[::13]:
         sound = np.concatenate(list(read_blocks(path)))[: 12 * 16_000]
-        config = LiveConfig(mode="incremental", watch_speaker=False)
+        config = LiveConfig(mode="incremental", detect_speaker_change=False)
         ours = [e for e in run(voice_to_face, sound, config=config) if isinstance(e, FaceEstimated)]
         exact = run(voice_to_face, sound, config=replace(config, mode="exact"))
         theirs = {e.position: e.estimate for e in exact if isinstance(e, FaceEstimated)}

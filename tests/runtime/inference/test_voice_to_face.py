@@ -17,10 +17,10 @@ from voxface.runtime.live.session import LiveSession
 @pytest.mark.parametrize("frames", [PIECE * STRIDE - 7, 2 * PIECE * STRIDE + 1, 3 * PIECE * STRIDE + 77, 13_000])
 def test_pieces_of_long_input_are_the_whole(voice_to_face: VoiceToFace, frames: int) -> None:
     features = np.random.default_rng(0).normal(size=(1, 64, frames)).astype(np.float32)
-    embedding, columns = voice_to_face._encode(features)
+    embedding, frame_embeddings = voice_to_face._encode(features)
     whole = voice_to_face._encoder.run({"log_mel": features})
-    assert columns.shape == whole["columns"][0].shape
-    np.testing.assert_allclose(columns, whole["columns"][0], atol=1e-4)
+    assert frame_embeddings.shape == whole["columns"][0].shape
+    np.testing.assert_allclose(frame_embeddings, whole["columns"][0], atol=1e-4)
     np.testing.assert_allclose(embedding, whole["embedding"][0], atol=1e-5)
 
 
@@ -80,7 +80,7 @@ def test_feeding_in_blocks_changes_nothing(voice_to_face: VoiceToFace) -> None:
 
 def test_a_picture_stays_while_the_voice_has_hardly_moved(voice_to_face: VoiceToFace) -> None:
     speech, first = voice_to_face.estimate_file(SAMPLES[0])
-    assert not first.picture_kept
+    assert not first.image_reused
     turned = np.roll(first.embedding, 1)
 
     def moved(by: float) -> np.ndarray:
@@ -90,19 +90,21 @@ def test_a_picture_stays_while_the_voice_has_hardly_moved(voice_to_face: VoiceTo
         angle = 2 * np.arcsin(by / 2)
         return (np.cos(angle) * first.embedding + np.sin(angle) * aside).astype(np.float32)
 
-    def face(embedding: np.ndarray, before: Estimate | None, still: float) -> Estimate:
-        return voice_to_face.decode(speech, embedding, first.columns, before=before, still=still)
+    def face(embedding: np.ndarray, before: Estimate | None, image_reuse_distance: float) -> Estimate:
+        return voice_to_face.decode(
+            speech, embedding, first.frame_embeddings, before=before, image_reuse_distance=image_reuse_distance
+        )
 
     near = face(moved(0.09), first, 0.1)
-    assert near.picture_kept
+    assert near.image_reused
     assert near.image is first.image
     assert (near.coefficients != first.coefficients).any(), "the mesh moves all the same"
     # What counts is how far it is from what the picture is of, not from the estimate before.
     far = face(moved(0.15), near, 0.1)
-    assert not far.picture_kept
+    assert not far.image_reused
     np.testing.assert_array_equal(far.image, face(moved(0.15), None, 0.1).image)
     assert (far.image != first.image).any()
-    assert not face(moved(0.01), first, 0.0).picture_kept
+    assert not face(moved(0.01), first, 0.0).image_reused
 
 
 def test_one_graph_makes_the_same_face(default_bundle: Bundle) -> None:

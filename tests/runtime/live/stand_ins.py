@@ -17,7 +17,7 @@ from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.events import Event, to_json
-from voxface.runtime.live.sink_worker import Told
+from voxface.runtime.live.sink_worker import SinkEvent
 from voxface.runtime.live.stop import Stop
 
 Samples = NDArray[np.int16]
@@ -33,7 +33,7 @@ class PlainEstimator:
         self.stalls: dict[int, float] = {}
         self._clock, self._seconds = clock, seconds
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         self.calls += 1
         if self._clock:
             self._clock.sleep(self.stalls.get(self.calls, self._seconds))
@@ -47,9 +47,9 @@ class PlainEstimator:
             voiced_seconds=speech.voiced_seconds,
             frames=len(speech.log_mel),
             embedding=embedding,
-            columns=np.ones((64, max(1, len(speech.log_mel) // 32)), np.float32),
+            frame_embeddings=np.ones((64, max(1, len(speech.log_mel) // 32)), np.float32),
             image=np.full((64, 64, 3), int(abs(embedding[0]) * 200), np.uint8),
-            drawn=embedding,
+            image_embedding=embedding,
             coefficients=embedding[:2] * 100,
             model=SPHERE,
             confidence=0.5,
@@ -67,7 +67,7 @@ class Notebook:
     def __init__(self, clock: Clock | None = None, *, keeps_all: bool = True, slow_s: float = 0.0) -> None:
         self.keeps_all = keeps_all
         self.heard: list[Audio] = []
-        self.told: list[Told] = []
+        self.told: list[SinkEvent] = []
         self.closed = 0
         self.breaks = False
         self._clock, self._slow = clock, slow_s
@@ -75,7 +75,7 @@ class Notebook:
     def audio(self, audio: Audio) -> None:
         self.heard.append(audio)
 
-    def event(self, told: Told) -> None:
+    def event(self, told: SinkEvent) -> None:
         if self.breaks:
             raise OSError(28, "No space left on device")
         if self._clock and self._slow:

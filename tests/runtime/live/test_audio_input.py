@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import cut, voice
 from voxface.runtime.errors import UsageError
-from voxface.runtime.live.audio_input import Audio, Intake, Item
+from voxface.runtime.live.audio_input import Audio, AudioInput, Item
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.events import Lost, Rejected, StreamEnded, StreamStarted
 
 
-def through(blocks: list[Block], intake: Intake | None = None) -> list[Item]:
-    intake = intake or Intake()
-    return [item for block in blocks for item in intake.feed(block)] + intake.finish()
+def through(blocks: list[Block], audio_input: AudioInput | None = None) -> list[Item]:
+    audio_input = audio_input or AudioInput()
+    return [item for block in blocks for item in audio_input.feed(block)] + audio_input.finish()
 
 
 def sound(items: list[Item]) -> np.ndarray:
@@ -57,11 +57,11 @@ def test_blocks_of_any_size_give_the_same_samples(rate: int, sizes: list[int]) -
 
 def test_one_channel_of_several() -> None:
     both = np.stack([voice(0), voice(1)], 1)
-    np.testing.assert_array_equal(sound(through(cut(both), Intake(channel=1))), voice(1))
+    np.testing.assert_array_equal(sound(through(cut(both), AudioInput(channel=1))), voice(1))
     mixed = sound(through(cut(both)))
     assert np.abs(mixed - both.mean(1)).max() <= 0.5
     with pytest.raises(UsageError, match=r"channel 3: .* has 2"):
-        through(cut(both), Intake(channel=2))
+        through(cut(both), AudioInput(channel=2))
 
 
 def test_nan_and_garbage_become_zeros_and_are_counted() -> None:
@@ -114,5 +114,5 @@ def test_a_device_that_returns_with_another_rate() -> None:
 
 def test_indices_are_exact_far_beyond_32_bits() -> None:
     start = 2**33
-    items = through(cut(voice()), Intake(start=start))
+    items = through(cut(voice()), AudioInput(start=start))
     assert items[-1].start == start + len(voice()) - 320

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import cut, noise
-from voxface.runtime.live.audio_input import Intake
+from voxface.runtime.live.audio_input import AudioInput
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.block_queue import BlockQueue
 from voxface.runtime.live.clock import SystemClock
@@ -61,16 +61,16 @@ def test_a_block_of_a_minute_keeps_its_newest_part() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5000)), max_size=60))
 def test_every_frame_is_heard_or_told_lost(steps: list[tuple[bool, int]]) -> None:
-    queue, intake = BlockQueue(SystemClock(), longest_s=0.5), Intake()
+    queue, audio_input = BlockQueue(SystemClock(), longest_s=0.5), AudioInput()
     first, items = 0, []
     for give, size in steps:
         if give:
             queue.put(Block(np.ones((size, 1), np.int16), 16_000, 0, 0, first=first))
             first += size
         elif (block := queue.get(0)) is not None:
-            items += intake.feed(block)
+            items += audio_input.feed(block)
     for block in drained(queue):
-        items += intake.feed(block)
+        items += audio_input.feed(block)
     place = 0
     for item in items:
         if hasattr(item, "samples"):

@@ -14,7 +14,7 @@ from voxface.runtime.live.microphone import Callback, Device, DeviceError, Micro
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet
+from voxface.runtime.live.sink_worker import SinkWorker
 from voxface.runtime.live.stop import Stop
 
 DESK = Device(0, "desk microphone", "ALSA", 2, 48_000, True)
@@ -81,7 +81,7 @@ def listen(desk: Desk, clock: VirtualClock, seconds: float, **more: object) -> t
     microphone = Microphone(clock, desk, **more)  # type: ignore[arg-type]
     notebook = Notebook()
     pipeline = Pipeline(LiveSession(PlainEstimator()), clock)
-    pipeline.outlets.append(Outlet(notebook, clock, "thread", lambda _: None))
+    pipeline.sink_workers.append(SinkWorker(notebook, clock, "thread", lambda _: None))
     run_threaded(microphone, pipeline, clock, Stop(), [], limit_s=seconds)
     return microphone, pipeline, notebook
 

@@ -15,7 +15,7 @@ from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.replay import Comparison, Recording, run_replay
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet
+from voxface.runtime.live.sink_worker import SinkWorker
 from voxface.runtime.live.sinks import recorder as recorder_file
 from voxface.runtime.live.sinks.recorder import Recorder
 from voxface.runtime.live.stop import Stop
@@ -33,7 +33,7 @@ def record(folder: Path, estimator: PlainEstimator | None = None, queue_s: float
     sound[70_000:70_100] = np.nan
     blocks = cut(sound, source="desk") + cut(voice(), stream=1, began_ns=25 * 10**9, source="desk")
     pipeline = Pipeline(LiveSession(estimator), clock)
-    pipeline.outlets.append(Outlet(Recorder(folder, ABOUT), clock, "thread", lambda _: None))
+    pipeline.sink_workers.append(SinkWorker(Recorder(folder, ABOUT), clock, "thread", lambda _: None))
     run_threaded(Blocks(blocks, clock), pipeline, clock, Stop(), [], queue_s=queue_s)
     return pipeline
 
@@ -44,7 +44,7 @@ def again(folder: Path, into: Path | None = None) -> tuple[Comparison, Notebook]
     pipeline = Pipeline(session, VirtualClock())
     comparison, notebook = Comparison(recording), Notebook()
     sinks = [comparison, notebook, *([Recorder(into, ABOUT)] if into else [])]
-    pipeline.outlets += [Outlet(sink, VirtualClock(), "here", lambda _: None) for sink in sinks]
+    pipeline.sink_workers += [SinkWorker(sink, VirtualClock(), "here", lambda _: None) for sink in sinks]
     run_replay(recording, pipeline, Stop(), [])
     return comparison, notebook
 
@@ -108,7 +108,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(
 
     monkeypatch.setattr(recorder_file, "_rewrite_start", full)
     pipeline = record(tmp_path / "a")
-    assert "No space left" in str(pipeline.outlets[0].error)
+    assert "No space left" in str(pipeline.sink_workers[0].error)
     assert pipeline.counters.edges["recorder_failed"] == 1
     assert pipeline.counters.to_json()["estimates"] > 100
     assert json.loads((tmp_path / "a" / "recording.json").read_text())["complete"] is False

@@ -13,7 +13,7 @@ from voxface.runtime.live.events import FaceEstimated, Lost
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_inline, run_threaded
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet
+from voxface.runtime.live.sink_worker import SinkWorker
 from voxface.runtime.live.stop import Stop
 from voxface.runtime.live.summary import summary
 
@@ -32,7 +32,7 @@ def live(
     clock = clock or VirtualClock()
     notebook = notebook or Notebook()
     pipeline = Pipeline(LiveSession(estimator or PlainEstimator()), clock)
-    pipeline.outlets.append(Outlet(notebook, clock, "thread", pipeline.budget.stages["sink"].add))
+    pipeline.sink_workers.append(SinkWorker(notebook, clock, "thread", pipeline.budget.stages["sink"].add))
     run_threaded(Blocks(blocks, clock), pipeline, clock, stop or Stop(), [], queue_s=queue_s)
     return pipeline, notebook
 
@@ -53,7 +53,7 @@ def test_without_waiting_and_in_real_time_are_the_same() -> None:
     for _ in range(2):
         inline = Pipeline(LiveSession(PlainEstimator()), VirtualClock())
         fast = Notebook()
-        inline.outlets.append(Outlet(fast, VirtualClock(), "here", lambda _: None))
+        inline.sink_workers.append(SinkWorker(fast, VirtualClock(), "here", lambda _: None))
         run_inline(Blocks(cut(TALK)), inline, Stop(), [])
         _, slow = live(cut(TALK))
         assert fast.lines() == slow.lines()
@@ -139,7 +139,7 @@ def test_a_source_that_fails_is_told_after_everything_was_flushed() -> None:
 
     clock, notebook = VirtualClock(), Notebook()
     pipeline = Pipeline(LiveSession(PlainEstimator()), clock)
-    pipeline.outlets.append(Outlet(notebook, clock, "thread", lambda _: None))
+    pipeline.sink_workers.append(SinkWorker(notebook, clock, "thread", lambda _: None))
     with pytest.raises(InputError, match="the disk is gone"):
         run_threaded(Broken(cut(voice()), clock), pipeline, clock, Stop(), [])
     account(notebook, len(voice()))
@@ -168,9 +168,9 @@ def test_a_sink_that_breaks_ends_alone() -> None:
     broken, whole = Notebook(), Notebook()
     broken.breaks = True
     pipeline = Pipeline(LiveSession(PlainEstimator()), clock)
-    pipeline.outlets += [Outlet(sink, clock, "thread", lambda _: None) for sink in (broken, whole)]
+    pipeline.sink_workers += [SinkWorker(sink, clock, "thread", lambda _: None) for sink in (broken, whole)]
     run_threaded(Blocks(cut(TALK), clock), pipeline, clock, Stop(), [])
-    assert isinstance(pipeline.outlets[0].error, OSError)
+    assert isinstance(pipeline.sink_workers[0].error, OSError)
     assert pipeline.counters.edges["notebook_failed"] == 1
     assert broken.closed >= 1
     account(whole, len(TALK))
@@ -203,7 +203,7 @@ def test_a_source_that_never_returns_does_not_keep_the_rest() -> None:
 
     clock, stop, notebook = VirtualClock(), Stop(), Notebook()
     pipeline = Pipeline(LiveSession(PlainEstimator()), clock)
-    pipeline.outlets.append(Outlet(notebook, clock, "thread", lambda _: None))
+    pipeline.sink_workers.append(SinkWorker(notebook, clock, "thread", lambda _: None))
     run_threaded(Stuck(cut(voice()), clock), pipeline, clock, stop, [], limit_s=9)
     account(notebook, len(voice()))
     assert stop.reason == "time is up"

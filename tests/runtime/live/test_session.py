@@ -28,7 +28,7 @@ from voxface.runtime.live.events import (
     VoiceStarted,
 )
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.speaker_change import Change, SpeakerWatch
+from voxface.runtime.live.speaker_change import Change, SpeakerChangeDetector
 from voxface.runtime.timing.trace import Trace
 
 
@@ -252,15 +252,15 @@ def test_settings_that_cannot_be(wrong: dict[str, int]) -> None:
 class Checking(PlainEstimator):
     """Refuses what is no speech, as the real one does."""
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         check_speech(speech)
-        return super().estimate(speech, before, still)
+        return super().estimate(speech, before, image_reuse_distance)
 
 
-class Jumpy(SpeakerWatch):
+class Jumpy(SpeakerChangeDetector):
     """Hears another speaker in the newest second, once it has heard enough."""
 
-    def judge(self, speech: Speech, columns: np.ndarray) -> Change | None:
+    def judge(self, speech: Speech, frame_embeddings: np.ndarray) -> Change | None:
         return Change(speech.voiced_samples - 16_000, 1.0) if speech.voiced_seconds > 6.5 else None
 
 

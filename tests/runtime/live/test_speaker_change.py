@@ -12,8 +12,8 @@ from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.latency import LatencyBudget
 from voxface.runtime.live.levels import LOWEST_DB, LevelMeter
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.speaker_change import STEADY, Differences, SpeakerWatch, evidence
-from voxface.runtime.live.speaker_embedding import VoicePrint
+from voxface.runtime.live.speaker_change import STEADY, Differences, SpeakerChangeDetector, evidence
+from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
 from voxface.runtime.live.speech_gate import SpeechGate
 
 
@@ -39,24 +39,24 @@ def test_another_voice_starts_afresh(voice_to_face: VoiceToFace) -> None:
 def test_one_voice_stays_one(voice_to_face: VoiceToFace) -> None:
     assert not [e for e in hear(voice_to_face, np.tile(voice(1), 2)) if isinstance(e, SpeakerChanged)]
     both = np.concatenate([voice(0), voice(1)])
-    unwatched = hear(voice_to_face, both, watch_speaker=False)
+    unwatched = hear(voice_to_face, both, detect_speaker_change=False)
     assert not [e for e in unwatched if isinstance(e, SpeakerChanged)]
 
 
 def test_evidence_has_to_last(voice_to_face: VoiceToFace) -> None:
     speech = voice_to_face.listen([np.concatenate([voice(0)[:64_000], voice(1)[:30_000]])])
-    columns = voice_to_face.columns(speech)
-    watch = SpeakerWatch(threshold=-100)
-    told = [watch.judge(speech, columns) for _ in range(STEADY)]
+    frame_embeddings = voice_to_face.frame_embeddings(speech)
+    watch = SpeakerChangeDetector(threshold=-100)
+    told = [watch.judge(speech, frame_embeddings) for _ in range(STEADY)]
     assert [change is None for change in told] == [True] * (STEADY - 1) + [False]
     assert told[-1] is not None
     assert told[-1].voiced == speech.voiced_samples - 24_000
     watch.restart()
-    assert watch.judge(speech, columns) is None
+    assert watch.judge(speech, frame_embeddings) is None
     again = replace(speech, log_mel=np.tile(speech.log_mel[:150], (3, 1)))
-    alike = Differences(VoicePrint.own()).of(again, np.ones((64, 14), np.float32))
+    alike = Differences(SpeakerEmbeddingNetwork.own()).of(again, np.ones((64, 14), np.float32))
     assert alike == pytest.approx(0, abs=0.02)
-    assert evidence(alike) < 0 < evidence(Differences(VoicePrint.own()).of(speech, columns))
+    assert evidence(alike) < 0 < evidence(Differences(SpeakerEmbeddingNetwork.own()).of(speech, frame_embeddings))
 
 
 def test_the_gate_lets_speech_through_and_holds_on_to_it(voice_to_face: VoiceToFace) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.runtime.live.stand_ins import voice
 from voxface.runtime.features.log_mel import log_mel
-from voxface.runtime.live.speaker_embedding import SEEN, STRIDE, RunningVoicePrint, VoicePrint
+from voxface.runtime.live.speaker_embedding import SEEN, STRIDE, RunningSpeakerEmbedding, SpeakerEmbeddingNetwork
 
 
 def frames(who: int) -> np.ndarray:
@@ -17,7 +17,7 @@ def frames(who: int) -> np.ndarray:
 
 
 def test_one_voice_agrees_with_itself_and_not_with_another() -> None:
-    own = VoicePrint.own()
+    own = SpeakerEmbeddingNetwork.own()
     one, other = frames(0), frames(1)
     changed = disagreement(own, np.concatenate([one[:400], other[200:350]]))
     same = [disagreement(own, clip[:550]) for clip in (one, other)]
@@ -26,7 +26,7 @@ def test_one_voice_agrees_with_itself_and_not_with_another() -> None:
     assert changed == pytest.approx(louder, abs=1e-4), "loudness says nothing of a voice"
 
 
-def disagreement(own: VoicePrint, clip: np.ndarray) -> float:
+def disagreement(own: SpeakerEmbeddingNetwork, clip: np.ndarray) -> float:
     return own.disagreement(own.steps(clip[:-150]), own.steps(clip[-150:]))
 
 
@@ -36,22 +36,22 @@ def disagreement(own: VoicePrint, clip: np.ndarray) -> float:
     st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60)), min_size=1, max_size=20),
 )
 def test_what_is_remembered_is_what_would_be_found(start: int, hops: list[tuple[int, int]]) -> None:
-    own = VoicePrint.own()
+    own = SpeakerEmbeddingNetwork.own()
     clip = np.concatenate([frames(0), frames(1)])
-    running, first, end = RunningVoicePrint(own), 0, 260
+    running, first, end = RunningSpeakerEmbedding(own), 0, 260
     for dropped, added in hops:
         end = min(end + added, len(clip))
         first = min(first + dropped, end - 260)
         window = clip[first:end].copy()
         window[-3:] += 1  # they will be others the next time
         found = running.disagreement(start + first, window, len(window) - 3, 150, 400)
-        new = RunningVoicePrint(own).disagreement(start + first, window, len(window) - 3, 150, 400)
+        new = RunningSpeakerEmbedding(own).disagreement(start + first, window, len(window) - 3, 150, 400)
         assert found == pytest.approx(new, abs=1e-5)
         assert len(running._steps) <= (150 + 400) // STRIDE
 
 
 def test_a_step_depends_on_its_own_frames_alone() -> None:
-    own = VoicePrint.own()
+    own = SpeakerEmbeddingNetwork.own()
     clip = frames(0)[:300]
     steps = own.steps(clip)
     assert len(steps) == (len(clip) - SEEN) // STRIDE + 1
@@ -63,10 +63,10 @@ def test_a_step_depends_on_its_own_frames_alone() -> None:
 
 
 def test_it_is_small_and_survives_its_file(tmp_path: Path) -> None:
-    own = VoicePrint.own()
+    own = SpeakerEmbeddingNetwork.own()
     own.write(tmp_path / "print.npz")
     assert (tmp_path / "print.npz").stat().st_size < 100_000
-    again = VoicePrint.read(tmp_path / "print.npz")
+    again = SpeakerEmbeddingNetwork.read(tmp_path / "print.npz")
     for one, other in zip(own.layers, again.layers, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a, b)

@@ -12,11 +12,11 @@ from tests.trace_rules import check_trace, stages_of
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
-from voxface.runtime.profile.measure import SYNTHETIC, Plan, Profiler
+from voxface.runtime.profile.measure import SYNTHETIC, Profiler, ProfileSetup
 from voxface.runtime.profile.report import Report
 from voxface.runtime.timing.perfetto_trace import trace_events
 
-PLAN = Plan(None, "cpu", 1, LiveConfig(window=32_000), 1.5)
+PLAN = ProfileSetup(None, "cpu", 1, LiveConfig(window=32_000), 1.5)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_a_trace_keeps_so_many_spans_and_no_more(monkeypatch: pytest.MonkeyPatch
 
 
 def test_pictures_that_stay_are_no_runs() -> None:
-    plan = Plan(None, "cpu", 1, LiveConfig(window=32_000, mode="incremental", still=1.9), 0.5)
+    plan = ProfileSetup(None, "cpu", 1, LiveConfig(window=32_000, mode="incremental", image_reuse_distance=1.9), 0.5)
     with Profiler(plan, (0, 0)) as profiler:
         report = profiler.paced(None, SYNTHETIC)
     assert report.updates == 5
@@ -94,7 +94,7 @@ def test_pictures_that_stay_are_no_runs() -> None:
 
 
 def test_half_the_threads_take_turns() -> None:
-    plan = Plan(None, "cpu", 2, LiveConfig(window=16_000), 0.2)
+    plan = ProfileSetup(None, "cpu", 2, LiveConfig(window=16_000), 0.2)
     with Profiler(plan, (0, 0)) as profiler:
         report = profiler.paced(None, SYNTHETIC)
     assert report.scaling is not None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.trace_rules import check_trace, read_trace, stages_of
 from voxface.runtime.timing.perfetto_trace import trace_events, write_trace
-from voxface.runtime.timing.stage_timer import Stages
+from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
 
 
@@ -31,7 +31,7 @@ class Ticks:
 def test_stages_leave_no_gap() -> None:
     clock = Ticks()
     trace = Trace(clock)
-    stages = Stages(trace)
+    stages = StageTimer(trace)
     clock.now += 50  # nobody's
     began = stages.begin()
     for name, took in (("a", 3), ("b", 5), ("a", 7)):
@@ -46,7 +46,7 @@ def test_stages_leave_no_gap() -> None:
 
 
 def test_without_a_trace_stages_are_counted_and_nothing_is_kept() -> None:
-    stages = Stages()
+    stages = StageTimer()
     began = stages.begin()
     stages.lap("a")
     stages.close("whole", began)

@@ -67,7 +67,7 @@ def test_calibration_of_a_network_counts_every_person_once() -> None:
     held = HeldOut.of(pairs, Frozen(Band()), "validation")
     assert held is not None
 
-    class Told(torch.nn.Module):
+    class SinkEvent(torch.nn.Module):
         """Coefficients of every utterance, however it sounds."""
 
         def __init__(self, rows: np.ndarray) -> None:
@@ -78,7 +78,7 @@ def test_calibration_of_a_network_counts_every_person_once() -> None:
             return self.rows[: len(embedding)]
 
     means = pairs.morphable.sex_means[pairs.sexes[held.person]].astype(np.float32)
-    found = sex_calibration(held, Told(means))
+    found = sex_calibration(held, SinkEvent(means))
     assert found["people"] == 4
     assert found["log_loss"]["calibrated"] < found["log_loss"]["coin"]
     twice = dataclasses.replace(
@@ -86,7 +86,7 @@ def test_calibration_of_a_network_counts_every_person_once() -> None:
         utterances=np.concatenate([held.utterances, held.utterances]),
         embeddings=np.concatenate([held.embeddings, held.embeddings]),
     )
-    again = sex_calibration(twice, Told(np.concatenate([means, means])))
+    again = sex_calibration(twice, SinkEvent(np.concatenate([means, means])))
     assert again["sex_slope"] == pytest.approx(found["sex_slope"])
     assert held.sexes_agree(means) == 1
     wrong = means.copy()
@@ -96,10 +96,10 @@ def test_calibration_of_a_network_counts_every_person_once() -> None:
     woman = pairs.morphable.sex_means[0]
     probability = read_attributes(pairs.morphable, woman, found["sex_slope"]).sex["female"]
     assert probability == pytest.approx(3 / 4, abs=1e-3)  # two women: (2 + 1) / (2 + 2)
-    assert sex_calibration(None, Told(means)) == {}
+    assert sex_calibration(None, SinkEvent(means)) == {}
     assert (
         sex_calibration(
-            dataclasses.replace(held, utterances=held.utterances[:3], embeddings=held.embeddings[:3]), Told(means)
+            dataclasses.replace(held, utterances=held.utterances[:3], embeddings=held.embeddings[:3]), SinkEvent(means)
         )
         == {}
     )

@@ -20,13 +20,13 @@ from voxface.training.data import differentiable_augmentation  # noqa: E402
 from voxface.training.data.differentiable_augmentation import colour, cutout, translation  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402
 from voxface.training.data.voice_face_batches import Batch, VoiceFaceBatches, held_recordings  # noqa: E402
-from voxface.training.engine.ema import MovingAverage  # noqa: E402
+from voxface.training.engine.ema import ExponentialMovingAverage  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, TrainingError, bare  # noqa: E402
 from voxface.training.engine.trained_networks import load_network  # noqa: E402
 from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge  # noqa: E402
 from voxface.training.models import FaceEmbedding, FaceGenerator, VoiceEncoder  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
-from voxface.training.models.he_initialisation import scale_weights  # noqa: E402
+from voxface.training.models.he_initialisation import initialise_he  # noqa: E402
 from voxface.training.trainers.face_gan import (  # noqa: E402
     PRESETS,
     FaceGan,
@@ -344,7 +344,7 @@ def test_moving_average_by_hand() -> None:
     network = nn.Linear(1, 1)
     with torch.no_grad():
         network.weight.fill_(0.0)
-    average = MovingAverage(network, 0.5)
+    average = ExponentialMovingAverage(network, 0.5)
     expected = 0.0
     for number, value in enumerate((1.0, 3.0, -2.0, 5.0, 4.0, 4.0, 0.0, 1.0, 2.0, 7.0)):
         with torch.no_grad():
@@ -357,7 +357,7 @@ def test_moving_average_by_hand() -> None:
     assert not average.module.training
     assert not any(p.requires_grad for p in average.parameters())
     with pytest.raises(ValueError, match="decay"):
-        MovingAverage(network, 1.0)
+        ExponentialMovingAverage(network, 1.0)
 
 
 def test_the_average_is_what_training_gives(pairs: Pairs, encoder: VoiceEncoder, tmp_path: Path) -> None:
@@ -485,13 +485,13 @@ def test_scaled_weights_keep_variances_and_begin_with_the_mean_colour() -> None:
     for module in generator.modules():
         if isinstance(module, nn.ReLU):
             module.register_forward_hook(lambda _m, _i, out: sizes.append(float(out.square().mean())))
-    scale_weights(generator, colours)
+    initialise_he(generator, colours)
     with torch.no_grad():
         images = generator(nn.functional.normalize(torch.randn(48, 64), dim=1))
     assert len(sizes) == 5
     assert all(0.5 < size < 2 for size in sizes), sizes
     torch.testing.assert_close(images.mean((0, 2, 3)), colours, atol=0.15, rtol=0)
-    scale_weights(critic)
+    initialise_he(critic)
     with torch.no_grad():
         assert 0.2 < float(critic(torch.randn(16, 3, 64, 64)).square().mean()) < 5
 

@@ -10,7 +10,7 @@ import pytest
 from tests.training.small_worlds import HEAD, ONE, POPULATION, TINY
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.training.data.pairs import Pairs
-from voxface.training.data.parallel_map import in_order
+from voxface.training.data.parallel_map import parallel_map
 from voxface.training.world.anatomy import SPEAKERS, Anatomy, strong
 from voxface.training.world.paired import PairedConfig
 from voxface.training.world.pictures import PictureConfig
@@ -74,16 +74,16 @@ def test_processes_make_the_same_people(made: Pairs) -> None:
 
 
 def test_results_of_processes_come_in_order() -> None:
-    assert list(in_order(operator.sub, 10, range(7), workers=2)) == [10, 9, 8, 7, 6, 5, 4]
+    assert list(parallel_map(operator.sub, 10, range(7), workers=2)) == [10, 9, 8, 7, 6, 5, 4]
     with pytest.raises(ZeroDivisionError):
-        list(in_order(operator.floordiv, 1, [1, 0], workers=2))
+        list(parallel_map(operator.floordiv, 1, [1, 0], workers=2))
 
 
 def test_a_process_that_dies_is_named() -> None:
     import os
 
     with pytest.raises(ProviderError, match="--workers 1"):
-        list(in_order(_die, os.getpid(), [1, 2], workers=2))
+        list(parallel_map(_die, os.getpid(), [1, 2], workers=2))
 
 
 def _die(_: int, code: int) -> None:

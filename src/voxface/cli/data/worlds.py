@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voxface.training.data.speech_corpus import LeftOut
 
 
-class Stages:
+class StageTimer:
     """A bar for each stage of a longer work, one after the other."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ def prepare(options: argparse.Namespace) -> int:
     if options.rooms is not None:
         rooms, lost = sounds(options.rooms)
         silent += lost
-    with Stages() as stages:
+    with StageTimer() as stages:
         pairs, left_out = paired_world(found, config, model, population, noises, rooms, workers=workers, stage=stages)
     return _finish(options, pairs, (*left_out, *silent))
 
@@ -91,7 +91,7 @@ def synth_people(options: argparse.Namespace) -> int:
     )
     workers = _workers(options)
     model, population = model_and_population(options)
-    with Stages() as stages:
+    with StageTimer() as stages:
         pairs = synthetic_world(config, model, population, workers=workers, stage=stages)
     return _finish(options, pairs, ())
 

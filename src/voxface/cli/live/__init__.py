@@ -101,7 +101,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
     from voxface.runtime.live.replay import Comparison, run_replay
     from voxface.runtime.live.runner import run_inline, run_threaded
     from voxface.runtime.live.session import LiveSession
-    from voxface.runtime.live.sink_worker import Outlet
+    from voxface.runtime.live.sink_worker import SinkWorker
     from voxface.runtime.live.sinks.recorder import Recorder
     from voxface.runtime.live.sources import FileSource
     from voxface.runtime.live.summary import summary
@@ -138,9 +138,9 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
         shows = open_screens(options, pipeline, voice_to_face.morphable)
         delivered = pipeline.budget.stages["sink"].add
         for sink in [*sinks, *([comparison] if comparison else [])]:
-            pipeline.outlets.append(Outlet(sink, clock, "thread" if threaded else "here", delivered))
+            pipeline.sink_workers.append(SinkWorker(sink, clock, "thread" if threaded else "here", delivered))
         for screen in shows:
-            pipeline.outlets.append(Outlet(screen, clock, "main" if threaded else "here", delivered))
+            pipeline.sink_workers.append(SinkWorker(screen, clock, "main" if threaded else "here", delivered))
         failed: Exception | None = None
         try:
             if recording:
@@ -155,7 +155,9 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
             for sink in sinks:
                 if isinstance(sink, Recorder):
                     sink.discard()
-        if comparison and any(outlet.error for outlet in pipeline.outlets if outlet.sink is comparison):
+        if comparison and any(
+            sink_worker.error for sink_worker in pipeline.sink_workers if sink_worker.sink is comparison
+        ):
             comparison.broken = True
         document = {
             **about,
@@ -177,7 +179,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
     Raises:
         UsageError: an option that cannot be, or two that exclude each other.
     """
-    from voxface.runtime.config.live import STILL, LiveConfig
+    from voxface.runtime.config.live import IMAGE_REUSE_DISTANCE, LiveConfig
     from voxface.runtime.config.sample_rate import SAMPLE_RATE
     from voxface.runtime.errors import UsageError
 
@@ -207,8 +209,8 @@ def check(options: argparse.Namespace) -> "LiveConfig":
             hop=round(hop),
             window=round(options.window * SAMPLE_RATE),
             mode=options.mode,
-            still=options.still if options.still is not None else STILL[options.mode],
-            watch_speaker=not options.one_speaker,
+            image_reuse_distance=options.still if options.still is not None else IMAGE_REUSE_DISTANCE[options.mode],
+            detect_speaker_change=not options.one_speaker,
         )
     except ValueError as error:
         raise UsageError(f"--still {options.still}: {error}") from error
@@ -258,8 +260,6 @@ def _source(options: argparse.Namespace, clock: "Clock") -> "Source":
 def _sinks(
     options: argparse.Namespace, about: dict[str, Any], config: "LiveConfig", voice_to_face: "VoiceToFace"
 ) -> "list[Sink]":
-    from dataclasses import asdict
-
     from voxface import __version__
     from voxface.runtime.live.sinks.json_lines import JsonLines
     from voxface.runtime.live.sinks.recorder import Recorder
@@ -268,7 +268,7 @@ def _sinks(
     if options.json_lines:
         sinks.append(JsonLines(sys.stdout))
     if options.record:
-        ran = {**about, "voxface": __version__, "config": asdict(config), "start": 0, "vad": options.vad}
+        ran = {**about, "voxface": __version__, "config": config.to_json(), "start": 0, "vad": options.vad}
         sinks.append(Recorder(options.record, ran, voice_to_face.morphable))
     return sinks
 
@@ -286,11 +286,11 @@ def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, 
         return int(failed.exit_code)
     if not options.json_lines and not options.json:
         _print(document)
-    broken = [outlet for outlet in pipeline.outlets if outlet.error is not None]
-    for outlet in broken:
-        if isinstance(outlet.error, BrokenPipeError):
-            raise outlet.error
-        complain(f"{outlet.sink.name.replace('_', ' ')}: {outlet.error}; it ended there, the rest went on")
+    broken = [sink_worker for sink_worker in pipeline.sink_workers if sink_worker.error is not None]
+    for sink_worker in broken:
+        if isinstance(sink_worker.error, BrokenPipeError):
+            raise sink_worker.error
+        complain(f"{sink_worker.sink.name.replace('_', ' ')}: {sink_worker.error}; it ended there, the rest went on")
     if broken:
         return InputError.exit_code
     if document.get("replay", {}).get("identical") is False:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from voxface.runtime.face.morphable_model import MorphableModel
     from voxface.runtime.live.audio_input import Audio
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.live.sink_worker import Told
+    from voxface.runtime.live.sink_worker import SinkEvent
 
 
 class ScreenSink(Protocol):
@@ -24,7 +24,7 @@ class ScreenSink(Protocol):
 
     def audio(self, audio: "Audio") -> None: ...
 
-    def event(self, told: "Told") -> None: ...
+    def event(self, told: "SinkEvent") -> None: ...
 
     def draw(self) -> bool: ...
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.live.sink_worker import Told
+    from voxface.runtime.live.sink_worker import SinkEvent
 
 
-def status(pipeline: "Pipeline", told: "Told | None") -> list[str]:
+def status(pipeline: "Pipeline", told: "SinkEvent | None") -> list[str]:
     """State and level; confidence and latency."""
     from voxface.runtime.inference.attributes import sex_in_words
     from voxface.runtime.live.events import FaceEstimated

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from voxface.runtime.face.morphable_model import MorphableModel
     from voxface.runtime.live.audio_input import Audio
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.live.sink_worker import Told
+    from voxface.runtime.live.sink_worker import SinkEvent
 
 BARS = " ▁▂▃▄▅▆▇█"
 ROWS = 16  # lines of pictures, two pixels each
@@ -29,7 +29,7 @@ class Terminal:
         self._stream, self._pipeline, self._model = stream, pipeline, model
         self._columns = columns or shutil.get_terminal_size((80, 24)).columns
         self._levels: deque[float] = deque(maxlen=max(10, min(60, self._columns - 20)))
-        self._told: Told | None = None
+        self._told: SinkEvent | None = None
         self._lines = 0
         self._next = 0.0
         self._pictures: tuple[int, list[str]] = (-1, [])
@@ -42,7 +42,7 @@ class Terminal:
 
         self._levels.append(decibels(float(np.abs(audio.samples.astype(np.int32)).max(initial=0))))
 
-    def event(self, told: "Told") -> None:
+    def event(self, told: "SinkEvent") -> None:
         """Keeps the newest face."""
         from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
 

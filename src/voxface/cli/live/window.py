@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from voxface.runtime.face.morphable_model import MorphableModel
     from voxface.runtime.live.audio_input import Audio
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.live.sink_worker import Told
+    from voxface.runtime.live.sink_worker import SinkEvent
 
 WIDTH, HEIGHT = 640, 480
 FRAMES_A_SECOND = 30
@@ -68,7 +68,7 @@ class Window:
         self._view: Any = open3d.visualization.Visualizer()
         if not self._view.create_window("voxface", WIDTH, HEIGHT, visible=visible):
             raise ProviderError("no window can be opened here; use --show terminal, or set DISPLAY")
-        self._told: Told | None = None
+        self._told: SinkEvent | None = None
         self._peaks: deque[float] = deque(maxlen=128)
         self._at = model.mean_faces[0] / 2 + model.mean_faces[1] / 2
         self._target = self._at
@@ -82,7 +82,7 @@ class Window:
         """Adds to the waveform."""
         self._peaks.append(float(np.abs(audio.samples.astype(np.int32)).max(initial=0)) / 32768)
 
-    def event(self, told: "Told") -> None:
+    def event(self, told: "SinkEvent") -> None:
         """Keeps the newest face."""
         if isinstance(told.event, FaceEstimated):
             self._told = told

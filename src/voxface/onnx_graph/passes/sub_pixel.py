@@ -152,8 +152,8 @@ def _one_convolution(steps: _Steps, source: str, weight: Tensor, bias: Tensor | 
     """[B, 4·C, H + 1, W + 1], pixels 2m − 1 before 2m."""
     weight = np.pad(weight, [(0, 0), (0, 0), *[(0, 4 - size) for size in weight.shape[2:]]])
     taps = _TAPS[4][::-1]
-    kernels = [weight[:, :, taps[row]][..., taps[column]].swapaxes(0, 1) for row, column in _PARITIES]
-    inputs = [source, steps.constant("weight", np.concatenate(kernels))]
+    node_runner = [weight[:, :, taps[row]][..., taps[column]].swapaxes(0, 1) for row, column in _PARITIES]
+    inputs = [source, steps.constant("weight", np.concatenate(node_runner))]
     if bias is not None:
         inputs.append(steps.constant("bias", np.tile(bias, 4)))
     return steps.node("Conv", inputs, "conv", kernel_shape=[2, 2], pads=[1, 1, 1, 1], strides=[1, 1])

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from voxface.runtime.background import Background
-from voxface.runtime.bundle.engine_plan import Plan
+from voxface.runtime.bundle.engine_plan import EnginePlan
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import BundleError
@@ -145,10 +145,10 @@ class Bundle:
         return (*GRAPHS, FUSED) if self.fused else GRAPHS
 
     @cached_property
-    def plans(self) -> tuple[Plan, ...]:
+    def plans(self) -> tuple[EnginePlan, ...]:
         """The engines that were built ahead for its graphs, see `voxface build`; most bundles have none."""
         graphs = self.manifest["graphs"]
-        return tuple(Plan.of_manifest(entry, graphs, self.files) for entry in self.manifest.get("engines", ()))
+        return tuple(EnginePlan.of_manifest(entry, graphs, self.files) for entry in self.manifest.get("engines", ()))
 
     def _check_contents(self) -> None:
         try:

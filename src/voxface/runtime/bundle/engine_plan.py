@@ -13,7 +13,7 @@ Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Plan:
+class EnginePlan:
     """One built graph.
 
     Attributes:

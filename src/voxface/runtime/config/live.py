@@ -1,15 +1,21 @@
 """The settings of a live session."""
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, Self
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 
 Mode = Literal["exact", "incremental"]
 MODES: tuple[Mode, ...] = ("exact", "incremental")
-# How far an embedding, of unit length, may move before another picture is drawn. A picture kept for so long is a quarter of a
-# level of 255 off in the mean, and one at the worst of 2,176 estimates of training speakers (benchmarks/still.py).
-STILL: Final[dict[Mode, float]] = {"exact": 0.0, "incremental": 0.15}
+
+# The distance between embeddings, of unit length, up to which the last image is shown again. At 0.15 the image shown differs
+# from the one left out by a quarter of a level of 255 on average, and by one level in the worst of 2,176 estimates of training
+# speakers (benchmarks/image_reuse.py).
+IMAGE_REUSE_DISTANCE: Final[dict[Mode, float]] = {"exact": 0.0, "incremental": 0.15}
+
+# Recordings store settings under these names, which are older than the fields'.
+_STORED: Final = {"image_reuse_distance": "still", "detect_speaker_change": "watch_speaker"}
 
 
 @dataclass(frozen=True)
@@ -19,12 +25,14 @@ class LiveConfig:
     Attributes:
         first: speech before the first estimate.
         hop: speech between estimates.
-        window: the newest speech an estimate uses; up to 0.31 s more, since it begins at a column of the voice encoder.
+        window: the newest speech an estimate uses. It may hold up to 0.31 s more, since it begins where a frame of the voice
+            encoder begins.
         hangover: silence that ends a turn of speech.
-        mode: how the window is encoded; "exact" encodes all of it anew, as `voxface run` would; "incremental" keeps what it
-            can from the estimate before, so that a long window costs no more than a short one.
-        still: how far the embedding, of unit length, may move before another picture is drawn; 0: draw always.
-        watch_speaker: whether another speaker starts a new window.
+        mode: how the window is encoded: "exact" encodes all of it at each estimate, as `voxface run` would; "incremental"
+            keeps what it can from the estimate before, so that a long window costs no more than a short one.
+        image_reuse_distance: the distance between embeddings, of unit length, up to which the image of the estimate before is
+            kept; 0: a new image each time.
+        detect_speaker_change: whether another speaker starts a new window.
     """
 
     first: int = SAMPLE_RATE
@@ -32,8 +40,8 @@ class LiveConfig:
     window: int = 8 * SAMPLE_RATE
     hangover: int = 3 * SAMPLE_RATE // 10
     mode: Mode = "exact"
-    still: float = 0.0
-    watch_speaker: bool = True
+    image_reuse_distance: float = 0.0
+    detect_speaker_change: bool = True
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -44,7 +52,21 @@ class LiveConfig:
             )
         if not SAMPLE_RATE // 10 <= self.window <= 60 * SAMPLE_RATE:
             raise ValueError(f"a window of {self.window / SAMPLE_RATE:g} s is not within 0.1 to 60 s")
-        if not 0 <= self.still < 2:
-            raise ValueError(f"still {self.still:g} is no distance between embeddings (0 to 2)")
+        if not 0 <= self.image_reuse_distance < 2:
+            raise ValueError(f"{self.image_reuse_distance:g} is no distance between embeddings (0 to 2)")
         if self.hangover < 0:
             raise ValueError(f"a hangover of {self.hangover} samples is negative")
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as recordings store them."""
+        return {_STORED.get(field.name, field.name): getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The settings that `to_json` gave.
+
+        Raises:
+            TypeError, ValueError: a setting is unknown or cannot be.
+        """
+        names = {stored: name for name, stored in _STORED.items()}
+        return cls(**{names.get(key, key): value for key, value in document.items()})

@@ -6,7 +6,7 @@ A provider that was asked for and is not used is a `ProviderError` that names th
 import hashlib
 
 from voxface.runtime.bundle.bundle import DEFAULT, SUFFIX, Bundle
-from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, Plan
+from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, EnginePlan
 from voxface.runtime.engines.engine import Engine
 from voxface.runtime.errors import ProviderError, UsageError
 
@@ -74,13 +74,13 @@ def open_graph(bundle: Bundle, name: str, provider: str = "cpu", *, threads: int
 
     version, target = library(flavour).__version__, Cuda().target
 
-    def fitness(plan: Plan) -> tuple[bool, bool, bool]:
+    def fitness(plan: EnginePlan) -> tuple[bool, bool, bool]:
         return plan.onnx_sha256 == current, plan.version == version, target in plan.targets
 
     return TensorRTEngine(max(plans, key=fitness), cure=cure)
 
 
-def open_plan(bundle: Bundle, plan: Plan) -> Engine:
+def open_plan(bundle: Bundle, plan: EnginePlan) -> Engine:
     """Loads one plan of a bundle, whether or not it is the one that fits best.
 
     Raises:

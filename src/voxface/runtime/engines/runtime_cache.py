@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from voxface.runtime.bundle.engine_plan import Plan
+from voxface.runtime.bundle.engine_plan import EnginePlan
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.cache_folder import cache_folder
 
@@ -12,7 +12,7 @@ from voxface.runtime.files.cache_folder import cache_folder
 class RuntimeCache:
     """The runtime cache of one plan on one kind of GPU, as a file in the user's cache folder."""
 
-    def __init__(self, plan: Plan, target: str, config: Any) -> None:
+    def __init__(self, plan: EnginePlan, target: str, config: Any) -> None:
         """Reads what is there; the library itself refuses what another version, GPU or driver wrote.
 
         Args:

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, Plan, Shapes
+from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, EnginePlan, Shapes
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.cuda_memory import Buffer, Cuda
 from voxface.runtime.engines.engine import Array
@@ -52,7 +52,7 @@ class TensorRTEngine:
         uncaptured: shapes that could not be captured, with the reason; they run all the same, launched one by one.
     """
 
-    def __init__(self, plan: Plan, *, cure: str) -> None:
+    def __init__(self, plan: EnginePlan, *, cure: str) -> None:
         """Loads a plan.
 
         Args:

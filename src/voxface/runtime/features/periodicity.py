@@ -64,7 +64,7 @@ def periodicity(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     return peaks
 
 
-LOT: Final = 50  # frames judged at once, 2 s
+BATCH_FRAMES: Final = 50  # frames judged at once, 2 s
 
 
 class RunningPeriodicity:
@@ -92,7 +92,7 @@ class RunningPeriodicity:
         wanted = min(newest // FRAME, self._most)
         waiting = self._samples // FRAME - self._meter.frames
         periodic = self._periodic(wanted - waiting)
-        if waiting < LOT and periodic >= LEAST_PERIODIC * wanted > 0:
+        if waiting < BATCH_FRAMES and periodic >= LEAST_PERIODIC * wanted > 0:
             return periodic / (wanted - waiting)
         self._judge()
         return self._periodic(wanted) / wanted if wanted else 1.0

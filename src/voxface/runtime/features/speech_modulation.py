@@ -59,42 +59,42 @@ class Stretch(NamedTuple):
     modulation: float
 
 
-class RunningLikeness:
+class RunningSpeechModulation:
     """Measures the windows of one stream in turn, each stretch once."""
 
     def __init__(self) -> None:
         self._first = 0  # frame
         self._known: list[Stretch] = []
-        self._likeness = 0.0  # of all these
+        self._speech_modulation = 0.0  # of all these
 
     def of(self, first: int, frames: Float32) -> float:
-        """`likeness` of frames float32 [T, mels], bit for bit.
+        """`speech_modulation` of frames float32 [T, mels], bit for bit.
 
         Args:
             first: number of the first of them in the stream; it never falls. What is known serves again where it rises by
                 multiples of 32.
         """
         if len(frames) < STRETCH + PROVISIONAL:
-            return likeness(frames)
+            return speech_modulation(frames)
         gone, aside = divmod(first - self._first, STRIDE)
         begins = _begins(frames)
         if not gone and not aside and len(begins) == len(self._known):
-            return self._likeness
+            return self._speech_modulation
         self._first, self._known = first, self._known[gone:] if not aside else []
         for begin in begins[len(self._known) :]:
             self._known.append(measure(frames[begin : begin + STRETCH]))
-        self._likeness = likeness_of(movement_of(self._known))
-        return self._likeness
+        self._speech_modulation = modulation_score(movement_of(self._known))
+        return self._speech_modulation
 
 
-def likeness(log_mel: Float32) -> float:
+def speech_modulation(log_mel: Float32) -> float:
     """How much log-mel frames float32 [T, mels] move as speech does, 0 to 1; 0 for what is too short to tell."""
     if len(log_mel) < SHORTEST:
         return 0.0
-    return likeness_of(movement(log_mel))
+    return modulation_score(movement(log_mel))
 
 
-def likeness_of(found: Movement) -> float:
+def modulation_score(found: Movement) -> float:
     """How much a movement is that of speech, 0 to 1."""
     change, syllables = found.change - CENTRE.change, found.syllables - CENTRE.syllables
     return logistic(BIAS + WEIGHT.change * change + WEIGHT.syllables * syllables)

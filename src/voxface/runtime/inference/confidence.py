@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 
 
-def agreement(columns: Float32) -> float:
+def agreement(frame_embeddings: Float32) -> float:
     """How far a voice agrees with itself, 0 to 1.
 
     The encoder's columns [E, C], one each 0.32 s, are dealt into two hands by turns of three; the result is (1 + c) / 2 for
     the cosine c between the means of the hands. One column alone has nothing to agree with.
     """
-    count = columns.shape[1]
+    count = frame_embeddings.shape[1]
     if count < 2:
         return 0.0
-    hands = columns @ _hands(count)
+    hands = frame_embeddings @ _hands(count)
     (one, together), (_, other) = (hands.T @ hands).tolist()
     cosine = float(together / (math.sqrt(one * other) + 1e-12))
     return max(0.0, min(1.0, (1 + cosine) / 2))
 
 
-def confidence(likeness: float, columns: Float32, voiced_seconds: float) -> float:
+def confidence(speech_modulation: float, frame_embeddings: Float32, voiced_seconds: float) -> float:
     """How far an embedding can be trusted, 0 to 1: likeness to speech × √(agreement × t / (1 s + t)).
 
     Args:
@@ -36,7 +36,7 @@ def confidence(likeness: float, columns: Float32, voiced_seconds: float) -> floa
         columns: the encoder's, float32 [E, C], of the speech itself.
         voiced_seconds: t, its length.
     """
-    return likeness * math.sqrt(agreement(columns) * voiced_seconds / (voiced_seconds + 1.0))
+    return speech_modulation * math.sqrt(agreement(frame_embeddings) * voiced_seconds / (voiced_seconds + 1.0))
 
 
 @lru_cache(maxsize=256)

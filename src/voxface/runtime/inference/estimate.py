@@ -37,9 +37,9 @@ class Estimate:
     voiced_seconds: float
     frames: int
     embedding: Float32
-    columns: Float32
+    frame_embeddings: Float32
     image: NDArray[np.uint8]
-    drawn: Float32
+    image_embedding: Float32
     coefficients: Float32
     model: MorphableModel
     confidence: float
@@ -57,9 +57,9 @@ class Estimate:
         return self.model.vertices(self.coefficients)
 
     @property
-    def picture_kept(self) -> bool:
+    def image_reused(self) -> bool:
         """Whether the picture is that of an estimate before, since the embedding has hardly moved."""
-        return self.drawn is not self.embedding
+        return self.image_embedding is not self.embedding
 
     def moved_mm(self, before: "Estimate") -> float:
         """How far the mesh has moved since another estimate, RMS over vertices in millimetres."""

@@ -59,7 +59,7 @@ class IncrementalEncoder:
         self._normals: Array = np.empty(
             (room, 2, self._mels), np.float32
         )  # mean and deviation that each was encoded with
-        self._columns: Array = np.empty((room, self._width), np.float32)
+        self._frame_embeddings: Array = np.empty((room, self._width), np.float32)
 
     def encode(self, first: int, frames: Array) -> tuple[Array, Array]:
         """Embedding float32 [E] and columns float32 [E, C] of a window, C as of the whole, tiled input.
@@ -87,8 +87,8 @@ class IncrementalEncoder:
         normal = np.stack([mean, deviation + np.finfo(np.float32).eps]).astype(np.float32)
         rows = places % len(self._places)
         known = lasting & (self._places[rows] == places)
-        columns = np.zeros((len(starts), self._width), np.float32)
-        columns[known] = self._columns[rows[known]]
+        frame_embeddings = np.zeros((len(starts), self._width), np.float32)
+        frame_embeddings[known] = self._frame_embeddings[rows[known]]
         age = np.full(len(starts), np.inf)
         age[known] = self._age(rows[known], normal)
 
@@ -103,13 +103,19 @@ class IncrementalEncoder:
         if not np.isfinite(fresh).all():
             raise FloatingPointError("the voice encoder gave numbers that are not finite")
         wanted[1:] &= wanted[:-1]  # the block before it is there too, or it is the first
-        columns[wanted] = fresh[wanted[chosen]]
+        frame_embeddings[wanted] = fresh[wanted[chosen]]
         wanted &= lasting
         into = rows[wanted]
-        self._places[into], self._normals[into], self._columns[into] = places[wanted], normal, columns[wanted]
+        self._places[into], self._normals[into], self._frame_embeddings[into] = (
+            places[wanted],
+            normal,
+            frame_embeddings[wanted],
+        )
 
-        mean = np.add.reduce(columns, 0, np.float64)
-        return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32), np.ascontiguousarray(columns.T)
+        mean = np.add.reduce(frame_embeddings, 0, np.float64)
+        return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32), np.ascontiguousarray(
+            frame_embeddings.T
+        )
 
     def _age(self, rows: Places, normal: Array) -> Array:
         """How far, in standard deviations, the statistics have moved since the columns in these rows were encoded."""

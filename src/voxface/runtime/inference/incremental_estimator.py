@@ -8,7 +8,7 @@ from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.incremental_encoder import IncrementalEncoder
 from voxface.runtime.inference.voice_to_face import check_speech
-from voxface.runtime.timing.stage_timer import Stages
+from voxface.runtime.timing.stage_timer import StageTimer
 
 
 @runtime_checkable
@@ -16,7 +16,7 @@ class Parts(Protocol):
     """What makes a face in two steps: `voxface.runtime.inference.voice_to_face.VoiceToFace`."""
 
     bundle: Bundle
-    stages: Stages
+    stages: StageTimer
 
     @property
     def encoder(self) -> Engine:
@@ -27,10 +27,10 @@ class Parts(Protocol):
         self,
         speech: Speech,
         embedding: Array,
-        columns: Array,
+        frame_embeddings: Array,
         *,
         before: Estimate | None = None,
-        still: float = 0.0,
+        image_reuse_distance: float = 0.0,
     ) -> Estimate:
         """The face of an embedding."""
         ...
@@ -47,7 +47,7 @@ class IncrementalEstimator:
         """Another voice begins."""
         self._encoder.restart()
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The face of a window.
 
         Raises:
@@ -57,6 +57,8 @@ class IncrementalEstimator:
         stages.take()  # what a failed estimate left
         stages.begin()
         check_speech(speech)
-        embedding, columns = self._encoder.encode(speech.first_frame, speech.log_mel)
+        embedding, frame_embeddings = self._encoder.encode(speech.first_frame, speech.log_mel)
         stages.lap("encoder")
-        return self._parts.decode(speech, embedding, columns, before=before, still=still)
+        return self._parts.decode(
+            speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance
+        )

@@ -29,7 +29,7 @@ VIEWS = (0.0, 40.0, 90.0)  # degrees: front, three-quarter, side
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 
 
-class Results:
+class RunReport:
     """Writes results below one folder, which is made with the first of them."""
 
     def __init__(self, out: Path, voice_to_face: VoiceToFace) -> None:

@@ -26,7 +26,7 @@ from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.confidence import confidence
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.timing.stage_timer import Stages
+from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
 
 CONTEXT = 2  # columns on either side whose receptive field (63 frames) reaches into a piece
@@ -79,7 +79,7 @@ class VoiceToFace:
             wanted = provider != "cpu" if fused is None else fused
             self._fused = opened(FUSED) if wanted and self.bundle.fused else None
             self._engines = engines.pop_all()
-        self.stages = Stages(trace)
+        self.stages = StageTimer(trace)
         self.provider = self._encoder.provider
         self.morphable = self.bundle.morphable
 
@@ -111,11 +111,11 @@ class VoiceToFace:
         except NoSpeechError as error:
             raise NoSpeechError(f"{path}: {error}") from None
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The face of what a front end heard.
 
         Args:
-            before, still: see `decode`.
+            before, image_reuse_distance: see `decode`.
 
         Raises:
             NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
@@ -127,57 +127,63 @@ class VoiceToFace:
         check_speech(speech)
         features = network_input(speech.log_mel, self.bundle.front_end.shortest)
         stages.lap("features")
-        if self._fused is not None and _columns(features) <= PIECE + 2 * CONTEXT:
+        if self._fused is not None and _frame_embeddings(features) <= PIECE + 2 * CONTEXT:
             out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
             stages.lap("encoder")
             embedding = self._numbers("encoder", out["embedding"])
             pixels = self._pixels(out["image"])
             stages.lap("face")
             return self._face_of(speech, embedding, out["columns"], pixels, embedding, out["coefficients"])
-        embedding, columns = self._encode(features)
+        embedding, frame_embeddings = self._encode(features)
         self._numbers("encoder", embedding)
         stages.lap("encoder")
-        return self.decode(speech, embedding, columns, before=before, still=still)
+        return self.decode(
+            speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance
+        )
 
     def decode(
         self,
         speech: Speech,
         embedding: Array,
-        columns: Array,
+        frame_embeddings: Array,
         *,
         before: Estimate | None = None,
-        still: float = 0.0,
+        image_reuse_distance: float = 0.0,
     ) -> Estimate:
         """The face of an embedding float32 [E] that was made of speech; it closes the `stages` that were begun for it.
 
         Args:
             columns: float32 [E, C], those the embedding is the mean of.
-            before: an estimate of the same voice, whose picture stays while the embedding is
-            still: no farther than this from the one it was drawn of. The mesh, which costs little, always moves.
+            before: an estimate of the same voice, whose image may be kept.
+            image_reuse_distance: the distance up to which it is kept, between this embedding and the one that the image was
+                made from. The mesh, which costs little, is always new.
         """
-        if before is not None and _distance(embedding, before.drawn) <= still:
-            pixels, drawn = before.image, before.drawn
+        if before is not None and _distance(embedding, before.image_embedding) <= image_reuse_distance:
+            pixels, image_embedding = before.image, before.image_embedding
         else:
-            pixels, drawn = self._pixels(self._face.run({"embedding": embedding[None]})["image"][0]), embedding
+            pixels, image_embedding = (
+                self._pixels(self._face.run({"embedding": embedding[None]})["image"][0]),
+                embedding,
+            )
         self.stages.lap("face")
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
         self.stages.lap("mesh")
-        return self._face_of(speech, embedding, columns, pixels, drawn, coefficients)
+        return self._face_of(speech, embedding, frame_embeddings, pixels, image_embedding, coefficients)
 
     def _face_of(
         self,
         speech: Speech,
         embedding: Array,
-        columns: Array,
+        frame_embeddings: Array,
         pixels: NDArray[np.uint8],
-        drawn: Array,
+        image_embedding: Array,
         coefficients: Array,
     ) -> Estimate:
         """What the networks gave, read: attributes, confidence."""
         self._numbers("mesh", coefficients)
-        own = _own(columns, len(speech.log_mel))
+        own = _own(frame_embeddings, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
-        sure = confidence(speech.likeness, own, speech.voiced_seconds)
+        sure = confidence(speech.speech_modulation, own, speech.voiced_seconds)
         self.stages.lap("attributes")
         ns = {"features": 0, "face": 0, "mesh": 0, **self.stages.take()}
         return Estimate(
@@ -186,9 +192,9 @@ class VoiceToFace:
             voiced_seconds=speech.voiced_seconds,
             frames=len(speech.log_mel),
             embedding=embedding,
-            columns=own,
+            frame_embeddings=own,
             image=pixels,
-            drawn=drawn,
+            image_embedding=image_embedding,
             coefficients=coefficients,
             model=self.morphable,
             confidence=sure,
@@ -201,27 +207,29 @@ class VoiceToFace:
         """The voice encoder: log-mel [B, mels, T], normalised, to embedding [B, E] and columns [B, E, C]."""
         return self._encoder
 
-    def columns(self, speech: Speech) -> Array:
+    def frame_embeddings(self, speech: Speech) -> Array:
         """The voice encoder's columns float32 [E, C] of speech, without a face: for what only compares voices."""
-        columns = self._encode(network_input(speech.log_mel, self.bundle.front_end.shortest))[1]
-        return _own(columns, len(speech.log_mel))
+        frame_embeddings = self._encode(network_input(speech.log_mel, self.bundle.front_end.shortest))[1]
+        return _own(frame_embeddings, len(speech.log_mel))
 
     def _encode(self, features: Array) -> tuple[Array, Array]:
         """Embedding [E] and columns [E, C] of network input [1, mels, T].
 
         Long input goes through in pieces that overlap by the receptive field: the columns are those of the whole.
         """
-        total = _columns(features)
+        total = _frame_embeddings(features)
         if total <= PIECE + 2 * CONTEXT:
             out = self._encoder.run({"log_mel": features})
             return out["embedding"][0], out["columns"][0]
-        columns = []
+        frame_embeddings = []
         for first in range(0, total, PIECE):
             last = min(total, first + PIECE)
             before, after = max(0, first - CONTEXT), min(total, last + CONTEXT)
             piece = np.ascontiguousarray(features[:, :, before * STRIDE : after * STRIDE])
-            columns.append(self._encoder.run({"log_mel": piece})["columns"][0][:, first - before : last - before])
-        joined = np.concatenate(columns, 1)
+            frame_embeddings.append(
+                self._encoder.run({"log_mel": piece})["columns"][0][:, first - before : last - before]
+            )
+        joined = np.concatenate(frame_embeddings, 1)
         mean = joined.mean(1, dtype=np.float64)
         return (mean / np.linalg.norm(mean)).astype(np.float32), joined
 
@@ -252,7 +260,7 @@ class VoiceToFace:
         self._engines.close()
 
 
-def _columns(features: Array) -> int:
+def _frame_embeddings(features: Array) -> int:
     """How many columns network input [1, mels, T] gives."""
     return -(-int(features.shape[2]) // STRIDE)
 
@@ -279,9 +287,9 @@ def _distance(one: Array, other: Array) -> float:
     return math.dist(one.tolist(), other.tolist())
 
 
-def _own(columns: Array, frames: int) -> Array:
+def _own(frame_embeddings: Array, frames: int) -> Array:
     """A short clip was tiled to the network's shortest input; only its own columns speak for it."""
-    return columns[:, : max(1, min(columns.shape[1], frames // STRIDE))]
+    return frame_embeddings[:, : max(1, min(frame_embeddings.shape[1], frames // STRIDE))]
 
 
 def check_speech(speech: Speech) -> None:

@@ -30,7 +30,7 @@ class Audio:
 Item = Audio | Lost | Rejected | StreamStarted | StreamEnded
 
 
-class Intake:
+class AudioInput:
     """Takes the blocks of all streams of a run, in order.
 
     Attributes:

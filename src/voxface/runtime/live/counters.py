@@ -52,7 +52,7 @@ class Counters:
         self.lost: dict[str, Ranges] = {}
         self.rejected = Ranges()
         self.rejected_samples = 0
-        self.pictures_kept = 0
+        self.images_reused = 0
         self.edges: Counter[str] = Counter()
 
     @property
@@ -69,7 +69,7 @@ class Counters:
             self.rejected.add(event.start, event.end)
             self.rejected_samples += event.count
         elif isinstance(event, FaceEstimated):
-            self.pictures_kept += event.estimate.picture_kept
+            self.images_reused += event.estimate.image_reused
         elif isinstance(event, NoFace):
             self.no_face[event.reason] += 1
 
@@ -77,7 +77,7 @@ class Counters:
         """Every counter by name; those of events are there even where they are 0."""
         return {
             "estimates": self.estimates,
-            "pictures_kept": self.pictures_kept,
+            "pictures_kept": self.images_reused,
             "skipped_estimates": self.events["skipped"],
             "engine_failures": self.events["engine-failed"],
             "speaker_changes": self.events[SpeakerChanged.kind],

@@ -4,14 +4,14 @@ from typing import Final
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import ProviderError
-from voxface.runtime.live.audio_input import Audio, Intake, Item
+from voxface.runtime.live.audio_input import Audio, AudioInput, Item
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.counters import Counters
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, Lost
 from voxface.runtime.live.latency import LatencyBudget
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet, Told
+from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
 
 # Spans of a trace round the stages of one block: one that made a face, and one that made none.
 UPDATE: Final = "update"
@@ -31,10 +31,14 @@ class Pipeline:
     """
 
     def __init__(
-        self, session: LiveSession, clock: Clock, outlets: list[Outlet] | None = None, channel: int | None = None
+        self,
+        session: LiveSession,
+        clock: Clock,
+        sink_workers: list[SinkWorker] | None = None,
+        channel: int | None = None,
     ) -> None:
         self.session = session
-        self.outlets = outlets if outlets is not None else []
+        self.sink_workers = sink_workers if sink_workers is not None else []
         self.counters = Counters()
         self.budget = LatencyBudget()
         self.last: FaceEstimated | None = None
@@ -42,7 +46,7 @@ class Pipeline:
         self.first_face: int | None = None
         self.begun = session.position
         self._clock = clock
-        self._intake = Intake(channel, session.position)
+        self._audio_input = AudioInput(channel, session.position)
         self._failures = 0
 
     @property
@@ -62,7 +66,7 @@ class Pipeline:
         began = stages.begin()
         if not block.frames:
             self.counters.edges["empty_blocks"] += 1
-        items = self._intake.feed(block)
+        items = self._audio_input.feed(block)
         stages.lap("intake")
         self.take_items(items, behind, block, taken)
         stages.close(UPDATE if self.counters.estimates > estimates else QUIET, began)
@@ -72,8 +76,8 @@ class Pipeline:
         self.session.stages.begin()
         for item in items:
             if isinstance(item, Audio):
-                for outlet in self.outlets:
-                    outlet.offer(item)
+                for sink_worker in self.sink_workers:
+                    sink_worker.offer(item)
                 self._told()
                 self._tell(self.session.feed(item.samples, behind=behind), block, taken)
                 continue
@@ -83,7 +87,7 @@ class Pipeline:
 
     def finish(self) -> None:
         """Ends the stream: what is held is heard, the last estimate made."""
-        self.take_items(self._intake.finish())
+        self.take_items(self._audio_input.finish())
         self._tell(self.session.finish(), None, 0)
 
     def _tell(self, events: list[Event], block: Block | None, taken: int) -> None:
@@ -97,9 +101,9 @@ class Pipeline:
                 self.last, self.last_latency_ns = event, latency
                 self.first_face = event.position if self.first_face is None else self.first_face
                 self._failures = 0
-            told = Told(event, self.session.position, latency, done)
-            for outlet in self.outlets:
-                outlet.offer(told)
+            told = SinkEvent(event, self.session.position, latency, done)
+            for sink_worker in self.sink_workers:
+                sink_worker.offer(told)
             if isinstance(event, EngineFailed):
                 self._failures += 1
                 if self._failures >= MOST_FAILURES:
@@ -117,7 +121,7 @@ class Pipeline:
         if block is None or not block.captured_ns:
             return {**stages, "total": sum(stages.values())}
         # When the newest sample the estimate knows of was at the converter.
-        newest = self._intake.captured_ns(event.position)
+        newest = self._audio_input.captured_ns(event.position)
         return {
             "capture": max(0, block.arrived_ns - newest),
             "queue": max(0, taken - block.arrived_ns),

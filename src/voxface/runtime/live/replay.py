@@ -19,7 +19,7 @@ from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import Screen, close
-from voxface.runtime.live.sink_worker import Told
+from voxface.runtime.live.sink_worker import SinkEvent
 from voxface.runtime.live.sinks.json_lines import line
 from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST, VERTICES, picture_of
 from voxface.runtime.live.stop import Stop
@@ -50,7 +50,7 @@ class Recording:
             self.about: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
             if self.about["format"] != FORMAT:
                 raise InputError(f"{folder}: recording format {self.about['format']}, this voxface reads {FORMAT}")
-            self.config = LiveConfig(**self.about["config"])
+            self.config = LiveConfig.from_json(self.about["config"])
             self.start = int(self.about["start"])
             lines = [json.loads(text) for text in (folder / "inputs.jsonl").read_text().splitlines()]
             self.skips = frozenset(int(row["position"]) for row in lines if row["event"] == Skipped.kind)
@@ -145,7 +145,7 @@ def run_replay(
                 stop.request("window closed")
         pipeline.finish()
     finally:
-        close(pipeline.outlets, pipeline)
+        close(pipeline.sink_workers, pipeline)
 
 
 class Comparison:
@@ -174,7 +174,7 @@ class Comparison:
     def audio(self, audio: Audio) -> None:
         """Not compared: it is read from the recording."""
 
-    def event(self, told: Told) -> None:
+    def event(self, told: SinkEvent) -> None:
         """Compares one."""
         ours, recorded = comparable(json.loads(line(told))), next(self._expected, None)
         if isinstance(told.event, FaceEstimated):

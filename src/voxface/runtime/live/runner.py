@@ -7,7 +7,7 @@ from voxface.runtime.live.block import Block
 from voxface.runtime.live.block_queue import BlockQueue
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.sink_worker import Outlet
+from voxface.runtime.live.sink_worker import SinkWorker
 from voxface.runtime.live.stop import TIME_IS_UP, Stop
 
 QUEUE_S: Final = 10.0
@@ -51,7 +51,7 @@ def run_inline(
         source.run(take, stop)
         pipeline.finish()
     finally:
-        close(pipeline.outlets, pipeline)
+        close(pipeline.sink_workers, pipeline)
 
 
 def run_threaded(
@@ -100,9 +100,9 @@ def run_threaded(
     stopping: int | None = None
     try:
         while not inferring.join(POLL_S if not screens else 0.001):
-            for outlet in pipeline.outlets:
-                if outlet.on_main:
-                    outlet.drain()
+            for sink_worker in pipeline.sink_workers:
+                if sink_worker.on_main:
+                    sink_worker.drain()
             if not all(screen.draw() for screen in screens):
                 stop.request("window closed")
             if ends is not None and clock.now_ns() >= ends:
@@ -119,18 +119,18 @@ def run_threaded(
         pipeline.counters.edges["blocks"] = queue.blocks
         pipeline.counters.edges["dropped_blocks"] = queue.dropped_blocks
         pipeline.counters.edges["longest_queue_ms"] = round(queue.deepest_s * 1000)
-        close(pipeline.outlets, pipeline)
+        close(pipeline.sink_workers, pipeline)
     if errors:
         raise errors[0]
 
 
-def close(outlets: list[Outlet], pipeline: Pipeline) -> None:
+def close(sink_workers: list[SinkWorker], pipeline: Pipeline) -> None:
     """Lets every sink write what it holds, and counts what it missed."""
     edges = pipeline.counters.edges
-    for outlet in outlets:
-        if not outlet.close(FLUSH_S):
-            edges[f"{outlet.sink.name}_unfinished"] += 1
-        edges[f"{outlet.sink.name}_superseded"] = outlet.superseded
-        edges[f"{outlet.sink.name}_dropped"] = outlet.dropped
-        if outlet.error is not None:
-            edges[f"{outlet.sink.name}_failed"] = 1
+    for sink_worker in sink_workers:
+        if not sink_worker.close(FLUSH_S):
+            edges[f"{sink_worker.sink.name}_unfinished"] += 1
+        edges[f"{sink_worker.sink.name}_superseded"] = sink_worker.superseded
+        edges[f"{sink_worker.sink.name}_dropped"] = sink_worker.dropped
+        if sink_worker.error is not None:
+            edges[f"{sink_worker.sink.name}_failed"] = 1

@@ -31,10 +31,10 @@ from voxface.runtime.live.events import (
     VoiceStarted,
 )
 from voxface.runtime.live.levels import CLIPPED, Level
-from voxface.runtime.live.speaker_change import SpeakerWatch
+from voxface.runtime.live.speaker_change import SpeakerChangeDetector
 from voxface.runtime.live.speech_gate import RECENT, SpeechGate
 from voxface.runtime.live.speech_window import SpeechWindow
-from voxface.runtime.timing.stage_timer import Stages
+from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
 
 MOST_SKIPPED: Final = 5  # estimates left out in a row while the machine is too slow: then one is made all the same
@@ -45,7 +45,7 @@ RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
 class Estimator(Protocol):
     """What makes a face of speech: `voxface.runtime.inference.voice_to_face.VoiceToFace`, or a stand-in."""
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, still: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The face of what was heard; the picture of the estimate `before` may stay if the voice has moved no farther."""
         ...
 
@@ -118,7 +118,7 @@ class LiveSession:
         self._this_second: list[NDArray[np.int16]] = []
         self._window = SpeechWindow(self._features, self.config.window)
         self._gate = SpeechGate()
-        self._watch = SpeakerWatch()
+        self._watch = SpeakerChangeDetector()
         self._speaker = 1
         self._due = self.config.first  # speech, in samples since the stream began
         self._estimated = -1  # speech in the last estimate
@@ -128,7 +128,7 @@ class LiveSession:
         self._skipped = 0
         self._second_start, self._second_voiced = start, 0
         self._clipping = False
-        self.stages = Stages(trace)
+        self.stages = StageTimer(trace)
         self._heard = start  # samples judged; fewer than a frame may wait beyond them
         self.reason: NoFaceReason | None = None
 
@@ -278,9 +278,9 @@ class LiveSession:
             return
         self.stages.lap("gate")
         try:
-            estimate = self._estimator.estimate(speech, self._last, self.config.still)
+            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_distance)
             self.stages.begin()
-            change = self._watch.judge(speech, estimate.columns) if self.config.watch_speaker else None
+            change = self._watch.judge(speech, estimate.frame_embeddings) if self.config.detect_speaker_change else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
             self.stages.begin()

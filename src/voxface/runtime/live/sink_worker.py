@@ -18,7 +18,7 @@ Where = Literal["here", "thread", "main"]
 
 
 @dataclass(frozen=True)
-class Told:
+class SinkEvent:
     """An event on its way to sinks.
 
     Attributes:
@@ -56,7 +56,7 @@ class Sink(Protocol):
         """The sound that the session is fed, before the events it causes."""
         ...
 
-    def event(self, told: Told) -> None:
+    def event(self, told: SinkEvent) -> None:
         """Something happened."""
         ...
 
@@ -65,7 +65,7 @@ class Sink(Protocol):
         ...
 
 
-class Outlet:
+class SinkWorker:
     """Delivers to one sink: within the caller, on a thread of its own, or when the main thread asks.
 
     Attributes:
@@ -82,8 +82,8 @@ class Outlet:
         self.sink = sink
         self._clock, self._where, self._delivered, self._most = clock, where, delivered, most_waiting
         self._changed = clock.monitor()
-        self._waiting: deque[list[Audio | Told]] = deque()  # an emptied list is a face that was replaced
-        self._face: list[Audio | Told] | None = None
+        self._waiting: deque[list[Audio | SinkEvent]] = deque()  # an emptied list is a face that was replaced
+        self._face: list[Audio | SinkEvent] | None = None
         self._closed = False
         self._task: Task | None = None
         self.superseded = self.dropped = 0
@@ -96,7 +96,7 @@ class Outlet:
         """Whether the main thread is to fetch what waits."""
         return self._where == "main"
 
-    def offer(self, item: Audio | Told) -> None:
+    def offer(self, item: Audio | SinkEvent) -> None:
         """Hands over an item; never waits, unless the sink is called here."""
         if self.error is not None or (isinstance(item, Audio) and not self.sink.wants_audio):
             return
@@ -105,7 +105,7 @@ class Outlet:
             return
         with self._changed:
             slot = [item]
-            if isinstance(item, Told) and isinstance(item.event, FaceEstimated) and not self.sink.keeps_all:
+            if isinstance(item, SinkEvent) and isinstance(item.event, FaceEstimated) and not self.sink.keeps_all:
                 if self._face:
                     self._face.clear()
                     self.superseded += 1
@@ -146,7 +146,7 @@ class Outlet:
             self.drain()
         self._close_sink()
 
-    def _deliver(self, item: Audio | Told) -> None:
+    def _deliver(self, item: Audio | SinkEvent) -> None:
         try:
             if isinstance(item, Audio):
                 self.sink.audio(item)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
 from voxface.runtime.features.speech import Speech
-from voxface.runtime.live.speaker_embedding import RunningVoicePrint, VoicePrint
+from voxface.runtime.live.speaker_embedding import RunningSpeakerEmbedding, SpeakerEmbeddingNetwork
 
 Float32 = NDArray[np.float32]
 HOP: Final = 160  # samples a frame
@@ -51,24 +51,24 @@ class Change:
     score: float
 
 
-class SpeakerWatch:
+class SpeakerChangeDetector:
     """Judges windows of one stream in turn."""
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
         self._threshold = threshold
-        self._differences = Differences(VoicePrint.own())
+        self._differences = Differences(SpeakerEmbeddingNetwork.own())
         self._agreed = 0
 
     def restart(self) -> None:
         """Another speaker's window begins."""
         self._agreed = 0
 
-    def judge(self, speech: Speech, columns: Float32) -> Change | None:
-        """Compares the two parts of a window; `columns`: the voice encoder's, float32 [E, C]."""
+    def judge(self, speech: Speech, frame_embeddings: Float32) -> Change | None:
+        """Compares the two parts of a window; `frame_embeddings`: the voice encoder's, float32 [E, C]."""
         if len(speech.log_mel) < NEWEST + BEFORE:
             self._agreed = 0
             return None
-        found = evidence(self._differences.of(speech, columns)) - self._threshold
+        found = evidence(self._differences.of(speech, frame_embeddings)) - self._threshold
         self._agreed = self._agreed + 1 if found > 0 else 0
         if self._agreed < STEADY:
             return None
@@ -79,12 +79,12 @@ class SpeakerWatch:
 class Differences:
     """How the newest 1.5 s of a window differ from the rest; of the windows of one stream in turn."""
 
-    def __init__(self, voice_print: VoicePrint) -> None:
-        """`voice_print` is the network."""
-        self._voices = RunningVoicePrint(voice_print)
-        self._mels = voice_print.mels
+    def __init__(self, speaker_embedding: SpeakerEmbeddingNetwork) -> None:
+        """`speaker_embedding` is the network."""
+        self._voices = RunningSpeakerEmbedding(speaker_embedding)
+        self._mels = speaker_embedding.mels
 
-    def of(self, speech: Speech, columns: Float32) -> NDArray[np.float64]:
+    def of(self, speech: Speech, frame_embeddings: Float32) -> NDArray[np.float64]:
         """float64 [15], in the order of the weights.
 
         Args:
@@ -93,7 +93,7 @@ class Differences:
         """
         log_mel, first = speech.log_mel, speech.first_frame
         final = len(log_mel) - PROVISIONAL
-        sides = columns @ _sides(columns.shape[1])
+        sides = frame_embeddings @ _sides(frame_embeddings.shape[1])
         (one, together), (_, other) = (sides.T @ sides).tolist()
         cosine = together / (math.sqrt(one * other) + 1e-12)
         # A bundle with another front end has frames that the network does not know: it then speaks against a change.
@@ -120,9 +120,9 @@ def _cosines(mels: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=256)
-def _sides(columns: int) -> Float32:
+def _sides(frame_embeddings: int) -> Float32:
     """Which of so many columns are before the newest speech, and which of it: float32 [columns, 2] of ones and zeros."""
-    newest = np.arange(columns) >= columns - round(NEWEST / STRIDE)
+    newest = np.arange(frame_embeddings) >= frame_embeddings - round(NEWEST / STRIDE)
     return np.stack([~newest, newest], 1).astype(np.float32)
 
 

@@ -25,7 +25,7 @@ LEAST_VARIANCE: Final = 1e-4
 
 
 @dataclass(frozen=True)
-class VoicePrint:
+class SpeakerEmbeddingNetwork:
     """The network.
 
     Attributes:
@@ -129,16 +129,16 @@ def _rows(x: Float32, taps: int, stride: int) -> Float32:
     return np.ndarray(shape, x.dtype, x, 0, (stride * x.strides[0], x.itemsize))
 
 
-class RunningVoicePrint:
+class RunningSpeakerEmbedding:
     """Takes each step of the network once. Steps begin at multiples of their stride, counted from the stream's beginning."""
 
-    def __init__(self, voice_print: VoicePrint) -> None:
-        self._print = voice_print
+    def __init__(self, speaker_embedding: SpeakerEmbeddingNetwork) -> None:
+        self._network = speaker_embedding
         self._first = 0  # step
-        self._steps: Float32 = np.empty((0, voice_print.width), np.float32)
+        self._steps: Float32 = np.empty((0, speaker_embedding.width), np.float32)
 
     def disagreement(self, first: int, frames: Float32, final: int, newest: int, compared: int) -> float:
-        """How far the voices are apart, 0 to 2, see `VoicePrint.disagreement`.
+        """How far the voices are apart, 0 to 2, see `SpeakerEmbeddingNetwork.disagreement`.
 
         Args:
             first: number of the first frame in the stream; it never falls.
@@ -153,7 +153,7 @@ class RunningVoicePrint:
         fresh = begin + len(known)
         steps, rest = known, frames[fresh * STRIDE - first :]
         if len(rest) >= SEEN:
-            steps = np.concatenate([known, self._print.steps(rest)])
+            steps = np.concatenate([known, self._network.steps(rest)])
         self._first, self._steps = begin, steps[: max(0, (first + final - SEEN) // STRIDE + 1 - begin)]
         before = (end - newest - SEEN) // STRIDE + 1 - begin
-        return self._print.disagreement(steps[:before], steps[-(-(end - newest) // STRIDE) - begin :])
+        return self._network.disagreement(steps[:before], steps[-(-(end - newest) // STRIDE) - begin :])

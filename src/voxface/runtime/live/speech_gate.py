@@ -4,7 +4,7 @@ from typing import Final
 
 from voxface.runtime.features.periodicity import LEAST_PERIODIC
 from voxface.runtime.features.speech import Speech
-from voxface.runtime.features.speech_modulation import likeness
+from voxface.runtime.features.speech_modulation import speech_modulation
 from voxface.runtime.live.events import NoFaceReason
 
 # Likeness to speech (`features.speech_modulation`) at which a face is first made, and below which it is no longer: set on
@@ -30,9 +30,9 @@ class SpeechGate:
         if speech.periodic < LEAST_PERIODIC:
             self._passed = False
             return "noise"
-        self._passed = speech.likeness >= (LEAVE if self._passed else ENTER)
+        self._passed = speech.speech_modulation >= (LEAVE if self._passed else ENTER)
         return None if self._passed else "music"
 
     def begins_anew(self, speech: Speech) -> bool:
         """Whether the newest part of a refused window is speech, so that what came before is to be forgotten."""
-        return len(speech.log_mel) >= 2 * RECENT and likeness(speech.log_mel[-RECENT:]) >= RECENT_ENTER
+        return len(speech.log_mel) >= 2 * RECENT and speech_modulation(speech.log_mel[-RECENT:]) >= RECENT_ENTER

@@ -9,7 +9,7 @@ from voxface.runtime.config.front_end import STRIDE, FrontEndConfig
 from voxface.runtime.features.log_mel import LogMelStream
 from voxface.runtime.features.periodicity import RunningPeriodicity
 from voxface.runtime.features.speech import Speech
-from voxface.runtime.features.speech_modulation import RunningLikeness
+from voxface.runtime.features.speech_modulation import RunningSpeechModulation
 
 Float32 = NDArray[np.float32]
 
@@ -37,7 +37,7 @@ class SpeechWindow:
         self._first = self._count = 0  # frames dropped, frames held
         self._waiting: list[NDArray[np.int16]] = []
         self._ranges: deque[tuple[int, int, int]] = deque()  # start, end, and `voiced` at the start
-        self._likeness = RunningLikeness()
+        self._speech_modulation = RunningSpeechModulation()
         self._periodicity = RunningPeriodicity(longest)
         self._longest = longest
         self.voiced = 0
@@ -93,7 +93,7 @@ class SpeechWindow:
             features_ns=0,
             first_frame=start // self._hop,
             known_peaks=self._peaks[start // self._hop - self._first : count],
-            known_likeness=self._likeness.of(start // self._hop, frames),
+            known_speech_modulation=self._speech_modulation.of(start // self._hop, frames),
         )
 
     def _put(self, place: int, frames: Float32) -> None:

@@ -27,7 +27,7 @@ from voxface.runtime.live.microphone import Microphone
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import Outlet, Told
+from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
 from voxface.runtime.live.stop import Stop
 from voxface.runtime.profile.allocations import count_allocations
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
@@ -46,7 +46,7 @@ ROUNDS: Final = 12  # of each number of threads
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProfileSetup:
     """What is to be measured.
 
     Attributes:
@@ -72,7 +72,7 @@ class Profiler:
         spans, dropped: those kept for a trace to be written, and how many there were beyond the most that are kept.
     """
 
-    def __init__(self, plan: Plan, imported: tuple[int, int], *, keep_spans: bool = False) -> None:
+    def __init__(self, plan: ProfileSetup, imported: tuple[int, int], *, keep_spans: bool = False) -> None:
         """Loads and warms up.
 
         Args:
@@ -179,7 +179,9 @@ class Profiler:
         """
         steady = jitter()
         pipeline = self._pipeline(clock)
-        pipeline.outlets.append(Outlet(_Drain(self, watch), clock, "thread", pipeline.budget.stages["sink"].add))
+        pipeline.sink_workers.append(
+            SinkWorker(_Drain(self, watch), clock, "thread", pipeline.budget.stages["sink"].add)
+        )
         source = _TracedSource(microphone, self.trace)
         began, busy = clock.now_ns(), time.process_time_ns()
         run_threaded(source, pipeline, clock, stop, [], limit_s=self.plan.seconds)
@@ -273,7 +275,7 @@ class Profiler:
             vad=self.bundle.vad,
             trace=self.trace,
         )
-        return Pipeline(session, clock, [Outlet(_Mesh(self.trace), clock, "here", lambda _: None)])
+        return Pipeline(session, clock, [SinkWorker(_Mesh(self.trace), clock, "here", lambda _: None)])
 
     def _scaling(self) -> Scaling | None:
         """Times one estimate with all threads and with half of them, in turns."""
@@ -339,7 +341,7 @@ class _Mesh:
     def audio(self, audio: Audio) -> None:
         """Not wanted."""
 
-    def event(self, told: Told) -> None:
+    def event(self, told: SinkEvent) -> None:
         """Asks for the mesh."""
         if isinstance(told.event, FaceEstimated):
             with self._trace.span("mesh.decode"):
@@ -362,7 +364,7 @@ class _Drain:
     def audio(self, audio: Audio) -> None:
         """Not wanted."""
 
-    def event(self, told: Told) -> None:
+    def event(self, told: SinkEvent) -> None:
         """Something happened, so there is something to sum up."""
         with self._profiler.trace.span("sink"):
             self._profiler.drain()

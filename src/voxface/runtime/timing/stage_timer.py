@@ -5,7 +5,7 @@ import time
 from voxface.runtime.timing.trace import Trace
 
 
-class Stages:
+class StageTimer:
     """Counts the time of stages that follow one another: each begins where the one before it ended.
 
     Attributes:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
-from voxface.training.data.parallel_map import in_order
+from voxface.training.data.parallel_map import parallel_map
 from voxface.training.faces.appearance import Appearance
 from voxface.training.faces.camera import Pose
 from voxface.training.faces.face_set import draw, picture_camera, picture_pose
@@ -135,7 +135,7 @@ class Renders:
             ) from error
         easel = _Easel(model, population, config, occlusion)
         rows = []
-        for row in in_order(_draw, easel, range(config.pictures), workers):
+        for row in parallel_map(_draw, easel, range(config.pictures), workers):
             rows.append(row)
             if len(rows) % 500 == 0 or len(rows) == config.pictures:
                 say(f"{len(rows)} of {config.pictures} renders")

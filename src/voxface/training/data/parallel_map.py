@@ -28,7 +28,7 @@ def silent(what: str, total: int) -> Step:
 _task: tuple[Callable[[Any, Any], Any], Any] | None = None  # in a worker: what to do, and what with
 
 
-def in_order(
+def parallel_map(
     work: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item], workers: int = 1
 ) -> Iterator[Result]:
     """`work(shared, item)` of every item, in order.

@@ -24,7 +24,7 @@ def newest(folder: Path) -> Path | None:
     return max((path for path in folder.glob("step-*") if (path / STATE).is_file()), default=None)
 
 
-def write_snapshot(
+def write_checkpoint(
     folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], keep: int
 ) -> Path:
     """Writes a checkpoint and takes away all but the last `keep`.
@@ -69,7 +69,7 @@ def write_snapshot(
 
 
 def read_state(place: Path) -> dict[str, Any]:
-    """What `write_snapshot` was told, and `step`.
+    """What `write_checkpoint` was told, and `step`.
 
     Raises:
         InputError: the checkpoint is damaged.

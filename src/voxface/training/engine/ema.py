@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 
-class MovingAverage(nn.Module):
+class ExponentialMovingAverage(nn.Module):
     """`average ← average + (1 − β)·(network − average)` of every parameter, β rising to `decay` (Karras et al. 2018, §4.1).
 
     β at update n, counted from 0, is min(decay, (1 + n) / (10 + n)): early on the average forgets the random beginning
@@ -33,7 +33,7 @@ class MovingAverage(nn.Module):
         for buffer, other in zip(self.module.buffers(), network.buffers(), strict=True):
             buffer.copy_(other)
 
-    def train(self, mode: bool = True) -> "MovingAverage":
+    def train(self, mode: bool = True) -> "ExponentialMovingAverage":
         """Does nothing: there is no training mode."""
         super().train(False)
         return self

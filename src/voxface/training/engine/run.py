@@ -41,7 +41,7 @@ from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError, UsageError, VoxfaceError
 from voxface.runtime.files.atomic import write_bytes
-from voxface.training.engine.checkpoint import newest, read_state, read_tensors, unusable, write_snapshot
+from voxface.training.engine.checkpoint import newest, read_state, read_tensors, unusable, write_checkpoint
 from voxface.training.engine.learning_curve import CURVE, Curve
 from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser
 from voxface.training.engine.processes import Processes, launch
@@ -359,7 +359,7 @@ class Run:
             self._save_batch(done - 1)
             raise self._not_a_number(done - 1, f"the weights of {', '.join(bad)} are not finite")
         optimisers = {name: optimiser_state(_unwrapped(optimiser)) for name, optimiser in self._optimisers.items()}
-        write_snapshot(
+        write_checkpoint(
             self.folder / CHECKPOINTS,
             done,
             {**networks, **{f"optimiser-{name}": tensors for name, (tensors, _) in optimisers.items()}},

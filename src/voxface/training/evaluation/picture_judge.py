@@ -19,7 +19,7 @@ from voxface.training.data.differentiable_augmentation import augment
 from voxface.training.data.images import as_images
 from voxface.training.data.pairs import Pairs
 from voxface.training.models.face_critic import Classifier, FaceEmbedding
-from voxface.training.models.he_initialisation import scale_weights
+from voxface.training.models.he_initialisation import initialise_he
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class PictureJudge:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(config.seed)
             embedding = FaceEmbedding(config.channels, config.embedding)
-            scale_weights(embedding)
+            initialise_he(embedding)
             embedding.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             identity = Classifier(len(people), config.embedding).to(device)
             sex = Classifier(2, config.embedding).to(device)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-def scale_weights(network: nn.Module, colour: Tensor | None = None) -> None:
+def initialise_he(network: nn.Module, colour: Tensor | None = None) -> None:
     """Draws weights anew so that the signal keeps its size from layer to layer (He et al. 2015), and zeroes biases.
 
     Args:

@@ -36,7 +36,7 @@ from voxface.training.data.voice_face_batches import (
     banked,
     held_recordings,
 )
-from voxface.training.engine.ema import MovingAverage
+from voxface.training.engine.ema import ExponentialMovingAverage
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.generated_faces import FaceTest
@@ -44,7 +44,7 @@ from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
 from voxface.training.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
 from voxface.training.models.frozen import Frozen
-from voxface.training.models.he_initialisation import scale_weights
+from voxface.training.models.he_initialisation import initialise_he
 from voxface.training.models.voice_encoder import perturb
 
 FACE_PIXELS: Final = 64
@@ -179,8 +179,8 @@ class FaceGan:
         generator = FaceGenerator(embedding, config.channels)
         critic, discriminator, classifier = FaceEmbedding(config.critic), Discriminator(), Classifier(identities)
         if config.scaled:
-            scale_weights(generator, mean_colour.cpu())
-            scale_weights(critic)
+            initialise_he(generator, mean_colour.cpu())
+            initialise_he(critic)
         if config.spectral:
             for module in (*critic.modules(), *discriminator.modules()):
                 if isinstance(module, nn.Conv2d | nn.Linear):
@@ -188,7 +188,7 @@ class FaceGan:
         if config.channels_last:
             generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = MovingAverage(generator, config.average) if config.average else None
+        self.average = ExponentialMovingAverage(generator, config.average) if config.average else None
         if self.average is not None:
             run.network("average", self.average, trained=False)
         for network in (generator, critic):

@@ -30,7 +30,7 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.crops import pictures_of
 from voxface.training.data.images import as_images, as_pictures
 from voxface.training.data.pairs import Pairs
-from voxface.training.engine.ema import MovingAverage
+from voxface.training.engine.ema import ExponentialMovingAverage
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
@@ -44,7 +44,7 @@ from voxface.training.models.experts.expert import Geometry
 from voxface.training.models.experts.own import ImageToFace, Trunk
 from voxface.training.models.face_generator import Kernel
 from voxface.training.models.frozen import Frozen
-from voxface.training.models.he_initialisation import scale_weights
+from voxface.training.models.he_initialisation import initialise_he
 from voxface.training.models.joint_mesh import JointMesh
 from voxface.training.models.voice_encoder import perturb
 from voxface.training.trainers.triplets import Partners, VoiceTriplets
@@ -218,8 +218,8 @@ def train_joint(
     sees: dict[str, Any] = {"coefficients": modes, **_student_form(taught, config)}
     face, features, judge = FaceGenerator(**makes), FaceEmbedding(config.critic), Discriminator()
     if config.scaled:
-        scale_weights(face, mean_colour(pairs, voices.people))
-        scale_weights(features)
+        initialise_he(face, mean_colour(pairs, voices.people))
+        initialise_he(features)
     reader = ImageToFace(**sees)
     reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
     _start(face, generator, "the generator's widths are not the config's channels")
@@ -228,7 +228,7 @@ def train_joint(
         for module in (*features.modules(), *judge.modules()):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 spectral_norm(module)
-    average = MovingAverage(JointMesh.of(face, reader), config.average)
+    average = ExponentialMovingAverage(JointMesh.of(face, reader), config.average)
 
     generate = run.network("generator", face)
     read = run.network("student", reader)

@@ -22,7 +22,7 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
 from voxface.training.data.embeddings import EmbeddingBank
 from voxface.training.data.pairs import Pairs
-from voxface.training.data.parallel_map import in_order
+from voxface.training.data.parallel_map import parallel_map
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.models import FaceGenerator
@@ -181,7 +181,7 @@ def _rendered(
         raise ProviderError(
             f"portraits need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
         ) from error
-    pictures = np.stack(list(in_order(_portrait, (model, occlusion), list(coefficients), workers)))
+    pictures = np.stack(list(parallel_map(_portrait, (model, occlusion), list(coefficients), workers)))
     say(f"{len(pictures)} portraits rendered")
     if leads:
         out = io.BytesIO()

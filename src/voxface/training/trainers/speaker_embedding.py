@@ -18,7 +18,7 @@ from torch.nn import functional
 from voxface.runtime.audio.resample import Resampler, to_int16
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.log_mel import log_mel
-from voxface.runtime.live.speaker_embedding import DILATION, FRAMES, LEAST_VARIANCE, STRIDE, VoicePrint
+from voxface.runtime.live.speaker_embedding import DILATION, FRAMES, LEAST_VARIANCE, STRIDE, SpeakerEmbeddingNetwork
 
 SPEEDS: Final = (0.84, 0.92, 1.0, 1.09, 1.19)
 SHORT: Final = (90, 170)  # frames: what the watch compares
@@ -54,7 +54,7 @@ class Network(nn.Module):
         return out
 
     @torch.no_grad()
-    def fold(self) -> VoicePrint:
+    def fold(self) -> SpeakerEmbeddingNetwork:
         """The same network for the runtime, normalisation folded into the layers."""
         layers: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         for layer, norm in zip(self.layers, self.norms, strict=True):
@@ -65,10 +65,12 @@ class Network(nn.Module):
             layers.append((weight.numpy(), shift.numpy()))
         scale, shift = _affine(self.last_norm)
         layers.append((self.last.weight.T.numpy() * scale.numpy(), (self.last.bias * scale + shift).numpy()))
-        return VoicePrint(tuple((_short(weight), _short(bias)) for weight, bias in layers))
+        return SpeakerEmbeddingNetwork(tuple((_short(weight), _short(bias)) for weight, bias in layers))
 
 
-def train(clips: Sequence[NDArray[np.int16]], *, steps: int = 600, batch: int = 96, seed: int = 0) -> VoicePrint:
+def train(
+    clips: Sequence[NDArray[np.int16]], *, steps: int = 600, batch: int = 96, seed: int = 0
+) -> SpeakerEmbeddingNetwork:
     """Learns from speech int16 [n] at 16 kHz, one clip a speaker; the same on one thread of one machine."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)

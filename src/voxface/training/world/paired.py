@@ -17,7 +17,7 @@ from voxface.runtime.errors import InputError, NoSpeechError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs, Person, Split, joined
-from voxface.training.data.parallel_map import Stage, in_order, silent
+from voxface.training.data.parallel_map import Stage, parallel_map, silent
 from voxface.training.data.speech_corpus import LIBRISPEECH, Corpus, LeftOut, Recording, voiced_audio
 from voxface.training.data.voice_augmentation import AugmentConfig, augment, change_speed
 from voxface.training.faces.population import FacePopulation
@@ -125,7 +125,7 @@ def paired_world(
     heard: dict[Recording, Heard] = {}
     left_out = list(corpus.left_out)
     for recording, result in zip(
-        corpus.recordings, in_order(listen, _Hearing(config, noises, rooms), items, workers), strict=True
+        corpus.recordings, parallel_map(listen, _Hearing(config, noises, rooms), items, workers), strict=True
     ):
         if isinstance(result, LeftOut):
             left_out.append(LeftOut(corpus.within(recording.path), result.reason, result.exit_code))
@@ -144,7 +144,7 @@ def paired_world(
     cast = _cast(corpus, heard, splits, cues)
     step = stage("people", len(cast))
     shown = []
-    for role, likeness in zip(cast, in_order(show, (config.seed, anatomy, studio), cast, workers), strict=True):
+    for role, likeness in zip(cast, parallel_map(show, (config.seed, anatomy, studio), cast, workers), strict=True):
         shown.append(likeness)
         step(role.person.name)
 

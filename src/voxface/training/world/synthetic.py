@@ -15,7 +15,7 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs, Person, joined
-from voxface.training.data.parallel_map import Stage, in_order, silent
+from voxface.training.data.parallel_map import Stage, parallel_map, silent
 from voxface.training.data.speech_corpus import voiced_samples
 from voxface.training.data.voice_augmentation import AugmentConfig, augment
 from voxface.training.faces.population import FacePopulation
@@ -116,7 +116,7 @@ def synthetic_world(
     shared = (config, anatomy, Studio.of(model, config.pictures))
     made = []
     step = stage("people", config.people)
-    for i, person in enumerate(in_order(make, shared, range(config.people), workers)):
+    for i, person in enumerate(parallel_map(make, shared, range(config.people), workers)):
         made.append(person)
         step(_name(i))
     frames, offsets = joined([voice for person in made for voice in person.voices])

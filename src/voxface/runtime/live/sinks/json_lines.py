@@ -5,7 +5,7 @@ from typing import TextIO
 
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.events import to_json
-from voxface.runtime.live.sink_worker import Told
+from voxface.runtime.live.sink_worker import SinkEvent
 
 
 class JsonLines:
@@ -21,7 +21,7 @@ class JsonLines:
     def audio(self, audio: Audio) -> None:
         """Not written."""
 
-    def event(self, told: Told) -> None:
+    def event(self, told: SinkEvent) -> None:
         """One line."""
         self._stream.write(line(told))
         self._stream.flush()
@@ -31,6 +31,6 @@ class JsonLines:
         self._stream.flush()
 
 
-def line(told: Told) -> str:
+def line(told: SinkEvent) -> str:
     """An event as a line of JSON."""
     return json.dumps(to_json(told.event, told.latency_ms), allow_nan=False, separators=(",", ":")) + "\n"

@@ -30,7 +30,7 @@ from voxface.runtime.face.png import png
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted, to_json
-from voxface.runtime.live.sink_worker import Told
+from voxface.runtime.live.sink_worker import SinkEvent
 from voxface.runtime.live.sinks.json_lines import line
 
 FORMAT: Final = 1
@@ -76,7 +76,7 @@ class Recorder:
         with self._noticing():
             self._add_audio(audio)
 
-    def event(self, told: Told) -> None:
+    def event(self, told: SinkEvent) -> None:
         """Adds an event, with its picture and mesh if it is a face."""
         with self._noticing():
             self._add_event(told)
@@ -116,7 +116,7 @@ class Recorder:
         self._wav.write(audio.samples)
         self._next = audio.start + len(audio.samples)
 
-    def _add_event(self, told: Told) -> None:
+    def _add_event(self, told: SinkEvent) -> None:
         event = told.event
         if isinstance(event, INPUTS):
             document = {"fed": told.fed, **to_json(event)}
