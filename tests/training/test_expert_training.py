@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.sphere import sphere
+from tests.training.seeds import varied
 from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.faces.population import FacePopulation
@@ -30,8 +31,8 @@ pytestmark = pytest.mark.train
 
 def tiny(**changes: Any) -> ExpertConfig:
     values: dict[str, Any] = {
-        "run": RunConfig(accelerator="cpu", checkpoint_every=5, sample_every=10, log_every=1),
-        "renders": RenderConfig(pictures=64, size=32),
+        "run": RunConfig(seed=varied(), accelerator="cpu", checkpoint_every=5, sample_every=10, log_every=1),
+        "renders": RenderConfig(pictures=64, size=32, seed=varied()),
         "held": 24,
         "size": 32,
         "steps": 10,
@@ -105,24 +106,27 @@ def test_an_untrained_network_can_begin_with_the_mean() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.learns
 def test_the_expert_learns_to_measure_a_sphere(tmp_path: Path) -> None:
-    """A hundred steps are not many, so widths and heights differ more than people's."""
+    """Two hundred steps are not many, so widths and heights differ more than people's, and the trunk is the one that learns
+    quickly from small pictures: at the end the error is about a third of the mean face's, so that rounding cannot decide."""
     pytest.importorskip("open3d")
     base = sphere()
     model = sphere(basis=20 * base.basis, sex_means=base.sex_means / 4)
     spread = FacePopulation(model.sex_means, np.stack([np.eye(2)] * 2).astype(np.float32))
     pairs = replace(with_population(), morphable=model, population=spread)
     config = tiny(
-        renders=RenderConfig(pictures=300, size=32),
+        renders=RenderConfig(pictures=300, size=32, seed=varied()),
         augmentation=Augmentation(shift=0, blur=0, noise=0, contrast=0, tint=0, brightness=0),
         held=60,
-        steps=100,
-        batch=16,
+        trunk="plain",
+        steps=200,
+        batch=32,
         rate=3e-3,
         warmup=10,
     )
     expert = train_expert(pairs, config, tmp_path / "run")
     renders = Renders.made(tmp_path / "run" / "renders.npz", model, spread, config.renders)
     found = measure(expert, renders, slice(240, None), model, torch.device("cpu"))
-    assert found["error_mm"] < found["trivial"]["error_mm"]
-    assert found["correlation"] > 0.2
+    assert found["error_mm"] < 0.6 * found["trivial"]["error_mm"]
+    assert found["correlation"] > 0.6

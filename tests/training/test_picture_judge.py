@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from torch import Tensor  # noqa: E402
 
+from tests.training.seeds import varied  # noqa: E402
 from tests.training.small_pairs import small_pairs  # noqa: E402
 from voxface.training.differentiable_augmentation import augment  # noqa: E402
 from voxface.training.evaluation.generated_faces import FaceTest  # noqa: E402
@@ -29,7 +30,7 @@ from voxface.training.voice_face_batches import (  # noqa: E402
 pytestmark = pytest.mark.train
 
 
-TINY_JUDGE = JudgeConfig(channels=(4, 4, 4, 4, 4), embedding=2, steps=2, batch=4)
+TINY_JUDGE = JudgeConfig(channels=(4, 4, 4, 4, 4), embedding=2, steps=2, batch=4, seed=varied())
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def judge() -> PictureJudge:
     torch.set_num_threads(1)
     return PictureJudge.learn(
         small_pairs(people=8, seed=3),
-        JudgeConfig(channels=(4, 4, 8, 8, 8), embedding=4, steps=60, batch=8, rate=5e-3, augmentations=()),
+        JudgeConfig(channels=(4, 4, 8, 8, 8), embedding=4, steps=60, batch=8, rate=5e-3, augmentations=(), seed=varied()),
     )
 
 
@@ -57,7 +58,7 @@ def pairs() -> Pairs:
 
 @pytest.fixture
 def encoder() -> VoiceEncoder:
-    torch.manual_seed(5)
+    torch.manual_seed(varied(5))
     return VoiceEncoder(channels=(8, 8, 8, 8), embedding=6)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.training.seeds import varied
 from tests.training.small_pairs import small_pairs
 from voxface.training.models import MeshRegressor, VoiceEncoder
 from voxface.training.run import RunConfig
@@ -16,7 +17,7 @@ from voxface.training.trainers.portrait import PortraitConfig, train_portrait
 pytestmark = pytest.mark.train
 
 CONFIG = PortraitConfig(
-    run=RunConfig(checkpoint_every=10, log_every=1, sample_every=30, accelerator="cpu"),
+    run=RunConfig(seed=varied(), checkpoint_every=10, log_every=1, sample_every=30, accelerator="cpu"),
     steps=30,
     batch=8,
     rate=3e-3,
@@ -28,7 +29,7 @@ CONFIG = PortraitConfig(
 
 
 def networks() -> tuple[VoiceEncoder, MeshRegressor]:
-    torch.manual_seed(3)
+    torch.manual_seed(varied(3))
     return VoiceEncoder(channels=(16, 16, 16, 16), embedding=8).eval(), MeshRegressor(2, embedding=8, hidden=8).eval()
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.training.seeds import varied
 from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.crops import utterances_of
@@ -32,7 +33,7 @@ from voxface.training.trainers.voice_encoder import (
 pytestmark = pytest.mark.train
 
 CONFIG = VoiceEncoderConfig(
-    run=RunConfig(checkpoint_every=10, log_every=1, sample_every=20, accelerator="cpu"),
+    run=RunConfig(seed=varied(), checkpoint_every=10, log_every=1, sample_every=20, accelerator="cpu"),
     steps=20,
     batch=8,
     crop=(64, 96),
