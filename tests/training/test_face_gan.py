@@ -376,6 +376,7 @@ def test_the_average_is_what_training_gives(pairs: Pairs, encoder: VoiceEncoder,
     assert all(torch.equal(value, found[name]) for name, value in again.state_dict().items())
 
 
+@pytest.mark.learns
 def test_spectral_normalisation_bounds_every_layer(tmp_path: Path) -> None:
     config = small("modern", spectral=True, critic_rate=0.01)
     run = Run(tmp_path, config, config.run)
@@ -564,7 +565,7 @@ def judge() -> PictureJudge:
     torch.set_num_threads(1)
     return PictureJudge.learn(
         small_pairs(people=8, seed=3),
-        JudgeConfig(channels=(4, 4, 8, 8, 8), embedding=4, steps=60, batch=8, rate=5e-3, augmentations=(), seed=varied()),
+        JudgeConfig(channels=(4, 4, 8, 8, 8), embedding=4, steps=60, batch=8, rate=5e-3, augmentations=()),
     )
 
 
@@ -627,6 +628,7 @@ def test_half_precision_trains_with_every_option(tmp_path: Path) -> None:
     assert all(value.dtype == torch.float32 for value in losses.values())
 
 
+@pytest.mark.learns
 @pytest.mark.slow
 def test_compiled_networks_train_as_plain_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # All of torch.compile but the last stage, which writes C++ for five minutes.

@@ -152,6 +152,7 @@ def test_the_average_moves_after_the_step_and_is_what_is_given(small: None, tmp_
 WEIGHTS = JointWeights(2.0, 3.0, 5.0, 7.0, 11.0, 13.0)
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize("preset", list(PRESETS))
 def test_every_weight_reaches_the_sum(preset: str, small: None, tmp_path: Path) -> None:
     train(tmp_path, config(preset, weights=WEIGHTS))
@@ -161,6 +162,7 @@ def test_every_weight_reaches_the_sum(preset: str, small: None, tmp_path: Path) 
         assert all(value > 0 for value in parts.values())
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize("name", list(dataclasses.asdict(WEIGHTS)))
 def test_every_loss_is_felt(name: str, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, each loss moves the generator; the student only where it has a part in the loss."""

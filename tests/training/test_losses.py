@@ -268,6 +268,7 @@ def test_no_gradient_goes_to_the_expert() -> None:
     assert student.grad.abs().max() > 0
 
 
+@pytest.mark.learns
 def test_descending_the_divergence_brings_the_student_to_the_expert() -> None:
     expert, student = some(6, 5, seed=varied()), some(6, 5, seed=varied(1), grad=True)
     optimiser = torch.optim.Adam([student], 0.05)

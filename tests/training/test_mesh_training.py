@@ -148,6 +148,7 @@ def test_losses_are_equations_2_and_3_on_the_drawn_faces(
         assert point["loss"] == pytest.approx(2 * regression + 3 * triplet, rel=1e-5)
 
 
+@pytest.mark.learns
 def test_it_learns_the_faces_and_leaves_the_encoder_alone(tmp_path: Path) -> None:
     pairs, listener = small_pairs(16), Ears().train()
     before = {name: value.clone() for name, value in listener.state_dict().items()}

@@ -33,6 +33,7 @@ def networks() -> tuple[VoiceEncoder, MeshRegressor]:
     return VoiceEncoder(channels=(16, 16, 16, 16), embedding=8).eval(), MeshRegressor(2, embedding=8, hidden=8).eval()
 
 
+@pytest.mark.learns
 def test_it_learns_and_moves_nothing_but_the_generator(tmp_path: Path) -> None:
     encoder, mesh = networks()
     before = [{k: v.clone() for k, v in net.state_dict().items()} for net in (encoder, mesh)]

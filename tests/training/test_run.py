@@ -789,6 +789,7 @@ def test_a_nan_in_one_process_ends_both(tmp_path: Path) -> None:
     assert checkpoints(tmp_path) == ["step-000000004"]
 
 
+@pytest.mark.learns
 @pytest.mark.slow
 def test_two_halves_of_a_batch_are_the_whole(tmp_path: Path) -> None:
     with started(TORCHRUN, tmp_path / "halves", "--steps", "12", "--line") as process:

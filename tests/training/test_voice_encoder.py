@@ -45,6 +45,7 @@ def curve(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.learns
 def test_it_learns_and_tells_the_validation_apart(tmp_path: Path) -> None:
     said: list[str] = []
     encoder = train_voice_encoder(small_pairs(), CONFIG, tmp_path, say=said.append)
