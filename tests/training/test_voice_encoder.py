@@ -48,10 +48,10 @@ def curve(folder: Path) -> list[dict[str, float]]:
 @pytest.mark.learns
 def test_it_learns_and_tells_the_validation_apart(tmp_path: Path) -> None:
     said: list[str] = []
-    encoder = train_voice_encoder(small_pairs(), CONFIG, tmp_path, say=said.append)
+    encoder = train_voice_encoder(small_pairs(), replace(CONFIG, steps=40), tmp_path, say=said.append)
     assert not encoder.training
     points = curve(tmp_path)
-    assert np.mean([p["identity"] for p in points[-5:]]) < np.mean([p["identity"] for p in points[:5]])
+    assert np.mean([p["identity"] for p in points[-5:]]) < 0.6 * np.mean([p["identity"] for p in points[:5]])
     assert points[9]["validation/auc"] > 0.5
     about = json.loads((tmp_path / "checkpoint.json").read_text())
     metrics = about["metrics"]
