@@ -8,12 +8,14 @@ OUT ?= demo
 VOXFACE_SHARED ?= ../shared/data
 export VOXFACE_SHARED
 
-.PHONY: help demo test test-fast lint types system-packages bench default-bundle docs clean
+.PHONY: help demo test test-fast test-cpus test-cpus-quick lint types system-packages bench default-bundle docs clean
 
 help:
 	@echo "make demo [AUDIO=my.flac]   faces and meshes from speech, with the light runtime only"
 	@echo "make test                   everything that can run on this machine"
 	@echo "make test-fast              the tests that take seconds, in under two minutes"
+	@echo "make test-cpus              the tests of learning as older processors compute them, and with other seeds"
+	@echo "make test-cpus-quick        a few of them in two such variations, in about a minute"
 	@echo "make bench                  measure speed; results go to benchmarks/results"
 	@echo "make default-bundle         train and export the default bundle again (needs speech, see docs/training.md)"
 
@@ -63,6 +65,13 @@ test: system-packages $(VENV)/.ready lint types
 
 test-fast: $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -n 2 -m "not slow"
+
+# What a test says of learning must hold however the processor rounds.
+test-cpus: $(VENV)/.ready
+	$(VENV)/bin/python -m tests.cpu_variations
+
+test-cpus-quick: $(VENV)/.ready
+	$(VENV)/bin/python -m tests.cpu_variations --quick
 
 # What speed is compared with; no test needs it.
 $(VENV)/.bench: $(VENV)/.ready

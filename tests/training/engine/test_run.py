@@ -202,7 +202,7 @@ def test_nor_one_that_has_no_checkpoint_yet(tmp_path: Path) -> None:
     [
         ({"rate": 2e-3}, r"rate \(0\.001, now 0\.002\)"),
         ({"batch": 4, "rate": 1.0}, r"batch \(8, now 4\), rate \(0\.001, now 1\.0\)"),
-        ({"run": dataclasses.replace(QUICK, seed=1)}, r"seed \(0, now 1\)"),
+        ({"run": dataclasses.replace(QUICK, seed=QUICK.seed + 1)}, rf"seed \({QUICK.seed}, now {QUICK.seed + 1}\)"),
         ({"run": dataclasses.replace(QUICK, precision="bf16-mixed")}, r"precision \(32-true, now bf16-mixed\)"),
         ({"people": 10}, r"people \(8, now 10\), data \(small-8-0-120-64, now small-10-0-120-64\)"),
     ],
@@ -789,6 +789,7 @@ def test_a_nan_in_one_process_ends_both(tmp_path: Path) -> None:
     assert checkpoints(tmp_path) == ["step-000000004"]
 
 
+@pytest.mark.learns
 @pytest.mark.slow
 def test_two_halves_of_a_batch_are_the_whole(tmp_path: Path) -> None:
     with started(TORCHRUN, tmp_path / "halves", "--steps", "12", "--line") as process:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from tests.sphere import sphere
+from tests.training.seeds import varied
 from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.pairs import Pairs
 from voxface.training.faces.population import FacePopulation
 
@@ -30,8 +32,8 @@ pytestmark = pytest.mark.train
 
 def tiny(**changes: Any) -> ExpertConfig:
     values: dict[str, Any] = {
-        "run": RunConfig(accelerator="cpu", checkpoint_every=5, sample_every=10, log_every=1),
-        "renders": RenderConfig(pictures=64, size=32),
+        "run": RunConfig(seed=varied(), accelerator="cpu", checkpoint_every=5, sample_every=10, log_every=1),
+        "renders": RenderConfig(pictures=64, size=32, seed=varied()),
         "held": 24,
         "size": 32,
         "steps": 10,
@@ -104,25 +106,56 @@ def test_an_untrained_network_can_begin_with_the_mean() -> None:
     assert head.weight.grad.abs().max() > 0  # it does not stay there
 
 
-@pytest.mark.slow
-def test_the_expert_learns_to_measure_a_sphere(tmp_path: Path) -> None:
-    """A hundred steps are not many, so widths and heights differ more than people's."""
-    pytest.importorskip("open3d")
+def spheres() -> tuple[Pairs, MorphableModel, FacePopulation]:
+    """Pairs of spheres whose widths and heights differ more than people's, so that few steps teach to measure them."""
     base = sphere()
     model = sphere(basis=20 * base.basis, sex_means=base.sex_means / 4)
     spread = FacePopulation(model.sex_means, np.stack([np.eye(2)] * 2).astype(np.float32))
-    pairs = replace(with_population(), morphable=model, population=spread)
+    return replace(with_population(), morphable=model, population=spread), model, spread
+
+
+PLAIN_PICTURES = Augmentation(shift=0, blur=0, noise=0, contrast=0, tint=0, brightness=0)
+
+
+@pytest.mark.slow
+@pytest.mark.learns
+def test_the_expert_learns_to_measure_a_sphere(tmp_path: Path) -> None:
+    """The trunk is the one that learns quickly from small pictures: its error on pictures it has not seen ends at about a
+    third of the mean face's, so rounding cannot decide."""
+    pytest.importorskip("open3d")
+    pairs, model, spread = spheres()
     config = tiny(
-        renders=RenderConfig(pictures=300, size=32),
-        augmentation=Augmentation(shift=0, blur=0, noise=0, contrast=0, tint=0, brightness=0),
+        renders=RenderConfig(pictures=300, size=32, seed=varied()),
+        augmentation=PLAIN_PICTURES,
         held=60,
-        steps=100,
-        batch=16,
+        trunk="plain",
+        steps=200,
+        batch=32,
         rate=3e-3,
         warmup=10,
     )
     expert = train_expert(pairs, config, tmp_path / "run")
     renders = Renders.made(tmp_path / "run" / "renders.npz", model, spread, config.renders)
     found = measure(expert, renders, slice(240, None), model, torch.device("cpu"))
-    assert found["error_mm"] < found["trivial"]["error_mm"]
-    assert found["correlation"] > 0.2
+    assert found["error_mm"] < 0.6 * found["trivial"]["error_mm"]
+    assert found["correlation"] > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.learns
+def test_the_published_trunk_learns_the_pictures_it_sees(tmp_path: Path) -> None:
+    """MobileNetV2 needs far more steps, so it is asked for less, and trained further until it has learnt that: usually for
+    150 steps."""
+    pytest.importorskip("open3d")
+    pairs, model, spread = spheres()
+    renders = RenderConfig(pictures=34, size=32, seed=varied())
+    config = tiny(renders=renders, augmentation=PLAIN_PICTURES, held=2, batch=16, rate=3e-3, warmup=10)
+    shares = []
+    for steps in (75, 150, 225, 300, 375, 450):
+        expert = train_expert(pairs, replace(config, steps=steps), tmp_path / "run", resume=True)
+        seen = Renders.made(tmp_path / "run" / "renders.npz", model, spread, renders)
+        found = measure(expert, seen, slice(0, 32), model, torch.device("cpu"))
+        shares.append(found["error_mm"] / found["trivial"]["error_mm"])
+        if shares[-1] < 0.5:
+            return
+    pytest.fail(f"errors as shares of the mean face's: {shares}")

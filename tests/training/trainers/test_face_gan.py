@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from torch import Tensor, nn  # noqa: E402
 
+from tests.training.seeds import varied  # noqa: E402
 from tests.training.small_pairs import small_pairs  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.data import differentiable_augmentation  # noqa: E402
@@ -36,7 +37,7 @@ from voxface.training.trainers.face_gan import (  # noqa: E402
 
 pytestmark = pytest.mark.train
 
-TINY_JUDGE = JudgeConfig(channels=(4, 4, 4, 4, 4), embedding=2, steps=2, batch=4)
+TINY_JUDGE = JudgeConfig(channels=(4, 4, 4, 4, 4), embedding=2, steps=2, batch=4, seed=varied())
 
 
 def small(preset: str, **changes: Any) -> FaceGanConfig:
@@ -50,7 +51,7 @@ def small(preset: str, **changes: Any) -> FaceGanConfig:
         length=(40, 90),
         bank=min(2, PRESETS[preset].bank),
         judge=TINY_JUDGE,
-        run=RunConfig(accelerator="cpu", log_every=1),
+        run=RunConfig(seed=varied(), accelerator="cpu", log_every=1),
     )
     return replace(config, **changes)
 
@@ -70,7 +71,7 @@ def pairs() -> Pairs:
 
 @pytest.fixture
 def encoder() -> VoiceEncoder:
-    torch.manual_seed(5)
+    torch.manual_seed(varied(5))
     return VoiceEncoder(channels=(8, 8, 8, 8), embedding=6)
 
 
@@ -83,7 +84,7 @@ def moved(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
 
 
 def some_batch(count: int = 4, embedding: int = 6) -> Batch:
-    generator = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(varied(3))
     directions = torch.randn(count, embedding, generator=generator)
     return Batch(
         nn.functional.normalize(directions, dim=1),
@@ -125,7 +126,7 @@ def test_which_optimiser_moves_which_network(
 
     monkeypatch.setattr(run, "descend", descend)
     for number in range(2):
-        torch.manual_seed(number)
+        torch.manual_seed(varied(number))
         gan.step(number, some_batch())
     of_critics = {"generator": False, "critic": True, "discriminator": True, "classifier": True}
     of_generator = {"generator": True, "critic": False, "discriminator": False, "classifier": False}
@@ -375,6 +376,7 @@ def test_the_average_is_what_training_gives(pairs: Pairs, encoder: VoiceEncoder,
     assert all(torch.equal(value, found[name]) for name, value in again.state_dict().items())
 
 
+@pytest.mark.learns
 def test_spectral_normalisation_bounds_every_layer(tmp_path: Path) -> None:
     config = small("modern", spectral=True, critic_rate=0.01)
     run = Run(tmp_path, config, config.run)
@@ -603,7 +605,7 @@ def test_a_loss_that_is_no_number_stops(preset: str, pairs: Pairs, encoder: Voic
 def test_sample_sheets_show_training_and_validation_people(pairs: Pairs, encoder: VoiceEncoder, tmp_path: Path) -> None:
     from PIL import Image
 
-    config = small("wen2019", run=RunConfig(accelerator="cpu", sample_every=2), voices=3)
+    config = small("wen2019", run=RunConfig(seed=varied(), accelerator="cpu", sample_every=2), voices=3)
     train_face_gan(pairs, encoder, config, tmp_path)
     with Image.open(tmp_path / "samples" / "sheet-0000002.png") as sheet:
         # Two women and two men of the four training people, one each of the two others; a real picture and three voices.
@@ -617,7 +619,7 @@ def test_pictures_of_another_size_are_an_error(encoder: VoiceEncoder, tmp_path: 
 
 
 def test_half_precision_trains_with_every_option(tmp_path: Path) -> None:
-    run_config = RunConfig(accelerator="cpu", precision="bf16-mixed")
+    run_config = RunConfig(seed=varied(), accelerator="cpu", precision="bf16-mixed")
     config = small("modern", r1=1.0, r1_every=1, augmentations=("colour", "cutout"), run=run_config)
     run = Run(tmp_path, config, config.run)
     gan = FaceGan(run, config, 3, 6, torch.zeros(3))
@@ -626,6 +628,7 @@ def test_half_precision_trains_with_every_option(tmp_path: Path) -> None:
     assert all(value.dtype == torch.float32 for value in losses.values())
 
 
+@pytest.mark.learns
 @pytest.mark.slow
 def test_compiled_networks_train_as_plain_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # All of torch.compile but the last stage, which writes C++ for five minutes.
@@ -638,7 +641,7 @@ def test_compiled_networks_train_as_plain_ones_do(tmp_path: Path, monkeypatch: p
         gan = FaceGan(run, config, 3, 6, torch.zeros(3))
         told[compiled] = []
         for number in range(4):
-            torch.manual_seed(number)
+            torch.manual_seed(varied(number))
             told[compiled].append({name: float(value) for name, value in gan.step(number, some_batch()).items()})
     for plain, quick in zip(told["off"], told["on"], strict=True):
         assert quick == pytest.approx(plain, rel=1e-3, abs=1e-5)

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from tests.training.seeds import varied  # noqa: E402
 from tests.training.small_pairs import small_pairs  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, bare  # noqa: E402
@@ -34,7 +35,7 @@ from voxface.training.trainers.joint import (  # noqa: E402
 )
 
 pytestmark = pytest.mark.train
-QUICK = RunConfig(accelerator="cpu", log_every=1, checkpoint_every=1000)
+QUICK = RunConfig(seed=varied(), accelerator="cpu", log_every=1, checkpoint_every=1000)
 PAPER = JointWeights()
 
 
@@ -76,7 +77,7 @@ class Watched(SmallStudent):
 
 
 def encoder() -> VoiceEncoder:
-    torch.manual_seed(5)
+    torch.manual_seed(varied(5))
     return VoiceEncoder(channels=(12, 12, 12, 12))
 
 
@@ -151,6 +152,7 @@ def test_the_average_moves_after_the_step_and_is_what_is_given(small: None, tmp_
 WEIGHTS = JointWeights(2.0, 3.0, 5.0, 7.0, 11.0, 13.0)
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize("preset", list(PRESETS))
 def test_every_weight_reaches_the_sum(preset: str, small: None, tmp_path: Path) -> None:
     train(tmp_path, config(preset, weights=WEIGHTS))
@@ -160,6 +162,7 @@ def test_every_weight_reaches_the_sum(preset: str, small: None, tmp_path: Path) 
         assert all(value > 0 for value in parts.values())
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize("name", list(dataclasses.asdict(WEIGHTS)))
 def test_every_loss_is_felt(name: str, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, each loss moves the generator; the student only where it has a part in the loss."""

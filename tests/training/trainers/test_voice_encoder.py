@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.training.seeds import varied
 from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.data.crops import utterances_of
@@ -32,7 +33,7 @@ from voxface.training.trainers.voice_encoder import (
 pytestmark = pytest.mark.train
 
 CONFIG = VoiceEncoderConfig(
-    run=RunConfig(checkpoint_every=10, log_every=1, sample_every=20, accelerator="cpu"),
+    run=RunConfig(seed=varied(), checkpoint_every=10, log_every=1, sample_every=20, accelerator="cpu"),
     steps=20,
     batch=8,
     crop=(64, 96),
@@ -44,12 +45,13 @@ def curve(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.learns
 def test_it_learns_and_tells_the_validation_apart(tmp_path: Path) -> None:
     said: list[str] = []
-    encoder = train_voice_encoder(small_pairs(), CONFIG, tmp_path, say=said.append)
+    encoder = train_voice_encoder(small_pairs(), replace(CONFIG, steps=40), tmp_path, say=said.append)
     assert not encoder.training
     points = curve(tmp_path)
-    assert np.mean([p["identity"] for p in points[-5:]]) < np.mean([p["identity"] for p in points[:5]])
+    assert np.mean([p["identity"] for p in points[-5:]]) < 0.6 * np.mean([p["identity"] for p in points[:5]])
     assert points[9]["validation/auc"] > 0.5
     about = json.loads((tmp_path / "checkpoint.json").read_text())
     metrics = about["metrics"]
