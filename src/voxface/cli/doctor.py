@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from voxface.cli.arguments import add_bundle, add_json
 from voxface.cli.output import print_json
 
 # distribution -> (what it is for, what installs it)
@@ -33,8 +34,8 @@ ALIASES = {"open3d": ("open3d", "open3d-cpu"), "tensorrt": ("tensorrt", "tensorr
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
-    parser.add_argument("--bundle", type=Path, help="bundle whose engines are to be tried (the default bundle)")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_bundle(parser, "bundle whose engines are to be tried (the default bundle)")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

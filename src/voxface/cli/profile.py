@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxface.cli.arguments import add_bundle, add_json, add_provider, add_threads, check_threads
 from voxface.cli.output import Progress, complain, print_json
-from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from voxface.runtime.config.live import LiveConfig
@@ -45,11 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--updates-per-second", type=float, default=10, metavar="R", help="1 to 50 (%(default)g)")
     parser.add_argument("--window", type=float, default=8, metavar="S", help="speech an update uses (%(default)g)")
     parser.add_argument("--mode", default="exact", help="how the window is encoded (%(default)s)")
-    parser.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
-    parser.add_argument(
-        "--provider", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="threads for inference on the CPU (%(default)s)")
+    add_bundle(parser)
+    add_provider(parser)
+    add_threads(parser, 1)
     parser.add_argument("--trace", type=Path, metavar="FILE", help="every stage of every update, for ui.perfetto.dev")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the profile, to compare with")
     parser.add_argument(
@@ -61,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold", type=float, default=1.2, metavar="X", help="how many times as long is too long (%(default)g)"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

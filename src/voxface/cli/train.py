@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxface.cli.arguments import add_json, add_out
 from voxface.cli.output import Progress, print_json
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             allow_abbrev=False,
         )
         sub.add_argument("--data", type=Path, required=True, metavar="PAIRS", help="folder of `voxface data`")
-        sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of this training")
+        add_out(sub, "folder of this training", metavar="RUN")
         if name == "voice-encoder":
             sub.add_argument(
                 "--beside", type=Path, metavar="PAIRS", help="further voices to learn beside these, synthetic ones say"
@@ -99,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--precision", metavar="P", help="32-true, bf16-mixed or 16-mixed (the preset's)")
         sub.add_argument("--checkpoint-every", metavar="N", help="steps a kill can cost (the preset's)")
         sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
-        sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
+        add_json(sub)
 
 
 def run(options: argparse.Namespace) -> int:

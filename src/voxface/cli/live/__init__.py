@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from voxface.cli.arguments import add_bundle, add_json, add_provider, add_threads, check_threads
 from voxface.cli.output import complain, print_json
-from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     when.add_argument("--one-speaker", action="store_true", help="do not watch for another speaker")
     when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
     when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")
-    when.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
-    when.add_argument(
-        "--provider", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
-    )
-    when.add_argument("--threads", type=int, default=1, help="threads for inference on the CPU (%(default)s)")
+    add_bundle(when)
+    add_provider(when)
+    add_threads(when, 1)
     out = parser.add_argument_group("output")
     out.add_argument(
         "--show",
@@ -78,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to draw: a window, the terminal, both (give it twice) or nothing (whatever can be shown)",
     )
     out.add_argument("--record", type=Path, metavar="DIR", help="keep sound, events, faces and meshes in a new folder")
-    out.add_argument("--json", action="store_true", help="one JSON summary on standard output at the end")
+    add_json(out, "one JSON summary on standard output at the end")
     out.add_argument("--json-lines", action="store_true", help="every event as a line of JSON on standard output")
 
 
