@@ -1,4 +1,4 @@
-"""`voxface build`: TensorRT engines of a bundle's graphs, built ahead and put into it."""
+"""`voxface build`: TensorRT engines of a bundle's graphs, built ahead of time and stored in the bundle."""
 
 import argparse
 

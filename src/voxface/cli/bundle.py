@@ -1,4 +1,4 @@
-"""`voxface bundle`: look into bundles, verify them, and make ones of published face models and networks."""
+"""`voxface bundle`: shows and verifies bundles; imports published face models and networks into new ones."""
 
 import argparse
 from pathlib import Path

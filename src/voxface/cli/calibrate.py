@@ -1,4 +1,4 @@
-"""`voxface calibrate`: a bundle in FP16 or INT8, decided and measured on real speech."""
+"""`voxface calibrate`: a bundle in FP16 or INT8; the precision of each node is decided and measured on real speech."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     changed = {name: value for name, value in asked.items() if value is not None}
     settings = Settings(options.precision, replace(TOLERANCES[options.precision], **changed), options.weight_bits)
     source = Bundle.open(options.bundle)
-    watch = _Watch()
+    watch = _PhaseProgress()
     try:
         clips = load_clips(options.audio, source, most=options.clips, watch=lambda *at: watch("speech", *at))
         for reason in clips.skipped:
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-class _Watch:
+class _PhaseProgress:
     """A progress bar for each phase."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""`voxface compare`: two engines side by side on the same speech.
+"""`voxface compare`: two engines on the same speech: how far apart their results are, how fast each is, where they part.
 
 `--json` prints {"sides": [{"bundle", "provider"} × 2], "clips", "error": {"worst", "mean"}, "latency_ms": {GRAPH: [{"p50",
 "p90", "p99"} × 2]}, "speed_up": {GRAPH}, "walk": {GRAPH: {"tensors", "parted", "farthest"}}, "skipped"}.

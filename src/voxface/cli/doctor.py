@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints what was found; exit code 5 when sound files could not be turned into faces."""
+    """Prints what was found; returns 5 if sound files cannot be turned into faces here."""
     report = examine(options.bundle)
     if options.json:
         print_json(report)
@@ -49,10 +49,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine(path: Path | None = None) -> dict[str, Any]:
-    """Looks at this installation: packages, providers (by loading a graph on each), GPU, bundle and its engines.
+    """The state of this installation: packages, providers (by loading a graph on each), GPU, bundle and its engines.
 
-    `problems` keep sound files from becoming faces; `advice` is for what would work better or has to be mended before the
-    GPU is used. Each names one command or one thing to do.
+    `problems` are what prevents making faces from sound files; `advice` is about unused GPUs. Each entry names one command or
+    one thing to do.
     """
     from voxface import __version__
 
@@ -143,7 +143,7 @@ def _cuda() -> dict[str, Any]:
 
 
 def _advice(gpus: list[dict[str, str]], packages: dict[str, str | None], providers: dict[str, Any]) -> list[str]:
-    """What would put a GPU to use that is there and is not used."""
+    """What to install so that a GPU that is present gets used."""
     if not gpus or any(found["ok"] for name, found in providers.items() if name != "cpu"):
         return []
     if packages["onnxruntime"] and not packages["onnxruntime-gpu"]:

@@ -1,4 +1,4 @@
-"""`voxface export`: what was trained to ONNX and a bundle."""
+"""`voxface export`: trained networks to ONNX graphs in a bundle."""
 
 import argparse
 from pathlib import Path

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Does every good input, reports every bad one; returns the first failure's exit code."""
+    """Processes every readable input and reports every other one; returns the exit code of the first failure."""
     from voxface.cli.signals import stopping_on_signals
     from voxface.runtime.audio.decode import find_audio
     from voxface.runtime.background import Background
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
                 progress.step(file.name)
         progress.close()
         document = results.document(clips, errors)
-        if clips or results.has_report:  # one of a run before would tell of other clips
+        if clips or results.has_report:  # a report of an earlier run would describe other clips
             try:
                 results.write_report(document)
             except InputError as error:
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _hear(bundle: "Bundle", file: Path) -> "tuple[Speech, int]":
-    """What is heard in a file, and how many nanoseconds that took."""
+    """The speech in a file, and how many nanoseconds it took to find."""
     from voxface.runtime.audio.decode import read_blocks
     from voxface.runtime.features.front_end import listen
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from voxface.cli.arguments import add_bundle, add_json, add_out, add_seed
 
 ONLY_PEOPLE = ("utterances", "seconds", "pictures", "coupling", "variants", "workers")
-"""Options of `synth` that go with `--people` alone."""
+"""Options of `synth` that are allowed with `--people` only."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs until the source ends or a signal comes; 4 where a file held no speech to make a face of."""
+    """Runs until the source ends or a signal comes; returns 4 if a file held no speech to make a face of."""
     from voxface.cli.signals import stopping_on_signals
     from voxface.runtime.live.stop import Stop
 
@@ -128,7 +128,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
             start=recording.start if recording else 0,
             skips=recording.skips if recording else None,
         )
-        of_file = isinstance(source, FileSource)  # which has chosen its channel itself
+        of_file = isinstance(source, FileSource)  # a file source chooses its channel itself
         channel = None if options.channel is None or of_file else options.channel - 1
         pipeline = Pipeline(session, clock, channel=channel)
         sinks = _sinks(options, about, config, voice_to_face)
@@ -215,7 +215,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
 
 
 def _detector(about: dict[str, Any], model: Path | None) -> "Callable[[], Detector] | None":
-    """What finds speech, as asked for or as it was in a recording; None: the bundle's WebRTC VAD."""
+    """The voice activity detector that was asked for, or that a recording was made with; None: the bundle's WebRTC VAD."""
     if about.get("vad", "webrtc") == "webrtc":
         return None
     from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
@@ -272,7 +272,7 @@ def _sinks(
 
 
 def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, Any], failed: Exception | None) -> int:
-    """Prints what there is to print; returns the exit code."""
+    """Prints the summary, or what went wrong; returns the exit code."""
     from voxface.runtime.errors import InputError, NoSpeechError, VoxfaceError
 
     if failed is not None and not isinstance(failed, VoxfaceError):
