@@ -1,4 +1,4 @@
-"""The command line (design §4). Each verb is a file of its own; what it needs is imported when it runs."""
+"""The command line: one file a verb. A verb imports what it needs when it runs, so that `--help` loads nothing heavy."""
 
 import argparse
 import importlib
@@ -22,12 +22,12 @@ VERBS = {
     "data": "synthetic faces, and 3D faces fitted to landmarks",
 }
 
-# What runs beside other work, see `voxface.runtime.processor`.
+# Verbs that run beside other work on the device, so they keep to one BLAS thread: see `voxface.runtime.processor`.
 ON_DEVICE = ("run", "live", "devices", "profile")
 
 
 def build_parser(verb: str | None) -> argparse.ArgumentParser:
-    """The parser with all verbs, the options of `verb` alone filled in: help for one verb never loads another."""
+    """The parser of all verbs. Only `verb` gets its options, so that help for one verb never loads another."""
     parser = argparse.ArgumentParser(
         prog="voxface", description="Turns a voice into a face image and a 3D face mesh.", allow_abbrev=False
     )
@@ -45,10 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started us
+        if stream is None:  # closed by the program that started this one
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file's name need not fit the terminal
+            stream.reconfigure(errors="backslashreplace")  # the terminal's encoding may lack letters of a file name
     verb = next((word for word in words if word in VERBS), None)
     options = build_parser(verb).parse_args(words)
     if options.about:
@@ -82,14 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `voxface … | head`
         _silence()
         return 141
-    except OSError as error:  # standard output on a full disk, or a file that nobody has said more about
+    except OSError as error:  # standard output on a full disk, or a file whose error no verb has explained
         complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         _silence()
         return InputError.exit_code
 
 
 def _silence() -> None:
-    """What waits and cannot be written goes nowhere, so that the interpreter does not complain of it at its end."""
+    """Discards output that cannot be written, so that the interpreter does not report it again when it ends."""
     try:
         sys.stdout.flush()
     except OSError:

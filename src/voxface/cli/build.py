@@ -1,14 +1,14 @@
-"""`voxface build`: TensorRT engines of a bundle's graphs, built ahead and put into it."""
+"""`voxface build`: TensorRT engines of a bundle's graphs, built ahead of time and stored in the bundle."""
 
 import argparse
-from pathlib import Path
 
+from voxface.cli.arguments import BUNDLE_TO_WRITE, add_bundle_operand, add_json, add_out
 from voxface.cli.output import Progress, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
-    parser.add_argument("bundle", type=Path, help="bundle folder or .voxface file")
+    add_bundle_operand(parser)
     parser.add_argument(
         "--flavour",
         choices=("tensorrt", "tensorrt-rtx"),
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fused", action="store_true", help="also one graph from log-mel to picture and coefficients: one launch"
     )
-    parser.add_argument("--out", type=Path, help="bundle to write: NAME.voxface, or a folder (the same bundle)")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_out(parser, f"{BUNDLE_TO_WRITE} (the same bundle)", required=False)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,9 +1,10 @@
-"""`voxface bundle`: look into bundles, verify them, and make ones of published face models and networks."""
+"""`voxface bundle`: shows and verifies bundles; imports published face models and networks into new ones."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
+from voxface.cli.arguments import BUNDLE_TO_READ, add_bundle, add_bundle_operand, add_json, add_out
 from voxface.cli.output import Progress, complain, print_json
 
 # The formats of voxface.importers.face_models, which is not loaded for --help.
@@ -16,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what in (("info", "what a bundle holds"), ("verify", "check every file and load every graph")):
         action = actions.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
-        action.add_argument("bundle", nargs="?", type=Path, help="bundle folder or .voxface file (the default bundle)")
-        action.add_argument("--json", action="store_true", help="one JSON document on standard output")
+        add_bundle_operand(action, f"{BUNDLE_TO_READ} (the default bundle)", nargs="?")
+        add_json(action)
         if name == "info":
             action.add_argument("--card", action="store_true", help="print the model card and nothing else")
     what = "a bundle with the faces of a published model, or the networks of Wen 2019"
@@ -40,11 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("IDENTITY", "EXPRESSION"),
         help=f"how many leading modes to keep ({MODES[0]} {MODES[1]})",
     )
-    action.add_argument(
-        "--bundle",
-        type=Path,
+    add_bundle(
+        action,
+        "the bundle whose voices drive it, or with --wen2019 whose face model it gets (the default one)",
         metavar="BASE",
-        help="the bundle whose voices drive it, or with --wen2019 whose face model it gets (the default one)",
     )
     action.add_argument(
         "--speech",
@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="with --wen2019: recordings with speakers.csv (speaker_id, sex, file), to learn the mesh of each sex from",
     )
-    action.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
-    action.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_out(action)
+    add_json(action)
 
 
 def run(options: argparse.Namespace) -> int:

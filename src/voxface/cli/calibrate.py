@@ -1,9 +1,9 @@
-"""`voxface calibrate`: a bundle in FP16 or INT8, decided and measured on real speech."""
+"""`voxface calibrate`: a bundle in FP16 or INT8; the precision of each node is decided and measured on real speech."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxface.cli.arguments import BUNDLE_TO_READ, add_audio, add_bundle_operand, add_clips, add_json, add_out
 from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
@@ -13,16 +13,14 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
-    parser.add_argument("bundle", type=Path, help="bundle folder or .voxface file whose arithmetic is FP32")
-    parser.add_argument(
-        "--audio", type=Path, required=True, help="folder of speech; half of its files calibrate, the others measure"
-    )
+    add_bundle_operand(parser, f"{BUNDLE_TO_READ} whose arithmetic is FP32")
+    add_audio(parser, "folder of speech; half of its files calibrate, the others measure")
     parser.add_argument("--precision", required=True, choices=("fp16", "int8", "mixed"), help="mixed: INT8, then FP16")
-    parser.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
+    add_out(parser)
     parser.add_argument("--min-cosine", type=float, help="of the embeddings, worst clip (fp16 0.9999, else 0.999)")
     parser.add_argument("--min-psnr", type=float, metavar="DB", help="of the picture, worst clip (fp16 45, else 35)")
     parser.add_argument("--max-mm", type=float, help="any vertex of the worst clip may move (fp16 0.05, else 0.3)")
-    parser.add_argument("--clips", type=int, default=64, help="sound files to use, at most (%(default)s)")
+    add_clips(parser, 64)
     parser.add_argument(
         "--weight-bits",
         type=int,
@@ -30,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=7,
         help="of INT8 weights; 8 is finer, but saturates on x86 processors without VNNI (%(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     changed = {name: value for name, value in asked.items() if value is not None}
     settings = Settings(options.precision, replace(TOLERANCES[options.precision], **changed), options.weight_bits)
     source = Bundle.open(options.bundle)
-    watch = _Watch()
+    watch = _PhaseProgress()
     try:
         clips = load_clips(options.audio, source, most=options.clips, watch=lambda *at: watch("speech", *at))
         for reason in clips.skipped:
@@ -77,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-class _Watch:
+class _PhaseProgress:
     """A progress bar for each phase."""
 
     def __init__(self) -> None:

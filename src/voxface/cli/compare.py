@@ -1,4 +1,4 @@
-"""`voxface compare`: two engines side by side on the same speech.
+"""`voxface compare`: two engines on the same speech: how far apart their results are, how fast each is, where they part.
 
 `--json` prints {"sides": [{"bundle", "provider"} × 2], "clips", "error": {"worst", "mean"}, "latency_ms": {GRAPH: [{"p50",
 "p90", "p99"} × 2]}, "speed_up": {GRAPH}, "walk": {GRAPH: {"tensors", "parted", "farthest"}}, "skipped"}.
@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxface.cli.arguments import add_audio, add_bundle_operand, add_clips, add_json, add_threads, check_threads
 from voxface.cli.output import Progress, complain, print_json
-from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from voxface.calibration.engine_comparison import Apart, Comparison, Side
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
-    parser.add_argument("bundle", type=Path, help="bundle folder or .voxface file")
+    add_bundle_operand(parser)
     parser.add_argument("--against", type=Path, help="another bundle for the second side, a calibrated one say")
     parser.add_argument(
         "--providers",
@@ -26,12 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PROVIDER",
         help="of the two sides: cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native; one serves both (cpu)",
     )
-    parser.add_argument("--audio", type=Path, required=True, help="sound file, or folder of speech")
-    parser.add_argument("--clips", type=int, default=16, help="sound files to use, at most (%(default)s)")
+    add_audio(parser, "sound file, or folder of speech")
+    add_clips(parser, 16)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each clip that are timed (%(default)s)")
-    parser.add_argument("--threads", type=int, help="threads for inference on the CPU (one per core, four at most)")
+    add_threads(parser)
     parser.add_argument("--no-walk", dest="walk", action="store_false", help="do not look for where they part")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

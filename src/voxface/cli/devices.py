@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from voxface.cli.arguments import add_json
 from voxface.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     parser.add_argument("--try", dest="listen", action="store_true", help="open each and show how loud it is")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long to listen to each (%(default)g)")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

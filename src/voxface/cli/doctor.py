@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from voxface.cli.arguments import add_bundle, add_json
 from voxface.cli.output import print_json
 
 # distribution -> (what it is for, what installs it)
@@ -33,12 +34,12 @@ ALIASES = {"open3d": ("open3d", "open3d-cpu"), "tensorrt": ("tensorrt", "tensorr
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
-    parser.add_argument("--bundle", type=Path, help="bundle whose engines are to be tried (the default bundle)")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_bundle(parser, "bundle whose engines are to be tried (the default bundle)")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints what was found; exit code 5 when sound files could not be turned into faces."""
+    """Prints what was found; returns 5 if sound files cannot be turned into faces here."""
     report = examine(options.bundle)
     if options.json:
         print_json(report)
@@ -48,10 +49,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine(path: Path | None = None) -> dict[str, Any]:
-    """Looks at this installation: packages, providers (by loading a graph on each), GPU, bundle and its engines.
+    """The state of this installation: packages, providers (by loading a graph on each), GPU, bundle and its engines.
 
-    `problems` keep sound files from becoming faces; `advice` is for what would work better or has to be mended before the
-    GPU is used. Each names one command or one thing to do.
+    `problems` are what prevents making faces from sound files; `advice` is about unused GPUs. Each entry names one command or
+    one thing to do.
     """
     from voxface import __version__
 
@@ -142,7 +143,7 @@ def _cuda() -> dict[str, Any]:
 
 
 def _advice(gpus: list[dict[str, str]], packages: dict[str, str | None], providers: dict[str, Any]) -> list[str]:
-    """What would put a GPU to use that is there and is not used."""
+    """What to install so that a GPU that is present gets used."""
     if not gpus or any(found["ok"] for name, found in providers.items() if name != "cpu"):
         return []
     if packages["onnxruntime"] and not packages["onnxruntime-gpu"]:

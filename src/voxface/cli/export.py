@@ -1,8 +1,9 @@
-"""`voxface export`: what was trained to ONNX and a bundle."""
+"""`voxface export`: trained networks to ONNX graphs in a bundle."""
 
 import argparse
 from pathlib import Path
 
+from voxface.cli.arguments import add_json, add_out
 from voxface.cli.output import print_json
 
 
@@ -14,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folders of trainings that together hold a voice encoder, a face and a mesh network, or one checkpoint of all",
     )
-    parser.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
+    add_out(parser)
     parser.add_argument("--name", help="what the bundle is called (as the checkpoint is, or as --out)")
     parser.add_argument("--version", help="of this bundle (the checkpoint's, or 1)")
     parser.add_argument("--description", help="one sentence on what it is and on what data it was trained")
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="precision weights are stored in; arithmetic is float32 either way (%(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What all verbs print alike: one JSON document, a warning, progress when somebody watches."""
+"""Output that all verbs share: a JSON document, an error line, a progress bar on a terminal."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ def print_json(document: Any) -> None:
 
 
 def complain(message: str) -> None:
-    """One line on standard error, whatever a file's name holds."""
+    """Prints one line on standard error; characters of file names that cannot be printed are escaped."""
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     print(f"voxface: error: {line}", file=sys.stderr)
 
@@ -32,7 +32,7 @@ class Progress:
         self._show(label)
 
     def at(self, done: int, total: int, label: str | None = None) -> None:
-        """So many are done, of so many; shows `label`, or how many a second and the last line of `say` that told of a step."""
+        """`done` of `total` are done. Shows `label`; without one, the rate per second and the last step line of `say`."""
         if label is not None:
             self._done, self._total = done, total
             self._show(label)
@@ -46,7 +46,7 @@ class Progress:
         self._show(f"{rate}{self._label}")
 
     def say(self, text: str) -> None:
-        """A line of news on standard error: above the bar where there is one, and lines of single steps in it."""
+        """Prints a line on standard error above the bar; a line that begins with "step " goes into the bar."""
         if self._watched and text.startswith("step "):
             self._label = text.partition(": ")[2]
             return

@@ -1,11 +1,12 @@
-"""`voxface profile`: how fast, where the time goes and why, and whether it was faster before.
+"""`voxface profile`: how long an update takes, where the time goes and why, and a comparison with an earlier profile.
 
 `--json` prints the report (`voxface.runtime.profile.report`), {"diagnosis": {RULE: TEXT}} and, with --against, {"comparison":
 {"saved", "threshold", "differs", "worse", "rows": [{"what", "percentile", "saved_ms", "now_ms", "ratio", "judged",
-"worse"}]}}. A time above the threshold is exit code 3: what was given to compare with does not hold any more, as where a
-replay differs from its recording; the report is printed all the same, which tells it from a file that cannot be read.
-Profiles that cannot be compared are a usage error, 2. A signal ends it early: what was measured is printed, and neither kept
-nor compared; exit code 128 and the signal's number.
+"worse"}]}}.
+
+Exit codes: 3 if a time is above the threshold, as for a replay that differs from its recording; the report is printed in that
+case, which distinguishes it from a file that cannot be read. 2 if the two profiles cannot be compared. 128 plus the signal's
+number if a signal ended the profile early; what was measured is printed then, but neither saved nor compared.
 """
 
 import argparse
@@ -17,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxface.cli.arguments import add_bundle, add_json, add_provider, add_threads, check_threads
 from voxface.cli.output import Progress, complain, print_json
-from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from voxface.runtime.config.live import LiveConfig
@@ -45,11 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--updates-per-second", type=float, default=10, metavar="R", help="1 to 50 (%(default)g)")
     parser.add_argument("--window", type=float, default=8, metavar="S", help="speech an update uses (%(default)g)")
     parser.add_argument("--mode", default="exact", help="how the window is encoded (%(default)s)")
-    parser.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
-    parser.add_argument(
-        "--provider", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="threads for inference on the CPU (%(default)s)")
+    add_bundle(parser)
+    add_provider(parser)
+    add_threads(parser, 1)
     parser.add_argument("--trace", type=Path, metavar="FILE", help="every stage of every update, for ui.perfetto.dev")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the profile, to compare with")
     parser.add_argument(
@@ -61,11 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold", type=float, default=1.2, metavar="X", help="how many times as long is too long (%(default)g)"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measures; 3 where --against finds a time above the threshold, or a file cannot be written."""
+    """Measures; returns 3 if `--against` finds a time above the threshold, or if a file cannot be written."""
     began = time.perf_counter_ns()  # imports are part of a cold start
     from voxface.runtime.errors import InputError
     from voxface.runtime.profile.comparison import compare
@@ -139,7 +138,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
 
 
 def _check_files(options: argparse.Namespace) -> None:
-    """What is to be written can be, and is nothing that is read."""
+    """Checks that files to write can be written, and that none of them is also read."""
     from voxface.runtime.errors import InputError, UsageError
     from voxface.runtime.files.atomic import check_writable
 
@@ -165,14 +164,14 @@ def _check_files(options: argparse.Namespace) -> None:
 def _measure(
     options: argparse.Namespace, config: "LiveConfig", saved: "Report | None", began: int
 ) -> "tuple[Report, Profiler]":
-    """Measures; `began`: when the imports did."""
+    """Measures; `began`: when the imports began, ns of `time.perf_counter_ns`."""
     from contextlib import suppress
 
     from voxface.runtime.engines.opening import PROVIDERS
     from voxface.runtime.profile.measure import MICROPHONE, SYNTHETIC, Profiler, ProfileSetup
 
     if options.provider in PROVIDERS:
-        with suppress(ImportError):  # whoever opens the engine says what to install
+        with suppress(ImportError):  # opening the engine says what to install
             import onnxruntime  # noqa: F401
     imported = began, time.perf_counter_ns()
     from voxface.cli.signals import stopping_on_signals
@@ -211,7 +210,7 @@ def _measure(
 
 
 def _write(options: argparse.Namespace, profiler: "Profiler", report: "Report") -> bool:
-    """Writes the trace and the profile; each failure is told, and False."""
+    """Writes the trace and the profile; False if one of them failed, which is then reported."""
     wanted: list[tuple[str, Callable[[Path], None]]] = [("trace", partial(_write_trace, profiler, report))]
     if report.ended is None:
         wanted.append(("save", report.save))
@@ -234,7 +233,7 @@ def _sha256(path: Path) -> str:
 
 
 def _read(options: argparse.Namespace) -> Any:
-    """The file's beginning, as much as will be heard once."""
+    """The beginning of the sound file, int16 [n] at 16 kHz: no more than the profile will hear."""
     import numpy as np
 
     from voxface.runtime.audio.decode import read_blocks

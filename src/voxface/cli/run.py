@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxface.cli.arguments import add_bundle, add_json, add_out, add_provider, add_threads, check_threads
 from voxface.cli.output import Progress, complain, print_json
-from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from voxface.runtime.bundle.bundle import Bundle
@@ -19,19 +19,17 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     parser.add_argument("audio", nargs="+", type=Path, help="sound files (WAV, FLAC, OGG, MP3), or folders of them")
-    parser.add_argument("--out", type=Path, default=Path("voxface-out"), help="folder for the results (%(default)s)")
-    parser.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
-    parser.add_argument(
-        "--provider",
-        default="cpu",
-        help="cpu, cuda, tensorrt, or with engines of `voxface build` tensorrt-rtx, tensorrt-native (%(default)s)",
+    add_out(parser, "folder for the results (%(default)s)", required=False, default=Path("voxface-out"))
+    add_bundle(parser)
+    add_provider(
+        parser, "cpu, cuda, tensorrt, or with engines of `voxface build` tensorrt-rtx, tensorrt-native (%(default)s)"
     )
-    parser.add_argument("--threads", type=int, help="threads for inference on the CPU (one per core, four at most)")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_threads(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Does every good input, reports every bad one; returns the first failure's exit code."""
+    """Processes every readable input and reports every other one; returns the exit code of the first failure."""
     from voxface.cli.signals import stopping_on_signals
     from voxface.runtime.audio.decode import find_audio
     from voxface.runtime.background import Background
@@ -90,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
                 progress.step(file.name)
         progress.close()
         document = results.document(clips, errors)
-        if clips or results.has_report:  # one of a run before would tell of other clips
+        if clips or results.has_report:  # a report of an earlier run would describe other clips
             try:
                 results.write_report(document)
             except InputError as error:
@@ -112,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _hear(bundle: "Bundle", file: Path) -> "tuple[Speech, int]":
-    """What is heard in a file, and how many nanoseconds that took."""
+    """The speech in a file, and how many nanoseconds it took to find."""
     from voxface.runtime.audio.decode import read_blocks
     from voxface.runtime.features.front_end import listen
 

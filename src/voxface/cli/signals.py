@@ -1,4 +1,5 @@
-"""SIGINT and SIGTERM end a run cleanly: what is held is heard, written and summed up. A second one ends it at once."""
+"""Clean ends by SIGINT and SIGTERM: sound already captured is processed, files are closed, the summary is printed. A second
+signal ends the process at once."""
 
 import signal
 from collections.abc import Iterator

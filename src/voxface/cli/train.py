@@ -1,8 +1,8 @@
 """`voxface train`: each network of both papers, from a folder of pairs.
 
 `--json` prints {"run", "training", "preset", "steps", "seconds", "losses": {"step", NAME: …}, "metrics", "networks",
-"files"}; `losses` is the last point of the curve, `files` are relative to `run`. Under `torchrun`, or with `--devices`, the
-first process speaks for all.
+"files"}; `losses` is the last point of the learning curve, and `files` are relative to `run`. Under `torchrun`, or with
+`--devices`, only the first process prints.
 """
 
 import argparse
@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxface.cli.arguments import add_json, add_out
 from voxface.cli.output import Progress, print_json
 
 if TYPE_CHECKING:
     from torch import nn
 
-# Names only, so that help loads nothing; a test holds them against the trainers' own. The first preset is the default.
+# Names only, so that help loads nothing; a test compares them with the presets of the trainers. The first is the default.
 TRAININGS = {
     "voice-encoder": "the voice encoder: who is speaking (Wen 2019, §3.1)",
     "face-gan": "voice to face image, adversarially (Wen 2019, Algorithm 1)",
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             allow_abbrev=False,
         )
         sub.add_argument("--data", type=Path, required=True, metavar="PAIRS", help="folder of `voxface data`")
-        sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of this training")
+        add_out(sub, "folder of this training", metavar="RUN")
         if name == "voice-encoder":
             sub.add_argument(
                 "--beside", type=Path, metavar="PAIRS", help="further voices to learn beside these, synthetic ones say"
@@ -99,11 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--precision", metavar="P", help="32-true, bf16-mixed or 16-mixed (the preset's)")
         sub.add_argument("--checkpoint-every", metavar="N", help="steps a kill can cost (the preset's)")
         sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
-        sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
+        add_json(sub)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains; returns 130 when it was interrupted, with a checkpoint to go on from."""
+    """Trains; returns 130 if it was interrupted, with a checkpoint to resume from."""
     from voxface.runtime.errors import ProviderError, VoxfaceError
 
     follows = any(int(os.environ.get(name, "0")) > 0 for name in ("RANK", "LOCAL_RANK"))
@@ -117,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
                 f"training needs {error.name or error}; pip install 'voxface[train]' -c constraints.txt"
             ) from error
     except VoxfaceError as error:
-        if follows:  # the first process says it
+        if follows:  # the first process reports it
             return error.exit_code
         raise
     except KeyboardInterrupt:
@@ -159,7 +160,7 @@ def _values(options: argparse.Namespace) -> dict[str, tuple[str, str]]:
 def _train(
     options: argparse.Namespace, trainer: Any, values: dict[str, tuple[str, str]], *, speaks: bool
 ) -> dict[str, Any]:
-    """Trains, and says what has come of it."""
+    """Trains; returns the document of `--json`."""
     from voxface.cli.overrides import override
     from voxface.runtime.errors import UsageError
     from voxface.training.data.pairs import Pairs
@@ -207,7 +208,7 @@ def _train(
     finally:
         if speaks:
             progress.close()
-    if not speaks:  # nor does it look: the first process may still be writing
+    if not speaks:  # the first process may still be writing what this would read
         return {}
     about = describe(options.out)
     return {
@@ -228,7 +229,7 @@ def _train(
 
 
 def _check_apart(options: argparse.Namespace) -> None:
-    """What is made must not take the place of what it is made of."""
+    """Raises UsageError if `--out` is also an input: the training would overwrite what it reads."""
     from voxface.runtime.errors import UsageError
 
     for name in ("data", "beside", "encoder", "mesh", "expert", "generator"):
@@ -238,7 +239,7 @@ def _check_apart(options: argparse.Namespace) -> None:
 
 
 def _expert(source: Path, whitening: Path | None) -> "nn.Module":
-    """Our own expert, or a published one: what kind it is shows in its weights.
+    """Our own expert, or a published one; the names of its weights tell which published one it is.
 
     Raises:
         UsageError, InputError: it cannot be used.

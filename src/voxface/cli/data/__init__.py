@@ -22,8 +22,10 @@ coefficient space keep less than half their prior variance. It writes an `.npz`;
 import argparse
 from pathlib import Path
 
+from voxface.cli.arguments import add_bundle, add_json, add_out, add_seed
+
 ONLY_PEOPLE = ("utterances", "seconds", "pictures", "coupling", "variants", "workers")
-"""Options of `synth` that go with `--people` alone."""
+"""Options of `synth` that are allowed with `--people` only."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,25 +65,25 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
     )
     prepare.add_argument("--noise", type=Path, help="folder of noises, for augmentation (white noise)")
     prepare.add_argument("--rooms", type=Path, help="folder of room impulse responses, for augmentation (none)")
-    prepare.add_argument("--out", type=Path, required=True, help="folder to make")
+    add_out(prepare, "folder to make")
     prepare.add_argument("--pictures", type=int, help="of every person (4)")
     prepare.add_argument("--size", type=int, choices=(64, 120), help="pictures' size, px (64)")
     prepare.add_argument("--variants", type=int, help="augmented renderings of a recording, beside the clean one (2)")
     prepare.add_argument(
         "--speeds", type=float, nargs="+", help="each makes a person of a training speaker (0.9 1.0 1.1)"
     )
-    prepare.add_argument("--seed", type=int, default=0, help="another seed, other faces (%(default)s)")
+    add_seed(prepare, "faces")
     prepare.add_argument("--workers", type=int, help="processes (as many as there are cores)")
     _add_model(prepare)
     prepare.add_argument("--population", type=Path, help="population.npz that goes with the model (the bundle's own)")
 
 
 def _add_synth(synth: argparse.ArgumentParser) -> None:
-    synth.add_argument("--out", type=Path, required=True, help="folder to make")
+    add_out(synth, "folder to make")
     what = synth.add_mutually_exclusive_group(required=True)
     what.add_argument("--people", type=int, help="how many people with voices and faces")
     what.add_argument("--count", type=int, help="how many faces alone")
-    synth.add_argument("--seed", type=int, default=0, help="another seed, other people (%(default)s)")
+    add_seed(synth, "people")
     synth.add_argument("--size", type=int, choices=(64, 120), help="pictures' size, px (64 of people, 120 of faces)")
     people = synth.add_argument_group("with --people")
     people.add_argument("--utterances", type=int, help="of every person (6)")
@@ -100,7 +102,7 @@ def _add_synth(synth: argparse.ArgumentParser) -> None:
 
 def _add_fit(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("--landmarks", type=Path, required=True, help="landmarks as .npz or .csv, or a folder of pictures")
-    fit.add_argument("--out", type=Path, required=True, help=".npz file to write")
+    add_out(fit, ".npz file to write")
     fit.add_argument("--detector", help="for pictures: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER]")
     fit.add_argument("--camera", choices=("weak", "pinhole"), default="weak", help="(%(default)s)")
     fit.add_argument("--focal", type=float, help="focal length of the pinhole camera, px")
@@ -119,8 +121,8 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     models = parser.add_mutually_exclusive_group()
     models.add_argument("--faces", type=Path, help="morphable model, an .npz file")
-    models.add_argument("--bundle", type=Path, help="bundle whose morphable model to take (the default bundle)")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_bundle(models, "bundle whose morphable model to take (the default bundle)")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fit(options: argparse.Namespace) -> int:
-    """Fits faces; those that cannot be used are reported and left out, and the exit code is then 3."""
+    """Fits faces; landmarks that cannot be used are reported and left out, and the exit code is then 3."""
     import numpy as np
 
     from voxface.runtime.errors import InputError, UsageError
@@ -96,7 +96,7 @@ def fit(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """What can be said of the options of `fit` before anything is loaded."""
+    """Checks the options of `fit` before anything heavy is loaded."""
     from voxface.runtime.errors import InputError, UsageError
 
     if options.camera == "pinhole" and (options.focal is None or not options.focal > 0):
@@ -116,7 +116,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _landmarks(options: argparse.Namespace) -> tuple["LandmarkTable", "Contour"]:
-    """The landmarks, read or found, and where their jaw line is marked."""
+    """The landmarks, read from a file or detected in pictures, and where their jaw line is marked."""
     if not options.landmarks.is_dir():
         from voxface.training.faces.landmark_files import read_landmarks
 

@@ -59,7 +59,7 @@ def model_and_population(options: argparse.Namespace) -> "tuple[MorphableModel, 
 
 
 def new_folder(out: Path) -> None:
-    """Refuses a folder that holds something, or cannot be made."""
+    """Raises UsageError if the folder holds something, InputError if it cannot be made."""
     from voxface.runtime.errors import InputError, UsageError
     from voxface.runtime.files.atomic import check_folder
 

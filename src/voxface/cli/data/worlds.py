@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from voxface.training.data.speech_corpus import LeftOut
 
 
-class StageTimer:
-    """A bar for each stage of a longer work, one after the other."""
+class StageProgress:
+    """One progress bar per stage of a longer task, one after the other."""
 
     def __init__(self) -> None:
         self._now: Progress | None = None
 
     def __call__(self, what: str, total: int) -> Callable[[str], None]:
-        """Begins a stage; the result is to be told what is finished."""
+        """Begins a stage of `total` steps; the function returned is to be called after each step, with a label."""
         self.close()
         self._now = Progress(total, what)
         return self._now.step
@@ -67,7 +67,7 @@ def prepare(options: argparse.Namespace) -> int:
     if options.rooms is not None:
         rooms, lost = sounds(options.rooms)
         silent += lost
-    with StageTimer() as stages:
+    with StageProgress() as stages:
         pairs, left_out = paired_world(found, config, model, population, noises, rooms, workers=workers, stage=stages)
     return _finish(options, pairs, (*left_out, *silent))
 
@@ -91,13 +91,13 @@ def synth_people(options: argparse.Namespace) -> int:
     )
     workers = _workers(options)
     model, population = model_and_population(options)
-    with StageTimer() as stages:
+    with StageProgress() as stages:
         pairs = synthetic_world(config, model, population, workers=workers, stage=stages)
     return _finish(options, pairs, ())
 
 
 def _given(**values: Any) -> dict[str, Any]:
-    """What was asked for; the rest keeps its defaults."""
+    """The options that were given; the others keep the defaults of the configuration."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -112,7 +112,7 @@ def _workers(options: argparse.Namespace) -> int:
 
 
 def _finish(options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[LeftOut]") -> int:
-    """Writes the pairs, says what they are and what was left out."""
+    """Writes the pairs; prints what they are and which files were left out."""
     digest = pairs.save(options.out)
     splits = {split: _counts(pairs, split) for split in ("train", "validation", "test")}
     document = {

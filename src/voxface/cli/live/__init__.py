@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from voxface.cli.arguments import add_bundle, add_json, add_provider, add_threads, check_threads
 from voxface.cli.output import complain, print_json
-from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     when.add_argument("--one-speaker", action="store_true", help="do not watch for another speaker")
     when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
     when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")
-    when.add_argument("--bundle", type=Path, help="bundle folder or .voxface file (the default bundle)")
-    when.add_argument(
-        "--provider", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
-    )
-    when.add_argument("--threads", type=int, default=1, help="threads for inference on the CPU (%(default)s)")
+    add_bundle(when)
+    add_provider(when)
+    add_threads(when, 1)
     out = parser.add_argument_group("output")
     out.add_argument(
         "--show",
@@ -78,12 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to draw: a window, the terminal, both (give it twice) or nothing (whatever can be shown)",
     )
     out.add_argument("--record", type=Path, metavar="DIR", help="keep sound, events, faces and meshes in a new folder")
-    out.add_argument("--json", action="store_true", help="one JSON summary on standard output at the end")
+    add_json(out, "one JSON summary on standard output at the end")
     out.add_argument("--json-lines", action="store_true", help="every event as a line of JSON on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs until the source ends or a signal comes; 4 where a file held no speech to make a face of."""
+    """Runs until the source ends or a signal comes; returns 4 if a file held no speech to make a face of."""
     from voxface.cli.signals import stopping_on_signals
     from voxface.runtime.live.stop import Stop
 
@@ -130,7 +128,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
             start=recording.start if recording else 0,
             skips=recording.skips if recording else None,
         )
-        of_file = isinstance(source, FileSource)  # which has chosen its channel itself
+        of_file = isinstance(source, FileSource)  # a file source chooses its channel itself
         channel = None if options.channel is None or of_file else options.channel - 1
         pipeline = Pipeline(session, clock, channel=channel)
         sinks = _sinks(options, about, config, voice_to_face)
@@ -217,7 +215,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
 
 
 def _detector(about: dict[str, Any], model: Path | None) -> "Callable[[], Detector] | None":
-    """What finds speech, as asked for or as it was in a recording; None: the bundle's WebRTC VAD."""
+    """The voice activity detector that was asked for, or that a recording was made with; None: the bundle's WebRTC VAD."""
     if about.get("vad", "webrtc") == "webrtc":
         return None
     from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
@@ -274,7 +272,7 @@ def _sinks(
 
 
 def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, Any], failed: Exception | None) -> int:
-    """Prints what there is to print; returns the exit code."""
+    """Prints the summary, or what went wrong; returns the exit code."""
     from voxface.runtime.errors import InputError, NoSpeechError, VoxfaceError
 
     if failed is not None and not isinstance(failed, VoxfaceError):

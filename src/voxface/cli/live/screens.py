@@ -24,7 +24,7 @@ class ScreenSink(Protocol):
 
     def audio(self, audio: "Audio") -> None: ...
 
-    def event(self, told: "SinkEvent") -> None: ...
+    def event(self, sink_event: "SinkEvent") -> None: ...
 
     def draw(self) -> bool: ...
 
@@ -37,8 +37,11 @@ def has_display() -> bool:
 
 
 def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "MorphableModel") -> list[ScreenSink]:
-    """Opens what `--show` asks for; "auto": a window where one can open, else the terminal where there is one, and nothing
-    for a file that is heard faster than it lasts."""
+    """Opens the screens that `--show` asks for.
+
+    "auto" is a window where one can open, else the terminal where there is one; and no screen for a file that is read faster
+    than real time.
+    """
     wanted = set(options.show or ["auto"])
     if "none" in wanted and len(wanted) > 1:
         raise UsageError("--show none excludes the others")

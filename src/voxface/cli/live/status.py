@@ -1,4 +1,4 @@
-"""The two lines that every screen shows: what is heard, and how sure and how late the face is."""
+"""The two status lines of every screen: state and level of the sound, confidence and latency of the face."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from voxface.runtime.live.sink_worker import SinkEvent
 
 
-def status(pipeline: "Pipeline", told: "SinkEvent | None") -> list[str]:
+def status(pipeline: "Pipeline", sink_event: "SinkEvent | None") -> list[str]:
     """State and level; confidence and latency."""
     from voxface.runtime.inference.attributes import sex_in_words
     from voxface.runtime.live.events import FaceEstimated
@@ -17,7 +17,7 @@ def status(pipeline: "Pipeline", told: "SinkEvent | None") -> list[str]:
     if session.reason:
         state += f"  no face: {session.reason}"
     first = f"{pipeline.heard_s:7.1f} s  {session.level.rms_db:6.1f} dB  {state}"
-    event = told.event if told else None
+    event = sink_event.event if sink_event else None
     if not isinstance(event, FaceEstimated):
         return [first, "waiting for a second of voice"]
     estimate = event.estimate

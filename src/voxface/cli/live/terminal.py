@@ -1,4 +1,4 @@
-"""The live view of a terminal: face and mesh in half blocks of colour, level, state, confidence and latency."""
+"""The live view in a terminal: face and mesh in coloured half blocks, then level, state, confidence and latency."""
 
 import shutil
 import time
@@ -17,7 +17,7 @@ FRAMES_A_SECOND = 12
 
 
 class Terminal:
-    """Draws over itself on a stream, a few times a second; leaves the last picture standing."""
+    """A screen that draws over its own lines, a few times a second, and leaves the last picture standing."""
 
     name = "terminal"
     keeps_all = False
@@ -29,7 +29,7 @@ class Terminal:
         self._stream, self._pipeline, self._model = stream, pipeline, model
         self._columns = columns or shutil.get_terminal_size((80, 24)).columns
         self._levels: deque[float] = deque(maxlen=max(10, min(60, self._columns - 20)))
-        self._told: SinkEvent | None = None
+        self._newest: SinkEvent | None = None
         self._lines = 0
         self._next = 0.0
         self._pictures: tuple[int, list[str]] = (-1, [])
@@ -42,14 +42,14 @@ class Terminal:
 
         self._levels.append(decibels(float(np.abs(audio.samples.astype(np.int32)).max(initial=0))))
 
-    def event(self, told: "SinkEvent") -> None:
+    def event(self, sink_event: "SinkEvent") -> None:
         """Keeps the newest face."""
         from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
 
-        if isinstance(told.event, FaceEstimated):
-            self._told = told
-        elif isinstance(told.event, SpeakerChanged):
-            self._told = None
+        if isinstance(sink_event.event, FaceEstimated):
+            self._newest = sink_event
+        elif isinstance(sink_event.event, SpeakerChanged):
+            self._newest = None
 
     def draw(self) -> bool:
         """Draws, unless it just did."""
@@ -68,12 +68,12 @@ class Terminal:
         from voxface.cli.live.status import status
 
         wave = "".join(BARS[max(0, min(8, round((db + 60) / 60 * 8)))] for db in self._levels)
-        return [*self._faces(), *status(self._pipeline, self._told), wave]
+        return [*self._faces(), *status(self._pipeline, self._newest), wave]
 
     def _faces(self) -> list[str]:
         from voxface.runtime.live.events import FaceEstimated
 
-        event = self._told.event if self._told else None
+        event = self._newest.event if self._newest else None
         if not isinstance(event, FaceEstimated):
             return ["" for _ in range(ROWS)]
         if self._pictures[0] != event.position:

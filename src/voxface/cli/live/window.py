@@ -1,4 +1,4 @@
-"""The live window: the mesh moves, beside it the face image, what is heard, and how sure and late it is. Open3D."""
+"""The live window, drawn with Open3D: the moving mesh; beside it the image, the sound's level, confidence and latency."""
 
 import time
 from collections import deque
@@ -68,7 +68,7 @@ class Window:
         self._view: Any = open3d.visualization.Visualizer()
         if not self._view.create_window("voxface", WIDTH, HEIGHT, visible=visible):
             raise ProviderError("no window can be opened here; use --show terminal, or set DISPLAY")
-        self._told: SinkEvent | None = None
+        self._newest: SinkEvent | None = None
         self._peaks: deque[float] = deque(maxlen=128)
         self._at = model.mean_faces[0] / 2 + model.mean_faces[1] / 2
         self._target = self._at
@@ -82,13 +82,13 @@ class Window:
         """Adds to the waveform."""
         self._peaks.append(float(np.abs(audio.samples.astype(np.int32)).max(initial=0)) / 32768)
 
-    def event(self, told: "SinkEvent") -> None:
+    def event(self, sink_event: "SinkEvent") -> None:
         """Keeps the newest face."""
-        if isinstance(told.event, FaceEstimated):
-            self._told = told
-            self._target = told.event.estimate.vertices
-        elif isinstance(told.event, SpeakerChanged):
-            self._told = None
+        if isinstance(sink_event.event, FaceEstimated):
+            self._newest = sink_event
+            self._target = sink_event.event.estimate.vertices
+        elif isinstance(sink_event.event, SpeakerChanged):
+            self._newest = None
 
     def draw(self) -> bool:
         """Draws a frame if one is due; False once the user closed the window."""
@@ -183,7 +183,7 @@ class Window:
         return colours
 
     def _panel(self) -> NDArray[np.uint8]:
-        event = self._told.event if self._told else None
+        event = self._newest.event if self._newest else None
         face = event.estimate.image if isinstance(event, FaceEstimated) else None
-        words = [part for line in status(self._pipeline, self._told) for part in line.split("  ") if part.strip()][:10]
+        words = [part for line in status(self._pipeline, self._newest) for part in line.split("  ") if part.strip()][:10]
         return panel(face, words, self._peaks, speaking=self._pipeline.session.speaking)

@@ -1,0 +1,71 @@
+"""Options that several verbs share: each is declared once, so that it has one name, one type and one meaning everywhere.
+
+Only `argparse` and `pathlib` are imported, since `--help` loads this file.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from argparse import _ActionsContainer as Container  # a parser, or a group of its options
+else:
+    Container = Any
+
+BUNDLE_TO_READ: Final = "bundle folder or .voxface file"
+BUNDLE_TO_WRITE: Final = "bundle to write: NAME.voxface, or a folder"
+PROVIDERS: Final = "cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
+MOST_THREADS: Final = 256  # an operator gains from as many as there are cores; thousands take the machine down
+
+
+def add_json(parser: Container, what: str = "one JSON document on standard output") -> None:
+    """Adds `--json`."""
+    parser.add_argument("--json", action="store_true", help=what)
+
+
+def add_out(parser: Container, what: str = BUNDLE_TO_WRITE, *, required: bool = True, **more: Any) -> None:
+    """Adds `--out`, the file or folder that the verb writes; `more` goes to `add_argument`."""
+    parser.add_argument("--out", type=Path, required=required, help=what, **more)
+
+
+def add_bundle(parser: Container, what: str = f"{BUNDLE_TO_READ} (the default bundle)", **more: Any) -> None:
+    """Adds `--bundle`, the bundle that the verb reads; `more` goes to `add_argument`."""
+    parser.add_argument("--bundle", type=Path, help=what, **more)
+
+
+def add_bundle_operand(parser: Container, what: str = BUNDLE_TO_READ, **more: Any) -> None:
+    """Adds the bundle as an operand, for verbs that are about one bundle; `more` goes to `add_argument`."""
+    parser.add_argument("bundle", type=Path, help=what, **more)
+
+
+def add_provider(parser: Container, what: str = PROVIDERS) -> None:
+    """Adds `--provider`, what runs the networks."""
+    parser.add_argument("--provider", default="cpu", help=what)
+
+
+def add_threads(parser: Container, default: int | None = None) -> None:
+    """Adds `--threads`; None as the default leaves the number to the engine. `check_threads` checks it."""
+    said = "one per core, four at most" if default is None else "%(default)s"
+    parser.add_argument("--threads", type=int, default=default, help=f"threads for inference on the CPU ({said})")
+
+
+def add_audio(parser: Container, what: str) -> None:
+    """Adds `--audio`, the recordings that the verb works on."""
+    parser.add_argument("--audio", type=Path, required=True, help=what)
+
+
+def add_clips(parser: Container, default: int) -> None:
+    """Adds `--clips`, the largest number of recordings to use."""
+    parser.add_argument("--clips", type=int, default=default, help="sound files to use, at most (%(default)s)")
+
+
+def add_seed(parser: Container, others: str) -> None:
+    """Adds `--seed`; `others`: what another seed makes differently."""
+    parser.add_argument("--seed", type=int, default=0, help=f"another seed, other {others} (%(default)s)")
+
+
+def check_threads(threads: int | None) -> None:
+    """Raises UsageError for a number of threads that cannot be; None: the engine's own choice."""
+    from voxface.runtime.errors import UsageError
+
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"--threads {threads}: at least 1, at most {MOST_THREADS}")
