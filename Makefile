@@ -8,12 +8,13 @@ OUT ?= demo
 VOXFACE_SHARED ?= ../shared/data
 export VOXFACE_SHARED
 
-.PHONY: help demo test test-fast lint types system-packages bench default-bundle docs clean
+.PHONY: help demo test test-fast coverage lint types system-packages bench default-bundle docs clean
 
 help:
 	@echo "make demo [AUDIO=my.flac]   faces and meshes from speech, with the light runtime only"
 	@echo "make test                   everything that can run on this machine"
 	@echo "make test-fast              the tests that take seconds, in under two minutes"
+	@echo "make coverage               which lines the fast tests run, of every file of the package"
 	@echo "make bench                  measure speed; results go to benchmarks/results"
 	@echo "make default-bundle         train and export the default bundle again (needs speech, see docs/training.md)"
 
@@ -63,6 +64,12 @@ test: system-packages $(VENV)/.ready lint types
 
 test-fast: $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -n 2 -m "not slow"
+
+# In one process: the tests' own workers are not measured, the commands they start are.
+coverage: $(VENV)/.ready
+	$(VENV)/bin/python -m coverage erase
+	$(VENV)/bin/python -m coverage run -m pytest -m "not slow"; tests=$$?; \
+	  $(VENV)/bin/python -m coverage combine --quiet && $(VENV)/bin/python -m coverage report; exit $$tests
 
 # What speed is compared with; no test needs it.
 $(VENV)/.bench: $(VENV)/.ready

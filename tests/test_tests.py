@@ -1,7 +1,13 @@
-"""The order of the tests themselves: their folders mirror the rooms, and what tests share lies in no test module."""
+"""The order of the tests themselves: their folders mirror the rooms, what they share is no test module, coverage sees all."""
 
 import ast
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 TESTS = Path(__file__).parent
 HOUSE = TESTS.parent / "src" / "voxface"
@@ -43,3 +49,17 @@ def test_every_test_module_is_collected_and_stand_ins_hold_none() -> None:
         tree = ast.parse(file.read_text())
         tests = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
         assert bool(tests) == file.name.startswith("test_"), f"{file.relative_to(TESTS)}: {len(tests)} tests"
+
+
+def test_coverage_counts_every_file(tmp_path: Path) -> None:
+    pytest.importorskip("coverage", reason="coverage comes with voxface[dev]")
+    environment = {**os.environ, "COVERAGE_FILE": str(tmp_path / "data")}
+    for words in (
+        ["run", "-m", "voxface", "--help"],
+        ["combine", "--quiet"],
+        ["json", "--quiet", "-o", str(tmp_path / "report.json")],
+    ):
+        command = [sys.executable, "-m", "coverage", *words]
+        subprocess.run(command, cwd=TESTS.parent, env=environment, check=True, stdout=subprocess.DEVNULL)
+    counted = json.loads((tmp_path / "report.json").read_text())["files"]
+    assert {TESTS.parent / name for name in counted} == set(HOUSE.rglob("*.py"))
