@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from voxface.cli import main
-from voxface.runtime.bundle import Bundle
+from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.live.replay import Recording
 from voxface.runtime.profile.report import Report
 
@@ -70,7 +70,8 @@ def test_trained_networks_are_exported_to_the_bundle_that_was_made_of_them(tmp_p
 
 def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch comes with voxface[train]")
-    from tests.training.small_training import SmallConfig, train
+    from tests.stand_ins.small_training import SmallConfig
+    from voxface.training.trainers.speaker_embedding import train
 
     folder = tmp_path / "run"
     shutil.copytree(STORED / "run", folder)

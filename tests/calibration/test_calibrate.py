@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("onnx", reason="onnx comes with voxface[calibrate]")
 
-from tests.calibration.small_bundle import noise_clips, small_bundle
 from tests.conftest import ROOT, SAMPLES
+from tests.stand_ins.small_bundle import noise_clips, small_bundle
 from voxface.calibration.calibrate import Calibrated, Settings, calibrate
 from voxface.calibration.clips import Clips, load_clips
 from voxface.calibration.task_error import TOLERANCES, Tolerances, worst

@@ -14,8 +14,8 @@ pytest.importorskip("onnx", reason="onnx comes with voxface[calibrate]")
 import onnx
 from onnx import numpy_helper
 
-from tests.calibration.small_bundle import noise_clips, small_bundle
 from tests.conftest import SAMPLES
+from tests.stand_ins.small_bundle import noise_clips, small_bundle
 from voxface.calibration.engine_comparison import Apart, Side, compare, parted
 from voxface.calibration.task_error import Tolerances
 from voxface.cli import main

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from voxface.calibration.task_error import TOLERANCES, Answer, TaskError, Tolerances, as_json, summary, worst
 from voxface.runtime.errors import UsageError
 

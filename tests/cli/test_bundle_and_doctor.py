@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_run import run
+from tests.command_line import run
 from tests.conftest import SAMPLES
 from voxface.runtime.bundle.bundle import DEFAULT, MANIFEST, digest
 
@@ -108,7 +108,7 @@ def test_doctor_names_the_cure_for_both_onnx_runtimes(
 def test_doctor_says_which_engines_run_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.runtime.engines.fake_gpu import FakeGpu, fake_plan, install
+    from tests.stand_ins.fake_gpu import FakeGpu, fake_plan, install
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.bundle.writer import write_folder
 

@@ -14,10 +14,10 @@ onnx = pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from tests.cli.test_run import run  # noqa: E402
+from tests.command_line import run  # noqa: E402
 from tests.conftest import SAMPLES  # noqa: E402
-from tests.importers import face_model_files as files  # noqa: E402
-from tests.importers.face_model_files import Face, face  # noqa: E402
+from tests.stand_ins import face_model_files as files  # noqa: E402
+from tests.stand_ins.face_model_files import Face, face  # noqa: E402
 from voxface.cli import bundle as bundle_verb  # noqa: E402
 from voxface.importers.face_models import FORMATS, read_face_model  # noqa: E402
 from voxface.importers.retarget import coefficient_map, extend_graph, retarget_model  # noqa: E402

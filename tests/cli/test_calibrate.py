@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("onnx", reason="onnx comes with voxface[calibrate]")
 
-from tests.calibration.small_bundle import small_bundle
-from tests.cli.test_run import run
+from tests.command_line import run
 from tests.conftest import SAMPLES
+from tests.stand_ins.small_bundle import small_bundle
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.cli.test_run import run
-from tests.training.faces.test_landmark_detectors import heat_maps, write_graph
-from tests.training.small_head import small_head, small_population
+from tests.command_line import run
+from tests.stand_ins.landmark_networks import heat_maps, write_graph
+from tests.stand_ins.small_head import small_head, small_population
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.face.png import png
 from voxface.training.faces.camera import Camera, Pose, Space

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.cli.test_run import run
+from tests.command_line import run
 from tests.conftest import SAMPLES
-from tests.training.small_head import small_head, small_population
+from tests.stand_ins.small_head import small_head, small_population
 from voxface.training.data.pairs import Pairs
 
 HEAD = small_head()

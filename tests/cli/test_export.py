@@ -9,10 +9,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with voxface[train]")
 
-from tests.cli.test_run import run  # noqa: E402
+from tests.command_line import run  # noqa: E402
 from tests.conftest import SAMPLES  # noqa: E402
-from tests.sphere import sphere  # noqa: E402
-from tests.training.small_pairs import small_pairs  # noqa: E402
+from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
+from tests.stand_ins.sphere import sphere  # noqa: E402
 from voxface.training.engine.trained_networks import Checkpoint, save_networks  # noqa: E402
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder  # noqa: E402
 from voxface.training.models.experts.own import ImageToFace  # noqa: E402

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.cli.test_run import run
+from tests.command_line import run
 from tests.conftest import SAMPLES
-from tests.runtime.profile.test_report import GOOD
+from tests.stand_ins.good_profile import GOOD
 from tests.trace_rules import read_trace, stages_of
 
 QUICK = ("--seconds", "0.5", "--window", "1", "--updates-per-second", "20")

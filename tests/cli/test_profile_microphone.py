@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from tests.runtime.live.virtual_microphone import virtual_microphone
+from tests.stand_ins.virtual_microphone import virtual_microphone
 from tests.trace_rules import read_trace, stages_of
 from voxface.runtime.profile.synthetic_voice import synthetic_voice
 

@@ -17,19 +17,11 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from tests.command_line import run
 from tests.conftest import SAMPLES, speech_like
-from voxface.cli import main
 from voxface.runtime.audio.decode import read_blocks
 
 SPEECH = (speech_like(4.0) / 32768).astype(np.float32)
-
-
-def run(*words: object) -> int:
-    """One command in this process: its exit code."""
-    try:
-        return main([str(word) for word in words])
-    except SystemExit as end:
-        return int(end.code or 0)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from tests.cli.test_run import run
+from tests.command_line import run
 from tests.conftest import SAMPLES
 from voxface.cli.output import Progress
 from voxface.cli.overrides import override
@@ -169,7 +169,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of pairs `pairs` and an untrained voice encoder `encoder`."""
     torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
     pytest.importorskip("lightning_fabric", reason="lightning-fabric comes with voxface[train]")
-    from tests.training.small_pairs import small_pairs
+    from tests.stand_ins.small_pairs import small_pairs
     from voxface.training.engine.trained_networks import save_networks
     from voxface.training.faces.population import FacePopulation
     from voxface.training.models import VoiceEncoder

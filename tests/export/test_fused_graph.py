@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.test_run import run
+from tests.command_line import run
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.bundle.writer import write_zip
 from voxface.runtime.engines.opening import open_engine

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from voxface.export.model_card import model_card
 
 pytestmark = pytest.mark.train

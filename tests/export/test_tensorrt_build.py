@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.test_run import run
+from tests.command_line import run
 from tests.conftest import SAMPLES
 from voxface.runtime.bundle.bundle import DEFAULT, GRAPHS, MANIFEST, Bundle
 from voxface.runtime.bundle.writer import write_folder

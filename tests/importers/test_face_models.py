@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.importers import face_model_files as files
-from tests.importers.face_model_files import Face, face
+from tests.stand_ins import face_model_files as files
+from tests.stand_ins.face_model_files import Face, face
 from voxface.importers.face_models import FORMATS, read_face_model, sniff
 from voxface.importers.face_models.ict import FACE_VERTICES, read_ict
 from voxface.importers.face_models.landmarks import read_landmarks

@@ -13,9 +13,9 @@ import soundfile
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with voxface[train]")
 
-from tests.cli.test_run import run  # noqa: E402
+from tests.command_line import run  # noqa: E402
 from tests.conftest import SAMPLES  # noqa: E402
-from tests.sphere import sphere  # noqa: E402
+from tests.stand_ins.sphere import sphere  # noqa: E402
 from voxface.importers.sex_head import HeardVoices, agreement_by_speaker, fit_sex_line, mean_face_of_the_sex  # noqa: E402
 from voxface.importers.wen2019 import MEAN_FACE, read_encoder, read_generator  # noqa: E402
 from voxface.runtime.bundle.bundle import Bundle  # noqa: E402

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from tests.calibration.small_bundle import graph, single
+from tests.stand_ins.small_bundle import graph, single
 from voxface.onnx_graph.fp16_emulation import Fp16Emulator, _total
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.fp16 import can_lower, to_fp16

@@ -12,7 +12,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 
-from tests.calibration.small_bundle import encoder, face, mesh  # noqa: E402
+from tests.stand_ins.small_bundle import encoder, face, mesh  # noqa: E402
 from voxface.calibration.lowering import Lowering  # noqa: E402
 from voxface.calibration.tensor_ranges import Range, record  # noqa: E402
 from voxface.onnx_graph.graph import Graph, fp16_holds  # noqa: E402

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
-from tests.calibration.small_bundle import Steps, graph
+from tests.stand_ins.small_bundle import Steps, graph
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.sub_pixel import arithmetic_nodes, can_rewrite, rewrite
 from voxface.runtime.engines.opening import open_engine

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.training.small_worlds import voice
+from tests.stand_ins.small_worlds import voice
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.cli.test_run import run
+from tests.command_line import run
 from tests.conftest import SAMPLES
 from voxface.cli import build_parser
 from voxface.cli.live import run as live

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from tests.conftest import SAMPLES
-from tests.runtime.live.virtual_microphone import virtual_microphone
+from tests.stand_ins.virtual_microphone import virtual_microphone
 
 VOXFACE = [sys.executable, "-m", "voxface"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.live.stand_ins import PlainEstimator, lines, noise, nothing, voice
+from tests.stand_ins.live_session import PlainEstimator, lines, noise, nothing, voice
 from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
 from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, SpeechStarted
 from voxface.runtime.engines.engine import Engine

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from voxface.runtime.bundle.bundle import MANIFEST, Bundle, digest
 from voxface.runtime.bundle.writer import check_target, seal, write_bundle, write_folder, write_zip
 from voxface.runtime.errors import BundleError, InputError, UsageError

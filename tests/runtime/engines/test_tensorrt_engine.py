@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import SAMPLES
-from tests.runtime.engines.fake_gpu import (
+from tests.stand_ins.fake_gpu import (
     CUDA_FUNCTIONS,
     VERSION,
     CudaError,

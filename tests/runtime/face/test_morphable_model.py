@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.mesh import boundary_edges, vertex_normals
 from voxface.runtime.face.morphable_model import MorphableModel

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.live.stand_ins import Notebook, PlainEstimator, cut, lines, noise, nothing, voice
+from tests.stand_ins.live_session import Notebook, PlainEstimator, cut, lines, noise, nothing, voice
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.live import LiveConfig

@@ -8,7 +8,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.live.stand_ins import cut, voice
+from tests.stand_ins.live_session import cut, voice
 from voxface.runtime.errors import UsageError
 from voxface.runtime.live.audio_input import Audio, AudioInput, Item
 from voxface.runtime.live.block import Block

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.live.stand_ins import cut, noise
+from tests.stand_ins.live_session import cut, noise
 from voxface.runtime.live.audio_input import AudioInput
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.block_queue import BlockQueue

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soxr
 
-from tests.runtime.live.stand_ins import Notebook, PlainEstimator, voice
+from tests.stand_ins.live_session import Notebook, PlainEstimator, voice
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.events import Lost, StreamEnded, StreamStarted

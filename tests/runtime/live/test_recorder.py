@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.runtime.live.stand_ins import Blocks, Notebook, PlainEstimator, cut, noise, voice
+from tests.stand_ins.live_session import Blocks, Notebook, PlainEstimator, cut, noise, voice
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.pipeline import Pipeline

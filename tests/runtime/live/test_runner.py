@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.runtime.live.stand_ins import Blocks, Notebook, PlainEstimator, cut, lines, noise, nothing, voice
+from tests.stand_ins.live_session import Blocks, Notebook, PlainEstimator, cut, lines, noise, nothing, voice
 from voxface.runtime.errors import InputError, ProviderError
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock, SystemClock, VirtualClock

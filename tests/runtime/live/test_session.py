@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.live.stand_ins import PlainEstimator, lines, noise, nothing, voice
-from tests.runtime.timing.test_trace import Ticks
+from tests.stand_ins.live_session import PlainEstimator, lines, noise, nothing, voice
+from tests.stand_ins.ticks import Ticks
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.features.log_mel import LogMelStream
@@ -284,7 +284,7 @@ import subprocess
 import sys
 
 import numpy as np
-from tests.runtime.live.stand_ins import voice
+from tests.stand_ins.live_session import voice
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 

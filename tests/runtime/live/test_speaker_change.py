@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.runtime.live.stand_ins import noise, nothing, voice
+from tests.stand_ins.live_session import noise, nothing, voice
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged

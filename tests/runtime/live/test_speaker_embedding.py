@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.live.stand_ins import voice
+from tests.stand_ins.live_session import voice
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.live.speaker_embedding import SEEN, STRIDE, RunningSpeakerEmbedding, SpeakerEmbeddingNetwork
 

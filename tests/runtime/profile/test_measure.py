@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.runtime.live.stand_ins import nothing
+from tests.stand_ins.live_session import nothing
 from tests.trace_rules import check_trace, stages_of
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import NoSpeechError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.runtime.live.stand_ins import PlainEstimator, noise, nothing
+from tests.stand_ins.live_session import PlainEstimator, noise, nothing
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.live.clock import VirtualClock

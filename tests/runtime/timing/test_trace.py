@@ -11,21 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.stand_ins.ticks import Ticks
 from tests.trace_rules import check_trace, read_trace, stages_of
 from voxface.runtime.timing.perfetto_trace import trace_events, write_trace
 from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
-
-
-class Ticks:
-    """A clock that says what it is told to."""
-
-    def __init__(self, step: int = 0) -> None:
-        self.now, self._step = 1_000, step
-
-    def __call__(self) -> int:
-        self.now += self._step
-        return self.now
 
 
 def test_stages_leave_no_gap() -> None:

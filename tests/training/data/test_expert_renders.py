@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from voxface.training.faces.camera import Pose
 from voxface.training.faces.face_set import picture_camera, picture_pose
 
@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from torch import Tensor  # noqa: E402
 
-from tests.training.small_pictures import pictures, population  # noqa: E402
+from tests.stand_ins.small_pictures import pictures, population  # noqa: E402
 from voxface.training.data.expert_augmentation import Augmentation, augmented, shifted  # noqa: E402
 from voxface.training.data.expert_renders import RenderConfig, Renders, pose_numbers, rotations  # noqa: E402
 from voxface.training.models.experts.expert import Geometry  # noqa: E402

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.small_pairs import small_pairs
+from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.errors import InputError
 from voxface.training.data.pairs import Pairs, Person
 from voxface.training.faces.population import FacePopulation

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from torch import nn  # noqa: E402
 
-from tests.training.small_pairs import small_pairs  # noqa: E402
+from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
 from voxface.runtime.features.normalisation import normalise  # noqa: E402
 from voxface.training.data.images import as_images  # noqa: E402

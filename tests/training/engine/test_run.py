@@ -25,7 +25,7 @@ from lightning_fabric.plugins import MixedPrecision  # noqa: E402
 from torch import nn  # noqa: E402
 
 from tests.conftest import ROOT  # noqa: E402
-from tests.training.small_training import QUICK, Critic, Painter, SmallConfig, train, train_line  # noqa: E402
+from tests.stand_ins.small_training import QUICK, Critic, Painter, SmallConfig, train, train_line  # noqa: E402
 from voxface.runtime.errors import InputError, ProviderError, UsageError, VoxfaceError  # noqa: E402
 from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, TrainingError, bare  # noqa: E402
@@ -675,7 +675,7 @@ def started(launcher: Sequence[str], folder: Path, *options: str) -> Iterator[su
     ours = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK")}
     environment = ours | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(
-        [*launcher, "-m", "tests.training.small_training", str(folder), *options],
+        [*launcher, "-m", "tests.stand_ins.small_training", str(folder), *options],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

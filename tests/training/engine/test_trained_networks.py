@@ -12,8 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
-from tests.sphere import sphere  # noqa: E402
-from tests.training.small_pairs import small_pairs  # noqa: E402
+from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
+from tests.stand_ins.sphere import sphere  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
 from voxface.training.engine.trained_networks import (  # noqa: E402
     ABOUT,

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.training.small_pairs import small_pairs
+from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.errors import InputError
 from voxface.training.evaluation.baselines.linear_cues import LinearCues, ridge
 from voxface.training.evaluation.baselines.mean_faces import HeardSex, MeanFaces

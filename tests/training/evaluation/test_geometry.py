@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.sphere import sphere
-from tests.training.small_pairs import small_pairs
+from tests.stand_ins.small_pairs import small_pairs
+from tests.stand_ins.sphere import sphere
 from voxface.training.data.pairs import Pairs, Person
 from voxface.training.evaluation.geometry import RATIOS, geometry_errors, ratios, relative_gain
 from voxface.training.faces.are import anatomical_pairs, are_ratios

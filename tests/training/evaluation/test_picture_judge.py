@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from torch import Tensor  # noqa: E402
 
+from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
-from tests.training.small_pairs import small_pairs  # noqa: E402
 from voxface.training.data.differentiable_augmentation import augment  # noqa: E402
 from voxface.training.data.images import as_images, as_pictures  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from tests.training.small_pairs import small_pairs
+from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.inference.attributes import read_attributes
 from voxface.training.evaluation.held_out import HeldOut
 from voxface.training.evaluation.sex_probability import log_loss, sex_calibration, slope

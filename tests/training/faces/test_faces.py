@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.mesh import boundary_edges, vertex_normals

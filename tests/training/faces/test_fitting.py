@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.training.small_head import small_head, small_population
+from tests.stand_ins.small_head import small_head, small_population
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import BundleError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from torch import nn  # noqa: E402
 
-from tests.training.small_pictures import pictures  # noqa: E402
+from tests.stand_ins.small_pictures import pictures  # noqa: E402
 from voxface.training.models import MobileNetV2  # noqa: E402
 from voxface.training.models.experts.expert import Expert, Geometry, resized  # noqa: E402
 from voxface.training.models.experts.own import ImageToFace  # noqa: E402

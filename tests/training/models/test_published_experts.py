@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from torch import Tensor, nn  # noqa: E402
 
-from tests.training.small_pictures import pictures  # noqa: E402
+from tests.stand_ins.small_pictures import pictures  # noqa: E402
 from voxface.training.models import MobileNetV2  # noqa: E402
 from voxface.training.models.experts.mobilenet_v1 import MobileNetV1  # noqa: E402
 from voxface.training.models.experts.published import NUMBERS, SynergyNet, Whitening, load_synergynet, load_tddfa  # noqa: E402

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.sphere import sphere
+from tests.stand_ins.small_pairs import small_pairs
+from tests.stand_ins.sphere import sphere
 from tests.training.seeds import varied
-from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.pairs import Pairs
@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from torch import nn  # noqa: E402
 
-from tests.training.small_pictures import pictures, population  # noqa: E402
+from tests.stand_ins.small_pictures import pictures, population  # noqa: E402
 from voxface.training.data.expert_augmentation import Augmentation  # noqa: E402
 from voxface.training.data.expert_renders import RenderConfig, Renders  # noqa: E402
 from voxface.training.engine.run import RunConfig  # noqa: E402

@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from torch import Tensor, nn  # noqa: E402
 
+from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
-from tests.training.small_pairs import small_pairs  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.data import differentiable_augmentation  # noqa: E402
 from voxface.training.data.differentiable_augmentation import colour, cutout, translation  # noqa: E402

@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
-from tests.training.small_pairs import small_pairs  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, bare  # noqa: E402
 from voxface.training.engine.trained_networks import load_network  # noqa: E402

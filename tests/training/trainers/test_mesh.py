@@ -10,8 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
+from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
-from tests.training.small_pairs import small_pairs  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.data.pairs import Pairs, Person  # noqa: E402
 from voxface.training.engine.best_state import Best  # noqa: E402

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.stand_ins.small_pairs import small_pairs
 from tests.training.seeds import varied
-from tests.training.small_pairs import small_pairs
 from voxface.training.engine.run import RunConfig
 from voxface.training.models import MeshRegressor, VoiceEncoder
 from voxface.training.trainers.portrait import PortraitConfig, train_portrait

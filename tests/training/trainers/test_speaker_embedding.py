@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
-from tests.runtime.live.stand_ins import voice  # noqa: E402
+from tests.stand_ins.live_session import voice  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
 from voxface.training.trainers.speaker_embedding import Network, train  # noqa: E402
 

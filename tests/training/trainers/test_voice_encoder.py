@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.stand_ins.small_pairs import small_pairs
 from tests.training.seeds import varied
-from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.data.crops import utterances_of
 from voxface.training.data.pairs import Pairs

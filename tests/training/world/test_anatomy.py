@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.training.small_worlds import HEAD, POPULATION
+from tests.stand_ins.small_worlds import HEAD, POPULATION
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import InputError
 from voxface.training.faces.are import anatomical_pairs, are_ratios

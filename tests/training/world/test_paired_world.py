@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.training.small_worlds import HEAD, ONE, POPULATION
+from tests.stand_ins.small_worlds import HEAD, ONE, POPULATION
 from voxface.runtime.audio.resample import to_int16
 from voxface.runtime.errors import InputError
 from voxface.runtime.features.log_mel import log_mel

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.small_worlds import HEAD, ONE, POPULATION, TINY
+from tests.stand_ins.small_worlds import HEAD, ONE, POPULATION, TINY
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import parallel_map

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import speech_like
-from tests.training.small_worlds import voice
+from tests.stand_ins.small_worlds import voice
 from voxface.runtime.audio.resample import to_int16
 from voxface.training.data.voice_augmentation import change_speed
 from voxface.training.world.speaker import Speaker

@@ -1,7 +1,7 @@
 """A training with all that can go wrong in going on with it, small enough for tests: two networks against each other, batch
 normalisation, dropout, noise, a moving average, a penalty on gradients, two kinds of optimisers.
 
-As a program, `python -m tests.training.small_training FOLDER`, with one process or several.
+As a program, `python -m tests.stand_ins.small_training FOLDER`, with one process or several.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.stand_ins.small_pairs import small_pairs
 from tests.training.seeds import varied
-from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import VoxfaceError
 from voxface.training.data import crops
 from voxface.training.engine.run import Run, RunConfig, bare

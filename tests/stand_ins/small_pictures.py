@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from voxface.training.faces.population import FacePopulation
 
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")

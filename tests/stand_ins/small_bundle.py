@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from voxface.calibration.clips import LONGEST, Clip, Clips
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.writer import write_folder

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.conftest import SAMPLES
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.training.small_head import small_head, small_population
+from tests.stand_ins.small_head import small_head, small_population
 from voxface.training.world.pictures import PictureConfig
 from voxface.training.world.speaker import Speaker
 from voxface.training.world.synthetic import SyntheticConfig

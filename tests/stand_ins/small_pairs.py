@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.sphere import sphere
+from tests.stand_ins.sphere import sphere
 from tests.training.seeds import varied
 from voxface.training.data.pairs import Pairs, Person, Split, joined
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.test_run import run
+from tests.command_line import run
 from voxface.runtime.face.mesh import boundary_edges
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.inference.voice_to_face import VoiceToFace
