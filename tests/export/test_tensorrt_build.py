@@ -27,7 +27,12 @@ trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx comes with voxfac
 from voxface.export import tensorrt_build  # noqa: E402
 from voxface.export.optimisation_profile import Range, input_shapes, read_range  # noqa: E402
 from voxface.export.tensorrt_build import build_bundle, target_groups  # noqa: E402
-from voxface.onnx_graph.passes.tensorrt_repairs import grouped_convolutions_in_float32, products_as_convolutions  # noqa: E402
+from voxface.onnx_graph.graph import Graph  # noqa: E402
+from voxface.onnx_graph.passes.tensorrt_repairs import (  # noqa: E402
+    is_grouped_fp16_convolution,
+    is_matrix_product,
+    products_as_convolutions,
+)
 
 pytestmark = pytest.mark.train
 TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
@@ -364,16 +369,19 @@ def test_quantised_convolutions_are_said_to_be_int8(default_bundle: Bundle, tmp_
 
 
 def test_products_as_convolutions_are_the_same_sums(default_bundle: Bundle) -> None:
-    graph, names = products_as_convolutions(default_bundle.graph("mesh"))
+    whole = Graph.from_bytes(default_bundle.graph("mesh"))
+    names = [node.name for node in whole.nodes if is_matrix_product(whole, node)]
     assert names == ["node_linear", "node_linear_1"]
+    graph = products_as_convolutions(whole, names).to_bytes()
     feeds = {"embedding": np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)}
     with open_engine(default_bundle.graph("mesh")) as before, open_engine(graph) as after:
         assert after.inputs == before.inputs
         expected = before.run(feeds)["coefficients"]
         np.testing.assert_allclose(after.run(feeds)["coefficients"], expected, atol=1e-5 * np.abs(expected).max())
     for name in ("encoder", "face"):  # nothing to do there
-        assert products_as_convolutions(default_bundle.graph(name))[1] == []
-        assert grouped_convolutions_in_float32(default_bundle.graph(name))[1] == []
+        whole = Graph.from_bytes(default_bundle.graph(name))
+        assert [node.name for node in whole.nodes if is_matrix_product(whole, node)] == []
+        assert [node.name for node in whole.nodes if is_grouped_fp16_convolution(whole, node)] == []
 
 
 def test_profiles() -> None:

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper  # noqa: E402
 from tests.calibration.small_bundle import encoder, face, mesh  # noqa: E402
 from voxface.calibration.lowering import Lowering  # noqa: E402
 from voxface.calibration.tensor_ranges import Range, record  # noqa: E402
-from voxface.onnx_graph.graph import Graph, fp16_holds  # noqa: E402
-from voxface.onnx_graph.passes.fp16 import can_lower, to_fp16  # noqa: E402
+from voxface.onnx_graph.graph import Graph  # noqa: E402
+from voxface.onnx_graph.passes.fp16 import can_lower, fp16_holds, store_fp16, to_fp16  # noqa: E402
 from voxface.onnx_graph.passes.int8 import can_quantise, quantised_weights, to_int8  # noqa: E402
 from voxface.onnx_graph.passes.sub_pixel import can_rewrite, rewrite  # noqa: E402
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle  # noqa: E402
@@ -46,9 +46,9 @@ def test_casts_of_weights_are_folded_and_stored_again(default_bundle: Bundle) ->
         assert all(node.name for node in whole.nodes)
         assert all(array.dtype != np.float16 for array in whole.constants.values())
         assert all(tensor in whole.types for node in whole.nodes for tensor in node.output)
-        again = whole.to_bytes(fp16_storage=True)
+        again = store_fp16(whole).to_bytes()
         assert len(again) < len(data) + 2000
-        assert again == Graph.from_bytes(again).to_bytes(fp16_storage=True), "the same graph, the same bytes"
+        assert again == store_fp16(Graph.from_bytes(again)).to_bytes(), "the same graph, the same bytes"
         feeds = {
             "log_mel" if name == "encoder" else "embedding": np.ones((1, 64, 800)[: 3 if name == "encoder" else 2])
             .astype(np.float32)
@@ -115,7 +115,7 @@ def test_any_nodes_in_fp16_make_a_well_typed_graph(data: st.DataObject) -> None:
     for node in lowered.nodes:
         floats = {lowered.types[t] for t in (*node.input, *node.output) if t} & {TensorProto.FLOAT, TensorProto.FLOAT16}
         assert len(floats) < 2 or node.op_type == "Cast"
-    got, expected = run(lowered.to_bytes(fp16_storage=True), feed(name)), run(FILES[name], feed(name))
+    got, expected = run(store_fp16(lowered).to_bytes(), feed(name)), run(FILES[name], feed(name))
     for output, right in expected.items():
         assert got[output].dtype == np.float32
         np.testing.assert_allclose(got[output], right, atol=0.02)

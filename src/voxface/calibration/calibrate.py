@@ -18,6 +18,7 @@ from voxface.calibration.search import Search, search
 from voxface.calibration.sensitivity_plot import SVG, sensitivity_plot
 from voxface.calibration.task_error import TOLERANCES, TaskError, Tolerances, summary, worst
 from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.onnx_graph.passes.int8 import THROUGH, WEIGHT_BITS, gives_out
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.bundle.writer import write_bundle
@@ -287,7 +288,7 @@ def _graph_files(
     for name in GRAPHS:
         if not any(at == name for at, _ in (*quantised, *halves)):
             continue
-        data = lowering.graph(name, quantised, halves).to_bytes(fp16_storage=True)
+        data = store_fp16(lowering.graph(name, quantised, halves)).to_bytes()
         was, engine = open_engine(bundle.graph(name), name=name), open_engine(data, name=name)
         if (was.inputs, was.outputs) != (engine.inputs, engine.outputs):
             raise BundleError(
