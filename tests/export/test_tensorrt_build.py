@@ -25,7 +25,7 @@ onnx = pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx comes with voxface[tensorrt-rtx]; make test installs it")
 
 from voxface.export import tensorrt_build  # noqa: E402
-from voxface.export.optimisation_profile import Range, input_shapes, read_range  # noqa: E402
+from voxface.export.optimisation_profile import DimensionRange, input_shapes, read_range  # noqa: E402
 from voxface.export.tensorrt_build import build_bundle, target_groups  # noqa: E402
 from voxface.onnx_graph.graph import Graph  # noqa: E402
 from voxface.onnx_graph.passes.tensorrt_repairs import (  # noqa: E402
@@ -386,14 +386,14 @@ def test_products_as_convolutions_are_the_same_sums(default_bundle: Bundle) -> N
 
 def test_profiles() -> None:
     inputs = {"x": {"shape": ["B", 64, "T"]}, "y": {"shape": [3]}}
-    ranges = {"B": Range(1, 1, 2), "T": Range(5, 6, 7)}
+    ranges = {"B": DimensionRange(1, 1, 2), "T": DimensionRange(5, 6, 7)}
     assert input_shapes(inputs, ranges) == {
         "x": {"min": [1, 64, 5], "opt": [1, 64, 6], "max": [2, 64, 7]},
         "y": {"min": [3], "opt": [3], "max": [3]},
     }
     with pytest.raises(UsageError, match="dimension 'K'; give its lengths: --profile K=1,1,1"):
         input_shapes({"x": {"shape": ["K"]}}, ranges)
-    assert read_range("T=1,2,3") == ("T", Range(1, 2, 3))
+    assert read_range("T=1,2,3") == ("T", DimensionRange(1, 2, 3))
 
 
 def test_turing_is_apart_and_not_in_the_default() -> None:

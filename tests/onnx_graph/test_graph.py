@@ -13,8 +13,8 @@ from hypothesis import strategies as st  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 
 from tests.calibration.small_bundle import encoder, face, mesh  # noqa: E402
+from voxface.calibration.int8_ranges import TensorRange, record_ranges  # noqa: E402
 from voxface.calibration.lowering import Lowering  # noqa: E402
-from voxface.calibration.tensor_ranges import Range, record  # noqa: E402
 from voxface.onnx_graph.graph import Graph  # noqa: E402
 from voxface.onnx_graph.passes.fp16 import can_lower, fp16_holds, store_fp16, to_fp16  # noqa: E402
 from voxface.onnx_graph.passes.int8 import can_quantise, quantised_weights, to_int8  # noqa: E402
@@ -134,7 +134,7 @@ def test_any_nodes_in_int8_make_a_well_typed_graph_for_tensorrt_too(data: st.Dat
     name = data.draw(st.sampled_from(list(FILES)))
     source = Graph.from_bytes(FILES[name])
     whole = rewrite(source, [node.name for node in source.nodes if can_rewrite(source, node)])
-    limits = {tensor: found.int8_limit() for tensor, found in record(whole, [feed(name)]).items()}
+    limits = {tensor: found.int8_limit() for tensor, found in record_ranges(whole, [feed(name)]).items()}
     candidates = [node.name for node in whole.nodes if can_quantise(whole, node)]
     chosen = data.draw(st.sets(st.sampled_from(candidates), min_size=1))
     quantised = to_int8(whole, chosen, limits, weight_bits=bits)
@@ -221,7 +221,7 @@ def test_weights_are_rounded_to_half_a_step_and_cannot_saturate_16_bits(seed: in
 def test_a_range_that_one_outlier_made_is_clipped() -> None:
     rng = np.random.default_rng(0)
     sample = rng.normal(size=300_000).astype(np.float32)
-    assert Range(-8, 8, 300_001, np.append(sample, np.float32(8))).int8_limit() < 6
+    assert TensorRange(-8, 8, 300_001, np.append(sample, np.float32(8))).int8_limit() < 6
     even = rng.uniform(-1, 1, 20_000).astype(np.float32)
-    assert Range(-1, 1, 20_000, even).int8_limit() == pytest.approx(1, rel=0.03)
-    assert Range(0, 0, 4, np.zeros(4, np.float32)).int8_limit() == 0
+    assert TensorRange(-1, 1, 20_000, even).int8_limit() == pytest.approx(1, rel=0.03)
+    assert TensorRange(0, 0, 4, np.zeros(4, np.float32)).int8_limit() == 0

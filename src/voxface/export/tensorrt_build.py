@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxface.export.optimisation_profile import DEFAULT, Range, input_shapes
+from voxface.export.optimisation_profile import DEFAULT, DimensionRange, input_shapes
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.engine_plan import EnginePlan
 from voxface.runtime.bundle.writer import write_bundle
@@ -42,7 +42,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class BuiltEngine:
+class BuiltPlan:
     """A plan and its entry in the manifest; `seconds` it took to build."""
 
     entry: dict[str, Any]
@@ -67,11 +67,11 @@ def build_bundle(
     flavour: str,
     targets: Sequence[str] | None = None,
     *,
-    ranges: Mapping[str, Range] | None = None,
+    ranges: Mapping[str, DimensionRange] | None = None,
     only: bool = False,
     fused: bool = False,
     report: Report | None = None,
-) -> tuple[Bundle, list[BuiltEngine]]:
+) -> tuple[Bundle, list[BuiltPlan]]:
     """Builds every graph of a bundle and writes the bundle with the engines in it, whole or not at all.
 
     An engine takes the place of one of the same graph, flavour, version, targets and profile; those of other versions
@@ -156,7 +156,7 @@ def _engine(
     targets: tuple[str, ...],
     shapes: dict[str, dict[str, list[int]]],
     report: Report | None,
-) -> BuiltEngine:
+) -> BuiltPlan:
     """One plan with its entry."""
     onnx = bundle.graph(graph)
     began = time.perf_counter()
@@ -176,7 +176,7 @@ def _engine(
     }
     plan = EnginePlan.of_manifest(entry, bundle.manifest["graphs"], {"": built.data})
     entry["file"] = f"{FOLDER}/{plan.key}.plan"
-    return BuiltEngine(entry, built.data, time.perf_counter() - began)
+    return BuiltPlan(entry, built.data, time.perf_counter() - began)
 
 
 def _with_repairs(
