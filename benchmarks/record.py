@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.processor import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -23,7 +24,7 @@ def record(
         "command": command,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "commit": _commit(),
-        "machine": {"cpu": _cpu(), "cores": len(_cores()), "system": platform.system()},
+        "machine": {"cpu": _cpu(), "cores": usable_cores(), "system": platform.system()},
         "versions": {
             "python": platform.python_version(),
             **{package: metadata.version(package) for package in ("voxface", *packages)},
@@ -50,9 +51,3 @@ def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-
-
-def _cores() -> list[int]:
-    import os
-
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))

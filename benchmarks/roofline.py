@@ -23,6 +23,7 @@ from benchmarks.record import load, record
 from voxface.calibration.lowering import Lowering
 from voxface.onnx_graph.graph import Graph
 from voxface.runtime.engines.opening import open_engine
+from voxface.runtime.processor import usable_cores
 
 SIDE: Final = 1024  # of square matrices
 BUFFER: Final = 256 << 20  # bytes, larger than any cache
@@ -183,8 +184,7 @@ def _graph(operator: str, weights: list[NDArray[np.float32]], shape: tuple[int, 
 
 
 def _numpy_threads() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(os.environ.get("OMP_NUM_THREADS", cores))
+    return int(os.environ.get("OMP_NUM_THREADS", usable_cores()))
 
 
 def _memory(threads: int) -> dict[str, float]:

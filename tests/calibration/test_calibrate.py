@@ -15,7 +15,7 @@ pytest.importorskip("onnx", reason="onnx comes with voxface[calibrate]")
 
 from tests.conftest import ROOT, SAMPLES
 from tests.stand_ins.small_bundle import noise_clips, small_bundle
-from voxface.calibration.calibrate import Calibrated, Settings, calibrate
+from voxface.calibration.calibrate import Calibrated, CalibrationSettings, calibrate
 from voxface.calibration.clips import Clips, load_clips
 from voxface.calibration.task_error import TOLERANCES, Tolerances, worst
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
@@ -37,7 +37,7 @@ NORMALISING = {("encoder", "the_norm"), ("encoder", "the_embedding")}
 @pytest.mark.parametrize("hazard", HAZARDS)
 def test_a_planted_hazard_is_found_and_kept_in_fp32(tmp_path: Path, hazard: str) -> None:
     bundle = small_bundle(tmp_path / "small", hazard)
-    result = calibrate(bundle, noise_clips(), Settings("fp16"))
+    result = calibrate(bundle, noise_clips(), CalibrationSettings("fp16"))
     tolerances = TOLERANCES["fp16"]
     assert worst(result.all_lowered).share(tolerances) > 1, "without calibration it fails"
     assert worst(result.held_out).share(tolerances) <= 1
@@ -58,7 +58,7 @@ def test_a_planted_hazard_is_found_and_kept_in_fp32(tmp_path: Path, hazard: str)
 @pytest.mark.parametrize("mode", ["fp16", "int8", "mixed"])
 def test_a_harmless_bundle_is_lowered_whole(tmp_path: Path, mode: str) -> None:
     loose = None if mode == "fp16" else Tolerances(0.9, 15, 5)
-    result = calibrate(small_bundle(tmp_path / "small"), noise_clips(), Settings(mode, loose))
+    result = calibrate(small_bundle(tmp_path / "small"), noise_clips(), CalibrationSettings(mode, loose))
     precisions = {(d.graph, d.node): d.precision for d in result.plan.decisions}
     if mode == "fp16":
         # In half precision an embedding is not of unit length to four digits: what divides by its length is kept.
@@ -76,7 +76,7 @@ def test_what_is_written(tmp_path: Path, suffix: str) -> None:
     source = small_bundle(tmp_path / "small")
     before = {path.name: path.read_bytes() for path in (tmp_path / "small").iterdir()}
     clips = noise_clips()
-    result = calibrate(source, clips, Settings("mixed", Tolerances(0.9, 15, 5)))
+    result = calibrate(source, clips, CalibrationSettings("mixed", Tolerances(0.9, 15, 5)))
     bundle = result.write(tmp_path / f"out{suffix}")
     assert {path.name: path.read_bytes() for path in (tmp_path / "small").iterdir()} == before
     precision = bundle.manifest["precision"]
@@ -99,15 +99,15 @@ def test_what_is_written(tmp_path: Path, suffix: str) -> None:
     assert b"## Precision" in bundle.files["model_card.md"]
     assert str(tmp_path) not in json.dumps(bundle.manifest), "no paths of this machine"
     with pytest.raises(UsageError, match="calibrated already"):
-        calibrate(bundle, clips, Settings("fp16"))
+        calibrate(bundle, clips, CalibrationSettings("fp16"))
 
 
 def test_the_plot_is_well_formed(tmp_path: Path) -> None:
     from xml.etree import ElementTree
 
-    from voxface.calibration.sensitivity_plot import sensitivity_plot
+    from voxface.calibration.precision_plan import sensitivity_plot
 
-    result = calibrate(small_bundle(tmp_path / "small", "long sum"), noise_clips(4), Settings("fp16"))
+    result = calibrate(small_bundle(tmp_path / "small", "long sum"), noise_clips(4), CalibrationSettings("fp16"))
     drawn = ElementTree.fromstring(sensitivity_plot(result.plan))
     words = [element.text for element in drawn.iter() if element.text]
     assert "∞" in words
@@ -115,7 +115,7 @@ def test_the_plot_is_well_formed(tmp_path: Path) -> None:
 
 
 def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = calibrate(small_bundle(tmp_path / "small"), noise_clips(4), Settings("fp16"))
+    result = calibrate(small_bundle(tmp_path / "small"), noise_clips(4), CalibrationSettings("fp16"))
 
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -132,9 +132,9 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(UsageError, match="no precision 'fp8'"):
-        Settings("fp8")
+        CalibrationSettings("fp8")
     with pytest.raises(UsageError, match="6 bits"):
-        Settings("int8", weight_bits=6)
+        CalibrationSettings("int8", weight_bits=6)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def calibrated(default_bundle: Bundle, speech: Clips, tmp_path_factory: pytest.T
     room = tmp_path_factory.mktemp("calibrated")
     made: dict[str, Any] = {}
     for mode in TOLERANCES:
-        result = calibrate(default_bundle, speech, Settings(mode))
+        result = calibrate(default_bundle, speech, CalibrationSettings(mode))
         made[mode] = result, result.write(room / f"{mode}.voxface")
     return made
 
@@ -235,7 +235,7 @@ def test_clips_are_dealt_out_and_bad_ones_named(default_bundle: Bundle, tmp_path
         shutil.copy(clip, tmp_path / f"{k}.flac")
     (tmp_path / "broken.wav").write_bytes(b"RIFF nothing")
     seen: list[str] = []
-    clips = load_clips(tmp_path, default_bundle, watch=lambda done, total, name: seen.append(f"{done}/{total} {name}"))
+    clips = load_clips(tmp_path, default_bundle, report=lambda done, total, name: seen.append(f"{done}/{total} {name}"))
     assert [clip.name for clip in clips.calibration] == ["0.flac", "2.flac"]
     assert [clip.name for clip in clips.held_out] == ["1.flac", "3.flac"]
     assert clips.longest.log_mel.shape[2] == clips.longest_held_out.log_mel.shape[2] == 6272

@@ -16,7 +16,12 @@ from onnx import numpy_helper
 
 from tests.conftest import SAMPLES
 from tests.stand_ins.small_bundle import noise_clips, small_bundle
-from voxface.calibration.engine_comparison import Apart, Side, compare, parted
+from voxface.calibration.engine_comparison import (
+    Side,
+    TensorDifference,
+    compare_engines,
+    first_difference,
+)
 from voxface.calibration.task_error import Tolerances
 from voxface.cli import main
 from voxface.runtime.bundle.bundle import DEFAULT, Bundle
@@ -38,13 +43,13 @@ def changed(bundle: Bundle, path: Path, graph: str, weight: str, change: Any) ->
 
 def test_a_bundle_agrees_with_itself(tmp_path: Path) -> None:
     side = Side(small_bundle(tmp_path / "a"), "cpu", 1)
-    found = compare(side, side, CLIPS, rounds=3)
+    found = compare_engines(side, side, CLIPS, rounds=3)
     assert len(found.errors) == len(CLIPS)
     for error in found.errors:
         assert (error.cosine, error.psnr_db, error.vertex_max_mm) == (pytest.approx(1), 150, 0)
     for walk in found.walk.values():
         assert walk
-        assert parted(walk) is None
+        assert first_difference(walk) is None
         assert max(tensor.share for tensor in walk) == 0
     assert set(found.latency_ms) == {"encoder", "face", "mesh", "all"}
     for both in found.latency_ms.values():
@@ -61,27 +66,27 @@ def test_a_bundle_agrees_with_itself(tmp_path: Path) -> None:
 def test_where_they_part_is_where_a_weight_was_changed(tmp_path: Path, graph: str, weight: str, tensor: str) -> None:
     one = small_bundle(tmp_path / "a")
     other = changed(one, tmp_path / "b", graph, weight, lambda w: w + 0.05)
-    found = compare(Side(one, "cpu", 1), Side(other, "cpu", 1), CLIPS, rounds=1)
+    found = compare_engines(Side(one, "cpu", 1), Side(other, "cpu", 1), CLIPS, rounds=1)
     for name, walk in found.walk.items():
         assert walk is not None
-        first = parted(walk)
+        first = first_difference(walk)
         assert (first.tensor if first else None) == (tensor if name == graph else None)
     assert max(error.share(_TIGHT) for error in found.errors) > 1
-    assert compare(Side(one, "cpu"), Side(other, "cpu"), CLIPS, rounds=1, walk=False).walk == {}
+    assert compare_engines(Side(one, "cpu"), Side(other, "cpu"), CLIPS, rounds=1, walk=False).walk == {}
 
 
 def test_what_is_no_number_on_one_side_has_parted(tmp_path: Path) -> None:
     one = small_bundle(tmp_path / "a")
     other = changed(one, tmp_path / "b", "mesh", "b", lambda w: w * np.nan)
-    found = compare(Side(one, "cpu", 1), Side(other, "cpu", 1), CLIPS[:1], rounds=1)
+    found = compare_engines(Side(one, "cpu", 1), Side(other, "cpu", 1), CLIPS[:1], rounds=1)
     walk = found.walk["mesh"]
     assert walk is not None
-    first = parted(walk)
+    first = first_difference(walk)
     assert first is not None
     assert math.isinf(first.share)
     assert math.isnan(found.errors[0].vertex_max_mm)
-    assert Apart("t", "Add", 0.0, 0.0).share == 0
-    assert math.isinf(Apart("t", "Add", 0.0, 1e-9).share)
+    assert TensorDifference("t", "Add", 0.0, 0.0).share == 0
+    assert math.isinf(TensorDifference("t", "Add", 0.0, 1e-9).share)
 
 
 def test_who_begins_takes_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +105,7 @@ def test_who_begins_takes_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return dict.fromkeys(("encoder", "face", "mesh"), 1_000_000 * (which + 1))
 
     monkeypatch.setattr(module, "_timed", timed)
-    found = compare(side, dataclasses.replace(side, threads=2), CLIPS[:1], rounds=4, walk=False)
+    found = compare_engines(side, dataclasses.replace(side, threads=2), CLIPS[:1], rounds=4, walk=False)
     assert order == [0, 1, 1, 0, 0, 1, 1, 0]
     np.testing.assert_array_equal(found.latency_ms["face"], [[1] * 4, [2] * 4])
 

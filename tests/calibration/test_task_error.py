@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.stand_ins.sphere import sphere
-from voxface.calibration.task_error import TOLERANCES, Answer, TaskError, Tolerances, as_json, summary, worst
+from voxface.calibration.task_error import TOLERANCES, GraphOutputs, TaskError, Tolerances, as_json, summary, worst
 from voxface.runtime.errors import UsageError
 
-RIGHT = Answer(np.array([1, 0], np.float32), np.zeros((3, 4, 4), np.float32), np.zeros(2, np.float32))
+RIGHT = GraphOutputs(np.array([1, 0], np.float32), np.zeros((3, 4, 4), np.float32), np.zeros(2, np.float32))
 
 
 def test_equal_answers() -> None:
@@ -19,7 +19,7 @@ def test_equal_answers() -> None:
 
 
 def test_known_differences() -> None:
-    answer = Answer(
+    answer = GraphOutputs(
         np.array([0.6, 0.8], np.float32), np.full((3, 4, 4), 0.02, np.float32), np.array([0, 0.5], np.float32)
     )
     error = TaskError.between(answer, RIGHT, sphere())
@@ -35,20 +35,20 @@ def test_known_differences() -> None:
 
 def test_an_embedding_is_to_have_unit_length() -> None:
     """Its cosine does not say so, but who multiplies two embeddings relies on it."""
-    longer = Answer(np.array([1.0002, 0], np.float32), RIGHT.image, RIGHT.coefficients)
+    longer = GraphOutputs(np.array([1.0002, 0], np.float32), RIGHT.image, RIGHT.coefficients)
     error = TaskError.between(longer, RIGHT, sphere())
     assert error.cosine == pytest.approx(1)
     assert error.share(TOLERANCES["int8"]) == pytest.approx(2, rel=0.01)
-    nothing = Answer(np.zeros(2, np.float32), RIGHT.image, RIGHT.coefficients)
+    nothing = GraphOutputs(np.zeros(2, np.float32), RIGHT.image, RIGHT.coefficients)
     assert TaskError.between(nothing, RIGHT, sphere()).share(TOLERANCES["int8"]) == math.inf
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_overflow_is_infinitely_bad_and_still_json(bad: float) -> None:
     broken = [
-        Answer(np.array([bad, 0], np.float32), RIGHT.image, RIGHT.coefficients),
-        Answer(RIGHT.embedding, RIGHT.image, np.array([bad, 0], np.float32)),
-        Answer(RIGHT.embedding, np.full((3, 4, 4), np.nan, np.float32), RIGHT.coefficients),
+        GraphOutputs(np.array([bad, 0], np.float32), RIGHT.image, RIGHT.coefficients),
+        GraphOutputs(RIGHT.embedding, RIGHT.image, np.array([bad, 0], np.float32)),
+        GraphOutputs(RIGHT.embedding, np.full((3, 4, 4), np.nan, np.float32), RIGHT.coefficients),
     ]
     for answer in broken:
         error = TaskError.between(answer, RIGHT, sphere())

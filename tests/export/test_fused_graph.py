@@ -14,7 +14,9 @@ from voxface.runtime.errors import BundleError
 
 onnx = pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
 
-from voxface.export.fused_graph import fuse, with_fused  # noqa: E402
+from voxface.export.fused_graph import LINK, with_fused  # noqa: E402
+from voxface.onnx_graph.graph import Graph  # noqa: E402
+from voxface.onnx_graph.passes.fusion import fuse  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -51,14 +53,18 @@ def test_a_fused_graph_of_other_graphs_is_not_used(default_bundle: Bundle, tmp_p
 
 def test_graphs_that_do_not_fit_together(default_bundle: Bundle) -> None:
     graphs = {name: default_bundle.graph(name) for name in GRAPHS}
+
+    def fused(files: dict[str, bytes]) -> Graph:
+        return fuse({name: Graph.from_bytes(data, name=name) for name, data in files.items()}, LINK)
+
     with pytest.raises(BundleError, match="mesh: the graph's input is not 'embedding' alone"):
-        fuse({**graphs, "mesh": graphs["encoder"]})
+        fused({**graphs, "mesh": graphs["encoder"]})
     with pytest.raises(BundleError, match="encoder: the graph has no output 'embedding'"):
-        fuse({**graphs, "encoder": graphs["face"]})
+        fused({**graphs, "encoder": graphs["face"]})
     model = onnx.load_from_string(graphs["face"])
     model.opset_import[0].version += 1
     with pytest.raises(BundleError, match="different versions"):
-        fuse({**graphs, "face": model.SerializeToString()})
+        fused({**graphs, "face": model.SerializeToString()})
 
 
 def test_calibrating_leaves_nothing_of_the_graphs_before(

@@ -11,7 +11,7 @@ onnx = pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
 from voxface.export.onnx_export import (  # noqa: E402
     OPSET,
     GraphSpec,
-    compare,
+    compare_with_torch,
     embedding_spec,
     encoder_spec,
     round_to_fp16,
@@ -49,7 +49,7 @@ def test_encoder_agrees_at_every_length(encoder: "torch.nn.Module", encoder_grap
     lengths = [64, 65, 300, 999, 1000, 1001, 2500]
     spec = encoder_spec()
     several = GraphSpec(spec.inputs, spec.outputs, [(torch.randn(2, 64, t),) for t in lengths], spec.dynamic)
-    worst = compare(encoder, encoder_graph, several)
+    worst = compare_with_torch(encoder, encoder_graph, several)
     assert worst["embedding"] < 1e-4
     assert worst["columns"] < 1e-3
 
@@ -91,7 +91,7 @@ def test_half_storage_is_lossless_for_rounded_weights_and_half_the_size(
     graph, worst = to_onnx(rounded, encoder_spec(), fp16_storage=True)
     assert worst["embedding"] < 1e-6
     assert len(graph) < 0.52 * len(encoder_graph)
-    away = compare(encoder, graph, encoder_spec())["embedding"]
+    away = compare_with_torch(encoder, graph, encoder_spec())["embedding"]
     assert 1e-7 < away < 1e-3
 
 
@@ -101,4 +101,4 @@ def test_a_planted_fault_is_found(encoder: "torch.nn.Module", encoder_graph: byt
     values = onnx.numpy_helper.to_array(weight).copy()
     values[0] += 0.5
     weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
-    assert compare(encoder, model.SerializeToString(), encoder_spec())["embedding"] > 1e-4
+    assert compare_with_torch(encoder, model.SerializeToString(), encoder_spec())["embedding"] > 1e-4

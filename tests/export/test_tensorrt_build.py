@@ -25,9 +25,14 @@ onnx = pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx comes with voxface[tensorrt-rtx]; make test installs it")
 
 from voxface.export import tensorrt_build  # noqa: E402
-from voxface.export.optimisation_profile import Range, input_shapes, read_range  # noqa: E402
+from voxface.export.optimisation_profile import DimensionRange, input_shapes, read_range  # noqa: E402
 from voxface.export.tensorrt_build import build_bundle, target_groups  # noqa: E402
-from voxface.onnx_graph.passes.tensorrt_repairs import grouped_convolutions_in_float32, products_as_convolutions  # noqa: E402
+from voxface.onnx_graph.graph import Graph  # noqa: E402
+from voxface.onnx_graph.passes.tensorrt_repairs import (  # noqa: E402
+    is_grouped_fp16_convolution,
+    is_matrix_product,
+    products_as_convolutions,
+)
 
 pytestmark = pytest.mark.train
 TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
@@ -364,28 +369,31 @@ def test_quantised_convolutions_are_said_to_be_int8(default_bundle: Bundle, tmp_
 
 
 def test_products_as_convolutions_are_the_same_sums(default_bundle: Bundle) -> None:
-    graph, names = products_as_convolutions(default_bundle.graph("mesh"))
+    whole = Graph.from_bytes(default_bundle.graph("mesh"))
+    names = [node.name for node in whole.nodes if is_matrix_product(whole, node)]
     assert names == ["node_linear", "node_linear_1"]
+    graph = products_as_convolutions(whole, names).to_bytes()
     feeds = {"embedding": np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)}
     with open_engine(default_bundle.graph("mesh")) as before, open_engine(graph) as after:
         assert after.inputs == before.inputs
         expected = before.run(feeds)["coefficients"]
         np.testing.assert_allclose(after.run(feeds)["coefficients"], expected, atol=1e-5 * np.abs(expected).max())
     for name in ("encoder", "face"):  # nothing to do there
-        assert products_as_convolutions(default_bundle.graph(name))[1] == []
-        assert grouped_convolutions_in_float32(default_bundle.graph(name))[1] == []
+        whole = Graph.from_bytes(default_bundle.graph(name))
+        assert [node.name for node in whole.nodes if is_matrix_product(whole, node)] == []
+        assert [node.name for node in whole.nodes if is_grouped_fp16_convolution(whole, node)] == []
 
 
 def test_profiles() -> None:
     inputs = {"x": {"shape": ["B", 64, "T"]}, "y": {"shape": [3]}}
-    ranges = {"B": Range(1, 1, 2), "T": Range(5, 6, 7)}
+    ranges = {"B": DimensionRange(1, 1, 2), "T": DimensionRange(5, 6, 7)}
     assert input_shapes(inputs, ranges) == {
         "x": {"min": [1, 64, 5], "opt": [1, 64, 6], "max": [2, 64, 7]},
         "y": {"min": [3], "opt": [3], "max": [3]},
     }
     with pytest.raises(UsageError, match="dimension 'K'; give its lengths: --profile K=1,1,1"):
         input_shapes({"x": {"shape": ["K"]}}, ranges)
-    assert read_range("T=1,2,3") == ("T", Range(1, 2, 3))
+    assert read_range("T=1,2,3") == ("T", DimensionRange(1, 2, 3))
 
 
 def test_turing_is_apart_and_not_in_the_default() -> None:

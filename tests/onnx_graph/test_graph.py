@@ -13,10 +13,10 @@ from hypothesis import strategies as st  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 
 from tests.stand_ins.small_bundle import encoder, face, mesh  # noqa: E402
+from voxface.calibration.int8_ranges import TensorRange, record_ranges  # noqa: E402
 from voxface.calibration.lowering import Lowering  # noqa: E402
-from voxface.calibration.tensor_ranges import Range, record  # noqa: E402
-from voxface.onnx_graph.graph import Graph, fp16_holds  # noqa: E402
-from voxface.onnx_graph.passes.fp16 import can_lower, to_fp16  # noqa: E402
+from voxface.onnx_graph.graph import Graph  # noqa: E402
+from voxface.onnx_graph.passes.fp16 import can_lower, fp16_holds, store_fp16, to_fp16  # noqa: E402
 from voxface.onnx_graph.passes.int8 import can_quantise, quantised_weights, to_int8  # noqa: E402
 from voxface.onnx_graph.passes.sub_pixel import can_rewrite, rewrite  # noqa: E402
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle  # noqa: E402
@@ -46,9 +46,9 @@ def test_casts_of_weights_are_folded_and_stored_again(default_bundle: Bundle) ->
         assert all(node.name for node in whole.nodes)
         assert all(array.dtype != np.float16 for array in whole.constants.values())
         assert all(tensor in whole.types for node in whole.nodes for tensor in node.output)
-        again = whole.to_bytes(fp16_storage=True)
+        again = store_fp16(whole).to_bytes()
         assert len(again) < len(data) + 2000
-        assert again == Graph.from_bytes(again).to_bytes(fp16_storage=True), "the same graph, the same bytes"
+        assert again == store_fp16(Graph.from_bytes(again)).to_bytes(), "the same graph, the same bytes"
         feeds = {
             "log_mel" if name == "encoder" else "embedding": np.ones((1, 64, 800)[: 3 if name == "encoder" else 2])
             .astype(np.float32)
@@ -115,7 +115,7 @@ def test_any_nodes_in_fp16_make_a_well_typed_graph(data: st.DataObject) -> None:
     for node in lowered.nodes:
         floats = {lowered.types[t] for t in (*node.input, *node.output) if t} & {TensorProto.FLOAT, TensorProto.FLOAT16}
         assert len(floats) < 2 or node.op_type == "Cast"
-    got, expected = run(lowered.to_bytes(fp16_storage=True), feed(name)), run(FILES[name], feed(name))
+    got, expected = run(store_fp16(lowered).to_bytes(), feed(name)), run(FILES[name], feed(name))
     for output, right in expected.items():
         assert got[output].dtype == np.float32
         np.testing.assert_allclose(got[output], right, atol=0.02)
@@ -134,7 +134,7 @@ def test_any_nodes_in_int8_make_a_well_typed_graph_for_tensorrt_too(data: st.Dat
     name = data.draw(st.sampled_from(list(FILES)))
     source = Graph.from_bytes(FILES[name])
     whole = rewrite(source, [node.name for node in source.nodes if can_rewrite(source, node)])
-    limits = {tensor: found.int8_limit() for tensor, found in record(whole, [feed(name)]).items()}
+    limits = {tensor: found.int8_limit() for tensor, found in record_ranges(whole, [feed(name)]).items()}
     candidates = [node.name for node in whole.nodes if can_quantise(whole, node)]
     chosen = data.draw(st.sets(st.sampled_from(candidates), min_size=1))
     quantised = to_int8(whole, chosen, limits, weight_bits=bits)
@@ -221,7 +221,7 @@ def test_weights_are_rounded_to_half_a_step_and_cannot_saturate_16_bits(seed: in
 def test_a_range_that_one_outlier_made_is_clipped() -> None:
     rng = np.random.default_rng(0)
     sample = rng.normal(size=300_000).astype(np.float32)
-    assert Range(-8, 8, 300_001, np.append(sample, np.float32(8))).int8_limit() < 6
+    assert TensorRange(-8, 8, 300_001, np.append(sample, np.float32(8))).int8_limit() < 6
     even = rng.uniform(-1, 1, 20_000).astype(np.float32)
-    assert Range(-1, 1, 20_000, even).int8_limit() == pytest.approx(1, rel=0.03)
-    assert Range(0, 0, 4, np.zeros(4, np.float32)).int8_limit() == 0
+    assert TensorRange(-1, 1, 20_000, even).int8_limit() == pytest.approx(1, rel=0.03)
+    assert TensorRange(0, 0, 4, np.zeros(4, np.float32)).int8_limit() == 0

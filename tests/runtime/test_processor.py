@@ -1,4 +1,4 @@
-"""How many threads a BLAS was asked for: what the user says counts, and nothing is claimed of a numpy that is there already."""
+"""The cores this process may use, and how many threads its BLAS was asked for."""
 
 import json
 import os
@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+
+from voxface.runtime.processor import usable_cores
 
 ASK = """
 import json, os, sys
@@ -33,3 +35,13 @@ def test_one_thread_is_only_claimed_where_it_is_so(
     own = {name: value for name, value in os.environ.items() if not name.endswith(("_NUM_THREADS", "_MAXIMUM_THREADS"))}
     answer = subprocess.check_output([sys.executable, "-c", ASK.format(before=before)], env=own | asked, text=True)
     assert json.loads(answer) == [has_one, openblas]
+
+
+def test_usable_cores_are_those_this_process_may_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 5, 7}, raising=False)
+    assert usable_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # macOS and Windows have none
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert usable_cores() == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1

@@ -1,4 +1,4 @@
-"""A bundle's graphs in calibrated FP16, INT8 or both: decided node by node on real speech, measured on other speech."""
+"""The calibration of a bundle: which nodes run in FP16 or INT8, decided on some clips and measured on others."""
 
 import json
 from collections.abc import Callable, Collection, Sequence
@@ -12,12 +12,11 @@ from onnx import NodeProto
 from voxface.calibration.clips import Clips
 from voxface.calibration.hazards import hazards
 from voxface.calibration.lowering import Key, Lowering
-from voxface.calibration.pipeline import Bench, Runner
-from voxface.calibration.precision_plan import JSON, TABLE, Decision, PrecisionPlan
+from voxface.calibration.precision_plan import JSON, SVG, TABLE, Decision, PrecisionPlan, sensitivity_plot
 from voxface.calibration.search import Search, search
-from voxface.calibration.sensitivity_plot import SVG, sensitivity_plot
-from voxface.calibration.task_error import TOLERANCES, TaskError, Tolerances, summary, worst
+from voxface.calibration.task_error import TOLERANCES, ErrorMeter, Runner, TaskError, Tolerances, summary, worst
 from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.onnx_graph.passes.int8 import THROUGH, WEIGHT_BITS, gives_out
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.bundle.writer import write_bundle
@@ -26,22 +25,23 @@ from voxface.runtime.errors import BundleError, UsageError
 
 MODES: Final = ("fp16", "int8", "mixed")
 CARD: Final = "model_card"
-# Of the tolerance, on the clips that decide: others may be worse. FP16 beside INT8 may use half of what INT8 had to leave.
+# Shares of the tolerance that may be used up on the clips that decide, since other clips may be worse. FP16 beside INT8 may
+# use half of what INT8 had to leave.
 MARGIN: Final = 0.8
 MARGIN_BESIDE_INT8: Final = 0.9
-Watch = Callable[[str, int, int, str], None]
+Report = Callable[[str, int, int, str], None]  # phase, how much of it is done, of how much, on what
 
 
 @dataclass(frozen=True)
-class Settings:
+class CalibrationSettings:
     """How to calibrate.
 
     Attributes:
-        mode: "fp16", "int8" (the rest FP32), or "mixed" (INT8 where it is within tolerance, then FP16, then FP32).
-        tolerances: None: the mode's own.
-        weight_bits: of INT8 weights, see `voxface.onnx_graph.passes.int8`.
-        alone_on: clips that each node is tried on alone.
-        decide_on: clips that bisection decides on.
+        mode: "fp16", "int8" (the rest stays FP32), or "mixed" (INT8 where it is within tolerance, else FP16, else FP32).
+        tolerances: the largest task error allowed; None: the default of the mode.
+        weight_bits: bits of INT8 weights, 7 or 8; see `voxface.onnx_graph.passes.int8`.
+        alone_on: number of clips on which each node is lowered alone.
+        decide_on: number of clips on which bisection decides.
     """
 
     mode: str
@@ -67,11 +67,12 @@ class Calibrated:
     """A calibrated bundle that is not yet written.
 
     Attributes:
-        manifest, files: of the new bundle.
-        plan: what was decided.
-        held_out: errors of each held-out clip, FP16 as a device computes it.
-        onnxruntime: the same, of the files as ONNX Runtime's CPU provider runs them.
-        all_lowered: the same as `held_out`, had every node been lowered.
+        manifest: manifest of the new bundle.
+        files: files of the new bundle, name -> bytes.
+        plan: what each node runs in.
+        held_out: task error of each held-out clip, FP16 computed as a device computes it.
+        onnxruntime: task error of each held-out clip, the files run by ONNX Runtime's CPU provider.
+        all_lowered: task error of each held-out clip if every node were lowered.
     """
 
     manifest: dict[str, Any]
@@ -82,25 +83,25 @@ class Calibrated:
     all_lowered: list[TaskError]
 
     def write(self, out: Path) -> Bundle:
-        """Writes the bundle (a zip if `out` ends in `.voxface`, else a folder), whole or not at all, and opens it again."""
+        """Writes the bundle, whole or not at all, and opens it again: a zip if `out` ends in `.voxface`, else a folder."""
         write_bundle(out, self.manifest, self.files)
         return Bundle.open(out)
 
 
-def calibrate(bundle: Bundle, clips: Clips, settings: Settings, watch: Watch | None = None) -> Calibrated:
-    """Decides, measures and describes; writes nothing.
+def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, report: Report | None = None) -> Calibrated:
+    """Decides what each node runs in, measures the result and makes the new bundle; writes nothing.
 
     Args:
-        bundle: FP32 arithmetic.
-        clips: from `load_clips`.
+        bundle: a bundle whose arithmetic is FP32.
+        clips: clips from `load_clips`.
         settings: mode and tolerances.
-        watch: told of a phase, how much of it is done, of how much, and on what.
+        report: called with the phase, how much of it is done, of how much, and on what.
 
     Raises:
         UsageError: the bundle has been calibrated already.
-        BundleError: a graph that cannot be calibrated.
+        BundleError: a graph cannot be calibrated.
     """
-    tell = watch or (lambda phase, done, total, label: None)
+    progress = report or (lambda phase, done, total, label: None)
     if "calibrated" in bundle.manifest.get("precision", {}):
         raise UsageError(
             f"{bundle.path}: is calibrated already ({bundle.manifest['precision']['calibrated']['mode']}); "
@@ -112,58 +113,65 @@ def calibrate(bundle: Bundle, clips: Clips, settings: Settings, watch: Watch | N
     )
     morphable = bundle.morphable
     lowering.observe("encoder", ({"log_mel": clip.log_mel} for clip in clips.calibration))
-    everyone = Bench(reference, clips.calibration, morphable)
-    embeddings = [{"embedding": answer.embedding[None]} for answer in everyone.reference]
+    everyone = ErrorMeter(reference, clips.calibration, morphable)
+    embeddings = [{"embedding": outputs.embedding[None]} for outputs in everyone.reference]
     for name in ("face", "mesh"):
         lowering.observe(name, embeddings)
-    session = _Session(
+    decider = _PrecisionSearch(
         lowering,
-        alone=Bench(reference, (*clips.calibration[: settings.alone_on], clips.longest), morphable),
-        deciding=Bench(reference, (*clips.calibration[: settings.decide_on], clips.longest), morphable),
-        held_out=Bench(reference, (*clips.held_out, clips.longest_held_out), morphable),
+        alone=ErrorMeter(reference, (*clips.calibration[: settings.alone_on], clips.longest), morphable),
+        deciding=ErrorMeter(reference, (*clips.calibration[: settings.decide_on], clips.longest), morphable),
+        held_out=ErrorMeter(reference, (*clips.held_out, clips.longest_held_out), morphable),
         limits=settings.limits,
-        tell=tell,
+        report=progress,
     )
 
     int8: Search[Key] | None = None
     if settings.mode != "fp16":
         candidates = lowering.int8_candidates()
-        int8 = session.decide("int8", candidates, lambda nodes: (nodes, ()), MARGIN, mixed=settings.mode == "mixed")
-    quantised = int8.lowered if int8 else frozenset()
+        int8 = decider.decide("int8", candidates, lambda nodes: (nodes, ()), MARGIN, mixed=settings.mode == "mixed")
+    int8_nodes = int8.lowered if int8 else frozenset()
     fp16: Search[Key] | None = None
     if settings.mode != "int8":
-        margin = MARGIN_BESIDE_INT8 if quantised else MARGIN
-        candidates = lowering.fp16_candidates(quantised)
-        mixed = bool(quantised)
-        fp16 = session.decide("fp16", candidates, lambda nodes: (quantised, nodes), margin, mixed=mixed)
-    halves = fp16.lowered if fp16 else frozenset()
+        margin = MARGIN_BESIDE_INT8 if int8_nodes else MARGIN
+        candidates = lowering.fp16_candidates(int8_nodes)
+        mixed = bool(int8_nodes)
+        fp16 = decider.decide("fp16", candidates, lambda nodes: (int8_nodes, nodes), margin, mixed=mixed)
+    fp16_nodes = fp16.lowered if fp16 else frozenset()
 
-    plan = PrecisionPlan(settings.mode, settings.limits, tuple(session.decisions(int8, fp16)))
-    files, engines = _graph_files(bundle, lowering, quantised, halves)
+    plan = PrecisionPlan(settings.mode, settings.limits, tuple(decider.decisions(int8, fp16)))
+    files, engines = _graph_files(bundle, lowering, int8_nodes, fp16_nodes)
     measure = lowering.runners if settings.mode != "mixed" else lowering.emulators
-    held_out = session.held_out.errors(measure(quantised, halves))
-    real = session.held_out.errors(engines)
+    held_out = decider.held_out.errors(measure(int8_nodes, fp16_nodes))
+    real = decider.held_out.errors(engines)
     every_int8 = () if settings.mode == "fp16" else lowering.int8_candidates()
     every_fp16 = () if settings.mode == "int8" else lowering.fp16_candidates(every_int8)
-    all_lowered = session.held_out.errors(measure(every_int8, every_fp16))
+    all_lowered = decider.held_out.errors(measure(every_int8, every_fp16))
     measured = {
         "held_out": summary(held_out),
         "onnxruntime_cpu": summary(real),
         "every_node_lowered": summary(all_lowered),
     }
     described = _describe(bundle, clips, settings, plan, measured)
-    manifest, files = _assemble(bundle, files, plan, described, quantised, halves)
+    manifest, files = _assemble(bundle, files, plan, described, int8_nodes, fp16_nodes)
     return Calibrated(manifest, files, plan, held_out, real, all_lowered)
 
 
-class _Session:
-    """Searches and what they have measured."""
+class _PrecisionSearch:
+    """The searches for INT8 and for FP16 nodes, and the task errors that they have measured."""
 
     def __init__(
-        self, lowering: Lowering, *, alone: Bench, deciding: Bench, held_out: Bench, limits: Tolerances, tell: Watch
+        self,
+        lowering: Lowering,
+        *,
+        alone: ErrorMeter,
+        deciding: ErrorMeter,
+        held_out: ErrorMeter,
+        limits: Tolerances,
+        report: Report,
     ) -> None:
         self._lowering, self._alone, self._deciding, self.held_out = lowering, alone, deciding, held_out
-        self._limits, self._tell = limits, tell
+        self._limits, self._report = limits, report
         self.errors: dict[str, dict[Key, TaskError]] = {}
 
     def decide(
@@ -175,45 +183,47 @@ class _Session:
         *,
         mixed: bool,
     ) -> Search[Key]:
-        """Ranks candidates, searches, and verifies on the held-out clips, where the search goes on if that fails.
+        """Ranks the candidates, searches on the clips that decide, and verifies on the held-out clips.
+
+        If the held-out clips exceed the tolerance, the search goes on with them.
 
         Args:
             kind: "int8" or "fp16".
-            candidates: nodes to lower.
-            choice: the INT8 and FP16 nodes of a pipeline in which some of them are lowered.
+            candidates: nodes that may be lowered.
+            choice: maps the candidates that are lowered to all INT8 nodes and all FP16 nodes.
             margin: share of the tolerance that may be used up on the clips that decide.
-            mixed: whether INT8 and FP16 are to go together.
+            mixed: whether there will be both INT8 and FP16 nodes.
         """
         errors = self.errors.setdefault(kind, {})
         for done, node in enumerate(candidates):
-            quantised, halves = ((node,), ()) if kind == "int8" else ((), (node,))
-            errors[node] = worst(self._alone.errors(self._lowering.runners(quantised, halves)))
-            self._tell(f"each node in {kind}", done + 1, len(candidates), "/".join(node))
+            int8_nodes, fp16_nodes = ((node,), ()) if kind == "int8" else ((), (node,))
+            errors[node] = worst(self._alone.errors(self._lowering.runners(int8_nodes, fp16_nodes)))
+            self._report(f"each node in {kind}", done + 1, len(candidates), "/".join(node))
         asked = 0
 
-        def score(bench: Bench, what: str) -> Callable[[frozenset[Key]], float]:
+        def score(bench: ErrorMeter, what: str) -> Callable[[frozenset[Key]], float]:
             def ask(nodes: frozenset[Key]) -> float:
                 nonlocal asked
                 asked += 1
                 chosen = choice(nodes)
-                if mixed:  # the emulator rounds INT8 at other places than this CPU, which besides may saturate
+                if mixed:  # the emulator rounds INT8 at other places than this CPU, which may also saturate
                     errors = bench.errors(self._lowering.emulators(*chosen))
                     errors += bench.errors(self._lowering.engines(*chosen))
                 else:
                     errors = bench.errors(self._lowering.runners(*chosen))
                 value = self._share(worst(errors))
-                self._tell(f"sets in {kind}", asked, asked + 1, f"{len(nodes)} nodes, {what}")
+                self._report(f"sets in {kind}", asked, asked + 1, f"{len(nodes)} nodes, {what}")
                 return value
 
             return ask
 
         alone = {node: self._share(error) for node, error in errors.items()}
-        # FP16 gains everywhere alike, INT8 where there is much to multiply.
+        # FP16 gains the same with every node, INT8 most where there is much to multiply.
         worth = {node: self._lowering.products(node) for node in candidates} if kind == "int8" else None
         found = search(alone, score(self._deciding, "deciding"), margin, worth)
-        # INT8 is to leave something to FP16.
+        # INT8 leaves a share of the tolerance to FP16.
         limit = MARGIN_BESIDE_INT8 if mixed and kind == "int8" else 1.0
-        # Where the held-out clips are content at once, which is the rule, they have decided nothing.
+        # The held-out clips decide nothing if the first result is within the tolerance on them, as it usually is.
         lowered = {node: share for node, share in alone.items() if node in found.lowered}
         return search(lowered, score(self.held_out, "verifying"), limit, worth)
 
@@ -221,19 +231,19 @@ class _Session:
         return error.share(self._limits)
 
     def decisions(self, int8: Search[Key] | None, fp16: Search[Key] | None) -> list[Decision]:
-        """What became of each node, and why."""
-        quantised = int8.lowered if int8 else frozenset()
-        halves = fp16.lowered if fp16 else frozenset()
-        between = self._lowering.between(quantised) if int8 else set()
+        """What each node runs in, and why."""
+        int8_nodes = int8.lowered if int8 else frozenset()
+        fp16_nodes = fp16.lowered if fp16 else frozenset()
+        between = self._lowering.between(int8_nodes) if int8 else set()
         decisions = []
         for name, graph in self._lowering.graphs.items():
             ranges = self._lowering.ranges[name]
             for node in graph.nodes:
                 key = (name, node.name)
                 tried = [kind for kind in ("int8", "fp16") if key in self.errors.get(kind, {})]
-                if key in quantised:
+                if key in int8_nodes:
                     precision, shown = "int8", "int8"
-                elif key in halves:
+                elif key in fp16_nodes:
                     precision, shown = "fp16", "fp16"
                 elif key in between:
                     precision, shown = "int8", ""
@@ -242,7 +252,7 @@ class _Session:
                     shown = tried[-1] if tried else ""
                 error = self.errors[shown][key] if shown else None
                 share = None if error is None else self._share(error)
-                if key in quantised or key in halves:
+                if key in int8_nodes or key in fp16_nodes:
                     why = f"alone it uses {_percent(share)} of the tolerance"
                 elif key in between:
                     why = "its data comes and goes as INT8"
@@ -279,15 +289,15 @@ def _percent(share: float | None) -> str:
 
 
 def _graph_files(
-    bundle: Bundle, lowering: Lowering, quantised: Collection[Key], halves: Collection[Key]
+    bundle: Bundle, lowering: Lowering, int8_nodes: Collection[Key], fp16_nodes: Collection[Key]
 ) -> tuple[dict[str, bytes], dict[str, Runner]]:
-    """The ONNX files, checked, and ONNX Runtime's engines of them; what is not lowered stays as it was, byte for byte."""
+    """The ONNX files of the graphs that have lowered nodes, checked, and ONNX Runtime's engines of them."""
     files: dict[str, bytes] = {}
     engines: dict[str, Runner] = {}
     for name in GRAPHS:
-        if not any(at == name for at, _ in (*quantised, *halves)):
+        if not any(at == name for at, _ in (*int8_nodes, *fp16_nodes)):
             continue
-        data = lowering.graph(name, quantised, halves).to_bytes(fp16_storage=True)
+        data = store_fp16(lowering.graph(name, int8_nodes, fp16_nodes)).to_bytes()
         was, engine = open_engine(bundle.graph(name), name=name), open_engine(data, name=name)
         if (was.inputs, was.outputs) != (engine.inputs, engine.outputs):
             raise BundleError(
@@ -299,9 +309,9 @@ def _graph_files(
 
 
 def _describe(
-    bundle: Bundle, clips: Clips, settings: Settings, plan: PrecisionPlan, measured: dict[str, Any]
+    bundle: Bundle, clips: Clips, settings: CalibrationSettings, plan: PrecisionPlan, measured: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the manifest says of a calibration."""
+    """The manifest's description of a calibration."""
     return {
         "mode": settings.mode,
         "tolerances": asdict(settings.limits),
@@ -326,14 +336,14 @@ def _assemble(
     graphs: dict[str, bytes],
     plan: PrecisionPlan,
     described: dict[str, Any],
-    quantised: Collection[Key],
-    halves: Collection[Key],
+    int8_nodes: Collection[Key],
+    fp16_nodes: Collection[Key],
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Manifest and files of the new bundle: the source's, with what has changed."""
+    """Manifest and files of the new bundle: those of the source, with what has changed."""
     files = {**bundle.files, **graphs}
     files |= {JSON: plan.to_json(), TABLE: plan.to_markdown().encode(), SVG: sensitivity_plot(plan).encode()}
     manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
-    # Engines and the fused graph, made of graphs that have changed, would not be used and take as much room as they do.
+    # Engines and the fused graph that were made of graphs that have changed would not be used; they are dropped.
     changed = {
         name for name, entry in manifest["graphs"].items() if entry["file"] in graphs or (name == FUSED and graphs)
     }
@@ -343,7 +353,7 @@ def _assemble(
         manifest["graphs"] = {name: entry for name, entry in manifest["graphs"].items() if entry not in stale}
         manifest["engines"] = [entry for entry in manifest.get("engines", []) if entry not in stale]
         files = {name: data for name, data in files.items() if name not in {entry["file"] for entry in stale}}
-    used = [name for name, some in (("int8", quantised), ("float16", halves)) if some]
+    used = [name for name, some in (("int8", int8_nodes), ("float16", fp16_nodes)) if some]
     precision = dict(manifest.get("precision", {}))
     before = precision.get("storage", "float32")
     precision["storage"] = "+".join(dict.fromkeys([*used, before])) if graphs else before
@@ -357,7 +367,7 @@ def _assemble(
 
 
 def _card(described: dict[str, Any]) -> str:
-    """What the model card says of a calibration, for people."""
+    """The section of the model card about a calibration."""
     worst_ = described["held_out"]["worst"]
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""Real speech for calibration: through the bundle's own front end, some clips to decide on and others to measure on."""
+"""Speech for calibration, through the bundle's own front end: some clips to decide on, others to measure on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from voxface.runtime.features.front_end import FrontEnd
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.inference.voice_to_face import CONTEXT, PIECE, check_speech
 
-LONGEST = (PIECE + 2 * CONTEXT) * STRIDE  # frames: the runtime gives the encoder no more at once
+LONGEST = (PIECE + 2 * CONTEXT) * STRIDE  # frames that the runtime gives the encoder at once, at most
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Clip:
     """One recording as the voice encoder gets it.
 
     Attributes:
-        name: the file's, without its folder.
+        name: name of the file, without its folder.
         log_mel: float32 [1, mels, T], normalised.
     """
 
@@ -36,10 +36,11 @@ class Clips:
     """The speech of a folder.
 
     Attributes:
-        calibration: what ranges and decisions come from.
-        held_out: what the result is measured on.
-        longest, longest_held_out: one of each, repeated to the longest input that the runtime gives the encoder: sums over
-            time overflow there if anywhere.
+        calibration: clips from which ranges and decisions come.
+        held_out: clips on which the result is measured.
+        longest: the first calibration clip, repeated to the longest input that the runtime gives the encoder. If sums over time
+            overflow at all, they do so on it.
+        longest_held_out: the first held-out clip, repeated likewise.
         skipped: why files were left out, one line each.
     """
 
@@ -51,21 +52,21 @@ class Clips:
 
 
 def load_clips(
-    folder: Path, bundle: Bundle, *, most: int = 64, watch: Callable[[int, int, str], None] | None = None
+    folder: Path, bundle: Bundle, *, most: int = 64, report: Callable[[int, int, str], None] | None = None
 ) -> Clips:
-    """Reads up to `most` sound files of a folder, evenly spaced in order of name, and deals them out in turn.
+    """Reads up to `most` sound files of a folder, evenly spaced in order of name. Every second file is held out.
 
     Args:
-        folder: searched with its sub-folders; or a single file, which does not suffice.
-        bundle: whose front end and VAD are used.
-        most: files to read.
-        watch: told after each file how many are done, of how many, and its name.
+        folder: folder that is searched with its sub-folders.
+        bundle: the bundle whose front end and VAD are used.
+        most: how many files to read at most.
+        report: called after each file with the number of files done, the number of all, and the file's name.
 
     Raises:
         InputError: no sound file, none that can be read, or speech in fewer than two.
         NoSpeechError: no speech in any that can be read.
     """
-    clips, errors = read_clips(folder, bundle, most=most, watch=watch)
+    clips, errors = read_clips(folder, bundle, most=most, report=report)
     if len(clips) < 2:
         raise InputError(
             f"{folder}: speech in one sound file only ({clips[0].name}); give at least two, better fifty of many speakers: "
@@ -78,9 +79,11 @@ def load_clips(
 
 
 def read_clips(
-    path: Path, bundle: Bundle, *, most: int, watch: Callable[[int, int, str], None] | None = None
+    path: Path, bundle: Bundle, *, most: int, report: Callable[[int, int, str], None] | None = None
 ) -> tuple[list[Clip], list[VoxfaceError]]:
-    """Reads up to `most` sound files of a folder, evenly spaced in order of name, or one file; and why some are left out.
+    """Reads up to `most` sound files of a folder, evenly spaced in order of name, or one file.
+
+    Returns the clips, and an error for each file that was left out.
 
     Raises:
         InputError: no sound file, or none that can be read.
@@ -98,8 +101,8 @@ def read_clips(
             errors.append(NoSpeechError(f"{file}: {error}"))
         except InputError as error:
             errors.append(error)
-        if watch:
-            watch(done + 1, len(files), file.name)
+        if report:
+            report(done + 1, len(files), file.name)
     if not clips:
         silent = [error for error in errors if isinstance(error, NoSpeechError)]
         kind = NoSpeechError if silent else InputError

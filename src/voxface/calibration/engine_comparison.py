@@ -1,4 +1,4 @@
-"""Two engines side by side on the same clips: how far apart their answers are, how fast each is, and where they part."""
+"""Two engines side by side on the same clips: how far apart their outputs are, how fast each is, where they first differ."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,21 +10,21 @@ import onnx
 from numpy.typing import NDArray
 
 from voxface.calibration.clips import Clip
-from voxface.calibration.pipeline import answers
-from voxface.calibration.task_error import TaskError
+from voxface.calibration.task_error import TaskError, graph_outputs
+from voxface.onnx_graph.graph import show_tensors
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.engines.engine import Engine
 from voxface.runtime.engines.opening import PROVIDERS, open_engine, open_graph
 from voxface.runtime.errors import ProviderError
 
 PERCENTILES: Final = (50, 90, 99)
-PARTED: Final = 1e-3  # of a tensor's largest number: beyond rounding in single precision, which leaves some 1e-6
+DIFFERENT: Final = 1e-3  # of a tensor's largest number; rounding in FP32 leaves some 1e-6
 Tensors = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: a bundle on a provider."""
+    """One of the two sides: a bundle on a provider."""
 
     bundle: Bundle
     provider: str
@@ -40,30 +40,30 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What was seen.
+class EngineComparison:
+    """How two engines differ.
 
     Attributes:
-        errors: of each clip, the second side against the first.
-        latency_ms: for each graph and "all", milliseconds of each run, float64 [2, runs], the sides in turns.
-        walk: for each graph, how far every tensor that both have is apart, in the order in which the first side computes
-            them; None where a side has engines that were built ahead, which show no tensors.
+        errors: task error of each clip, the second side against the first.
+        latency_ms: for each graph and "all", milliseconds of each run, float64 [2, runs]; the first row is the first side's.
+        walk: for each graph, the difference of every tensor that both sides have, in the order in which the first side
+            computes them; None if a side has engines that were built ahead, whose tensors cannot be seen.
     """
 
     errors: list[TaskError]
     latency_ms: dict[str, NDArray[np.float64]]
-    walk: dict[str, list["Apart"] | None]
+    walk: dict[str, list["TensorDifference"] | None]
 
 
 @dataclass(frozen=True)
-class Apart:
-    """One tensor of both sides.
+class TensorDifference:
+    """How far one tensor of the two sides is apart.
 
     Attributes:
-        tensor: its name.
-        op: what computed it, on the first side.
+        tensor: name of the tensor.
+        op: ONNX operator that computes it on the first side.
         largest: largest magnitude on the first side.
-        difference: largest difference; NaN where one side alone has no number.
+        difference: largest difference; NaN if one side has no number where the other has one.
     """
 
     tensor: str
@@ -73,39 +73,42 @@ class Apart:
 
     @property
     def share(self) -> float:
-        """The difference, of the largest number; infinity where one side has no number."""
+        """The difference as a share of the largest number; infinity if one side has no number."""
         if not np.isfinite(self.difference):
             return float("inf")
         return self.difference / self.largest if self.largest else (0.0 if self.difference == 0 else float("inf"))
 
 
-def compare(one: Side, other: Side, clips: Sequence[Clip], *, rounds: int = 5, walk: bool = True) -> Comparison:
+def compare_engines(
+    one: Side, other: Side, clips: Sequence[Clip], *, rounds: int = 5, walk: bool = True
+) -> EngineComparison:
     """Runs both sides on every clip.
 
     Args:
         clips: features of the first side's front end; both sides get the same.
-        rounds: how often each clip is timed on each side; they take turns, and who begins takes turns too.
-        walk: also look at every tensor, on the first clip.
+        rounds: how often each clip is timed on each side. The sides take turns, and the side that begins changes each round.
+        walk: also compare every tensor, on the first clip.
 
     Raises:
         ProviderError, BundleError, UsageError: a side does not open.
     """
     engines = (one.open(), other.open())
     try:
-        said = [answers(side, clips) for side in engines]  # warms them up as well, at every length
-        errors = [TaskError.between(b, a, one.bundle.morphable) for a, b in zip(*said, strict=True)]
+        outputs = [graph_outputs(side, clips) for side in engines]  # warms them up as well, at every length
+        errors = [TaskError.between(b, a, one.bundle.morphable) for a, b in zip(*outputs, strict=True)]
         latency = _latency(engines, clips, rounds)
-        embedding = said[0][0].embedding[None]
+        embedding = outputs[0][0].embedding[None]
     finally:
         for engine in (*engines[0].values(), *engines[1].values()):
             engine.__exit__(None, None, None)
     feeds: dict[str, Tensors] = {"encoder": {"log_mel": clips[0].log_mel}}
     feeds |= {"face": {"embedding": embedding}, "mesh": {"embedding": embedding}}
-    return Comparison(errors, latency, {name: _walk(one, other, name, feeds[name]) for name in GRAPHS} if walk else {})
+    differences = {name: _walk(one, other, name, feeds[name]) for name in GRAPHS} if walk else {}
+    return EngineComparison(errors, latency, differences)
 
 
-def parted(walk: Sequence[Apart], beyond: float = PARTED) -> Apart | None:
-    """The first tensor that is farther apart than `beyond` of its largest number."""
+def first_difference(walk: Sequence[TensorDifference], beyond: float = DIFFERENT) -> TensorDifference | None:
+    """The first tensor whose difference is more than the share `beyond` of its largest number; None if there is none."""
     return next((tensor for tensor in walk if tensor.share > beyond), None)
 
 
@@ -134,25 +137,23 @@ def _timed(side: Mapping[str, Engine], clip: Clip) -> dict[str, int]:
     return dict(zip(("encoder", "face", "mesh"), np.diff(marks).tolist(), strict=True))
 
 
-def _walk(one: Side, other: Side, name: str, feeds: Tensors) -> list[Apart] | None:
+def _walk(one: Side, other: Side, name: str, feeds: Tensors) -> list[TensorDifference] | None:
     if not {one.provider, other.provider} <= set(PROVIDERS):
         return None
     order, mine = _every_tensor(one, name, feeds)
     _, theirs = _every_tensor(other, name, feeds)
-    return [_apart(tensor, op, mine[tensor], theirs[tensor]) for tensor, op in order.items() if tensor in theirs]
+    return [_difference(tensor, op, mine[tensor], theirs[tensor]) for tensor, op in order.items() if tensor in theirs]
 
 
 def _every_tensor(side: Side, name: str, feeds: Tensors) -> tuple[dict[str, str], Tensors]:
-    """What computes each floating-point tensor of a graph, in order, and its values.
+    """The operator that computes each floating-point tensor of a graph, in order, and the values of these tensors.
 
-    A tensor that is looked at cannot be fused away, so this run may round otherwise than the ones that are compared.
+    A tensor that is given out cannot be fused away, so this run may round differently from the runs that are compared.
     """
     model = onnx.load_model_from_string(side.bundle.graph(name))
-    shown = {value.name for value in model.graph.output}
     order = {output: node.op_type for node in model.graph.node for output in node.output if output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in order if tensor not in shown)
     try:
-        with open_engine(model.SerializeToString(), side.provider, name=name, threads=side.threads) as engine:
+        with open_engine(show_tensors(model, order), side.provider, name=name, threads=side.threads) as engine:
             values = engine.run(feeds)
     except ProviderError as error:
         raise ProviderError(f"{name}, with every tensor shown: {error}") from error
@@ -160,11 +161,13 @@ def _every_tensor(side: Side, name: str, feeds: Tensors) -> tuple[dict[str, str]
     return {tensor: op for tensor, op in order.items() if tensor in floating}, floating
 
 
-def _apart(tensor: str, op: str, mine: NDArray[Any], theirs: NDArray[Any]) -> Apart:
+def _difference(tensor: str, op: str, mine: NDArray[Any], theirs: NDArray[Any]) -> TensorDifference:
     if mine.shape != theirs.shape:
-        return Apart(tensor, op, float("nan"), float("nan"))
+        return TensorDifference(tensor, op, float("nan"), float("nan"))
     a, b = mine.astype(np.float64), theirs.astype(np.float64)
     with np.errstate(invalid="ignore"):
         same = (a == b) | (np.isnan(a) & np.isnan(b))
         difference = np.where(same, 0.0, np.abs(a - b))
-    return Apart(tensor, op, float(np.abs(a[np.isfinite(a)]).max(initial=0.0)), float(difference.max(initial=0.0)))
+    return TensorDifference(
+        tensor, op, float(np.abs(a[np.isfinite(a)]).max(initial=0.0)), float(difference.max(initial=0.0))
+    )

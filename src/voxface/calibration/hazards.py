@@ -1,4 +1,4 @@
-"""What in a node is dangerous in half precision, in words, from its weights and the ranges of its tensors."""
+"""Why a node may be sensitive to FP16, in words, from its weights and the ranges of its tensors."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,17 +6,17 @@ from typing import Final
 import numpy as np
 from onnx import NodeProto
 
-from voxface.calibration.tensor_ranges import Range
+from voxface.calibration.int8_ranges import TensorRange
 from voxface.onnx_graph.fp16_emulation import ACCUMULATED
 from voxface.onnx_graph.graph import Graph
 
-LARGEST: Final = 65504.0
-NORMAL: Final = 2.0**-14  # smaller numbers are subnormal: fewer digits
-SMALLEST: Final = 2.0**-24
+LARGEST: Final = 65504.0  # largest FP16 number
+NORMAL: Final = 2.0**-14  # smallest normal FP16 number; smaller ones are subnormal and have fewer digits
+SMALLEST: Final = 2.0**-24  # smallest FP16 number above 0
 
 
-def hazards(graph: Graph, node: NodeProto, ranges: Mapping[str, Range]) -> list[str]:
-    """Reasons to keep a node out of half precision, none if nothing stands out; measured errors decide, these explain."""
+def hazards(graph: Graph, node: NodeProto, ranges: Mapping[str, TensorRange]) -> list[str]:
+    """Reasons to keep a node out of FP16; empty if nothing stands out. Measured errors decide, these reasons explain."""
     found = []
     for name in node.input:
         weights = graph.constants.get(name)

@@ -1,9 +1,9 @@
-"""The graphs of a bundle in lowered precision, for any choice of nodes."""
+"""The graphs of a bundle with any choice of nodes in lower precision, INT8 or FP16."""
 
 from collections.abc import Collection, Iterable, Mapping
 
-from voxface.calibration.pipeline import Runner
-from voxface.calibration.tensor_ranges import Range, record
+from voxface.calibration.int8_ranges import TensorRange, record_ranges
+from voxface.calibration.task_error import Runner
 from voxface.onnx_graph.fp16_emulation import Fp16Emulator
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.node_runner import NodeRunner, Tensor
@@ -16,7 +16,7 @@ Key = tuple[str, str]  # graph, node
 
 
 class Lowering:
-    """Makes graphs with some nodes in INT8 and some in FP16.
+    """Makes graphs with some nodes in INT8 and some in FP16. A node is named by a `Key`: its graph and its name.
 
     Attributes:
         graphs: name -> the FP32 graph.
@@ -25,17 +25,17 @@ class Lowering:
 
     def __init__(self, graphs: Mapping[str, Graph], *, weight_bits: int = WEIGHT_BITS) -> None:
         self.graphs = dict(graphs)
-        self.ranges: dict[str, dict[str, Range]] = {}
+        self.ranges: dict[str, dict[str, TensorRange]] = {}
         self._limits: dict[str, dict[str, float]] = {}
         self._weight_bits = weight_bits
-        self._node_runner: dict[int, NodeRunner] = {}
+        self._node_runners: dict[int, NodeRunner] = {}
 
     def observe(self, name: str, feeds: Iterable[Mapping[str, Tensor]]) -> None:
-        """Records the ranges of a graph as it is and, beside, of what INT8 would make of its transposed convolutions."""
+        """Records the ranges of a graph, and those of the graph with its transposed convolutions rewritten as INT8 has them."""
         graph, feeds = self.graphs[name], list(feeds)
         rewritten = _rewritten(graph, {node for at, node in self.int8_candidates() if at == name})
-        found = record(rewritten, feeds)
-        self.ranges[name] = found if rewritten is graph else found | record(graph, feeds)
+        found = record_ranges(rewritten, feeds)
+        self.ranges[name] = found if rewritten is graph else found | record_ranges(graph, feeds)
         self._limits[name] = {tensor: found.int8_limit() for tensor, found in self.ranges[name].items()}
 
     def int8_candidates(self) -> list[Key]:
@@ -48,7 +48,7 @@ class Lowering:
         ]
 
     def products(self, key: Key) -> float:
-        """Multiplications of an INT8 candidate on the longest clip, which is what INT8 makes cheaper."""
+        """How many multiplications an INT8 candidate does on the longest clip: INT8 makes them cheaper."""
         name, at = key
         node = next(node for node in self.graphs[name].nodes if node.name == at)
         weight = self.graphs[name].constants[node.input[1]]
@@ -59,7 +59,7 @@ class Lowering:
         return float(self.ranges[name][places].size * weight.size / weight.shape[0])
 
     def fp16_candidates(self, int8: Collection[Key] = ()) -> list[Key]:
-        """The nodes that may be FP16 beside the INT8 ones and what lies between those."""
+        """The nodes that may be FP16 when the given nodes are INT8; nodes whose data comes and goes as INT8 are left out."""
         found: list[Key] = []
         for name, graph in self.graphs.items():
             lowered = self.graph(name, int8, ())
@@ -69,7 +69,7 @@ class Lowering:
         return found
 
     def between(self, int8: Collection[Key]) -> set[Key]:
-        """Nodes that are not INT8 themselves, but whose data comes and goes as INT8."""
+        """The nodes that are not INT8 themselves, but whose data comes and goes as INT8."""
         own = {
             (name, node)
             for name, graph in self.graphs.items()
@@ -78,28 +78,28 @@ class Lowering:
         return own - set(int8)
 
     def graph(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Graph:
-        """One graph in lowered precision; the FP32 graph itself where nothing of it is lowered."""
+        """One graph in lower precision; the FP32 graph itself if none of its nodes is lowered."""
         graph = self.graphs[name]
-        quantised = [node for at, node in int8 if at == name]
-        halves = [node for at, node in fp16 if at == name]
-        if quantised:
-            graph = _rewritten(graph, quantised)
-            names = set[str]().union(*(arithmetic_nodes(graph, node) for node in quantised))
+        int8_nodes = [node for at, node in int8 if at == name]
+        fp16_nodes = [node for at, node in fp16 if at == name]
+        if int8_nodes:
+            graph = _rewritten(graph, int8_nodes)
+            names = set[str]().union(*(arithmetic_nodes(graph, node) for node in int8_nodes))
             graph = to_int8(graph, names, self._limits[name], weight_bits=self._weight_bits)
-        return to_fp16(graph, halves) if halves else graph
+        return to_fp16(graph, fp16_nodes) if fp16_nodes else graph
 
     def runners(self, int8: Collection[Key], fp16: Collection[Key]) -> dict[str, Runner]:
-        """What measures each graph that is lowered: the emulator where nodes are FP16, else ONNX Runtime."""
-        halves = {at for at, _ in fp16}
+        """A runner for each lowered graph: the FP16 emulator if the graph has FP16 nodes, else ONNX Runtime."""
+        emulated = {at for at, _ in fp16}
         names = {at for at, _ in (*int8, *fp16)}
-        return {name: (self._emulator if name in halves else self._engine)(name, int8, fp16) for name in names}
+        return {name: (self._emulator if name in emulated else self._engine)(name, int8, fp16) for name in names}
 
     def engines(self, int8: Collection[Key], fp16: Collection[Key]) -> dict[str, Runner]:
-        """ONNX Runtime for each graph that is lowered: integer arithmetic as this CPU has it, FP16 in FP32."""
+        """ONNX Runtime for each lowered graph: integer arithmetic as this CPU does it, FP16 nodes in FP32."""
         return {name: self._engine(name, int8, fp16) for name in {at for at, _ in (*int8, *fp16)}}
 
     def emulators(self, int8: Collection[Key], fp16: Collection[Key]) -> dict[str, Runner]:
-        """The emulator for each graph that is lowered: INT8 without saturation, FP16 as a device computes it."""
+        """The FP16 emulator for each lowered graph: FP16 as a device computes it, INT8 without saturation."""
         return {name: self._emulator(name, int8, fp16) for name in {at for at, _ in (*int8, *fp16)}}
 
     def _engine(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Runner:
@@ -107,9 +107,9 @@ class Lowering:
 
     def _emulator(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Runner:
         graph = self.graph(name, int8, fp16)
-        return Fp16Emulator(graph, self._node_runner.setdefault(graph.opset, NodeRunner(graph.opset)))
+        return Fp16Emulator(graph, self._node_runners.setdefault(graph.opset, NodeRunner(graph.opset)))
 
 
 def _rewritten(graph: Graph, names: Collection[str]) -> Graph:
-    """The graph with those of the named nodes as convolutions that are transposed ones."""
+    """The graph with the transposed convolutions among the named nodes as convolutions."""
     return rewrite(graph, [node.name for node in graph.nodes if node.name in names and can_rewrite(graph, node)])

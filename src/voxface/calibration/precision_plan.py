@@ -1,27 +1,35 @@
-"""The precision plan: what each node runs in, why, and how much it costs by itself."""
+"""The precision plan: what each node runs in, why, and the task error of lowering it alone; as JSON, table and picture."""
 
 import json
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
+from xml.sax.saxutils import escape
 
 from voxface.calibration.task_error import LENGTH, TaskError, Tolerances, as_json
 
-JSON = "precision_plan.json"
-TABLE = "precision_plan.md"
+JSON: Final = "precision_plan.json"
+TABLE: Final = "precision_plan.md"
+SVG: Final = "sensitivity.svg"
+_COLOURS: Final = {"int8": "#2a7f62", "fp16": "#2f6fb0", "fp32": "#b3402e", "integer": "#999999"}
+_LEFT, _WIDE, _ROW, _TOP = 260, 560, 16, 64  # pixels of the picture
+_LOW, _HIGH = -6.0, 2.0  # powers of ten of the tolerance
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One node.
+    """What one node runs in.
 
     Attributes:
-        graph, node, op: which one.
-        precision: "int8", "fp16", "fp32", or "integer" where it computes no floating-point numbers.
-        why: one line.
-        alone: task error, worst of a few clips, of lowering this node only; None where that was not tried.
-        share: how much of the tolerances `alone` uses up; infinity where it overflowed.
-        most: largest magnitude of its first output on the calibration clips.
+        graph: name of the graph.
+        node: name of the node.
+        op: its ONNX operator.
+        precision: "int8", "fp16", "fp32", or "integer" for a node that computes no floating-point numbers.
+        why: the reason, one line.
+        alone: task error of lowering this node only, the worst of a few clips; None if that was not tried.
+        share: the share of the tolerances that `alone` uses up; infinity if it overflowed.
+        most: largest magnitude of the node's first output on the calibration clips.
     """
 
     graph: str
@@ -36,12 +44,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class PrecisionPlan:
-    """All nodes of a bundle.
+    """What every node of a bundle runs in.
 
     Attributes:
         mode: "fp16", "int8" or "mixed".
-        tolerances: what was asked for.
-        decisions: in the order of the graphs and their nodes.
+        tolerances: the tolerances that were asked for.
+        decisions: one for each node, in the order of the graphs and their nodes.
     """
 
     mode: str
@@ -56,7 +64,7 @@ class PrecisionPlan:
         return {graph: dict(sorted(counter.items())) for graph, counter in counted.items()}
 
     def document(self) -> dict[str, Any]:
-        """The plan for JSON; an error that is not a number is None."""
+        """The plan for JSON; None in place of an error that is not a number."""
         nodes: list[dict[str, Any]] = [
             {
                 "graph": d.graph,
@@ -73,11 +81,11 @@ class PrecisionPlan:
         return {"mode": self.mode, "tolerances": asdict(self.tolerances), "counts": self.counts(), "nodes": nodes}
 
     def to_json(self) -> bytes:
-        """`document` as a file."""
+        """`document` as the bytes of a JSON file."""
         return json.dumps(self.document(), indent=1, allow_nan=False).encode() + b"\n"
 
     def to_markdown(self) -> str:
-        """The plan as a table."""
+        """The plan as a Markdown table."""
         lines = [
             f"# Precision plan ({self.mode})",
             "",
@@ -101,3 +109,54 @@ class PrecisionPlan:
             row = [d.graph, f"`{d.node}`", d.op, d.precision, *cells, most, d.why.replace("|", "/")]
             lines.append("| " + " | ".join(row) + " |")
         return "\n".join(lines) + "\n"
+
+
+def sensitivity_plot(plan: PrecisionPlan) -> str:
+    """An SVG picture of how sensitive each node is.
+
+    Each node that was tried is a bar: the share of the tolerances that it uses up alone, on a logarithmic scale. The bar of a
+    node that overflowed goes to the edge. The black line is the tolerance.
+    """
+    tried = [d for d in plan.decisions if d.share is not None]
+    bottom = _TOP + _ROW * max(1, len(tried))
+    width, height = _LEFT + _WIDE + 40, bottom + 40
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="11">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<text x="12" y="22" font-size="15">Each node alone in {"INT8 or FP16" if plan.mode == "mixed" else plan.mode.upper()}'
+        ": share of the tolerance</text>",
+    ]
+    x = 12
+    for name in sorted({d.precision for d in tried}):
+        parts.append(f'<rect x="{x}" y="34" width="10" height="10" fill="{_COLOURS[name]}"/>')
+        parts.append(f'<text x="{x + 14}" y="43">runs in {name}</text>')
+        x += 110
+    for power in range(int(_LOW), int(_HIGH) + 1):
+        at = _place(10.0**power)
+        line = 'stroke="black"' if power == 0 else 'stroke="#dddddd"'
+        parts.append(f'<line x1="{at:.1f}" y1="{_TOP - 4}" x2="{at:.1f}" y2="{bottom}" {line}/>')
+        label = "tolerance" if power == 0 else f"10^{power}"
+        parts.append(f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{label}</text>')
+    for row, d in enumerate(tried):
+        assert d.share is not None
+        y = _TOP + row * _ROW
+        end = _place(d.share)
+        parts.append(
+            f'<text x="{_LEFT - 6}" y="{y + 11}" text-anchor="end">{escape(_short(f"{d.graph}/{d.node}"))}</text>'
+        )
+        parts.append(
+            f'<rect x="{_LEFT}" y="{y + 2}" width="{max(1.0, end - _LEFT):.1f}" height="{_ROW - 4}" '
+            f'fill="{_COLOURS[d.precision]}"><title>{escape(d.why)}</title></rect>'
+        )
+        if not math.isfinite(d.share):
+            parts.append(f'<text x="{end + 3:.1f}" y="{y + 11}">∞</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _place(share: float) -> float:
+    power = _HIGH if not math.isfinite(share) else math.log10(max(share, 10.0**_LOW))
+    return _LEFT + _WIDE * (min(_HIGH, power) - _LOW) / (_HIGH - _LOW)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 42 else f"{name[:20]}…{name[-21:]}"

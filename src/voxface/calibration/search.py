@@ -1,5 +1,8 @@
-"""Which nodes to lower: each one's own error ranks them, bisection finds how many of the worst have to stay, and those that
-turn out to have stayed for nothing are let go."""
+"""The search for the nodes to lower.
+
+Nodes are ranked by the error of lowering each alone. Bisection finds how many of the most sensitive ones have to stay as they
+are. Of these, each that can be lowered after all, beside the others, is lowered.
+"""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -11,10 +14,10 @@ Score = Callable[[frozenset[Node]], float]
 
 @dataclass(frozen=True)
 class Search(Generic[Node]):
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        ranking: all candidates, the first to stay first.
+        ranking: all candidates, the most sensitive first.
         lowered: the nodes to lower.
     """
 
@@ -32,17 +35,18 @@ def search(
 
     Args:
         alone: each candidate's score when nothing else is lowered.
-        score: of lowering a set; of lowering nothing it is taken to be within the limit.
-        limit: what the score may be. What exceeds it by itself stays in any case.
-        worth: what lowering each node gains; None: they gain alike. Those that cost most for what they gain stay first.
+        score: the score of lowering a set of nodes. The score of lowering no node is assumed to be within the limit.
+        limit: the largest score allowed. A node that exceeds it alone is never lowered.
+        worth: what lowering each node gains; None: all gain the same. Nodes are ranked by their score over their gain.
     """
     gain = worth or dict.fromkeys(alone, 1.0)
-    # Stable: equal ones in the order of the graph.
+    # The sort is stable: nodes of equal score stay in the order of the graph.
     ranking = tuple(sorted(alone, key=lambda node: (alone[node] <= limit, -alone[node] / gain[node])))
     least = sum(alone[node] > limit for node in ranking)
     kept = _fewest(least, len(ranking), lambda count: score(frozenset(ranking[count:])) <= limit)
     lowered = frozenset(ranking[kept:])
-    # Nodes of different graphs use up different tolerances: one that is high in the ranking may have stayed for another's.
+    # Nodes of different graphs use up different tolerances: a node high in the ranking may have been kept only because
+    # another node's tolerance was used up.
     for node in reversed(ranking[least:kept]):
         if score(lowered | {node}) <= limit:
             lowered |= {node}

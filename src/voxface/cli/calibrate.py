@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.audio.exists():
         raise InputError(f"{options.audio}: no such file or folder")
     try:
-        from voxface.calibration.calibrate import Settings, calibrate
+        from voxface.calibration.calibrate import CalibrationSettings, calibrate
         from voxface.calibration.clips import load_clips
         from voxface.calibration.task_error import TOLERANCES
     except ImportError as error:
@@ -54,11 +54,13 @@ def run(options: argparse.Namespace) -> int:
 
     asked = {"cosine": options.min_cosine, "psnr_db": options.min_psnr, "vertex_mm": options.max_mm}
     changed = {name: value for name, value in asked.items() if value is not None}
-    settings = Settings(options.precision, replace(TOLERANCES[options.precision], **changed), options.weight_bits)
+    settings = CalibrationSettings(
+        options.precision, replace(TOLERANCES[options.precision], **changed), options.weight_bits
+    )
     source = Bundle.open(options.bundle)
     watch = _PhaseProgress()
     try:
-        clips = load_clips(options.audio, source, most=options.clips, watch=lambda *at: watch("speech", *at))
+        clips = load_clips(options.audio, source, most=options.clips, report=lambda *at: watch("speech", *at))
         for reason in clips.skipped:
             complain(f"left out: {reason}")
         result = calibrate(source, clips, settings, watch)

@@ -12,7 +12,7 @@ from voxface.cli.arguments import add_audio, add_bundle_operand, add_clips, add_
 from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
-    from voxface.calibration.engine_comparison import Apart, Comparison, Side
+    from voxface.calibration.engine_comparison import EngineComparison, Side, TensorDifference
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     check_threads(options.threads)
     try:
         from voxface.calibration.clips import read_clips
-        from voxface.calibration.engine_comparison import Side, compare
+        from voxface.calibration.engine_comparison import Side, compare_engines
     except ImportError as error:
         raise ProviderError(f"comparing needs {error.name}; pip install 'voxface[cpu,calibrate]'") from error
 
@@ -64,13 +64,13 @@ def run(options: argparse.Namespace) -> int:
     progress = Progress(options.clips, "speech")
     try:
         clips, skipped = read_clips(
-            options.audio, first, most=options.clips, watch=lambda done, total, name: progress.at(done, total)
+            options.audio, first, most=options.clips, report=lambda done, total, name: progress.at(done, total)
         )
     finally:
         progress.close()
     for reason in skipped:
         complain(f"left out: {reason}")
-    found = compare(*sides, clips, rounds=options.rounds, walk=options.walk)
+    found = compare_engines(*sides, clips, rounds=options.rounds, walk=options.walk)
     document = _document(sides, found, [str(reason) for reason in skipped])
     if options.json:
         print_json(document)
@@ -92,7 +92,7 @@ def _check_alike(first: Any, second: Any) -> None:
         )
 
 
-def _document(sides: "tuple[Side, Side]", found: "Comparison", skipped: list[str]) -> dict[str, Any]:
+def _document(sides: "tuple[Side, Side]", found: "EngineComparison", skipped: list[str]) -> dict[str, Any]:
     import numpy as np
 
     from voxface.calibration.engine_comparison import PERCENTILES
@@ -113,10 +113,10 @@ def _document(sides: "tuple[Side, Side]", found: "Comparison", skipped: list[str
     }
 
 
-def _walk(walk: "list[Apart]") -> dict[str, Any]:
-    from voxface.calibration.engine_comparison import parted
+def _walk(walk: "list[TensorDifference]") -> dict[str, Any]:
+    from voxface.calibration.engine_comparison import first_difference
 
-    where = parted(walk)
+    where = first_difference(walk)
     farthest = max(walk, key=lambda tensor: tensor.share, default=None)
     return {
         "tensors": len(walk),
@@ -125,7 +125,7 @@ def _walk(walk: "list[Apart]") -> dict[str, Any]:
     }
 
 
-def _tensor(tensor: "Apart") -> dict[str, Any]:
+def _tensor(tensor: "TensorDifference") -> dict[str, Any]:
     share = tensor.share
     return {
         "tensor": tensor.tensor,
@@ -135,8 +135,8 @@ def _tensor(tensor: "Apart") -> dict[str, Any]:
     }
 
 
-def _print(document: dict[str, Any], found: "Comparison") -> None:
-    from voxface.calibration.engine_comparison import PARTED
+def _print(document: dict[str, Any], found: "EngineComparison") -> None:
+    from voxface.calibration.engine_comparison import DIFFERENT
 
     for letter, side in zip("AB", document["sides"], strict=True):
         print(f"{letter}: {side['bundle']} on {side['provider']}")
@@ -157,7 +157,9 @@ def _print(document: dict[str, Any], found: "Comparison") -> None:
         if walk is None:
             print(f"  {name:<9} no walk: an engine that was built ahead shows no tensors")
         elif walk["parted"] is None:
-            print(f"  {name:<9} none of {walk['tensors']} tensors is more than {PARTED:g} of its largest number apart")
+            print(
+                f"  {name:<9} none of {walk['tensors']} tensors is more than {DIFFERENT:g} of its largest number apart"
+            )
         else:
             where = walk["parted"]
             share = "no number on one side" if where["share"] is None else f"{where['share']:.2g} of its largest number"

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from voxface.export.model_card import CARD, model_card
-from voxface.export.onnx_export import compare, embedding_spec, encoder_spec, round_to_fp16, signature, to_onnx
+from voxface.export.onnx_export import (
+    compare_with_torch,
+    embedding_spec,
+    encoder_spec,
+    round_to_fp16,
+    signature,
+    to_onnx,
+)
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.config.front_end import FrontEndConfig
@@ -61,7 +68,7 @@ def export_bundle(
                     f"{TOLERANCES[output]:.0e}; this is a fault of the exporter, please report it with the torch version"
                 )
         errors |= worst
-        rounding |= compare(network, data, spec)
+        rounding |= compare_with_torch(network, data, spec)
         files[f"{name}.onnx"] = data
         graphs[name] = {"file": f"{name}.onnx", **signature(data)}
     manifest: dict[str, Any] = {

@@ -1,6 +1,5 @@
-"""PyTorch networks to ONNX graphs, each compared with PyTorch at several sizes before anyone gets to see it."""
+"""PyTorch networks as ONNX graphs. Each graph is compared with PyTorch at several sizes before it is handed out."""
 
-import io
 import logging
 import warnings
 from collections.abc import Sequence
@@ -9,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.passes.dimension_names import name_dimensions
+from voxface.onnx_graph.passes.fp16 import FP16_FROM, store_fp16
+
 OPSET = 18
-FP16_FROM = 1024  # numbers; smaller tensors (biases) stay in single precision
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,12 @@ def to_onnx(network: nn.Module, spec: GraphSpec, *, fp16_storage: bool = False) 
     Args:
         network: in eval mode.
         spec: names, examples, dynamic dimensions.
-        half_storage: keep large weights in half precision, cast to single when loaded; arithmetic stays in single
-            precision. Lossless for a network from `round_to_fp16`.
+        fp16_storage: store large weights that FP16 holds exactly as FP16, cast to FP32 when the graph is loaded: all large
+            weights of a network from `round_to_fp16`. The arithmetic stays FP32.
 
     Raises:
-        ValueError: the exporter changed the opset or the signature behind our back.
+        ValueError: the exporter gave another opset than was asked for.
+        BundleError: the exporter's graph is not valid.
     """
     shapes = tuple(dict.fromkeys(spec.dynamic.get(name, {}), torch.export.Dim.DYNAMIC) or None for name in spec.inputs)
     # A batch of one would be taken for a constant, so the exporter is shown two.
@@ -79,30 +80,16 @@ def to_onnx(network: nn.Module, spec: GraphSpec, *, fp16_storage: bool = False) 
             verbose=False,
         )
     assert program is not None
-    model: Any = program.model_proto
-    _name_dimensions(model, spec)
-    opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-    if opset != OPSET:
-        raise ValueError(f"asked for opset {OPSET}, the exporter gave {opset}")
-    if fp16_storage:
-        _store_half(model)
-    # Source lines and module names of the exporting program do not belong in a bundle.
-    graph = model.graph
-    for node in graph.node:
-        node.doc_string = ""
-    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]
-    del model.graph.metadata_props[:]
-    del model.metadata_props[:]
-    onnx.checker.check_model(model, full_check=True)
-    buffer = io.BytesIO()
-    onnx.save_model(model, buffer)
-    data = buffer.getvalue()
-    return data, compare(network, data, spec)
+    graph = Graph.from_bytes(program.model_proto.SerializeToString())
+    if graph.opset != OPSET:
+        raise ValueError(f"asked for opset {OPSET}, the exporter gave {graph.opset}")
+    graph = name_dimensions(graph, spec.dynamic, other="C")
+    data = (store_fp16(graph) if fp16_storage else graph).to_bytes()
+    return data, compare_with_torch(network, data, spec)
 
 
 def round_to_fp16(network: nn.Module) -> nn.Module:
-    """A copy of a network in eval mode with batch normalisation folded and large weights rounded to half precision.
+    """A copy of a network in eval mode with batch normalisation folded and large weights rounded to FP16.
 
     Rounding is done here, after folding, so that the graph holds the very weights of this copy and any difference
     between the two is the exporter's.
@@ -124,7 +111,7 @@ def round_to_fp16(network: nn.Module) -> nn.Module:
     return copy
 
 
-def compare(network: nn.Module, graph: bytes, spec: GraphSpec) -> dict[str, float]:
+def compare_with_torch(network: nn.Module, graph: bytes, spec: GraphSpec) -> dict[str, float]:
     """Largest absolute difference of each output between PyTorch and ONNX Runtime, over the examples of a spec."""
     from voxface.runtime.engines.opening import open_engine
 
@@ -151,35 +138,3 @@ def signature(graph: bytes) -> dict[str, dict[str, Any]]:
             kind: {name: {"dtype": spec.dtype, "shape": list(spec.shape)} for name, spec in specs.items()}
             for kind, specs in (("inputs", engine.inputs), ("outputs", engine.outputs))
         }
-
-
-def _name_dimensions(model: Any, spec: GraphSpec) -> None:
-    """Gives dynamic dimensions the names of the contract; the exporter makes up its own."""
-    names: dict[str, str] = {}
-    for value in model.graph.input:
-        for axis, name in spec.dynamic.get(value.name, {}).items():
-            dim = value.type.tensor_type.shape.dim[axis]
-            names[dim.dim_param] = name
-            dim.dim_param = name
-    for value in (*model.graph.output, *model.graph.value_info):
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param:
-                dim.dim_param = names.get(dim.dim_param, "C")
-
-
-def _store_half(model: Any) -> None:
-    """Replaces large float32 initialisers by float16 ones and a Cast; a runtime folds the Cast when it loads the graph."""
-    casts = []
-    for tensor in list(model.graph.initializer):
-        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < FP16_FROM:
-            continue
-        values = numpy_helper.to_array(tensor)
-        if np.abs(values).max() > 60_000:
-            continue
-        half = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.half")
-        casts.append(helper.make_node("Cast", [half.name], [tensor.name], to=TensorProto.FLOAT))
-        model.graph.initializer.remove(tensor)
-        model.graph.initializer.append(half)
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend([*casts, *nodes])

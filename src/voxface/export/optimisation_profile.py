@@ -10,7 +10,7 @@ from voxface.runtime.inference.voice_to_face import CONTEXT, PIECE
 
 
 @dataclass(frozen=True)
-class Range:
+class DimensionRange:
     """Smallest, best and largest length of a dimension."""
 
     least: int
@@ -21,12 +21,12 @@ class Range:
 # The runtime runs one clip at a time and cuts a long one into pieces of at most this many frames. The best length is the
 # shortest that an offline clip has; a live window may be shorter.
 DEFAULT = {
-    "B": Range(1, 1, 1),
-    "T": Range(1, FrontEndConfig().shortest, (PIECE + 2 * CONTEXT) * STRIDE),
+    "B": DimensionRange(1, 1, 1),
+    "T": DimensionRange(1, FrontEndConfig().shortest, (PIECE + 2 * CONTEXT) * STRIDE),
 }
 
 
-def read_range(text: str) -> tuple[str, Range]:
+def read_range(text: str) -> tuple[str, DimensionRange]:
     """A range from "T=1,1000,6272".
 
     Raises:
@@ -45,10 +45,10 @@ def read_range(text: str) -> tuple[str, Range]:
         )
     if not (1 <= least <= best <= most):
         raise UsageError(f"--profile {text}: lengths have to rise, from 1 on")
-    return name, Range(least, best, most)
+    return name, DimensionRange(least, best, most)
 
 
-def input_shapes(inputs: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, dict[str, list[int]]]:
+def input_shapes(inputs: Mapping[str, Any], ranges: Mapping[str, DimensionRange]) -> dict[str, dict[str, list[int]]]:
     """Smallest, best and largest shape of each input, as the manifest lists them.
 
     Args:

@@ -15,18 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxface.export.optimisation_profile import DEFAULT, Range, input_shapes
+from voxface.export.optimisation_profile import DEFAULT, DimensionRange, input_shapes
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.engine_plan import EnginePlan
 from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.engines.tensorrt_library import library, log_of
-from voxface.runtime.errors import InputError, ProviderError, UsageError
+from voxface.runtime.errors import BundleError, InputError, ProviderError, UsageError
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.cache_folder import cache_folder
 
 FOLDER = "engines"
 TURING = "sm75"
 Report = Callable[[str, int, int], None]  # what is being built, steps done, steps in all
+Repair = Callable[
+    [bytes], tuple[bytes, list[str]]
+]  # an ONNX file -> the rewritten file and the names of the nodes changed
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class BuiltEngine:
+class BuiltPlan:
     """A plan and its entry in the manifest; `seconds` it took to build."""
 
     entry: dict[str, Any]
@@ -64,11 +67,11 @@ def build_bundle(
     flavour: str,
     targets: Sequence[str] | None = None,
     *,
-    ranges: Mapping[str, Range] | None = None,
+    ranges: Mapping[str, DimensionRange] | None = None,
     only: bool = False,
     fused: bool = False,
     report: Report | None = None,
-) -> tuple[Bundle, list[BuiltEngine]]:
+) -> tuple[Bundle, list[BuiltPlan]]:
     """Builds every graph of a bundle and writes the bundle with the engines in it, whole or not at all.
 
     An engine takes the place of one of the same graph, flavour, version, targets and profile; those of other versions
@@ -153,7 +156,7 @@ def _engine(
     targets: tuple[str, ...],
     shapes: dict[str, dict[str, list[int]]],
     report: Report | None,
-) -> BuiltEngine:
+) -> BuiltPlan:
     """One plan with its entry."""
     onnx = bundle.graph(graph)
     began = time.perf_counter()
@@ -173,7 +176,7 @@ def _engine(
     }
     plan = EnginePlan.of_manifest(entry, bundle.manifest["graphs"], {"": built.data})
     entry["file"] = f"{FOLDER}/{plan.key}.plan"
-    return BuiltEngine(entry, built.data, time.perf_counter() - began)
+    return BuiltPlan(entry, built.data, time.perf_counter() - began)
 
 
 def _with_repairs(
@@ -185,9 +188,9 @@ def _with_repairs(
     label: str,
     report: Report | None,
 ) -> _Built:
-    """Builds a graph; one that is refused is tried again with what is known to be refused rewritten."""
+    """Builds a graph. A graph that TensorRT refuses is rewritten by one repair after another and tried again."""
     changes: list[Change] = []
-    repairs: dict[str, Any] | None = None
+    repairs: dict[str, Repair] | None = None
     while True:
         try:
             built = _build(trt, onnx, flavour, targets, shapes, label, report)
@@ -195,28 +198,53 @@ def _with_repairs(
             return built
         except _RefusedError as error:
             refused = str(error)
-        if repairs is None:
-            repairs = _repairs(refused, targets)
         names: list[str] = []
-        while repairs and not names:
-            what = next(iter(repairs))
-            onnx, names = repairs.pop(what)(onnx)
+        try:
+            if repairs is None:
+                repairs = _repairs(targets)
+            while repairs and not names:
+                what = next(iter(repairs))
+                onnx, names = repairs.pop(what)(onnx)
+        except ImportError as error:
+            raise ProviderError(
+                f"the graph was refused ({refused}); rewriting it needs {error.name}: pip install {error.name}, "
+                "then build again"
+            ) from error
         if not names:
             raise InputError(f"{label}: {flavour} {trt.__version__} refuses the graph: {refused}")
         changes.append(Change(what, names, refused))
 
 
-def _repairs(refused: str, targets: tuple[str, ...]) -> dict[str, Any]:
-    """What can be tried, the likelier first."""
-    try:
-        from voxface.onnx_graph.passes.tensorrt_repairs import grouped_convolutions_in_float32, products_as_convolutions
-    except ImportError as error:
-        raise ProviderError(
-            f"the graph was refused ({refused}); rewriting it needs {error.name}: pip install onnx, then build again"
-        ) from error
-    found = {"grouped FP16 convolutions in FP32": grouped_convolutions_in_float32}
+def _repairs(targets: tuple[str, ...]) -> dict[str, Repair]:
+    """What is done to a graph -> the repair, the more likely one first.
+
+    Raises:
+        ImportError: onnx is not installed.
+    """
+    from voxface.onnx_graph.graph import Graph
+    from voxface.onnx_graph.passes.tensorrt_repairs import (
+        grouped_convolutions_in_fp32,
+        is_grouped_fp16_convolution,
+        is_matrix_product,
+        products_as_convolutions,
+    )
+
+    def repair(applies: Callable[..., bool], rewrite: Callable[..., Graph]) -> Repair:
+        def run(onnx: bytes) -> tuple[bytes, list[str]]:
+            try:
+                graph = Graph.from_bytes(onnx)
+            except BundleError:  # no standard ONNX: TensorRT's own reason says more
+                return onnx, []
+            names = [node.name for node in graph.nodes if applies(graph, node)]
+            return rewrite(graph, names).to_bytes() if names else onnx, names
+
+        return run
+
+    grouped = repair(is_grouped_fp16_convolution, grouped_convolutions_in_fp32)
+    found = {"grouped FP16 convolutions in FP32": grouped}
     if TURING in targets:
-        return {"FP32 matrix products as 1×1 convolutions": products_as_convolutions, **found}
+        products = repair(is_matrix_product, products_as_convolutions)
+        return {"FP32 matrix products as 1×1 convolutions": products, **found}
     return found
 
 

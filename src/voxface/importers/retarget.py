@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
+from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.passes.fp16 import store_fp16
+from voxface.onnx_graph.passes.linear_output import map_output
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.engines.opening import open_engine
@@ -114,44 +115,19 @@ def extend_graph(graph: bytes, to: CoefficientMap) -> bytes:
         BundleError: not a graph with one output `coefficients` of the base model's size.
     """
     try:
-        model: Any = onnx.load_from_string(graph)
-    except Exception as error:  # protobuf's own errors are of many kinds
-        raise BundleError(f"mesh: the base bundle's graph is not ONNX ({error}); export the bundle again") from error
-    nodes, outputs = model.graph.node, {value.name: value for value in model.graph.output}
-    shape = (
-        [d.dim_value for d in outputs["coefficients"].type.tensor_type.shape.dim] if "coefficients" in outputs else []
-    )
-    if len(shape) != 2 or shape[1] not in (0, to.matrix.shape[1]):
+        base = Graph.from_bytes(graph, name="mesh")
+    except BundleError as error:
+        raise BundleError(
+            f"mesh: the base bundle's graph cannot be extended ({error}); export the bundle again"
+        ) from error
+    try:
+        extended = map_output(base, "coefficients", to.matrix, to.offset, name="retarget")
+    except ValueError as error:
         raise BundleError(
             f"mesh: the base bundle's graph has no output coefficients [B, {to.matrix.shape[1]}]; it does not match its "
             "morphable model"
-        )
-    for node in nodes:
-        for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                if name == "coefficients":
-                    names[index] = "coefficients.base"
-    batch = outputs["coefficients"].type.tensor_type.shape.dim[0]
-    model.graph.initializer.extend(
-        [
-            numpy_helper.from_array(np.ascontiguousarray(to.matrix), "retarget.matrix"),
-            numpy_helper.from_array(np.ascontiguousarray(to.offset), "retarget.offset"),
-        ]
-    )
-    nodes.append(
-        helper.make_node(
-            "Gemm", ["coefficients.base", "retarget.matrix", "retarget.offset"], ["coefficients"], "retarget", transB=1
-        )
-    )
-    model.graph.output.remove(outputs["coefficients"])
-    model.graph.output.append(
-        helper.make_tensor_value_info(
-            "coefficients", TensorProto.FLOAT, [batch.dim_param or batch.dim_value or "B", len(to.offset)]
-        )
-    )
-    onnx.checker.check_model(model, full_check=True)
-    extended: bytes = model.SerializeToString()
-    return extended
+        ) from error
+    return store_fp16(extended).to_bytes()
 
 
 def import_face_model(base: Bundle, target: MorphableModel, out: Path) -> Bundle:

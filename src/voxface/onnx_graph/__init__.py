@@ -1,4 +1,7 @@
-"""ONNX graphs as data: reading, running node by node, and passes that rewrite them.
+"""ONNX graphs as data: a graph (`graph`), passes that rewrite it (`passes`), and two ways to run it.
 
-This room imports onnx; `calibration` and `export` stand on it. It imports nothing of `voxface.training`.
+`node_runner` runs single nodes in FP32, `fp16_emulation` a whole graph with FP16 arithmetic rounded as on a GPU.
+
+The room imports onnx and ONNX Runtime, and of voxface only `voxface.runtime`. `calibration`, `export` and `importers` stand on
+it: code that edits an ONNX graph is a pass here, in no other room.
 """

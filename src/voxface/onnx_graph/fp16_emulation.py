@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, helper
+from onnx import NodeProto
 
-from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.graph import Graph, attributes
 from voxface.onnx_graph.node_runner import FLOAT16, NodeRunner, Tensor
 
 Half = NDArray[np.float16]
@@ -94,7 +94,7 @@ class Fp16Emulator:
             return [_rounded(x.astype(np.float32)) if halves[0] else x for x in inputs if x is not None]
         if node.op_type in ACCUMULATED and any(halves):
             narrow = [None if x is None else _narrow(x) for x in inputs]
-            return [ACCUMULATED[node.op_type](_attributes(node), narrow).astype(np.float32)]
+            return [ACCUMULATED[node.op_type](attributes(node), narrow).astype(np.float32)]
         outputs = self._node_runner.run(node, inputs)
         return [_rounded(x) if half else x for x, half in zip(outputs, halves, strict=True)]
 
@@ -105,10 +105,6 @@ def _narrow(x: Tensor) -> Any:
 
 def _rounded(x: Tensor) -> Float32:
     return x.astype(np.float16).astype(np.float32)
-
-
-def _attributes(node: NodeProto) -> dict[str, Any]:
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
 
 
 def _total(x: Half, axes: tuple[int, ...]) -> Half:
@@ -133,17 +129,17 @@ def _average(x: Half, axes: tuple[int, ...]) -> Half:
 def _reduction(reduce: Callable[[Half, tuple[int, ...]], Half]) -> Callable[[dict[str, Any], Inputs], Half]:
     """A Reduce… operator: axes as attribute or second input, kept as dimensions of length one unless told otherwise."""
 
-    def run(attributes: dict[str, Any], inputs: Inputs) -> Half:
+    def run(options: dict[str, Any], inputs: Inputs) -> Half:
         x = inputs[0]
         assert x is not None
-        axes: Any = inputs[1] if len(inputs) > 1 else attributes.get("axes")
+        axes: Any = inputs[1] if len(inputs) > 1 else options.get("axes")
         if axes is None or len(axes) == 0:
-            if attributes.get("noop_with_empty_axes", 0):
+            if options.get("noop_with_empty_axes", 0):
                 return x
             axes = range(x.ndim)
         places = tuple(int(axis) % x.ndim for axis in axes)
         kept = reduce(x, places)
-        return kept if attributes.get("keepdims", 1) else kept.squeeze(places)
+        return kept if options.get("keepdims", 1) else kept.squeeze(places)
 
     return run
 
@@ -158,39 +154,39 @@ def _per_channel(x: Half, ndim: int) -> Half:
     return x.reshape(1, -1, *[1] * (ndim - 2))
 
 
-def _batch_normalisation(attributes: dict[str, Any], inputs: Inputs) -> Half:
+def _batch_normalisation(options: dict[str, Any], inputs: Inputs) -> Half:
     x, scale, bias, mean, variance = (i for i in inputs if i is not None)
     each = [_per_channel(i, x.ndim) for i in (scale, bias, mean, variance)]
-    deviation = np.sqrt(each[3] + np.float16(attributes.get("epsilon", 1e-5)))
+    deviation = np.sqrt(each[3] + np.float16(options.get("epsilon", 1e-5)))
     return np.asarray((x - each[2]) / deviation * each[0] + each[1], np.float16)
 
 
-def _instance_normalisation(attributes: dict[str, Any], inputs: Inputs) -> Half:
+def _instance_normalisation(options: dict[str, Any], inputs: Inputs) -> Half:
     x, scale, bias = (i for i in inputs if i is not None)
-    flat = _normalised(x, tuple(range(2, x.ndim)), attributes.get("epsilon", 1e-5))
+    flat = _normalised(x, tuple(range(2, x.ndim)), options.get("epsilon", 1e-5))
     return np.asarray(flat * _per_channel(scale, x.ndim) + _per_channel(bias, x.ndim), np.float16)
 
 
-def _layer_normalisation(attributes: dict[str, Any], inputs: Inputs) -> Half:
+def _layer_normalisation(options: dict[str, Any], inputs: Inputs) -> Half:
     x, scale = inputs[0], inputs[1]
     assert x is not None
     assert scale is not None
-    axes = tuple(range(attributes.get("axis", -1) % x.ndim, x.ndim))
-    flat = _normalised(x, axes, attributes.get("epsilon", 1e-5)) * scale
+    axes = tuple(range(options.get("axis", -1) % x.ndim, x.ndim))
+    flat = _normalised(x, axes, options.get("epsilon", 1e-5)) * scale
     bias = inputs[2] if len(inputs) > 2 else None
     return np.asarray(flat if bias is None else flat + bias, np.float16)
 
 
-def _global_average(attributes: dict[str, Any], inputs: Inputs) -> Half:
+def _global_average(options: dict[str, Any], inputs: Inputs) -> Half:
     x = inputs[0]
     assert x is not None
     return _average(x, tuple(range(2, x.ndim)))
 
 
-def _softmax(attributes: dict[str, Any], inputs: Inputs) -> Half:
+def _softmax(options: dict[str, Any], inputs: Inputs) -> Half:
     x = inputs[0]
     assert x is not None
-    axis = (attributes.get("axis", -1) % x.ndim,)
+    axis = (options.get("axis", -1) % x.ndim,)
     powers = np.exp(x - x.max(axis, keepdims=True))
     return np.asarray(powers / _total(powers, axis), np.float16)
 

@@ -1,7 +1,7 @@
-"""A graph to be changed: constants folded, every node named, every tensor's type known.
+"""A graph that can be rewritten: constants folded, every node named, every tensor's type known.
 
-Bundles may keep weights in half precision with a Cast to float; here they are plain float32 arrays again, and writing a
-graph stores those that half precision holds exactly in half precision once more.
+Bundles may store weights in FP16 with a Cast to FP32. `Graph.from_bytes` folds these Casts, so that weights are plain float32
+arrays; `voxface.onnx_graph.passes.fp16.store_fp16` adds them again before a graph is written.
 """
 
 from collections.abc import Iterable
@@ -10,28 +10,27 @@ from typing import Any, Self
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import NodeProto, ValueInfoProto, helper, numpy_helper
 
 from voxface.onnx_graph.node_runner import FLOAT, NodeRunner, Tensor
 from voxface.runtime.errors import BundleError
 
-FP16_FROM = 1024  # numbers; smaller tensors are not worth a Cast
 _SMALL = 64  # numbers of a constant that may be a shape or an axis
 _UNFOLDED = {"RandomNormal", "RandomUniform", "QuantizeLinear", "DequantizeLinear"}
+_IR_VERSION = 10
 
 
 @dataclass(frozen=True)
 class Graph:
-    """An ONNX graph as calibration sees it. Changes make a new graph that shares the arrays.
+    """An ONNX graph. A change makes a new graph, which shares the arrays with the old one.
 
     Attributes:
         nodes: in an order in which they can run, each with a name of its own.
         constants: name -> array.
-        inputs, outputs: the graph's, with types and shapes.
+        inputs, outputs: the graph's inputs and outputs, with types and shapes.
         opset: version of the ONNX operators.
-        types: ONNX element type of every tensor, where it is known.
-        shapes: shape of every tensor where its rank is known; None or a name for a length that is not.
+        types: ONNX element type of every tensor whose type is known.
+        shapes: shape of every tensor whose rank is known. An entry is a number, the name of a free dimension, or None.
     """
 
     nodes: tuple[NodeProto, ...]
@@ -44,7 +43,13 @@ class Graph:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, name: str = "graph") -> Self:
-        """Reads an ONNX file, folds what is constant, names the nameless and infers types and shapes.
+        """Reads an ONNX file, folds constants, names nodes without a name, and infers types and shapes.
+
+        Documentation strings and metadata, in which exporters leave source lines and module names, are dropped.
+
+        Args:
+            data: the file's bytes.
+            name: what error messages call the graph.
 
         Raises:
             BundleError: no ONNX file, operators of another domain, a graph within a node, or a node that does not run.
@@ -61,6 +66,9 @@ class Graph:
                 )
             if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
                 raise BundleError(f"{name}: {node.op_type} holds a graph of its own; control flow cannot be calibrated")
+        for value in (*model.graph.input, *model.graph.output):
+            value.ClearField("doc_string")
+            value.ClearField("metadata_props")
         opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         nodes, constants = _fold(_named(model.graph.node), constants, NodeRunner(opset))
@@ -74,7 +82,7 @@ class Graph:
             ) from error
 
     def inferred(self) -> Self:
-        """The same graph without unused constants, types and shapes inferred anew."""
+        """The same graph without unused constants, its types and shapes inferred anew."""
         used = {name for node in self.nodes for name in node.input} | {value.name for value in self.outputs}
         kept = replace(self, constants={k: v for k, v in self.constants.items() if k in used})
         types = {name: int(helper.np_dtype_to_tensor_dtype(x.dtype)) for name, x in kept.constants.items()}
@@ -107,19 +115,16 @@ class Graph:
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
         return helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", self.opset)], producer_name="voxface", ir_version=10
+            graph, opset_imports=[helper.make_opsetid("", self.opset)], producer_name="voxface", ir_version=_IR_VERSION
         )
 
-    def to_bytes(self, *, fp16_storage: bool = False) -> bytes:
+    def to_bytes(self) -> bytes:
         """The ONNX file, checked; the same graph gives the same bytes.
-
-        Args:
-            half_storage: store large float32 constants that float16 holds exactly as float16 and a Cast.
 
         Raises:
             onnx.checker.ValidationError, onnx.shape_inference.InferenceError: the graph is not well typed.
         """
-        model = (_half_stored(self) if fp16_storage else self).model()
+        model = self.model()
         onnx.checker.check_model(model, full_check=True)  # strict shape and type inference included
         data: bytes = model.SerializeToString(deterministic=True)
         return data
@@ -135,6 +140,37 @@ class Graph:
     def with_nodes(self, nodes: Iterable[NodeProto], constants: dict[str, Tensor]) -> Self:
         """The graph with other nodes and further constants, inferred."""
         return replace(self, nodes=tuple(nodes), constants={**self.constants, **constants}).inferred()
+
+    def unused(self, name: str) -> str:
+        """A name that no tensor and no node has: `name`, or `name` with underscores after it."""
+        taken = self.types.keys() | {node.name for node in self.nodes}
+        taken |= {tensor for node in self.nodes for tensor in (*node.input, *node.output)}
+        while name in taken:
+            name += "_"
+        return name
+
+
+def attributes(node: NodeProto) -> dict[str, Any]:
+    """The attributes of a node as Python values: name -> value."""
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def rewired(node: NodeProto, inputs: Iterable[str], outputs: Iterable[str]) -> NodeProto:
+    """A copy of a node that reads and writes other tensors."""
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:], copy.output[:] = list(inputs), list(outputs)
+    return copy
+
+
+def show_tensors(model: Any, tensors: Iterable[str]) -> bytes:
+    """An ONNX file that gives out these tensors in place of the model's outputs, so that their values can be recorded."""
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    del shown.graph.output[:]
+    shown.graph.output.extend(ValueInfoProto(name=name) for name in tensors)
+    data: bytes = shown.SerializeToString()
+    return data
 
 
 def _named(nodes: Iterable[NodeProto]) -> list[NodeProto]:
@@ -165,25 +201,10 @@ def _fold(
         if node.op_type in _UNFOLDED or any(name and name not in constants for name in node.input):
             left.append(node)
             continue
+        if node.op_type == "Cast" and constants[node.input[0]].dtype == np.float16 and attributes(node)["to"] == FLOAT:
+            # The Cast of a stored weight: exact without ONNX Runtime too, which a machine with TensorRT may lack.
+            constants[node.output[0]] = constants[node.input[0]].astype(np.float32)
+            continue
         results = node_runner.run(node, [constants[name] if name else None for name in node.input])
         constants |= {name: array for name, array in zip(node.output, results, strict=True) if name}
     return tuple(left), constants
-
-
-def _half_stored(graph: Graph) -> Graph:
-    casts, constants = [], {}
-    for name, array in graph.constants.items():
-        if array.dtype == np.float32 and array.size >= FP16_FROM and fp16_holds(array):
-            constants[f"{name}.stored"] = array.astype(np.float16)
-            casts.append(
-                helper.make_node("Cast", [f"{name}.stored"], [name], name=f"{name}.load", to=TensorProto.FLOAT)
-            )
-        else:
-            constants[name] = array
-    return replace(graph, nodes=(*casts, *graph.nodes), constants=constants)
-
-
-def fp16_holds(array: NDArray[np.float32]) -> bool:
-    """Whether half precision holds every number of an array exactly."""
-    with np.errstate(over="ignore"):
-        return bool(np.array_equal(array.astype(np.float16).astype(np.float32), array))

@@ -53,6 +53,8 @@ class NodeRunner:
             session = self._sessions.get(key) or self._open(node, inputs, feeds)
             self._sessions[key] = session
             ready = iter(session.run(None, feeds))
+        except ImportError:
+            raise
         except Exception as error:  # ONNX Runtime raises its own classes, RuntimeError and ValueError alike
             reason = str(error).strip().splitlines()[0]
             raise BundleError(f"node {node.name} ({node.op_type}) does not run: {reason}") from error

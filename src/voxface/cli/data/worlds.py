@@ -1,7 +1,6 @@
 """`voxface data prepare` and `voxface data synth --people`: worlds of voices and faces to train in."""
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -103,9 +102,10 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def _workers(options: argparse.Namespace) -> int:
     from voxface.runtime.errors import UsageError
+    from voxface.runtime.processor import usable_cores
 
     if options.workers is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return usable_cores()
     if options.workers < 1:
         raise UsageError(f"--workers {options.workers}: at least 1")
     return int(options.workers)

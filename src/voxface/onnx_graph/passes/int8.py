@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
-from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.graph import Graph, attributes, rewired
 from voxface.onnx_graph.node_runner import Tensor
 
 OPS: Final = ("Conv", "Gemm", "MatMul")
@@ -38,8 +38,8 @@ def can_quantise(graph: Graph, node: NodeProto) -> bool:
     if node.op_type not in OPS or not graph.is_float(node.input[0]) or node.input[0] in graph.constants:
         return False
     weight = graph.constants.get(node.input[1])
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    plain = attributes.get("transA", 0) == 0 and attributes.get("alpha", 1.0) == 1.0
+    options = attributes(node)
+    plain = options.get("transA", 0) == 0 and options.get("alpha", 1.0) == 1.0
     fits = not gives_out(graph, node) if node.op_type == "Conv" else weight is not None and weight.ndim == 2
     return weight is not None and weight.dtype == np.float32 and plain and fits
 
@@ -92,8 +92,7 @@ def to_int8(
             )
 
     for node in graph.nodes:
-        copy = NodeProto()
-        copy.CopyFrom(node)
+        copy = rewired(node, node.input, node.output)
         made = node.output[0]
         if node.name in names:
             if not can_quantise(graph, node):
@@ -105,7 +104,7 @@ def to_int8(
             weight = node.input[1]
             copy.input[1] = f"{weight}.dequantised"
             if f"{weight}.int8" not in constants:
-                transposed = any(a.name == "transB" and a.i for a in node.attribute)
+                transposed = attributes(node).get("transB", 0)
                 axis = 0 if transposed else _AXES[node.op_type]
                 levels, steps = quantised_weights(graph.constants[weight], axis, weight_bits)
                 constants |= {f"{weight}.int8": levels, f"{weight}.scales": steps}

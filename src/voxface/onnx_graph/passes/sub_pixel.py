@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 from onnx import NodeProto, helper
 
-from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.graph import Graph, attributes
 from voxface.onnx_graph.node_runner import Tensor
 
 # By the size of the kernel, for pixels 2m and 2m + 1 of a row: the taps they take, and how far these reach over its ends.
@@ -103,20 +103,20 @@ def _kind(graph: Graph, node: NodeProto) -> Rewrite | None:
     if node.op_type != "ConvTranspose" or any(name and name not in graph.constants for name in node.input[1:]):
         return None
     weight = graph.constants[node.input[1]]
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    options = attributes(node)
     kernel, spatial = weight.shape[2:], weight.ndim - 2
-    strides = list(attributes.get("strides", [1] * spatial))
-    pads = list(attributes.get("pads", [0] * 2 * spatial))
+    strides = list(options.get("strides", [1] * spatial))
+    pads = list(options.get("pads", [0] * 2 * spatial))
     plain = (
-        attributes.get("group", 1) == 1
-        and set(attributes.get("dilations", [1])) == {1}
-        and not attributes.get("output_shape")
-        and attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
+        options.get("group", 1) == 1
+        and set(options.get("dilations", [1])) == {1}
+        and not options.get("output_shape")
+        and options.get("auto_pad", b"NOTSET") == b"NOTSET"
         and weight.dtype == np.float32
     )
     if not plain or spatial != 2:
         return None
-    more = list(attributes.get("output_padding", [0, 0]))
+    more = list(options.get("output_padding", [0, 0]))
     size = graph.shapes.get(node.input[0], ())[2:]
     if strides == [2, 2] and pads == [1, 1, 1, 1] and (kernel, more) in (((4, 4), [0, 0]), ((3, 3), [1, 1])):
         return _doubling if size and all(isinstance(length, int) for length in size) else None
@@ -152,8 +152,8 @@ def _one_convolution(steps: _Steps, source: str, weight: Tensor, bias: Tensor | 
     """[B, 4·C, H + 1, W + 1], pixels 2m − 1 before 2m."""
     weight = np.pad(weight, [(0, 0), (0, 0), *[(0, 4 - size) for size in weight.shape[2:]]])
     taps = _TAPS[4][::-1]
-    node_runner = [weight[:, :, taps[row]][..., taps[column]].swapaxes(0, 1) for row, column in _PARITIES]
-    inputs = [source, steps.constant("weight", np.concatenate(node_runner))]
+    kernels = [weight[:, :, taps[row]][..., taps[column]].swapaxes(0, 1) for row, column in _PARITIES]
+    inputs = [source, steps.constant("weight", np.concatenate(kernels))]
     if bias is not None:
         inputs.append(steps.constant("bias", np.tile(bias, 4)))
     return steps.node("Conv", inputs, "conv", kernel_shape=[2, 2], pads=[1, 1, 1, 1], strides=[1, 1])

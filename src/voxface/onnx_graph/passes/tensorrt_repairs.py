@@ -1,128 +1,105 @@
-"""Graphs that a TensorRT refuses, rewritten so that it takes them; what was done goes into the manifest."""
+"""Nodes that some TensorRT versions refuse, in a form that they take; the bundle's manifest lists what was changed."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Collection
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import NodeProto, helper
 
-Repair = Callable[[bytes], tuple[bytes, list[str]]]
+from voxface.onnx_graph.graph import Graph, attributes, rewired
+from voxface.onnx_graph.node_runner import FLOAT, FLOAT16, Tensor
+
+Float32 = NDArray[np.float32]
 
 
-def grouped_convolutions_in_float32(graph: bytes) -> tuple[bytes, list[str]]:
-    """FP16 convolutions with groups get Casts around them: some TensorRT versions cannot build those in FP16.
+def is_grouped_fp16_convolution(graph: Graph, node: NodeProto) -> bool:
+    """Whether `grouped_convolutions_in_fp32` takes a node: a convolution in FP16 with more than one group."""
+    grouped = node.op_type in ("Conv", "ConvTranspose") and attributes(node).get("group", 1) != 1
+    return grouped and any(graph.types.get(name) == FLOAT16 for name in node.input)
 
-    Returns the graph and the names of the nodes changed.
+
+def grouped_convolutions_in_fp32(graph: Graph, names: Collection[str]) -> Graph:
+    """The graph with the named FP16 convolutions in FP32, between Casts: some TensorRT versions cannot build them in FP16.
+
+    Raises:
+        ValueError: a named node is no FP16 convolution with groups.
     """
-    model = onnx.load_from_string(graph)
-    types = _types(model)
-    nodes: list[Any] = []
-    names: list[str] = []
-    for node in model.graph.node:
-        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-        half = [types.get(name) == TensorProto.FLOAT16 for name in node.input]
-        if node.op_type not in ("Conv", "ConvTranspose") or groups == 1 or not any(half):
+    nodes: list[NodeProto] = []
+    for node in graph.nodes:
+        if node.name not in names:
             nodes.append(node)
             continue
-        names.append(node.name or node.output[0])
-        for index, name in enumerate(list(node.input)):
-            if half[index]:
-                single = f"{name}.float32.{len(names)}"
-                nodes.append(helper.make_node("Cast", [name], [single], to=TensorProto.FLOAT))
-                node.input[index] = single
-        output = node.output[0]
-        node.output[0] = f"{output}.float32"
-        nodes += [node, helper.make_node("Cast", [node.output[0]], [output], to=TensorProto.FLOAT16)]
-    _replace(model, nodes)
-    return model.SerializeToString(), names
+        if not is_grouped_fp16_convolution(graph, node):
+            raise ValueError(f"{node.name} ({node.op_type}) is no FP16 convolution with groups")
+        inputs = list(node.input)
+        for k, tensor in enumerate(node.input):
+            if graph.types.get(tensor) == FLOAT16:
+                inputs[k] = graph.unused(f"{node.name}.float32.{k}")
+                nodes.append(helper.make_node("Cast", [tensor], [inputs[k]], name=inputs[k], to=FLOAT))
+        output = graph.unused(f"{node.name}.float32")
+        nodes.append(rewired(node, inputs, [output]))
+        nodes.append(helper.make_node("Cast", [output], [node.output[0]], name=f"{output}.to_half", to=FLOAT16))
+    return graph.with_nodes(nodes, {})
 
 
-def products_as_convolutions(graph: bytes) -> tuple[bytes, list[str]]:
-    """FP32 products of a matrix [B, K] with constant weights become 1×1 convolutions, the same sums.
+def is_matrix_product(graph: Graph, node: NodeProto) -> bool:
+    """Whether `products_as_convolutions` takes a node: an FP32 product of a matrix [B, K] with constant weights [K, N], whose
+    bias, if it has one, is constant too and as long as a row or one number."""
+    if node.op_type not in ("Gemm", "MatMul") or graph.types.get(node.input[0]) != FLOAT:
+        return False
+    weight = graph.constants.get(node.input[1])
+    if weight is None or weight.ndim != 2 or len(graph.shapes.get(node.input[0], ())) != 2:
+        return False
+    options = attributes(node)
+    if options.get("transA") or not _has_bias(node):
+        return not options.get("transA")
+    bias = graph.constants.get(node.input[2])
+    return bias is not None and bias.size in (1, weight.shape[0 if options.get("transB") else 1])
+
+
+def products_as_convolutions(graph: Graph, names: Collection[str]) -> Graph:
+    """The graph with the named matrix products as 1×1 convolutions, which compute the same sums.
 
     TensorRT for RTX has no FP32 matrix product for Turing (SM75), but it has the convolution.
-    Returns the graph and the names of the nodes changed.
+
+    Raises:
+        ValueError: a named node is no such product.
     """
-    model = onnx.load_from_string(graph)
-    types, ranks = _types(model), _ranks(model)
-    nodes: list[Any] = []
-    names: list[str] = []
-    for node in model.graph.node:
-        weights = _weights(model, node, types, ranks)
-        if weights is None:
+    nodes: list[NodeProto] = []
+    constants: dict[str, Tensor] = {}
+    for node in graph.nodes:
+        if node.name not in names:
             nodes.append(node)
             continue
-        matrix, bias = weights  # [N, K], [N] or none
-        names.append(node.name or node.output[0])
-        stem = f"{node.output[0]}.1x1"
-        made: dict[str, NDArray[Any]] = {f"{stem}.weight": matrix[:, :, None], f"{stem}.axis": np.array([2], np.int64)}
+        if not is_matrix_product(graph, node):
+            raise ValueError(f"{node.name} ({node.op_type}) is no FP32 product of a matrix with constant weights")
+        matrix, bias = _weights(graph, node)
+        stem = graph.unused(f"{node.output[0]}.1x1")
+        constants |= {f"{stem}.weight": matrix[:, :, None], f"{stem}.axis": np.array([2], np.int64)}
+        inputs = [f"{stem}.in", f"{stem}.weight"]
         if bias is not None:
-            made[f"{stem}.bias"] = bias
-        model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in made.items())
-        inputs = [f"{stem}.in", f"{stem}.weight", *([f"{stem}.bias"] if bias is not None else [])]
+            constants[f"{stem}.bias"] = bias
+            inputs.append(f"{stem}.bias")
+        axis = f"{stem}.axis"
         nodes += [
-            helper.make_node("Unsqueeze", [node.input[0], f"{stem}.axis"], [f"{stem}.in"]),
-            helper.make_node("Conv", inputs, [f"{stem}.out"], kernel_shape=[1], name=f"{names[-1]}_1x1"),
-            helper.make_node("Squeeze", [f"{stem}.out", f"{stem}.axis"], [node.output[0]]),
+            helper.make_node("Unsqueeze", [node.input[0], axis], [f"{stem}.in"], name=f"{stem}.unsqueeze"),
+            helper.make_node("Conv", inputs, [f"{stem}.out"], name=f"{node.name}_1x1", kernel_shape=[1]),
+            helper.make_node("Squeeze", [f"{stem}.out", axis], [node.output[0]], name=f"{stem}.squeeze"),
         ]
-    _replace(model, nodes)
-    return model.SerializeToString(), names
+    return graph.with_nodes(nodes, constants)
 
 
-def _weights(
-    model: Any, node: Any, types: dict[str, int], ranks: dict[str, int]
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None] | None:
-    """Weights [N, K] and bias [N] of a product that can become a convolution; None for any other node."""
-    if node.op_type not in ("Gemm", "MatMul") or types.get(node.input[0]) != TensorProto.FLOAT:
-        return None
-    options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    matrix = _constant(model, node.input[1])
-    bias = _constant(model, node.input[2]) if len(node.input) > 2 and node.input[2] else None
-    if matrix is None or matrix.ndim != 2 or ranks.get(node.input[0]) != 2 or options.get("transA"):
-        return None
-    if len(node.input) > 2 and node.input[2] and bias is None:
-        return None
-    matrix = (matrix if options.get("transB") else matrix.T) * np.float32(options.get("alpha", 1.0))
-    if bias is not None:
-        if bias.size not in (1, len(matrix)):
-            return None
-        bias = np.broadcast_to(bias.reshape(-1) * np.float32(options.get("beta", 1.0)), len(matrix))
-        bias = np.ascontiguousarray(bias, np.float32)
+def _has_bias(node: NodeProto) -> bool:
+    return len(node.input) > 2 and bool(node.input[2])
+
+
+def _weights(graph: Graph, node: NodeProto) -> tuple[Float32, Float32 | None]:
+    """Weights [N, K] and bias [N] of a matrix product, its factors alpha and beta multiplied in."""
+    options = attributes(node)
+    weight = graph.constants[node.input[1]]
+    matrix = (weight if options.get("transB") else weight.T) * np.float32(options.get("alpha", 1.0))
+    bias = None
+    if _has_bias(node):
+        scaled = graph.constants[node.input[2]].reshape(-1) * np.float32(options.get("beta", 1.0))
+        bias = np.ascontiguousarray(np.broadcast_to(scaled, len(matrix)), np.float32)
     return np.ascontiguousarray(matrix, np.float32), bias
-
-
-def _constant(model: Any, name: str) -> NDArray[Any] | None:
-    """The value of an initialiser, or of one that is stored in half precision and cast."""
-    for tensor in model.graph.initializer:
-        if tensor.name == name:
-            return np.asarray(numpy_helper.to_array(tensor))
-    for node in model.graph.node:
-        if node.op_type == "Cast" and node.output[0] == name:
-            value = _constant(model, node.input[0])
-            to = next(a.i for a in node.attribute if a.name == "to")
-            return None if value is None else value.astype(helper.tensor_dtype_to_np_dtype(to))
-    return None
-
-
-def _types(model: Any) -> dict[str, int]:
-    return {
-        **{value.name: int(value.type.tensor_type.elem_type) for value in _values(model)},
-        **{tensor.name: int(tensor.data_type) for tensor in model.graph.initializer},
-    }
-
-
-def _ranks(model: Any) -> dict[str, int]:
-    return {value.name: len(value.type.tensor_type.shape.dim) for value in _values(model)}
-
-
-def _values(model: Any) -> list[Any]:
-    inferred = shape_inference.infer_shapes(model).graph
-    return [*inferred.input, *inferred.output, *inferred.value_info]
-
-
-def _replace(model: Any, nodes: list[Any]) -> None:
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)

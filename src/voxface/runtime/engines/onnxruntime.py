@@ -1,6 +1,5 @@
 """ONNX Runtime engine: CPU, CUDA and TensorRT providers, never a silent fallback from one to another."""
 
-import os
 from contextlib import redirect_stdout
 from io import StringIO
 from types import ModuleType, TracebackType
@@ -13,6 +12,7 @@ from voxface.runtime.engines.engine import Array
 from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.files.cache_folder import cache_folder
+from voxface.runtime.processor import usable_cores
 
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
@@ -40,11 +40,6 @@ def _provider_options(provider: str) -> dict[str, str]:
             "trt_timing_cache_path": str(folder),
         }
     return {}
-
-
-def _cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _import() -> ModuleType:
@@ -79,7 +74,7 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 3  # errors come back as exceptions; warnings would land in the user's terminal
         if threads is not None and threads < 1:
             raise UsageError(f"{threads} threads: at least 1")
-        options.intra_op_num_threads = threads if threads is not None else min(4, _cores())
+        options.intra_op_num_threads = threads if threads is not None else min(4, usable_cores())
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":
             # Where ONNX Runtime tells which node runs where, that is checked below. Where it does not (older ones), it is told

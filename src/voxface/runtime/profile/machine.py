@@ -1,6 +1,5 @@
 """What a profile tells of the machine: what it is, how steady, how fast it reads memory, and what this process holds of it."""
 
-import os
 import platform
 import statistics
 import sys
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+
+from voxface.runtime.processor import usable_cores
 
 STEADY_RUNS: Final = 200
 STEADY_SIZE: Final = 224  # rows of a square matrix product: some tenths of a millisecond
@@ -33,12 +34,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """This one."""
-    return Machine(_cpu(), cores(), f"{platform.system()} {platform.machine()}")
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(_cpu(), usable_cores(), f"{platform.system()} {platform.machine()}")
 
 
 def jitter() -> float:

@@ -1,6 +1,5 @@
 """3D faces from a table of landmarks, and the file they are kept in."""
 
-import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_atomically
+from voxface.runtime.processor import usable_cores
 from voxface.training.faces.camera import Camera, Projection, Space
 from voxface.training.faces.fitting import Contour, FitResult, LandmarkFitter
 from voxface.training.faces.landmark_files import LandmarkTable
@@ -53,7 +53,7 @@ def fit_table(
         rows = np.nonzero((centres == centre).all(axis=1))[0]
         for start in range(0, len(rows), AT_ONCE):
             some = rows[start : start + AT_ONCE]
-            workers = min(8, os.cpu_count() or 1)
+            workers = min(8, usable_cores())
             parts.append(fitter.fit(table.landmarks[some], sigma, robust=robust, workers=workers))
             order.append(some)
             for row in some:

@@ -1,27 +1,27 @@
-"""What values a graph's tensors take on real speech."""
+"""INT8 ranges: which values the tensors of a graph take on real speech, and the magnitude that becomes 127 in INT8."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
-from voxface.onnx_graph.graph import Graph
+from voxface.onnx_graph.graph import Graph, show_tensors
 from voxface.onnx_graph.node_runner import Tensor
 
 _SAMPLES = 4096  # numbers of a tensor kept from each clip
-_CLIPS = np.linspace(0.3, 1.0, 29)
+_TRIED = np.linspace(0.3, 1.0, 29)  # shares of the largest magnitude that are tried as the limit
 
 
 @dataclass(frozen=True)
-class Range:
-    """One tensor over all clips.
+class TensorRange:
+    """The values of one tensor over all clips.
 
     Attributes:
-        low, high: its smallest and largest value.
-        size: how many numbers it has in the longest clip.
-        sample: float32 [k], values from all clips, evenly spaced in each, with the extremes of each.
+        low: smallest value.
+        high: largest value.
+        size: how many numbers the tensor has in the longest clip.
+        sample: float32 [k], values from all clips, evenly spaced in each clip, with the extremes of each.
     """
 
     low: float
@@ -35,11 +35,13 @@ class Range:
         return max(abs(self.low), abs(self.high))
 
     def int8_limit(self) -> float:
-        """The magnitude that should be 127: where rounding what is within and clipping what is beyond costs least (squared
-        error over the sample)."""
+        """The magnitude that should become 127.
+
+        Smaller values are rounded and larger ones clipped; this magnitude has the least squared error over the sample.
+        """
         x = self.sample.astype(np.float64)
         best, least = self.most, np.inf
-        for limit in self.most * _CLIPS[::-1]:
+        for limit in self.most * _TRIED[::-1]:
             step = limit / 127
             if step == 0:
                 break
@@ -49,19 +51,17 @@ class Range:
         return best
 
 
-def record(graph: Graph, feeds: Iterable[Mapping[str, Tensor]]) -> dict[str, Range]:
-    """The range of every float32 tensor of a graph, constants left out, over these inputs, computed in FP32."""
+def record_ranges(graph: Graph, feeds: Iterable[Mapping[str, Tensor]]) -> dict[str, TensorRange]:
+    """The range of every float32 tensor of a graph but the constants, over these inputs, computed in FP32."""
     import onnxruntime as ort
 
     inputs = {value.name for value in graph.inputs}
     names = [n for node in graph.nodes for n in node.output if graph.is_float(n) and n not in graph.constants]
-    model = graph.model()
-    del model.graph.output[:]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    shown = show_tensors(graph.model(), names)
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # fused tensors could not be seen
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(shown, options, providers=["CPUExecutionProvider"])
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
     sizes: dict[str, int] = {}
@@ -75,4 +75,4 @@ def record(graph: Graph, feeds: Iterable[Mapping[str, Tensor]]) -> dict[str, Ran
             sizes[name] = max(flat.size, sizes.get(name, 0))
             some = flat[:: max(1, flat.size // _SAMPLES)]
             samples.setdefault(name, []).append(np.concatenate([some, np.array([low, high], np.float32)]))
-    return {name: Range(lows[name], highs[name], sizes[name], np.concatenate(samples[name])) for name in lows}
+    return {name: TensorRange(lows[name], highs[name], sizes[name], np.concatenate(samples[name])) for name in lows}
