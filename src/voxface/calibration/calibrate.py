@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from onnx import NodeProto
 
@@ -20,12 +20,11 @@ from voxface.calibration.task_error import TOLERANCES, TaskError, Tolerances, su
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.int8 import THROUGH, WEIGHT_BITS, gives_out
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
-from voxface.runtime.bundle.writer import write_bundle
+from voxface.runtime.bundle.manifest import CalibratedPrecision, FileReference, PrecisionEntry, SourceEntry
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, UsageError
 
 MODES: Final = ("fp16", "int8", "mixed")
-CARD: Final = "model_card"
 # Of the tolerance, on the clips that decide: others may be worse. FP16 beside INT8 may use half of what INT8 had to leave.
 MARGIN: Final = 0.8
 MARGIN_BESIDE_INT8: Final = 0.9
@@ -67,15 +66,14 @@ class Calibrated:
     """A calibrated bundle that is not yet written.
 
     Attributes:
-        manifest, files: of the new bundle.
+        bundle: the new bundle, in memory.
         plan: what was decided.
         held_out: errors of each held-out clip, FP16 as a device computes it.
         onnxruntime: the same, of the files as ONNX Runtime's CPU provider runs them.
         all_lowered: the same as `held_out`, had every node been lowered.
     """
 
-    manifest: dict[str, Any]
-    files: dict[str, bytes]
+    bundle: Bundle
     plan: PrecisionPlan
     held_out: list[TaskError]
     onnxruntime: list[TaskError]
@@ -83,8 +81,7 @@ class Calibrated:
 
     def write(self, out: Path) -> Bundle:
         """Writes the bundle (a zip if `out` ends in `.voxface`, else a folder), whole or not at all, and opens it again."""
-        write_bundle(out, self.manifest, self.files)
-        return Bundle.open(out)
+        return self.bundle.write(out)
 
 
 def calibrate(bundle: Bundle, clips: Clips, settings: Settings, watch: Watch | None = None) -> Calibrated:
@@ -101,11 +98,9 @@ def calibrate(bundle: Bundle, clips: Clips, settings: Settings, watch: Watch | N
         BundleError: a graph that cannot be calibrated.
     """
     tell = watch or (lambda phase, done, total, label: None)
-    if "calibrated" in bundle.manifest.get("precision", {}):
-        raise UsageError(
-            f"{bundle.path}: is calibrated already ({bundle.manifest['precision']['calibrated']['mode']}); "
-            "give the bundle it was made from"
-        )
+    before = bundle.manifest.precision and bundle.manifest.precision.calibrated
+    if before:
+        raise UsageError(f"{bundle.path}: is calibrated already ({before.mode}); give the bundle it was made from")
     reference: dict[str, Runner] = {name: open_engine(bundle.graph(name), name=name) for name in GRAPHS}
     lowering = Lowering(
         {name: Graph.from_bytes(bundle.graph(name), name=name) for name in GRAPHS}, weight_bits=settings.weight_bits
@@ -146,14 +141,27 @@ def calibrate(bundle: Bundle, clips: Clips, settings: Settings, watch: Watch | N
     every_int8 = () if settings.mode == "fp16" else lowering.int8_candidates()
     every_fp16 = () if settings.mode == "int8" else lowering.fp16_candidates(every_int8)
     all_lowered = session.held_out.errors(measure(every_int8, every_fp16))
-    measured = {
-        "held_out": summary(held_out),
-        "onnxruntime_cpu": summary(real),
-        "every_node_lowered": summary(all_lowered),
-    }
-    described = _describe(bundle, clips, settings, plan, measured)
-    manifest, files = _assemble(bundle, files, plan, described, quantised, halves)
-    return Calibrated(manifest, files, plan, held_out, real, all_lowered)
+    described = CalibratedPrecision(
+        mode=settings.mode,
+        tolerances=asdict(settings.limits),
+        weight_bits=None if settings.mode == "fp16" else settings.weight_bits,
+        nodes=plan.counts(),
+        held_out=summary(held_out),
+        onnxruntime_cpu=summary(real),
+        every_node_lowered=summary(all_lowered),
+        clips={
+            "calibration": [clip.name for clip in clips.calibration],
+            "held_out": [clip.name for clip in clips.held_out],
+            "also": [clips.longest.name, clips.longest_held_out.name],
+        },
+        plan=FileReference(file=JSON),
+        table=FileReference(file=TABLE),
+        plot=FileReference(file=SVG),
+        source=SourceEntry(name=bundle.name, version=bundle.manifest.version, sha256=bundle.manifest.sha256),
+        tools={name: metadata.version(name) for name in ("voxface", "numpy", "onnx", "onnxruntime")},
+    )
+    made = _assemble(bundle, files, plan, described, quantised, halves)
+    return Calibrated(made, plan, held_out, real, all_lowered)
 
 
 class _Session:
@@ -293,78 +301,58 @@ def _graph_files(
             raise BundleError(
                 f"{name}: inputs or outputs changed from {was.inputs}, {was.outputs}; this is a fault of voxface"
             )
-        files[bundle.manifest["graphs"][name]["file"]] = data
+        files[bundle.manifest.graphs[name].file] = data
         engines[name] = engine
     return files, engines
-
-
-def _describe(
-    bundle: Bundle, clips: Clips, settings: Settings, plan: PrecisionPlan, measured: dict[str, Any]
-) -> dict[str, Any]:
-    """What the manifest says of a calibration."""
-    return {
-        "mode": settings.mode,
-        "tolerances": asdict(settings.limits),
-        **({} if settings.mode == "fp16" else {"weight_bits": settings.weight_bits}),
-        "nodes": plan.counts(),
-        **measured,
-        "clips": {
-            "calibration": [clip.name for clip in clips.calibration],
-            "held_out": [clip.name for clip in clips.held_out],
-            "also": [clips.longest.name, clips.longest_held_out.name],
-        },
-        "plan": {"file": JSON},
-        "table": {"file": TABLE},
-        "plot": {"file": SVG},
-        "source": {key: bundle.manifest.get(key) for key in ("name", "version", "sha256")},
-        "tools": {name: metadata.version(name) for name in ("voxface", "numpy", "onnx", "onnxruntime")},
-    }
 
 
 def _assemble(
     bundle: Bundle,
     graphs: dict[str, bytes],
     plan: PrecisionPlan,
-    described: dict[str, Any],
+    described: CalibratedPrecision,
     quantised: Collection[Key],
     halves: Collection[Key],
-) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Manifest and files of the new bundle: the source's, with what has changed."""
-    files = {**bundle.files, **graphs}
+) -> Bundle:
+    """The source bundle with what has changed. Its trained parts stay: the encoder gives the same to within tolerance."""
+    manifest = bundle.manifest
+    files: dict[str, bytes | None] = {**graphs}
     files |= {JSON: plan.to_json(), TABLE: plan.to_markdown().encode(), SVG: sensitivity_plot(plan).encode()}
-    manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
     # Engines and the fused graph, made of graphs that have changed, would not be used and take as much room as they do.
-    changed = {
-        name for name, entry in manifest["graphs"].items() if entry["file"] in graphs or (name == FUSED and graphs)
-    }
-    stale = [entry for entry in manifest.get("engines", []) if entry["graph"] in changed]
-    stale += [manifest["graphs"][name] for name in changed & {FUSED}]
-    if stale:
-        manifest["graphs"] = {name: entry for name, entry in manifest["graphs"].items() if entry not in stale}
-        manifest["engines"] = [entry for entry in manifest.get("engines", []) if entry not in stale]
-        files = {name: data for name, data in files.items() if name not in {entry["file"] for entry in stale}}
+    changed = {name for name, entry in manifest.graphs.items() if entry.file in graphs or (name == FUSED and graphs)}
+    gone = {FUSED: None} if FUSED in changed else {}
+    engines = manifest.engines
+    if engines is not None:
+        files |= {entry.file: None for entry in engines if entry.graph in changed}
+        engines = tuple(entry for entry in engines if entry.graph not in changed)
+    files |= {manifest.graphs[name].file: None for name in gone}
     used = [name for name, some in (("int8", quantised), ("float16", halves)) if some]
-    precision = dict(manifest.get("precision", {}))
-    before = precision.get("storage", "float32")
-    precision["storage"] = "+".join(dict.fromkeys([*used, before])) if graphs else before
-    precision["arithmetic"] = "+".join([*used, "float32"])
-    manifest["precision"] = {**precision, "calibrated": described}
-    card = manifest.get(CARD, {}).get("file")
-    if card in files:
-        files[card] = files[card].rstrip() + b"\n\n" + _card(described).encode()
-    json.dumps(manifest, allow_nan=False)  # before anything is written
-    return manifest, files
+    before = manifest.precision or PrecisionEntry()
+    storage = before.storage or "float32"
+    precision = replace(
+        before,
+        storage="+".join(dict.fromkeys([*used, storage])) if graphs else storage,
+        arithmetic="+".join([*used, "float32"]),
+        calibrated=described,
+    )
+    card = manifest.model_card
+    if card is not None and card.file in bundle.files:
+        files[card.file] = bundle.files[card.file].rstrip() + b"\n\n" + _card(described).encode()
+    made = bundle.replacing(files=files, graphs=gone, engines=engines, precision=precision)
+    json.dumps(made.manifest.to_json(), allow_nan=False)  # before anything is written
+    return made
 
 
-def _card(described: dict[str, Any]) -> str:
+def _card(described: CalibratedPrecision) -> str:
     """What the model card says of a calibration, for people."""
-    worst_ = described["held_out"]["worst"]
+    held_out = described.held_out or {}
+    worst_ = held_out["worst"]
     return "\n".join(
         [
             "## Precision",
             "",
-            f"Calibrated to {described['mode']} (`{TABLE}` says what each node runs in). The worst of "
-            f"{described['held_out']['clips']} held-out recordings, against FP32: embedding cosine "
+            f"Calibrated to {described.mode} (`{TABLE}` says what each node runs in). The worst of "
+            f"{held_out['clips']} held-out recordings, against FP32: embedding cosine "
             f"{worst_['cosine']:.6f}, picture {worst_['psnr_db']:.1f} dB, vertices at most {worst_['vertex_max_mm']:.2g} mm.",
             "",
         ]

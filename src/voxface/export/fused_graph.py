@@ -5,13 +5,13 @@ lies between. On the CPU, where calling a graph takes a hundredth of a milliseco
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from onnx import NodeProto, ValueInfoProto
 
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.node_runner import Tensor
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
+from voxface.runtime.bundle.manifest import GraphEntry
 from voxface.runtime.errors import BundleError
 
 LINK = "embedding"
@@ -58,15 +58,11 @@ def with_fused(bundle: Bundle) -> Bundle:
     """The bundle, in memory, with the fused graph in it; as it is if it has the right one already."""
     if bundle.fused:
         return bundle
-    graphs: dict[str, Any] = bundle.manifest["graphs"]
-    outputs: dict[str, Any] = {}
-    for name in GRAPHS:
-        outputs |= graphs[name]["outputs"]
-    entry = {
-        "file": f"{FUSED}.onnx",
-        "inputs": graphs["encoder"]["inputs"],
-        "outputs": outputs,
-        "of": bundle.graph_digests(),
-    }
-    files = {**bundle.files, entry["file"]: fuse({name: bundle.graph(name) for name in GRAPHS})}
-    return Bundle(bundle.path, {**bundle.manifest, "graphs": {**graphs, FUSED: entry}}, files)
+    graphs = bundle.manifest.graphs
+    outputs = {name: tensor for graph in GRAPHS for name, tensor in graphs[graph].outputs.items()}
+    entry = GraphEntry(
+        file=f"{FUSED}.onnx", inputs=graphs["encoder"].inputs, outputs=outputs, of=bundle.graph_digests()
+    )
+    return bundle.replacing(
+        files={entry.file: fuse({name: bundle.graph(name) for name in GRAPHS})}, graphs={FUSED: entry}
+    )

@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from voxface.runtime.bundle.manifest import GraphEntry, tensor_entries
+
 OPSET = 18
 FP16_FROM = 1024  # numbers; smaller tensors (biases) stay in single precision
 
@@ -142,15 +144,12 @@ def compare(network: nn.Module, graph: bytes, spec: GraphSpec) -> dict[str, floa
     return worst
 
 
-def signature(graph: bytes) -> dict[str, dict[str, Any]]:
-    """Inputs and outputs of a graph as the manifest lists them."""
+def graph_entry(file: str, graph: bytes) -> GraphEntry:
+    """The manifest's entry of a graph in a file: its inputs and outputs as ONNX Runtime sees them."""
     from voxface.runtime.engines.opening import open_engine
 
     with open_engine(graph, "cpu") as engine:
-        return {
-            kind: {name: {"dtype": spec.dtype, "shape": list(spec.shape)} for name, spec in specs.items()}
-            for kind, specs in (("inputs", engine.inputs), ("outputs", engine.outputs))
-        }
+        return GraphEntry(file=file, inputs=tensor_entries(engine.inputs), outputs=tensor_entries(engine.outputs))
 
 
 def _name_dimensions(model: Any, spec: GraphSpec) -> None:

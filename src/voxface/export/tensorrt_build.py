@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from voxface.export.optimisation_profile import DEFAULT, Range, input_shapes
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.engine_plan import EnginePlan
-from voxface.runtime.bundle.writer import write_bundle
+from voxface.runtime.bundle.manifest import ChangeEntry, EngineEntry, ProfileEntry
 from voxface.runtime.engines.tensorrt_library import library, log_of
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 from voxface.runtime.files.atomic import write_bytes
@@ -30,19 +30,10 @@ Report = Callable[[str, int, int], None]  # what is being built, steps done, ste
 
 
 @dataclass(frozen=True)
-class Change:
-    """Nodes that were rewritten because TensorRT refused the graph as it was."""
-
-    what: str
-    nodes: list[str]
-    because: str
-
-
-@dataclass(frozen=True)
 class BuiltEngine:
     """A plan and its entry in the manifest; `seconds` it took to build."""
 
-    entry: dict[str, Any]
+    entry: EngineEntry
     data: bytes
     seconds: float
 
@@ -51,7 +42,7 @@ class BuiltEngine:
 class _Built:
     data: bytes
     precision: list[str]
-    changes: list[Change] = field(default_factory=list)
+    changes: list[ChangeEntry] = field(default_factory=list)
 
 
 class _RefusedError(Exception):
@@ -94,20 +85,17 @@ def build_bundle(
     built = []
     for graph in bundle.graphs:
         for group in groups:
-            shapes = input_shapes(bundle.manifest["graphs"][graph]["inputs"], lengths)
+            shapes = input_shapes(bundle.manifest.graphs[graph].inputs, lengths)
             built.append(_engine(trt, bundle, graph, flavour, group, shapes, report))
     current = {name: hashlib.sha256(bundle.graph(name)).hexdigest() for name in bundle.graphs}
-    there = bundle.manifest.get("engines", [])
-    kept = [] if only else [e for e in there if e["onnx_sha256"] == current.get(e["graph"])]
-    fresh = {engine.entry["file"] for engine in built}
-    entries = [*(entry for entry in kept if entry["file"] not in fresh), *(engine.entry for engine in built)]
-    old = {entry["file"] for entry in there}
-    files = {name: data for name, data in bundle.files.items() if name not in old}
-    files |= {entry["file"]: bundle.files[entry["file"]] for entry in kept}
-    files |= {engine.entry["file"]: engine.data for engine in built}
-    manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
-    write_bundle(out, {**manifest, "engines": entries}, files)
-    return Bundle.open(out), built
+    there = bundle.manifest.engines or ()
+    kept = [] if only else [entry for entry in there if entry.onnx_sha256 == current.get(entry.graph)]
+    fresh = {engine.entry.file for engine in built}
+    entries = (*(entry for entry in kept if entry.file not in fresh), *(engine.entry for engine in built))
+    files: dict[str, bytes | None] = {entry.file: None for entry in there}
+    files |= {entry.file: bundle.files[entry.file] for entry in kept}
+    files |= {engine.entry.file: engine.data for engine in built}
+    return bundle.replacing(files=files, engines=entries).write(out), built
 
 
 def _with_fused(bundle: Bundle) -> Bundle:
@@ -151,7 +139,7 @@ def _engine(
     graph: str,
     flavour: str,
     targets: tuple[str, ...],
-    shapes: dict[str, dict[str, list[int]]],
+    shapes: dict[str, ProfileEntry],
     report: Report | None,
 ) -> BuiltEngine:
     """One plan with its entry."""
@@ -159,20 +147,20 @@ def _engine(
     began = time.perf_counter()
     label = f"{graph} for {','.join(targets)}"
     built = _with_repairs(trt, onnx, flavour, targets, shapes, label, report)
-    entry: dict[str, Any] = {
-        "graph": graph,
-        "flavour": flavour,
-        "version": trt.__version__,
-        "targets": list(targets),
-        "onnx_sha256": hashlib.sha256(onnx).hexdigest(),
-        "precision": built.precision,
-        "profile": shapes,
-        "changes": [vars(change) for change in built.changes],
-        "file": "",
-        "size": len(built.data),
-    }
-    plan = EnginePlan.of_manifest(entry, bundle.manifest["graphs"], {"": built.data})
-    entry["file"] = f"{FOLDER}/{plan.key}.plan"
+    entry = EngineEntry(
+        graph=graph,
+        flavour=flavour,
+        version=trt.__version__,
+        targets=targets,
+        onnx_sha256=hashlib.sha256(onnx).hexdigest(),
+        precision=tuple(built.precision),
+        profile=shapes,
+        changes=tuple(built.changes),
+        file="",
+        size=len(built.data),
+    )
+    plan = EnginePlan.from_entry(entry, bundle.manifest.graphs, built.data)
+    entry = replace(entry, file=f"{FOLDER}/{plan.key}.plan")
     return BuiltEngine(entry, built.data, time.perf_counter() - began)
 
 
@@ -181,12 +169,12 @@ def _with_repairs(
     onnx: bytes,
     flavour: str,
     targets: tuple[str, ...],
-    shapes: dict[str, dict[str, list[int]]],
+    shapes: dict[str, ProfileEntry],
     label: str,
     report: Report | None,
 ) -> _Built:
     """Builds a graph; one that is refused is tried again with what is known to be refused rewritten."""
-    changes: list[Change] = []
+    changes: list[ChangeEntry] = []
     repairs: dict[str, Any] | None = None
     while True:
         try:
@@ -203,7 +191,7 @@ def _with_repairs(
             onnx, names = repairs.pop(what)(onnx)
         if not names:
             raise InputError(f"{label}: {flavour} {trt.__version__} refuses the graph: {refused}")
-        changes.append(Change(what, names, refused))
+        changes.append(ChangeEntry(what=what, nodes=tuple(names), because=refused))
 
 
 def _repairs(refused: str, targets: tuple[str, ...]) -> dict[str, Any]:
@@ -225,7 +213,7 @@ def _build(
     onnx: bytes,
     flavour: str,
     targets: tuple[str, ...],
-    shapes: dict[str, dict[str, list[int]]],
+    shapes: dict[str, ProfileEntry],
     label: str,
     report: Report | None,
 ) -> _Built:
@@ -253,7 +241,7 @@ def _build(
             config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # else RTX may allocate as it runs: no CUDA graph
         profile = builder.create_optimization_profile()
         for name, lengths in shapes.items():
-            profile.set_shape(name, lengths["min"], lengths["opt"], lengths["max"])
+            profile.set_shape(name, list(lengths.min), list(lengths.opt), list(lengths.max))
         if config.add_optimization_profile(profile) < 0:
             raise _RefusedError(f"the profile does not fit the graph ({log.last_error()})")
         if flavour == "tensorrt-rtx":

@@ -67,7 +67,7 @@ class VoiceToFace:
 
             def opened(name: str) -> Engine:
                 engine = engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
-                wanted = self.bundle.manifest["graphs"][name]["inputs"]
+                wanted = self.bundle.manifest.graphs[name].inputs
                 if set(engine.inputs) != set(wanted):
                     raise BundleError(
                         f"{self.bundle.path}: the graph {name} takes {', '.join(engine.inputs)}, the manifest says "
