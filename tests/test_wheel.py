@@ -23,14 +23,13 @@ def test_the_wheel_is_whole_and_runs(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
         "runtime/inference/voice_to_face.py",
-        "runtime/live/speaker_embedding.npz",
         "export/onnx_export.py",
         "training/data/speech_corpus.py",
         "calibration/__init__.py",
         "py.typed",
     ):
         assert f"voxface/{name}" in names
-    for name in ("bundle.json", "encoder.onnx", "face.onnx", "mesh.onnx", "morphable.npz"):
+    for name in ("bundle.json", "encoder.onnx", "face.onnx", "mesh.onnx", "morphable.npz", "speaker_embedding.npz"):
         assert f"voxface/runtime/bundle/default/{name}" in names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
     # Installed alone, beside the libraries of this environment.

@@ -1,6 +1,7 @@
 """The trained numbers of the speaker change detector: a small network, the weights of the evidence, and the threshold."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -41,6 +42,11 @@ class SpeakerChangeWeights:
         if not np.isfinite(numbers).all():
             raise ValueError("weights of the speaker change detector are not finite")
         check_layers(self.layers)
+
+    @cached_property
+    def of_differences(self) -> NDArray[np.float64]:
+        """The weights float64 [15] in the order of `voxface.runtime.live.speaker_change.Differences`."""
+        return np.array((self.encoder, self.speaker_embedding, self.loudness, *self.cepstra))
 
 
 def check_layers(layers: Layers) -> None:
