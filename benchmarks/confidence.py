@@ -2,11 +2,11 @@
 
     VOXFACE_SHARED=… [VOXFACE_MUSIC=…] python -m benchmarks.confidence [--fit]
 
-The likeness to speech is fitted (`--fit` prints it) to speakers of the training, in clean, noisy and short recordings and in
-one room, against synthetic noise and music. Reported are other speakers, the other rooms, real noises and other synthetic
-ones, and other clips of synthetic music, whose styles the fit has met; a sound without speech for the front end counts as
-confidence 0. `VOXFACE_MUSIC` names a folder of recorded music, a folder a source, which the fit does not use; the sources of
-the recorded result are Debian's and PyPI's packages of these names.
+The speech modulation is fitted (`--fit` prints it) by `voxface.training.trainers.speech_modulation` to speakers of the
+training against synthetic noise and music; that module's own command writes the fit into a bundle. Reported are other
+speakers, the other rooms, real noises and other synthetic ones, and other clips of synthetic music, whose styles the fit has
+met; a sound without speech for the front end counts as confidence 0. `VOXFACE_MUSIC` names a folder of recorded music, a folder
+a source, which the fit does not use; the sources of the recorded result are Debian's and PyPI's packages of these names.
 
 What has been looked at: candidates for what to measure were first compared on all speakers and the four real noises; the
 final choices were made on training speakers, synthetic sounds and the music of `CONSULTED`. The other two sources of music were
@@ -16,42 +16,38 @@ heard before and after the way the three parts are put together was changed; tha
 import argparse
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.music import STYLES, music
 from benchmarks.record import record
-from voxface.runtime.audio.decode import SUFFIXES, read_blocks
+from voxface.runtime.audio.decode import SUFFIXES
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.features.normalisation import network_input
-from voxface.runtime.features.speech_modulation import SHORTEST, movement
 from voxface.runtime.inference.confidence import agreement
 from voxface.runtime.inference.voice_to_face import VoiceToFace, check_speech
-from voxface.training.data.speech_corpus import Recording, librispeech
+from voxface.training.data.sound_clips import (
+    NOISES,
+    SPEECH,
+    Clip,
+    read,
+    scaled,
+    silence,
+    speech_clips,
+    synthetic_noise,
+    window,
+)
+from voxface.training.data.speech_corpus import librispeech
+from voxface.training.data.synthetic_music import STYLES, music
 from voxface.training.evaluation.intervals import bootstrap
 from voxface.training.evaluation.verification import auc
+from voxface.training.trainers.speech_modulation import SpeechModulationFit, train
 
-Samples = NDArray[np.int16]
-RATE: Final = 16_000
-SNR_DB: Final = 10.0
-NOISES: Final = ("white", "pink", "brown", "hum", "clicks", "waves")
 RECORDED: Final = "recorded music, "
 CONSULTED: Final = ("arcade", "drascula-music", "pygame-ce", "singularity-music")
-SPEECH: Final = ("speech", "speech 2 to 4 s", "speech in noise", "speech in a room")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A sound int16 [n] at 16 kHz; `source` is the speaker, file or style it comes from, `kind` the row of the table."""
-
-    kind: str
-    source: str
-    samples: Samples
 
 
 @dataclass(frozen=True)
@@ -61,112 +57,17 @@ class Heard:
     Attributes:
         confidence: 0 where there was no speech for the front end.
         before: agreement and length alone, as it was before the likeness to speech.
-        movement: None where there was none to measure.
+        moves: whether there was a movement to measure.
     """
 
     kind: str
     source: str
     confidence: float
     before: float
-    movement: tuple[float, ...] | None
-
-
-# -- sounds ----------------------------------------------------------------------------------------------------------------
-
-
-def read(path: Path) -> Samples:
-    """A whole file."""
-    return np.concatenate(list(read_blocks(path)))
-
-
-def window(samples: Samples, seconds: float, rng: np.random.Generator) -> Samples:
-    """A random stretch; what is shorter is repeated."""
-    count = int(seconds * RATE)
-    start = int(rng.integers(max(1, len(samples) - count + 1)))
-    return np.resize(samples[start : start + count], count)
-
-
-def scaled(sound: NDArray[Any], decibels: float) -> Samples:
-    """A sound at a level below full scale."""
-    wave = sound.astype(np.float64)
-    wave *= 32768 * 10 ** (decibels / 20) / (np.sqrt((wave**2).mean()) + 1e-9)
-    return _int16(wave)
-
-
-def noisy(samples: Samples, noise: NDArray[Any]) -> Samples:
-    """Speech with noise `SNR_DB` below it."""
-    speech, other = samples.astype(np.float64), np.resize(noise, len(samples)).astype(np.float64)
-    ratio = np.sqrt((speech**2).mean() / ((other**2).mean() + 1e-9))
-    return _int16(speech + other * ratio * 10 ** (-SNR_DB / 20))
-
-
-def reverberant(samples: Samples, room: Samples) -> Samples:
-    """Speech heard in a room."""
-    response = room.astype(np.float64) / np.sqrt((room.astype(np.float64) ** 2).sum())
-    size = 1 << (len(samples) + len(response)).bit_length()
-    return _int16(np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)])
-
-
-def synthetic_noise(seed: int) -> NDArray[np.float64]:
-    """4 to 8 s of noise of kind `NOISES[seed % 6]`, float64 [n]."""
-    rng = np.random.default_rng([seed, 50])
-    count = int(rng.uniform(4, 8) * RATE)
-    t, kind = np.arange(count) / RATE, NOISES[seed % len(NOISES)]
-    if kind == "hum":
-        mains = rng.choice([50, 60])
-        tones = sum(rng.random() / k * np.sin(2 * np.pi * mains * k * t + 6 * rng.random()) for k in range(1, 25))
-        return np.asarray(tones + 0.05 * rng.normal(size=count))
-    if kind == "clicks":
-        burst = rng.normal(size=800) * np.exp(-np.arange(800) / rng.uniform(30, 300))
-        hits = (rng.random(count) < rng.uniform(1, 12) / RATE) * rng.normal(size=count)
-        return np.convolve(hits, burst)[:count] + 1e-3 * rng.normal(size=count)
-    slope = {"white": 0.0, "pink": 0.5, "brown": 1.0, "waves": float(rng.uniform(0, 0.7))}[kind]
-    spectrum = np.fft.rfft(rng.normal(size=count)) / np.maximum(np.fft.rfftfreq(count, 1 / RATE), 20) ** slope
-    noise = np.fft.irfft(spectrum, count)
-    return noise * (1 + np.sin(2 * np.pi * rng.uniform(0.5, 8) * t)) if kind == "waves" else noise
-
-
-def silence(seed: int) -> Samples:
-    """5 s of nothing, or of a quiet room: noise of up to three units, with or without mains hum."""
-    rng = np.random.default_rng([seed, 60])
-    hum = rng.choice([0.0, 4.0]) * np.sin(2 * np.pi * 50 * np.arange(5 * RATE) / RATE)
-    return _int16((seed % 4 > 0) * (hum + rng.normal(0, rng.uniform(0.3, 3), 5 * RATE)))
-
-
-def _int16(wave: NDArray[np.float64]) -> Samples:
-    return np.clip(np.rint(wave), -32768, 32767).astype(np.int16)
+    moves: bool
 
 
 # -- what is heard ---------------------------------------------------------------------------------------------------------
-
-
-def speech_clips(
-    recordings: Sequence[Recording], noises: Sequence[NDArray[Any]], rooms: Sequence[Samples], seed: int
-) -> Iterator[Clip]:
-    """Every recording four times: as it is, 2 to 4 s of it, in noise, in a room."""
-    rng = np.random.default_rng([seed, 70])
-    for recording in recordings:
-        samples = read(recording.path)
-        noise, room = noises[int(rng.integers(len(noises)))], rooms[int(rng.integers(len(rooms)))]
-        made = (
-            samples,
-            window(samples, min(rng.uniform(2, 4), len(samples) / RATE), rng),
-            noisy(samples, window(noise.astype(np.float64), len(samples) / RATE, rng)),
-            reverberant(samples, room),
-        )
-        yield from (Clip(kind, recording.speaker, sound) for kind, sound in zip(SPEECH, made, strict=True))
-
-
-def calibration_clips(shared: Path) -> Iterator[Clip]:
-    """Speakers of the training, synthetic noise and music; nothing that is reported."""
-    rng = np.random.default_rng(80)
-    noises = [synthetic_noise(seed) for seed in range(60)]
-    known = [r for r in librispeech(shared / "speech" / "librispeech") if not r.held_out]
-    yield from speech_clips(known, noises, [read(shared / "rir" / "rir1.wav")], 1)
-    for seed, noise in enumerate(noises):
-        yield Clip("synthetic noise", NOISES[seed % len(NOISES)], scaled(noise, rng.uniform(-45, -10)))
-    for seed in range(200):
-        yield Clip("synthetic music", STYLES[seed % len(STYLES)], music(seed, rng.uniform(4, 8)))
 
 
 def reported_clips(shared: Path, recorded: Path | None) -> Iterator[Clip]:
@@ -201,39 +102,26 @@ def hear(voice_to_face: VoiceToFace, clip: Clip) -> Heard:
     try:
         check_speech(speech)
     except NoSpeechError:
-        return Heard(clip.kind, clip.source, 0.0, 0.0, None)
+        return Heard(clip.kind, clip.source, 0.0, 0.0, False)
     estimate = voice_to_face.estimate(speech)
     frame_embeddings = voice_to_face._encode(network_input(speech.log_mel, voice_to_face.bundle.front_end.shortest))[1]
     own = frame_embeddings[:, : max(1, min(frame_embeddings.shape[1], len(speech.log_mel) // STRIDE))]
     before = max(0.0, 2 * agreement(own) - 1) * speech.voiced_seconds / (speech.voiced_seconds + 1)
-    moved = astuple(movement(speech.log_mel)) if len(speech.log_mel) >= SHORTEST else None
-    return Heard(clip.kind, clip.source, estimate.confidence, before, moved)
+    return Heard(clip.kind, clip.source, estimate.confidence, before, speech.movement is not None)
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------------
 
 
-def fit(heard: Sequence[Heard], penalty: float = 1.0) -> dict[str, Any]:
-    """Logistic regression of speech against the rest on standardised `Movement`, both sides weighing as 100 clips."""
-    rows = [h for h in heard if h.movement is not None]
-    x = np.array([h.movement for h in rows])
-    speech = np.array([h.kind in SPEECH for h in rows])
-    centre, spread = x.mean(0), x.std(0)
-    design = np.column_stack([(x - centre) / spread, np.ones(len(x))])
-    weight = np.where(speech, 100 / speech.sum(), 100 / (~speech).sum())
-    shrink = penalty * np.array([*[1.0] * x.shape[1], 0.0])
-    beta = np.zeros(len(shrink))
-    for _ in range(100):  # Newton
-        p = 1 / (1 + np.exp(-design @ beta))
-        slope = design.T @ (weight * (p - speech)) + shrink * beta
-        curve = (design * (weight * p * (1 - p))[:, None]).T @ design + np.diag(shrink)
-        beta -= np.linalg.solve(curve, slope)
+def fit_json(made: SpeechModulationFit) -> dict[str, Any]:
+    """A fit as it is recorded."""
+    weights = made.weights
     return {
-        "centre": [round(float(v), 3) for v in centre],
-        "weight": [round(float(v), 3) for v in beta[:-1] / spread],
-        "bias": round(float(beta[-1]), 3),
-        "clips": len(heard),
-        "rejected": len(heard) - len(rows),
+        "centre": list(asdict(weights.centre).values()),
+        "weight": list(asdict(weights.weight).values()),
+        "bias": weights.bias,
+        "clips": made.clips,
+        "rejected": made.rejected,
     }
 
 
@@ -249,12 +137,13 @@ def separation(speech: Sequence[Heard], other: Sequence[Heard], name: str = "con
 def main() -> None:
     """Listens to everything and records the result, or prints a fit."""
     parser = argparse.ArgumentParser(description="Confidence of speech against noise, silence and music.")
-    parser.add_argument("--fit", action="store_true", help="print the likeness's coefficients instead")
+    parser.add_argument("--fit", action="store_true", help="print the weights of the speech modulation instead")
     options = parser.parse_args()
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     recorded = Path(os.environ["VOXFACE_MUSIC"]) if "VOXFACE_MUSIC" in os.environ else None
     with VoiceToFace() as voice_to_face:
-        fitted = fit([hear(voice_to_face, clip) for clip in calibration_clips(shared)])
+        known = librispeech(shared / "speech" / "librispeech")
+        fitted = fit_json(train(voice_to_face.bundle, known, read(shared / "rir" / "rir1.wav")))
         print(fitted)
         if options.fit:
             return
@@ -268,7 +157,7 @@ def main() -> None:
         rows[kind] = {
             "clips": len(own),
             "sources": len({h.source for h in own}),
-            "rejected_by_the_front_end": sum(h.movement is None for h in own),
+            "rejected_by_the_front_end": sum(not h.moves for h in own),
             "confidence": dict(zip(("p5", "p50", "p95"), np.quantile(scores, [0.05, 0.5, 0.95]).tolist(), strict=True)),
         }
         if own[0] in other:

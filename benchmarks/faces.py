@@ -184,7 +184,7 @@ def main() -> None:
     if given.model is None:
         bundle = Bundle.open()
         model = bundle.morphable
-        population = FacePopulation.from_bytes(bundle.files[bundle.manifest["population"]["file"]])
+        population = FacePopulation.from_bytes(bundle.files[bundle.manifest.population.file])
     else:
         model = MorphableModel.from_bytes(given.model.read_bytes())
         population = FacePopulation.load(given.population)

@@ -54,7 +54,7 @@ def main() -> None:
     """Runs the benchmark and records it."""
     from safetensors.torch import save_file
 
-    channels = Bundle.open().manifest["architecture"]["face"]["channels"]
+    channels = (Bundle.open().manifest.architecture or {})["face"]["channels"]
     with tempfile.TemporaryDirectory() as folder:
         room = Path(folder)
         nets = networks(tuple(channels))

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.writer import write_folder
 
 
 def networks(channels: tuple[int, ...] = (1024, 512, 256, 128, 64)) -> dict[str, Any]:
@@ -20,18 +19,16 @@ def networks(channels: tuple[int, ...] = (1024, 512, 256, 128, 64)) -> dict[str,
 
 
 def write_bundle(folder: Path, nets: dict[str, Any]) -> Bundle:
-    """The default bundle with these networks in the places of its own."""
+    """The default bundle with these networks in the places of its own.
+
+    Its trained parts stay: they were fitted to another encoder, but the work they make is the same.
+    """
     from voxface.export.onnx_export import embedding_spec, encoder_spec, to_onnx
 
     base = Bundle.open()
     specs = (encoder_spec(), embedding_spec("image"), embedding_spec("coefficients"))
-    files = dict(base.files)
-    for (name, network), spec in zip(nets.items(), specs, strict=True):
-        files[base.manifest["graphs"][name]["file"]], _ = to_onnx(network, spec)
-    return rewritten(folder, base, files)
-
-
-def rewritten(folder: Path, base: Bundle, files: dict[str, bytes]) -> Bundle:
-    """`base` with other files, in a folder."""
-    write_folder(folder, {k: v for k, v in base.manifest.items() if k not in ("schema", "files", "sha256")}, files)
-    return Bundle.open(folder)
+    graphs = {
+        base.manifest.graphs[name].file: to_onnx(network, spec)[0]
+        for (name, network), spec in zip(nets.items(), specs, strict=True)
+    }
+    return base.replacing(files=graphs).write(folder)

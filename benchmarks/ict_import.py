@@ -46,7 +46,7 @@ def main() -> None:
         bundle = import_face_model(Bundle.open(), model, Path(room) / "ict.voxface")
         seconds = time.perf_counter() - began
         size = sum(len(data) for data in bundle.files.values())
-        retargeting = bundle.manifest["retargeting"]
+        retargeting = bundle.manifest.retargeting
     record(
         "ict_import",
         "python -m benchmarks.ict_import",
@@ -60,8 +60,8 @@ def main() -> None:
             "largest_difference_from_weighted_obj_mm": worst,
             "mean_face_mm": model.measure(model.mean),
             "are_anatomical": are_ratios(model.mean, model.are_pairs),
-            "identity_explained": retargeting["identity_explained"],
-            "placement_uncertainty_mm": retargeting["placement_uncertainty_mm"],
+            "identity_explained": retargeting.identity_explained,
+            "placement_uncertainty_mm": retargeting.placement_uncertainty_mm,
             "bundle_bytes": size,
             "retargeting_s": seconds,
         },

@@ -52,6 +52,7 @@ class Untiled:
 
     def __init__(self, whole: VoiceToFace) -> None:
         self._whole = whole
+        self.speech_modulation, self.speaker_change = whole.speech_modulation, whole.speaker_change
 
     def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The face of a window."""
@@ -163,8 +164,10 @@ class Compared(IncrementalEstimator):
             "confidence": abs(ours.confidence - exact.confidence),
         }
         if len(speech.log_mel) >= NEWEST + BEFORE:
+            weights = self._whole.speaker_change
+            network = SpeakerEmbeddingNetwork(weights.layers)
             ours_, exact_ = (
-                evidence(Differences(SpeakerEmbeddingNetwork.own()).of(speech, estimate.frame_embeddings))
+                evidence(Differences(network).of(speech, estimate.frame_embeddings), weights)
                 for estimate in (ours, exact)
             )
             row["evidence"] = abs(ours_ - exact_)

@@ -42,7 +42,9 @@ class StandIn:
     """An estimate from nothing; its columns are mean spectra, so that speakers change."""
 
     def __init__(self) -> None:
-        self.model = Bundle.open().morphable
+        bundle = Bundle.open()
+        self.model = bundle.morphable
+        self.speech_modulation, self.speaker_change = bundle.speech_modulation, bundle.speaker_change
         self.coefficients = np.zeros(self.model.modes, np.float32)
 
     def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:

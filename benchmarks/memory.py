@@ -54,7 +54,7 @@ def main() -> None:
     if not Path("/proc/self/statm").exists():
         print("benchmarks.memory: reads /proc, which this system does not have", file=sys.stderr)
         sys.exit(5)
-    channels = ",".join(map(str, Bundle.open().manifest["architecture"]["face"]["channels"]))
+    channels = ",".join(map(str, (Bundle.open().manifest.architecture or {})["face"]["channels"]))
     with tempfile.TemporaryDirectory() as folder, Neighbours() as neighbours:
         voices = [np.concatenate(list(read_blocks(path))) for path in sorted(EXAMPLES.glob("*.flac"))]
         talk, talks = Path(folder) / "talk.wav", Path(folder) / "talks.wav"

@@ -16,21 +16,26 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.confidence import RATE, noisy, read, scaled, silence, synthetic_noise, window
-from benchmarks.music import STYLES, music
 from benchmarks.record import record
-from benchmarks.stub_estimate import StubEstimate
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.live.events import FaceEstimated, NoFace, VoiceStarted
 from voxface.runtime.live.session import LiveSession
+from voxface.training.data.sound_clips import noisy, read, scaled, silence, synthetic_noise, window
 from voxface.training.data.speech_corpus import librispeech
+from voxface.training.data.synthetic_music import STYLES, music
 from voxface.training.evaluation.intervals import wilson
+from voxface.training.trainers.speaker_change_streams import StubEstimate
 
 SECONDS: Final = 5
 
 
 class NoDecoders:
     """Makes no face: whether one would be made is decided before."""
+
+    speech_modulation = Bundle.open().speech_modulation
+    speaker_change = None
 
     def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0) -> Any:
         """Something to count."""
@@ -43,14 +48,14 @@ def heard(samples: np.ndarray) -> tuple[float, list[str]]:
     events = session.feed(samples) + session.finish()
     voice = next((e.start for e in events if isinstance(e, VoiceStarted)), 0)
     face = next((e.position for e in events if isinstance(e, FaceEstimated)), None)
-    return np.nan if face is None else (face - voice) / RATE, [e.reason for e in events if isinstance(e, NoFace)]
+    return np.nan if face is None else (face - voice) / SAMPLE_RATE, [e.reason for e in events if isinstance(e, NoFace)]
 
 
 def main() -> None:
     """Runs the benchmark and records it."""
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     rng = np.random.default_rng(6)
-    size = SECONDS * RATE
+    size = SECONDS * SAMPLE_RATE
     noises = {path.stem: read(path) for path in sorted((shared / "noise").glob("*.wav"))}
     windows: dict[str, list[np.ndarray]] = {name: [] for name in ("noise", "synthetic noise", "silence", "music")}
     for noise in noises.values():

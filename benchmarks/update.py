@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import roofline
-from benchmarks.full_size import networks, rewritten, write_bundle
+from benchmarks.full_size import networks, write_bundle
 from benchmarks.full_window import HOP, WINDOW_S, FullWindow
 from benchmarks.interleave import Neighbours, Times, percentiles, take_turns_by_stage, times_as_long
 from benchmarks.papers_pipeline import Network, PapersPipeline, log_mel_by_frame
@@ -52,7 +52,7 @@ def main() -> None:
     with Neighbours() as neighbours, tempfile.TemporaryDirectory() as folder:
         sound = np.concatenate(list(read_blocks(CLIP)))
         default = Bundle.open()
-        channels = tuple(default.manifest["architecture"]["face"]["channels"])
+        channels = tuple((default.manifest.architecture or {})["face"]["channels"])
         full, small = networks(), networks(channels)
         sizes = {
             "full_size": (full, write_bundle(Path(folder) / "full", full)),
@@ -201,10 +201,11 @@ def _int8(folder: Path, bundle: Bundle, sound: NDArray[np.int16]) -> Bundle:
     feeds = {"encoder": {"log_mel": network_input(log_mel(sound))}}
     with VoiceToFace(bundle, threads=1) as voice_to_face:
         feeds["face"] = {"embedding": voice_to_face.estimate_file(CLIP)[1].embedding[None]}
-    files = dict(bundle.files)
-    for name, feed in feeds.items():
-        files[bundle.manifest["graphs"][name]["file"]] = roofline.forms(bundle.graph(name), feed)["int8"]
-    return rewritten(folder, bundle, files)
+    files = {
+        bundle.manifest.graphs[name].file: roofline.forms(bundle.graph(name), feed)["int8"]
+        for name, feed in feeds.items()
+    }
+    return bundle.replacing(files=files).write(folder)
 
 
 def _speech(sound: NDArray[np.int16], seconds: int) -> NDArray[np.int16]:

@@ -141,7 +141,7 @@ def main() -> None:
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     bundle = Bundle.open()
     model = bundle.morphable
-    population = FacePopulation.from_bytes(bundle.files[bundle.manifest["population"]["file"]])
+    population = FacePopulation.from_bytes(bundle.files[bundle.manifest.population.file])
     record(
         "worlds",
         "VOXFACE_SHARED=… python -m benchmarks.worlds",

@@ -90,14 +90,13 @@ def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Pat
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
         "runtime/inference/voice_to_face.py",
-        "runtime/live/speaker_embedding.npz",
         "export/onnx_export.py",
         "training/data/speech_corpus.py",
         "calibration/__init__.py",
         "py.typed",
     ):
         assert f"voxface/{name}" in names
-    for name in ("bundle.json", "encoder.onnx", "face.onnx", "mesh.onnx", "morphable.npz"):
+    for name in ("bundle.json", "encoder.onnx", "face.onnx", "mesh.onnx", "morphable.npz", "speaker_embedding.npz"):
         assert f"voxface/runtime/bundle/default/{name}" in names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
     assert {name for name in names if ".dist-info/" not in name} == files_of(ROOT / "src" / "voxface")

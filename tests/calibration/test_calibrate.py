@@ -18,7 +18,8 @@ from tests.stand_ins.small_bundle import noise_clips, small_bundle
 from voxface.calibration.calibrate import Calibrated, CalibrationSettings, calibrate
 from voxface.calibration.clips import Clips, load_clips
 from voxface.calibration.task_error import TOLERANCES, Tolerances, worst
-from voxface.runtime.bundle.bundle import GRAPHS, Bundle
+from voxface.runtime.bundle.manifest import GRAPHS
+from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.inference.voice_to_face import VoiceToFace
@@ -79,7 +80,7 @@ def test_what_is_written(tmp_path: Path, suffix: str) -> None:
     result = calibrate(source, clips, CalibrationSettings("mixed", Tolerances(0.9, 15, 5)))
     bundle = result.write(tmp_path / f"out{suffix}")
     assert {path.name: path.read_bytes() for path in (tmp_path / "small").iterdir()} == before
-    precision = bundle.manifest["precision"]
+    precision = bundle.manifest.to_json()["precision"]
     assert precision["largest_difference_from_pytorch"] == {"image": 0.5}, "what was known is kept"
     assert precision["arithmetic"] == "int8+float16+float32"
     found = precision["calibrated"]
@@ -87,7 +88,7 @@ def test_what_is_written(tmp_path: Path, suffix: str) -> None:
     assert found["tolerances"] == {"cosine": 0.9, "psnr_db": 15, "vertex_mm": 5}
     assert found["clips"]["calibration"] == ["0.wav", "2.wav", "4.wav", "6.wav"]
     assert found["clips"]["held_out"] == ["1.wav", "3.wav", "5.wav", "7.wav"]
-    assert found["source"]["sha256"] == source.manifest["sha256"]
+    assert found["source"]["sha256"] == source.manifest.sha256
     assert set(found["tools"]) == {"voxface", "numpy", "onnx", "onnxruntime"}
     assert found["held_out"]["worst"]["cosine"] == worst(result.held_out).cosine
     plan = json.loads(bundle.files[found["plan"]["file"]])
@@ -97,7 +98,7 @@ def test_what_is_written(tmp_path: Path, suffix: str) -> None:
     assert all(f"`{node['node']}`" in table for node in plan["nodes"])
     assert bundle.files[found["plot"]["file"]].startswith(b"<svg")
     assert b"## Precision" in bundle.files["model_card.md"]
-    assert str(tmp_path) not in json.dumps(bundle.manifest), "no paths of this machine"
+    assert str(tmp_path) not in json.dumps(bundle.manifest.to_json()), "no paths of this machine"
     with pytest.raises(UsageError, match="calibrated already"):
         calibrate(bundle, clips, CalibrationSettings("fp16"))
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.command_line import run
 from tests.conftest import SAMPLES
-from voxface.runtime.bundle.bundle import DEFAULT, MANIFEST, digest
+from voxface.runtime.bundle.bundle import DEFAULT
+from voxface.runtime.bundle.manifest import MANIFEST, digest
 
 
 @pytest.fixture
@@ -110,20 +111,19 @@ def test_doctor_says_which_engines_run_here(
 ) -> None:
     from tests.stand_ins.fake_gpu import FakeGpu, fake_plan, install
     from voxface.runtime.bundle.bundle import Bundle
-    from voxface.runtime.bundle.writer import write_folder
+    from voxface.runtime.bundle.manifest import EngineEntry
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     bundle = Bundle.open()
     profile = {"embedding": {"min": [1, 64], "opt": [1, 64], "max": [1, 64]}}
-    files, engines = dict(bundle.files), []
+    files, engines = {}, []
     for target, version in (("sm86", "1.7.1.116"), ("sm89", "1.7.1.116"), ("sm86", "1.6")):
         file = f"engines/{target}-{version}.plan"
         files[file] = fake_plan(bundle.graph("mesh"), profile, [target])
-        sha256 = bundle.manifest["files"]["mesh.onnx"]["sha256"]
+        sha256 = bundle.manifest.files["mesh.onnx"].sha256
         entry = {"graph": "mesh", "flavour": "tensorrt-rtx", "version": version, "targets": [target]}
-        engines.append({**entry, "onnx_sha256": sha256, "profile": profile, "file": file})
-    manifest = {k: v for k, v in bundle.manifest.items() if k not in ("schema", "files", "sha256")}
-    write_folder(tmp_path / "bundle", {**manifest, "engines": engines}, files)
+        engines.append(EngineEntry.from_json({**entry, "onnx_sha256": sha256, "profile": profile, "file": file}))
+    bundle.replacing(files=files, engines=tuple(engines)).write(tmp_path / "bundle")
     gpu = FakeGpu()
     install(gpu, monkeypatch)
     assert run("doctor", "--bundle", tmp_path / "bundle", "--json") == 0

@@ -22,6 +22,7 @@ from voxface.cli import bundle as bundle_verb  # noqa: E402
 from voxface.importers.face_models import FORMATS, read_face_model  # noqa: E402
 from voxface.importers.retarget import coefficient_map, extend_graph, retarget_model  # noqa: E402
 from voxface.runtime.bundle.bundle import Bundle  # noqa: E402
+from voxface.runtime.bundle.manifest import Manifest  # noqa: E402
 from voxface.runtime.bundle.writer import write_zip  # noqa: E402
 from voxface.runtime.engines.opening import open_engine  # noqa: E402
 from voxface.runtime.errors import BundleError  # noqa: E402
@@ -133,7 +134,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spreads = np.stack([np.eye(identity, dtype=np.float32) * k for k in (0.5, 1)])
     people = FacePopulation(model.sex_means[:, :identity], spreads)
     contents = {**{f"{name}.onnx": data for name, data in made.items()}, "model_card.md": b"# base\n"}
-    write_zip(path, manifest, {**contents, "morphable.npz": model.to_bytes(), "population.npz": people.to_bytes()})
+    write_zip(
+        path,
+        Manifest.from_json(manifest),
+        {**contents, "morphable.npz": model.to_bytes(), "population.npz": people.to_bytes()},
+    )
     return path
 
 

@@ -109,11 +109,9 @@ def test_what_is_wrong_is_said(room: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_bundle_whose_graph_is_broken(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from voxface.runtime.bundle.bundle import Bundle
-    from voxface.runtime.bundle.writer import write_folder
 
     bundle = Bundle.open(room / "small")
-    files = {**bundle.files, "face.onnx": b"nonsense"}
-    write_folder(room / "broken", {k: v for k, v in bundle.manifest.items() if k not in ("files", "sha256")}, files)
+    bundle.replacing(files={"face.onnx": b"nonsense"}).write(room / "broken")
     words = ["--audio", room / "audio", "--precision", "int8", "--out", room / "out"]
     assert run("calibrate", room / "broken", *words) == 6
     assert "face" in capsys.readouterr().err

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.command_line import run
-from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
-from voxface.runtime.bundle.writer import write_zip
+from voxface.runtime.bundle.manifest import FUSED, GRAPHS
+from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError
 
@@ -41,13 +41,12 @@ def test_one_graph_gives_what_three_give(default_bundle: Bundle, clips: int, fra
 
 def test_a_fused_graph_of_other_graphs_is_not_used(default_bundle: Bundle, tmp_path: Path) -> None:
     bundle = with_fused(default_bundle)
-    manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
-    write_zip(tmp_path / "new.voxface", manifest, bundle.files)
+    bundle.write(tmp_path / "new.voxface")
     assert Bundle.open(tmp_path / "new.voxface").fused
     assert run("bundle", "verify", str(tmp_path / "new.voxface")) == 0
     model = onnx.load_from_string(bundle.graph("mesh"))
     model.graph.name = "another"
-    write_zip(tmp_path / "old.voxface", manifest, {**bundle.files, "mesh.onnx": model.SerializeToString()})
+    bundle.replacing(files={"mesh.onnx": model.SerializeToString()}).write(tmp_path / "old.voxface")
     assert Bundle.open(tmp_path / "old.voxface").graphs == GRAPHS
 
 
@@ -80,6 +79,6 @@ def test_calibrating_leaves_nothing_of_the_graphs_before(
     assert run("calibrate", str(source), "--audio", clips, "--precision", "fp16", "--out", str(out)) == 0
     assert Bundle.open(source).fused
     after = Bundle.open(out)
-    assert set(after.manifest["graphs"]) == set(GRAPHS)
+    assert set(after.manifest.graphs) == set(GRAPHS)
     assert not after.plans
     assert not [name for name in after.files if name.endswith(".plan") or FUSED in name]

@@ -8,12 +8,19 @@ pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from tests.stand_ins.sphere import sphere
 from voxface.export.model_card import model_card
+from voxface.runtime.bundle.manifest import Manifest
 
 pytestmark = pytest.mark.train
 
 
+def described(**manifest: Any) -> Manifest:
+    needed = {"front_end": {}, "vad": {}, "graphs": {}, "morphable_model": {"file": "morphable.npz"}}
+    return Manifest.from_json({**needed, **manifest})
+
+
 def card(**manifest: Any) -> list[str]:
-    return model_card({"name": "mine", "version": "3", **manifest}, sphere(), ["It was made in a test."]).splitlines()
+    about = described(name="mine", version="3", **manifest)
+    return model_card(about, sphere(), ["It was made in a test."]).splitlines()
 
 
 def table(metrics: dict[str, Any]) -> list[list[str]]:
@@ -47,7 +54,7 @@ def test_sections() -> None:
 
 
 def test_a_manifest_that_knows_nothing() -> None:
-    lines = model_card({"name": "x"}, sphere()).splitlines()
+    lines = model_card(described(name="x"), sphere()).splitlines()
     assert lines[0] == "# x"
     assert "* Not recorded." in lines
     assert "Licence: not given." in lines

@@ -16,8 +16,8 @@ import pytest
 
 from tests.command_line import run
 from tests.conftest import SAMPLES
-from voxface.runtime.bundle.bundle import DEFAULT, GRAPHS, MANIFEST, Bundle
-from voxface.runtime.bundle.writer import write_folder
+from voxface.runtime.bundle.bundle import DEFAULT, Bundle
+from voxface.runtime.bundle.manifest import GRAPHS, MANIFEST, TensorEntry
 from voxface.runtime.engines.opening import open_engine, open_graph
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 
@@ -58,33 +58,33 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def test_every_graph_for_every_target(built: Bundle) -> None:
-    entries = built.manifest["engines"]
-    assert {(entry["graph"], tuple(entry["targets"])) for entry in entries} == {
+    entries = built.manifest.engines
+    assert {(entry.graph, entry.targets) for entry in entries} == {
         (graph, targets) for graph in GRAPHS for targets in (TARGETS[:1], TARGETS[1:])
     }
     for entry in entries:
-        data = built.files[entry["file"]]
-        assert entry["file"].startswith("engines/")
-        assert entry["size"] == len(data) > 100_000
-        assert built.manifest["files"][entry["file"]]["sha256"] == hashlib.sha256(data).hexdigest()
-        assert entry["onnx_sha256"] == hashlib.sha256(built.graph(entry["graph"])).hexdigest()
-        assert entry["version"] == trt.__version__
-        assert entry["precision"] == ["float32"]
-    encoder = next(entry for entry in entries if entry["graph"] == "encoder")
-    assert encoder["profile"] == {"log_mel": {"min": [1, 64, 1], "opt": [1, 64, 1000], "max": [1, 64, 6272]}}
+        data = built.files[entry.file]
+        assert entry.file.startswith("engines/")
+        assert entry.size == len(data) > 100_000
+        assert built.manifest.files[entry.file].sha256 == hashlib.sha256(data).hexdigest()
+        assert entry.onnx_sha256 == hashlib.sha256(built.graph(entry.graph)).hexdigest()
+        assert entry.version == trt.__version__
+        assert entry.precision == ("float32",)
+    encoder = next(entry for entry in entries if entry.graph == "encoder")
+    assert encoder.to_json()["profile"] == {"log_mel": {"min": [1, 64, 1], "opt": [1, 64, 1000], "max": [1, 64, 6272]}}
     # Turing has no FP32 matrix product in this library: the mesh network's are built as convolutions, and it is said.
-    changes = {(entry["graph"], entry["targets"][0]): entry["changes"] for entry in entries if entry["changes"]}
+    changes = {(entry.graph, entry.targets[0]): entry.changes for entry in entries if entry.changes}
     assert list(changes) == [("mesh", "sm75")]
     (change,) = changes["mesh", "sm75"]
-    assert change["what"] == "FP32 matrix products as 1×1 convolutions"
-    assert change["nodes"] == ["node_linear", "node_linear_1"]
-    assert "FP32 GEMM is not supported" in change["because"]
+    assert change.what == "FP32 matrix products as 1×1 convolutions"
+    assert change.nodes == ("node_linear", "node_linear_1")
+    assert "FP32 GEMM is not supported" in change.because
 
 
 def test_nothing_else_of_the_bundle_changes(built: Bundle, default_bundle: Bundle) -> None:
     left_out = ("engines", "files", "sha256")
-    assert {k: v for k, v in built.manifest.items() if k not in left_out} == {
-        k: v for k, v in default_bundle.manifest.items() if k not in left_out
+    assert {k: v for k, v in built.manifest.to_json().items() if k not in left_out} == {
+        k: v for k, v in default_bundle.manifest.to_json().items() if k not in left_out
     }
     assert {name: data for name, data in built.files.items() if not name.startswith("engines/")} == default_bundle.files
 
@@ -96,7 +96,7 @@ def test_full_size_networks(tmp_path: Path, default_bundle: Bundle) -> None:
     from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
 
     torch.manual_seed(0)
-    files = dict(default_bundle.files)
+    files = {}
     networks = {
         "encoder": (VoiceEncoder(), encoder_spec()),
         "face": (FaceGenerator(channels=(1024, 512, 256, 128, 64)), embedding_spec("image")),
@@ -104,10 +104,9 @@ def test_full_size_networks(tmp_path: Path, default_bundle: Bundle) -> None:
     }
     for name, (network, spec) in networks.items():
         files[f"{name}.onnx"], _ = to_onnx(network.eval(), spec)
-    manifest = {k: v for k, v in default_bundle.manifest.items() if k not in ("schema", "files", "sha256")}
-    write_folder(tmp_path / "full", manifest, files)
+    default_bundle.replacing(files=files).write(tmp_path / "full")
     bundle, engines = build_bundle(Bundle.open(tmp_path / "full"), tmp_path / "out", "tensorrt-rtx", TARGETS)
-    sizes = {(e.entry["graph"], e.entry["targets"][0]): e.entry["size"] for e in engines}
+    sizes = {(e.entry.graph, e.entry.targets[0]): e.entry.size for e in engines}
     assert sizes["face", "sm80"] > 45e6  # 12.2 M weights of 4 bytes
     assert sizes["face", "sm75"] > 45e6
     assert len(bundle.plans) == 6
@@ -158,12 +157,9 @@ def test_the_command(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_engines_of_a_graph_that_changed_go(built: Bundle, tmp_path: Path) -> None:
-    files = {**built.files, "mesh.onnx": built.graph("mesh") + b""}
     model = onnx.load_from_string(built.graph("mesh"))
     model.producer_name = "changed"
-    files["mesh.onnx"] = model.SerializeToString()
-    manifest = {k: v for k, v in built.manifest.items() if k not in ("schema", "files", "sha256")}
-    write_folder(tmp_path / "changed", manifest, files)
+    built.replacing(files={"mesh.onnx": model.SerializeToString()}).write(tmp_path / "changed")
     bundle, _ = build_bundle(Bundle.open(tmp_path / "changed"), tmp_path / "changed", "tensorrt-rtx", ["sm86"])
     assert sorted(plan.targets for plan in bundle.plans if plan.graph == "mesh") == [("sm86",)]
     assert len([plan for plan in bundle.plans if plan.graph == "face"]) == 3
@@ -266,8 +262,7 @@ def test_a_graph_that_is_refused_gives_tensorrts_reason(default_bundle: Bundle, 
     values = [helper.make_tensor_value_info(n, kinds.FLOAT, ["B", 64]) for n in ("embedding", "coefficients")]
     graph = helper.make_graph([node], "odd", values[:1], values[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
-    manifest = {k: v for k, v in default_bundle.manifest.items() if k not in ("schema", "files", "sha256")}
-    write_folder(tmp_path / "odd", manifest, {**default_bundle.files, "mesh.onnx": model})
+    default_bundle.replacing(files={"mesh.onnx": model}).write(tmp_path / "odd")
     with pytest.raises(InputError, match=r"mesh for sm86: tensorrt-rtx .* refuses the graph: .*NoSuchOperator"):
         build_bundle(Bundle.open(tmp_path / "odd"), tmp_path / "out", "tensorrt-rtx", ["sm86"])
     assert not (tmp_path / "out").exists()
@@ -315,16 +310,15 @@ def test_grouped_half_convolutions_that_are_refused_are_built_in_single_precisio
         return real(trt, data, *rest)
 
     monkeypatch.setattr(tensorrt_build, "_build", build)
-    manifest = {k: v for k, v in default_bundle.manifest.items() if k not in ("schema", "files", "sha256")}
-    write_folder(tmp_path / "half", manifest, {**default_bundle.files, "encoder.onnx": graph})
+    default_bundle.replacing(files={"encoder.onnx": graph}).write(tmp_path / "half")
     _, engines = build_bundle(Bundle.open(tmp_path / "half"), tmp_path / "out", "tensorrt-rtx", ["sm86"])
-    (change,) = engines[0].entry["changes"]
-    assert change == {
+    (change,) = engines[0].entry.changes
+    assert change.to_json() == {
         "what": "grouped FP16 convolutions in FP32",
         "nodes": ["depthwise"],
         "because": "no implementation for depthwise",
     }
-    assert engines[0].entry["precision"] == ["float32"]
+    assert engines[0].entry.precision == ("float32",)
     x = np.random.default_rng(1).normal(size=(1, 64, 50)).astype(np.float32)
     with open_engine(graph) as before, open_engine(repaired[0]) as after:
         np.testing.assert_allclose(
@@ -332,8 +326,8 @@ def test_grouped_half_convolutions_that_are_refused_are_built_in_single_precisio
         )
     monkeypatch.setattr(tensorrt_build, "_build", real)
     _, engines = build_bundle(Bundle.open(tmp_path / "half"), tmp_path / "out", "tensorrt-rtx", ["sm86"])
-    assert engines[0].entry["precision"] == ["float16"]
-    assert engines[0].entry["changes"] == []
+    assert engines[0].entry.precision == ("float16",)
+    assert engines[0].entry.changes == ()
 
 
 def test_quantised_convolutions_are_said_to_be_int8(default_bundle: Bundle, tmp_path: Path) -> None:
@@ -362,10 +356,9 @@ def test_quantised_convolutions_are_said_to_be_int8(default_bundle: Bundle, tmp_
         [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
-    manifest = {k: v for k, v in default_bundle.manifest.items() if k not in ("schema", "files", "sha256")}
-    write_folder(tmp_path / "int8", manifest, {**default_bundle.files, "mesh.onnx": model})
+    default_bundle.replacing(files={"mesh.onnx": model}).write(tmp_path / "int8")
     _, engines = build_bundle(Bundle.open(tmp_path / "int8"), tmp_path / "out", "tensorrt-rtx", ["sm86"])
-    assert [engine.entry["precision"] for engine in engines] == [["float32"], ["float32"], ["int8"]]
+    assert [engine.entry.precision for engine in engines] == [("float32",), ("float32",), ("int8",)]
 
 
 def test_products_as_convolutions_are_the_same_sums(default_bundle: Bundle) -> None:
@@ -385,14 +378,17 @@ def test_products_as_convolutions_are_the_same_sums(default_bundle: Bundle) -> N
 
 
 def test_profiles() -> None:
-    inputs = {"x": {"shape": ["B", 64, "T"]}, "y": {"shape": [3]}}
+    inputs = {
+        "x": TensorEntry(dtype="float32", shape=("B", 64, "T")),
+        "y": TensorEntry(dtype="float32", shape=(3,)),
+    }
     ranges = {"B": DimensionRange(1, 1, 2), "T": DimensionRange(5, 6, 7)}
-    assert input_shapes(inputs, ranges) == {
+    assert {name: shapes.to_json() for name, shapes in input_shapes(inputs, ranges).items()} == {
         "x": {"min": [1, 64, 5], "opt": [1, 64, 6], "max": [2, 64, 7]},
         "y": {"min": [3], "opt": [3], "max": [3]},
     }
     with pytest.raises(UsageError, match="dimension 'K'; give its lengths: --profile K=1,1,1"):
-        input_shapes({"x": {"shape": ["K"]}}, ranges)
+        input_shapes({"x": TensorEntry(dtype="float32", shape=("K",))}, ranges)
     assert read_range("T=1,2,3") == ("T", DimensionRange(1, 2, 3))
 
 
@@ -495,7 +491,7 @@ def test_tensorrt_proper_builds_for_the_device_strongly_typed_and_remembers_timi
     fake = FakeBuilder(generation, lambda: b"a plan")
     monkeypatch.setitem(sys.modules, "tensorrt", fake.module)
     bundle, engines = build_bundle(Bundle.open(copy), tmp_path / "out", "tensorrt")
-    assert [engine.entry["targets"] for engine in engines] == [["sm87"]] * 3
+    assert [engine.entry.targets for engine in engines] == [("sm87",)] * 3
     assert {said for said in fake.said if said[0] == "network"} == {("network", 2 if generation == 10 else 0)}
     assert {said for said in fake.said if said[0] in ("set", "clear")} == {("clear", "TF32")}
     assert ("shape", "log_mel", [1, 64, 1], [1, 64, 1000], [1, 64, 6272]) in fake.said
@@ -523,8 +519,7 @@ def test_what_tensorrt_proper_logs_is_in_the_error(
 
 def test_the_manifest_is_sealed_over_the_engines(built: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
-    manifest = {k: v for k, v in built.manifest.items() if k not in ("schema", "files", "sha256")}
-    write_folder(folder, manifest, built.files)
+    built.write(folder)
     document = json.loads((folder / MANIFEST).read_text())
     document["engines"][0]["targets"] = ["sm90"]
     (folder / MANIFEST).write_text(json.dumps(document))

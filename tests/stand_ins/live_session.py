@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tests.conftest import SAMPLES
 from tests.stand_ins.sphere import sphere
 from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.attributes import Attributes
@@ -26,6 +27,9 @@ SPHERE = sphere()
 
 class PlainEstimator:
     """Makes something of a window at once: numbers that depend on every frame of it."""
+
+    speech_modulation = Bundle.open().speech_modulation
+    speaker_change = Bundle.open().speaker_change
 
     def __init__(self, clock: Clock | None = None, seconds: float = 0.0) -> None:
         self.calls = 0

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.stand_ins.sphere import sphere
 from voxface.calibration.clips import LONGEST, Clip, Clips
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.manifest import Manifest
 from voxface.runtime.bundle.writer import write_folder
 from voxface.runtime.engines.opening import open_engine
 
@@ -164,7 +165,7 @@ def small_bundle(path: Path, hazard: str = "") -> Bundle:
         "model_card": {"file": "model_card.md"},
         "precision": {"storage": "float32", "arithmetic": "float32", "largest_difference_from_pytorch": {"image": 0.5}},
     }
-    write_folder(path, manifest, files)
+    write_folder(path, Manifest.from_json(manifest), files)
     return Bundle.open(path)
 
 

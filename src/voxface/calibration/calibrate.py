@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +18,19 @@ from voxface.calibration.task_error import TOLERANCES, ErrorMeter, Runner, TaskE
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.onnx_graph.passes.int8 import THROUGH, WEIGHT_BITS, gives_out
-from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
-from voxface.runtime.bundle.writer import write_bundle
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.manifest import (
+    FUSED,
+    GRAPHS,
+    CalibratedPrecision,
+    FileReference,
+    PrecisionEntry,
+    SourceEntry,
+)
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, UsageError
 
 MODES: Final = ("fp16", "int8", "mixed")
-CARD: Final = "model_card"
 # Shares of the tolerance that may be used up on the clips that decide, since other clips may be worse. FP16 beside INT8 may
 # use half of what INT8 had to leave.
 MARGIN: Final = 0.8
@@ -67,16 +73,14 @@ class Calibrated:
     """A calibrated bundle that is not yet written.
 
     Attributes:
-        manifest: manifest of the new bundle.
-        files: files of the new bundle, name -> bytes.
+        bundle: the new bundle, in memory.
         plan: what each node runs in.
         held_out: task error of each held-out clip, FP16 computed as a device computes it.
         onnxruntime: task error of each held-out clip, the files run by ONNX Runtime's CPU provider.
         all_lowered: task error of each held-out clip if every node were lowered.
     """
 
-    manifest: dict[str, Any]
-    files: dict[str, bytes]
+    bundle: Bundle
     plan: PrecisionPlan
     held_out: list[TaskError]
     onnxruntime: list[TaskError]
@@ -84,8 +88,7 @@ class Calibrated:
 
     def write(self, out: Path) -> Bundle:
         """Writes the bundle, whole or not at all, and opens it again: a zip if `out` ends in `.voxface`, else a folder."""
-        write_bundle(out, self.manifest, self.files)
-        return Bundle.open(out)
+        return self.bundle.write(out)
 
 
 def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, report: Report | None = None) -> Calibrated:
@@ -102,11 +105,9 @@ def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, repor
         BundleError: a graph cannot be calibrated.
     """
     progress = report or (lambda phase, done, total, label: None)
-    if "calibrated" in bundle.manifest.get("precision", {}):
-        raise UsageError(
-            f"{bundle.path}: is calibrated already ({bundle.manifest['precision']['calibrated']['mode']}); "
-            "give the bundle it was made from"
-        )
+    before = bundle.manifest.precision and bundle.manifest.precision.calibrated
+    if before:
+        raise UsageError(f"{bundle.path}: is calibrated already ({before.mode}); give the bundle it was made from")
     reference: dict[str, Runner] = {name: open_engine(bundle.graph(name), name=name) for name in GRAPHS}
     lowering = Lowering(
         {name: Graph.from_bytes(bundle.graph(name), name=name) for name in GRAPHS}, weight_bits=settings.weight_bits
@@ -153,8 +154,8 @@ def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, repor
         "every_node_lowered": summary(all_lowered),
     }
     described = _describe(bundle, clips, settings, plan, measured)
-    manifest, files = _assemble(bundle, files, plan, described, int8_nodes, fp16_nodes)
-    return Calibrated(manifest, files, plan, held_out, real, all_lowered)
+    made = _assemble(bundle, files, plan, described, int8_nodes, fp16_nodes)
+    return Calibrated(made, plan, held_out, real, all_lowered)
 
 
 class _PrecisionSearch:
@@ -303,78 +304,81 @@ def _graph_files(
             raise BundleError(
                 f"{name}: inputs or outputs changed from {was.inputs}, {was.outputs}; this is a fault of voxface"
             )
-        files[bundle.manifest["graphs"][name]["file"]] = data
+        files[bundle.manifest.graphs[name].file] = data
         engines[name] = engine
     return files, engines
 
 
 def _describe(
     bundle: Bundle, clips: Clips, settings: CalibrationSettings, plan: PrecisionPlan, measured: dict[str, Any]
-) -> dict[str, Any]:
+) -> CalibratedPrecision:
     """The manifest's description of a calibration."""
-    return {
-        "mode": settings.mode,
-        "tolerances": asdict(settings.limits),
-        **({} if settings.mode == "fp16" else {"weight_bits": settings.weight_bits}),
-        "nodes": plan.counts(),
+    return CalibratedPrecision(
+        mode=settings.mode,
+        tolerances=asdict(settings.limits),
+        weight_bits=None if settings.mode == "fp16" else settings.weight_bits,
+        nodes=plan.counts(),
         **measured,
-        "clips": {
+        clips={
             "calibration": [clip.name for clip in clips.calibration],
             "held_out": [clip.name for clip in clips.held_out],
             "also": [clips.longest.name, clips.longest_held_out.name],
         },
-        "plan": {"file": JSON},
-        "table": {"file": TABLE},
-        "plot": {"file": SVG},
-        "source": {key: bundle.manifest.get(key) for key in ("name", "version", "sha256")},
-        "tools": {name: metadata.version(name) for name in ("voxface", "numpy", "onnx", "onnxruntime")},
-    }
+        plan=FileReference(file=JSON),
+        table=FileReference(file=TABLE),
+        plot=FileReference(file=SVG),
+        source=SourceEntry(name=bundle.name, version=bundle.manifest.version, sha256=bundle.manifest.sha256),
+        tools={name: metadata.version(name) for name in ("voxface", "numpy", "onnx", "onnxruntime")},
+    )
 
 
 def _assemble(
     bundle: Bundle,
     graphs: dict[str, bytes],
     plan: PrecisionPlan,
-    described: dict[str, Any],
+    described: CalibratedPrecision,
     int8_nodes: Collection[Key],
     fp16_nodes: Collection[Key],
-) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Manifest and files of the new bundle: those of the source, with what has changed."""
-    files = {**bundle.files, **graphs}
+) -> Bundle:
+    """The source bundle with what has changed. Its trained parts stay: the encoder gives the same to within tolerance."""
+    manifest = bundle.manifest
+    files: dict[str, bytes | None] = {**graphs}
     files |= {JSON: plan.to_json(), TABLE: plan.to_markdown().encode(), SVG: sensitivity_plot(plan).encode()}
-    manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
     # Engines and the fused graph that were made of graphs that have changed would not be used; they are dropped.
-    changed = {
-        name for name, entry in manifest["graphs"].items() if entry["file"] in graphs or (name == FUSED and graphs)
-    }
-    stale = [entry for entry in manifest.get("engines", []) if entry["graph"] in changed]
-    stale += [manifest["graphs"][name] for name in changed & {FUSED}]
-    if stale:
-        manifest["graphs"] = {name: entry for name, entry in manifest["graphs"].items() if entry not in stale}
-        manifest["engines"] = [entry for entry in manifest.get("engines", []) if entry not in stale]
-        files = {name: data for name, data in files.items() if name not in {entry["file"] for entry in stale}}
+    changed = {name for name, entry in manifest.graphs.items() if entry.file in graphs or (name == FUSED and graphs)}
+    gone = {FUSED: None} if FUSED in changed else {}
+    engines = manifest.engines
+    if engines is not None:
+        files |= {entry.file: None for entry in engines if entry.graph in changed}
+        engines = tuple(entry for entry in engines if entry.graph not in changed)
+    files |= {manifest.graphs[name].file: None for name in gone}
     used = [name for name, some in (("int8", int8_nodes), ("float16", fp16_nodes)) if some]
-    precision = dict(manifest.get("precision", {}))
-    before = precision.get("storage", "float32")
-    precision["storage"] = "+".join(dict.fromkeys([*used, before])) if graphs else before
-    precision["arithmetic"] = "+".join([*used, "float32"])
-    manifest["precision"] = {**precision, "calibrated": described}
-    card = manifest.get(CARD, {}).get("file")
-    if card in files:
-        files[card] = files[card].rstrip() + b"\n\n" + _card(described).encode()
-    json.dumps(manifest, allow_nan=False)  # before anything is written
-    return manifest, files
+    before = manifest.precision or PrecisionEntry()
+    storage = before.storage or "float32"
+    precision = replace(
+        before,
+        storage="+".join(dict.fromkeys([*used, storage])) if graphs else storage,
+        arithmetic="+".join([*used, "float32"]),
+        calibrated=described,
+    )
+    card = manifest.model_card
+    if card is not None and card.file in bundle.files:
+        files[card.file] = bundle.files[card.file].rstrip() + b"\n\n" + _card(described).encode()
+    made = bundle.replacing(files=files, graphs=gone, engines=engines, precision=precision)
+    json.dumps(made.manifest.to_json(), allow_nan=False)  # before anything is written
+    return made
 
 
-def _card(described: dict[str, Any]) -> str:
+def _card(described: CalibratedPrecision) -> str:
     """The section of the model card about a calibration."""
-    worst_ = described["held_out"]["worst"]
+    held_out = described.held_out or {}
+    worst_ = held_out["worst"]
     return "\n".join(
         [
             "## Precision",
             "",
-            f"Calibrated to {described['mode']} (`{TABLE}` says what each node runs in). The worst of "
-            f"{described['held_out']['clips']} held-out recordings, against FP32: embedding cosine "
+            f"Calibrated to {described.mode} (`{TABLE}` says what each node runs in). The worst of "
+            f"{held_out['clips']} held-out recordings, against FP32: embedding cosine "
             f"{worst_['cosine']:.6f}, picture {worst_['psnr_db']:.1f} dB, vertices at most {worst_['vertex_max_mm']:.2g} mm.",
             "",
         ]

@@ -40,8 +40,9 @@ def run(options: argparse.Namespace) -> int:
     """Builds; prints what was built."""
     from voxface.export.optimisation_profile import read_range
     from voxface.export.tensorrt_build import build_bundle
-    from voxface.runtime.bundle.bundle import DEFAULT, SUFFIX, Bundle
+    from voxface.runtime.bundle.bundle import DEFAULT, Bundle
     from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS
+    from voxface.runtime.bundle.manifest import SUFFIX
     from voxface.runtime.bundle.writer import check_target
     from voxface.runtime.errors import InputError, UsageError
 
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
                 "path": str(written.path),
                 "bytes": sum(map(len, written.files.values())),
                 "provider": provider,
-                "engines": [{**engine.entry, "seconds": round(engine.seconds, 3)} for engine in built],
+                "engines": [{**engine.entry.to_json(), "seconds": round(engine.seconds, 3)} for engine in built],
                 "kept": len(written.plans) - len(built),
             }
         )
@@ -91,10 +92,10 @@ def run(options: argparse.Namespace) -> int:
     for engine in built:
         entry = engine.entry
         print(
-            f"{entry['graph']:<8} {'+'.join(entry['precision']):<16} {','.join(entry['targets'])}: "
-            f"{entry['size'] / 1e6:.1f} MB in {engine.seconds:.1f} s"
+            f"{entry.graph:<8} {'+'.join(entry.precision or ()):<16} {','.join(entry.targets)}: "
+            f"{len(engine.data) / 1e6:.1f} MB in {engine.seconds:.1f} s"
         )
-        for change in entry["changes"]:
-            print(f"  {change['what']}: {', '.join(change['nodes'])} ({change['because']})")
+        for change in entry.changes or ():
+            print(f"  {change.what}: {', '.join(change.nodes)} ({change.because})")
     print(f"{written.path}: {sum(map(len, written.files.values())) / 1e6:.1f} MB; run it with --provider {provider}")
     return 0

@@ -1,11 +1,15 @@
 """`voxface bundle`: shows and verifies bundles; imports published face models and networks into new ones."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxface.cli.arguments import BUNDLE_TO_READ, add_bundle, add_bundle_operand, add_json, add_out
 from voxface.cli.output import Progress, complain, print_json
+
+if TYPE_CHECKING:
+    from voxface.runtime.config.tensor_spec import TensorSpec
 
 # The formats of voxface.importers.face_models, which is not loaded for --help.
 FORMATS = ("ict", "ict-face", "bfm2009", "bfm2017", "flame", "gnm", "surrey")
@@ -150,14 +154,14 @@ def _with_networks(options: argparse.Namespace, base: Any) -> Any:
 
 
 def info(bundle: Any) -> dict[str, Any]:
-    """The manifest, with where it was found and what its morphable model is."""
-    model = bundle.morphable
+    """The manifest as JSON, with where it was found and what its morphable model is."""
+    model, manifest = bundle.morphable, bundle.manifest.to_json()
     return {
         "path": str(bundle.path),
-        **bundle.manifest,
+        **manifest,
         "bytes": sum(len(data) for data in bundle.files.values()),
         "morphable_model": {
-            **bundle.manifest["morphable_model"],
+            **manifest["morphable_model"],
             "name": model.name,
             "version": model.version,
             "licence": model.licence,
@@ -178,13 +182,17 @@ def verify(bundle: Any) -> list[str]:
     from voxface.runtime.errors import BundleError
     from voxface.runtime.face.mesh import boundary_edges
 
-    for name, entry in bundle.manifest["graphs"].items():
+    for name, entry in bundle.manifest.graphs.items():
         with open_engine(bundle.graph(name), "cpu", name=name) as engine:
-            for kind, specs in (("inputs", engine.inputs), ("outputs", engine.outputs)):
-                found = {key: {"dtype": spec.dtype, "shape": list(spec.shape)} for key, spec in specs.items()}
-                if found != entry[kind]:
-                    raise BundleError(f"{bundle.path}: {name} has {kind} {found}, the manifest says {entry[kind]}")
+            sides = (("inputs", engine.inputs, entry.inputs), ("outputs", engine.outputs, entry.outputs))
+            for kind, found, listed in sides:
+                said = {key: tensor.spec for key, tensor in listed.items()}
+                if found != said:
+                    raise BundleError(
+                        f"{bundle.path}: {name} has {kind} {_signature(found)}, the manifest says {_signature(said)}"
+                    )
             engine.warm_up({"T": 1000})
+    _ = bundle.speaker_change  # reads its network
     try:
         found_edges = boundary_edges(bundle.morphable.triangles)
     except ValueError as error:
@@ -194,16 +202,20 @@ def verify(bundle: Any) -> list[str]:
             f"{bundle.path}: the mesh has {found_edges} boundary edges, the morphable model says "
             f"{bundle.morphable.boundary_edges}"
         )
-    return list(bundle.manifest["graphs"])
+    return list(bundle.manifest.graphs)
+
+
+def _signature(specs: "Mapping[str, TensorSpec]") -> str:
+    return ", ".join(f"{name} {spec.dtype}{list(spec.shape)}" for name, spec in specs.items())
 
 
 def _print_card(bundle: Any) -> int:
     from voxface.runtime.errors import InputError
 
-    entry = bundle.manifest.get("model_card")
+    entry = bundle.manifest.model_card
     if entry is None:
         raise InputError(f"{bundle.path}: this bundle has no model card; bundles of older versions have none")
-    print(bundle.files[entry["file"]].decode(), end="")
+    print(bundle.files[entry.file].decode(), end="")
     return 0
 
 

@@ -97,7 +97,7 @@ class _PhaseProgress:
 
 
 def _sizes(bundle: "Bundle") -> dict[str, int]:
-    return {name: len(bundle.graph(name)) for name in bundle.manifest["graphs"]}
+    return {name: len(bundle.graph(name)) for name in bundle.manifest.graphs}
 
 
 def _document(result: "Calibrated", bundle: "Bundle", source: "Bundle", skipped: list[str]) -> dict[str, Any]:

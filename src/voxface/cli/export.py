@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(info(bundle))
     else:
-        worst = bundle.manifest["precision"]["largest_difference_from_pytorch"]
+        precision = bundle.manifest.precision
+        worst = (precision and precision.largest_difference_from_pytorch) or {}
         print(f"{bundle.path}: {sum(map(len, bundle.files.values())) / 1e6:.1f} MB, largest differences from PyTorch:")
         for name, value in worst.items():
             print(f"  {name:<14} {value:.2g}")

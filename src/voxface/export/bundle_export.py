@@ -1,7 +1,6 @@
 """A checkpoint becomes a bundle: three verified graphs, the morphable model, the model card and the manifest."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,21 @@ from voxface.export.onnx_export import (
     compare_with_torch,
     embedding_spec,
     encoder_spec,
+    graph_entry,
     round_to_fp16,
-    signature,
     to_onnx,
 )
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.json_record import Settings
+from voxface.runtime.bundle.manifest import (
+    FileReference,
+    GraphEntry,
+    ImportedEntry,
+    Manifest,
+    MorphableModelEntry,
+    PrecisionEntry,
+    SexProbabilityEntry,
+)
 from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
@@ -31,13 +40,13 @@ def export_bundle(
     out: Path,
     *,
     fp16_storage: bool = False,
-    extra: Mapping[str, Any] | None = None,
+    imported: ImportedEntry | None = None,
     limits: Sequence[str] = (),
 ) -> Bundle:
     """Writes a bundle (a zip if `out` ends in `.voxface`, else a folder) and opens it again, which verifies it.
 
     Args:
-        extra: further entries of the manifest.
+        imported: published networks that these are, where they were not trained here.
         limits: what the model card says first under that heading.
 
     Raises:
@@ -51,11 +60,9 @@ def export_bundle(
         "mesh": (checkpoint.mesh, embedding_spec("coefficients", size)),
     }
     files: dict[str, bytes] = {"morphable.npz": checkpoint.morphable.to_bytes()}
-    population: dict[str, Any] = {}
     if checkpoint.population is not None:
         files["population.npz"] = checkpoint.population.to_bytes()
-        population = {"population": {"file": "population.npz"}}
-    graphs: dict[str, Any] = {}
+    graphs: dict[str, GraphEntry] = {}
     errors: dict[str, float] = {}
     rounding: dict[str, float] = {}
     for name, (network, spec) in parts.items():
@@ -70,44 +77,49 @@ def export_bundle(
         errors |= worst
         rounding |= compare_with_torch(network, data, spec)
         files[f"{name}.onnx"] = data
-        graphs[name] = {"file": f"{name}.onnx", **signature(data)}
-    manifest: dict[str, Any] = {
-        "name": checkpoint.name or out.stem,
-        "version": checkpoint.version or "1",
-        "licence": checkpoint.licence,
-        "description": checkpoint.description or _description(checkpoint),
-        "trained_on": checkpoint.trained_on,
-        "metrics": checkpoint.metrics,
-        "architecture": checkpoint.architecture,
-        "front_end": asdict(FrontEndConfig()),
-        "vad": asdict(VadConfig()),
-        "graphs": graphs,
-        "morphable_model": {"file": "morphable.npz", "provenance": checkpoint.morphable.provenance},
-        **population,
-        **_calibration(checkpoint),
-        "training": {name: part["config"] for name, part in checkpoint.parts.items() if part.get("config")},
-        "precision": {
-            "storage": "float16" if fp16_storage else "float32",
-            "arithmetic": "float32",
-            "largest_difference_from_pytorch": errors,
-            "largest_difference_from_float32_weights": rounding,
-        },
-        "tools": {name: metadata.version(name) for name in ("voxface", "torch", "onnx", "onnxscript")},
-        "model_card": {"file": CARD},
-        **(extra or {}),
-    }
+        graphs[name] = graph_entry(f"{name}.onnx", data)
+    manifest = Manifest(
+        name=checkpoint.name or out.stem,
+        version=checkpoint.version or "1",
+        licence=checkpoint.licence,
+        description=checkpoint.description or _description(checkpoint),
+        trained_on=tuple(checkpoint.trained_on),
+        metrics=checkpoint.metrics,
+        architecture=checkpoint.architecture,
+        front_end=Settings.complete(FrontEndConfig()),
+        vad=Settings.complete(VadConfig()),
+        graphs=graphs,
+        morphable_model=MorphableModelEntry(file="morphable.npz", provenance=checkpoint.morphable.provenance),
+        population=FileReference(file="population.npz") if checkpoint.population is not None else None,
+        calibration=_sex_probability(checkpoint),
+        training={name: part["config"] for name, part in checkpoint.parts.items() if part.get("config")},
+        precision=PrecisionEntry(
+            storage="float16" if fp16_storage else "float32",
+            arithmetic="float32",
+            largest_difference_from_pytorch=errors,
+            largest_difference_from_float32_weights=rounding,
+        ),
+        tools={name: metadata.version(name) for name in ("voxface", "torch", "onnx", "onnxscript")},
+        model_card=FileReference(file=CARD),
+        imported=imported,
+    )
     said = [str(line) for part in checkpoint.parts.values() for line in part.get("limits", [])]
     files[CARD] = model_card(manifest, checkpoint.morphable, [*limits, *said]).encode()
     write_bundle(out, manifest, files)
     return Bundle.open(out)
 
 
-def _calibration(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What the run of the mesh network found out about how sure its meshes may be."""
+def _sex_probability(checkpoint: Checkpoint) -> SexProbabilityEntry | None:
+    """What the run of the mesh network found out about how sure the sex of its meshes may be."""
     found = next(
         (part.get("calibration") for name, part in checkpoint.parts.items() if "mesh" in name.split("+")), None
     )
-    return {"calibration": found} if found else {}
+    if not found:
+        return None
+    try:
+        return SexProbabilityEntry.from_json(found, "calibration")
+    except ValueError as error:
+        raise InputError(f"the run of the mesh network: {error}; train it again") from error
 
 
 def _embedding_size(checkpoint: Checkpoint) -> int:

@@ -4,12 +4,11 @@ On a GPU each graph costs a launch, a copy in, a copy out and a wait; one graph 
 across what were their borders. On the CPU, where calling a graph takes a hundredth of a millisecond, it gains nothing.
 """
 
-from typing import Any
-
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.onnx_graph.passes.fusion import fuse
-from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.manifest import FUSED, GRAPHS, GraphEntry
 
 LINK = "embedding"  # the tensor that goes from the encoder to the other two
 
@@ -24,15 +23,9 @@ def with_fused(bundle: Bundle) -> Bundle:
         return bundle
     parts = {name: Graph.from_bytes(bundle.graph(name), name=name) for name in GRAPHS}
     fused = store_fp16(fuse(parts, LINK)).to_bytes()
-    graphs: dict[str, Any] = bundle.manifest["graphs"]
-    outputs: dict[str, Any] = {}
-    for name in GRAPHS:
-        outputs |= graphs[name]["outputs"]
-    entry = {
-        "file": f"{FUSED}.onnx",
-        "inputs": graphs["encoder"]["inputs"],
-        "outputs": outputs,
-        "of": bundle.graph_digests(),
-    }
-    files = {**bundle.files, entry["file"]: fused}
-    return Bundle(bundle.path, {**bundle.manifest, "graphs": {**graphs, FUSED: entry}}, files)
+    graphs = bundle.manifest.graphs
+    outputs = {name: tensor for graph in GRAPHS for name, tensor in graphs[graph].outputs.items()}
+    entry = GraphEntry(
+        file=f"{FUSED}.onnx", inputs=graphs["encoder"].inputs, outputs=outputs, of=bundle.graph_digests()
+    )
+    return bundle.replacing(files={entry.file: fused}, graphs={FUSED: entry})

@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from voxface.runtime.bundle.manifest import Manifest, SexProbabilityEntry
 from voxface.runtime.face.morphable_model import MorphableModel
 
 CARD: Final = "model_card.md"
@@ -31,31 +32,31 @@ _LIMITS: Final = (
 )
 
 
-def model_card(manifest: Mapping[str, Any], morphable: MorphableModel, limits: Sequence[str] = ()) -> str:
+def model_card(manifest: Manifest, morphable: MorphableModel, limits: Sequence[str] = ()) -> str:
     """The card, Markdown.
 
     Args:
-        manifest: of the bundle, before it is sealed.
-        morphable: the bundle's.
-        limits: what is to be known of this bundle before what holds of all of them.
+        manifest: manifest of the bundle, sealed or not.
+        morphable: its morphable model.
+        limits: limits of this bundle; they come before those that all bundles have.
     """
-    title = " ".join(str(part) for part in (manifest["name"], manifest.get("version")) if part)
+    title = " ".join(str(part) for part in (manifest.name, manifest.version) if part)
     lines = [
         f"# {title}",
         "",
-        str(manifest.get("description") or "A voice in, a face image and a 3D face mesh out."),
+        manifest.description or "A voice in, a face image and a 3D face mesh out.",
         "",
     ]
     lines += ["## Data, licence and attribution", ""]
-    lines += [f"* {line}" for line in manifest.get("trained_on") or ["Not recorded."]]
-    lines += ["", f"Licence: {manifest.get('licence') or 'not given'}.", ""]
+    lines += [f"* {line}" for line in manifest.trained_on or ["Not recorded."]]
+    lines += ["", f"Licence: {manifest.licence or 'not given'}.", ""]
     lines += [
         f"Faces: {morphable.name} {morphable.version} ({morphable.licence}), {len(morphable.mean)} vertices, "
         f"{morphable.modes} coefficients. {morphable.provenance}",
         "",
         "## Metrics",
         "",
-        *_metrics({**(manifest.get("metrics") or {}), **_calibration(manifest)}),
+        *_metrics({**(manifest.metrics or {}), **_sex_probability(manifest.calibration)}),
         "",
         "## Limits",
         "",
@@ -68,17 +69,16 @@ def model_card(manifest: Mapping[str, Any], morphable: MorphableModel, limits: S
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _calibration(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _sex_probability(found: SexProbabilityEntry | None) -> dict[str, Any]:
     """How good the probabilities of sex are, as a metric beside a coin."""
-    found = manifest.get("calibration") or {}
-    losses = dict(found.get("log_loss") or {})
-    if not losses:
+    if found is None or not found.log_loss:
         return {}
+    losses = found.log_loss
     return {
         "sex": {
             "log_loss": losses["calibrated"],
             "log_loss_uncalibrated": losses["at_slope_1"],
-            "people": found["people"],
+            "people": found.people,
             "trivial": {"log_loss": losses["coin"]},
         }
     }
@@ -155,19 +155,19 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _making(manifest: Mapping[str, Any]) -> list[str]:
+def _making(manifest: Manifest) -> list[str]:
     lines = []
-    for name, config in (manifest.get("training") or {}).items():
+    for name, config in (manifest.training or {}).items():
         if config:
             lines += [f"Training of {name.replace('+', ' and ')}:", "", "```json", json.dumps(config), "```", ""]
-    precision = manifest.get("precision") or {}
+    precision = manifest.precision
     if precision:
-        worst = precision.get("largest_difference_from_pytorch") or {}
+        worst = precision.largest_difference_from_pytorch or {}
         away = ", ".join(f"{name} {value:.1g}" for name, value in worst.items())
         lines += [
-            f"Weights are stored as {precision['storage']}; the graphs' largest differences from PyTorch with these "
+            f"Weights are stored as {precision.storage}; the graphs' largest differences from PyTorch with these "
             f"weights: {away}.",
             "",
         ]
-    tools = ", ".join(f"{name} {version}" for name, version in (manifest.get("tools") or {}).items())
+    tools = ", ".join(f"{name} {version}" for name, version in (manifest.tools or {}).items())
     return [*lines, f"Made with {tools}."] if tools else lines

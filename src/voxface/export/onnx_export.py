@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.dimension_names import name_dimensions
 from voxface.onnx_graph.passes.fp16 import FP16_FROM, store_fp16
+from voxface.runtime.bundle.manifest import GraphEntry, tensor_entries
 
 OPSET = 18
 
@@ -129,12 +129,9 @@ def compare_with_torch(network: nn.Module, graph: bytes, spec: GraphSpec) -> dic
     return worst
 
 
-def signature(graph: bytes) -> dict[str, dict[str, Any]]:
-    """Inputs and outputs of a graph as the manifest lists them."""
+def graph_entry(file: str, graph: bytes) -> GraphEntry:
+    """The manifest's entry of a graph in a file: its inputs and outputs as ONNX Runtime sees them."""
     from voxface.runtime.engines.opening import open_engine
 
     with open_engine(graph, "cpu") as engine:
-        return {
-            kind: {name: {"dtype": spec.dtype, "shape": list(spec.shape)} for name, spec in specs.items()}
-            for kind, specs in (("inputs", engine.inputs), ("outputs", engine.outputs))
-        }
+        return GraphEntry(file=file, inputs=tensor_entries(engine.inputs), outputs=tensor_entries(engine.outputs))

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from voxface.runtime.bundle.manifest import ProfileEntry, TensorEntry
 from voxface.runtime.config.front_end import STRIDE, FrontEndConfig
 from voxface.runtime.errors import UsageError
 from voxface.runtime.inference.voice_to_face import CONTEXT, PIECE
@@ -48,24 +48,29 @@ def read_range(text: str) -> tuple[str, DimensionRange]:
     return name, DimensionRange(least, best, most)
 
 
-def input_shapes(inputs: Mapping[str, Any], ranges: Mapping[str, DimensionRange]) -> dict[str, dict[str, list[int]]]:
+def input_shapes(inputs: Mapping[str, TensorEntry], ranges: Mapping[str, DimensionRange]) -> dict[str, ProfileEntry]:
     """Smallest, best and largest shape of each input, as the manifest lists them.
 
     Args:
-        inputs: name -> {"shape"}: a graph's inputs as a manifest has them.
+        inputs: a graph's inputs as the manifest has them.
+        ranges: dimension -> its lengths.
 
     Raises:
         UsageError: a dimension without a range.
     """
 
-    def lengths(shape: list[int | str], which: str) -> list[int]:
-        return [d if isinstance(d, int) else getattr(ranges[d], which) for d in shape]
+    def lengths(shape: tuple[int | str, ...], which: str) -> tuple[int, ...]:
+        return tuple(d if isinstance(d, int) else getattr(ranges[d], which) for d in shape)
 
     for name, spec in inputs.items():
-        for dimension in spec["shape"]:
+        for dimension in spec.shape:
             if isinstance(dimension, str) and dimension not in ranges:
                 raise UsageError(
                     f"input {name!r} has a dimension {dimension!r}; give its lengths: --profile {dimension}=1,1,1"
                 )
-    parts = (("min", "least"), ("opt", "best"), ("max", "most"))
-    return {name: {key: lengths(spec["shape"], which) for key, which in parts} for name, spec in inputs.items()}
+    return {
+        name: ProfileEntry(
+            min=lengths(spec.shape, "least"), opt=lengths(spec.shape, "best"), max=lengths(spec.shape, "most")
+        )
+        for name, spec in inputs.items()
+    }

@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from voxface.export.optimisation_profile import DEFAULT, DimensionRange, input_shapes
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.engine_plan import EnginePlan
-from voxface.runtime.bundle.writer import write_bundle
+from voxface.runtime.bundle.manifest import ChangeEntry, EngineEntry, ProfileEntry
 from voxface.runtime.engines.tensorrt_library import library, log_of
 from voxface.runtime.errors import BundleError, InputError, ProviderError, UsageError
 from voxface.runtime.files.atomic import write_bytes
@@ -33,19 +33,10 @@ Repair = Callable[
 
 
 @dataclass(frozen=True)
-class Change:
-    """Nodes that were rewritten because TensorRT refused the graph as it was."""
-
-    what: str
-    nodes: list[str]
-    because: str
-
-
-@dataclass(frozen=True)
 class BuiltPlan:
     """A plan and its entry in the manifest; `seconds` it took to build."""
 
-    entry: dict[str, Any]
+    entry: EngineEntry
     data: bytes
     seconds: float
 
@@ -54,7 +45,7 @@ class BuiltPlan:
 class _Built:
     data: bytes
     precision: list[str]
-    changes: list[Change] = field(default_factory=list)
+    changes: list[ChangeEntry] = field(default_factory=list)
 
 
 class _RefusedError(Exception):
@@ -97,20 +88,17 @@ def build_bundle(
     built = []
     for graph in bundle.graphs:
         for group in groups:
-            shapes = input_shapes(bundle.manifest["graphs"][graph]["inputs"], lengths)
+            shapes = input_shapes(bundle.manifest.graphs[graph].inputs, lengths)
             built.append(_engine(trt, bundle, graph, flavour, group, shapes, report))
     current = {name: hashlib.sha256(bundle.graph(name)).hexdigest() for name in bundle.graphs}
-    there = bundle.manifest.get("engines", [])
-    kept = [] if only else [e for e in there if e["onnx_sha256"] == current.get(e["graph"])]
-    fresh = {engine.entry["file"] for engine in built}
-    entries = [*(entry for entry in kept if entry["file"] not in fresh), *(engine.entry for engine in built)]
-    old = {entry["file"] for entry in there}
-    files = {name: data for name, data in bundle.files.items() if name not in old}
-    files |= {entry["file"]: bundle.files[entry["file"]] for entry in kept}
-    files |= {engine.entry["file"]: engine.data for engine in built}
-    manifest = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "sha256")}
-    write_bundle(out, {**manifest, "engines": entries}, files)
-    return Bundle.open(out), built
+    there = bundle.manifest.engines or ()
+    kept = [] if only else [entry for entry in there if entry.onnx_sha256 == current.get(entry.graph)]
+    fresh = {engine.entry.file for engine in built}
+    entries = (*(entry for entry in kept if entry.file not in fresh), *(engine.entry for engine in built))
+    files: dict[str, bytes | None] = {entry.file: None for entry in there}
+    files |= {entry.file: bundle.files[entry.file] for entry in kept}
+    files |= {engine.entry.file: engine.data for engine in built}
+    return bundle.replacing(files=files, engines=entries).write(out), built
 
 
 def _with_fused(bundle: Bundle) -> Bundle:
@@ -154,7 +142,7 @@ def _engine(
     graph: str,
     flavour: str,
     targets: tuple[str, ...],
-    shapes: dict[str, dict[str, list[int]]],
+    shapes: dict[str, ProfileEntry],
     report: Report | None,
 ) -> BuiltPlan:
     """One plan with its entry."""
@@ -162,20 +150,20 @@ def _engine(
     began = time.perf_counter()
     label = f"{graph} for {','.join(targets)}"
     built = _with_repairs(trt, onnx, flavour, targets, shapes, label, report)
-    entry: dict[str, Any] = {
-        "graph": graph,
-        "flavour": flavour,
-        "version": trt.__version__,
-        "targets": list(targets),
-        "onnx_sha256": hashlib.sha256(onnx).hexdigest(),
-        "precision": built.precision,
-        "profile": shapes,
-        "changes": [vars(change) for change in built.changes],
-        "file": "",
-        "size": len(built.data),
-    }
-    plan = EnginePlan.of_manifest(entry, bundle.manifest["graphs"], {"": built.data})
-    entry["file"] = f"{FOLDER}/{plan.key}.plan"
+    entry = EngineEntry(
+        graph=graph,
+        flavour=flavour,
+        version=trt.__version__,
+        targets=targets,
+        onnx_sha256=hashlib.sha256(onnx).hexdigest(),
+        precision=tuple(built.precision),
+        profile=shapes,
+        changes=tuple(built.changes),
+        file="",
+        size=len(built.data),
+    )
+    plan = EnginePlan.from_entry(entry, bundle.manifest.graphs, built.data)
+    entry = replace(entry, file=f"{FOLDER}/{plan.key}.plan")
     return BuiltPlan(entry, built.data, time.perf_counter() - began)
 
 
@@ -184,12 +172,12 @@ def _with_repairs(
     onnx: bytes,
     flavour: str,
     targets: tuple[str, ...],
-    shapes: dict[str, dict[str, list[int]]],
+    shapes: dict[str, ProfileEntry],
     label: str,
     report: Report | None,
 ) -> _Built:
     """Builds a graph. A graph that TensorRT refuses is rewritten by one repair after another and tried again."""
-    changes: list[Change] = []
+    changes: list[ChangeEntry] = []
     repairs: dict[str, Repair] | None = None
     while True:
         try:
@@ -212,7 +200,7 @@ def _with_repairs(
             ) from error
         if not names:
             raise InputError(f"{label}: {flavour} {trt.__version__} refuses the graph: {refused}")
-        changes.append(Change(what, names, refused))
+        changes.append(ChangeEntry(what=what, nodes=tuple(names), because=refused))
 
 
 def _repairs(targets: tuple[str, ...]) -> dict[str, Repair]:
@@ -253,7 +241,7 @@ def _build(
     onnx: bytes,
     flavour: str,
     targets: tuple[str, ...],
-    shapes: dict[str, dict[str, list[int]]],
+    shapes: dict[str, ProfileEntry],
     label: str,
     report: Report | None,
 ) -> _Built:
@@ -281,7 +269,7 @@ def _build(
             config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # else RTX may allocate as it runs: no CUDA graph
         profile = builder.create_optimization_profile()
         for name, lengths in shapes.items():
-            profile.set_shape(name, lengths["min"], lengths["opt"], lengths["max"])
+            profile.set_shape(name, list(lengths.min), list(lengths.opt), list(lengths.max))
         if config.add_optimization_profile(profile) < 0:
             raise _RefusedError(f"the profile does not fit the graph ({log.last_error()})")
         if flavour == "tensorrt-rtx":

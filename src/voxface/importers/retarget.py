@@ -10,7 +10,6 @@ left free, so that no coefficient answers for them.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.onnx_graph.passes.linear_output import map_output
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.writer import write_bundle
+from voxface.runtime.bundle.manifest import GraphEntry, RetargetingEntry, SourceEntry, tensor_entries
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.morphable_model import MorphableModel
@@ -139,48 +138,43 @@ def import_face_model(base: Bundle, target: MorphableModel, out: Path) -> Bundle
     to = coefficient_map(base.morphable, target)
     model = retarget_model(base.morphable, target, to)
     graph = extend_graph(base.graph("mesh"), to)
-    signature = _verified(base.graph("mesh"), graph, to)
-    old, entry = base.manifest, base.manifest["graphs"]["mesh"]
-    manifest = {
-        **{key: value for key, value in old.items() if key not in ("schema", "files", "sha256")},
-        "name": f"{old['name']}+{target.name}",
-        "licence": f"{old.get('licence', 'not given')}; faces: {target.licence}",
-        "description": (
-            f"{old.get('description', '')} Its faces are retargeted: coefficients of the morphable model "
-            f"{base.morphable.name}, which it was trained for, are mapped to {target.name} by their 68 landmarks."
-        ).strip(),
-        "graphs": {**old["graphs"], "mesh": {**entry, **signature}},
-        "morphable_model": {
-            **old["morphable_model"],
-            "provenance": target.provenance,
-            "licence": target.licence,
-        },
-        "retargeting": {
-            "from": base.morphable.name,
-            "to": target.name,
-            "base_bundle": {"name": old["name"], "sha256": old["sha256"]},
-            "scale": to.scale,
-            "movement_uncertainty_mm": to.movement_mm,
-            "placement_uncertainty_mm": to.placement_mm,
-            "identity_explained": to.identity_explained,
-            "expression_explained": to.expression_explained,
-        },
-    }
-    files = {**base.files, entry["file"]: graph, old["morphable_model"]["file"]: model.to_bytes()}
-    if "population" in old:
-        name = old["population"]["file"]
+    manifest = base.manifest
+    entry = _verified(manifest.graphs["mesh"], base.graph("mesh"), graph, to)
+    files: dict[str, bytes | None] = {entry.file: graph, manifest.morphable_model.file: model.to_bytes()}
+    if manifest.population is not None:
+        name = manifest.population.file
         files[name] = _population(base.files[name], model.identity_modes, to)
-    if "model_card" in old:
-        name = old["model_card"]["file"]
+    if manifest.model_card is not None:
+        name = manifest.model_card.file
         files[name] = (
             base.files[name]
             + (
-                f"\n## Other faces\n\nThe above is of the bundle {old['name']}. Here its faces are those of {target.name} "
+                f"\n## Other faces\n\nThe above is of the bundle {base.name}. Here its faces are those of {target.name} "
                 f"({target.licence}): coefficients are mapped by 68 landmarks. {target.provenance}\n"
             ).encode()
         )
-    write_bundle(out, manifest, files)
-    return Bundle.open(out)
+    # The trained parts stay: they hear the voice, and the voice encoder is the same.
+    return base.replacing(
+        files=files,
+        graphs={"mesh": entry},
+        name=f"{base.name}+{target.name}",
+        licence=f"{manifest.licence or 'not given'}; faces: {target.licence}",
+        description=(
+            f"{manifest.description or ''} Its faces are retargeted: coefficients of the morphable model "
+            f"{base.morphable.name}, which it was trained for, are mapped to {target.name} by their 68 landmarks."
+        ).strip(),
+        morphable_model=replace(manifest.morphable_model, provenance=target.provenance, licence=target.licence),
+        retargeting=RetargetingEntry(
+            base_model=base.morphable.name,
+            to=target.name,
+            base_bundle=SourceEntry(name=base.name, sha256=manifest.sha256),
+            scale=to.scale,
+            movement_uncertainty_mm=to.movement_mm,
+            placement_uncertainty_mm=to.placement_mm,
+            identity_explained=to.identity_explained,
+            expression_explained=to.expression_explained,
+        ),
+    ).write(out)
 
 
 def _population(data: bytes, identity_modes: int, to: CoefficientMap) -> bytes:
@@ -237,8 +231,8 @@ def _ridge(modes: Float64, wanted: Float64, variance: float) -> tuple[float, Flo
     return sigma, answer
 
 
-def _verified(base: bytes, extended: bytes, to: CoefficientMap) -> dict[str, Any]:
-    """The extended graph's signature, after running it beside the base's on the same embeddings."""
+def _verified(entry: GraphEntry, base: bytes, extended: bytes, to: CoefficientMap) -> GraphEntry:
+    """The entry with the extended graph's signature, after running it beside the base's on the same embeddings."""
     with open_engine(base, name="mesh") as old, open_engine(extended, name="mesh") as new:
         width = old.inputs["embedding"].shape[-1] if set(old.inputs) == {"embedding"} else "E"
         if not isinstance(width, int):
@@ -251,7 +245,4 @@ def _verified(base: bytes, extended: bytes, to: CoefficientMap) -> dict[str, Any
         expected, got = to(old.run(feeds)["coefficients"]), new.run(feeds)["coefficients"]
         if got.shape != expected.shape or not np.abs(got - expected).max() <= TOLERANCE:
             raise BundleError("mesh: the extended graph does not give the mapped coefficients; please report this")
-        return {
-            kind: {name: {"dtype": spec.dtype, "shape": list(spec.shape)} for name, spec in specs.items()}
-            for kind, specs in (("inputs", new.inputs), ("outputs", new.outputs))
-        }
+        return replace(entry, inputs=tensor_entries(new.inputs), outputs=tensor_entries(new.outputs))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from voxface.export.bundle_export import export_bundle
 from voxface.importers.sex_head import HeardVoices, agreement_by_speaker, fit_sex_line, mean_face, mean_face_of_the_sex
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.manifest import ImportedEntry, ImportedFile
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.errors import InputError
 from voxface.training.data.speech_corpus import Recording
@@ -132,13 +133,13 @@ def import_wen2019(
     else:
         mesh, mesh_architecture = mean_face(model, width)
         what = MEAN_FACE
-    spread = base.manifest.get("population")
+    spread = base.manifest.population
     checkpoint = Checkpoint(
         encoder=encoder,
         face=face,
         mesh=mesh,
         morphable=model,
-        population=FacePopulation.from_bytes(base.files[spread["file"]]) if spread else None,
+        population=FacePopulation.from_bytes(base.files[spread.file]) if spread else None,
         name="wen2019",
         version="1",
         licence=f"networks: whatever their authors ask (Wen 2019's code is GPL-3.0); faces: {model.licence}",
@@ -150,17 +151,17 @@ def import_wen2019(
         metrics=metrics,
         architecture={"encoder": encoder_architecture, "face": face_architecture, "mesh": mesh_architecture},
     )
-    imported = {
-        "format": "wen2019",
-        "encoder": {"file": voice.name, "sha256": hashlib.sha256(voice.read_bytes()).hexdigest()},
-        "generator": {"file": generator.name, "sha256": hashlib.sha256(generator.read_bytes()).hexdigest()},
-        "mesh": what,
-    }
+    imported = ImportedEntry(
+        format="wen2019",
+        mesh=what,
+        encoder=ImportedFile(file=voice.name, sha256=hashlib.sha256(voice.read_bytes()).hexdigest()),
+        generator=ImportedFile(file=generator.name, sha256=hashlib.sha256(generator.read_bytes()).hexdigest()),
+    )
     says = (
         f"The mesh is the {what}." if recordings else "The mesh and what is read off it (sex, face type, measurements) "
     )
     heard = says if recordings else f"{says}are the same for every voice: {what}."
-    return export_bundle(checkpoint, out, extra={"imported": imported}, limits=[*_LIMITS, heard])
+    return export_bundle(checkpoint, out, imported=imported, limits=[*_LIMITS, heard])
 
 
 def _state(path: Path, wanted: str) -> dict[str, Tensor]:

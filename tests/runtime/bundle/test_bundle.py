@@ -4,6 +4,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.stand_ins.sphere import sphere
-from voxface.runtime.bundle.bundle import MANIFEST, Bundle, digest
-from voxface.runtime.bundle.writer import check_target, seal, write_bundle, write_folder, write_zip
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.manifest import MANIFEST, Manifest, digest
+from voxface.runtime.bundle.writer import check_target, write_bundle, write_folder, write_zip
 from voxface.runtime.errors import BundleError, InputError, UsageError
 
 FILES = {
@@ -36,6 +38,10 @@ ABOUT: dict[str, Any] = {
 }
 
 
+SMALL = Manifest.from_json(ABOUT)
+SEALED = SMALL.sealed(FILES).to_json()
+
+
 def as_zip(path: Path, manifest: dict[str, Any], files: dict[str, bytes] = FILES) -> Path:
     """A zip with this manifest, word for word: what an attacker or a fault would write."""
     with zipfile.ZipFile(path, "w") as z:
@@ -46,26 +52,26 @@ def as_zip(path: Path, manifest: dict[str, Any], files: dict[str, bytes] = FILES
 
 
 def resealed(**changes: Any) -> dict[str, Any]:
-    manifest = {**seal(ABOUT, FILES), **changes}
+    manifest = {**SEALED, **changes}
     return {**manifest, "sha256": digest(manifest)}
 
 
 @pytest.mark.parametrize("write", [write_zip, write_folder])
 def test_write_and_open(tmp_path: Path, write: Callable[..., None]) -> None:
     path = tmp_path / "small.voxface"
-    write(path, ABOUT, FILES)
+    write(path, SMALL, FILES)
     bundle = Bundle.open(path)
     assert bundle.files == FILES
     assert bundle.name == "small"
     assert bundle.graph("face") == b"face graph"
     np.testing.assert_array_equal(bundle.morphable.triangles, sphere().triangles)
     assert list(tmp_path.iterdir()) == [path], "nothing else is left"
-    write(path, {**ABOUT, "name": "second"}, FILES)
+    write(path, replace(SMALL, name="second"), FILES)
     assert Bundle.open(path).name == "second"
 
 
 def test_a_morphable_model_read_ahead_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
-    write_zip(tmp_path / "a", ABOUT, {**FILES, "morphable.npz": b"none"})
+    write_zip(tmp_path / "a", SMALL, {**FILES, "morphable.npz": b"none"})
     bundle = Bundle.open(tmp_path / "a")
     bundle.read_ahead()
     for _ in range(2):
@@ -79,7 +85,7 @@ def test_a_damaged_member_that_was_compressed(tmp_path: Path, method: int) -> No
     files = {**FILES, "face.onnx": np.random.default_rng(0).bytes(5000)}
     path = tmp_path / "a.voxface"
     with zipfile.ZipFile(path, "w", method) as z:
-        z.writestr(MANIFEST, json.dumps(seal(ABOUT, files)))
+        z.writestr(MANIFEST, json.dumps(SMALL.sealed(files).to_json()))
         for name, data in files.items():
             z.writestr(name, data)
     assert Bundle.open(path).files == files
@@ -94,7 +100,7 @@ def test_pipes_are_no_bundles_and_hang_nobody(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BundleError, match="no such bundle"):
         Bundle.open(tmp_path / "pipe")
-    write_folder(tmp_path / "b", ABOUT, FILES)
+    write_folder(tmp_path / "b", SMALL, FILES)
     (tmp_path / "b" / "face.onnx").unlink()
     os.mkfifo(tmp_path / "b" / "face.onnx")
     with pytest.raises(BundleError, match=r"face\.onnx is no file"):
@@ -102,7 +108,7 @@ def test_pipes_are_no_bundles_and_hang_nobody(tmp_path: Path) -> None:
 
 
 def test_a_bundle_can_be_given_by_its_name(tmp_path: Path) -> None:
-    write_zip(tmp_path / "a.voxface", ABOUT, FILES)
+    write_zip(tmp_path / "a.voxface", SMALL, FILES)
     assert Bundle.open(str(tmp_path / "a.voxface")).path == tmp_path / "a.voxface"
 
 
@@ -111,12 +117,12 @@ def test_a_bundle_can_be_given_by_its_name(tmp_path: Path) -> None:
 
 def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path: Path) -> None:
     place = tmp_path / "proj"
-    write_bundle(place, ABOUT, FILES)
+    write_bundle(place, SMALL, FILES)
     check_target(place)
     (place / ".git").mkdir()
     (place / ".git" / "HEAD").write_text("ref")
     (place / "paper.tex").write_text("years of work")
-    for attempt in (lambda: check_target(place), lambda: write_bundle(place, ABOUT, FILES)):
+    for attempt in (lambda: check_target(place), lambda: write_bundle(place, SMALL, FILES)):
         with pytest.raises(UsageError, match=r"proj: holds files that are not the bundle's \(\.git/HEAD, paper\.tex\)"):
             attempt()
     assert (place / "paper.tex").read_text() == "years of work"
@@ -139,7 +145,7 @@ def test_what_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_what_is_read_is_not_written_to(tmp_path: Path) -> None:
-    write_folder(tmp_path / "a", ABOUT, FILES)
+    write_folder(tmp_path / "a", SMALL, FILES)
     (tmp_path / "link").symlink_to(tmp_path / "a")
     for target in ("a", "a/inner", "link", "link/inner"):
         with pytest.raises(UsageError, match=rf"{target}: is .*a, or in it"):
@@ -147,16 +153,16 @@ def test_what_is_read_is_not_written_to(tmp_path: Path) -> None:
 
 
 def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
-    write_folder(tmp_path / "real", ABOUT, FILES)
+    write_folder(tmp_path / "real", SMALL, FILES)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    write_folder(tmp_path / "link", {**ABOUT, "name": "second"}, FILES)
+    write_folder(tmp_path / "link", replace(SMALL, name="second"), FILES)
     assert (tmp_path / "link").is_symlink()
     assert Bundle.open(tmp_path / "real").name == "second"
 
 
 def test_the_same_contents_give_the_same_bytes(tmp_path: Path) -> None:
-    write_zip(tmp_path / "a", ABOUT, FILES)
-    write_zip(tmp_path / "b", ABOUT, dict(reversed(FILES.items())))
+    write_zip(tmp_path / "a", SMALL, FILES)
+    write_zip(tmp_path / "b", SMALL, dict(reversed(FILES.items())))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -164,7 +170,7 @@ def test_the_same_contents_give_the_same_bytes(tmp_path: Path) -> None:
 @given(data=st.data())
 def test_any_flipped_bit_is_found_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "a.voxface"
-    write_zip(path, ABOUT, FILES)
+    write_zip(path, SMALL, FILES)
     whole = bytearray(path.read_bytes())
     whole[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(whole)
@@ -174,12 +180,12 @@ def test_any_flipped_bit_is_found_or_harmless(tmp_path: Path, data: st.DataObjec
         return
     # It was a date or an attribute in the zip's own headers.
     assert bundle.files == FILES
-    assert bundle.manifest == seal(ABOUT, FILES)
+    assert bundle.manifest.to_json() == SEALED
 
 
 @pytest.mark.parametrize("name", list(FILES))
 def test_a_flipped_byte_in_a_file_of_a_folder(tmp_path: Path, name: str) -> None:
-    write_folder(tmp_path / "b", ABOUT, FILES)
+    write_folder(tmp_path / "b", SMALL, FILES)
     data = bytearray((tmp_path / "b" / name).read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "b" / name).write_bytes(data)
@@ -189,25 +195,25 @@ def test_a_flipped_byte_in_a_file_of_a_folder(tmp_path: Path, name: str) -> None
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "..", "c:evil", "a\\..\\evil", ""])
 def test_paths_outside_the_bundle(tmp_path: Path, name: str) -> None:
-    table = {**seal(ABOUT, FILES)["files"], name: {"size": 1, "sha256": "0" * 64}}
+    table = {**SEALED["files"], name: {"size": 1, "sha256": "0" * 64}}
     with pytest.raises(BundleError, match="outside the bundle"):
         Bundle.open(as_zip(tmp_path / "a.voxface", resealed(files=table)))
     folder = tmp_path / "folder"
-    write_folder(folder, ABOUT, FILES)
+    write_folder(folder, SMALL, FILES)
     (folder / MANIFEST).write_text(json.dumps(resealed(files=table)))
     with pytest.raises(BundleError, match="outside the bundle"):
         Bundle.open(folder)
 
 
 def test_a_zip_member_outside_the_bundle(tmp_path: Path) -> None:
-    path = as_zip(tmp_path / "a.voxface", seal(ABOUT, FILES), {**FILES, "../evil": b"x"})
+    path = as_zip(tmp_path / "a.voxface", SEALED, {**FILES, "../evil": b"x"})
     with pytest.raises(BundleError, match=r"outside the bundle \('\.\./evil'\)"):
         Bundle.open(path)
     assert not (tmp_path.parent / "evil").exists()
 
 
 def test_a_link_that_leaves_the_bundle(tmp_path: Path) -> None:
-    write_folder(tmp_path / "b", ABOUT, FILES)
+    write_folder(tmp_path / "b", SMALL, FILES)
     (tmp_path / "secret").write_bytes(FILES["face.onnx"])
     (tmp_path / "b" / "face.onnx").unlink()
     os.symlink(tmp_path / "secret", tmp_path / "b" / "face.onnx")
@@ -222,7 +228,7 @@ def test_a_link_that_leaves_the_bundle(tmp_path: Path) -> None:
         (resealed(schema="1"), "schema 1"),
         ({"name": "x"}, "names no schema"),
         ([1, 2], "names no schema"),
-        ({**seal(ABOUT, FILES), "name": "edited"}, "does not match its own SHA-256"),
+        ({**SEALED, "name": "edited"}, "does not match its own SHA-256"),
         (resealed(files=None), "lists no files"),
         (resealed(graphs={}), "incomplete or wrong"),
         (resealed(front_end={"hop": 500}), "incomplete or wrong"),
@@ -231,8 +237,8 @@ def test_a_link_that_leaves_the_bundle(tmp_path: Path) -> None:
         (resealed(calibration={"sex_slope": "steep"}), "incomplete or wrong"),
         (resealed(calibration=3), "incomplete or wrong"),
         (resealed(morphable_model={"file": "other.npz"}), "lists no file for morphable_model"),
-        (resealed(files={**seal(ABOUT, FILES)["files"], "more": {"size": 4, "sha256": "0" * 64}}), "more is missing"),
-        (resealed(files={**seal(ABOUT, FILES)["files"], "more": 4}), "incomplete or wrong"),
+        (resealed(files={**SEALED["files"], "more": {"size": 4, "sha256": "0" * 64}}), "more is missing"),
+        (resealed(files={**SEALED["files"], "more": 4}), "incomplete or wrong"),
     ],
 )
 def test_manifests_that_are_wrong(tmp_path: Path, manifest: Any, reason: str) -> None:
@@ -243,7 +249,7 @@ def test_manifests_that_are_wrong(tmp_path: Path, manifest: Any, reason: str) ->
 def test_a_small_zip_with_a_very_large_file(tmp_path: Path) -> None:
     path = tmp_path / "bomb.voxface"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
-        z.writestr(MANIFEST, json.dumps(seal(ABOUT, FILES)))
+        z.writestr(MANIFEST, json.dumps(SEALED))
         for name, data in {**FILES, "face.onnx": bytes(50_000_000)}.items():
             z.writestr(name, data)
     with pytest.raises(BundleError, match=r"face\.onnx has 50000000 bytes, more than"):
@@ -263,11 +269,11 @@ def test_missing_empty_and_cut_short(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(BundleError, match=r"bundle\.json is missing"):
         Bundle.open(tmp_path / "empty")
-    write_folder(tmp_path / "b", ABOUT, FILES)
+    write_folder(tmp_path / "b", SMALL, FILES)
     (tmp_path / "b" / "mesh.onnx").unlink()
     with pytest.raises(BundleError, match=r"mesh\.onnx is missing"):
         Bundle.open(tmp_path / "b")
-    write_zip(tmp_path / "a.voxface", ABOUT, FILES)
+    write_zip(tmp_path / "a.voxface", SMALL, FILES)
     data = (tmp_path / "a.voxface").read_bytes()
     (tmp_path / "a.voxface").write_bytes(data[: len(data) // 2])
     with pytest.raises(BundleError, match="damaged"):
@@ -275,14 +281,14 @@ def test_missing_empty_and_cut_short(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_write_leaves_the_old_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_folder(tmp_path / "b", ABOUT, FILES)
+    write_folder(tmp_path / "b", SMALL, FILES)
 
     def fail(self: Path, data: bytes) -> int:
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_folder(tmp_path / "b", {**ABOUT, "name": "new"}, FILES)
+        write_folder(tmp_path / "b", replace(SMALL, name="new"), FILES)
     monkeypatch.undo()
     assert Bundle.open(tmp_path / "b").name == "small"
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
@@ -290,5 +296,5 @@ def test_an_interrupted_write_leaves_the_old_bundle(tmp_path: Path, monkeypatch:
 
 def test_default_bundle_is_whole_and_small(default_bundle: Bundle) -> None:
     assert sum(len(data) for data in default_bundle.files.values()) <= 12_000_000
-    assert "mean face" in default_bundle.manifest["description"], "it says what it is"
-    assert any("CC BY 4.0" in line for line in default_bundle.manifest["trained_on"])
+    assert "mean face" in default_bundle.manifest.description, "it says what it is"
+    assert any("CC BY 4.0" in line for line in default_bundle.manifest.trained_on)

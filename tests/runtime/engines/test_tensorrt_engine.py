@@ -5,6 +5,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.stand_ins.fake_gpu import (
     install,
 )
 from voxface.runtime.bundle.bundle import DEFAULT, Bundle
+from voxface.runtime.bundle.manifest import Manifest
 from voxface.runtime.bundle.writer import write_folder
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.opening import ALL_PROVIDERS, open_graph
@@ -73,8 +75,8 @@ def make(default_bundle: Bundle, tmp_path: Path) -> Make:
                 entry = {"graph": graph, "flavour": flavour, "version": version, "targets": chosen, "profile": profile}
                 entry |= {"file": file, "onnx_sha256": hashlib.sha256(onnx).hexdigest(), **changes}
                 entries.append(entry)
-        manifest = {k: v for k, v in default_bundle.manifest.items() if k not in ("schema", "files", "sha256")}
-        write_folder(tmp_path / "bundle", {**manifest, "engines": entries}, files)
+        manifest = Manifest.from_json({**default_bundle.manifest.to_json(), "engines": entries})
+        write_folder(tmp_path / "bundle", manifest, files)
         return Bundle.open(tmp_path / "bundle")
 
     return write
@@ -299,11 +301,10 @@ def test_a_plan_that_does_not_fit_names_the_command_that_builds_it(gpu: FakeGpu,
 
 def test_of_several_plans_the_one_that_fits_runs(gpu: FakeGpu, make: Make, tmp_path: Path) -> None:
     bundle = make()
-    entries = bundle.manifest["engines"]
-    others = [{**e, "version": "0.9"} for e in entries] + [{**e, "targets": ["sm75"]} for e in entries]
-    manifest = {k: v for k, v in bundle.manifest.items() if k not in ("schema", "files", "sha256")}
-    write_folder(tmp_path / "several", {**manifest, "engines": others + entries + others}, bundle.files)
-    with opened(Bundle.open(tmp_path / "several"), "tensorrt") as engine:
+    entries = list(bundle.manifest.engines)
+    others = [replace(e, version="0.9") for e in entries] + [replace(e, targets=("sm75",)) for e in entries]
+    several = bundle.replacing(engines=(*others, *entries, *others)).write(tmp_path / "several")
+    with opened(several, "tensorrt") as engine:
         assert engine._plan.version == VERSION
         assert "sm86" in engine._plan.targets
 

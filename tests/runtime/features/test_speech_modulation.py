@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.features.speech_modulation import (
-    BIAS,
-    CENTRE,
     SHORTEST,
-    WEIGHT,
     RunningSpeechModulation,
+    measurable_movement,
     modulation,
     movement,
     speech_modulation,
@@ -84,15 +83,19 @@ def test_how_loud_it_is_does_not_matter_nor_what_is_far_below() -> None:
 
 
 def test_likeness_is_the_logistic_function_of_movement(speech: np.ndarray) -> None:
+    weights = Bundle.open().speech_modulation
+    centre, weight = weights.centre, weights.weight
     frames = log_mel(speech)
     found = movement(frames)
     score = (
-        BIAS + WEIGHT.change * (found.change - CENTRE.change) + WEIGHT.syllables * (found.syllables - CENTRE.syllables)
+        weights.bias
+        + weight.change * (found.change - centre.change)
+        + weight.syllables * (found.syllables - centre.syllables)
     )
-    assert speech_modulation(frames) == pytest.approx(1 / (1 + np.exp(-score)))
-    assert speech_modulation(frames[: SHORTEST - 1]) == 0
-    assert 0 <= speech_modulation(frames[:SHORTEST]) <= 1
-    assert speech_modulation(np.zeros((200, 64), np.float32)) < 1e-6
+    assert speech_modulation(frames, weights) == pytest.approx(1 / (1 + np.exp(-score)))
+    assert speech_modulation(frames[: SHORTEST - 1], weights) == 0
+    assert 0 <= speech_modulation(frames[:SHORTEST], weights) <= 1
+    assert speech_modulation(np.zeros((200, 64), np.float32), weights) < 1e-6
 
 
 def test_each_stretch_counts_alike() -> None:
@@ -115,7 +118,7 @@ def test_a_sliding_window_is_measured_as_it_would_be_alone(steps: list[tuple[int
         first, end = first + dropped, max(end + added, first + dropped + 40)
         window = frames[first:end].copy()
         window[-3:] = window[-4]
-        assert running.of(first, window) == speech_modulation(window)
+        assert running.of(first, window) == measurable_movement(window)
         assert len(window) < 103 or len(running._known) == (len(window) - 103) // 32 + 1
 
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from benchmarks.confidence import reverberant, scaled, silence, synthetic_noise
-from benchmarks.music import STYLES, music
 
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.inference.confidence import agreement, confidence
 from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.training.data.sound_clips import reverberant, scaled, silence, synthetic_noise
+from voxface.training.data.synthetic_music import STYLES, music
 
 
 def heard(voice_to_face: VoiceToFace, samples: np.ndarray) -> float:

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.config.front_end import STRIDE
+from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.features.normalisation import RunningStatistics, network_input, normalise
-from voxface.runtime.config.front_end import PROVISIONAL
 from voxface.runtime.inference.incremental_encoder import IncrementalEncoder
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 

@@ -14,7 +14,7 @@ from tests.stand_ins.live_session import Notebook, PlainEstimator, cut, lines, n
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.features.speech_modulation import speech_modulation
+from voxface.runtime.features.speech_modulation import measurable_movement
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, NoFace, SpeakerChanged
@@ -177,7 +177,7 @@ def test_peaks_and_likeness_of_a_window_are_those_of_its_frames() -> None:
         window.add(at, np.resize(voice(), 170_000)[at : at + 1600])
         speech = window.speech(at + 1600)
         np.testing.assert_array_equal(speech.peaks, speech.log_mel.max(1))
-        assert speech.known_speech_modulation == speech_modulation(speech.log_mel)
+        assert speech.known_movement == measurable_movement(speech.log_mel)
     assert len(speech.peaks) < 832
 
 

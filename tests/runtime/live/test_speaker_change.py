@@ -46,7 +46,9 @@ def test_one_voice_stays_one(voice_to_face: VoiceToFace) -> None:
 def test_evidence_has_to_last(voice_to_face: VoiceToFace) -> None:
     speech = voice_to_face.listen([np.concatenate([voice(0)[:64_000], voice(1)[:30_000]])])
     frame_embeddings = voice_to_face.frame_embeddings(speech)
-    watch = SpeakerChangeDetector(threshold=-100)
+    weights = voice_to_face.speaker_change
+    network = SpeakerEmbeddingNetwork(weights.layers)
+    watch = SpeakerChangeDetector(replace(weights, threshold=-100))
     told = [watch.judge(speech, frame_embeddings) for _ in range(STEADY)]
     assert [change is None for change in told] == [True] * (STEADY - 1) + [False]
     assert told[-1] is not None
@@ -54,13 +56,13 @@ def test_evidence_has_to_last(voice_to_face: VoiceToFace) -> None:
     watch.restart()
     assert watch.judge(speech, frame_embeddings) is None
     again = replace(speech, log_mel=np.tile(speech.log_mel[:150], (3, 1)))
-    alike = Differences(SpeakerEmbeddingNetwork.own()).of(again, np.ones((64, 14), np.float32))
+    alike = Differences(network).of(again, np.ones((64, 14), np.float32))
     assert alike == pytest.approx(0, abs=0.02)
-    assert evidence(alike) < 0 < evidence(Differences(SpeakerEmbeddingNetwork.own()).of(speech, frame_embeddings))
+    assert evidence(alike, weights) < 0 < evidence(Differences(network).of(speech, frame_embeddings), weights)
 
 
 def test_the_gate_lets_speech_through_and_holds_on_to_it(voice_to_face: VoiceToFace) -> None:
-    gate = SpeechGate()
+    gate = SpeechGate(voice_to_face.speech_modulation)
     speech = voice_to_face.listen([voice()])
     hiss = voice_to_face.listen([noise(5, 6000)])
     assert gate.refuse(hiss) == "noise"

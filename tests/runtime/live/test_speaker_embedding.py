@@ -1,15 +1,20 @@
 """The network of the speaker watch."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.stand_ins.live_session import voice
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.speaker_embedding_file import read_layers, write_layers
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.live.speaker_embedding import SEEN, STRIDE, RunningSpeakerEmbedding, SpeakerEmbeddingNetwork
+
+
+def default_network() -> SpeakerEmbeddingNetwork:
+    """The network of the default bundle."""
+    return SpeakerEmbeddingNetwork(Bundle.open().speaker_change.layers)
 
 
 def frames(who: int) -> np.ndarray:
@@ -17,7 +22,7 @@ def frames(who: int) -> np.ndarray:
 
 
 def test_one_voice_agrees_with_itself_and_not_with_another() -> None:
-    own = SpeakerEmbeddingNetwork.own()
+    own = default_network()
     one, other = frames(0), frames(1)
     changed = disagreement(own, np.concatenate([one[:400], other[200:350]]))
     same = [disagreement(own, clip[:550]) for clip in (one, other)]
@@ -36,7 +41,7 @@ def disagreement(own: SpeakerEmbeddingNetwork, clip: np.ndarray) -> float:
     st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60)), min_size=1, max_size=20),
 )
 def test_what_is_remembered_is_what_would_be_found(start: int, hops: list[tuple[int, int]]) -> None:
-    own = SpeakerEmbeddingNetwork.own()
+    own = default_network()
     clip = np.concatenate([frames(0), frames(1)])
     running, first, end = RunningSpeakerEmbedding(own), 0, 260
     for dropped, added in hops:
@@ -51,7 +56,7 @@ def test_what_is_remembered_is_what_would_be_found(start: int, hops: list[tuple[
 
 
 def test_a_step_depends_on_its_own_frames_alone() -> None:
-    own = SpeakerEmbeddingNetwork.own()
+    own = default_network()
     clip = frames(0)[:300]
     steps = own.steps(clip)
     assert len(steps) == (len(clip) - SEEN) // STRIDE + 1
@@ -62,11 +67,10 @@ def test_a_step_depends_on_its_own_frames_alone() -> None:
     assert disagreement(own, np.tile(clip[:150], (3, 1))) == pytest.approx(0, abs=0.02)
 
 
-def test_it_is_small_and_survives_its_file(tmp_path: Path) -> None:
-    own = SpeakerEmbeddingNetwork.own()
-    own.write(tmp_path / "print.npz")
-    assert (tmp_path / "print.npz").stat().st_size < 100_000
-    again = SpeakerEmbeddingNetwork.read(tmp_path / "print.npz")
-    for one, other in zip(own.layers, again.layers, strict=True):
+def test_it_is_small_and_survives_its_file() -> None:
+    own = default_network()
+    data = write_layers(own.layers)
+    assert len(data) < 100_000
+    for one, other in zip(own.layers, read_layers(data), strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a, b)

@@ -34,9 +34,9 @@ def model(default_bundle: Bundle) -> MorphableModel:
 @pytest.fixture(scope="module")
 def population(default_bundle: Bundle) -> FacePopulation:
     """Which coefficients women and men have."""
-    if "population" not in default_bundle.manifest:
+    if default_bundle.manifest.population is None:
         pytest.skip("the default bundle carries no population")
-    return FacePopulation.from_bytes(default_bundle.files[default_bundle.manifest["population"]["file"]])
+    return FacePopulation.from_bytes(default_bundle.files[default_bundle.manifest.population.file])
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,7 @@ def test_in_the_strong_world_a_voice_tells_much_of_the_face_and_in_the_published
 ) -> None:
     """Mean ARE of the conditional mean against that of the mean face of the sex, over drawn faces."""
     model = default_bundle.morphable
-    population = FacePopulation.from_bytes(default_bundle.files[default_bundle.manifest["population"]["file"]])
+    population = FacePopulation.from_bytes(default_bundle.files[default_bundle.manifest.population.file])
     pairs = anatomical_pairs(model.landmarks)
     vertices = sorted({v for pair in pairs.values() for v in pair})
     mean, basis = model.mean[vertices], model.basis[:, vertices]

@@ -79,5 +79,5 @@ def _bundled_population(options: argparse.Namespace) -> "FacePopulation | None":
     if options.faces is not None:
         return None
     bundle = Bundle.open(options.bundle)
-    entry = bundle.manifest.get("population")
-    return FacePopulation.from_bytes(bundle.files[entry["file"]]) if entry else None
+    entry = bundle.manifest.population
+    return FacePopulation.from_bytes(bundle.files[entry.file]) if entry else None

@@ -115,7 +115,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
         voice_to_face.warm_up()
         bundle = voice_to_face.bundle
         about = {
-            "bundle": {"path": str(bundle.path), "name": bundle.name, "sha256": bundle.manifest["sha256"]},
+            "bundle": {"path": str(bundle.path), "name": bundle.name, "sha256": bundle.manifest.sha256},
             "provider": voice_to_face.provider,
             "source": str(options.replay) if recording else options.source or "microphone",
         }

@@ -1,4 +1,4 @@
-"""Bundles: the manifest, reading with verification, writing."""
+"""Bundles: `manifest` (fields and check), `reader` (verification), `writer`, and `bundle`, which joins them."""
 
 from voxface.runtime.bundle.bundle import Bundle
 

@@ -1,10 +1,11 @@
-"""A plan: one graph that TensorRT has built, as a bundle carries it, and what has to agree for it to run."""
+"""A plan: one graph that TensorRT has built, in the form a bundle carries, with everything that must agree for it to run."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
+from voxface.runtime.bundle.manifest import EngineEntry, GraphEntry
 from voxface.runtime.config.tensor_spec import TensorSpec
 
 # flavour -> provider that runs its plans; "tensorrt" as a provider is ONNX Runtime's, which builds for itself
@@ -19,12 +20,12 @@ class EnginePlan:
     Attributes:
         graph: "encoder", "face", "mesh" or "fused".
         flavour: "tensorrt" or "tensorrt-rtx".
-        version: of the library that built it; no other version reads it.
+        version: version of the library that built it; no other version reads it.
         targets: compute capabilities it was built for, as "sm86".
-        onnx_sha256: of the ONNX graph it was built from.
+        onnx_sha256: SHA-256 of the ONNX graph it was built from.
         profile: input -> smallest, best and largest shape.
         inputs, outputs: dtypes and shapes as the manifest gives them, with names for dimensions.
-        data: what the library reads.
+        data: the bytes that the library reads.
     """
 
     graph: str
@@ -38,36 +39,36 @@ class EnginePlan:
     data: bytes
 
     @classmethod
-    def of_manifest(cls, entry: Mapping[str, Any], graphs: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
-        """A plan from its entry under `engines`.
+    def from_entry(cls, entry: EngineEntry, graphs: Mapping[str, GraphEntry], data: bytes) -> Self:
+        """A plan from its entry in the manifest.
+
+        Args:
+            entry: the entry under `engines`.
+            graphs: the manifest's graphs.
+            data: contents of the engine's file.
 
         Raises:
-            KeyError, TypeError, ValueError: the entry is not one.
+            ValueError: the entry names a graph or a flavour that there is not.
         """
-        graph, flavour = str(entry["graph"]), str(entry["flavour"])
-        if flavour not in PLAN_PROVIDERS:
-            raise ValueError(f"engine of unknown flavour {flavour!r}")
-
-        def specs(kind: str) -> dict[str, TensorSpec]:
-            return {n: TensorSpec(s["dtype"], tuple(s["shape"])) for n, s in graphs[graph][kind].items()}
-
-        def shape(values: list[int]) -> tuple[int, ...]:
-            return tuple(int(value) for value in values)
-
+        if entry.flavour not in PLAN_PROVIDERS:
+            raise ValueError(f"engine of unknown flavour {entry.flavour!r}")
+        if entry.graph not in graphs:
+            raise ValueError(f"engine of unknown graph {entry.graph!r}")
+        graph = graphs[entry.graph]
         return cls(
-            graph=graph,
-            flavour=flavour,
-            version=str(entry["version"]),
-            targets=tuple(str(target) for target in entry["targets"]),
-            onnx_sha256=str(entry["onnx_sha256"]),
-            profile={n: (shape(p["min"]), shape(p["opt"]), shape(p["max"])) for n, p in entry["profile"].items()},
-            inputs=specs("inputs"),
-            outputs=specs("outputs"),
-            data=files[entry["file"]],
+            graph=entry.graph,
+            flavour=entry.flavour,
+            version=entry.version,
+            targets=entry.targets,
+            onnx_sha256=entry.onnx_sha256,
+            profile={name: (shapes.min, shapes.opt, shapes.max) for name, shapes in entry.profile.items()},
+            inputs={name: tensor.spec for name, tensor in graph.inputs.items()},
+            outputs={name: tensor.spec for name, tensor in graph.outputs.items()},
+            data=data,
         )
 
     @property
     def key(self) -> str:
-        """Names the plan among all plans: a digest of everything it depends on."""
+        """A digest of everything the plan depends on, which names it among all plans."""
         parts = (self.onnx_sha256, self.flavour, self.version, self.targets, sorted(self.profile.items()))
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

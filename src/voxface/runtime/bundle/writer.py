@@ -1,34 +1,23 @@
 """Bundles are written whole or not at all, and take the place of nothing but a bundle."""
 
-import hashlib
 import json
 import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from voxface.runtime.bundle.bundle import MANIFEST, SCHEMA, SUFFIX, digest
+from voxface.runtime.bundle.manifest import MANIFEST, SUFFIX, Manifest
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.files.atomic import check_writable, write_atomically
 
 
-def seal(manifest: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The manifest with schema, file table and its own digest filled in."""
-    full = {
-        "schema": SCHEMA,
-        **manifest,
-        "files": {
-            name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in sorted(files.items())
-        },
-    }
-    return {**full, "sha256": digest(full)}
+def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Writes a bundle: one zip where the name ends in `.voxface`, else a folder.
 
-
-def write_bundle(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
-    """Writes a bundle as one zip where the name ends as one's does, else as a folder.
+    Args:
+        manifest: need not be sealed; the table of files and the digest are made anew.
+        files: name -> bytes of every file but the manifest.
 
     Raises:
         UsageError: see `check_target`.
@@ -37,10 +26,10 @@ def write_bundle(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes
 
 
 def check_target(path: Path, *sources: Path) -> None:
-    """Whether a bundle may be written to `path`: there is nothing, or a bundle and nothing else, which it then replaces.
+    """Checks that a bundle may be written to `path`: nothing is there, or a bundle and nothing else, which is then replaced.
 
     Args:
-        sources: what is read, which `path` must neither be nor lie in.
+        sources: files and folders that are read; `path` must neither be one nor lie in one.
 
     Raises:
         UsageError: something would be lost.
@@ -73,7 +62,7 @@ def _holds_bundle(path: Path) -> bool:
 
 
 def _check_own(folder: Path) -> None:
-    """Raises UsageError where a bundle's folder holds what is not the bundle's: it would go with it."""
+    """Raises UsageError where a bundle's folder also holds other files, which would be deleted with it."""
     try:
         own = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())["files"]}
     except (OSError, ValueError, KeyError, TypeError):
@@ -84,9 +73,9 @@ def _check_own(folder: Path) -> None:
         raise UsageError(f"--out {folder}: holds files that are not the bundle's ({some}); choose another name")
 
 
-def write_zip(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
+def write_zip(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
     """Writes a bundle as one zip, whole or not at all; the same contents give the same bytes."""
-    sealed = json.dumps(seal(manifest, files), indent=1).encode()
+    sealed = manifest.sealed(files).to_bytes()
 
     def write(part: Path) -> None:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as z:
@@ -96,8 +85,8 @@ def write_zip(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) 
     write_atomically(path, write)
 
 
-def write_folder(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes]) -> None:
-    """Writes a bundle as a folder, made beside its place and then swapped in, so that an old one stays valid until then.
+def write_folder(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Writes a bundle as a folder. It is made beside its place and then swapped in; an old bundle stays valid until then.
 
     Raises:
         UsageError: the old one holds files that are not the bundle's.
@@ -109,7 +98,7 @@ def write_folder(path: Path, manifest: dict[str, Any], files: Mapping[str, bytes
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as room:
         fresh, old = Path(room) / "new", Path(room) / "old"
         fresh.mkdir()
-        for name, data in ((MANIFEST, json.dumps(seal(manifest, files), indent=1).encode() + b"\n"), *files.items()):
+        for name, data in ((MANIFEST, manifest.sealed(files).to_bytes() + b"\n"), *files.items()):
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(data)
         try:

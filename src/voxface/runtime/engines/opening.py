@@ -5,8 +5,9 @@ A provider that was asked for and is not used is a `ProviderError` that names th
 
 import hashlib
 
-from voxface.runtime.bundle.bundle import DEFAULT, SUFFIX, Bundle
+from voxface.runtime.bundle.bundle import DEFAULT, Bundle
 from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, EnginePlan
+from voxface.runtime.bundle.manifest import SUFFIX
 from voxface.runtime.engines.engine import Engine
 from voxface.runtime.errors import ProviderError, UsageError
 

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.features.speech_modulation import speech_modulation
+from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
+from voxface.runtime.features.speech_modulation import measurable_movement, modulation_score
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Speech:
         log_mel: float32 [T, mels] of the segments, concatenated, before normalisation.
         vad_ns, features_ns: time spent.
         first_frame: number of the first of the frames, counted over all speech of the stream.
-        known_peaks, known_likeness: `peaks` and `speech_modulation`, where they are known already.
+        known_peaks, known_movement: `peaks` and `movement`, where they are known already.
     """
 
     samples: int
@@ -34,7 +35,7 @@ class Speech:
     features_ns: int
     first_frame: int = 0
     known_peaks: NDArray[np.float32] | None = None
-    known_speech_modulation: float | None = None
+    known_movement: Movement | None = None
 
     @cached_property
     def peaks(self) -> NDArray[np.float32]:
@@ -42,9 +43,13 @@ class Speech:
         return self.log_mel.max(1) if self.known_peaks is None else self.known_peaks
 
     @cached_property
-    def speech_modulation(self) -> float:
-        """How much it moves as speech does, 0 to 1, see `voxface.runtime.features.speech_modulation`; more than one asks."""
-        return speech_modulation(self.log_mel) if self.known_speech_modulation is None else self.known_speech_modulation
+    def movement(self) -> Movement | None:
+        """How its spectrum moves; None where it is too short to tell."""
+        return measurable_movement(self.log_mel) if self.known_movement is None else self.known_movement
+
+    def speech_modulation(self, weights: SpeechModulationWeights) -> float:
+        """How much it moves as speech does, 0 to 1, see `voxface.runtime.features.speech_modulation`."""
+        return modulation_score(self.movement, weights)
 
     @property
     def seconds(self) -> float:

@@ -1,14 +1,14 @@
-"""How much sound moves as speech does.
+"""Speech modulation: how much sound moves as speech does.
 
 A VAD lets music and much noise through. What sets speech apart is how its spectrum moves: from vowel to fricative to closure
 and back, a few syllables a second. Steady sounds do not move, music holds its notes, and noise jitters from frame to frame.
 
 It is measured over stretches of 1 s that begin every 32 frames, each for itself, and that is all a window is: what was
-measured of a stretch serves every window that has it.
+measured of a stretch serves every window that has it. Measuring needs no weights; those that tell speech from other sound by
+what was measured come with the bundle, and `voxface.training.trainers.speech_modulation` fits them.
 """
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
+from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -27,27 +28,6 @@ RANGE: Final = (
     8.0  # natural logarithm of power, 35 dB, below the loudest tenth of a stretch: what is fainter is background
 )
 SHORTEST: Final = 30  # frames: less is no syllable
-
-
-@dataclass(frozen=True)
-class Movement:
-    """How the shape of a spectrum, its cepstra, moves over some sound.
-
-    Attributes:
-        change: logarithm of how far cepstra 2 to 6 move in 0.2 s (root mean square of the five, mean over time). The first
-            is left out, since every drum moves it.
-        syllables: share of 3 to 6 Hz in the modulation energy, 1 to 50 Hz, of cepstra 1 to 6.
-    """
-
-    change: float
-    syllables: float
-
-
-# Logistic regression on `Movement`, fitted by `python -m benchmarks.confidence --fit` to LibriSpeech's training speakers
-# (clean, cut short, noisy, in a room) against synthetic music and noise.
-CENTRE: Final = Movement(1.143, 0.357)
-WEIGHT: Final = Movement(6.599, 14.329)
-BIAS: Final = 1.24
 _HANNING: Final = np.hanning(STRETCH)
 
 
@@ -65,39 +45,44 @@ class RunningSpeechModulation:
     def __init__(self) -> None:
         self._first = 0  # frame
         self._known: list[Stretch] = []
-        self._speech_modulation = 0.0  # of all these
+        self._movement: Movement | None = None  # of all these
 
-    def of(self, first: int, frames: Float32) -> float:
-        """`speech_modulation` of frames float32 [T, mels], bit for bit.
+    def of(self, first: int, frames: Float32) -> Movement | None:
+        """`measurable_movement` of frames float32 [T, mels], bit for bit.
 
         Args:
             first: number of the first of them in the stream; it never falls. What is known serves again where it rises by
                 multiples of 32.
         """
         if len(frames) < STRETCH + PROVISIONAL:
-            return speech_modulation(frames)
+            return measurable_movement(frames)
         gone, aside = divmod(first - self._first, STRIDE)
         begins = _begins(frames)
         if not gone and not aside and len(begins) == len(self._known):
-            return self._speech_modulation
+            return self._movement
         self._first, self._known = first, self._known[gone:] if not aside else []
         for begin in begins[len(self._known) :]:
             self._known.append(measure(frames[begin : begin + STRETCH]))
-        self._speech_modulation = modulation_score(movement_of(self._known))
-        return self._speech_modulation
+        self._movement = movement_of(self._known)
+        return self._movement
 
 
-def speech_modulation(log_mel: Float32) -> float:
+def speech_modulation(log_mel: Float32, weights: SpeechModulationWeights) -> float:
     """How much log-mel frames float32 [T, mels] move as speech does, 0 to 1; 0 for what is too short to tell."""
-    if len(log_mel) < SHORTEST:
+    return modulation_score(measurable_movement(log_mel), weights)
+
+
+def modulation_score(found: Movement | None, weights: SpeechModulationWeights) -> float:
+    """How much a movement is that of speech, 0 to 1; 0 where there was too little to measure."""
+    if found is None:
         return 0.0
-    return modulation_score(movement(log_mel))
+    change, syllables = found.change - weights.centre.change, found.syllables - weights.centre.syllables
+    return logistic(weights.bias + weights.weight.change * change + weights.weight.syllables * syllables)
 
 
-def modulation_score(found: Movement) -> float:
-    """How much a movement is that of speech, 0 to 1."""
-    change, syllables = found.change - CENTRE.change, found.syllables - CENTRE.syllables
-    return logistic(BIAS + WEIGHT.change * change + WEIGHT.syllables * syllables)
+def measurable_movement(log_mel: Float32) -> Movement | None:
+    """`movement` of log-mel frames float32 [T, mels]; None for what is too short to tell."""
+    return None if len(log_mel) < SHORTEST else movement(log_mel)
 
 
 def movement(log_mel: Float32) -> Movement:

@@ -32,9 +32,10 @@ def confidence(speech_modulation: float, frame_embeddings: Float32, voiced_secon
     """How far an embedding can be trusted, 0 to 1: likeness to speech × √(agreement × t / (1 s + t)).
 
     Args:
-        likeness: of the speech, see `voxface.runtime.features.speech_modulation`.
-        columns: the encoder's, float32 [E, C], of the speech itself.
-        voiced_seconds: t, its length.
+        speech_modulation: how much the sound moves as speech does, 0 to 1, see
+            `voxface.runtime.features.speech_modulation`; 1 where the bundle has no weights for it.
+        frame_embeddings: the voice encoder's, float32 [E, C], of the speech alone.
+        voiced_seconds: t, the length of the speech in seconds.
     """
     return speech_modulation * math.sqrt(agreement(frame_embeddings) * voiced_seconds / (voiced_seconds + 1.0))
 

@@ -85,9 +85,12 @@ class RunReport:
 
     def document(self, clips: list[dict[str, Any]], errors: list[dict[str, Any]]) -> dict[str, Any]:
         """The JSON document of a run (design §4)."""
-        manifest = self._bundle.manifest
         return {
-            "bundle": {"path": str(self._bundle.path), "name": self._bundle.name, "sha256": manifest["sha256"]},
+            "bundle": {
+                "path": str(self._bundle.path),
+                "name": self._bundle.name,
+                "sha256": self._bundle.manifest.sha256,
+            },
             "clips": clips,
             "errors": errors,
             "provider": self._provider,
@@ -128,7 +131,7 @@ class RunReport:
     def _page(self, document: dict[str, Any]) -> str:
         rows = "".join(self._row(clip) for clip in document["clips"])
         bad = "".join(f"<li>{html.escape(error['message'])}</li>" for error in document["errors"])
-        about = html.escape(str(self._bundle.manifest.get("description", "")))
+        about = html.escape(self._bundle.manifest.description or "")
         return (
             "<!doctype html><meta charset=utf-8><title>voxface report</title><style>"
             "body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}"

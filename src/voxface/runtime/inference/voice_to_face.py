@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.config.front_end import STRIDE
+from voxface.runtime.config.speaker_change import SpeakerChangeWeights
+from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
@@ -67,7 +69,7 @@ class VoiceToFace:
 
             def opened(name: str) -> Engine:
                 engine = engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
-                wanted = self.bundle.manifest["graphs"][name]["inputs"]
+                wanted = self.bundle.manifest.graphs[name].inputs
                 if set(engine.inputs) != set(wanted):
                     raise BundleError(
                         f"{self.bundle.path}: the graph {name} takes {', '.join(engine.inputs)}, the manifest says "
@@ -183,7 +185,9 @@ class VoiceToFace:
         self._numbers("mesh", coefficients)
         own = _own(frame_embeddings, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
-        sure = confidence(speech.speech_modulation, own, speech.voiced_seconds)
+        weights = self.speech_modulation
+        likeness = 1.0 if weights is None else speech.speech_modulation(weights)
+        sure = confidence(likeness, own, speech.voiced_seconds)
         self.stages.lap("attributes")
         ns = {"features": 0, "face": 0, "mesh": 0, **self.stages.take()}
         return Estimate(
@@ -201,6 +205,16 @@ class VoiceToFace:
             attributes=attributes,
             stages_ns={**ns, "vad": speech.vad_ns, "features": speech.features_ns + ns["features"]},
         )
+
+    @property
+    def speech_modulation(self) -> SpeechModulationWeights | None:
+        """The bundle's weights that tell speech from music and noise; without them confidence does not count that."""
+        return self.bundle.speech_modulation
+
+    @property
+    def speaker_change(self) -> SpeakerChangeWeights | None:
+        """The bundle's weights of the speaker change detector."""
+        return self.bundle.speaker_change
 
     @property
     def encoder(self) -> Engine:

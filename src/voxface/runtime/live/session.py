@@ -15,6 +15,8 @@ from voxface.runtime.audio.vad_events import SpeechAudio, SpeechStarted, VadEven
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.config.speaker_change import SpeakerChangeWeights
+from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
@@ -43,7 +45,21 @@ RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
 
 
 class Estimator(Protocol):
-    """What makes a face of speech: `voxface.runtime.inference.voice_to_face.VoiceToFace`, or a stand-in."""
+    """What makes a face of speech: `voxface.runtime.inference.voice_to_face.VoiceToFace`, or a stand-in.
+
+    It brings what was trained for its voice encoder and its features. Without weights of the speech modulation music is not
+    refused, and without those of the speaker change detector no change of speaker is looked for.
+    """
+
+    @property
+    def speech_modulation(self) -> SpeechModulationWeights | None:
+        """The weights that tell speech from music and noise."""
+        ...
+
+    @property
+    def speaker_change(self) -> SpeakerChangeWeights | None:
+        """The weights of the speaker change detector."""
+        ...
 
     def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The face of what was heard; the picture of the estimate `before` may stay if the voice has moved no farther."""
@@ -100,7 +116,7 @@ class LiveSession:
             trace: gets every stage; give it to the estimator too.
         """
         self.config = config or LiveConfig()
-        self._estimator = estimator
+        self._estimator: Estimator | IncrementalEstimator = estimator
         self._incremental: IncrementalEstimator | None = None
         if self.config.mode == "incremental":
             if not isinstance(estimator, Parts):
@@ -117,8 +133,9 @@ class LiveSession:
         self._this_hop: list[NDArray[np.int16]] = []
         self._this_second: list[NDArray[np.int16]] = []
         self._window = SpeechWindow(self._features, self.config.window)
-        self._gate = SpeechGate()
-        self._watch = SpeakerChangeDetector()
+        self._gate = SpeechGate(estimator.speech_modulation)
+        weights = estimator.speaker_change if self.config.detect_speaker_change else None
+        self._watch = None if weights is None else SpeakerChangeDetector(weights)
         self._speaker = 1
         self._due = self.config.first  # speech, in samples since the stream began
         self._estimated = -1  # speech in the last estimate
@@ -280,7 +297,7 @@ class LiveSession:
         try:
             estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_distance)
             self.stages.begin()
-            change = self._watch.judge(speech, estimate.frame_embeddings) if self.config.detect_speaker_change else None
+            change = self._watch.judge(speech, estimate.frame_embeddings) if self._watch else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
             self.stages.begin()
@@ -330,7 +347,8 @@ class LiveSession:
         self._speaker += 1
         self._last = None
         self._steady = 0
-        self._watch.restart()
+        if self._watch:
+            self._watch.restart()
         self._gate.restart()
         events.append(SpeakerChanged(start, self._heard, self._speaker, score))
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
+from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.live.speaker_embedding import RunningSpeakerEmbedding, SpeakerEmbeddingNetwork
 
@@ -24,18 +25,6 @@ BEFORE: Final = 250  # frames that are needed to compare with
 COMPARED: Final = 400  # frames before the newest that the network sees at most, which bounds what it costs
 LOUD: Final = 5.0  # natural logarithm of power below the loudest tenth: fainter frames are background
 STEADY: Final = 2  # estimates in a row that must agree
-# Logistic regression, fitted to pairs of LibriSpeech's training speakers (benchmarks/speaker_change.py --fit): on the
-# disagreement of the encoder's embeddings, on that of the voice prints, on loudness, and on cepstra 1 to 12.
-ENCODER: Final = 4.536
-PRINT: Final = 5.32
-LOUDNESS: Final = 0.331
-CEPSTRA: Final = (-0.013, 0.135, 0.047, 0.051, 0.08, 0.287, 0.15, 0.311, 0.251, 0.544, 0.493, 0.595)
-BIAS: Final = -8.417
-_WEIGHTS: Final = np.array((ENCODER, PRINT, LOUDNESS, *CEPSTRA))
-# The highest, to 0.05, at which 80 % of changes between training speakers are noticed in 2 s: 80.6 % at 2.65, where 0.2 % of
-# their streams give false alarms, and 79.9 % at 2.7. 80 % was the rule before this network; it was 85 %, and 2.0, until the
-# held-out curve had been looked at.
-THRESHOLD: Final = 2.65
 
 
 @dataclass(frozen=True)
@@ -54,9 +43,10 @@ class Change:
 class SpeakerChangeDetector:
     """Judges windows of one stream in turn."""
 
-    def __init__(self, threshold: float = THRESHOLD) -> None:
-        self._threshold = threshold
-        self._differences = Differences(SpeakerEmbeddingNetwork.own())
+    def __init__(self, weights: SpeakerChangeWeights) -> None:
+        """`weights` are the bundle's, see `Bundle.speaker_change`."""
+        self._weights = weights
+        self._differences = Differences(SpeakerEmbeddingNetwork(weights.layers))
         self._agreed = 0
 
     def restart(self) -> None:
@@ -68,7 +58,7 @@ class SpeakerChangeDetector:
         if len(speech.log_mel) < NEWEST + BEFORE:
             self._agreed = 0
             return None
-        found = evidence(self._differences.of(speech, frame_embeddings)) - self._threshold
+        found = evidence(self._differences.of(speech, frame_embeddings), self._weights) - self._weights.threshold
         self._agreed = self._agreed + 1 if found > 0 else 0
         if self._agreed < STEADY:
             return None
@@ -106,9 +96,9 @@ class Differences:
         return found
 
 
-def evidence(found: NDArray[np.float64]) -> float:
+def evidence(found: NDArray[np.float64], weights: SpeakerChangeWeights) -> float:
     """The logarithm of how much likelier differences float64 [15] are with another speaker than without."""
-    return BIAS + float(_WEIGHTS @ found)
+    return weights.bias + float(weights.of_differences @ found)
 
 
 @lru_cache(maxsize=4)

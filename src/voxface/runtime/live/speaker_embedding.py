@@ -1,23 +1,20 @@
 """Whose voice a second or two of speech is: a small network on log-mel frames, for comparing and nothing else.
 
-It was trained on LibriSpeech's training speakers (CC BY 4.0) by `python -m benchmarks.speaker_change --fit`, and needs
-neither the bundle's voice encoder nor the mean of the window, which two voices in it share.
+It needs neither the bundle's voice encoder nor the mean of the window, which two voices in it share. Its layers come with the
+bundle and are trained by `voxface.training.trainers.speaker_embedding`.
 """
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Final, Self
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.files.atomic import write_atomically
+from voxface.runtime.config.speaker_change import FRAMES, Layers
 
 Float32 = NDArray[np.float32]
-FRAMES: Final = 5  # frames the first layer sees at once
 STRIDE: Final = 3  # frames between its steps
 DILATION: Final = 2  # steps between the taps of the third layer
 SEEN: Final = FRAMES + STRIDE * 2 * (1 + DILATION)  # frames a step of the last layer has seen
@@ -32,37 +29,7 @@ class SpeakerEmbeddingNetwork:
         layers: weight float32 [taps × in, out] and bias float32 [out] of each.
     """
 
-    layers: tuple[tuple[Float32, Float32], ...]
-
-    @classmethod
-    @lru_cache(maxsize=1)
-    def own(cls) -> Self:
-        """The one that comes with the runtime."""
-        return cls.read(Path(str(files("voxface.runtime.live") / "speaker_embedding.npz")))
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """From a file that `write` made."""
-        with np.load(path) as arrays:
-            count = len(arrays.files) // 2
-            return cls(
-                tuple(
-                    (arrays[f"weight{k}"].astype(np.float32), arrays[f"bias{k}"].astype(np.float32))
-                    for k in range(count)
-                )
-            )
-
-    def write(self, path: Path) -> None:
-        """In half precision."""
-        arrays: dict[str, Any] = {}
-        for k, (weight, bias) in enumerate(self.layers):
-            arrays |= {f"weight{k}": weight.astype(np.float16), f"bias{k}": bias.astype(np.float16)}
-
-        def save(part: Path) -> None:
-            with part.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-
-        write_atomically(path, save)
+    layers: Layers
 
     @property
     def mels(self) -> int:

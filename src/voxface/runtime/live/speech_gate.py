@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.features.periodicity import LEAST_PERIODIC
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.features.speech_modulation import speech_modulation
@@ -18,7 +19,9 @@ RECENT_ENTER: Final = 0.97
 class SpeechGate:
     """Judges windows of one stream in turn; what has passed once need not be as sure again."""
 
-    def __init__(self) -> None:
+    def __init__(self, speech_modulation: SpeechModulationWeights | None) -> None:
+        """Takes the bundle's weights; without them noise is refused but music is not."""
+        self._weights = speech_modulation
         self._passed = False
 
     def restart(self) -> None:
@@ -30,9 +33,12 @@ class SpeechGate:
         if speech.periodic < LEAST_PERIODIC:
             self._passed = False
             return "noise"
-        self._passed = speech.speech_modulation >= (LEAVE if self._passed else ENTER)
+        least = LEAVE if self._passed else ENTER
+        self._passed = self._weights is None or speech.speech_modulation(self._weights) >= least
         return None if self._passed else "music"
 
     def begins_anew(self, speech: Speech) -> bool:
         """Whether the newest part of a refused window is speech, so that what came before is to be forgotten."""
-        return len(speech.log_mel) >= 2 * RECENT and speech_modulation(speech.log_mel[-RECENT:]) >= RECENT_ENTER
+        if self._weights is None or len(speech.log_mel) < 2 * RECENT:
+            return False
+        return speech_modulation(speech.log_mel[-RECENT:], self._weights) >= RECENT_ENTER

@@ -93,7 +93,7 @@ class SpeechWindow:
             features_ns=0,
             first_frame=start // self._hop,
             known_peaks=self._peaks[start // self._hop - self._first : count],
-            known_speech_modulation=self._speech_modulation.of(start // self._hop, frames),
+            known_movement=self._speech_modulation.of(start // self._hop, frames),
         )
 
     def _put(self, place: int, frames: Float32) -> None:

@@ -113,7 +113,7 @@ class Profiler:
         config = self.plan.config
         return Settings(
             bundle=self.bundle.name,
-            bundle_sha256=str(self.bundle.manifest["sha256"]),
+            bundle_sha256=str(self.bundle.manifest.sha256),
             provider=self.voice_to_face.provider,
             threads=self.plan.threads,
             mode=config.mode,

@@ -33,6 +33,9 @@ VALIDATION: frozenset[str] = frozenset(
     """.split()  # noqa: SIM905 (as above)
 )
 LIBRISPEECH: Final = "LibriSpeech"
+LIBRISPEECH_CITATION: Final = (
+    "LibriSpeech (V. Panayotov, G. Chen, D. Povey, S. Khudanpur, ICASSP 2015), CC BY 4.0, derived from LibriVox"
+)
 _SEXES: Final[dict[str, Sex]] = {"f": "F", "female": "F", "m": "M", "male": "M"}
 _NEEDED: Final = (
     "columns speaker_id, sex (F or M) with one folder of recordings per speaker, or speaker_id, sex, file with one line "

@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from voxface.runtime.audio.resample import Resampler, to_int16
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.config.speaker_change import FRAMES
 from voxface.runtime.features.log_mel import log_mel
-from voxface.runtime.live.speaker_embedding import DILATION, FRAMES, LEAST_VARIANCE, STRIDE, SpeakerEmbeddingNetwork
+from voxface.runtime.live.speaker_embedding import DILATION, LEAST_VARIANCE, STRIDE, SpeakerEmbeddingNetwork
 
 SPEEDS: Final = (0.84, 0.92, 1.0, 1.09, 1.19)
 SHORT: Final = (90, 170)  # frames: what the watch compares

@@ -18,7 +18,14 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs, Person, Split, joined
 from voxface.training.data.parallel_map import Stage, parallel_map, silent
-from voxface.training.data.speech_corpus import LIBRISPEECH, Corpus, LeftOut, Recording, voiced_audio
+from voxface.training.data.speech_corpus import (
+    LIBRISPEECH,
+    LIBRISPEECH_CITATION,
+    Corpus,
+    LeftOut,
+    Recording,
+    voiced_audio,
+)
 from voxface.training.data.voice_augmentation import AugmentConfig, augment, change_speed
 from voxface.training.faces.population import FacePopulation
 from voxface.training.world.anatomy import PUBLISHED, Anatomy, CueNorms, Sex
@@ -32,9 +39,6 @@ VERSION: Final = 1
 SHORTEST: Final = 4_800
 """Samples of speech, 0.3 s, that a recording has to hold."""
 
-_ATTRIBUTION: Final = (
-    "LibriSpeech (V. Panayotov, G. Chen, D. Povey, S. Khudanpur, ICASSP 2015), CC BY 4.0, derived from LibriVox"
-)
 # Random streams of a person.
 _FACE, _PICTURES = range(2)
 
@@ -167,7 +171,9 @@ def paired_world(
             "coupling": asdict(PUBLISHED),
             "cue_norms": asdict(anatomy.norms),
             "corpus": corpus.name,
-            "speech": _ATTRIBUTION if corpus.name == LIBRISPEECH else f"{corpus.name}: its licence is for you to know",
+            "speech": LIBRISPEECH_CITATION
+            if corpus.name == LIBRISPEECH
+            else f"{corpus.name}: its licence is for you to know",
             "recordings": len(heard),
             "noises": len(noises),
             "rooms": len(rooms),

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-RATE: Final = 16_000
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+
 Float64 = NDArray[np.float64]
 
 _SCALES: Final = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10), (0, 2, 4, 7, 9))
@@ -20,7 +21,7 @@ _CHORDS: Final = ((0, 4, 7), (0, 3, 7), (0, 4, 7, 10), (0, 3, 7, 10), (0, 5, 7))
 def music(seed: int, seconds: float = 6.0) -> NDArray[np.int16]:
     """A clip int16 [n] at 16 kHz; its style is `STYLES[seed % 10]`."""
     rng = np.random.default_rng([seed, 440])
-    count = int(seconds * RATE)
+    count = int(seconds * SAMPLE_RATE)
     sound = _STYLES[seed % len(_STYLES)](rng, count)
     if rng.random() < 0.5:
         sound = _room(sound, rng)
@@ -38,8 +39,8 @@ def _hertz(pitch: float) -> float:
 
 def _envelope(count: int, attack: float, decay: float, sustain: float, release: float) -> Float64:
     """Attack, decay, sustain, release, in seconds and a share of the peak; float64 [count]."""
-    t = np.arange(count) / RATE
-    end = count / RATE
+    t = np.arange(count) / SAMPLE_RATE
+    end = count / SAMPLE_RATE
     rise = np.minimum(1, t / max(attack, 1e-3))
     fall = sustain + (1 - sustain) * np.exp(-np.maximum(0, t - attack) / max(decay, 1e-3))
     return rise * fall * np.clip((end - t) / max(release, 1e-3), 0, 1)
@@ -48,17 +49,17 @@ def _envelope(count: int, attack: float, decay: float, sustain: float, release: 
 def _tone(hertz: float | Float64, weights: Float64, stretch: float = 0.0) -> Float64:
     """Harmonics of a pitch float64 [n] (or one number a clip), `weights` [n] or [H] each, as a string that is stiff."""
     pitch = np.asarray(hertz, np.float64)
-    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
     out = np.zeros(len(phase))
     for k, weight in enumerate(weights, 1):
         factor = k * np.sqrt(1 + stretch * k * k)
-        out += weight * np.sin(factor * phase) * (pitch * factor < 0.45 * RATE)
+        out += weight * np.sin(factor * phase) * (pitch * factor < 0.45 * SAMPLE_RATE)
     return out
 
 
 def _vibrato(pitch: float, count: int, rng: np.random.Generator, depth: float = 0.4) -> Float64:
     """Hertz float64 [count] about a pitch: 4.5 to 7 Hz, up to `depth` semitones, coming in after the attack."""
-    t = np.arange(count) / RATE
+    t = np.arange(count) / SAMPLE_RATE
     swing = depth * rng.uniform(0.3, 1) * np.sin(2 * np.pi * rng.uniform(4.5, 7) * t + rng.uniform(0, 6))
     bend = pitch + swing * np.minimum(1, t / 0.3) - rng.uniform(0, 1) * np.exp(-t / 0.04)
     out: Float64 = 440 * 2 ** ((bend - 69) / 12)
@@ -105,7 +106,7 @@ def _add(out: Float64, at: int, sound: Float64, loud: float = 1.0) -> None:
 
 def _room(sound: Float64, rng: np.random.Generator) -> Float64:
     """Exponentially falling noise as a room's response."""
-    length = int(rng.uniform(0.1, 0.6) * RATE)
+    length = int(rng.uniform(0.1, 0.6) * SAMPLE_RATE)
     response = rng.normal(size=length) * np.exp(-6 * np.arange(length) / length) * 0.06
     response[0] = 1
     size = 1 << (len(sound) + length).bit_length()
@@ -118,7 +119,7 @@ def _room(sound: Float64, rng: np.random.Generator) -> Float64:
 
 def _key(rng: np.random.Generator) -> tuple[int, tuple[int, ...], int]:
     """Root in semitones above C, scale, samples a beat (60 to 180 beats a minute)."""
-    return int(rng.integers(12)), _SCALES[int(rng.integers(len(_SCALES)))], int(RATE * 60 / rng.uniform(60, 180))
+    return int(rng.integers(12)), _SCALES[int(rng.integers(len(_SCALES)))], int(SAMPLE_RATE * 60 / rng.uniform(60, 180))
 
 
 def _melody(rng: np.random.Generator, count: int, kind: str, low: int, high: int, legato: float = 1.0) -> Float64:
@@ -144,16 +145,16 @@ def _harmony(rng: np.random.Generator, count: int, kind: str, strum: float = 0.0
         length = int(beat * rng.choice([1, 2, 4]))
         base = 48 + root + int(rng.choice(scale))
         for k, step in enumerate(_CHORDS[int(rng.integers(len(_CHORDS)))]):
-            _add(out, at + int(strum * k * RATE), player.note(base + step, length), 0.5)
+            _add(out, at + int(strum * k * SAMPLE_RATE), player.note(base + step, length), 0.5)
         at += length
     return out
 
 
 def _drums(rng: np.random.Generator, count: int) -> Float64:
     """Bass drum, snare and hi-hat over a pattern of sixteen steps."""
-    beat = int(RATE * 60 / rng.uniform(70, 170))
+    beat = int(SAMPLE_RATE * 60 / rng.uniform(70, 170))
     step, out = beat // 4, np.zeros(count)
-    t = np.arange(int(0.3 * RATE)) / RATE
+    t = np.arange(int(0.3 * SAMPLE_RATE)) / SAMPLE_RATE
     bass = np.sin(2 * np.pi * (50 * t + 8 * (1 - np.exp(-t / 0.03)))) * np.exp(-t / rng.uniform(0.08, 0.2))
     rattle = rng.normal(size=len(t))
     snare = (0.6 * rattle + np.sin(2 * np.pi * 190 * t)) * np.exp(-t / rng.uniform(0.05, 0.15))
@@ -226,12 +227,15 @@ def _singer(rng: np.random.Generator, count: int) -> Float64:
         place = int(np.clip(place + rng.integers(-2, 3), 0, len(ladder) - 1))
         pitch[at : at + length] = ladder[place]
         at += length
-    glide = int(0.06 * RATE)
+    glide = int(0.06 * SAMPLE_RATE)
     pitch = np.convolve(np.pad(pitch, (glide, 0), "edge"), np.ones(glide) / glide, "valid")[:count]
-    t = np.arange(count) / RATE
+    t = np.arange(count) / SAMPLE_RATE
     pitch = pitch + rng.uniform(0.1, 0.6) * np.sin(2 * np.pi * rng.uniform(5, 6.5) * t)
     swell = 0.75 + 0.25 * np.sin(2 * np.pi * rng.uniform(0.2, 0.8) * t)
-    return _tone(440 * 2 ** ((pitch - 69) / 12), np.arange(1, 40) ** -rng.uniform(0.8, 1.8)) * swell
+    return (
+        _tone(440 * 2 ** ((pitch - 69) / 12), np.asarray(np.arange(1, 40) ** -rng.uniform(0.8, 1.8), np.float64))
+        * swell
+    )
 
 
 def _orchestra(rng: np.random.Generator, count: int) -> Float64:

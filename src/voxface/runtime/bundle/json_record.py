@@ -1,0 +1,156 @@
+"""Frozen dataclasses that are JSON objects: known fields are typed, fields that are not known are kept.
+
+A newer voxface, or somebody else's tool, may add fields to a manifest. They stay when this voxface reads the manifest and
+writes it again, so that no tool has to know all of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Any, Final, Generic, Self, TypeVar, Union, get_args, get_origin
+
+Config = TypeVar("Config")
+_KINDS: Final = {str: "a text", int: "a whole number", float: "a finite number"}
+
+
+def stored_as(name: str) -> Any:
+    """An optional field of a `JsonRecord` whose JSON name is not its own, because Python reserves the name."""
+    return field(default=None, metadata={"json": name})
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonRecord:
+    """A JSON object. Subclasses declare its fields; one that may be missing has the default None.
+
+    Field types may be `str`, `int`, `float`, `Any`, tuples and mappings of these, other records, and unions.
+
+    Attributes:
+        unknown: fields of the object that the class does not declare, and null values of those it does.
+    """
+
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, document: object, at: str = "") -> Self:
+        """A record from parsed JSON; `to_json` gives an equal document.
+
+        Args:
+            document: the JSON object.
+            at: its place in the whole document, for messages.
+
+        Raises:
+            ValueError: a field is missing or has a value of another type; the message names it by its place.
+        """
+        if not isinstance(document, Mapping):
+            raise ValueError(f"{at or 'it'} is no object")
+        known: dict[str, Any] = {}
+        taken = set()
+        for name, declared in _declared(cls).items():
+            if name not in document:
+                if declared.default is MISSING:
+                    raise ValueError(f"{_below(at, name)} is missing")
+                continue
+            if document[name] is None and declared.default is None:
+                continue
+            taken.add(name)
+            known[declared.name] = _decode(declared.type, document[name], _below(at, name))
+        unknown = {key: value for key, value in document.items() if key not in taken}
+        return cls(**known, unknown=unknown)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object, known fields first and in the order of their declaration; a field that is None is left out."""
+        values = {name: getattr(self, declared.name) for name, declared in _declared(type(self)).items()}
+        known = {name: _encode(value) for name, value in values.items() if value is not None}
+        return {**known, **{name: _encode(value) for name, value in self.unknown.items() if name not in known}}
+
+
+@dataclass(frozen=True)
+class Settings(Generic[Config]):
+    """Settings in a manifest, which need not write those that have the default value.
+
+    A setting that the configuration class does not know is an error: ignoring it would give other results.
+
+    Attributes:
+        config: all settings.
+        written: names of those that the JSON object holds.
+    """
+
+    config: Config
+    written: tuple[str, ...]
+
+    @classmethod
+    def complete(cls, config: Config) -> Self:
+        """Settings of which each is written."""
+        return cls(config, tuple(each.name for each in fields(config)))  # type: ignore[arg-type]
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object."""
+        return {name: getattr(self.config, name) for name in self.written}
+
+
+def _declared(record: type[JsonRecord]) -> dict[str, "Field[Any]"]:
+    """JSON name -> field."""
+    return {each.metadata.get("json", each.name): each for each in fields(record) if each.name != "unknown"}
+
+
+def _below(at: str, name: str) -> str:
+    return f"{at}.{name}" if at else name
+
+
+def _decode(kind: Any, value: Any, at: str) -> Any:
+    """A JSON value as a declared type.
+
+    Raises:
+        ValueError: it is of another type.
+    """
+    origin, args = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (UnionType, Union):
+        return _decode_union([arg for arg in args if arg is not NoneType], value, at)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{at} is no list")
+        return tuple(_decode(args[0], each, f"{at}[{index}]") for index, each in enumerate(value))
+    if origin is Settings:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{at} is no object")
+        try:
+            return Settings(args[0](**value), tuple(value))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{at}: {error}") from error
+    if isinstance(kind, type) and issubclass(kind, JsonRecord):
+        return kind.from_json(value, at)
+    if origin is not None:  # a mapping
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{at} is no object")
+        return {name: _decode(args[1], each, _below(at, name)) for name, each in value.items()}
+    return _decode_scalar(kind, value, at)
+
+
+def _decode_union(kinds: list[Any], value: Any, at: str) -> Any:
+    for kind in kinds[:-1]:
+        try:
+            return _decode(kind, value, at)
+        except ValueError:
+            continue
+    return _decode(kinds[-1], value, at)
+
+
+def _decode_scalar(kind: type, value: Any, at: str) -> Any:
+    """A text or number as it is: 1 stays 1 where a fraction may stand, so that it is written as it was read."""
+    fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+    if not fits or (kind is float and not isfinite(value)):
+        raise ValueError(f"{at} is {value!r}, not {_KINDS[kind]}")
+    return value
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, JsonRecord | Settings):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {name: _encode(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(each) for each in value]
+    return value

@@ -1,0 +1,437 @@
+"""The manifest, `bundle.json`: its fields, its check and its digest.
+
+It names schema, licence, provenance, front-end and VAD settings, graph signatures, measured precision, trained parts, and
+every file with size and SHA-256. It carries its own digest, so that a change to it shows as well.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any, Final, Self
+
+from voxface.runtime.bundle.json_record import JsonRecord, Settings, stored_as
+from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.config.speaker_change import CEPSTRA
+from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
+from voxface.runtime.config.tensor_spec import TensorSpec
+from voxface.runtime.config.vad import VadConfig
+from voxface.runtime.errors import BundleError
+
+SCHEMA: Final = 1
+MANIFEST: Final = "bundle.json"
+SUFFIX: Final = ".voxface"
+GRAPHS: Final = ("encoder", "face", "mesh")
+FUSED: Final = "fused"  # the three as one, for GPUs; few bundles have it
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry(JsonRecord):
+    """A file of the bundle: bytes and SHA-256, which reading verifies."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileReference(JsonRecord):
+    """The name of one of the bundle's files, as the population, the model card or a calibration's tables have it."""
+
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorEntry(JsonRecord):
+    """A graph input or output: numpy's name of its dtype, and its shape, in which a named dimension has any length."""
+
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    @classmethod
+    def from_spec(cls, spec: TensorSpec) -> Self:
+        """The entry of a tensor."""
+        return cls(dtype=spec.dtype, shape=spec.shape)
+
+    @property
+    def spec(self) -> TensorSpec:
+        """The tensor."""
+        return TensorSpec(self.dtype, self.shape)
+
+
+def tensor_entries(specs: Mapping[str, TensorSpec]) -> dict[str, TensorEntry]:
+    """Entries of an engine's inputs or outputs."""
+    return {name: TensorEntry.from_spec(spec) for name, spec in specs.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphEntry(JsonRecord):
+    """An ONNX graph.
+
+    Attributes:
+        file: its file.
+        inputs, outputs: its signature.
+        of: of a fused graph, SHA-256 of the graphs it was made of.
+    """
+
+    file: str
+    inputs: Mapping[str, TensorEntry]
+    outputs: Mapping[str, TensorEntry]
+    of: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MorphableModelEntry(JsonRecord):
+    """The file of the morphable model, where it comes from, and its licence where that is not the bundle's."""
+
+    file: str
+    provenance: str | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SexProbabilityEntry(JsonRecord):
+    """How sure the sex that is read off a mesh may be; `calibration` in JSON.
+
+    Attributes:
+        sex_slope: what the evidence for a sex is multiplied with.
+        people: how many it was fitted to.
+        log_loss: at slope 1 ("at_slope_1"), at this slope ("calibrated"), and of a coin ("coin").
+    """
+
+    sex_slope: float | None = None
+    people: int | None = None
+    log_loss: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceEntry(JsonRecord):
+    """The bundle that another was made from."""
+
+    name: str | None = None
+    version: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibratedPrecision(JsonRecord):
+    """How a bundle was calibrated to FP16 or INT8, and what that changed; see `voxface.calibration.calibrate`."""
+
+    mode: str
+    tolerances: Mapping[str, float] | None = None
+    weight_bits: int | None = None
+    nodes: Mapping[str, Any] | None = None
+    held_out: Mapping[str, Any] | None = None
+    onnxruntime_cpu: Mapping[str, Any] | None = None
+    every_node_lowered: Mapping[str, Any] | None = None
+    clips: Mapping[str, Any] | None = None
+    plan: FileReference | None = None
+    table: FileReference | None = None
+    plot: FileReference | None = None
+    source: SourceEntry | None = None
+    tools: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionEntry(JsonRecord):
+    """Types of stored weights and of arithmetic, and output -> largest absolute difference that each makes."""
+
+    storage: str | None = None
+    arithmetic: str | None = None
+    largest_difference_from_pytorch: Mapping[str, float] | None = None
+    largest_difference_from_float32_weights: Mapping[str, float] | None = None
+    calibrated: CalibratedPrecision | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedFile(JsonRecord):
+    """A published file that was imported."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedEntry(JsonRecord):
+    """Published networks that a bundle was made of, and what stands in for a mesh network they do not have."""
+
+    format: str
+    encoder: ImportedFile | None = None
+    generator: ImportedFile | None = None
+    mesh: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetargetingEntry(JsonRecord):
+    """How coefficients of one morphable model were mapped to another's; see `voxface.importers.retarget`.
+
+    Attributes:
+        base_model: the model that the mesh network was trained for; `from` in JSON.
+        to: the model that it was mapped to.
+        base_bundle: the bundle with the former.
+        scale: size of the target's mean landmarks over the base's.
+        movement_uncertainty_mm, placement_uncertainty_mm: by how much, per coordinate, the two disagree.
+        identity_explained, expression_explained: share (0 to 1) of the variance of landmark movements the target follows.
+    """
+
+    base_model: str | None = stored_as("from")
+    to: str | None = None
+    base_bundle: SourceEntry | None = None
+    scale: float | None = None
+    movement_uncertainty_mm: float | None = None
+    placement_uncertainty_mm: float | None = None
+    identity_explained: float | None = None
+    expression_explained: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileEntry(JsonRecord):
+    """The smallest, best and largest shape of an engine's input."""
+
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeEntry(JsonRecord):
+    """Nodes that were rewritten because TensorRT refused the graph as it was."""
+
+    what: str
+    nodes: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineEntry(JsonRecord):
+    """A graph that TensorRT has built; see `voxface.runtime.bundle.engine_plan`."""
+
+    graph: str
+    flavour: str
+    version: str
+    targets: tuple[str, ...]
+    onnx_sha256: str
+    precision: tuple[str, ...] | None = None
+    profile: Mapping[str, ProfileEntry]
+    changes: tuple[ChangeEntry, ...] | None = None
+    file: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovementEntry(JsonRecord):
+    """Two numbers about the movement of a spectrum, see `voxface.runtime.config.speech_modulation.Movement`."""
+
+    change: float
+    syllables: float
+
+    @classmethod
+    def from_movement(cls, movement: Movement) -> Self:
+        """The entry of the two numbers."""
+        return cls(change=movement.change, syllables=movement.syllables)
+
+    @property
+    def movement(self) -> Movement:
+        """The two numbers."""
+        return Movement(self.change, self.syllables)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechModulationEntry(JsonRecord):
+    """The trained weights that tell speech from music and noise, and what they were trained on.
+
+    They depend on the front end and on nothing else of the bundle.
+    """
+
+    centre: MovementEntry
+    weight: MovementEntry
+    bias: float
+    trained_on: tuple[str, ...] | None = None
+
+    @property
+    def weights(self) -> SpeechModulationWeights:
+        """The weights."""
+        return SpeechModulationWeights(self.centre.movement, self.weight.movement, self.bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceWeights(JsonRecord):
+    """Weights of the evidence for another speaker, see `voxface.runtime.config.speaker_change.SpeakerChangeWeights`."""
+
+    encoder: float
+    speaker_embedding: float
+    loudness: float
+    cepstra: tuple[float, ...]
+    bias: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakerChangeEntry(JsonRecord):
+    """The trained speaker change detector.
+
+    Attributes:
+        file: its speaker embedding network.
+        weights: of the evidence.
+        threshold: the evidence above which there is another speaker.
+        encoder_sha256: SHA-256 of the ONNX file of the voice encoder the weights were fitted to. It stays where the encoder
+            gets another precision.
+        trained_on: speech it was trained on.
+    """
+
+    file: str
+    weights: EvidenceWeights
+    threshold: float
+    encoder_sha256: str | None = None
+    trained_on: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(JsonRecord):
+    """What `bundle.json` says; `voxface.runtime.bundle.bundle.Bundle` has it with the files.
+
+    Attributes:
+        schema: of the manifest's own format.
+        trained_on: a line for each data set, with licence and attribution.
+        metrics: free in form: network -> what was measured, with trivial answers beside it.
+        architecture: network -> keyword arguments it was built with.
+        graphs: "encoder", "face", "mesh" and, in some bundles, "fused".
+        population: spread of faces within each sex.
+        calibration: of the probability of a sex.
+        training: network -> settings of its run.
+        tools: package -> version that made the bundle.
+        engines: graphs that were built ahead.
+        speech_modulation, speaker_change: trained parts; without one the runtime goes without.
+        files: every file but `bundle.json`; None before the manifest is sealed.
+        sha256: digest of the rest, see `digest`; None before the manifest is sealed.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    version: str | None = None
+    licence: str | None = None
+    description: str | None = None
+    trained_on: tuple[str, ...] | None = None
+    metrics: Mapping[str, Any] | None = None
+    architecture: Mapping[str, Any] | None = None
+    front_end: Settings[FrontEndConfig]
+    vad: Settings[VadConfig]
+    graphs: Mapping[str, GraphEntry]
+    morphable_model: MorphableModelEntry
+    population: FileReference | None = None
+    calibration: SexProbabilityEntry | None = None
+    training: Mapping[str, Any] | None = None
+    precision: PrecisionEntry | None = None
+    tools: Mapping[str, str] | None = None
+    model_card: FileReference | None = None
+    imported: ImportedEntry | None = None
+    retargeting: RetargetingEntry | None = None
+    engines: tuple[EngineEntry, ...] | None = None
+    speech_modulation: SpeechModulationEntry | None = None
+    speaker_change: SpeakerChangeEntry | None = None
+    files: Mapping[str, FileEntry] | None = None
+    sha256: str | None = None
+
+    @classmethod
+    def from_json(cls, document: object, at: str = "") -> Self:
+        """A manifest from parsed JSON; `to_json` gives an equal document.
+
+        Raises:
+            BundleError: a field is missing or has a value of another type.
+        """
+        try:
+            return super().from_json(document, at)
+        except ValueError as error:
+            raise BundleError(f"the manifest is incomplete or wrong: {error}") from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """A manifest from the contents of `bundle.json`.
+
+        Raises:
+            BundleError: no JSON, no manifest, another schema, a digest that does not match, or see `from_json`.
+        """
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{MANIFEST} is not JSON ({error}); fetch the bundle again") from error
+        if not isinstance(document, dict) or "schema" not in document:
+            raise BundleError(f"{MANIFEST} names no schema; this is not a voxface bundle")
+        if document["schema"] != SCHEMA:
+            raise BundleError(
+                f"bundle schema {document['schema']}, this voxface reads schema {SCHEMA}; "
+                "upgrade voxface or export the bundle again"
+            )
+        if document.get("sha256") != digest(document):
+            raise BundleError(f"{MANIFEST} does not match its own SHA-256; it was damaged or edited")
+        if not isinstance(document.get("files"), dict):
+            raise BundleError(f"{MANIFEST} lists no files")
+        for name in document["files"]:
+            check_inside(name)
+        return cls.from_json(document)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object; the table of files and the digest come last."""
+        document = super().to_json()
+        last: dict[str, Any] = {key: document.pop(key) for key in ("files", "sha256") if key in document}
+        return {**document, **last}
+
+    def to_bytes(self) -> bytes:
+        """The contents of `bundle.json`."""
+        return json.dumps(self.to_json(), indent=1).encode()
+
+    def sealed(self, files: Mapping[str, bytes]) -> Self:
+        """The manifest with the table of these files and its digest."""
+        table = {
+            name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+            for name, data in sorted(files.items())
+        }
+        listed = replace(self, schema=SCHEMA, files=table, sha256=None)
+        return replace(listed, sha256=digest(listed.to_json()))
+
+    def check(self) -> None:
+        """Checks what types alone do not say: that parts refer to files that are listed, and fit each other.
+
+        Raises:
+            BundleError: they do not.
+        """
+        listed = self.files or {}
+        try:
+            missing = [name for name in GRAPHS if self.graphs[name].file not in listed]
+        except KeyError as error:
+            raise BundleError(f"the manifest is incomplete or wrong: graphs.{error.args[0]} is missing") from error
+        if missing or self.morphable_model.file not in listed:
+            raise BundleError(f"the manifest lists no file for {', '.join(missing) or 'morphable_model'}")
+        for name, part in (("model_card", self.model_card), ("speaker_change", self.speaker_change)):
+            if part is not None and part.file not in listed:
+                raise BundleError(f"the manifest is incomplete or wrong: it lists no file for {name}")
+        try:
+            self._check_values()
+        except ValueError as error:
+            raise BundleError(f"the manifest is incomplete or wrong: {error}") from error
+
+    def _check_values(self) -> None:
+        heard = self.graphs["encoder"].inputs.get("log_mel")
+        if heard is None or len(heard.shape) < 2:
+            raise ValueError("the encoder has no input log_mel [B, mels, T]")
+        mels = self.front_end.config.mels
+        if heard.shape[1] != mels:
+            raise ValueError(f"the encoder takes {heard.shape[1]} mel bins, the front end makes {mels}")
+        slope = self.calibration.sex_slope if self.calibration else None
+        if slope is not None and not slope > 0:
+            raise ValueError(f"calibration: sex_slope is {slope}, not positive")
+        if self.speaker_change and len(self.speaker_change.weights.cepstra) != CEPSTRA:
+            count = len(self.speaker_change.weights.cepstra)
+            raise ValueError(f"speaker_change: {count} weights of cepstra, not {CEPSTRA}")
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's JSON object without its own `sha256`, as compact JSON with sorted keys."""
+    bare = {key: value for key, value in document.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def check_inside(name: str) -> None:
+    """Raises BundleError where the name of a file leads out of the bundle."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0] or "\0" in name:
+        raise BundleError(f"names a file outside the bundle ({name!r}); do not use this bundle")

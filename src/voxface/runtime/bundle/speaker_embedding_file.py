@@ -1,0 +1,43 @@
+"""The file of the speaker embedding network: an .npz archive of `weight0`, `bias0` … `weight4`, `bias4` in FP16."""
+
+import io
+import zipfile
+import zlib
+from typing import Any, Final
+
+import numpy as np
+
+from voxface.runtime.config.speaker_change import Layers, check_layers
+from voxface.runtime.errors import BundleError
+
+SPEAKER_EMBEDDING: Final = "speaker_embedding.npz"
+
+
+def read_layers(data: bytes) -> Layers:
+    """The layers of the network, widened to FP32.
+
+    Raises:
+        BundleError: the bytes are no such archive, or layers do not follow on each other or are not finite.
+    """
+    try:
+        if not data.startswith(b"PK"):
+            raise ValueError("no .npz archive")  # numpy would speak of a pickle
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            layers = tuple(
+                (arrays[f"weight{k}"].astype(np.float32), arrays[f"bias{k}"].astype(np.float32))
+                for k in range(len(arrays.files) // 2)
+            )
+        check_layers(layers)
+    except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise BundleError(f"not a speaker embedding network: {error}; export or download it again") from error
+    return layers
+
+
+def write_layers(layers: Layers) -> bytes:
+    """The bytes that `read_layers` reads, in FP16."""
+    arrays: dict[str, Any] = {}
+    for k, (weight, bias) in enumerate(layers):
+        arrays |= {f"weight{k}": weight.astype(np.float16), f"bias{k}": bias.astype(np.float16)}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()

@@ -1,0 +1,66 @@
+"""The trained numbers of the speaker change detector: a small network, the weights of the evidence, and the threshold."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+FRAMES: Final = 5  # frames the network's first layer sees at once
+TAPS: Final = (FRAMES, 3, 3, 1)  # rows of its input that each layer takes, but the last, which takes mean and spread
+CEPSTRA: Final = 12  # cepstra compared, 1 to 12
+
+
+@dataclass(frozen=True, eq=False)
+class SpeakerChangeWeights:
+    """What the detector was trained to: a logistic regression on how two parts of a window differ.
+
+    Attributes:
+        encoder: weight of the disagreement of the voice encoder's frame embeddings.
+        speaker_embedding: weight of the disagreement of the speaker embeddings.
+        loudness: weight of the difference in loudness.
+        cepstra: weights of the differences in cepstra 1 to 12.
+        bias: the logit of parts that do not differ.
+        threshold: the evidence above which there is another speaker.
+        layers: the speaker embedding network: weight float32 [taps × in, out] and bias float32 [out] of five layers.
+    """
+
+    encoder: float
+    speaker_embedding: float
+    loudness: float
+    cepstra: tuple[float, ...]
+    bias: float
+    threshold: float
+    layers: Layers
+
+    def __post_init__(self) -> None:
+        numbers = (self.encoder, self.speaker_embedding, self.loudness, *self.cepstra, self.bias, self.threshold)
+        if len(self.cepstra) != CEPSTRA:
+            raise ValueError(f"{len(self.cepstra)} weights of cepstra, not {CEPSTRA}")
+        if not np.isfinite(numbers).all():
+            raise ValueError("weights of the speaker change detector are not finite")
+        check_layers(self.layers)
+
+    @cached_property
+    def of_differences(self) -> NDArray[np.float64]:
+        """The weights float64 [15] in the order of `voxface.runtime.live.speaker_change.Differences`."""
+        return np.array((self.encoder, self.speaker_embedding, self.loudness, *self.cepstra))
+
+
+def check_layers(layers: Layers) -> None:
+    """Raises ValueError unless the layers follow on each other as those of the speaker embedding network do."""
+    if len(layers) != len(TAPS) + 1:
+        raise ValueError(f"{len(layers)} layers, not {len(TAPS) + 1}")
+    width: int | None = None  # numbers that the layer before gives; any count of mel bins for the first
+    for index, (weight, bias) in enumerate(layers):
+        taps = (*TAPS, 2)[index]
+        if weight.ndim != 2 or bias.shape != weight.shape[1:] or not weight.size:
+            raise ValueError(f"layer {index}: weight {list(weight.shape)} does not go with bias {list(bias.shape)}")
+        rows = len(weight)
+        if rows % taps or (width is not None and rows != taps * width):
+            raise ValueError(f"layer {index} takes {rows} numbers, not {taps} × {width or 'the mel bins'}")
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise ValueError(f"layer {index} holds NaN or infinity")
+        width = weight.shape[1]
