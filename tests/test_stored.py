@@ -70,8 +70,7 @@ def test_trained_networks_are_exported_to_the_bundle_that_was_made_of_them(tmp_p
 
 def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch comes with voxface[train]")
-    from tests.stand_ins.small_training import SmallConfig
-    from voxface.training.trainers.speaker_embedding import train
+    from tests.stand_ins.small_training import SmallConfig, train
 
     folder = tmp_path / "run"
     shutil.copytree(STORED / "run", folder)
