@@ -61,7 +61,7 @@ def open_detector(what: str) -> LandmarkDetector:
     return OnnxDetector(Path(place)) if kind == "onnx" else MediaPipeDetector(Path(place))
 
 
-class _Held:
+class _ClosedOnExit:
     """Context manager that closes a detector."""
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class _Held:
         self.close()
 
 
-class FaceAlignmentDetector(_Held):
+class FaceAlignmentDetector(_ClosedOnExit):
     """`face-alignment` (Bulat & Tzimiropoulos 2017), the landmark detector of Voxceleb-3D (Wu 2022, §3.2, reference [5]).
 
     Its 2-D network is used, which places the jaw line on the outline.
@@ -145,7 +145,7 @@ _MEDIAPIPE_LEFT = {
 MEDIAPIPE_68 = np.array([(_MEDIAPIPE_RIGHT | _MEDIAPIPE_LEFT)[k] for k in range(68)])
 
 
-class MediaPipeDetector(_Held):
+class MediaPipeDetector(_ClosedOnExit):
     """MediaPipe's face landmarker, from its `.task` file; 68 of its 478 landmarks are used (`MEDIAPIPE_68`).
 
     All its landmarks are fixed places on the skin, including the jaw line.
@@ -191,7 +191,7 @@ class MediaPipeDetector(_Held):
         self._landmarker.close()
 
 
-class OnnxDetector(_Held):
+class OnnxDetector(_ClosedOnExit):
     """A network in an ONNX file that maps a cropped picture of one face to 68 heat maps or coordinates.
 
     Input: float32 [1, 3, H, W] or [1, H, W, 3], RGB in [0, 1]; the picture is resized to the graph's size (a graph with free
