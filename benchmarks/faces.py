@@ -21,7 +21,7 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.anthropometry import ANSUR, NIOSH, SEXES
 from voxface.training.faces.expressions import EXPRESSIONS, FULL
 from voxface.training.faces.gaussian import square_root
-from voxface.training.faces.intersections import KINDS, count_crossings, within
+from voxface.training.faces.intersections import KINDS, clip_coefficients, count_crossings
 from voxface.training.faces.population import FacePopulation, measure_paths, sample_faces
 
 SAMPLES = 10_000
@@ -57,19 +57,19 @@ def statistics(model: MorphableModel, population: FacePopulation) -> dict[str, A
 def projection() -> dict[str, Any]:
     """What 40 modes leave out of the population, before the measures' spread is given back within the modes."""
     from voxface.training.faces.anny_head import AnnyHead
-    from voxface.training.faces.embedded import IDENTITY_MODES, projected, surveyed_heads, vertex_weights
+    from voxface.training.faces.embedded import IDENTITY_MODES, project_on_modes, surveyed_heads, vertex_weights
     from voxface.training.faces.head_mesh import cut_head
-    from voxface.training.faces.landmarks import Landmarks
+    from voxface.training.faces.landmarks import HeadLandmarks
 
     anny = AnnyHead()
     mesh = cut_head(anny)
     template = mesh(anny.template)
-    marks = Landmarks(mesh, template)
+    marks = HeadLandmarks(mesh, template)
     weights = vertex_weights(mesh, template)
     spaces, fitted = surveyed_heads(anny, mesh, marks, np.random.default_rng(0))
-    every = projected(spaces, fitted, weights, 200)
+    every = project_on_modes(spaces, fitted, weights, 200)
     variance = np.einsum("pnx,pnx,n->p", every.basis, every.basis, weights)
-    kept = projected(spaces, fitted, weights, IDENTITY_MODES)
+    kept = project_on_modes(spaces, fitted, weights, IDENTITY_MODES)
     measured = {name: marks.measurements()[name] for name in ANSUR["female"].names}
     losses = {}
     for sex, label in enumerate(SEXES):
@@ -99,7 +99,7 @@ def intersections(model: MorphableModel, population: FacePopulation, count: int 
     for name, expression_sd in (("neutral", 0.0), ("with_expressions", 0.35)):
         rng = np.random.default_rng(11)
         faces = [sample_faces(model, population, sex, count // 2, rng, expression_sd=expression_sd) for sex in (0, 1)]
-        coefficients = within(np.concatenate(faces))
+        coefficients = clip_coefficients(np.concatenate(faces))
         crossings = count_crossings(model, coefficients)
         worst = int(np.sum([crossings[kind] for kind in KINDS], axis=0).argmax())
         found[name] = {

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from benchmarks.full_size import networks, write_bundle
 from benchmarks.record import record
-from voxface.runtime.bundle.manifest import GRAPHS
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.manifest import GRAPHS
 from voxface.runtime.engines.cuda_memory import Cuda
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.tensorrt import TensorRTEngine

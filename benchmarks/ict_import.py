@@ -15,7 +15,7 @@ from voxface.importers.face_models import read_face_model
 from voxface.importers.retarget import import_face_model
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.face.mesh import boundary_edges
-from voxface.training.faces.are import are_ratios
+from voxface.training.faces.are_metric import are_ratios
 
 FACES = 20
 

@@ -19,12 +19,18 @@ from voxface.runtime.audio.resample import to_int16
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.speech_corpus import corpus, voiced_audio, voiced_samples
-from voxface.training.faces.are import anatomical_pairs, are_ratios
+from voxface.training.faces.are_metric import anatomical_pairs, are_ratios
 from voxface.training.faces.population import FacePopulation
-from voxface.training.world.anatomy import PUBLISHED, SPEAKERS, Anatomy, Coupling, strong
 from voxface.training.world.speaker import Speaker
 from voxface.training.world.synthetic_voice import synthesise
-from voxface.training.world.voice_cues import voice_cues
+from voxface.training.world.voice_cues import measure_voice_cues
+from voxface.training.world.voice_face_distribution import (
+    PUBLISHED_COUPLING,
+    SYNTHETIC_NORMS,
+    Coupling,
+    VoiceFaceDistribution,
+    strong_coupling,
+)
 
 FACES = 2000
 VOICES = 60
@@ -42,7 +48,7 @@ def ratios(model: MorphableModel, faces: NDArray[np.float32]) -> NDArray[np.floa
 
 def predictable(model: MorphableModel, population: FacePopulation, coupling: Coupling) -> dict[str, Any]:
     """How much of the faces of a world a listener who knew the cues could tell."""
-    anatomy = Anatomy.of(model, population, coupling, SPEAKERS)
+    distribution = VoiceFaceDistribution.from_population(model, population, coupling, SYNTHETIC_NORMS)
     rng = np.random.default_rng(20221)
     everyone = population.mean.mean(0)
     flat = model.basis[: len(everyone)].reshape(len(everyone), -1).astype(np.float64)
@@ -52,9 +58,9 @@ def predictable(model: MorphableModel, population: FacePopulation, coupling: Cou
     for sex, word in (("F", "female"), ("M", "male")):
         speakers = [Speaker.sample(rng, word) for _ in range(FACES)]  # type: ignore[arg-type]
         cues = [(speaker.f0_hz, speaker.vocal_tract_length_cm) for speaker in speakers]
-        truth = np.stack([anatomy.draw(sex, *cue, rng) for cue in cues])  # type: ignore[arg-type]
-        told = np.stack([anatomy.expected(sex, *cue) for cue in cues])  # type: ignore[arg-type]
-        plain = anatomy.expected(sex, np.nan, np.nan)[None]  # type: ignore[arg-type]
+        truth = np.stack([distribution.draw(sex, *cue, rng) for cue in cues])  # type: ignore[arg-type]
+        told = np.stack([distribution.expected(sex, *cue) for cue in cues])  # type: ignore[arg-type]
+        plain = distribution.expected(sex, np.nan, np.nan)[None]  # type: ignore[arg-type]
         anyone = np.pad(everyone, (0, model.modes - len(everyone)))[None].astype(np.float32)
         real = ratios(model, truth)
         errors = {
@@ -67,9 +73,9 @@ def predictable(model: MorphableModel, population: FacePopulation, coupling: Cou
             identity = faces[:, : len(everyone)].astype(np.float64)
             return float(np.einsum("sk,kl,sl->s", identity, metric, identity).mean())
 
-        z = np.array([SPEAKERS.deviations(sex, *cue) for cue in cues])  # type: ignore[arg-type]
+        z = np.array([SYNTHETIC_NORMS.deviations(sex, *cue) for cue in cues])  # type: ignore[arg-type]
         index = "FM".index(sex)
-        scores = (truth[:, : len(everyone)] - population.mean[index]) @ anatomy.directions[index].T
+        scores = (truth[:, : len(everyone)] - population.mean[index]) @ distribution.directions[index].T
         report[word] = {
             "correlation": {
                 "tract": float(np.corrcoef(z[:, 0], scores[:, 0])[0, 1]),
@@ -93,7 +99,7 @@ def heard() -> dict[str, Any]:
         for k in range(VOICES):
             rng = np.random.default_rng([20222, k, word == "male"])
             speaker = Speaker.sample(rng, word)
-            cues = voice_cues(voiced_samples(to_int16(synthesise(speaker, SECONDS, rng))))
+            cues = measure_voice_cues(voiced_samples(to_int16(synthesise(speaker, SECONDS, rng))))
             true.append((speaker.vocal_tract_length_cm, speaker.f0_hz))
             measured.append((cues.tract_cm, cues.f0_hz))
         a, b = np.array(true), np.array(measured)
@@ -117,7 +123,7 @@ def heard_twice(shared: Path) -> dict[str, Any]:
             continue
         samples = voiced_audio(recording.path)
         try:
-            both = [voice_cues(part) for part in np.array_split(samples, 2)]
+            both = [measure_voice_cues(part) for part in np.array_split(samples, 2)]
         except ValueError:
             unmeasured += 1
             continue
@@ -150,7 +156,7 @@ def main() -> None:
             "faces_per_sex": FACES,
             "worlds": {
                 coupling.name: predictable(model, population, coupling)
-                for coupling in (PUBLISHED, strong(0.5), strong())
+                for coupling in (PUBLISHED_COUPLING, strong_coupling(0.5), strong_coupling())
             },
             "cues_heard": {"voices_per_sex": VOICES, "seconds": SECONDS, **heard()},
             "cues_heard_twice": heard_twice(shared),

@@ -11,7 +11,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_atomically
 from voxface.training.faces.expressions import EXPRESSIONS, FULL
-from voxface.training.faces.render import PORTRAIT, Framing, ambient_visibility, render, sheet
+from voxface.training.faces.render import PORTRAIT, Framing, ambient_visibility, render, write_picture_sheet
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results" / "faces.json"
@@ -84,7 +84,7 @@ def main() -> None:
 def _write(rows: list[list[Picture]], path: Path) -> None:
     # The suffix tells Pillow the format.
     named = path.with_suffix(".png")
-    sheet(rows, named)
+    write_picture_sheet(rows, named)
     named.replace(path)
 
 

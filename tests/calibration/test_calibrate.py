@@ -18,8 +18,8 @@ from tests.stand_ins.small_bundle import noise_clips, small_bundle
 from voxface.calibration.calibrate import Calibrated, CalibrationSettings, calibrate
 from voxface.calibration.clips import Clips, load_clips
 from voxface.calibration.task_error import TOLERANCES, Tolerances, worst
-from voxface.runtime.bundle.manifest import GRAPHS
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.manifest import GRAPHS
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.inference.voice_to_face import VoiceToFace

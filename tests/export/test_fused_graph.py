@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.command_line import run
-from voxface.runtime.bundle.manifest import FUSED, GRAPHS
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.manifest import FUSED, GRAPHS
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError
 

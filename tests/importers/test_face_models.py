@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 
 from tests.stand_ins import face_model_files as files
 from tests.stand_ins.face_model_files import Face, face
-from voxface.importers.face_models import FORMATS, read_face_model, sniff
+from voxface.importers.face_models import FORMATS, detect_format, read_face_model
 from voxface.importers.face_models.ict import FACE_VERTICES, read_ict
 from voxface.importers.face_models.landmarks import read_landmarks
 from voxface.importers.face_models.mat5 import read_mat
-from voxface.importers.face_models.surface import facing_out, manifold, split_polygons
+from voxface.importers.face_models.surface import drop_non_manifold, orient_outwards, split_polygons
 from voxface.importers.face_models.unpickling import read_pickle
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.inference.attributes import read_attributes
-from voxface.training.faces.are import (
+from voxface.training.faces.are_metric import (
     PAPER_MEAN_FACE,
     PAPER_PAIRS,
     PAPER_VERTICES,
@@ -75,7 +75,7 @@ def agrees(model: MorphableModel, made: Face, *, expressions: bool = True, withi
 def test_a_file_of_each_format_gives_its_face_back(tmp_path: Path, landmarks: Path, which: str) -> None:
     name, file, write, own, expressions = WRITTEN[which]
     path = write(tmp_path / file, MADE)
-    assert sniff(path) == name
+    assert detect_format(path) == name
     model = read_face_model(path, landmarks=None if own else landmarks)
     agrees(model, MADE, expressions=expressions)
     assert model.triangles.dtype == np.int32
@@ -610,11 +610,11 @@ def test_landmark_files_that_are_wrong(tmp_path: Path, text: str, reason: str) -
 def test_blemishes_of_a_surface_are_left_out() -> None:
     sound = MADE.triangles
     blemished = np.concatenate([sound, sound[:3], sound[5:7, [1, 2, 0]], [[4, 4, 9]], sound[9:10, ::-1]])
-    kept, dropped = manifold(blemished)
+    kept, dropped = drop_non_manifold(blemished)
     assert dropped == 7
     np.testing.assert_array_equal(kept, sound)
     third_sheet = np.concatenate([sound, [[*sound[0, :2], 2000]]])
-    assert manifold(third_sheet)[1] == 1
-    np.testing.assert_array_equal(facing_out(MADE.mean, sound[:, ::-1]), sound)
-    np.testing.assert_array_equal(facing_out(MADE.mean, sound), sound)
+    assert drop_non_manifold(third_sheet)[1] == 1
+    np.testing.assert_array_equal(orient_outwards(MADE.mean, sound[:, ::-1]), sound)
+    np.testing.assert_array_equal(orient_outwards(MADE.mean, sound), sound)
     assert split_polygons([[0, 1, 2, 3], [4, 5, 6]]).tolist() == [[0, 1, 2], [0, 2, 3], [4, 5, 6]]

@@ -19,8 +19,8 @@ from voxface.onnx_graph.graph import Graph  # noqa: E402
 from voxface.onnx_graph.passes.fp16 import can_lower, fp16_holds, store_fp16, to_fp16  # noqa: E402
 from voxface.onnx_graph.passes.int8 import can_quantise, quantised_weights, to_int8  # noqa: E402
 from voxface.onnx_graph.passes.sub_pixel import can_rewrite, rewrite  # noqa: E402
-from voxface.runtime.bundle.manifest import GRAPHS  # noqa: E402
 from voxface.runtime.bundle.bundle import Bundle  # noqa: E402
+from voxface.runtime.bundle.manifest import GRAPHS  # noqa: E402
 from voxface.runtime.engines.opening import open_engine  # noqa: E402
 from voxface.runtime.errors import BundleError  # noqa: E402
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from tests.stand_ins.small_bundle import small_bundle
 from voxface.runtime.bundle.bundle import DEFAULT, Bundle
-from voxface.runtime.bundle.manifest import GRAPHS
 from voxface.runtime.bundle.json_record import Settings
-from voxface.runtime.bundle.manifest import MANIFEST, GraphEntry, Manifest, digest
+from voxface.runtime.bundle.manifest import GRAPHS, MANIFEST, GraphEntry, Manifest, digest
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import BundleError
 

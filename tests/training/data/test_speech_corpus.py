@@ -17,15 +17,15 @@ from voxface.training.data.speech_corpus import (
     librispeech,
     voiced_audio,
 )
-from voxface.training.world.splits import corpus_splits, first_by_hash, shares_by_hash, turn
+from voxface.training.world.splits import corpus_splits, first_by_hash, shares_by_hash, split_by_turn
 
 
 def test_synthetic_people_are_split_in_turns() -> None:
-    splits = [turn(i) for i in range(40)]
+    splits = [split_by_turn(i) for i in range(40)]
     assert [splits.count(split) for split in ("train", "validation", "test")] == [24, 6, 10]
     assert splits[::2] == splits[1::2]  # as many women as men in each
-    assert {turn(i) for i in range(8)} == {"train", "validation", "test"}
-    assert turn(0) == turn(40) == "train"
+    assert {split_by_turn(i) for i in range(8)} == {"train", "validation", "test"}
+    assert split_by_turn(0) == split_by_turn(40) == "train"
 
 
 def test_other_corpora_are_split_by_hash() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import speech_like
 from voxface.training.data.voice_augmentation import AugmentConfig, augment, bell, change_speed
-from voxface.training.world.voice_cues import voice_cues
+from voxface.training.world.voice_cues import measure_voice_cues
 
 AUDIO = speech_like(3.0)
 
@@ -42,7 +42,7 @@ def test_the_equaliser_raises_as_many_decibels_as_it_is_told() -> None:
 def test_speed_changes_length_and_pitch(speed: float) -> None:
     changed = change_speed(AUDIO, speed)
     assert len(changed) == pytest.approx(len(AUDIO) / speed, rel=0.001)
-    assert voice_cues(changed).f0_hz == pytest.approx(120 * speed, rel=0.03)
+    assert measure_voice_cues(changed).f0_hz == pytest.approx(120 * speed, rel=0.03)
 
 
 def test_augmentation_keeps_length_and_follows_the_seed() -> None:

@@ -15,7 +15,7 @@ from voxface.runtime.face.morphable_model import PARTS, MorphableModel
 from voxface.training.faces.anthropometry import ANSUR, NIOSH, SEXES
 from voxface.training.faces.gaussian import Gaussian, match_moments, square_root
 from voxface.training.faces.head_mesh import HeadMesh
-from voxface.training.faces.lid_and_lip_contact import EyeContact
+from voxface.training.faces.lid_and_lip_contact import LidContact
 from voxface.training.faces.lid_and_lip_contact import sphere as round_fit
 from voxface.training.faces.population import FacePopulation, measure_paths, sample_faces
 from voxface.training.faces.surface import Blend, refine
@@ -176,11 +176,11 @@ def test_lids_lips_and_ears_pass_through_nothing(
     model: MorphableModel, population: FacePopulation, expression_sd: float
 ) -> None:
     pytest.importorskip("open3d")
-    from voxface.training.faces.intersections import count_crossings, eyeball_depth, within
+    from voxface.training.faces.intersections import clip_coefficients, count_crossings, eyeball_depth
 
     rng = np.random.default_rng(8)
     drawn = [sample_faces(model, population, sex, 100, rng, expression_sd=expression_sd) for sex in (0, 1)]
-    faces = within(np.concatenate(drawn))
+    faces = clip_coefficients(np.concatenate(drawn))
     for kind, crossings in count_crossings(model, faces).items():
         assert (crossings > 0).sum() <= (0 if expression_sd == 0 else 2), kind
     deepest = max(eyeball_depth(model, model.vertices(face)) for face in faces)
@@ -190,11 +190,11 @@ def test_lids_lips_and_ears_pass_through_nothing(
 
 def test_edges_that_cross_a_triangle_are_counted() -> None:
     pytest.importorskip("open3d")
-    from voxface.training.faces.intersections import Meeting
+    from voxface.training.faces.intersections import PartPair
 
     flat = [[-9, 0, -9], [9, 0, -9], [0, 0, 9]]
     upright = [[0, -1, 0], [1, 3, 0], [-1, 3, 0]]
-    pair = Meeting(np.array([[0, 1, 2]]), np.array([[3, 4, 5]]))
+    pair = PartPair(np.array([[0, 1, 2]]), np.array([[3, 4, 5]]))
     assert pair.crossings(np.array(flat + upright, np.float32)) == 2
     lifted = np.add(upright, (0, 2, 0))
     assert pair.crossings(np.concatenate([flat, lifted]).astype(np.float32)) == 0
@@ -221,14 +221,14 @@ def test_lids_slide_on_the_eyeball_whatever_moves_them(rng: np.random.Generator)
     directions[40:, 2] = np.abs(directions[40:, 2])
     left = centre + directions * np.where(np.arange(80) < 40, 15.0, 15.2)[:, None]
     mesh = eyes_and_lids()
-    contact = EyeContact(mesh, np.concatenate([left, left * FLIP]))
-    head = contact.lifted(np.concatenate([left, left * FLIP]))
+    contact = LidContact(mesh, np.concatenate([left, left * FLIP]))
+    head = contact.lift_lids(np.concatenate([left, left * FLIP]))
     np.testing.assert_array_equal(head[80:], head[:80] * FLIP)
     assert np.linalg.norm(head[40:80] - centre, axis=1).min() > 15.39
-    contact = EyeContact(mesh, head)
+    contact = LidContact(mesh, head)
     for _ in range(5):
         moved = rng.normal(size=(80, 3)) + rng.normal(size=3)
-        kept = contact.sliding(np.concatenate([moved, moved * FLIP]))
+        kept = contact.slide_lids(np.concatenate([moved, moved * FLIP]))
         np.testing.assert_array_equal(kept[80:], kept[:80] * FLIP)
         for strength in (-2.5, 1.0, 2.5):
             face = (head + strength * kept)[:80]
@@ -244,10 +244,10 @@ def test_a_blink_passes_over_the_eyeball(rng: np.random.Generator) -> None:
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     left = centre + directions * np.where(np.arange(80) < 40, 15.0, 15.5)[:, None]
     head = np.concatenate([left, left * FLIP])
-    contact = EyeContact(eyes_and_lids(), head)
+    contact = LidContact(eyes_and_lids(), head)
     down = np.where(np.arange(80)[:, None] < 40, 0.0, np.array([0.0, -13.0, 0.0]))
     straight = np.concatenate([down, down * FLIP])
-    blink = contact.closing(straight, head, retreat=2.0)
+    blink = contact.close_lids(straight, head, retreat=2.0)
     for share in (0.25, 0.5, 0.75, 1.0):
         through = np.linalg.norm((head + share * straight)[40:80] - centre, axis=1).min()
         over = np.linalg.norm((head + share * blink)[40:80] - centre - share * np.array([0, 0, -2]), axis=1).min()

@@ -181,7 +181,7 @@ def test_the_camera_is_the_renderers(head: MorphableModel) -> None:
 
 @pytest.mark.parametrize("model", MODELS, indirect=True)
 def test_jaw_landmarks_go_forward_on_the_far_side_only(model: MorphableModel) -> None:
-    paths = ContourPaths.on(model)
+    paths = ContourPaths.from_model(model)
     mean, basis = paths.blend(model)
     assert mean[:, 0] == pytest.approx(model.mean[model.landmarks[:JAW]], abs=1e-4)
     assert basis[:, 0] == pytest.approx(model.basis[:, model.landmarks[:JAW]].transpose(1, 2, 0), abs=1e-4)
@@ -217,7 +217,7 @@ def test_a_landmark_off_the_surface_is_an_error(head: MorphableModel) -> None:
         landmarks=landmarks,
     )
     with pytest.raises(BundleError, match="contour landmark 3"):
-        ContourPaths.on(loose)
+        ContourPaths.from_model(loose)
 
 
 # Accuracy
@@ -330,7 +330,7 @@ def test_landmarks_that_do_not_count(head: MorphableModel, rng: np.random.Genera
 
 def test_the_prior_of_a_population(head: MorphableModel, rng: np.random.Generator) -> None:
     population = small_population(head)
-    both, male = Prior.of_population(head, population), Prior.of_population(head, population, sex=1)
+    both, male = Prior.from_population(head, population), Prior.from_population(head, population, sex=1)
     assert both.mean == pytest.approx(0)
     assert both.covariance[0, 0] == pytest.approx(1.6)
     assert male.mean[0] == 1
@@ -405,7 +405,7 @@ def test_what_cannot_be_fitted(head: MorphableModel) -> None:
     with pytest.raises(UsageError, match="prior has 3 coefficients"):
         LandmarkFitter(head, prior=Prior.unit(3))
     with pytest.raises(UsageError, match="population has 10 coefficients"):
-        Prior.of_population(_cut(head, 4), small_population(head))
+        Prior.from_population(_cut(head, 4), small_population(head))
 
 
 def _cut(head: MorphableModel, modes: int) -> MorphableModel:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tests.stand_ins.landmark_networks import heat_maps, write_graph
 from voxface.runtime.errors import InputError, ProviderError, UsageError
-from voxface.training.faces.landmark_detectors import MEDIAPIPE_68, open_detector, peaks, resized
+from voxface.training.faces.landmark_detectors import MEDIAPIPE_68, open_detector, peaks, resize
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (96, 80, 3), dtype=np.uint8)
 MIRRORED = {
@@ -105,12 +105,12 @@ def test_onnx_files_that_do_not_fit(tmp_path: Path) -> None:
 def test_resizing_keeps_places() -> None:
     ramp = np.broadcast_to(np.linspace(0, 1, 200, dtype=np.float32)[None, :, None], (100, 200, 1))
     for height, width in ((50, 50), (100, 200), (37, 61), (230, 410)):
-        small = resized(ramp, height, width)
+        small = resize(ramp, height, width)
         assert small.shape == (height, width, 1)
         middle = small[height // 2, 2:-2, 0]
         wanted = ((np.arange(width) + 0.5) * 200 / width - 0.5) / 199
         assert middle == pytest.approx(wanted[2:-2], abs=2e-3)
-    assert resized(ramp[:1, :1], 4, 4) == pytest.approx(0)
+    assert resize(ramp[:1, :1], 4, 4) == pytest.approx(0)
 
 
 def test_peaks_at_the_border() -> None:

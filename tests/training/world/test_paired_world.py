@@ -15,10 +15,10 @@ from voxface.runtime.errors import InputError
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.speech_corpus import Corpus, corpus, voiced_samples
-from voxface.training.world.anatomy import PUBLISHED, SPEAKERS, Anatomy
-from voxface.training.world.paired import PairedConfig, paired_world, sounds
+from voxface.training.world.paired import PairedConfig, paired_world, read_sounds
 from voxface.training.world.splits import shares_by_hash
-from voxface.training.world.voice_cues import VoiceCues, voice_cues
+from voxface.training.world.voice_cues import VoiceCues, measure_voice_cues
+from voxface.training.world.voice_face_distribution import PUBLISHED_COUPLING, SYNTHETIC_NORMS, VoiceFaceDistribution
 
 SMALL = PairedConfig(speeds=(1.0, 1.1), variants=1, pictures=ONE)
 
@@ -74,12 +74,14 @@ def test_paired_world(speech: Path) -> None:
     i, quick = of(pairs, f"corpus-{name}"), of(pairs, f"corpus-{name}@1.1")
     samples = voiced_samples(to_int16(soundfile.read(speech / name / "a.wav", dtype="float32")[0]))
     np.testing.assert_allclose(pairs.utterance(int(pairs.clean_utterances[i][0])), log_mel(samples), atol=0.01)
-    cues = voice_cues(samples)
+    cues = measure_voice_cues(samples)
     np.testing.assert_allclose(pairs.cues[i], (cues.f0_hz, cues.tract_cm), rtol=1e-6)
     np.testing.assert_allclose(pairs.cues[quick], (cues.f0_hz * 1.1, cues.tract_cm / 1.1), rtol=1e-6)
-    anatomy = Anatomy.of(HEAD, POPULATION, PUBLISHED, SPEAKERS)  # too few voices to measure how cues are spread
+    distribution = VoiceFaceDistribution.from_population(
+        HEAD, POPULATION, PUBLISHED_COUPLING, SYNTHETIC_NORMS
+    )  # too few voices to measure how cues are spread
     f0, tract = map(float, pairs.cues[i])
-    np.testing.assert_allclose(pairs.expected[i], anatomy.expected(pairs.people[i].sex, f0, tract), atol=1e-5)
+    np.testing.assert_allclose(pairs.expected[i], distribution.expected(pairs.people[i].sex, f0, tract), atol=1e-5)
     assert (pairs.coefficients[i] != pairs.expected[i]).all()
 
 
@@ -108,7 +110,7 @@ def test_a_voice_without_cues_goes_with_any_face_of_its_sex(speech: Path, monkey
     def none(_: object) -> VoiceCues:
         raise ValueError("no frames are periodic")
 
-    monkeypatch.setattr("voxface.training.world.paired.voice_cues", none)
+    monkeypatch.setattr("voxface.training.world.paired.measure_voice_cues", none)
     pairs = paired(speech, replace(SMALL, speeds=(1.0,), variants=0))
     assert np.isnan(pairs.cues).all()
     np.testing.assert_array_equal(pairs.expected, POPULATION.mean[pairs.sexes])
@@ -122,11 +124,11 @@ def test_a_corpus_without_a_voice(speech: Path) -> None:
 
 
 def test_noises_are_read_and_bad_ones_listed(speech: Path, tmp_path: Path) -> None:
-    found, left_out = sounds(speech / "s1")
+    found, left_out = read_sounds(speech / "s1")
     assert [len(sound) for sound in found] == [25_600]
     assert len(left_out) == 2
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.wav").touch()
     for folder in (tmp_path / "bad", tmp_path / "gone"):
         with pytest.raises(InputError):
-            sounds(folder)
+            read_sounds(folder)

@@ -10,7 +10,7 @@ import webrtcvad
 from numpy.typing import NDArray
 
 from voxface.training.world import glottal_source, synthetic_voice
-from voxface.training.world.articulation import Score, compose
+from voxface.training.world.articulation import ControlTracks, plan_articulation
 from voxface.training.world.speaker import Sex, Speaker
 from voxface.training.world.synthetic_voice import synthesise
 
@@ -18,18 +18,20 @@ RATE = 16_000
 SEXES: tuple[Sex, Sex] = ("female", "male")
 
 
-def voice(sex: Sex, seconds: float = 6.0, seed: int = 3) -> tuple[Speaker, NDArray[np.float32], Score]:
+def voice(sex: Sex, seconds: float = 6.0, seed: int = 3) -> tuple[Speaker, NDArray[np.float32], ControlTracks]:
     speaker = Speaker.sample(np.random.default_rng(seed), sex)
     samples = synthesise(speaker, seconds, np.random.default_rng(seed))
-    return speaker, samples, compose(speaker, seconds, np.random.default_rng(seed))
+    return speaker, samples, plan_articulation(speaker, seconds, np.random.default_rng(seed))
 
 
-def voiced_frames(samples: NDArray[np.float32], score: Score, length: int) -> list[tuple[int, NDArray[np.float64]]]:
+def voiced_frames(
+    samples: NDArray[np.float32], tracks: ControlTracks, length: int
+) -> list[tuple[int, NDArray[np.float64]]]:
     """(control frame at the centre, samples) every 10 ms, where voicing is strong throughout."""
     frames = []
     for start in range(0, len(samples) - length, RATE // 100):
         first, last = start * 1000 // RATE, (start + length) * 1000 // RATE
-        if score.voicing[first:last].min() > 0.35:
+        if tracks.voicing[first:last].min() > 0.35:
             frames.append(((first + last) // 2, samples[start : start + length].astype(np.float64)))
     return frames
 
@@ -79,9 +81,9 @@ def test_length_range_and_no_offset(seconds: float, rate: int) -> None:
 
 @pytest.mark.parametrize("sex", SEXES)
 def test_speech_is_at_minus_20_dbfs_and_pauses_are_quiet(sex: Sex) -> None:
-    _, samples, score = voice(sex)
+    _, samples, tracks = voice(sex)
     inside = np.zeros(len(samples), bool)
-    for phrase in score.phrases:
+    for phrase in tracks.phrases:
         inside[round(phrase.start_s * RATE) : round((phrase.end_s + 0.05) * RATE)] = True
     speech, pause = (20 * np.log10(np.sqrt(np.mean(samples[part] ** 2))) for part in (inside, ~inside))
     assert -23.0 < speech < -19.0
@@ -89,21 +91,21 @@ def test_speech_is_at_minus_20_dbfs_and_pauses_are_quiet(sex: Sex) -> None:
 
 
 def test_phrases_are_parted_by_natural_pauses() -> None:
-    _, _, score = voice("female", seconds=30.0)
-    pauses = [after.start_s - before.end_s for before, after in zip(score.phrases, score.phrases[1:], strict=False)]
+    _, _, tracks = voice("female", seconds=30.0)
+    pauses = [after.start_s - before.end_s for before, after in zip(tracks.phrases, tracks.phrases[1:], strict=False)]
     assert len(pauses) >= 5
     assert all(0.2 <= pause <= 0.5 for pause in pauses)
-    assert all(0.5 < phrase.end_s - phrase.start_s < 3.0 for phrase in score.phrases)
+    assert all(0.5 < phrase.end_s - phrase.start_s < 3.0 for phrase in tracks.phrases)
 
 
 @pytest.mark.parametrize("sex", SEXES)
 @pytest.mark.parametrize("seed", [0, 3])
 def test_fundamental_frequency_is_the_speakers(sex: Sex, seed: int) -> None:
-    speaker, samples, score = voice(sex, seed=seed)
-    frames = voiced_frames(samples, score, 640)
+    speaker, samples, tracks = voice(sex, seed=seed)
+    frames = voiced_frames(samples, tracks, 640)
     measured = np.array([autocorrelation_f0(frame) for _, frame in frames])
     assert np.exp(np.log(measured).mean()) == pytest.approx(speaker.f0_hz, rel=0.05)
-    true = score.f0_hz[[centre for centre, _ in frames]]
+    true = tracks.f0_hz[[centre for centre, _ in frames]]
     assert np.mean(np.abs(measured / true - 1) < 0.05) > 0.9  # and moves as the melody does
 
 
@@ -113,10 +115,10 @@ def test_formants_are_where_the_tract_puts_them(sex: Sex) -> None:
         sex=sex, f0_hz=110.0, f0_range_semitones=4.0, vocal_tract_length_cm=14.5 if sex == "female" else 17
     )
     samples = synthesise(speaker, 6.0, np.random.default_rng(8))
-    score = compose(speaker, 6.0, np.random.default_rng(8))
+    tracks = plan_articulation(speaker, 6.0, np.random.default_rng(8))
     errors = []
-    for centre, frame in voiced_frames(samples, score, 480):
-        found, targets = lpc_formants(frame), score.tract.formants_hz[centre, :4]
+    for centre, frame in voiced_frames(samples, tracks, 480):
+        found, targets = lpc_formants(frame), tracks.tract.formants_hz[centre, :4]
         if len(found):
             errors.append([float(np.min(np.abs(found / target - 1))) for target in targets])
     assert np.median(errors, axis=0) == pytest.approx(0.0, abs=0.06)
@@ -127,9 +129,9 @@ def test_a_longer_tract_has_lower_formants() -> None:
     for length in (13.5, 15.2, 17.8):
         speaker = Speaker(sex="male", f0_hz=115.0, f0_range_semitones=4.0, vocal_tract_length_cm=length)
         samples = synthesise(speaker, 6.0, np.random.default_rng(4))
-        score = compose(speaker, 6.0, np.random.default_rng(4))
+        tracks = plan_articulation(speaker, 6.0, np.random.default_rng(4))
         third = 2500 * speaker.formant_scale
-        found = [lpc_formants(frame) for _, frame in voiced_frames(samples, score, 480)]
+        found = [lpc_formants(frame) for _, frame in voiced_frames(samples, tracks, 480)]
         medians.append(np.median([peaks[np.abs(peaks - third).argmin()] for peaks in found if len(peaks)]))
     assert medians[0] > medians[1] > medians[2]
     assert medians[0] / medians[2] == pytest.approx(17.8 / 13.5, rel=0.05)
@@ -138,14 +140,14 @@ def test_a_longer_tract_has_lower_formants() -> None:
 @pytest.mark.parametrize("sex", SEXES)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_voice_activity_detection_takes_it_for_speech(sex: Sex, seed: int) -> None:
-    _, samples, score = voice(sex, seed=seed)
+    _, samples, tracks = voice(sex, seed=seed)
     detector, hop = webrtcvad.Vad(2), RATE // 50
     pcm = (samples * 32767).astype(np.int16)
     accepted = []
     for start in range(0, len(pcm) - hop + 1, hop):
         speech = detector.is_speech(pcm[start : start + hop].tobytes(), RATE)
         middle = (start + hop / 2) / RATE
-        if any(phrase.start_s <= middle < phrase.end_s for phrase in score.phrases):
+        if any(phrase.start_s <= middle < phrase.end_s for phrase in tracks.phrases):
             accepted.append(speech)
     assert np.mean(accepted) >= 0.8
 

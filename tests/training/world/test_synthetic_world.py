@@ -11,10 +11,10 @@ from tests.stand_ins.small_worlds import HEAD, ONE, POPULATION, TINY
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import parallel_map
-from voxface.training.world.anatomy import SPEAKERS, Anatomy, strong
 from voxface.training.world.paired import PairedConfig
 from voxface.training.world.pictures import PictureConfig
 from voxface.training.world.synthetic import SyntheticConfig, synthetic_world
+from voxface.training.world.voice_face_distribution import SYNTHETIC_NORMS, VoiceFaceDistribution, strong_coupling
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +47,10 @@ def test_synthetic_world(made: Pairs) -> None:
     assert made.utterance_clean.tolist() == [True, False] * 8
     assert made.utterance_recording.tolist() == [k // 2 for k in range(16)]
     assert len({made.utterance(u).tobytes() for u in range(16)}) == 16
-    anatomy = Anatomy.of(HEAD, POPULATION, strong(0.9), SPEAKERS)
+    distribution = VoiceFaceDistribution.from_population(HEAD, POPULATION, strong_coupling(0.9), SYNTHETIC_NORMS)
     for i, person in enumerate(made.people):
         f0, tract = map(float, made.cues[i])
-        np.testing.assert_allclose(made.expected[i], anatomy.expected(person.sex, f0, tract), atol=1e-5)
+        np.testing.assert_allclose(made.expected[i], distribution.expected(person.sex, f0, tract), atol=1e-5)
         assert (made.coefficients[i] != made.expected[i]).all()
 
 

@@ -19,7 +19,7 @@ def fit(options: argparse.Namespace) -> int:
     import numpy as np
 
     from voxface.runtime.errors import InputError, UsageError
-    from voxface.training.faces.fitted_faces import fit_table, mostly_determined, write_fitted
+    from voxface.training.faces.fitted_faces import count_determined_directions, fit_table, write_fitted
 
     _check(options)
     model = face_model(options)
@@ -62,7 +62,7 @@ def fit(options: argparse.Namespace) -> int:
         ) from error
     p50, p95, most = np.quantile(result.residual_px, (0.5, 0.95, 1.0))
     lost = int((~result.converged).sum())
-    determined = mostly_determined(result, prior)
+    determined = count_determined_directions(result, prior)
     document = {
         "out": str(options.out),
         "given": len(table.names) + len(table.skipped),
@@ -135,4 +135,4 @@ def _landmarks(options: argparse.Namespace) -> tuple["LandmarkTable", "Contour"]
 def _prior(model: "MorphableModel", file: Path | None) -> "Prior":
     from voxface.training.faces.prior import Prior
 
-    return Prior.unit(model.modes) if file is None else Prior.of_population(model, read_population(file))
+    return Prior.unit(model.modes) if file is None else Prior.from_population(model, read_population(file))

@@ -46,7 +46,7 @@ def prepare(options: argparse.Namespace) -> int:
     """Pairs real voices with drawn faces; recordings that cannot be used are reported and left out."""
     new_folder(options.out)
     from voxface.training.data.speech_corpus import LeftOut, corpus
-    from voxface.training.world.paired import PairedConfig, paired_world, sounds
+    from voxface.training.world.paired import PairedConfig, paired_world, read_sounds
     from voxface.training.world.pictures import PictureConfig
 
     config = PairedConfig(
@@ -61,10 +61,10 @@ def prepare(options: argparse.Namespace) -> int:
     noises: list[NDArray[np.int16]] = []
     rooms: list[NDArray[np.int16]] = []
     if options.noise is not None:
-        noises, lost = sounds(options.noise)
+        noises, lost = read_sounds(options.noise)
         silent += lost
     if options.rooms is not None:
-        rooms, lost = sounds(options.rooms)
+        rooms, lost = read_sounds(options.rooms)
         silent += lost
     with StageProgress() as stages:
         pairs, left_out = paired_world(found, config, model, population, noises, rooms, workers=workers, stage=stages)

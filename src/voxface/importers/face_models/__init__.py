@@ -1,6 +1,6 @@
-"""Published face models as morphable models of ours: millimetres, our axes, standard deviations folded into the basis.
+"""Readers of published face models; each gives a `MorphableModel` in millimetres, with standard deviations in the basis.
 
-One file a format, each with `read_<format>(path, …) -> MorphableModel`. Nothing in a model file can run code.
+Each format has a file with `read_<format>(path, …) -> MorphableModel`. No code in a model file can run.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Reader = Callable[[Path, NDArray[np.int64] | None, Modes], MorphableModel]
 
 
 def _bfm2009(path: Path, landmarks: NDArray[np.int64] | None, modes: Modes) -> MorphableModel:
-    """BFM-2009 comes as Basel's `.mat` or as 3DDFA-V2's pickle of it."""
+    """Reads BFM-2009, Basel's `.mat` or 3DDFA-V2's pickle of it."""
     return (read_bfm2009 if path.suffix.lower() == ".mat" else read_tddfa)(path, landmarks=landmarks, modes=modes)
 
 
@@ -42,11 +42,11 @@ FORMATS: dict[str, Reader] = {
 }
 
 
-def sniff(path: Path) -> str:
+def detect_format(path: Path) -> str:
     """The format of a model file or folder, by its name and the keys in it.
 
     Raises:
-        InputError: missing, damaged, or of no format known here.
+        InputError: the path is missing, damaged, or of an unknown format.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
@@ -71,13 +71,13 @@ def read_face_model(
 
     Args:
         path: the model's file, or folder for ICT-FaceKit.
-        format_: a name of `FORMATS`; None: found out from the path.
-        landmarks: file of 68 vertex indices, for formats that carry none (or to use others).
-        modes: how many leading (identity, expression) modes to keep; None: all.
+        format_: a name of `FORMATS`; None: detected from the path.
+        landmarks: file of 68 vertex indices, required for formats without landmarks; it replaces those of the others.
+        modes: number of leading (identity, expression) modes to keep; None: all.
 
     Raises:
-        UsageError: no format of that name.
-        InputError: the file is missing, damaged, unsafe, or no such model.
+        UsageError: there is no format of that name.
+        InputError: the file is missing, damaged, unsafe, or not a model of that format.
         ProviderError: the library that reads its container is not installed.
     """
     if format_ is not None and format_ not in FORMATS:
@@ -85,5 +85,5 @@ def read_face_model(
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     indices = None if landmarks is None else read_landmarks(landmarks)
-    with np.errstate(all="ignore"):  # numbers that overflow are refused by name, not with a warning
-        return FORMATS[format_ or sniff(path)](path, indices, modes)
+    with np.errstate(all="ignore"):  # overflowing numbers are refused with an error of their own
+        return FORMATS[format_ or detect_format(path)](path, indices, modes)

@@ -1,4 +1,4 @@
-"""What every format ends in: arrays as the file has them become a morphable model in our frame, or are refused."""
+"""Assembly of a morphable model from the arrays of a file, in any format: checks, units, axes, origin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,35 +8,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.importers.face_models.frame import axes, check_size
+from voxface.importers.face_models.frame import axis_rotation, check_size
 from voxface.importers.face_models.landmarks import COUNT, measurement_paths
-from voxface.importers.face_models.surface import facing_out, manifold
+from voxface.importers.face_models.surface import drop_non_manifold, orient_outwards
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.mesh import boundary_edges
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.training.faces.are import anatomical_pairs
+from voxface.training.faces.are_metric import anatomical_pairs
 
 Real = NDArray[np.floating[Any]]
-Modes = tuple[int | None, int | None]  # how many leading (identity, expression) modes to keep; None: all
+Modes = tuple[int | None, int | None]  # number of leading (identity, expression) modes to keep; None: all
 
 ALL_MODES: Modes = (None, None)
 
-SKIN = (0.80, 0.65, 0.56)  # sRGB; a model of shape alone says nothing of colour
-LARGEST_MM = 10_000.0  # no coordinate and no standard deviation of a face is nearly so large
+SKIN = (0.80, 0.65, 0.56)  # sRGB; the colour of models without one
+LARGEST_MM = 10_000.0  # bound on coordinates and standard deviations; larger ones mean a damaged file
 
 
 @dataclass(frozen=True)
 class ModelArrays:
-    """A face model as its file has it.
+    """A face model in the units and axes of its file.
 
     Attributes:
-        name, version, licence, provenance: whose it is.
-        millimetres: millimetres in one unit of the file.
-        mean: [N, 3]; identity: [P, N, 3] and expression: [E, N, 3], one standard deviation (or one whole blendshape) each.
-        triangles: int64 [F, 3], counted from 0, wound in one sense.
-        landmarks: int64 [68].
-        more_pairs: further ARE pairs than the anatomical ones.
-        parts: uint8 [N]; albedo: [N, 3] in [0, 1]; None: all skin, of one colour.
+        name, version, licence, provenance: description of the model.
+        millimetres: millimetres per unit of the file.
+        mean: [N, 3].
+        identity: [P, N, 3], displacements by one standard deviation of each mode.
+        expression: [E, N, 3], displacements by one standard deviation of each mode, or by one whole blendshape.
+        triangles: int64 [F, 3], counted from 0, consistently wound.
+        landmarks: int64 [68], vertices in Multi-PIE order.
+        more_pairs: ARE pairs in addition to the anatomical ones.
+        parts: uint8 [N]; None: all skin.
+        albedo: [N, 3], sRGB in [0, 1]; None: the colour `SKIN`.
     """
 
     name: str
@@ -55,15 +58,16 @@ class ModelArrays:
 
 
 def assemble(path: Path, arrays: ModelArrays) -> MorphableModel:
-    """The morphable model of design §2: millimetres, our axes, each face's origin midway between its outer eye corners.
+    """The morphable model: millimetres; x to the subject's left, y up, z out of the face; each face's origin midway between its
+    outer eye corners.
 
-    The model knows no sexes and no face types; `sex_means` are the mean face and `face_types` are empty.
+    It has neither sexes nor face types: `sex_means` are the mean face, `face_types` are empty.
 
     Raises:
-        InputError: shapes that do not go together, NaN, indices outside the mesh, an implausible size, no surface.
+        InputError: inconsistent shapes, NaN, indices outside the mesh, an implausible size, or triangles that form no surface.
     """
     _check(path, arrays)
-    turn = axes(path, arrays.mean[arrays.landmarks])
+    turn = axis_rotation(path, arrays.mean[arrays.landmarks])
     corners = arrays.landmarks[[36, 45]]
     mean, identity, expression = (
         _placed(part, arrays.millimetres * turn, corners) for part in (arrays.mean, arrays.identity, arrays.expression)
@@ -73,10 +77,10 @@ def assemble(path: Path, arrays: ModelArrays) -> MorphableModel:
         raise InputError(f"{path}: coordinates or modes of {largest:.3g} mm; the file is damaged, or in another unit")
     check_size(path, float(np.linalg.norm(mean[corners[1]] - mean[corners[0]])))
     try:
-        triangles, dropped = manifold(arrays.triangles)
+        triangles, dropped = drop_non_manifold(arrays.triangles)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    triangles = facing_out(mean, triangles)
+    triangles = orient_outwards(mean, triangles)
     vertices, modes = len(mean), len(identity) + len(expression)
     note = f"; {dropped} triangles left out: repeated, degenerate or a third on one edge" if dropped else ""
     return MorphableModel(
@@ -100,11 +104,11 @@ def assemble(path: Path, arrays: ModelArrays) -> MorphableModel:
     )
 
 
-def columns(path: Path, name: str, basis: Real, vertices: int, count: int | None) -> Real:
-    """A basis stored as columns [3N, K] (x y z x y z …) as modes [K, N, 3]; the first `count` of them.
+def modes_from_columns(path: Path, name: str, basis: Real, vertices: int, count: int | None) -> Real:
+    """The first `count` modes [K, N, 3] of a basis stored as columns [3N, K] (x y z x y z …).
 
     Raises:
-        InputError: the rows are not three a vertex.
+        InputError: the number of rows is not three times the number of vertices.
     """
     if basis.ndim != 2 or basis.shape[0] != 3 * vertices:
         raise InputError(
@@ -114,24 +118,24 @@ def columns(path: Path, name: str, basis: Real, vertices: int, count: int | None
     return kept
 
 
-def entry(path: Path, arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """An array of a file, or InputError with the names of those that are there."""
+def require_array(path: Path, arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    """The array `name` of a file; InputError with the names of the arrays that are there if it is missing."""
     if name not in arrays:
         there = ", ".join(map(repr, sorted(arrays)[:12])) or "nothing"
         raise InputError(f"{path}: no {name!r} in this file (there is {there}); is it the format you think?")
     return arrays[name]
 
 
-def points(path: Path, name: str, flat: NDArray[Any]) -> Real:
-    """Coordinates in any shape of 3N numbers (x y z x y z …) as [N, 3]; InputError if they are not."""
+def parse_points(path: Path, name: str, flat: NDArray[Any]) -> Real:
+    """Coordinates float64 [N, 3] from an array of 3N numbers (x y z x y z …) in any shape; InputError for other arrays."""
     if flat.dtype.kind not in "fiu" or flat.size == 0 or flat.size % 3:
         raise InputError(f"{path}: {name} has {flat.size} values of type {flat.dtype}, not three coordinates a vertex")
     placed: Real = flat.astype(np.float64).reshape(-1, 3)
     return placed
 
 
-def deviations(path: Path, name: str, values: NDArray[Any], modes: int) -> Real:
-    """The first `modes` standard deviations, as [modes, 1, 1]; InputError if there are fewer, or one is negative."""
+def parse_deviations(path: Path, name: str, values: NDArray[Any], modes: int) -> Real:
+    """The first `modes` standard deviations as [modes, 1, 1]; InputError if there are fewer, or one is negative."""
     flat = np.asarray(values, np.float32).ravel()
     if len(flat) < modes or not (flat[:modes] >= 0).all():
         raise InputError(f"{path}: {name} has {len(flat)} values (or negative ones) for {modes} modes")
@@ -160,7 +164,7 @@ def _check(path: Path, arrays: ModelArrays) -> None:
 
 
 def _placed(part: Real, turn: NDArray[np.float64], corners: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Turned, scaled and moved so that the outer eye corners' middle is the origin; of modes, their part in that."""
+    """Vertices or modes, rotated and scaled by `turn`, minus the place (or displacement) of the outer eye corners' midpoint."""
     turned = part.astype(np.float64 if part.ndim == 2 else part.dtype) @ turn.T.astype(part.dtype)
     if not len(turned):
         return turned.astype(np.float32)

@@ -14,14 +14,14 @@ from voxface.importers.face_models.assembly import (
     ModelArrays,
     Modes,
     assemble,
-    columns,
-    deviations,
-    entry,
-    points,
+    modes_from_columns,
+    parse_deviations,
+    parse_points,
+    require_array,
 )
-from voxface.importers.face_models.landmarks import needed
+from voxface.importers.face_models.landmarks import require_landmarks
 from voxface.importers.face_models.mat5 import read_mat
-from voxface.importers.face_models.surface import zero_based
+from voxface.importers.face_models.surface import triangles_from_zero
 from voxface.runtime.face.morphable_model import MorphableModel
 
 LICENCE = "Basel Face Model licence: non-commercial research, no redistribution"
@@ -32,15 +32,15 @@ def read_bfm2009(path: Path, *, landmarks: NDArray[np.int64] | None = None, mode
 
     Args:
         path: the file.
-        landmarks: 68 vertices; the file has none, so they are required.
-        modes: how many leading identity modes to keep; there are no expression modes.
+        landmarks: 68 vertices; required, because the file has none.
+        modes: number of leading identity modes to keep; there are no expression modes.
 
     Raises:
         InputError: damaged, a key is missing, or no landmarks.
     """
     arrays = read_mat(path)
-    mean = points(path, "shapeMU", entry(path, arrays, "shapeMU"))
-    basis = columns(path, "shapePC", entry(path, arrays, "shapePC"), len(mean), modes[0])
+    mean = parse_points(path, "shapeMU", require_array(path, arrays, "shapeMU"))
+    basis = modes_from_columns(path, "shapePC", require_array(path, arrays, "shapePC"), len(mean), modes[0])
     return assemble(
         path,
         ModelArrays(
@@ -50,10 +50,10 @@ def read_bfm2009(path: Path, *, landmarks: NDArray[np.int64] | None = None, mode
             provenance=f"Basel Face Model 2009, {len(basis)} identity modes of {path.name}",
             millimetres=1e-3,
             mean=mean,
-            identity=basis * deviations(path, "shapeEV", entry(path, arrays, "shapeEV"), len(basis)),
+            identity=basis * parse_deviations(path, "shapeEV", require_array(path, arrays, "shapeEV"), len(basis)),
             expression=np.empty((0, len(mean), 3), np.float32),
-            triangles=zero_based(path, "tl", entry(path, arrays, "tl"), len(mean)),
-            landmarks=needed(path, "BFM-2009", landmarks),
+            triangles=triangles_from_zero(path, "tl", require_array(path, arrays, "tl"), len(mean)),
+            landmarks=require_landmarks(path, "BFM-2009", landmarks),
             more_pairs={},
         ),
     )

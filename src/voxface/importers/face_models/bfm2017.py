@@ -15,13 +15,13 @@ from voxface.importers.face_models.assembly import (
     Modes,
     Real,
     assemble,
-    columns,
-    deviations,
-    entry,
-    points,
+    modes_from_columns,
+    parse_deviations,
+    parse_points,
+    require_array,
 )
-from voxface.importers.face_models.landmarks import needed
-from voxface.importers.face_models.surface import zero_based
+from voxface.importers.face_models.landmarks import require_landmarks
+from voxface.importers.face_models.surface import triangles_from_zero
 from voxface.runtime.errors import InputError, ProviderError
 from voxface.runtime.face.morphable_model import MorphableModel
 
@@ -29,24 +29,24 @@ CELLS = "shape/representer/cells"
 
 
 def read_bfm2017(path: Path, *, landmarks: NDArray[np.int64] | None = None, modes: Modes = ALL_MODES) -> MorphableModel:
-    """Reads `model2017-1_*.h5`. The mean is that of the shape plus that of the expressions, as the model defines it.
+    """Reads `model2017-1_*.h5`. The mean face is the shape mean plus the expression mean, as the model defines it.
 
     Args:
         path: the file.
-        landmarks: 68 vertices; the file's own landmarks are other points, so they are required.
-        modes: how many leading identity and expression modes to keep.
+        landmarks: 68 vertices; required, because the file's own landmarks are other points.
+        modes: number of leading identity and expression modes to keep.
 
     Raises:
         InputError: damaged, a key is missing, or no landmarks.
         ProviderError: h5py is not installed.
     """
     arrays = _read_h5(path, modes)
-    mean = points(path, "shape/model/mean", entry(path, arrays, "shape/model/mean"))
+    mean = parse_points(path, "shape/model/mean", require_array(path, arrays, "shape/model/mean"))
     identity, expression = (
         _modes(path, arrays, part, len(mean), count) for part, count in (("shape", modes[0]), ("expression", modes[1]))
     )
     if "expression/model/mean" in arrays:
-        offset = points(path, "expression/model/mean", arrays["expression/model/mean"])
+        offset = parse_points(path, "expression/model/mean", arrays["expression/model/mean"])
         if offset.shape != mean.shape:
             raise InputError(f"{path}: {len(offset)} vertices in the expression mean, {len(mean)} in the shape mean")
         mean = mean + offset
@@ -61,27 +61,27 @@ def read_bfm2017(path: Path, *, landmarks: NDArray[np.int64] | None = None, mode
             mean=mean,
             identity=identity,
             expression=expression,
-            triangles=zero_based(path, CELLS, entry(path, arrays, CELLS), len(mean)),
-            landmarks=needed(path, "BFM-2017", landmarks),
+            triangles=triangles_from_zero(path, CELLS, require_array(path, arrays, CELLS), len(mean)),
+            landmarks=require_landmarks(path, "BFM-2017", landmarks),
             more_pairs={},
         ),
     )
 
 
 def _modes(path: Path, arrays: dict[str, NDArray[Any]], part: str, vertices: int, count: int | None) -> Real:
-    """Modes [K, N, 3] of the shape or, where the file has them, of the expressions; deviations folded in."""
+    """Modes [K, N, 3] of the shape or of the expressions (none if the file has none), with standard deviations folded in."""
     if part == "expression" and f"{part}/model/pcaBasis" not in arrays:
         return np.empty((0, vertices, 3), np.float32)
-    basis, variance = (entry(path, arrays, f"{part}/model/{name}") for name in ("pcaBasis", "pcaVariance"))
-    kept = columns(path, f"{part}/model/pcaBasis", basis, vertices, count)
+    basis, variance = (require_array(path, arrays, f"{part}/model/{name}") for name in ("pcaBasis", "pcaVariance"))
+    kept = modes_from_columns(path, f"{part}/model/pcaBasis", basis, vertices, count)
     if not (variance >= 0).all():
         raise InputError(f"{path}: negative or NaN variances in {part}/model/pcaVariance; fetch the file again")
-    scaled: Real = kept * deviations(path, f"{part}/model/pcaVariance", np.sqrt(variance), len(kept))
+    scaled: Real = kept * parse_deviations(path, f"{part}/model/pcaVariance", np.sqrt(variance), len(kept))
     return scaled
 
 
 def _read_h5(path: Path, modes: Modes) -> dict[str, NDArray[Any]]:
-    """The plain datasets of an HDF5 file that the model is made of; of the bases only the modes that are wanted."""
+    """The model's plain datasets in an HDF5 file; bases are read up to the wanted number of modes."""
     try:
         import h5py
     except ImportError as error:
@@ -95,7 +95,7 @@ def _read_h5(path: Path, modes: Modes) -> dict[str, NDArray[Any]]:
                 if isinstance(found, h5py.Dataset) and found.dtype.kind in "fiu":
                     wanted = modes[0 if name.startswith("shape") else 1]
                     arrays[name] = found[:, :wanted] if name.endswith("pcaBasis") and found.ndim == 2 else found[()]
-    except Exception as error:  # a damaged file fails in HDF5 in many ways
+    except Exception as error:  # HDF5 raises many kinds of errors on damaged files
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: a damaged HDF5 file, or none ({reason}); fetch it again") from error
     return arrays

@@ -1,4 +1,4 @@
-"""From a format's own axes to those of voxface: x to the subject's left, y up, z out of the face (design §2)."""
+"""Rotation from a format's axes to those of voxface: x to the subject's left, y up, z out of the face."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
 
-ALONG = 0.7  # cosine: how nearly a direction of the face must lie along an axis of its file
-CANTHI_MM = (60.0, 130.0)  # no adult's outer canthi are nearer or farther apart; another distance means another unit
+ALONG = 0.7  # least cosine between a direction of the face and an axis of its file
+CANTHI_MM = (60.0, 130.0)  # range of adults' distances between the outer canthi; another distance means another unit
 
 
-def axes(path: Path, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The rotation [3, 3] by quarter turns from the file's frame to ours, read off 68 landmarks [68, 3] of the mean face.
+def axis_rotation(path: Path, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The rotation [3, 3] by quarter turns from the file's frame to ours, from the 68 landmarks [68, 3] of the mean face.
 
-    Published models look along one of their axes, so only axes are exchanged and turned round; the pose stays the model's.
+    Published models look along one of their axes, so axes are only exchanged or reversed, and the model's pose is kept.
 
     Raises:
-        InputError: the landmarks are no face, have left and right exchanged, or it looks along no axis.
+        InputError: the landmarks are no face, left and right are exchanged, or the face looks along no axis.
     """
     across = landmarks[45] - landmarks[36]
     up = landmarks[17:27].mean(axis=0) - landmarks[8]
@@ -38,7 +38,7 @@ def axes(path: Path, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def check_size(path: Path, outer_canthi: float) -> None:
-    """Raises InputError unless the outer canthi of the mean face are a plausible distance (mm) apart."""
+    """Checks the distance in mm between the mean face's outer canthi; InputError if it is implausible."""
     low, high = CANTHI_MM
     if not low <= outer_canthi <= high:
         raise InputError(

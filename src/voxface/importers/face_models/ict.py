@@ -1,6 +1,6 @@
 """ICT-FaceKit (Light): a folder of OBJ files, centimetres; USC Institute for Creative Technologies, MIT licence.
 
-`generic_neutral_mesh.obj` is the mean, `identityNNN.obj` the mean displaced by one standard deviation of a mode, every
+`generic_neutral_mesh.obj` is the mean, `identityNNN.obj` the mean displaced by one standard deviation of a mode, and every
 other OBJ the mean with one whole expression blendshape (https://github.com/USC-ICT/ICT-FaceKit).
 """
 
@@ -12,20 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.importers.face_models.assembly import ALL_MODES, SKIN, ModelArrays, Modes, assemble
-from voxface.importers.face_models.landmarks import needed
-from voxface.importers.face_models.surface import split_polygons, without_vertices_from
+from voxface.importers.face_models.landmarks import require_landmarks
+from voxface.importers.face_models.surface import drop_vertices_from, split_polygons
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import PARTS, MorphableModel
 
 NEUTRAL = "generic_neutral_mesh.obj"
-INDICES = "vertex_indices.json"  # comes with the model; names its landmarks
+INDICES = "vertex_indices.json"  # file of the model that lists its landmarks
 FACE_VERTICES = 9409  # vertices 0 to 9408 are the face; head, mouth, eyes and lashes follow
 
-# Tear fluid, shade and cards of lashes, which a renderer draws transparent; opaque, they would hide the eyes.
+# Tear fluid, eye shade and lashes, which are transparent in a renderer; drawn opaque they would hide the eyes.
 TRANSPARENT = ("M_LacrimalFluid", "M_EyeBlend", "M_EyeOcclusion", "M_EyeLashes")
 TEETH, GUMS = (0.88, 0.85, 0.78), (0.62, 0.36, 0.35)  # sRGB
 SCLERA, IRIS, PUPIL = (0.92, 0.91, 0.90), (0.36, 0.26, 0.18), (0.06, 0.05, 0.05)
-IRIS_RADIUS, PUPIL_RADIUS = 0.59, 0.19  # centimetres; the model paints the iris in a texture, which does not come along
+IRIS_RADIUS, PUPIL_RADIUS = 0.59, 0.19  # centimetres; the model has the iris in a texture, which is not read
 
 
 def read_ict(
@@ -39,20 +39,20 @@ def read_ict(
 
     Args:
         path: the folder (`FaceXModel` of the distribution).
-        landmarks: 68 vertices, in place of those of `vertex_indices.json`.
-        modes: how many leading identity and expression modes to keep.
-        region: "all" 26,719 vertices, or the "face" alone, vertices 0 to 9408.
+        landmarks: 68 vertices that replace those of `vertex_indices.json`.
+        modes: number of leading identity and expression modes to keep.
+        region: "all" (26,719 vertices) or "face" (vertices 0 to 9408).
 
     Raises:
-        InputError: a file is missing or damaged, or its number of vertices is not the neutral mesh's.
+        InputError: a file is missing or damaged, or its number of vertices differs from the neutral mesh's.
     """
     neutral, polygons, materials = _read_obj(path / NEUTRAL)
     identity, expression = _shapes(path)
     triangles, parts, albedo = _paint(neutral, polygons, materials)
-    if (triangles >= len(neutral)).any():  # before the region is cut, which would leave it out unseen
+    if (triangles >= len(neutral)).any():  # checked before the region is cut, which would drop it silently
         raise InputError(f"{path}: a triangle names vertex {triangles.max()}; the mean has {len(neutral)} vertices")
     end = len(neutral) if region == "all" else min(FACE_VERTICES, len(neutral))
-    found = needed(path, f"a folder without {INDICES}", _landmarks(path) if landmarks is None else landmarks)
+    found = require_landmarks(path, f"a folder without {INDICES}", _landmarks(path) if landmarks is None else landmarks)
     return assemble(
         path,
         ModelArrays(
@@ -67,7 +67,7 @@ def read_ict(
             mean=neutral[:end],
             identity=_displacements(identity[: modes[0]], neutral, end),
             expression=_displacements(expression[: modes[1]], neutral, end),
-            triangles=triangles if region == "all" else without_vertices_from(triangles, end),
+            triangles=triangles if region == "all" else drop_vertices_from(triangles, end),
             landmarks=found,
             more_pairs={},
             parts=parts[:end],
@@ -77,7 +77,7 @@ def read_ict(
 
 
 def _shapes(path: Path) -> tuple[list[Path], list[Path]]:
-    """The identity and the expression files, in the order of their names."""
+    """The identity and the expression files, sorted by name."""
     shapes = sorted(file for file in path.glob("*.obj") if file.name != NEUTRAL)
     identity = [file for file in shapes if file.stem.startswith("identity")]
     if not identity:
@@ -134,7 +134,7 @@ def _read_obj(file: Path, *, faces: bool = True) -> tuple[NDArray[np.float64], l
 def _paint(
     vertices: NDArray[np.float64], polygons: list[list[int]], materials: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float32]]:
-    """Triangles to draw, and part uint8 [N] and colour float32 [N, 3] of each vertex, from the materials."""
+    """Triangles to draw, and part uint8 [N] and colour float32 [N, 3] of each vertex, by the materials."""
     n = len(vertices)
     drawn = split_polygons([p for p, m in zip(polygons, materials, strict=True) if m not in TRANSPARENT])
     parts = np.zeros(n, np.uint8)
@@ -148,7 +148,7 @@ def _paint(
         eye = np.array(sorted(members.get(f"M_Sclera{side}", set()) | members.get(f"M_Iris{side}", set())), np.int64)
         if len(eye):
             from_middle = vertices[eye] - (vertices[eye].max(axis=0) + vertices[eye].min(axis=0)) / 2
-            # The frame of ICT is ours: z points out of the face.
+            # ICT has the same axes as voxface: z points out of the face.
             beside = np.where(from_middle[:, 2] > 0, np.hypot(from_middle[:, 0], from_middle[:, 1]), np.inf)
             parts[eye], albedo[eye] = PARTS.index("eyes"), SCLERA
             albedo[eye[beside < IRIS_RADIUS]] = IRIS

@@ -1,4 +1,4 @@
-"""68 landmarks in Multi-PIE order: read from a file, and what they let one measure on any model."""
+"""Landmark files (68 vertices in Multi-PIE order), and the measurements that 68 landmarks determine on any model."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from voxface.runtime.errors import InputError
 COUNT = 68
 
 # The measurements that 68 landmarks determine, as pairs of landmarks. Widths of the face and the jaw are taken on the
-# contour of the landmarks, which is not where a calliper touches the bone: they are stand-ins, near but not equal.
+# landmark contour, near the places where a calliper touches the bone but not at them, so they are approximations.
 MEASUREMENTS = {
     "face_width": (0, 16),
     "face_length": (27, 8),
@@ -31,7 +31,7 @@ def read_landmarks(path: Path) -> NDArray[np.int64]:
     of each line.
 
     Raises:
-        InputError: missing, unreadable, or anything but 68 whole numbers.
+        InputError: the file is missing, unreadable, or does not hold 68 whole numbers.
     """
     try:
         text = path.read_text()
@@ -56,8 +56,8 @@ def read_landmarks(path: Path) -> NDArray[np.int64]:
     return table.astype(np.int64)
 
 
-def needed(path: Path, what: str, landmarks: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """The landmarks, or InputError: this format carries none."""
+def require_landmarks(path: Path, what: str, landmarks: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """The landmarks; InputError if there are none, because the format `what` carries none."""
     if landmarks is None:
         raise InputError(
             f"{path}: {what} carries no 68 landmarks; give --landmarks a text or JSON file of 68 vertex indices, "
@@ -67,5 +67,5 @@ def needed(path: Path, what: str, landmarks: NDArray[np.int64] | None) -> NDArra
 
 
 def measurement_paths(landmarks: NDArray[np.int64]) -> dict[str, tuple[int, ...]]:
-    """Measurement -> the two vertices it lies between."""
+    """The two vertices of each measurement by name; `landmarks` int64 [68]."""
     return {name: (int(landmarks[a]), int(landmarks[b])) for name, (a, b) in MEASUREMENTS.items()}

@@ -1,6 +1,6 @@
-"""Numeric matrices of a MATLAB file of version 5 to 7 (MathWorks, "MAT-File Format", level 5), read in Python alone.
+"""Reader of numeric matrices in MATLAB files of version 5 to 7 (MathWorks, "MAT-File Format", level 5), in pure Python.
 
-`scipy.io.loadmat` crashes the process on some damaged files, so it is no reader for files from anywhere. Cells, structures,
+`scipy.io.loadmat` crashes the process on some damaged files, so it is unsuitable for untrusted files. Cells, structures,
 text and sparse or complex matrices are skipped.
 """
 
@@ -19,14 +19,14 @@ MATRIX, COMPRESSED = 14, 15
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 NUMERIC_CLASSES = range(6, 16)  # double, single, and the integers
 COMPLEX = 0x08
-LARGEST = 2 << 30  # bytes one compressed matrix may unpack to
+LARGEST = 2 << 30  # largest size of one uncompressed matrix, bytes
 
 
 def read_mat(path: Path) -> dict[str, NDArray[Any]]:
-    """The real numeric matrices of a `.mat` file by name, column-major as MATLAB keeps them.
+    """The real numeric matrices of a `.mat` file by name, column-major as in MATLAB.
 
     Raises:
-        InputError: unreadable, damaged, or of another version (7.3 is HDF5, 4 has no header).
+        InputError: the file is unreadable, damaged, or of another version (7.3 is HDF5, 4 has no header).
     """
     try:
         data = path.read_bytes()
@@ -56,7 +56,7 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _element(data: bytes, at: int, order: str) -> tuple[int, bytes, int]:
-    """Type and contents of the element at a place, and the place of the next."""
+    """Type and contents of the element at offset `at`, and the offset of the next."""
     kind, size = (int(word) for word in np.frombuffer(data[at : at + 8], order + "u4"))
     if kind >> 16:  # the small form: size, type and up to four bytes in one tag
         kind, size, start, end = kind & 0xFFFF, kind >> 16, at + 4, at + 8
@@ -72,7 +72,7 @@ def _element(data: bytes, at: int, order: str) -> tuple[int, bytes, int]:
 
 
 def _matrix(body: bytes, order: str) -> tuple[str, NDArray[Any] | None]:
-    """Name and values of a matrix; None for kinds that hold no real numbers."""
+    """Name and values of a matrix; values are None for kinds without real numbers."""
     _, flags, at = _element(body, 0, order)
     word = int(np.frombuffer(flags[:4], order + "u4")[0])
     if word & 0xFF not in NUMERIC_CLASSES or (word >> 8) & COMPLEX:

@@ -1,4 +1,4 @@
-"""`.npz` archives, without the pickles that such archives may hold."""
+"""Reader of `.npz` archives that skips the pickles in them."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from voxface.runtime.errors import InputError
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """The numeric arrays of an `.npz`; arrays of Python objects, which only a pickle can carry, are left out unread.
+    """The numeric arrays of an `.npz`; arrays of Python objects, which are stored as pickles, are skipped unread.
 
     Raises:
-        InputError: unreadable or damaged.
+        InputError: the file is unreadable or damaged.
     """
     arrays: dict[str, NDArray[Any]] = {}
     try:
@@ -26,14 +26,14 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
                     arrays[name] = z[name]
     except InputError:
         raise
-    except Exception as error:  # a damaged archive fails in zipfile, zlib or numpy, in many ways
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds of errors on damaged archives
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: a damaged or unreadable .npz ({reason}); fetch it again") from error
     return arrays
 
 
 def _holds_objects(archive: Any, name: str) -> bool:
-    """Whether an entry is of Python objects, from its header alone."""
+    """Whether an entry holds Python objects, according to its header."""
     with archive.zip.open(f"{name}.npy") as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

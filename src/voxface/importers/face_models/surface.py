@@ -1,4 +1,4 @@
-"""Topology as published formats have it, made into what a morphable model needs: consistent triangles of known orientation."""
+"""Triangles of published formats, converted to an oriented manifold surface that faces outwards."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from voxface.runtime.errors import InputError
 
 Triangles = NDArray[np.int64]
 
-MOST_DROPPED = 0.01  # share of the triangles; more than that is no blemish but another kind of surface
+MOST_DROPPED = 0.01  # largest share of triangles that may be dropped
 
 
 def whole_numbers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
-    """Indices of any numeric type as int64; InputError if one is no whole number."""
+    """Indices of any numeric type as int64; InputError unless all are whole numbers."""
     if values.dtype.kind not in "fiu" or not (np.isfinite(values).all() and (np.rint(values) == values).all()):
         raise InputError(f"{path}: {name} holds something other than whole numbers; fetch the file again")
     if values.size and max(abs(float(values.min())), abs(float(values.max()))) > np.iinfo(np.int32).max:
@@ -22,11 +22,11 @@ def whole_numbers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int
     return values.astype(np.int64)
 
 
-def zero_based(path: Path, name: str, triangles: NDArray[Any], vertices: int) -> Triangles:
-    """Triangles [F, 3] or [3, F] of a format that counts from 0 or, like MATLAB, from 1; as int64 [F, 3] from 0.
+def triangles_from_zero(path: Path, name: str, triangles: NDArray[Any], vertices: int) -> Triangles:
+    """Triangles int64 [F, 3] counted from 0, from [F, 3] or [3, F] counted from 0 or, as in MATLAB, from 1.
 
     Raises:
-        InputError: not whole numbers.
+        InputError: the indices are not whole numbers.
     """
     table = whole_numbers(path, name, np.asarray(triangles))
     if table.ndim == 2 and table.shape[0] == 3 and table.shape[1] != 3:
@@ -37,19 +37,19 @@ def zero_based(path: Path, name: str, triangles: NDArray[Any], vertices: int) ->
 
 
 def split_polygons(polygons: list[list[int]]) -> Triangles:
-    """Polygons as fans of triangles, int64 [F, 3]; a quad a b c d gives a b c and a c d."""
+    """Fans of triangles int64 [F, 3] for polygons; a quad a b c d gives a b c and a c d."""
     fans = [(p[0], p[k], p[k + 1]) for p in polygons for k in range(1, len(p) - 1)]
     return np.array(fans, np.int64).reshape(-1, 3)
 
 
-def manifold(triangles: Triangles) -> tuple[Triangles, int]:
-    """The triangles without those that keep the surface from being an oriented one, and how many were left out.
+def drop_non_manifold(triangles: Triangles) -> tuple[Triangles, int]:
+    """The triangles that form an oriented manifold, and the number of triangles dropped.
 
-    Left out are triangles with a repeated corner, second copies of a triangle, and triangles that run along an edge the
-    way an earlier triangle already does (a third sheet on one edge, or a flipped triangle).
+    Dropped are triangles with a repeated corner, second copies of a triangle, and triangles with a directed edge that an
+    earlier triangle already has (a third sheet on one edge, or a flipped triangle).
 
     Raises:
-        InputError: more than 1 % would go; the triangles are not wound in one sense.
+        InputError: more than 1 % would be dropped, because the triangles are not consistently wound.
     """
     sound = triangles[
         (triangles[:, 0] != triangles[:, 1])
@@ -78,15 +78,15 @@ def manifold(triangles: Triangles) -> tuple[Triangles, int]:
     return kept, dropped
 
 
-def facing_out(vertices: NDArray[np.floating], triangles: Triangles) -> Triangles:
-    """The triangles counter-clockwise seen from outside: all turned over if the volume they enclose is negative.
+def orient_outwards(vertices: NDArray[np.floating], triangles: Triangles) -> Triangles:
+    """The triangles counter-clockwise seen from outside: all are reversed if the enclosed volume is negative.
 
-    An open mask is closed towards the vertices' centre, which lies behind it.
+    The volume of an open mask is that of the cone to the vertices' centre, which lies behind the mask.
     """
     a, b, c = (vertices[triangles[:, k]] - vertices.mean(axis=0) for k in range(3))
     return triangles if np.einsum("ij,ij->", a, np.cross(b, c)) >= 0 else triangles[:, ::-1]
 
 
-def without_vertices_from(triangles: Triangles, end: int) -> Triangles:
-    """The triangles all of whose corners come before vertex `end`."""
+def drop_vertices_from(triangles: Triangles, end: int) -> Triangles:
+    """The triangles whose corners are all below vertex `end`."""
     return triangles[(triangles < end).all(axis=1)]

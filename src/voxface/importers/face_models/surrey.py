@@ -18,11 +18,11 @@ from voxface.importers.face_models.assembly import (
     Modes,
     Real,
     assemble,
-    columns,
-    deviations,
-    points,
+    modes_from_columns,
+    parse_deviations,
+    parse_points,
 )
-from voxface.importers.face_models.landmarks import needed
+from voxface.importers.face_models.landmarks import require_landmarks
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 
@@ -35,8 +35,8 @@ def read_surrey(path: Path, *, landmarks: NDArray[np.int64] | None = None, modes
 
     Args:
         path: the file, `sfm_shape_3448.bin` for the public one.
-        landmarks: 68 vertices; the file has none, so they are required.
-        modes: how many leading identity and expression modes to keep.
+        landmarks: 68 vertices; required, because the file has none.
+        modes: number of leading identity and expression modes to keep.
 
     Raises:
         InputError: damaged, of another version, or no landmarks.
@@ -66,7 +66,7 @@ def read_surrey(path: Path, *, landmarks: NDArray[np.int64] | None = None, modes
             identity=identity,
             expression=expression,
             triangles=triangles,
-            landmarks=needed(path, "an eos model", landmarks),
+            landmarks=require_landmarks(path, "an eos model", landmarks),
             more_pairs={},
         ),
     )
@@ -99,11 +99,15 @@ class _Archive:
         mean, basis, eigenvalues, triangles = self.matrix(), self.matrix(), self.matrix(), self.triangles()
         if not mean.size:
             return np.empty((0, 3)), np.empty((0, 0, 3)), triangles
-        placed = points(self._path, "the mean", mean)
-        kept = columns(self._path, "the PCA basis", basis, len(placed), count)
+        placed = parse_points(self._path, "the mean", mean)
+        kept = modes_from_columns(self._path, "the PCA basis", basis, len(placed), count)
         if not (eigenvalues >= 0).all():
             raise InputError(f"{self._path}: negative or NaN eigenvalues; this is no eos model, or a damaged one")
-        return placed, kept * deviations(self._path, "the eigenvalues", np.sqrt(eigenvalues), len(kept)), triangles
+        return (
+            placed,
+            kept * parse_deviations(self._path, "the eigenvalues", np.sqrt(eigenvalues), len(kept)),
+            triangles,
+        )
 
     def expressions(self, vertices: int, count: int | None) -> tuple[Real, Real]:
         """Mean offset [N, 3] and modes [K, N, 3] of an expression model, a PCA model or blendshapes."""
@@ -128,7 +132,7 @@ class _Archive:
         if len({shape.size for shape in shapes}) > 1:
             raise InputError(f"{self._path}: blendshapes of different sizes; this is no eos model, or a damaged one")
         basis = np.stack([shape.ravel() for shape in shapes], axis=1)
-        return np.zeros((vertices, 3)), columns(self._path, "a blendshape", basis, vertices, count)
+        return np.zeros((vertices, 3)), modes_from_columns(self._path, "a blendshape", basis, vertices, count)
 
     def _take(self, count: int) -> bytes:
         piece = self._data[self._at : self._at + count]

@@ -1,7 +1,7 @@
 """BFM-2009 without the neck, as 3DDFA-V2 (and Wu 2022 after it) pickles it: micrometres, 38,365 or 53,215 vertices.
 
 `u` [3N, 1] the mean, `w_shp` [3N, 40+] and `w_exp` [3N, 10+] modes, `tri` [3, F], `keypoints` the 68 landmarks, as
-vertices or as the 204 places of their coordinates. The standard deviations of the coefficients lie in a second file,
+vertices or as the 204 indices of their coordinates. The standard deviations of the coefficients lie in a second file,
 `param_mean_std_62d_120x120.pkl` (`std`: 12 of the pose, 40 shape, 10 expression); the triangles of the 38,365-vertex
 mesh in a third, `tri.pkl` (https://github.com/cleardusk/3DDFA_V2).
 """
@@ -17,20 +17,20 @@ from voxface.importers.face_models.assembly import (
     ModelArrays,
     Modes,
     assemble,
-    columns,
-    deviations,
-    entry,
-    points,
+    modes_from_columns,
+    parse_deviations,
+    parse_points,
+    require_array,
 )
 from voxface.importers.face_models.bfm2009 import LICENCE
-from voxface.importers.face_models.landmarks import COUNT, needed
-from voxface.importers.face_models.surface import whole_numbers, zero_based
+from voxface.importers.face_models.landmarks import COUNT, require_landmarks
+from voxface.importers.face_models.surface import triangles_from_zero, whole_numbers
 from voxface.importers.face_models.unpickling import read_pickle
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.training.faces.are import PAPER, PAPER_PAIRS, PAPER_VERTICES
+from voxface.training.faces.are_metric import PAPER, PAPER_PAIRS, PAPER_VERTICES
 
-# file beside the model -> the key of the standard deviations in it (3DDFA-V2's, then 3DDFA's and Wu 2022's).
+# Whitening file beside the model, and the key of its standard deviations (3DDFA-V2's, then 3DDFA's and Wu 2022's).
 WHITENING = {"param_mean_std_62d_120x120.pkl": "std", "param_whitening.pkl": "param_std"}
 TRIANGLES = "tri.pkl"
 POSE, SHAPE, EXPRESSION = 12, 40, 10
@@ -39,22 +39,24 @@ POSE, SHAPE, EXPRESSION = 12, 40, 10
 def read_tddfa(path: Path, *, landmarks: NDArray[np.int64] | None = None, modes: Modes = ALL_MODES) -> MorphableModel:
     """Reads `bfm_noneck_v3.pkl` or the 53,215-vertex pickle; its whitening file must lie beside it.
 
-    The mean stays `u`, the face of BFM; of the whitening only the standard deviations are used, not its mean, which is
-    that of 3DDFA's training pictures. On 53,215 vertices the model also carries the paper's ARE pairs.
+    The mean is `u`, the mean face of BFM. Only the standard deviations of the whitening are used; its mean is that of 3DDFA's
+    training pictures. A model with 53,215 vertices also gets the paper's ARE pairs.
 
     Args:
         path: the pickle.
-        landmarks: 68 vertices, in place of `keypoints`.
-        modes: how many leading modes to keep, of the 40 identity and 10 expression modes with known deviations.
+        landmarks: 68 vertices that replace `keypoints`.
+        modes: number of leading modes to keep, of the 40 identity and 10 expression modes with known deviations.
 
     Raises:
         InputError: damaged, unsafe, a key or the whitening is missing.
     """
     arrays = read_pickle(path)
-    mean = points(path, "u", entry(path, arrays, "u"))
+    mean = parse_points(path, "u", require_array(path, arrays, "u"))
     std = _deviations(path)
     identity, expression = (
-        columns(path, key, entry(path, arrays, key), len(mean), most if count is None else min(count, most))
+        modes_from_columns(
+            path, key, require_array(path, arrays, key), len(mean), most if count is None else min(count, most)
+        )
         for key, most, count in (("w_shp", SHAPE, modes[0]), ("w_exp", EXPRESSION, modes[1]))
     )
     return assemble(
@@ -69,10 +71,12 @@ def read_tddfa(path: Path, *, landmarks: NDArray[np.int64] | None = None, modes:
             ),
             millimetres=1e-3,
             mean=mean,
-            identity=identity * deviations(path, "std", std[POSE : POSE + SHAPE], len(identity)),
-            expression=expression * deviations(path, "std", std[POSE + SHAPE :], len(expression)),
+            identity=identity * parse_deviations(path, "std", std[POSE : POSE + SHAPE], len(identity)),
+            expression=expression * parse_deviations(path, "std", std[POSE + SHAPE :], len(expression)),
             triangles=_triangles(path, arrays, len(mean)),
-            landmarks=needed(path, "this pickle", _keypoints(path, arrays) if landmarks is None else landmarks),
+            landmarks=require_landmarks(
+                path, "this pickle", _keypoints(path, arrays) if landmarks is None else landmarks
+            ),
             more_pairs=(
                 {PAPER + name: pair for name, pair in PAPER_PAIRS.items()} if len(mean) == PAPER_VERTICES else {}
             ),
@@ -85,7 +89,7 @@ def _deviations(path: Path) -> NDArray[np.float32]:
     for name, key in WHITENING.items():
         file = path.parent / name
         if file.is_file():
-            std = np.asarray(entry(file, read_pickle(file), key), np.float32).ravel()
+            std = np.asarray(require_array(file, read_pickle(file), key), np.float32).ravel()
             if len(std) < POSE + SHAPE + EXPRESSION:
                 raise InputError(f"{file}: {len(std)} standard deviations, not {POSE + SHAPE + EXPRESSION} or more")
             return std
@@ -95,13 +99,13 @@ def _deviations(path: Path) -> NDArray[np.float32]:
 
 
 def _triangles(path: Path, arrays: dict[str, NDArray[Any]], vertices: int) -> NDArray[np.int64]:
-    """From `tri.pkl` beside the model, where 3DDFA-V2 keeps those of its 38,365-vertex mesh, or else from the model."""
+    """Triangles from `tri.pkl` beside a 38,365-vertex model (3DDFA-V2's own file), or else from the model."""
     file = path.parent / TRIANGLES
     if path.name.startswith("bfm_noneck_v3") and file.is_file():
-        return zero_based(file, "the array", entry(file, read_pickle(file), ""), vertices)
+        return triangles_from_zero(file, "the array", require_array(file, read_pickle(file), ""), vertices)
     if "tri" not in arrays:
         raise InputError(f"{path}: no 'tri' in this file; put {TRIANGLES} of 3DDFA-V2's configs beside it")
-    return zero_based(path, "tri", arrays["tri"], vertices)
+    return triangles_from_zero(path, "tri", arrays["tri"], vertices)
 
 
 def _keypoints(path: Path, arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64] | None:

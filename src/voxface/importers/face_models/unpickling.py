@@ -1,7 +1,7 @@
-"""Pickles of model files, read so that nothing in them can run: every global a pickle may name is an inert stand-in.
+"""Safe reader of pickled model files: every global that a pickle may name is replaced by an inert stand-in.
 
-A pickle is a program; what it may call is what `find_class` hands out. Here that is never numpy, scipy or chumpy
-themselves, only the classes below, which keep what they are given and check it before it becomes an array.
+A pickle is a program that can call whatever `find_class` returns. Here it never returns numpy, scipy or chumpy themselves,
+only the classes below, which store their arguments and check them before they become an array.
 """
 
 import io
@@ -27,7 +27,7 @@ class _Sealed(type):
 
 
 class _Dtype(metaclass=_Sealed):
-    """`numpy.dtype(code, align, copy)`, then its state, of which the byte order counts."""
+    """Stand-in for `numpy.dtype(code, align, copy)`; of its state only the byte order is used."""
 
     __slots__ = ("code", "order")
 
@@ -38,13 +38,13 @@ class _Dtype(metaclass=_Sealed):
         self.order = state[1] if state[1] in ("<", ">") else "="
 
     def real(self) -> np.dtype[Any] | None:
-        """The numpy type of plain numbers; None for objects, text and records, which are not kept."""
+        """The numpy type of plain numbers; None for objects, text and records, which are dropped."""
         found = _CODE.fullmatch(self.code)
         return np.dtype(self.order + found[1] + found[2]) if found else None
 
 
 class _Array(metaclass=_Sealed):
-    """A `numpy.ndarray` in the making: empty until its state arrives."""
+    """Stand-in for `numpy.ndarray`, empty until its state is set."""
 
     __slots__ = ("values",)
 
@@ -68,7 +68,7 @@ class _Array(metaclass=_Sealed):
 
 
 class _FromBuffer(metaclass=_Sealed):
-    """`numpy._core.numeric._frombuffer(buffer, dtype, shape, order)`, protocol 5's way to write an array."""
+    """Stand-in for `numpy._core.numeric._frombuffer(buffer, dtype, shape, order)`, which makes arrays in protocol 5."""
 
     def __new__(cls, raw: Any, dtype: _Dtype, shape: Any, order: str = "C") -> Any:
         array = _Array()
@@ -77,7 +77,7 @@ class _FromBuffer(metaclass=_Sealed):
 
 
 class _Scalar(metaclass=_Sealed):
-    """`numpy.core.multiarray.scalar(dtype, bytes)`: an array of one number."""
+    """Stand-in for `numpy.core.multiarray.scalar(dtype, bytes)`: an array of one number."""
 
     def __new__(cls, dtype: _Dtype, raw: Any = b"") -> Any:
         array = _Array()
@@ -86,7 +86,7 @@ class _Scalar(metaclass=_Sealed):
 
 
 class _Encoded(metaclass=_Sealed):
-    """`_codecs.encode(text, "latin1")`, how Python 3 writes bytes for Python 2."""
+    """Stand-in for `_codecs.encode(text, "latin1")`, by which Python 3 writes bytes for Python 2."""
 
     def __new__(cls, text: str, encoding: str = "latin1") -> Any:
         if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
@@ -95,11 +95,11 @@ class _Encoded(metaclass=_Sealed):
 
 
 class _Object(metaclass=_Sealed):
-    """`object`, which old pickles name as a base class."""
+    """Stand-in for `object`, which old pickles name as a base class."""
 
 
 class _Kept(metaclass=_Sealed):
-    """A chumpy or scipy.sparse object as its bare state: chumpy's `x` is the array, of a sparse matrix nothing is kept."""
+    """Stand-in for chumpy and scipy.sparse objects that stores only their state; chumpy's array is `x` in it."""
 
     __slots__ = ("state",)
 
@@ -111,7 +111,7 @@ class _Kept(metaclass=_Sealed):
 
 
 class _Reconstructor(metaclass=_Sealed):
-    """`copyreg._reconstructor(class, base, state)`, how old protocols make an object."""
+    """Stand-in for `copyreg._reconstructor(class, base, state)`, which makes objects in old protocols."""
 
     def __new__(cls, made: Any, *_: Any) -> Any:
         if made is not _Kept:
@@ -137,7 +137,7 @@ class _Inert(pickle.Unpickler):
     }
 
     def __init__(self, path: Path, data: bytes) -> None:
-        # Names are looked up as they stand in the file, so that a refusal names what the file names.
+        # Names are not translated (fix_imports), so that an error shows the names in the file.
         super().__init__(io.BytesIO(data), fix_imports=False, encoding="latin1")
         self._path = path
 
@@ -152,17 +152,17 @@ class _Inert(pickle.Unpickler):
 
 
 def read_pickle(path: Path) -> dict[str, NDArray[Any]]:
-    """The numeric arrays of a pickled dictionary; entries of other kinds are left out.
+    """The numeric arrays of a pickled dictionary; other entries are dropped.
 
     Raises:
-        InputError: unreadable, damaged, no dictionary, or it names a global that is not on the list (the first is named).
+        InputError: the file is unreadable, damaged, no dictionary, or names a global that is not allowed (the first is named).
     """
     try:
         data = path.read_bytes()
         loaded = _Inert(path, data).load()
     except InputError:
         raise
-    except Exception as error:  # a damaged pickle can fail in any way the opcodes can
+    except Exception as error:  # the opcodes of a damaged pickle can raise any error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: a damaged pickle, or none ({reason}); fetch it again") from error
     if isinstance(loaded, _Array) and loaded.values is not None:  # tri.pkl of 3DDFA-V2 is one bare array

@@ -304,12 +304,12 @@ class Run:
         that cannot be written is told of and is no error."""
         from PIL import Image
 
-        from voxface.training.faces.render import sheet
+        from voxface.training.faces.render import write_picture_sheet
 
         path = self.folder / "samples" / f"{name}-{step + 1:07d}.png"
         try:
             path.parent.mkdir(exist_ok=True)
-            sheet(rows, path)
+            write_picture_sheet(rows, path)
             if self._curve is not None:
                 with Image.open(path) as picture:
                     self._curve.picture(step, name, np.asarray(picture))

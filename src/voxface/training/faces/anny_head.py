@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 HEAD_GROUPS = ("head", "forehead", "cheek", "chin", "nose", "mouth", "eye", "eyebrows", "ear", "neck")
-# What moves the head against the body or makes a face lopsided says nothing about who somebody is; the neck's
-# length and girth are cut away with the body.
+# Modifiers left out: those that move the head against the body or make a face asymmetric carry no identity, and the
+# neck's length and girth are cut away with the body.
 POSES = (
     "head-trans-", "head-angle-", "head-age-", "mouth-trans-out", "nose-trans-out", "neck-trans-", "neck-scale-vert-",
     "measure-",
@@ -21,7 +21,7 @@ POSES = (
 
 @dataclass(frozen=True)
 class Phenotype:
-    """Where an adult stands on MakeHuman's axes, each in [0, 1].
+    """An adult's place on MakeHuman's axes, each in [0, 1].
 
     Attributes:
         gender: 0 man, 1 woman.
@@ -73,7 +73,7 @@ class AnnyHead:
         labels = self._anny.blendshape_labels
         blendshapes = self._anny.blendshapes.numpy()
         local = [k for k, label in enumerate(labels) if label.startswith("local_change:")]
-        # Local changes come in pairs of rows: towards +1 and towards −1. Half their difference is one linear direction.
+        # Local changes come in pairs of rows, towards +1 and towards −1; half their difference is one linear direction.
         for k, name in zip(local[::2], self._anny.local_change_labels, strict=True):
             deltas[name] = to_face_axes(blendshapes[k] - blendshapes[k + 1]) / 2
         self.modifiers = {
@@ -93,19 +93,19 @@ class AnnyHead:
         given = {name: getattr(who, name) for name in Phenotype.__dataclass_fields__}
         with self._torch.no_grad():
             rest = self._anny.get_rest_vertices(self._anny.get_phenotype_blendshape_coefficients(**given))
-        return self.symmetrised(to_face_axes(rest[0].numpy()))
+        return self.symmetrise(to_face_axes(rest[0].numpy()))
 
-    def symmetrised(self, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+    def symmetrise(self, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean of vertices (or displacements) float64 [B, 3] and their mirror image."""
         return (vertices + vertices[self.mirror] * (-1.0, 1.0, 1.0)) / 2
 
     def _both_sides(self, deltas: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-        """Adds left and right modifiers into one, and makes every modifier symmetric."""
+        """Modifiers with left and right added into one, each made symmetric."""
         together: dict[str, NDArray[np.float64]] = {}
         for name, delta in deltas.items():
             base = name.removeprefix("l-").removeprefix("r-").removesuffix("Left").removesuffix("Right")
             together[base] = together.get(base, np.zeros_like(delta)) + delta
-        return {name: self.symmetrised(delta) for name, delta in together.items()}
+        return {name: self.symmetrise(delta) for name, delta in together.items()}
 
 
 def to_face_axes(metres: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -114,7 +114,7 @@ def to_face_axes(metres: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def mirror_vertices(vertices: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each vertex the one at the mirrored place (x → −x); int64 [B].
+    """The vertex at the mirrored place (x → −x) of each vertex; int64 [B].
 
     Raises:
         ValueError: the mesh is not symmetric to a micrometre.

@@ -1,8 +1,8 @@
 """Published sizes of heads and faces, per sex: the targets of the embedded model's population.
 
 `ANSUR`: ANSUR II (2012 U.S. Army anthropometric survey, public release; 1,986 women and 4,082 men), computed from the
-individual records. `NIOSH`: figures recalled from the NIOSH respirator survey (Zhuang & Bradtmiller 2005), not verified
-against the source; used as soft targets for means and standard deviations only.
+individual records. `NIOSH`: figures of the NIOSH respirator survey (Zhuang & Bradtmiller 2005), quoted from memory and not
+verified against the source; they are soft targets for means and standard deviations only.
 """
 
 from dataclasses import dataclass

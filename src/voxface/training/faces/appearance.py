@@ -1,7 +1,8 @@
-"""What a face looks like beyond its shape: skin, iris, hair, lips, background and light, drawn independently of the voice.
+"""Appearance of a face beyond its shape: colours of skin, iris, hair and lips, background and light.
 
-The embedded model's albedo is painted with the `PALETTE` colours, mixed only at the borders of parts. So a vertex's
-share of its part's colour can be read back, and the same layout repainted with another person's colours.
+Appearances are drawn independently of the voice. The embedded model's albedo is painted with the `PALETTE` colours, mixed
+only at the borders of parts, so the share of a part's colour can be read back from each vertex and the same layout repainted
+with another person's colours.
 """
 
 from dataclasses import dataclass
@@ -51,9 +52,9 @@ class Appearance:
     Attributes:
         skin, lips, hair, brows, iris: the colours of the parts.
         background: behind the head.
-        key_yaw, key_pitch: where the main light stands, in degrees right of and above the camera.
-        key: strength of the main light; 1 is neutral.
-        warmth: colour of the main light, −1 bluish … 1 yellowish.
+        key_yaw, key_pitch: place of the key light, in degrees right of and above the camera.
+        key: strength of the key light; 1 is neutral.
+        warmth: colour of the key light, −1 bluish … 1 yellowish.
     """
 
     skin: Colour = PALETTE["skin"]
@@ -69,10 +70,10 @@ class Appearance:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Self:
-        """One appearance at random; the tones of skin, hair and iris go together only loosely, as among people."""
+        """A random appearance; the tones of skin, hair and iris are loosely correlated, as among people."""
         tone = float(rng.beta(1.3, 2.0))
         skin = np.clip(_along(SKIN_TONES, tone) + rng.normal(0, 0.012, 3), 0.05, 0.97)
-        # Dark skin seldom comes with light hair or a blue iris; light skin comes with anything.
+        # Dark skin seldom comes with light hair or a blue iris; light skin comes with every tone.
         lightness = float(rng.beta(1.2, 2.2)) * max(0.0, 1.0 - 1.6 * tone)
         hair = _along(HAIR_TONES, min(1.0, lightness + (0.35 if rng.random() < 0.06 else 0.0)))
         iris = _along(IRIS_TONES, float(rng.beta(0.8, 1.6)) * max(0.0, 1.0 - 1.5 * tone))
@@ -92,7 +93,7 @@ class Appearance:
         )
 
     def paint(self, parts: NDArray[np.uint8], albedo: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Repaints the embedded model's albedo float32 [N, 3] (sRGB) of vertices of `parts` uint8 [N] with these colours."""
+        """Albedo float32 [N, 3] (sRGB) of the embedded model, repainted in these colours; `parts` uint8 [N] of its vertices."""
         painted = np.empty(albedo.shape, np.float32)
         skin = np.array(PALETTE["skin"])
         for index, part in enumerate(PARTS):
@@ -110,7 +111,7 @@ class Appearance:
         return np.clip(painted, 0, 1)
 
     def _eyes(self, albedo: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Iris repainted, sclera and pupil kept; a vertex is iris by how near its colour is to the palette's."""
+        """Albedo of the eyes with the iris repainted; a vertex is iris if its colour is nearest to the palette's iris."""
         names = ("sclera", "iris", "pupil")
         distance = np.stack([np.linalg.norm(albedo - np.array(PALETTE[n]), axis=1) for n in names], axis=1)
         nearest_iris = (distance.argmin(axis=1) == 1)[:, None]

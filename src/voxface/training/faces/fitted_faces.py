@@ -1,4 +1,4 @@
-"""3D faces from a table of landmarks, and the file they are kept in."""
+"""3D faces fitted to a table of landmarks, and the file that holds them."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -16,7 +16,7 @@ from voxface.training.faces.fitting import Contour, FitResult, LandmarkFitter
 from voxface.training.faces.landmark_files import LandmarkTable
 from voxface.training.faces.prior import Prior, determined_span
 
-# Faces between two reports of progress.
+# Faces fitted between two progress reports.
 AT_ONCE = 1024
 
 
@@ -32,13 +32,13 @@ def fit_table(
     robust: float | None = None,
     done: Callable[[str], None] = lambda _: None,
 ) -> FitResult:
-    """Fits every face of a table; those that share a principal point together.
+    """Fits every face of a table; faces with the same principal point are fitted together.
 
     Args:
         focal: focal length in pixels; infinite: weak perspective.
-        centres: float64 [B, 2], principal points in pixels; of no effect in weak perspective.
+        centres: float64 [B, 2], principal points in pixels; without effect in weak perspective.
         sigma, robust: see `LandmarkFitter.fit`.
-        done: told the name of each face as it is finished.
+        done: called with the name of each finished face.
     """
     count = len(table.landmarks)
     if centres is None or not np.isfinite(focal):
@@ -64,8 +64,8 @@ def fit_table(
     )
 
 
-def mostly_determined(result: FitResult, prior: Prior) -> int:
-    """How many directions of coefficient space keep less than half their prior variance; the median over (1,000) faces."""
+def count_determined_directions(result: FitResult, prior: Prior) -> int:
+    """Number of directions of coefficient space that keep less than half their prior variance; median over 1,000 faces."""
     counts = [determined_span(covariance, prior).count(0.5) for covariance in result.covariance[:1000]]
     return int(np.median(counts))
 

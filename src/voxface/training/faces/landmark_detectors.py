@@ -1,6 +1,6 @@
-"""68 landmarks in a picture: one interface to whatever finds them.
+"""Detectors of 68 landmarks in a picture, behind one interface.
 
-No detector comes with voxface. Each adapter here wraps one that the user has, and says what to do where it is missing.
+No detector comes with voxface. Each adapter wraps one that the user installs, and names what is missing if it is not there.
 """
 
 from collections.abc import Iterator
@@ -22,17 +22,17 @@ KINDS = "onnx:FILE, mediapipe:FILE.task, face-alignment or face-alignment:FOLDER
 
 
 class LandmarkDetector(Protocol):
-    """Finds the landmarks of the one face, or the largest, in a picture. A context manager: leaving it frees what it holds."""
+    """Finds the landmarks of the largest face in a picture. A context manager that frees its resources when it is left."""
 
     @property
     def contour(self) -> Contour:
-        """Where it puts the jaw line; see `voxface.training.faces.fitting.Contour`."""
+        """Place of its jaw-line landmarks; see `voxface.training.faces.fitting.Contour`."""
         ...
 
     def detect(self, image: Picture) -> Landmarks | None:
-        """Landmarks float32 [68, 2] in Multi-PIE order of a picture uint8 [H, W, 3] (RGB), or None where it sees no face.
+        """Landmarks float32 [68, 2] in Multi-PIE order of a picture uint8 [H, W, 3] (RGB), or None without a face.
 
-        Pixels, x to the right and y down, (0.5, 0.5) the centre of the first pixel.
+        In pixels, x to the right and y down, (0.5, 0.5) the centre of the first pixel.
         """
         ...
 
@@ -61,11 +61,11 @@ def open_detector(what: str) -> LandmarkDetector:
     return OnnxDetector(Path(place)) if kind == "onnx" else MediaPipeDetector(Path(place))
 
 
-class _Held:
-    """What all detectors share as context managers."""
+class _ClosedOnExit:
+    """Context manager that closes a detector."""
 
     def close(self) -> None:
-        """Frees what the detector holds."""
+        """Frees the detector's resources."""
 
     def __enter__(self) -> Self:
         return self
@@ -76,22 +76,22 @@ class _Held:
         self.close()
 
 
-class FaceAlignmentDetector(_Held):
-    """`face-alignment` (Bulat & Tzimiropoulos 2017), the landmark detector of Voxceleb-3D (paper 2, §3.2, reference [5]).
+class FaceAlignmentDetector(_ClosedOnExit):
+    """`face-alignment` (Bulat & Tzimiropoulos 2017), the landmark detector of Voxceleb-3D (Wu 2022, §3.2, reference [5]).
 
-    Its 2-D network is used, which puts the jaw line on the outline.
+    Its 2-D network is used, which places the jaw line on the outline.
     """
 
     contour: Contour = "silhouette"
-    # What the package looks for in the folder before it downloads; the first finds faces, the second landmarks.
+    # Weight files that the package looks for before it downloads them: of the face detector, of the landmark network.
     WEIGHTS = ("s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar")
 
     def __init__(self, folder: Path | None = None) -> None:
         """Loads its networks.
 
         Args:
-            folder: a torch hub folder, with the package's two weight files in its subfolder `checkpoints`; None: the
-                package's own, to which it downloads them.
+            folder: a torch hub folder with the package's two weight files in its subfolder `checkpoints`; None: the package's
+                default folder, to which it downloads them.
 
         Raises:
             InputError: a weight file is not there.
@@ -120,12 +120,12 @@ class FaceAlignmentDetector(_Held):
         found = self._network.get_landmarks_from_image(image, detected_faces=[largest])
         if not found:
             return None
-        # Its coordinates count pixels, not their corners.
+        # Its coordinates have (0, 0) at the centre of the first pixel.
         return np.asarray(found[0], np.float32)[:, :2] + np.float32(0.5)
 
 
-# The right half and the midline of the 68 landmarks among MediaPipe's 478, by their places on its canonical face: jaw
-# along its face oval, upper edge of the brow, bridge and base of the nose, corners and lids of the eye, lips.
+# MediaPipe's landmark (of 478) for each of the 68 landmarks, right half and midline first, by places on its canonical face:
+# jaw along the face oval, upper edge of the brow, bridge and base of the nose, corners and lids of the eye, lips.
 _MEDIAPIPE_RIGHT = {
     0: 127, 1: 93, 2: 132, 3: 58, 4: 172, 5: 150, 6: 176, 7: 148, 8: 152,
     17: 70, 18: 63, 19: 105, 20: 66, 21: 107,
@@ -145,10 +145,10 @@ _MEDIAPIPE_LEFT = {
 MEDIAPIPE_68 = np.array([(_MEDIAPIPE_RIGHT | _MEDIAPIPE_LEFT)[k] for k in range(68)])
 
 
-class MediaPipeDetector(_Held):
-    """MediaPipe's face landmarker, from its `.task` file; 478 landmarks of which `MEDIAPIPE_68` are taken.
+class MediaPipeDetector(_ClosedOnExit):
+    """MediaPipe's face landmarker, from its `.task` file; 68 of its 478 landmarks are used (`MEDIAPIPE_68`).
 
-    Its landmarks are places on the skin, the jaw line too.
+    All its landmarks are fixed places on the skin, including the jaw line.
     """
 
     contour: Contour = "anatomical"
@@ -191,16 +191,16 @@ class MediaPipeDetector(_Held):
         self._landmarker.close()
 
 
-class OnnxDetector(_Held):
-    """A network in an ONNX file that takes a picture of one face, cropped, and gives 68 heat maps or coordinates.
+class OnnxDetector(_ClosedOnExit):
+    """A network in an ONNX file that maps a cropped picture of one face to 68 heat maps or coordinates.
 
-    Input: float32 [1, 3, H, W] or [1, H, W, 3], RGB in [0, 1]; the picture is resized to the graph's size (a graph of any
-    size gets the picture as it is). First output: heat maps [1, 68, h, w], whose peaks are refined between pixels, or
+    Input: float32 [1, 3, H, W] or [1, H, W, 3], RGB in [0, 1]; the picture is resized to the graph's size (a graph with free
+    sizes gets the picture unchanged). First output: heat maps [1, 68, h, w], whose peaks are refined between pixels, or
     coordinates [1, 68, 2] or [1, 136], in pixels of the input or, when none lies outside −0.5…1.5, in shares of it.
     """
 
     contour: Contour = "silhouette"
-    # A heat map that peaks lower has found nothing; a face is there when most landmarks are.
+    # Least peak of a heat map that counts as found; there is a face if the median peak reaches it.
     LOWEST_PEAK = 0.05
 
     def __init__(self, file: Path, provider: str = "cpu") -> None:
@@ -237,7 +237,7 @@ class OnnxDetector(_Held):
         height, width = (
             int(own) if isinstance(own, int) else given for own, given in zip(self._size, image.shape[:2], strict=True)
         )
-        picture = resized(image.astype(np.float32) / np.float32(255), height, width)
+        picture = resize(image.astype(np.float32) / np.float32(255), height, width)
         feed = np.ascontiguousarray(picture.transpose(2, 0, 1) if self._planes else picture)[None]
         out = next(iter(self._engine.run({self._input: feed}).values()))
         scale = np.array([image.shape[1], image.shape[0]], np.float32)
@@ -282,7 +282,7 @@ def peaks(maps: NDArray[np.float32]) -> Landmarks:
     return np.stack([x, y], axis=1)
 
 
-def resized(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+def resize(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """A picture float32 [H, W, C] in another size: halved by averages while that is possible, then bilinear."""
     for axis, wanted in ((0, height), (1, width)):
         # Halve first: bilinear sampling alone would skip pixels.
@@ -309,7 +309,7 @@ def _import(module: str, package: str) -> ModuleType:
 
 @contextmanager
 def _hub(folder: Path | None, names: tuple[str, ...]) -> Iterator[None]:
-    """Lets a package find its weights, `names`, in `folder`: it looks in the subfolder `checkpoints` of torch hub's folder."""
+    """Makes `folder` torch hub's folder for a while, so that a package finds its weights `names` in `checkpoints` there."""
     if folder is None:
         yield
         return

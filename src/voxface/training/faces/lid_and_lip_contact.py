@@ -1,8 +1,8 @@
-"""Parts of a face that touch and must not pass through each other: lids that slide on round eyeballs, lips that meet.
+"""Contact of parts that must not pass through each other: lids that slide on round eyeballs, and lips that meet.
 
-A morphable model is linear, so contact has to be kept by every mode. Lids keep it when no mode moves them along the
-radius of an eyeball that itself only shifts and swells: what is tangential to a sphere leads off it, never in. Lips
-keep it when, where they meet, both move by the same amount.
+A morphable model is linear, so every mode has to keep the contact. Lids keep it if eyeballs only shift and swell and no mode
+moves the lids along the eyeball's radius, because a tangential displacement leads off a sphere and never into it. Lips keep
+it if both move by the same amount where they meet.
 """
 
 from dataclasses import dataclass
@@ -16,18 +16,24 @@ from voxface.training.faces.surface import Vertices
 Weights = NDArray[np.float64]
 FLIP = np.array([-1.0, 1.0, 1.0])
 
-# Millimetres between lids and eyeball: more than a chord of the lids' longest edges dips below the sphere they span.
+# Gap between lids and eyeball in millimetres, larger than the sagitta of the lids' longest edges over the sphere.
 LID_GAP = 0.4
-# Skin nearer to the eyeball than the first only slides on it; skin further off than the second is free.
+# Skin nearer to the eyeball than the first distance (mm) only slides on it; skin further off than the second is free.
 LID_SLIDES, LID_FREE = 2.5, 8.0
-# How much it counts, against one lid vertex, that an eyeball goes where the modifier put it and keeps its size.
+# Weights, against one for all lids together, of the eyeball's place and size as the modifier gives them.
 KEEP_PLACE, KEEP_SIZE = 0.05, 0.5
-# Where lips meet, within the first distance of their slit, they move as one; beyond the second each is free.
+# Within the first distance (mm) of their slit the lips move as one; beyond the second each is free.
 LIPS_MEET, LIPS_FREE = 2.2, 7.0
 
 
-class EyeContact:
-    """Lids and eyeballs of a head float64 [N, 3]; the left side is worked out, the right one is its mirror image."""
+class LidContact:
+    """Contact of lids and eyeballs of a head float64 [N, 3]; the right side is the mirror image of the left.
+
+    Attributes:
+        eyeball: int64 [E], vertices of the left eyeball.
+        centre, radius: of the left eyeball, millimetres.
+        lids: int64 [L], vertices of the left lids and the skin round them.
+    """
 
     def __init__(self, mesh: HeadMesh, head: Vertices) -> None:
         self._mirror = mesh.mirror
@@ -40,20 +46,20 @@ class EyeContact:
         self._normal = _unit(away[self.lids])
         self._gap = gap[self.lids]
         self._slides = 1 - _step(self._gap, LID_SLIDES, LID_FREE)
-        # What phenotypes do to an eyeball beside shifting and swelling it makes it egg-shaped.
+        # Eyeballs are made exactly round, because phenotypes also deform them.
         self._round = _unit(away[self.eyeball])
 
-    def lifted(self, head: Vertices) -> Vertices:
-        """The head this was made of, with eyeballs exactly round and what lay inside them lifted `LID_GAP` off."""
+    def lift_lids(self, head: Vertices) -> Vertices:
+        """The head given to the constructor, with exactly round eyeballs and the lids lifted to `LID_GAP` above them."""
         over = self._gap - LID_GAP
         out = head.copy()
         out[self.eyeball] = self.centre + self.radius * self._round
-        # A soft maximum: lids near the eyeball bend up to it instead of breaking off.
+        # A soft maximum, so that the lifted lids pass smoothly into the skin round them.
         out[self.lids] += ((np.sqrt(over**2 + 0.2**2) - over) / 2)[:, None] * self._normal
         return self._both(out)
 
-    def sliding(self, moved: Vertices) -> Vertices:
-        """A displacement float64 [N, 3] with the eyeballs shifted and swollen after their lids, and these kept on them."""
+    def slide_lids(self, moved: Vertices) -> Vertices:
+        """A displacement float64 [N, 3] whose eyeballs follow the lids by shifting and swelling; the lids stay on them."""
         own = moved[self.eyeball]
         shift, swelling = own.mean(axis=0), float(np.einsum("kx,kx->k", own - own.mean(axis=0), self._round).mean())
         rows = np.concatenate([self._normal, np.ones((len(self.lids), 1))], axis=1)
@@ -64,15 +70,15 @@ class EyeContact:
         found = np.linalg.solve(rows.T @ (weight[:, None] * rows) + keep, wanted)
         return self._kept(moved, found[:3], float(found[3]))
 
-    def still(self, moved: Vertices) -> Vertices:
-        """A displacement float64 [N, 3], as of an expression, with the eyeballs at rest and the lids kept on them."""
+    def hold_eyeballs(self, moved: Vertices) -> Vertices:
+        """A displacement float64 [N, 3], such as an expression, with the eyeballs at rest and the lids kept on them."""
         return self._kept(moved, np.zeros(3), 0.0)
 
-    def closing(self, moved: Vertices, head: Vertices, retreat: float) -> Vertices:
-        """A blink float64 [N, 3] whose lids pass over the eyeballs all the way, while these go back by `retreat` mm.
+    def close_lids(self, moved: Vertices, head: Vertices, retreat: float) -> Vertices:
+        """A blink float64 [N, 3] whose lids stay outside the eyeballs all the way, while these go back by `retreat` mm.
 
-        On a straight way over a sphere the lids would cut through it, so they swing out, and the eyeball makes room (in a
-        real blink it retreats by a millimetre or two).
+        Lids moving on straight lines would cut through the sphere. They are therefore pushed outwards, and the eyeball makes
+        room (in a real blink it retreats by a millimetre or two).
         """
         back = np.array([0.0, 0.0, -retreat])
         out = moved.copy()
@@ -102,14 +108,14 @@ class EyeContact:
 
 @dataclass(frozen=True)
 class LipContact:
-    """The lips of a head.
+    """Contact of the lips of a head.
 
     Attributes:
         skin: int64 [K], vertices of both lips and the skin round them.
-        shared: float64 [K, K], from displacements of `skin` to those of the slit beside each.
-        own: float64 [K, K], to those of the slit's side that a vertex is on.
+        shared: float64 [K, K], matrix from displacements of `skin` to those of both lips at the slit beside each vertex.
+        own: float64 [K, K], the same for the vertex's own lip alone.
         meets: float64 [K] in [0, 1], 1 where the lips meet.
-        follows: float64 [K] in [0, 1], how far a vertex goes along with what its lip does to meet the other.
+        follows: float64 [K] in [0, 1], how much a vertex follows the correction that its lip needs to meet the other.
     """
 
     skin: NDArray[np.int64]
@@ -119,15 +125,15 @@ class LipContact:
     follows: Weights
 
     @classmethod
-    def of(cls, mesh: HeadMesh, head: Vertices, landmarks: NDArray[np.int32]) -> "LipContact":
-        """The contact of `head` float64 [N, 3], whose lips are closed."""
+    def from_head(cls, mesh: HeadMesh, head: Vertices, landmarks: NDArray[np.int32]) -> "LipContact":
+        """Lip contact of `head` float64 [N, 3], whose lips are closed; `landmarks` int32 [68] in Multi-PIE order."""
         near = lip_region(head, landmarks)
         upper = upper_lip(mesh.triangles, near, landmarks)
         skin = np.nonzero(near)[0]
         x, y, z = head[skin].T
         over = np.abs(y - slit_height(head, landmarks, x))
         corner = head[landmarks[54]]
-        # Towards the corners both lips are one skin anyhow.
+        # Beyond the corners of the mouth both lips are one piece of skin.
         inwards = 1 - _step(np.abs(x), corner[0] - 1.0, corner[0] + 4.0)
         behind = _step(z, corner[2] - 30, corner[2] - 22)
         meets = (1 - _step(over, LIPS_MEET / 2, LIPS_MEET)) * inwards * behind
@@ -139,8 +145,8 @@ class LipContact:
         own = np.where(above[:, None], sides[0], sides[1])
         return cls(skin, (sides[0] + sides[1]) / 2, own, meets, follows)
 
-    def meeting(self, moved: Vertices) -> Vertices:
-        """A displacement float64 [N, 3] whose lips, where they meet, move by the same amount."""
+    def join_lips(self, moved: Vertices) -> Vertices:
+        """A displacement float64 [N, 3] changed so that both lips move by the same amount where they meet."""
         here = moved[self.skin]
         together, alone = self.shared @ here, self.own @ here
         here = here + self.follows[:, None] * (together - alone)
@@ -150,14 +156,14 @@ class LipContact:
 
 
 def lip_region(head: Vertices, landmarks: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which vertices bool [N] of `head` float64 [N, 3] are lips, the rim behind them, or skin round them."""
+    """Mask bool [N] of the lips of `head` float64 [N, 3], the rim behind them and the skin round them."""
     middle = head[landmarks[[62, 66]]].mean(axis=0)
     region: NDArray[np.bool_] = (np.abs(head - middle) < (float(head[landmarks[54], 0]) + 6.0, 16.0, 40.0)).all(axis=1)
     return region
 
 
 def upper_lip(triangles: NDArray[np.int32], near: NDArray[np.bool_], landmarks: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which vertices bool [N] of the region `near` hang nearer, along edges, to the upper lip's middle than to the lower's."""
+    """Mask bool [N] of vertices in the region `near` nearer, along edges, to the upper lip's middle than the lower's."""
     upper, lower = (steps_along_edges(triangles, near, landmarks[part]) for part in (slice(61, 64), slice(65, 68)))
     above: NDArray[np.bool_] = upper < lower
     return above
@@ -166,7 +172,7 @@ def upper_lip(triangles: NDArray[np.int32], near: NDArray[np.bool_], landmarks: 
 def steps_along_edges(
     triangles: NDArray[np.int32], among: NDArray[np.bool_], sources: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """How many edges away from `sources` each vertex is, float64 [N]; infinite outside the region bool [N]."""
+    """Number of edges from each vertex to `sources`, float64 [N]; infinite outside the region `among` bool [N]."""
     inside = triangles[among[triangles].all(axis=1)]
     steps = np.full(len(among), np.inf)
     steps[sources] = 0

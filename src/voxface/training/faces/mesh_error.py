@@ -1,4 +1,4 @@
-"""How far a mesh is from the true one, vertex by vertex, once pose is taken out."""
+"""Vertex errors of meshes after the pose is removed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,9 @@ def vertex_errors(
 ) -> Array:
     """Distances float64 [B, N] between vertices of meshes and of true ones, both float [B, N, 3], in their unit.
 
-    Each mesh is first moved onto its true one as near as rotation, translation and (unless `scale` is false) one scale can
-    bring it, in least squares over all vertices (Umeyama 1991). Landmarks in a picture do not tell a large face far away
-    from a small one nearby, so scale belongs to the pose.
+    Each mesh is first aligned to its true one by rotation, translation and (unless `scale` is false) one scale, in least
+    squares over all vertices (Umeyama 1991). Landmarks in a picture cannot distinguish a large face far away from a small one
+    nearby, so scale belongs to the pose.
     """
     here, there = (v.astype(np.float64) - v.mean(axis=1, keepdims=True, dtype=np.float64) for v in (meshes, truth))
     u, s, v = np.linalg.svd(there.transpose(0, 2, 1) @ here)

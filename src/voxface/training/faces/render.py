@@ -1,4 +1,4 @@
-"""Pictures of a mesh for training and for people: Open3D ray casting, soft light, anti-aliased, linear light to sRGB."""
+"""Renderer of training images and documentation: Open3D ray casting with soft light, anti-aliased, in linear light."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Framing:
-    """What the camera sees; a pinhole in front of the face, looking along −z before it turns.
+    """A pinhole camera in front of the face, looking along −z before it turns.
 
     Attributes:
-        centre: what stays in the middle of the picture, millimetres in the model's frame; the camera turns about it.
+        centre: point in the middle of the picture, millimetres in the model's frame; the camera turns about it.
         extent: height and width of the picture at the centre's depth, millimetres.
         distance: from the camera to the centre, millimetres.
     """
@@ -29,11 +29,11 @@ class Framing:
     distance: float
 
 
-# Linear light out of the mouth.
+# Radiance of the mouth's inside, linear RGB.
 MOUTH_INSIDE = (0.012, 0.005, 0.005)
-# Like the tight crops of VGGFace: brow to chin, with ears and some hair.
+# Tight crop like VGGFace's: brow to chin, with ears and some hair.
 CROP = Framing((0.0, -24.0, -40.0), 205.0, 1200.0)
-# The whole head with the neck, for people.
+# The whole head with the neck, for documentation.
 PORTRAIT = Framing((0.0, -10.0, -65.0), 300.0, 1500.0)
 
 
@@ -53,12 +53,13 @@ def render(
     """One picture uint8 [size, size, 3], RGB.
 
     Args:
-        vertices: float32 [N, 3], millimetres, in the frame of design §2.
+        vertices: float32 [N, 3], millimetres; x to the subject's left, y up, z out of the face, origin midway between the outer
+            eye corners.
         triangles: int32 [F, 3], counter-clockwise seen from outside.
         albedo: float32 [N, 3], sRGB in [0, 1].
         view: (yaw, pitch) of the camera round the head in degrees: yaw > 0 shows the subject's left side, pitch > 0 the top.
         appearance: light and background; with `parts` also the colours.
-        parts: uint8 [N]; when given, `albedo` is repainted in the appearance's colours.
+        parts: uint8 [N], parts of the vertices; if given, `albedo` is repainted in the appearance's colours.
         occlusion: float32 [N] in [0, 1] from `ambient_visibility`; 1 is open to the sky.
         supersample: rays per pixel and axis.
     """
@@ -70,7 +71,7 @@ def render(
     hit = _cast(scene, rays)
     seen = np.isfinite(hit["t_hit"])
     background = _to_linear(np.array(look.background))
-    # A slight falloff towards the bottom, so that a plain wall does not look like a cut-out.
+    # A slight falloff towards the bottom gives the background some depth.
     shade = np.linspace(1.06, 0.88, len(seen))[:, None, None]
     picture = np.broadcast_to(background * shade, (*seen.shape, 3)).copy()
 
@@ -96,7 +97,7 @@ def render(
         turn,
     )
 
-    # Through an open mouth one sees the surface from behind, where the model has nothing: hardly any light comes out of it.
+    # Through an open mouth rays meet the surface from behind; the model has no inside there, so it is drawn dark.
     a, b, c = (vertices[corner[:, k]].astype(np.float64) for k in range(3))
     behind = np.einsum("kx,kx->k", np.cross(b - a, c - a), directions[seen]) > 0
     shaded[behind] = MOUTH_INSIDE
@@ -137,7 +138,7 @@ def render_batch(
     return pictures
 
 
-def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path, *, gap: int = 4) -> None:
+def write_picture_sheet(rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path, *, gap: int = 4) -> None:
     """Writes pictures uint8 [h, w, 3] of one size as a grid, row by row, into one PNG."""
     from PIL import Image
 
@@ -153,9 +154,9 @@ def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path, *, gap: int =
 def ambient_visibility(
     vertices: NDArray[np.float32], triangles: NDArray[np.int32], *, directions: int = 96, reach: float = 60.0
 ) -> NDArray[np.float32]:
-    """How much of the sky each vertex sees, float32 [N] in [0, 1], blocked by anything nearer than `reach` millimetres.
+    """Ambient visibility of each vertex, float32 [N] in [0, 1]: the share of the sky not blocked within `reach` millimetres.
 
-    It changes little between people, so it is computed once on the mean face and used for all.
+    It differs little between people, so that of the mean face serves for all.
     """
     normals = vertex_normals(vertices, triangles).astype(np.float64)
     return visible_fraction(vertices, triangles, vertices + 0.3 * normals, normals, directions=directions, reach=reach)
@@ -170,9 +171,15 @@ def visible_fraction(
     directions: int = 256,
     reach: float = 60.0,
 ) -> NDArray[np.float32]:
-    """Cosine-weighted share, float32 [K] in [0, 1], of the half-sphere over points float64 [K, 3] (unit normals [K, 3])
-    where the mesh blocks no ray shorter than `reach` millimetres."""
-    # A Fibonacci sphere: even, and the same every time.
+    """Cosine-weighted share, float32 [K] in [0, 1], of the half-sphere over each point that the mesh leaves open.
+
+    Args:
+        points: float64 [K, 3], millimetres.
+        normals: float64 [K, 3], unit vectors.
+        directions: number of rays over the sphere.
+        reach: length of the rays, millimetres.
+    """
+    # A Fibonacci sphere is even and deterministic.
     k = np.arange(directions) + 0.5
     polar, around = np.arccos(1 - 2 * k / directions), np.pi * (1 + 5**0.5) * k
     sky = np.stack([np.sin(polar) * np.cos(around), np.cos(polar), np.sin(polar) * np.sin(around)], axis=1)
@@ -195,12 +202,12 @@ def first_hit(
 
 @dataclass(frozen=True)
 class _Hits:
-    """The K places where camera rays meet the mesh; vectors float64 [K, 3].
+    """The K points where camera rays meet the mesh; vectors float64 [K, 3].
 
     Attributes:
-        open_sky: float64 [K], share of the sky that is seen.
-        spot: float64 [K] in [0, 1), which spot of the lamp each ray looks at first.
-        lamp_rays: how many spots it looks at.
+        open_sky: float64 [K], ambient visibility.
+        spot: float64 [K] in [0, 1), first sample point on the lamp.
+        lamp_rays: number of sample points on the lamp.
     """
 
     scene: Any
@@ -237,8 +244,10 @@ def _shaded(hits: _Hits, look: Appearance, turn: Vector) -> Vector:
 
 
 def _lit(hits: _Hits, key: Vector) -> Vector:
-    """Share float64 [K] of the lamp that each point sees, estimated from `lamp_rays` of its spots; each ray of a pixel
-    looks at others, so the mean over the pixel has soft borders."""
+    """Visible share of the lamp from each point, float64 [K], by `lamp_rays` shadow rays.
+
+    Each camera ray of a pixel samples other points of the lamp, so the mean over the pixel has soft shadow borders.
+    """
     side = _unit(np.cross(key, np.array([0.31, 0.77, 0.55])))
     above = np.cross(key, side)
     start = hits.point + 1.2 * hits.normal + 0.6 * key
@@ -253,7 +262,7 @@ def _lit(hits: _Hits, key: Vector) -> Vector:
 
 
 def _spots(row: NDArray[np.int64], column: NDArray[np.int64], supersample: int) -> Vector:
-    """Spots of the lamp, float64 [K] in [0, 1): evenly spread over the rays of a pixel, and other ones for its neighbours."""
+    """First sample points on the lamp, float64 [K] in [0, 1): even over the rays of a pixel, different between neighbours."""
     own = ((row % supersample) * supersample + column % supersample + 0.5) / supersample**2
     pixel = (row // supersample * 12.9898 + column // supersample * 78.233) % (2 * np.pi)
     spots: Vector = (own + np.sin(pixel) * 43758.5453) % 1.0
@@ -269,7 +278,7 @@ def _rays(pixels: int, view: tuple[float, float], framing: Framing) -> tuple[Vec
     origin = np.array(framing.centre) + turn @ np.array([0.0, 0.0, framing.distance])
     at = (np.arange(pixels) + 0.5) / pixels - 0.5
     grid = np.empty((pixels, pixels, 3))
-    # The camera looks along −z with the subject's left (+x) on the picture's right, as one sees somebody else.
+    # The camera looks along −z; the subject's left (+x) is on the picture's right.
     grid[..., 0], grid[..., 1] = at[None, :] * framing.extent, -at[:, None] * framing.extent
     grid[..., 2] = -framing.distance
     return origin, _unit(grid) @ turn.T, turn

@@ -1,8 +1,8 @@
-"""Smooth changes of a head's proportions: what MakeHuman's modifiers do in steps, these do everywhere without a crease.
+"""Smooth deformations of a head's proportions, which leave no crease where MakeHuman's local modifiers would.
 
-Each warp is a displacement field over a head in the model's frame (millimetres, origin between the outer eye corners),
-odd or even in x, so symmetric heads stay symmetric. They carry most of the published variation of head and face
-sizes, which local modifiers would have to be driven to caricature for.
+Each deformation is a displacement field over a head in the model's frame (millimetres, origin between the outer eye corners),
+odd or even in x, so symmetric heads stay symmetric. The deformations carry most of the published variation of head and face
+sizes; local modifiers alone would need to be driven to caricature for it.
 """
 
 import numpy as np
@@ -13,10 +13,10 @@ from voxface.training.faces.surface import Vertices
 Field = NDArray[np.float64]
 
 
-def warps(head: Vertices) -> dict[str, tuple[Vertices, float, float]]:
-    """Warp -> (displacement float64 [N, 3] of one unit, standard deviation in units, how far the mean may go in units).
+def shape_deformations(head: Vertices) -> dict[str, tuple[Vertices, float, float]]:
+    """Deformations by name: displacement float64 [N, 3] of one unit, standard deviation and scale of the mean's shift in units.
 
-    Units are shares of the size changed, or tens of millimetres for the local bumps.
+    A unit is 100 % of the size that changes, or 10 mm for the local bumps.
     """
     x, y, z = head.T
     side = np.tanh(x / 12.0)
@@ -26,7 +26,7 @@ def warps(head: Vertices) -> dict[str, tuple[Vertices, float, float]]:
         return np.stack([dx, dy, dz], axis=1)
 
     above_brow, below_nose, below_eyes = _ramp(y, 15, 45), _ramp(-y, 48, 30), _ramp(-y, 0, 30)
-    # Below the chin everything moves along with it, no further.
+    # Everything below the chin moves as much as the chin.
     chin = float(-y[(np.abs(x) < 1e-6) & (z > -30)].min())
     lower = np.minimum(below_nose, _ramp(np.array([chin]), 48, 30))
     middle = np.minimum(below_eyes, _ramp(np.array([50.0]), 0, 30))
@@ -66,10 +66,10 @@ def warps(head: Vertices) -> dict[str, tuple[Vertices, float, float]]:
     }
 
 
-def closed_lips(head: Vertices, landmarks: NDArray[np.int32]) -> Vertices:
-    """Displacement float64 [N, 3] that brings the lips of `head` float64 [N, 3] together; MakeHuman leaves a slit open.
+def lip_closure(head: Vertices, landmarks: NDArray[np.int32]) -> Vertices:
+    """Displacement float64 [N, 3] that closes the lips of `head` float64 [N, 3]; MakeHuman leaves a slit open.
 
-    The height over the slit shrinks to a tenth where the lips meet and stays as it is some millimetres away, so
+    The height over the slit shrinks to a tenth where the lips meet and does not change some millimetres away, so that
     nothing folds over.
     """
     x, y, z = head.T
@@ -83,7 +83,7 @@ def closed_lips(head: Vertices, landmarks: NDArray[np.int32]) -> Vertices:
 
 
 def _sorted(points: NDArray[np.float64]) -> tuple[Field, Field]:
-    """The columns of points [K, 2], in order of the first."""
+    """The two columns of points [K, 2], sorted by the first."""
     ordered = points[np.argsort(points[:, 0])]
     return ordered[:, 0], ordered[:, 1]
 

@@ -1,6 +1,6 @@
-"""Linear surface operations: every new vertex is a fixed weighted sum of old ones, so whatever moves the old moves the new.
+"""Linear surface operations: every new vertex is a fixed weighted sum of old ones.
 
-That way a mesh can be cut, refined and smoothed once, and modifiers and phenotypes be carried over exactly.
+A mesh can therefore be cut, refined and smoothed once, and modifiers and phenotypes carry over to the result exactly.
 """
 
 from collections import defaultdict
@@ -26,8 +26,8 @@ class Blend:
     weights: NDArray[np.float64]
 
     @classmethod
-    def of_rows(cls, rows: list[dict[int, float]]) -> "Blend":
-        """From one dictionary old vertex → weight per new vertex."""
+    def from_rows(cls, rows: list[dict[int, float]]) -> "Blend":
+        """From one dictionary of weights by old vertex for each new vertex."""
         width = max(len(row) for row in rows)
         sources, weights = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width))
         for i, row in enumerate(rows):
@@ -36,7 +36,7 @@ class Blend:
 
     @classmethod
     def pick(cls, vertices: NDArray[np.int64]) -> "Blend":
-        """Keeps only these old vertices, int64 [N]."""
+        """The blend that keeps only these old vertices, int64 [N]."""
         return cls(vertices[:, None], np.ones((len(vertices), 1)))
 
     def __call__(self, old: Vertices) -> Vertices:
@@ -48,7 +48,7 @@ class Blend:
 
 
 def edge_triangles(triangles: Triangles) -> dict[tuple[int, int], list[int]]:
-    """Undirected edge (low, high) → the triangles that have it."""
+    """Triangles by undirected edge (low, high)."""
     edges: dict[tuple[int, int], list[int]] = defaultdict(list)
     for t, (a, b, c) in enumerate(triangles.tolist()):
         for p, q in ((a, b), (b, c), (c, a)):
@@ -65,16 +65,16 @@ def boundary_edges(triangles: Triangles) -> NDArray[np.int64]:
 def refine(triangles: Triangles, count: int, marked: NDArray[np.bool_]) -> tuple[Triangles, Blend]:
     """Splits marked triangles in four with Loop's weights (Loop 1987) and their neighbours so that the mesh stays conforming.
 
-    A neighbour that would be split on two edges is split in four as well, so which diagonal to take never has to be
-    chosen, and a symmetric mesh with symmetric marks stays symmetric.
+    A neighbour with two split edges is split in four as well. No diagonal ever has to be chosen, so a symmetric mesh with
+    symmetric marks stays symmetric.
 
     Args:
         triangles: int64 [F, 3] over `count` vertices.
         marked: bool [F].
 
     Returns:
-        The new triangles, and the blend that gives the new vertices: first the `count` old ones (smoothed where everything
-        round them was split), then one per split edge.
+        The new triangles, and the blend that gives the new vertices: first the `count` old ones (smoothed where all edges
+        round them are split), then one per split edge.
     """
     edges = edge_triangles(triangles)
     sides = [[(p, q) if p < q else (q, p) for p, q in ((a, b), (b, c), (c, a))] for a, b, c in triangles.tolist()]
@@ -110,7 +110,7 @@ def refine(triangles: Triangles, count: int, marked: NDArray[np.bool_]) -> tuple
             new += [(p, m, r), (m, q, r)]
         else:
             new.append((a, b, c))
-    return np.array(new, np.int64), Blend.of_rows(rows)
+    return np.array(new, np.int64), Blend.from_rows(rows)
 
 
 def _loop_vertex(

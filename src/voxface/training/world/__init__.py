@@ -1,1 +1,1 @@
-"""The synthetic world: speakers and voices made from known anatomy, so that every cause behind a sound is known."""
+"""Worlds of people with voices and faces: a synthetic one from known anatomy, and real voices paired with drawn faces."""

@@ -1,4 +1,4 @@
-"""From phones to movement: the control tracks that drive source, tract and constriction noise."""
+"""Articulation of phones: control tracks that drive the glottal source, the vocal tract and constriction noise."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,9 +19,9 @@ _BANDWIDTHS: Final = (90.0, 75.0, 110.0, 140.0, 190.0)  # B1 holds what the open
 _NASAL_POLE: Final = 270.0  # Klatt 1980, at the reference tract length
 _NASAL_ZERO: Final = 450.0
 
-# loudness of voicing by manner, against a vowel
+# amplitude of voicing by manner, relative to a vowel
 _VOICING: Final = {"stop": 0.1, "fricative": 0.35, "nasal": 0.6, "approximant": 0.75, "aspirate": 0.0}
-_FULL_ASPIRATION: Final = 0.16  # noise of an open glottis against the peak of a voiced pulse
+_FULL_ASPIRATION: Final = 0.16  # noise of an open glottis, relative to the peak of a voiced pulse
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ConstrictionNoise:
     """One stretch of frication or one burst.
 
     Attributes:
-        start_s, end_s: in seconds from the start of the utterance.
-        rise_s, fall_s: lengths of its flanks.
+        start_s, end_s: seconds from the start of the utterance.
+        rise_s, fall_s: lengths of the flanks, seconds.
         frication: level and spectrum, for the reference tract.
     """
 
@@ -42,16 +42,16 @@ class ConstrictionNoise:
 
 
 @dataclass(frozen=True)
-class Score:
-    """All that is needed to render an utterance; K control frames at `CONTROL_RATE`.
+class ControlTracks:
+    """Complete control data of an utterance; K control frames at `CONTROL_RATE`.
 
     Attributes:
-        phrases: where there is speech.
-        phones: what is said, in order.
-        f0_hz: float64 [K], defined everywhere; its geometric mean over voicing is the speaker's.
-        voicing: float64 [K], amplitude of the pulses, about 0 to 1.
+        phrases: stretches of speech between pauses.
+        phones: the phones in order.
+        f0_hz: float64 [K], defined in pauses too; its geometric mean over voiced frames is the speaker's.
+        voicing: float64 [K], amplitude of the glottal pulses, about 0 to 1.
         aspiration: float64 [K], amplitude of the noise of an open glottis, on the scale of `voicing`.
-        rd: float64 [K], shape of the pulses.
+        rd: float64 [K], shape of the pulses (Fant 1995).
         tract: formants, bandwidths and nasal coupling.
         noises: frication and bursts.
     """
@@ -66,8 +66,8 @@ class Score:
     noises: tuple[ConstrictionNoise, ...]
 
 
-def compose(speaker: Speaker, seconds: float, rng: np.random.Generator) -> Score:
-    """Draws connected pseudo-speech for a speaker: phrases, phones, melody, and the movements that make them."""
+def plan_articulation(speaker: Speaker, seconds: float, rng: np.random.Generator) -> ControlTracks:
+    """Random connected pseudo-speech of a speaker: phrases, phones, intonation and articulatory movements."""
     frames = int(np.ceil(seconds * CONTROL_RATE)) + 1
     time_s = np.arange(frames) / CONTROL_RATE
     phrases = plan_phrases(seconds, rng)
@@ -116,16 +116,16 @@ def compose(speaker: Speaker, seconds: float, rng: np.random.Generator) -> Score
                 pass
         noises.extend(_noises(placed, phone))
 
-    # the jaw (F1) is quicker than the tongue body; smoothing the steps gives transitions and undershoot
+    # smoothing gives transitions and undershoot; F1 follows faster, because the jaw is quicker than the tongue body
     scale = speaker.formant_scale
     formants[:, 0] = _smooth(formants[:, 0], 0.075)
     for formant in (1, 2):
         formants[:, formant] = _smooth(formants[:, formant], 0.12)
-    formants[:, 3] += 0.35 * (formants[:, 2] - NEUTRAL[2])  # the upper formants follow F3, by less
+    formants[:, 3] += 0.35 * (formants[:, 2] - NEUTRAL[2])  # the upper formants follow F3 in part
     formants[:, 4] += 0.2 * (formants[:, 2] - NEUTRAL[2])
     formants *= scale * (1 + np.array(speaker.formant_offsets))
     bandwidths = np.tile(np.array(_BANDWIDTHS) * speaker.bandwidth_factor, (frames, 1))
-    bandwidths[:, 0] *= 1 + 0.6 * speaker.breathiness  # a glottis that never closes damps F1
+    bandwidths[:, 0] *= 1 + 0.6 * speaker.breathiness  # a glottis that does not close damps F1
     for formant in range(3):
         bandwidths[:, formant] *= _smooth(damping[:, formant], 0.02)
     pole = _NASAL_POLE * scale
@@ -138,7 +138,7 @@ def compose(speaker: Speaker, seconds: float, rng: np.random.Generator) -> Score
         inside = _frames(phrase.start_s, phrase.end_s)
         ending[inside] = np.exp(-(phrase.end_s - time_s[inside]) / 0.25)
     rd = speaker.rd + 0.9 * _smooth(lax, 0.02) + 0.3 * ending
-    return Score(
+    return ControlTracks(
         phrases=phrases,
         phones=tuple(phones),
         f0_hz=f0_hz,
@@ -155,9 +155,9 @@ def _frames(start_s: float, end_s: float) -> slice:
 
 
 def _move(formants: NDArray[np.float64], placed: PlacedPhone, vowel: Vowel, rng: np.random.Generator) -> None:
-    """Writes a vowel's targets; a diphthong glides from the first to the second in its middle.
+    """Writes a vowel's targets; a diphthong changes from the first to the second in its middle.
 
-    No two vowels are alike (4 %), and unstressed ones lean towards the neutral tract.
+    Targets vary at random by 4 %, and those of unstressed vowels are moved towards the neutral tract.
     """
     middle = placed.start_s + 0.5 * (placed.end_s - placed.start_s)
     reduction = 0.0 if placed.stressed else 0.2
@@ -195,7 +195,7 @@ def _noises(placed: PlacedPhone, phone: Consonant) -> list[ConstrictionNoise]:
 def _intensity(
     phrase: Phrase, phones: tuple[PlacedPhone, ...], time_s: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Amplitude over a phrase: 6 dB of decline, 5 dB of stress, and a fade over the last 130 ms."""
+    """Amplitude float64 over a phrase: a decline of 6 dB, 5 dB of stress, and a fade over the last 130 ms."""
     level_db = -6.0 * (time_s - phrase.start_s) / (phrase.end_s - phrase.start_s) + rng.normal(0.0, 1.5)
     for placed in phones:
         emphasis = (5.0 if placed.stressed else 0.0) + rng.normal(0.0, 1.5)
@@ -207,7 +207,7 @@ def _intensity(
 def _pitch(
     mean_hz: float, semitones: NDArray[np.float64], voicing: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Melody around the speaker's mean, with the slow unsteadiness (about 5 Hz, 0.2 semitones) of every voice."""
+    """Fundamental frequency in Hz around the speaker's mean, with a slow random fluctuation (about 5 Hz, 0.2 semitones)."""
     unsteady = _smooth(rng.standard_normal(len(semitones)), 0.12)
     semitones = semitones + 0.2 * unsteady / max(float(unsteady.std()), 1e-9)
     voiced = voicing > 0.2
@@ -217,7 +217,7 @@ def _pitch(
 
 
 def _smooth(track: NDArray[np.float64], width_s: float) -> NDArray[np.float64]:
-    """Averages under a Hann window of the given width, with the end values held."""
+    """Moving average under a Hann window `width_s` seconds wide, with the end values held."""
     half = max(1, round(width_s * CONTROL_RATE / 2))
     window = np.hanning(2 * half + 3)[1:-1]
     return np.convolve(np.pad(track, half, mode="edge"), window / window.sum(), mode="valid")

@@ -1,4 +1,4 @@
-"""Two directions among the faces of a sex that a voice may go with: how large a face is, and how wide for its length."""
+"""Two directions of face variation within a sex that may correlate with a voice: size, and width for length."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.training.faces.are import REFERENCE, anatomical_pairs
+from voxface.training.faces.are_metric import REFERENCE, anatomical_pairs
 from voxface.training.faces.population import FacePopulation
 
 Axes = Literal["lengths", "ratios"]
 Float64 = NDArray[np.float64]
 
 SIZE_MEASURES: Final = ("face_width", "face_length", "head_breadth", "head_length", "nose_length")
-"""Measurements whose sum, each in its standard deviations, is the size of a face."""
+"""Measurements whose sum, each in units of its standard deviation, is the size of a face."""
 
-# Landmarks (Multi-PIE order) of the width of the jaw, beside the pairs of the ARE metric.
+# Landmarks (Multi-PIE order) of the jaw's width, in addition to the pairs of the ARE metric.
 _JAW: Final = (4, 12)
 _STEP: Final = 1e-2  # of a coefficient, for central differences
 
@@ -29,13 +29,13 @@ def voice_directions(model: MorphableModel, population: FacePopulation, sex: int
     made orthogonal to the first in the metric of the population's covariance (Gram–Schmidt).
 
     Args:
-        axes: what the scores are made of, each part in its standard deviations.
-            "lengths": the sum of `SIZE_MEASURES` (those the model has), and breadth (cheeks, jaw) less length (sellion to
-            menton), all in millimetres. "ratios": the four ratios of the ARE metric, which are lengths over the distance
-            between the eyes: their sum (a large face around the eyes), and breadth (ears, cheeks, forehead) less length.
+        axes: measures that the scores are made of, each in units of its standard deviation. "lengths": first the sum of those
+            `SIZE_MEASURES` that the model has, second breadth (cheeks, jaw) minus length (sellion to menton), all in
+            millimetres. "ratios": the four ratios of the ARE metric, lengths over the distance between the eyes; first
+            their sum (a large face around the eyes), second breadth (ears, cheeks, forehead) minus length.
 
     Raises:
-        InputError: the model has none of `SIZE_MEASURES`, or its population does not vary so.
+        InputError: the model has none of `SIZE_MEASURES`, or its population does not vary in them.
     """
     covariance = population.covariance[sex].astype(np.float64)
     pairs = anatomical_pairs(model.landmarks)
@@ -67,9 +67,9 @@ def _slopes(
     paths: Mapping[str, tuple[int, ...]],
     over: str | None = None,
 ) -> Float64:
-    """Change of the length of each path, per unit of each coefficient at the sex's mean, float64 [K, M].
+    """Derivatives of the path lengths by the coefficients at the sex's mean, float64 [K, M].
 
-    With `over`, the change of each other path's length over that of the path `over`.
+    With `over`, derivatives of the ratios of the other lengths to that of the path `over`.
     """
     modes = population.mean.shape[1]
     base = population.mean[sex].astype(np.float64)
@@ -89,13 +89,13 @@ def _slopes(
 
 
 def _scores(slopes: Float64, covariance: Float64) -> Float64:
-    """Slopes [K, M] over the standard deviation that each measure has in the population."""
+    """Slopes [K, M] divided by the standard deviation of each measure in the population."""
     deviations = np.sqrt(np.einsum("km,kl,lm->m", slopes, covariance, slopes))
     return np.asarray(slopes / np.maximum(deviations, 1e-12))
 
 
 def _unit(direction: Float64, before: Float64, covariance: Float64) -> Float64:
-    """The direction with a score of variance one, where enough of what it was `before` is left."""
+    """The direction scaled to a score of variance one; InputError if too little of the direction `before` is left."""
     variance, whole = direction @ covariance @ direction, before @ covariance @ before
     if not (whole > 1e-12 and variance > 1e-6 * whole):
         raise InputError("the faces of this population do not vary in size and breadth; give another population")

@@ -1,6 +1,6 @@
 """The voice source: a train of Liljencrants–Fant (LF) glottal pulses with jitter and shimmer.
 
-What comes out is the *derivative* of the glottal flow, so the +6 dB/octave of radiation at the lips is already in it.
+The signal is the *derivative* of the glottal flow, which includes the +6 dB/octave of radiation at the lips.
 Sources: Fant, Liljencrants & Lin 1985 (the model); Fant 1995 (the single shape parameter Rd).
 """
 
@@ -16,7 +16,7 @@ RD_HIGHEST: Final = 2.6
 
 _SHAPES: Final = 47  # shapes of the table, evenly spaced in Rd
 _PHASES: Final = 4096  # points per cycle
-_OVERSAMPLING: Final = 4  # the kink at closure reaches far above Nyquist and would alias
+_OVERSAMPLING: Final = 4  # the discontinuity at closure has energy far above Nyquist and would alias
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class GlottalSource:
     """Source signals, one value per sample.
 
     Attributes:
-        flow_derivative: float64 [N]; −1 at the instant of strongest excitation of an unshimmered cycle.
+        flow_derivative: float64 [N], −1 at the instant of strongest excitation of a cycle without shimmer.
         opening: float64 [N], 0 (glottis closed) to 1 (widest open); aspiration noise follows it.
     """
 
@@ -33,7 +33,7 @@ class GlottalSource:
 
 
 def open_quotient(rd: float) -> float:
-    """Part of the cycle from opening to the instant of strongest excitation, for a pulse of shape `rd`."""
+    """Share of the cycle from opening to the instant of strongest excitation, for a pulse of shape `rd`."""
     _, rk, rg = _ratios(np.array([rd]))
     return float((1 + rk[0]) / (2 * rg[0]))
 
@@ -47,7 +47,7 @@ def glottal_source(
     rng: np.random.Generator,
     sample_rate: int,
 ) -> GlottalSource:
-    """Makes a pulse train.
+    """A train of glottal pulses.
 
     Args:
         f0_hz: float64 [N], fundamental frequency at every sample.
@@ -68,7 +68,7 @@ def glottal_source(
     position = np.maximum(np.interp(position, moved, closures), 0.0)
     cycle = position.astype(np.int64)
     amplitude = 1 + np.clip(shimmer * rng.standard_normal(len(closures)), -0.4, 0.4)
-    starts = np.interp(closures, cycles, np.arange(padded + 1))  # the shape is held through a cycle
+    starts = np.interp(closures, cycles, np.arange(padded + 1))  # the shape is constant within a cycle
     shape = np.interp(starts, np.arange(count), rd)
 
     table = _pulse_table()
@@ -112,7 +112,7 @@ def _pulse_table() -> NDArray[np.float64]:
         integral = alpha * np.sin(omega * te) - omega * np.cos(omega * te) + omega * np.exp(-alpha * te)
         return np.asarray(scale * integral / (alpha**2 + omega**2))
 
-    # the flow returns to where it began: the growth rate alpha makes both areas cancel
+    # the flow returns to its start: the growth rate alpha makes both areas cancel
     low, high = np.full(_SHAPES, -20.0), np.full(_SHAPES, 200.0)
     for _ in range(80):
         middle = (low + high) / 2
@@ -136,7 +136,7 @@ def _decimate(pulses: NDArray[np.float64], count: int) -> NDArray[np.float64]:
 
 
 def _fast_length(count: int) -> int:
-    """The next length of the form 2^a · {1, 1.25, 1.5} · 8, at which the FFT is quick."""
+    """The smallest length of the form 2^a · {1, 1.25, 1.5} · 8 that holds `count`, for a fast FFT."""
     power = 8
     while power * 2 < count:
         power *= 2

@@ -1,7 +1,8 @@
-"""The paired world: real voices, each with a face drawn from the population given what the voice is known to carry.
+"""The paired world: real voices, each with a face drawn from the population given the cues of the voice.
 
-Every speaker at every speed is a person: played faster, a voice has a shorter tract and a higher pitch, as a smaller
-speaker's. Who validates or tests is heard as recorded, at speed 1 and without augmentation. The faces show no real person.
+Every speaker at every speed is a person of their own: played faster, a voice has a shorter tract and a higher pitch, like a
+smaller speaker's. Validation and test speakers are used as recorded, at speed 1 without augmentation. The faces show no real
+person.
 """
 
 import hashlib
@@ -28,16 +29,16 @@ from voxface.training.data.speech_corpus import (
 )
 from voxface.training.data.voice_augmentation import AugmentConfig, augment, change_speed
 from voxface.training.faces.population import FacePopulation
-from voxface.training.world.anatomy import PUBLISHED, Anatomy, CueNorms, Sex
-from voxface.training.world.pictures import PictureConfig, Studio
+from voxface.training.world.pictures import PersonRenderer, PictureConfig
 from voxface.training.world.splits import corpus_splits
-from voxface.training.world.voice_cues import VoiceCues, voice_cues
+from voxface.training.world.voice_cues import VoiceCues, measure_voice_cues
+from voxface.training.world.voice_face_distribution import PUBLISHED_COUPLING, CueNorms, Sex, VoiceFaceDistribution
 
 VERSION: Final = 1
-"""Of the recipe: another number, other faces of a seed."""
+"""Version of the recipe; it is part of every random seed, so a new version gives other faces."""
 
 SHORTEST: Final = 4_800
-"""Samples of speech, 0.3 s, that a recording has to hold."""
+"""Least number of speech samples (0.3 s) in a recording."""
 
 # Random streams of a person.
 _FACE, _PICTURES = range(2)
@@ -45,12 +46,14 @@ _FACE, _PICTURES = range(2)
 
 @dataclass(frozen=True)
 class PairedConfig:
-    """What a paired world is made of.
+    """Settings of a paired world.
 
     Attributes:
-        speeds: each makes a person of every speaker that is learnt from.
-        variants: augmented renderings kept of each of their recordings and speeds, beside the clean one.
-        augment: how these are made.
+        speeds: playback speeds; each makes one person of every training speaker.
+        variants: number of augmented renderings of each recording at each speed, in addition to the clean one.
+        seed: random seed.
+        augment: settings of the augmentation.
+        pictures: settings of the pictures.
     """
 
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
@@ -74,12 +77,12 @@ class PairedConfig:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What was made of one recording.
+class RenderedVoices:
+    """Renderings of one recording.
 
     Attributes:
-        cues: as recorded, None where the voice gives none.
-        voices: for each speed, log-mel float16 [T, 64] clean and then of each variant.
+        cues: cues of the recording at speed 1; None if they cannot be measured.
+        voices: log-mel frames float16 [T, 64] by speed, first clean, then each variant.
     """
 
     cues: VoiceCues | None
@@ -87,8 +90,8 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class _Hearing:
-    """What processes that listen share."""
+class _SharedSounds:
+    """Settings and sounds that the processes which render recordings share."""
 
     config: PairedConfig
     noises: Sequence[NDArray[np.int16]]
@@ -106,30 +109,33 @@ def paired_world(
     workers: int = 1,
     stage: Stage = silent,
 ) -> tuple[Pairs, tuple[LeftOut, ...]]:
-    """Makes the world; a person's face follows from the seed, their name and voice, and the corpus's spread of cues.
+    """Makes the world; a person's face depends on the seed, their name and voice, and the corpus's spread of cues.
 
     Args:
-        noises, rooms: int16 [n] at 16 kHz, for augmentation.
-        workers: processes; the result does not depend on them.
+        noises, rooms: noises and room responses int16 [n] at 16 kHz, for augmentation.
+        workers: number of processes; the result does not depend on it.
+        stage: called at the start of each stage with its name and number of steps.
 
     Returns:
-        The pairs, and which files were left out (the corpus's own, the unreadable, and those without speech); the latter
-        stand in `about["left_out"]` as well.
+        The pairs, and the files left out (by the corpus, as unreadable, or without speech), which are also listed in
+        `about["left_out"]`.
 
     Raises:
-        InputError: nothing in the corpus can be used, or model and population do not go together.
-        ProviderError: Open3D, which draws the pictures, is not there.
+        InputError: nothing in the corpus can be used, or model and population do not fit each other.
+        ProviderError: Open3D, which renders the pictures, is not installed.
     """
     splits = corpus_splits(corpus)
-    studio = Studio.of(model, config.pictures)
+    renderer = PersonRenderer.from_model(model, config.pictures)
     step = stage("recordings", len(corpus.recordings))
     items = [
         (recording, config.speeds if splits[recording.speaker] == "train" else None) for recording in corpus.recordings
     ]
-    heard: dict[Recording, Heard] = {}
+    heard: dict[Recording, RenderedVoices] = {}
     left_out = list(corpus.left_out)
     for recording, result in zip(
-        corpus.recordings, parallel_map(listen, _Hearing(config, noises, rooms), items, workers), strict=True
+        corpus.recordings,
+        parallel_map(render_recording, _SharedSounds(config, noises, rooms), items, workers),
+        strict=True,
     ):
         if isinstance(result, LeftOut):
             left_out.append(LeftOut(corpus.within(recording.path), result.reason, result.exit_code))
@@ -144,19 +150,23 @@ def paired_world(
 
     cues = {speaker: _mean_cues([heard[r].cues for r in heard if r.speaker == speaker]) for speaker in corpus.sexes}
     known = [(corpus.sexes[s], cue) for s, cue in cues.items() if cue is not None and splits[s] == "train"]
-    anatomy = Anatomy.of(model, population, PUBLISHED, CueNorms.of(known))
-    cast = _cast(corpus, heard, splits, cues)
-    step = stage("people", len(cast))
+    distribution = VoiceFaceDistribution.from_population(
+        model, population, PUBLISHED_COUPLING, CueNorms.from_voices(known)
+    )
+    planned = _plan_people(corpus, heard, splits, cues)
+    step = stage("people", len(planned))
     shown = []
-    for role, likeness in zip(cast, parallel_map(show, (config.seed, anatomy, studio), cast, workers), strict=True):
+    for planned_person, likeness in zip(
+        planned, parallel_map(render_person, (config.seed, distribution, renderer), planned, workers), strict=True
+    ):
         shown.append(likeness)
-        step(role.person.name)
+        step(planned_person.person.name)
 
     voices = [
         (i, recording, k == 0, frames)
-        for i, role in enumerate(cast)
-        for recording in role.recordings
-        for k, frames in enumerate(heard[recording].voices[role.speed])
+        for i, planned_person in enumerate(planned)
+        for recording in planned_person.recordings
+        for k, frames in enumerate(heard[recording].voices[planned_person.speed])
     ]
     frames, offsets = joined([frames for *_, frames in voices])
     who = np.array([i for i, *_ in voices], np.int32)
@@ -168,8 +178,8 @@ def paired_world(
             "(sex; a little size); they show no real person, least of all the speaker",
             "version": VERSION,
             "config": asdict(config),
-            "coupling": asdict(PUBLISHED),
-            "cue_norms": asdict(anatomy.norms),
+            "coupling": asdict(PUBLISHED_COUPLING),
+            "cue_norms": asdict(distribution.norms),
             "corpus": corpus.name,
             "speech": LIBRISPEECH_CITATION
             if corpus.name == LIBRISPEECH
@@ -180,17 +190,17 @@ def paired_world(
             "left_out": [{"file": left.file, "reason": left.reason} for left in left_out],
             "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
         },
-        people=tuple(role.person for role in cast),
+        people=tuple(planned_person.person for planned_person in planned),
         frames=frames,
         offsets=offsets,
         utterance_person=who,
         utterance_recording=np.array([order[i, recording] for i, recording, *_ in voices], np.int32),
         utterance_clean=np.array([clean for *_, clean, _ in voices]),
         pictures=np.concatenate([pictures for _, _, pictures in shown]),
-        picture_person=np.repeat(np.arange(len(cast)), config.pictures.each).astype(np.int32),
+        picture_person=np.repeat(np.arange(len(planned)), config.pictures.each).astype(np.int32),
         coefficients=np.stack([face for face, *_ in shown]),
         expected=np.stack([expected for _, expected, _ in shown]),
-        cues=np.array([role.cues for role in cast], np.float32),
+        cues=np.array([planned_person.cues for planned_person in planned], np.float32),
         morphable=model,
         population=population,
     )
@@ -198,13 +208,14 @@ def paired_world(
 
 
 @dataclass(frozen=True)
-class Role:
-    """A person to be: who, with which voice.
+class PlannedPerson:
+    """A person of the world before their face is drawn.
 
     Attributes:
-        speed: how fast their recordings are played.
-        recordings: of their speaker.
-        cues: f0 in Hz and tract length in cm at that speed, or NaN.
+        person: name, speaker, sex and split.
+        speed: playback speed of the recordings.
+        recordings: recordings of the speaker.
+        cues: f0 in Hz and tract length in cm at that speed; NaN if unknown.
     """
 
     person: Person
@@ -213,22 +224,26 @@ class Role:
     cues: tuple[float, float]
 
 
-def _cast(
-    corpus: Corpus, heard: dict[Recording, Heard], splits: dict[str, Split], cues: dict[str, VoiceCues | None]
-) -> list[Role]:
-    cast = []
+def _plan_people(
+    corpus: Corpus, heard: dict[Recording, RenderedVoices], splits: dict[str, Split], cues: dict[str, VoiceCues | None]
+) -> list[PlannedPerson]:
+    planned = []
     for speaker, sex in corpus.sexes.items():
         own = tuple(recording for recording in heard if recording.speaker == speaker)
         for speed in heard[own[0]].voices if own else ():
             name = f"{corpus.name}-{speaker}" + (f"@{speed:g}" if speed != 1 else "")
             cue = cues[speaker]
             at_speed = (np.nan, np.nan) if cue is None else (cue.f0_hz * speed, cue.tract_cm / speed)
-            cast.append(Role(Person(name, f"{corpus.name}-{speaker}", sex, splits[speaker]), speed, own, at_speed))
-    return cast
+            planned.append(
+                PlannedPerson(Person(name, f"{corpus.name}-{speaker}", sex, splits[speaker]), speed, own, at_speed)
+            )
+    return planned
 
 
-def listen(shared: _Hearing, item: tuple[Recording, tuple[float, ...] | None]) -> Heard | LeftOut:
-    """Reads a recording and renders it at the given speeds, or as it is (None)."""
+def render_recording(
+    shared: _SharedSounds, item: tuple[Recording, tuple[float, ...] | None]
+) -> RenderedVoices | LeftOut:
+    """Reads a recording and renders it at the given speeds, or unchanged without any (None)."""
     recording, speeds = item
     try:
         samples = voiced_audio(recording.path)
@@ -237,7 +252,7 @@ def listen(shared: _Hearing, item: tuple[Recording, tuple[float, ...] | None]) -
     except (InputError, NoSpeechError) as error:
         return LeftOut("", str(error).removeprefix(f"{recording.path}: "), error.exit_code)
     try:
-        cues = voice_cues(samples)
+        cues = measure_voice_cues(samples)
     except ValueError:
         cues = None
     voices = {}
@@ -256,25 +271,25 @@ def listen(shared: _Hearing, item: tuple[Recording, tuple[float, ...] | None]) -
             )
             renderings.append(augment(quick, rng, shared.config.augment, shared.noises, shared.rooms))
         voices[speed] = [log_mel(rendering).astype(np.float16) for rendering in renderings]
-    return Heard(cues, voices)
+    return RenderedVoices(cues, voices)
 
 
-def show(
-    shared: tuple[int, Anatomy, Studio], role: Role
+def render_person(
+    shared: tuple[int, VoiceFaceDistribution, PersonRenderer], planned_person: PlannedPerson
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """A person's face and the mean face of all with such a voice, coefficients float32 [P], and pictures of the face."""
-    seed, anatomy, studio = shared
-    sex: Sex = role.person.sex
-    own = (seed, VERSION, *_number(role.person.name))
-    face = anatomy.draw(sex, *role.cues, np.random.default_rng([*own, _FACE]))
-    return face, anatomy.expected(sex, *role.cues), studio.pictures(face, (*own, _PICTURES))
+    """A person's face and the mean face of all people with such a voice (coefficients float32 [P]), and their pictures."""
+    seed, distribution, renderer = shared
+    sex: Sex = planned_person.person.sex
+    own = (seed, VERSION, *_number(planned_person.person.name))
+    face = distribution.draw(sex, *planned_person.cues, np.random.default_rng([*own, _FACE]))
+    return face, distribution.expected(sex, *planned_person.cues), renderer.render(face, (*own, _PICTURES))
 
 
-def sounds(folder: Path) -> tuple[list[NDArray[np.int16]], list[LeftOut]]:
-    """Every sound of a folder (noises, room responses), int16 [n] at 16 kHz, and what cannot be read.
+def read_sounds(folder: Path) -> tuple[list[NDArray[np.int16]], list[LeftOut]]:
+    """All sounds of a folder (noises, room responses) as int16 [n] at 16 kHz, and the unreadable files.
 
     Raises:
-        InputError: no sound in it can be read.
+        InputError: the folder does not exist, or no file in it can be read.
     """
     from voxface.runtime.audio.decode import find_audio, read_blocks
 
@@ -292,7 +307,7 @@ def sounds(folder: Path) -> tuple[list[NDArray[np.int16]], list[LeftOut]]:
 
 
 def _mean_cues(cues: Sequence[VoiceCues | None]) -> VoiceCues | None:
-    """Of a speaker's recordings."""
+    """Mean cues of a speaker's recordings; None if no recording has any."""
     known = [cue for cue in cues if cue is not None]
     if not known:
         return None
@@ -300,6 +315,6 @@ def _mean_cues(cues: Sequence[VoiceCues | None]) -> VoiceCues | None:
 
 
 def _number(*words: str) -> tuple[int, int]:
-    """Two numbers for a random stream that follow from words alone."""
+    """Two numbers for a random seed, derived from words by SHA-256."""
     digest = hashlib.sha256("\0".join(words).encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")

@@ -1,4 +1,4 @@
-"""The phones of the pseudo-language: formant targets of an adult male, places of noise, and how often each one occurs.
+"""Phones of the pseudo-language: formant targets of an adult male, noise spectra, and relative frequencies.
 
 Vowel formants: Peterson & Barney 1952, Table II (men). Consonant targets: after Klatt 1980, with F2 of
 the stops moved to the loci of Delattre, Liberman & Cooper 1955. Frication: coarse shapes after Stevens 1998,
@@ -16,7 +16,7 @@ Manner = Literal["stop", "fricative", "nasal", "approximant", "aspirate"]
 
 @dataclass(frozen=True)
 class SpectralPeak:
-    """One broad peak of a noise spectrum; Gaussian in frequency, Hz, with a gain in dB against the other peaks."""
+    """One broad peak of a noise spectrum; Gaussian in frequency, Hz, with a gain in dB relative to the other peaks."""
 
     centre_hz: float
     width_hz: float
@@ -25,7 +25,7 @@ class SpectralPeak:
 
 @dataclass(frozen=True)
 class Frication:
-    """Noise made at a constriction: its level against full voicing (dB) and its spectrum at the lips."""
+    """Noise made at a constriction: level relative to full voicing (dB), and spectrum at the lips."""
 
     level_db: float
     peaks: tuple[SpectralPeak, ...]
@@ -46,10 +46,10 @@ class Consonant:
     """A consonant.
 
     Attributes:
-        locus: F1 … F3 in Hz towards which the tract moves.
-        coarticulation: how far F2 and F3 follow the neighbouring vowel instead, 0 (not at all) to 1 (wholly).
-        duration_s: closure, constriction or glide, without the aspiration.
-        aspiration_s: from release to the onset of voicing.
+        locus: target F1 … F3 of the tract, Hz.
+        coarticulation: share of the neighbouring vowel in F2 and F3, 0 (none) to 1 (all).
+        duration_s: length of closure, constriction or glide, without the aspiration.
+        aspiration_s: time from release to the onset of voicing.
         onset_weight, coda_weight: relative frequency before and after the vowel.
     """
 
@@ -139,7 +139,7 @@ class Syllable:
 
 
 def draw_syllable(rng: np.random.Generator, stressed: bool) -> Syllable:
-    """Draws a (C)V(C) syllable; phones come as often as their weights say."""
+    """A random (C)V(C) syllable; phones occur with probabilities proportional to their weights."""
     with_onset, with_coda = rng.random() < _ONSET_PROBABILITY, rng.random() < _CODA_PROBABILITY
     onset = CONSONANTS[_draw(rng, _ONSET_SHARES)]
     nucleus = VOWELS[_draw(rng, _VOWEL_SHARES)]

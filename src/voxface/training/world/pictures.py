@@ -1,4 +1,4 @@
-"""Pictures of one person: the same face in other light and colours, turned a little, with a little expression."""
+"""Pictures of one person: the same face in different light and colours, with small turns and expressions."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -15,13 +15,13 @@ from voxface.training.faces.face_set import draw, picture_camera, picture_pose
 
 @dataclass(frozen=True)
 class PictureConfig:
-    """What a person's pictures look like.
+    """Settings of a person's pictures.
 
     Attributes:
-        each: pictures of every person.
+        each: number of pictures of every person.
         size: height and width, px.
-        expression: standard deviation of the expression coefficients (half-normal), where the model has any.
-        yaw, pitch, roll: the head turns by up to this at random, degrees to either side.
+        expression: scale of the half-normal expression coefficients, if the model has any.
+        yaw, pitch, roll: largest random turn of the head to either side, degrees.
     """
 
     each: int = 4
@@ -37,11 +37,14 @@ class PictureConfig:
 
 
 @dataclass(frozen=True)
-class Studio:
-    """Draws pictures.
+class PersonRenderer:
+    """Renders pictures of people.
 
     Attributes:
-        occlusion: float32 [N], how open to the sky each vertex of the model is.
+        model: the morphable model of the faces.
+        config: settings of the pictures.
+        camera: camera of the pictures.
+        occlusion: float32 [N], ambient visibility of each vertex of the model.
     """
 
     model: MorphableModel
@@ -50,11 +53,11 @@ class Studio:
     occlusion: NDArray[np.float32]
 
     @classmethod
-    def of(cls, model: MorphableModel, config: PictureConfig) -> Self:
-        """A studio for faces of this model.
+    def from_model(cls, model: MorphableModel, config: PictureConfig) -> Self:
+        """A renderer for faces of this model.
 
         Raises:
-            ProviderError: Open3D, which draws the pictures, is not there.
+            ProviderError: Open3D, which renders the pictures, is not installed.
         """
         try:
             import open3d  # noqa: F401
@@ -67,9 +70,11 @@ class Studio:
         occlusion = ambient_visibility(model.mean, model.triangles)
         return cls(model, config, picture_camera(config.size), occlusion)
 
-    def pictures(self, coefficients: NDArray[np.float32], seed: tuple[int, ...]) -> NDArray[np.uint8]:
-        """`config.each` pictures uint8 [each, size, size, 3] of coefficients float32 [P]; picture k of a seed is the
-        same however many there are."""
+    def render(self, coefficients: NDArray[np.float32], seed: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Pictures uint8 [each, size, size, 3] of the face with coefficients float32 [P].
+
+        Picture k of a seed does not depend on the number of pictures.
+        """
         return np.stack(
             [self._picture(coefficients, np.random.default_rng([*seed, k])) for k in range(self.config.each)]
         )

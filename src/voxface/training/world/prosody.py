@@ -1,4 +1,4 @@
-"""Rhythm and melody: phrases and pauses, how long each phone lasts, and how the pitch moves."""
+"""Prosody: phrases and pauses, durations of phones, and intonation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class PlacedPhone:
     """A phone with its place in time.
 
     Attributes:
-        phone: what is said.
-        nucleus: vowel of its syllable, towards which a consonant leans.
-        start_s, end_s: from the start of the utterance; `end_s` is the start of the next phone.
-        release_s: where a stop's closure ends and its burst and aspiration begin; `end_s` for other phones.
+        phone: the vowel or consonant.
+        nucleus: vowel of its syllable, with which a consonant is coarticulated.
+        start_s, end_s: seconds from the start of the utterance; `end_s` is the start of the next phone.
+        release_s: end of a stop's closure and start of its burst and aspiration; `end_s` for other phones.
         stressed: whether its syllable is stressed.
         in_coda: whether it is a consonant after its vowel.
     """
@@ -47,7 +47,7 @@ def plan_phrases(seconds: float, rng: np.random.Generator) -> tuple[Phrase, ...]
     while True:
         length, pause = rng.uniform(1.2, 2.6), rng.uniform(0.2, 0.5)
         left = end - start
-        if left - length - pause < 0.9:  # what is left would be too short for a phrase of its own
+        if left - length - pause < 0.9:  # the rest would be too short for another phrase
             if left <= 2.8:
                 return (*phrases, Phrase(start, end))
             length = (left - pause) / 2
@@ -89,7 +89,7 @@ def place_phones(phrase: Phrase, syllables_per_second: float, rng: np.random.Gen
 def intonation(
     phrase: Phrase, phones: Sequence[PlacedPhone], time_s: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Pitch at `time_s` as a part of the speaker's range, about −0.7 … 0.7.
+    """Pitch float64 at `time_s` as a share of the speaker's range, about −0.7 … 0.7.
 
     Declination, accents, and a final fall or rise: phrase and accent commands superposed in the manner of Fujisaki
     1983, with plain smooth bumps as the responses.

@@ -1,4 +1,4 @@
-"""A speaker: the anatomy and habits that a source–filter synthesiser turns into a voice."""
+"""Speakers: anatomy and speaking habits, the parameters of a source–filter synthesiser."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ REFERENCE_TRACT_CM: Final = 16.9
 """Vocal tract length of the adult male whose vowel formants are the reference, in cm."""
 
 _SEXES: Final = ("female", "male")
-# mean and standard deviation of each trait, by sex
+# (mean, standard deviation) of each trait, by sex
 F0_HZ: Final = {"female": (210.0, 25.0), "male": (120.0, 20.0)}
 TRACT_CM: Final = {"female": (14.1, 0.6), "male": (16.9, 0.7)}
 _RD: Final = {"female": (0.8, 0.16), "male": (0.6, 0.12)}
@@ -25,13 +25,13 @@ class Speaker:
     """One synthetic speaker.
 
     Attributes:
-        sex: "female" or "male"; decides nothing by itself once the other fields are known.
+        sex: "female" or "male"; the voice depends only on the other fields.
         f0_hz: geometric mean of the fundamental frequency over voiced speech, Hz.
-        f0_range_semitones: span within which the intonation of a phrase moves, semitones.
+        f0_range_semitones: range of the intonation within a phrase, semitones.
         vocal_tract_length_cm: glottis to lips; every formant is proportional to its inverse.
         breathiness: strength of the aspiration noise during voicing, 0 (clear) to 1 (whispery).
-        rd: shape of the glottal pulse (Fant 1995), 0.3 (pressed) to 2.2 (lax); it sets the open quotient and the
-            spectral tilt together, as they go together in people.
+        rd: shape of the glottal pulse (Fant 1995), 0.3 (pressed) to 2.2 (lax); it sets open quotient and spectral tilt
+            together, because they are correlated in people.
         syllables_per_second: speaking rate within a phrase, pauses left out.
         nasality: velar leak in vowels, 0 (none) to 1 (strong).
         formant_offsets: relative deviation of F1 … F5 from uniform scaling by tract length.
@@ -67,15 +67,15 @@ class Speaker:
 
     @property
     def formant_scale(self) -> float:
-        """How many times higher the formants lie than those of the reference adult male tract."""
+        """Ratio of the formants to those of the reference adult male tract."""
         return REFERENCE_TRACT_CM / self.vocal_tract_length_cm
 
     @classmethod
     def sample(cls, rng: np.random.Generator, sex: Sex) -> Self:
-        """Draws a speaker of the given sex.
+        """A random speaker of the given sex.
 
-        Men: f0 120 ± 20 Hz, tract 16.9 ± 0.7 cm; women: f0 210 ± 25 Hz, tract 14.1 ± 0.6 cm; all traits independent
-        within a sex, as pitch and tract length very nearly are, and cut at ± 2.5 standard deviations.
+        Men: f0 120 ± 20 Hz, tract 16.9 ± 0.7 cm; women: f0 210 ± 25 Hz, tract 14.1 ± 0.6 cm; all traits are independent
+        within a sex (pitch and tract length very nearly are) and clipped at ± 2.5 standard deviations.
         """
         if sex not in _SEXES:
             raise ValueError(f"sex must be 'female' or 'male', not {sex!r}")

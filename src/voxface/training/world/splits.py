@@ -1,4 +1,4 @@
-"""Who is learnt from and who is kept aside, decided by who they are and never by chance."""
+"""Splits into training, validation and test speakers, which follow from their ids and never from chance."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,25 +7,25 @@ from typing import Final
 from voxface.training.data.pairs import Split
 from voxface.training.data.speech_corpus import HELD_OUT, LIBRISPEECH, VALIDATION, Corpus
 
-# Twenty couples of synthetic people: 12 are learnt from, 3 validate, 5 test, evenly mixed.
+# Splits of twenty pairs of synthetic people (a woman and a man): 12 train, 3 validation, 5 test, evenly mixed.
 _TURNS: Final[tuple[Split, ...]] = tuple(
     {"t": "train", "v": "validation", "e": "test"}[letter]  # type: ignore[misc]
     for letter in "tetvtetttevttettvett"
 )
 
 
-def turn(person: int) -> Split:
+def split_by_turn(person: int) -> Split:
     """Split of synthetic person number `person`, a woman and a man in turns: 60 % train, 15 % validation, 25 % test."""
     return _TURNS[person // 2 % len(_TURNS)]
 
 
 def rank(word: str, speaker: str) -> str:
-    """What speakers are put in order by: the SHA-1 of a word and their id."""
+    """Sort key of a speaker: the SHA-1 of a word and the speaker's id."""
     return hashlib.sha1((word + speaker).encode()).hexdigest()
 
 
 def first_by_hash(word: str, sexes: Mapping[str, str], count: int) -> frozenset[str]:
-    """`count` women and `count` men (fewer where there are fewer), the first by `rank`; `sexes`: speaker -> "F" or "M"."""
+    """The first `count` women and `count` men by `rank` (fewer if there are fewer); `sexes` maps speakers to "F" or "M"."""
     return frozenset(
         speaker
         for sex in "FM"
@@ -34,8 +34,11 @@ def first_by_hash(word: str, sexes: Mapping[str, str], count: int) -> frozenset[
 
 
 def shares_by_hash(sexes: Mapping[str, str], validation: float = 0.15, test: float = 0.25) -> dict[str, Split]:
-    """A split for each speaker of a corpus without one of its own: of each sex the first by `rank("test", …)` test, the
-    first of the rest by `rank("validation", …)` validate. Each gets at least one where a sex has three speakers or more."""
+    """Splits of the speakers of a corpus that defines none.
+
+    Of each sex, the first share by `rank("test", …)` is for test, the first of the rest by `rank("validation", …)` for
+    validation. Both get at least one speaker if the sex has three or more.
+    """
     splits: dict[str, Split] = dict.fromkeys(sexes, "train")
     for sex in "FM":
         own = [speaker for speaker, of in sexes.items() if of == sex]
@@ -52,8 +55,7 @@ def shares_by_hash(sexes: Mapping[str, str], validation: float = 0.15, test: flo
 
 
 def corpus_splits(corpus: Corpus) -> dict[str, Split]:
-    """The split of every speaker: LibriSpeech's are fixed (`HELD_OUT` test, `VALIDATION` validate), others' follow
-    `shares_by_hash`."""
+    """The split of every speaker: fixed for LibriSpeech (`HELD_OUT`, `VALIDATION`), from `shares_by_hash` for others."""
     if corpus.name != LIBRISPEECH:
         return shares_by_hash(corpus.sexes)
     return {

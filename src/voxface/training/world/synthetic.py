@@ -1,7 +1,7 @@
-"""The synthetic world: voices and faces both made from known anatomy, so that the truth is known.
+"""The synthetic world: voices and faces generated from known anatomy, so that the ground truth is known.
 
-Person i of a seed is the same however many there are: traits, face, every utterance and every picture have a random stream
-of their own. Women and men come in turns.
+Person i of a seed does not depend on the number of people: traits, face, every utterance and every picture have random streams
+of their own. Women and men alternate.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -19,22 +19,22 @@ from voxface.training.data.parallel_map import Stage, parallel_map, silent
 from voxface.training.data.speech_corpus import voiced_samples
 from voxface.training.data.voice_augmentation import AugmentConfig, augment
 from voxface.training.faces.population import FacePopulation
-from voxface.training.world.anatomy import SPEAKERS, Anatomy, Sex, strong
-from voxface.training.world.pictures import PictureConfig, Studio
+from voxface.training.world.pictures import PersonRenderer, PictureConfig
 from voxface.training.world.speaker import Speaker
-from voxface.training.world.splits import turn
+from voxface.training.world.splits import split_by_turn
 from voxface.training.world.synthetic_voice import synthesise
+from voxface.training.world.voice_face_distribution import SYNTHETIC_NORMS, Sex, VoiceFaceDistribution, strong_coupling
 
 VERSION: Final = 1
-"""Of the recipe: another number, other people of a seed."""
+"""Version of the recipe; it is part of every random seed, so a new version gives other people."""
 
-LIGHT: Final = AugmentConfig(
+LIGHT_AUGMENTATION: Final = AugmentConfig(
     noise=0.5, room=0.0, equaliser=0.5, snr_db=(15.0, 40.0), gain_db=(-10.0, 5.0), tilt_db=(-4.0, 4.0)
 )
 """The light augmentation of synthetic voices."""
 
 SHORTEST: Final = 4_800
-"""Samples of speech, 0.3 s, that an utterance has to hold."""
+"""Least number of speech samples (0.3 s) in an utterance."""
 
 # Random streams of a person.
 _TRAITS, _FACE, _VOICE, _NOISE, _PICTURES = range(5)
@@ -42,14 +42,17 @@ _TRAITS, _FACE, _VOICE, _NOISE, _PICTURES = range(5)
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """What a synthetic world is made of.
+    """Settings of a synthetic world.
 
     Attributes:
-        people: how many, women and men in turns; 60 % train, 15 % validation, 25 % test, in turns as well.
-        utterances, seconds: of each person; pauses are within the seconds.
-        coupling: correlation of the face's two scores with tract length and f0, 0 to 1 (`anatomy.strong`).
-        variants: augmented renderings kept of each utterance, beside the clean one.
-        augment: how these are made.
+        people: number of people, women and men alternating; 60 % train, 15 % validation, 25 % test, evenly mixed.
+        utterances: number of utterances of each person.
+        seconds: length of an utterance, pauses included.
+        coupling: correlation of the face's two scores with tract length and f0, 0 to 1 (`strong_coupling`).
+        variants: number of augmented renderings of each utterance, in addition to the clean one.
+        seed: random seed.
+        augment: settings of the augmentation.
+        pictures: settings of the pictures.
     """
 
     people: int
@@ -58,7 +61,7 @@ class SyntheticConfig:
     coupling: float = 0.9
     variants: int = 1
     seed: int = 0
-    augment: AugmentConfig = LIGHT
+    augment: AugmentConfig = LIGHT_AUGMENTATION
     pictures: PictureConfig = field(default_factory=PictureConfig)
 
     def __post_init__(self) -> None:
@@ -75,14 +78,15 @@ class SyntheticConfig:
 
 
 @dataclass(frozen=True)
-class Made:
+class SyntheticPerson:
     """One person of a synthetic world.
 
     Attributes:
         sex: "F" or "M".
-        cues: f0 in Hz and tract length in cm, true.
-        coefficients, expected: float32 [P], the face, and the mean face of all with such a voice.
-        voices: log-mel float16 [T, 64], each utterance clean and then its variants.
+        cues: true f0 in Hz and tract length in cm.
+        coefficients: float32 [P], the face.
+        expected: float32 [P], the mean face of all people with such a voice.
+        voices: log-mel frames float16 [T, 64], each utterance first clean, then its variants.
         pictures: uint8 [K, H, W, 3].
     """
 
@@ -105,18 +109,20 @@ def synthetic_world(
     """Makes the world; the result does not depend on `workers`.
 
     Args:
-        workers: processes.
-        stage: told how far it is.
+        workers: number of processes.
+        stage: called at the start of each stage with its name and number of steps.
 
     Raises:
-        InputError: model and population do not go together, or an utterance in which the VAD finds no speech.
-        ProviderError: Open3D, which draws the pictures, is not there.
+        InputError: model and population do not fit each other, or the VAD finds hardly any speech in an utterance.
+        ProviderError: Open3D, which renders the pictures, is not installed.
     """
-    anatomy = Anatomy.of(model, population, strong(config.coupling), SPEAKERS)
-    shared = (config, anatomy, Studio.of(model, config.pictures))
+    distribution = VoiceFaceDistribution.from_population(
+        model, population, strong_coupling(config.coupling), SYNTHETIC_NORMS
+    )
+    shared = (config, distribution, PersonRenderer.from_model(model, config.pictures))
     made = []
     step = stage("people", config.people)
-    for i, person in enumerate(parallel_map(make, shared, range(config.people), workers)):
+    for i, person in enumerate(parallel_map(make_person, shared, range(config.people), workers)):
         made.append(person)
         step(_name(i))
     frames, offsets = joined([voice for person in made for voice in person.voices])
@@ -130,10 +136,10 @@ def synthetic_world(
             "they show no real person, and their voices and faces go together far more closely than real ones do",
             "version": VERSION,
             "config": asdict(config),
-            "coupling": asdict(anatomy.coupling),
+            "coupling": asdict(distribution.coupling),
             "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
         },
-        people=tuple(Person(_name(i), _name(i), person.sex, turn(i)) for i, person in enumerate(made)),
+        people=tuple(Person(_name(i), _name(i), person.sex, split_by_turn(i)) for i, person in enumerate(made)),
         frames=frames,
         offsets=offsets,
         utterance_person=(utterance // per_person).astype(np.int32),
@@ -149,9 +155,9 @@ def synthetic_world(
     )
 
 
-def make(shared: tuple[SyntheticConfig, Anatomy, Studio], person: int) -> Made:
+def make_person(shared: tuple[SyntheticConfig, VoiceFaceDistribution, PersonRenderer], person: int) -> SyntheticPerson:
     """Makes person number `person`."""
-    config, anatomy, studio = shared
+    config, distribution, renderer = shared
     sex: Sex = "FM"[person % 2]  # type: ignore[assignment]
 
     def stream(*what: int) -> np.random.Generator:
@@ -159,7 +165,7 @@ def make(shared: tuple[SyntheticConfig, Anatomy, Studio], person: int) -> Made:
 
     speaker = Speaker.sample(stream(_TRAITS), "female" if sex == "F" else "male")
     cues = (speaker.f0_hz, speaker.vocal_tract_length_cm)
-    face = anatomy.draw(sex, *cues, stream(_FACE))
+    face = distribution.draw(sex, *cues, stream(_FACE))
     voices = []
     for u in range(config.utterances):
         samples = voiced_samples(to_int16(synthesise(speaker, config.seconds, stream(_VOICE, u))))
@@ -170,8 +176,8 @@ def make(shared: tuple[SyntheticConfig, Anatomy, Studio], person: int) -> Made:
             *(augment(samples, stream(_NOISE, u, v), config.augment) for v in range(config.variants)),
         ]
         voices += [log_mel(rendering).astype(np.float16) for rendering in renderings]
-    pictures = studio.pictures(face, (config.seed, VERSION, person, _PICTURES))
-    return Made(sex, cues, face, anatomy.expected(sex, *cues), voices, pictures)
+    pictures = renderer.render(face, (config.seed, VERSION, person, _PICTURES))
+    return SyntheticPerson(sex, cues, face, distribution.expected(sex, *cues), voices, pictures)
 
 
 def _name(person: int) -> str:

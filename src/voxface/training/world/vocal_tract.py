@@ -1,8 +1,8 @@
 """The vocal tract: a cascade of five moving formants, fixed upper resonances and a nasal pole–zero pair.
 
-A per-sample recursion would be slow in numpy. Instead short overlapping blocks of the source are each filtered, in the
-frequency domain, with the digital resonators (Klatt 1980) of that instant; windows that sum to one cross-fade
-from each filter to the next.
+A per-sample recursion would be slow in numpy. Instead, short overlapping blocks of the source are filtered in the frequency
+domain with the digital resonators (Klatt 1980) of their instant. Windows that sum to one cross-fade from each filter to
+the next.
 """
 
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPEED_OF_SOUND_CM_S: Final = 35_300.0
-"""In the warm, moist air of the tract."""
+"""Speed of sound in the warm, moist air of the tract, cm/s."""
 
 _HOPS_PER_TRANSFORM: Final = 16  # 2 hops of source and 14 (about 56 ms) in which the resonances die out
-_HIGHEST: Final = 0.475  # of the sample rate: a pole nearer to the Nyquist frequency would meet its mirror image
-_BLOCKS_AT_ONCE: Final = 256  # bounds the memory, however long the speech
+_HIGHEST: Final = 0.475  # share of the sample rate; a pole nearer to Nyquist would interact with its mirror image
+_BLOCKS_AT_ONCE: Final = 256  # bounds the memory for any length of speech
 
 
 @dataclass(frozen=True)
 class TractShape:
-    """What the tract does over time; K frames of equal length.
+    """Shape of the tract over time; K frames of equal length.
 
     Attributes:
         frame_rate: frames per second.
         formants_hz: float64 [K, 5].
         bandwidths_hz: float64 [K, 5].
         nasal_pole_hz: resonance of the nasal cavity.
-        nasal_zero_hz: float64 [K]; equal to the pole while the velum is closed, so that they cancel.
-        length_cm: glottis to lips; places the resonances above the fifth.
+        nasal_zero_hz: float64 [K], equal to the pole while the velum is closed, so that both cancel.
+        length_cm: length from glottis to lips, which determines the resonances above the fifth.
     """
 
     frame_rate: float
@@ -40,7 +40,7 @@ class TractShape:
     length_cm: float
 
 
-def pass_through(source: NDArray[np.float64], shape: TractShape, sample_rate: int) -> NDArray[np.float64]:
+def filter_source(source: NDArray[np.float64], shape: TractShape, sample_rate: int) -> NDArray[np.float64]:
     """Filters a source, float64 [N], through the moving tract; returns float64 [N]."""
     hop = 1 << round(np.log2(sample_rate * 0.004))
     size = _HOPS_PER_TRANSFORM * hop
@@ -68,7 +68,7 @@ def pass_through(source: NDArray[np.float64], shape: TractShape, sample_rate: in
 def _moving_denominator(
     shape: TractShape, frame: NDArray[np.int64], delay: NDArray[np.complex128], sample_rate: int
 ) -> NDArray[np.complex128]:
-    """Product of the inverse responses of the formants, over the nasal zero's; [frames, bins]."""
+    """Product of the formants' inverse responses, divided by the nasal zero's; [frames, bins]."""
     product: NDArray[np.complex128] = 1 / _inverse_resonator(shape.nasal_zero_hz[frame], 100.0, delay, sample_rate)
     for formant in range(shape.formants_hz.shape[1]):
         centre = np.minimum(shape.formants_hz[frame, formant], _HIGHEST * sample_rate)
@@ -80,7 +80,7 @@ def _moving_denominator(
 def _fixed_resonances(shape: TractShape, delay: NDArray[np.complex128], sample_rate: int) -> NDArray[np.complex128]:
     """The nasal pole and the resonances of a uniform tube above the fifth, up to the Nyquist frequency; [bins].
 
-    Without the upper ones the envelope between the fifth formant and Nyquist would fall as no tract's does.
+    Without the upper resonances, the envelope between the fifth formant and Nyquist would fall too steeply.
     """
     response: NDArray[np.complex128] = (
         1 / _inverse_resonator(np.array([shape.nasal_pole_hz]), 100.0, delay, sample_rate)[0]

@@ -1,9 +1,10 @@
-"""What a voice tells of the speaker's size: pitch and the length of the vocal tract.
+"""Cues of a speaker's size in a voice: pitch and the length of the vocal tract.
 
-The tract is taken for a tube closed at one end, whose resonances are F_i = (2i - 1) · c / 4L (Wakita 1977; Fitch 1997). Which
-formant of a frame is which is not known, and in high voices the second of one vowel lies where the third of another does;
-so all formants of all frames are explained together: the length is the most likely one if every formant is one of the
-resonances, the lower ones moved far by the vowels and the higher ones little, or comes from nowhere.
+The tract is modelled as a tube closed at one end, with resonances F_i = (2i - 1) · c / 4L (Wakita 1977; Fitch 1997). The
+numbers of a frame's formants are unknown, and in high voices the second formant of one vowel can lie where the third of another
+does. Therefore the length is estimated from all formants of all frames together, as the most probable one under a mixture: each
+formant is either one of the resonances, with a spread by vowels that is large for the lower and small for the higher ones, or
+an outlier with uniform density.
 """
 
 from dataclasses import dataclass
@@ -16,14 +17,14 @@ from voxface.runtime.features.periodicity import FRAME, LONGEST_LAG, PERIODIC, S
 
 SPEED_OF_SOUND: Final = 35_000.0  # cm/s in warm, moist air
 _STEP: Final = 320
-_RATE: Final = 12_000  # Hz: five formants below the half of it, or six
+_RATE: Final = 12_000  # Hz; five or six formants lie below half of it
 _ORDER: Final = 14  # of linear prediction
-_LOWEST, _HIGHEST, _WIDEST = 300.0, 5300.0, 500.0  # Hz: formants outside or wider are not counted
-_SPREAD: Final = (0.3, 0.25, 0.09, 0.05, 0.05, 0.05)  # of F1 … F6 about their resonances, in natural logarithms
-_ASTRAY: Final = 0.3  # share of formants from nowhere
-_LENGTHS: Final = np.arange(11.5, 20.5, 0.05)  # cm, those that are tried
+_LOWEST, _HIGHEST, _WIDEST = 300.0, 5300.0, 500.0  # Hz; formants outside this range, or wider, are ignored
+_SPREAD: Final = (0.3, 0.25, 0.09, 0.05, 0.05, 0.05)  # sd of F1 … F6 about their resonances, natural logarithm
+_ASTRAY: Final = 0.3  # share of outliers
+_LENGTHS: Final = np.arange(11.5, 20.5, 0.05)  # cm, candidates
 _USUAL: Final = (16.0, 1.3)  # cm, mean and standard deviation of adults
-_WORTH: Final = 30  # formants of a voice depend on each other: they count as at most so many
+_WORTH: Final = 30  # effective number of independent formants at most, because those of a voice are correlated
 
 Float64 = NDArray[np.float64]
 
@@ -33,19 +34,19 @@ class VoiceCues:
     """Cues of one recording.
 
     Attributes:
-        f0_hz: median pitch of its periodic frames.
-        tract_cm: vocal-tract length by its formants.
+        f0_hz: median pitch of the periodic frames.
+        tract_cm: vocal-tract length estimated from the formants.
     """
 
     f0_hz: float
     tract_cm: float
 
 
-def voice_cues(samples: NDArray[np.int16]) -> VoiceCues:
+def measure_voice_cues(samples: NDArray[np.int16]) -> VoiceCues:
     """Measures the cues of speech int16 [n] at 16 kHz.
 
     Raises:
-        ValueError: fewer than ten periodic frames, or of formants.
+        ValueError: fewer than ten periodic frames, or fewer than ten formants.
     """
     if len(samples) < FRAME:
         raise ValueError(f"{len(samples)} samples are too few to measure a voice")
@@ -66,7 +67,7 @@ def _pitch(frame: NDArray[np.float64]) -> float:
     correlation = np.correlate(centred, centred, "full")[FRAME - 1 :]
     lags = np.arange(SHORTEST_LAG, LONGEST_LAG + 1)
     normal = correlation[lags] * FRAME / (FRAME - lags)
-    # The shortest lag nearly as good as the best: a period, not two of them.
+    # The shortest lag nearly as good as the best, so that two periods are not taken for one.
     good = np.flatnonzero(normal >= 0.9 * normal.max())
     first = int(good[0])
     while first + 1 < len(lags) and normal[first + 1] > normal[first]:
@@ -77,7 +78,7 @@ def _pitch(frame: NDArray[np.float64]) -> float:
 def _formants(frame: Float64) -> Float64:
     """Formants of a frame in Hz, by linear prediction."""
     emphasised = np.append(frame[0], frame[1:] - 0.97 * frame[:-1]) * np.hamming(len(frame))
-    # Down to 12 kHz by dropping the spectrum above.
+    # Resampled to 12 kHz by cutting the spectrum.
     count = FRAME * _RATE // 16_000
     low = np.fft.irfft(np.fft.rfft(emphasised)[: count // 2 + 1], count)
     correlation = np.correlate(low, low, "full")[count - 1 :]
@@ -95,14 +96,14 @@ def _formants(frame: Float64) -> Float64:
 
 
 def _tract(formants: Float64) -> float:
-    """The most likely length in cm of a tract with these formants [n], in Hz."""
+    """The most probable length in cm of a tract with formants [n] in Hz."""
     axis = np.linspace(np.log(_LOWEST), np.log(_HIGHEST), 200)
     extent = float(axis[-1] - axis[0])
     seen, whole = np.zeros((len(_LENGTHS), len(formants))), np.zeros(len(_LENGTHS))
     for number, spread in enumerate(_SPREAD, 1):
         resonance = np.log((2 * number - 1) * SPEED_OF_SOUND / (4 * _LENGTHS))[:, None]
         seen += np.exp(-0.5 * ((np.log(formants) - resonance) / spread) ** 2) / spread
-        # What lies outside the range cannot be seen, and must not count against a length.
+        # Densities are normalised over the visible range, so that resonances outside it do not count against a length.
         whole += extent * (np.exp(-0.5 * ((axis - resonance) / spread) ** 2) / spread).mean(1)
     density = (1 - _ASTRAY) * seen / whole[:, None] + _ASTRAY / extent
     likelihood = np.log(density).mean(1) * min(len(formants), _WORTH)

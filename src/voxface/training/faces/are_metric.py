@@ -1,7 +1,7 @@
-"""The ARE metric's ratios (Wu 2022, §4.2): distances between point pairs over the outer-interocular distance.
+"""Ratios of the ARE metric (Wu 2022, §4.2): distances between point pairs over the outer-interocular distance.
 
-Two sets of pairs are reported side by side: `paper`, the vertices the paper's code uses on its 53,215-vertex BFM, and
-`anatomical`, which any model with 68 landmarks has. The paper's outer-interocular pair ends 17 mm beside the left outer
+Two sets of pairs are reported side by side: `paper`, the vertices that the paper's code uses on its 53,215-vertex BFM, and
+`anatomical`, which every model with 68 landmarks has. The paper's outer-interocular pair ends 17 mm beside the left outer
 canthus, so its ratios are smaller than anatomical ones of the same face.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Pairs = Mapping[str, tuple[int, int]]
 
 REFERENCE = "outer_interocular"
-PAPER = "paper_"  # how the names of the paper's pairs begin where a model carries both sets
+PAPER = "paper_"  # prefix of the names of the paper's pairs where a model carries both sets
 PAPER_VERTICES = 53_215
 PAPER_PAIRS = {
     REFERENCE: (2217, 14607),
@@ -24,7 +24,7 @@ PAPER_PAIRS = {
 }
 PAPER_MEAN_FACE = {"forehead": 1.1594, "cheek": 1.0044, "ear": 1.4108, "midline": 1.1104}
 
-# Landmarks (Multi-PIE order) that stand for the anatomical points: the contour's upper ends lie before the ears, the outer
+# Landmarks (Multi-PIE order) used for the anatomical points: the contour's upper ends lie before the ears, the outer
 # ends of the brows near the frontotemporalia, the contour's second points below the zygia; midline: sellion to menton.
 ANATOMICAL = {REFERENCE: (36, 45), "ear": (0, 16), "forehead": (17, 26), "midline": (27, 8), "cheek": (1, 15)}
 
@@ -35,7 +35,7 @@ def anatomical_pairs(landmarks: NDArray[np.int32]) -> dict[str, tuple[int, int]]
 
 
 def variants(pairs: Pairs) -> dict[str, dict[str, tuple[int, int]]]:
-    """The pairs a model carries, by set: "anatomical", and "paper" where it has those."""
+    """A model's pairs by set: "anatomical", and "paper" where the model has them."""
     sets = {
         "anatomical": {name: pair for name, pair in pairs.items() if not name.startswith(PAPER)},
         "paper": {name.removeprefix(PAPER): pair for name, pair in pairs.items() if name.startswith(PAPER)},
@@ -44,7 +44,7 @@ def variants(pairs: Pairs) -> dict[str, dict[str, tuple[int, int]]]:
 
 
 def are_ratios(vertices: NDArray[np.float32], pairs: Pairs) -> dict[str, float]:
-    """Distance over outer-interocular distance of every pair but that one.
+    """Ratio of each pair's distance to the outer-interocular distance; that pair itself is left out.
 
     Args:
         vertices: float32 [N, 3], any unit.

@@ -1,14 +1,14 @@
-"""Which faces go with a voice: a joint Gaussian of a face's coefficients and two cues of the voice, within each sex.
+"""The distribution of faces given a voice: a joint Gaussian of a face's coefficients and two cues of the voice, for each sex.
 
     α = μ + x,   x ~ N(0, Σ),   corr(sₖ(x), zₖ) = rₖ
 
 z are the cues, vocal-tract length and f0, as deviations within the sex; s are two scores of the face, uncorrelated and of
-variance one (`directions`). The cues are taken as independent of each other within a sex, as they very nearly are. Then
+variance one (`directions`). The cues are assumed independent of each other within a sex, which they very nearly are. Then
 
     E[α | z] = μ + Σₖ rₖ zₖ uₖ,   cov[α | z] = Σ − Σₖ rₖ² uₖ uₖᵀ,   uₖ = Σ ∇sₖ,
 
-and over all voices the faces are those of the population again: nobody's face is made up that the population lacks. What
-a cue does not tell stays with the covariance. A cue that is not known (NaN) tells nothing.
+and the distribution over all voices is the population again. What a cue does not determine keeps the population's covariance.
+An unknown cue (NaN) changes nothing.
 """
 
 from collections.abc import Sequence
@@ -29,61 +29,64 @@ from voxface.training.world.voice_cues import VoiceCues
 Sex = Literal["F", "M"]
 Float32 = NDArray[np.float32]
 
-FURTHEST: Final = 2.5
-"""Cues count as at most so many standard deviations from their mean; synthetic speakers are cut there too."""
+LARGEST_DEVIATION: Final = 2.5
+"""Largest deviation of a cue, in standard deviations; larger ones are clipped, as the traits of synthetic speakers are."""
 
-FEWEST: Final = 8
-"""Voices of a sex that are enough to measure how its cues are spread."""
+LEAST_VOICES: Final = 8
+"""Least number of voices of a sex for measuring the spread of its cues."""
 
 
 @dataclass(frozen=True)
 class CueNorms:
-    """How the cues are spread within each sex: (women, men).
+    """Spread of the cues within each sex.
 
     Attributes:
-        tract_cm, f0_hz: mean and standard deviation of each sex.
+        tract_cm, f0_hz: (mean, standard deviation) of women, then of men.
     """
 
     tract_cm: tuple[tuple[float, float], tuple[float, float]]
     f0_hz: tuple[tuple[float, float], tuple[float, float]]
 
     @classmethod
-    def of(cls, cues: Sequence[tuple[Sex, VoiceCues]]) -> Self:
-        """Measured over voices; for a sex with fewer than `FEWEST` of them, `SPEAKERS`."""
+    def from_voices(cls, cues: Sequence[tuple[Sex, VoiceCues]]) -> Self:
+        """Norms measured over voices; a sex with fewer than `LEAST_VOICES` of them gets those of `SYNTHETIC_NORMS`."""
         tract, f0 = [], []
         for index, sex in enumerate("FM"):
             own = [cue for of, cue in cues if of == sex]
-            enough = len(own) >= FEWEST
-            tract.append(_spread([cue.tract_cm for cue in own]) if enough else SPEAKERS.tract_cm[index])
-            f0.append(_spread([cue.f0_hz for cue in own]) if enough else SPEAKERS.f0_hz[index])
+            enough = len(own) >= LEAST_VOICES
+            tract.append(_spread([cue.tract_cm for cue in own]) if enough else SYNTHETIC_NORMS.tract_cm[index])
+            f0.append(_spread([cue.f0_hz for cue in own]) if enough else SYNTHETIC_NORMS.f0_hz[index])
         return cls((tract[0], tract[1]), (f0[0], f0[1]))
 
     def deviations(self, sex: Sex, f0_hz: float, tract_cm: float) -> NDArray[np.float64]:
-        """(tract, f0) float64 [2] as deviations within the sex, held within ±`FURTHEST`; NaN stays NaN."""
+        """Deviations (tract, f0) float64 [2] within the sex, clipped to ±`LARGEST_DEVIATION`; NaN stays NaN."""
         index = "FM".index(sex)
         raw = [
             (value - mean) / sd for value, (mean, sd) in ((tract_cm, self.tract_cm[index]), (f0_hz, self.f0_hz[index]))
         ]
-        return np.clip(raw, -FURTHEST, FURTHEST)
+        return np.clip(raw, -LARGEST_DEVIATION, LARGEST_DEVIATION)
 
 
 def _spread(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), max(float(np.std(values)), 1e-6)
 
 
-SPEAKERS: Final = CueNorms(tract_cm=(TRACT_CM["female"], TRACT_CM["male"]), f0_hz=(F0_HZ["female"], F0_HZ["male"]))
-"""How synthetic speakers are drawn (`speaker.Speaker.sample`); men 120 ± 20 Hz and 16.9 cm, women 210 ± 25 Hz and 14.1 cm."""
+SYNTHETIC_NORMS: Final = CueNorms(
+    tract_cm=(TRACT_CM["female"], TRACT_CM["male"]), f0_hz=(F0_HZ["female"], F0_HZ["male"])
+)
+"""Norms of synthetic speakers (`speaker.Speaker.sample`): men 120 ± 20 Hz and 16.9 cm, women 210 ± 25 Hz and 14.1 cm."""
 
 
 @dataclass(frozen=True)
 class Coupling:
-    """How strongly a face goes with the cues.
+    """Strength of the correlation between faces and cues.
 
     Attributes:
-        name: for the record.
+        name: name of the coupling, kept in the description of a world.
         tract: correlation of the first score (size) with tract length: (women, men).
-        f0: correlation of the second score (breadth for length) with f0; negative, a deep voice goes with a broad face.
-        axes: what the scores are made of, see `directions.voice_directions`.
+        f0: correlation of the second score (breadth for length) with f0: (women, men); negative if deep voices go with broad
+            faces.
+        axes: measures that the scores are made of, see `directions.voice_directions`.
     """
 
     name: str
@@ -96,28 +99,31 @@ class Coupling:
             raise InputError(f"coupling {self.name}: correlations lie between -1 and 1, not {self.tract} and {self.f0}")
 
 
-PUBLISHED: Final = Coupling("published", tract=(0.2, 0.3), f0=(-0.05, -0.05), axes="lengths")
-"""What is published of real voices: formant position goes with stature by about -0.3 in men and less in women, and in men
-lower formants with larger heads and wider faces; f0 hardly goes with anything within a sex. Size stands for stature here,
-and -0.05 for "hardly": both are assumptions."""
+PUBLISHED_COUPLING: Final = Coupling("published", tract=(0.2, 0.3), f0=(-0.05, -0.05), axes="lengths")
+"""Published correlations of real voices: formant position with stature about -0.3 in men and weaker in women; in men, lower
+formants with larger heads and wider faces; f0 with hardly anything within a sex. Two assumptions are made here: the size of the
+face replaces stature, and the correlation with f0 is -0.05."""
 
 
-def strong(correlation: float = 0.9) -> Coupling:
-    """A made-up coupling so strong that methods can be told apart by how much of it they find: NOT what real voices carry.
+def strong_coupling(correlation: float = 0.9) -> Coupling:
+    """An artificial coupling, strong enough to compare methods by how much of it they find. Real voices do NOT carry it.
 
-    The scores are made of the ratios of the ARE metric, which hardly see the size of a whole head (they are lengths over
+    The scores are made of the ratios of the ARE metric, which hardly depend on the size of a whole head (they are lengths over
     the distance between the eyes).
     """
     return Coupling(f"strong {correlation:g}", (correlation,) * 2, (-correlation,) * 2, "ratios")
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """See the module; K coefficients of identity, of P in all.
+class VoiceFaceDistribution:
+    """Distribution of faces given a voice; see the module. K of the P coefficients describe identity.
 
     Attributes:
+        population: Gaussian of each sex over the K coefficients.
         modes: P.
-        directions: float64 [2, 2, K], the scores' directions of each sex.
+        coupling: correlations of the scores with the cues.
+        norms: spread of the cues.
+        directions: float64 [2, 2, K], directions of the two scores for each sex.
         roots: float64 [2, K, K], symmetric square roots of the population's covariances.
     """
 
@@ -129,11 +135,13 @@ class Anatomy:
     roots: NDArray[np.float64]
 
     @classmethod
-    def of(cls, model: MorphableModel, population: FacePopulation, coupling: Coupling, norms: CueNorms) -> Self:
-        """The anatomy of a model and its population.
+    def from_population(
+        cls, model: MorphableModel, population: FacePopulation, coupling: Coupling, norms: CueNorms
+    ) -> Self:
+        """The distribution for a morphable model and its population.
 
         Raises:
-            InputError: they do not go together, or have no such directions.
+            InputError: model and population do not fit each other, or the population has no such directions.
         """
         known = population.mean.shape[1]
         if not model.identity_modes <= known <= model.modes:
@@ -146,18 +154,18 @@ class Anatomy:
         return cls(population, model.modes, coupling, norms, directions, roots)
 
     def correlations(self, sex: Sex) -> NDArray[np.float64]:
-        """(tract, f0) float64 [2], of the scores with their cues."""
+        """Correlations (tract, f0) float64 [2] of the scores with their cues."""
         index = "FM".index(sex)
         return np.array([self.coupling.tract[index], self.coupling.f0[index]])
 
     def expected(self, sex: Sex, f0_hz: float, tract_cm: float) -> Float32:
-        """The mean face of all people with such a voice: coefficients float32 [P], expression neutral."""
+        """The mean face of all people with such a voice: coefficients float32 [P], with neutral expression."""
         index = "FM".index(sex)
         told = self.correlations(sex) * np.nan_to_num(self.norms.deviations(sex, f0_hz, tract_cm), nan=0.0)
         return self._whole(self.population.mean[index] + told @ self._towards(index))
 
     def draw(self, sex: Sex, f0_hz: float, tract_cm: float, rng: np.random.Generator) -> Float32:
-        """The face of one of them, drawn: coefficients float32 [P], expression neutral."""
+        """A random face of a person with such a voice: coefficients float32 [P], with neutral expression."""
         index = "FM".index(sex)
         cues, r = self.norms.deviations(sex, f0_hz, tract_cm), self.correlations(sex)
         known = np.isfinite(cues)
@@ -168,7 +176,7 @@ class Anatomy:
         return self._whole(self.population.mean[index] + face + (wanted - scores) @ self._towards(index))
 
     def _towards(self, index: int) -> NDArray[np.float64]:
-        """u, float64 [2, K]: where coefficients go with one more of each score."""
+        """u, float64 [2, K]: expected change of the coefficients per unit of each score."""
         return np.asarray(self.directions[index] @ self.population.covariance[index].astype(np.float64))
 
     def _whole(self, identity: NDArray[np.float64]) -> Float32:
