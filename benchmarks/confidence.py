@@ -1,9 +1,9 @@
-"""Whether noise, silence and music get a low confidence: the default bundle on speech and on what is none.
+"""Confidence: whether noise, silence and music get a lower one than speech, with the default bundle.
 
     VOXFACE_SHARED=… [VOXFACE_MUSIC=…] python -m benchmarks.confidence [--fit]
 
-The likeness to speech is fitted (`--fit` prints it) to speakers of the training, in clean, noisy and short recordings and in
-one room, against synthetic noise and music. Reported are other speakers, the other rooms, real noises and other synthetic
+Speech modulation is fitted (`--fit` prints it) to training speakers, in clean, noisy and short recordings and in one room,
+against synthetic noise and music. Reported are other speakers, the other rooms, real noises and other synthetic
 ones, and other clips of synthetic music, whose styles the fit has met; a sound without speech for the front end counts as
 confidence 0. `VOXFACE_MUSIC` names a folder of recorded music, a folder a source, which the fit does not use; the sources of
 the recorded result are Debian's and PyPI's packages of these names.
@@ -60,7 +60,7 @@ class Heard:
 
     Attributes:
         confidence: 0 where there was no speech for the front end.
-        before: agreement and length alone, as it was before the likeness to speech.
+        before: agreement and length alone, as it was before speech modulation was part of it.
         movement: None where there was none to measure.
     """
 
@@ -249,7 +249,7 @@ def separation(speech: Sequence[Heard], other: Sequence[Heard], name: str = "con
 def main() -> None:
     """Listens to everything and records the result, or prints a fit."""
     parser = argparse.ArgumentParser(description="Confidence of speech against noise, silence and music.")
-    parser.add_argument("--fit", action="store_true", help="print the likeness's coefficients instead")
+    parser.add_argument("--fit", action="store_true", help="print the coefficients of speech modulation instead")
     options = parser.parse_args()
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     recorded = Path(os.environ["VOXFACE_MUSIC"]) if "VOXFACE_MUSIC" in os.environ else None

@@ -1,4 +1,4 @@
-"""A live session under way, to be timed: what the newest 0.1 s of sound cost, all of it, once the window is full."""
+"""A live session with a full window, for timing everything that 0.1 s of sound costs."""
 
 import time
 from typing import Final
@@ -20,7 +20,7 @@ LONGEST_WAIT: Final = (
 
 
 class FullWindow:
-    """A live session that hears the same sound over and over, its window full of speech."""
+    """A live session that hears the same sound again and again, so that its window is full of speech."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class FullWindow:
         image_reuse_distance: float = 0.0,
     ) -> None:
         bundle = voice_to_face.bundle
-        # Networks with random weights hear a change of speaker anywhere; the watch, a few products, is off for all.
+        # With random weights any sound is a change of speaker; the detector, which costs little, is off on all sides.
         config = LiveConfig(
             hop=HOP,
             window=seconds * SAMPLE_RATE,

@@ -1,4 +1,4 @@
-"""The default bundle on every recording of real speech: what fails, and what the faces have to do with the voices.
+"""The default bundle on every recording of real speech: which fail, and how faces agree with voices.
 
     VOXFACE_SHARED=… python -m benchmarks.librispeech
 
@@ -55,7 +55,7 @@ def sureness(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def told_apart(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def same_speaker_auc(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """AUC of "one speaker" by the cosine of two recordings' embeddings; chance is 0.5."""
     embeddings = np.stack([row["embedding"] for row in rows])
     names = np.array([row["speaker"] for row in rows])
@@ -151,7 +151,7 @@ def main() -> None:
             "sex_of_picture_held_out": agreement(held_out, "picture"),
             "sex_of_mesh_training": agreement(training, "mesh"),
             "sex_probability_held_out": sureness(held_out),
-            "same_speaker_held_out": told_apart(held_out),
+            "same_speaker_held_out": same_speaker_auc(held_out),
             "faces_of_one_speaker_held_out": {what: steadiness(held_out, what) for what in ("vertices", "image")},
             "measurements_held_out": measures,
             "mean_pictures_differ_by_levels_of_255": between,

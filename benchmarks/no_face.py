@@ -1,4 +1,4 @@
-"""Whether a live session makes no face of what is no speech, and one of noisy speech: 5 s windows through whole sessions.
+"""No face: whether a live session makes none of noise and music, and one of noisy speech; 5 s windows, whole sessions.
 
     VOXFACE_SHARED=… python -m benchmarks.no_face
 

@@ -1,4 +1,4 @@
-"""Estimates without a face, where what counts is decided before one is made."""
+"""An estimate without a face, for benchmarks of what a live session decides before it makes one."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class StubEstimate:
-    """What a live session asks of an estimate, and no more.
+    """The part of an estimate that a live session reads.
 
     Attributes:
-        columns: float32 [E, C], the voice encoder's.
-        stages_ns: none.
-        picture_kept: there is none to keep.
+        frame_embeddings: float32 [E, C], of the voice encoder.
+        stages_ns: empty: no stage ran.
+        image_reused: False: there is no image.
     """
 
     frame_embeddings: NDArray[np.float32]
@@ -22,5 +22,5 @@ class StubEstimate:
     image_reused: bool = False
 
     def moved_mm(self, before: Any) -> float:
-        """It does not move."""
+        """Always 0: there is no mesh."""
         return 0.0

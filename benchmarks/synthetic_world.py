@@ -469,11 +469,11 @@ def _arguments() -> tuple[argparse.Namespace, Sizes]:
     if unknown := set(changes.get("joint_presets", ())) - set(joint.PRESETS):
         raise UsageError(f"joint presets {', '.join(sorted(unknown))}: of {', '.join(joint.PRESETS)}")
     # The record says what was asked for, not where it lay.
-    told = {f.name for f in fields(Sizes)} | {"seeds", "accelerator"}
+    own = {f.name for f in fields(Sizes)} | {"seeds", "accelerator"}
     asked.given = [
         word
         for name, value in vars(asked).items()
-        if name in told and value not in (None, parser.get_default(name))
+        if name in own and value not in (None, parser.get_default(name))
         for word in (f"--{name.replace('_', '-')}", str(value))
     ]
     return asked, replace(sizes, **changes)

@@ -1,4 +1,4 @@
-"""One update of a live face, 8 s of speech behind it: the papers' way in PyTorch and ONNX Runtime, and voxface.
+"""One update of a live face with an 8 s window: the papers' way in PyTorch and in ONNX Runtime, and voxface.
 
     python -m benchmarks.update [--quick]
 

@@ -1,4 +1,4 @@
-"""What a voice tells of a face in the two worlds to train in, and how well the cues can be heard.
+"""How much a voice tells about a face in both training worlds, and how well the voice cues can be measured.
 
     VOXFACE_SHARED=… python -m benchmarks.worlds
 
