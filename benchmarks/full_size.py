@@ -1,4 +1,4 @@
-"""The networks of the papers at full size, with random weights from one seed: how long they take does not depend on them."""
+"""The papers' networks at full size. Their weights are random, from one seed: the time they take does not depend on weights."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def networks(channels: tuple[int, ...] = (1024, 512, 256, 128, 64)) -> dict[str,
 
 
 def write_bundle(folder: Path, nets: dict[str, Any]) -> Bundle:
-    """The default bundle with these networks in the places of its own."""
+    """Writes the default bundle with its networks replaced by these."""
     from voxface.export.onnx_export import embedding_spec, encoder_spec, to_onnx
 
     base = Bundle.open()
@@ -32,6 +32,6 @@ def write_bundle(folder: Path, nets: dict[str, Any]) -> Bundle:
 
 
 def rewritten(folder: Path, base: Bundle, files: dict[str, bytes]) -> Bundle:
-    """`base` with other files, in a folder."""
+    """Writes `base` with some files replaced, as a folder."""
     write_folder(folder, {k: v for k, v in base.manifest.items() if k not in ("schema", "files", "sha256")}, files)
     return Bundle.open(folder)

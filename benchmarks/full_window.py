@@ -54,7 +54,7 @@ class FullWindow:
         raise RuntimeError("the session gives no estimates of the full window")
 
     def hop(self, *, filling: bool = False) -> dict[str, float]:
-        """Feeds 0.1 s; milliseconds by stage where that gave an estimate, nothing where it gave none."""
+        """Feeds 0.1 s of sound; returns milliseconds by stage if that gave an estimate, else nothing."""
         samples = np.resize(np.roll(self._sound, -self._at), HOP)
         self._at = (self._at + HOP) % len(self._sound)
         began = time.perf_counter_ns()

@@ -48,7 +48,7 @@ Samples = NDArray[np.int16]
 
 
 class Untiled:
-    """The exact way on the window as it is, without tiling it to the shortest input."""
+    """Mode exact without repeating short windows up to the shortest input."""
 
     def __init__(self, whole: VoiceToFace) -> None:
         self._whole = whole
@@ -124,7 +124,7 @@ def _paired(long: list[tuple[float, float]], short: list[tuple[float, float]], c
 
 
 class Compared(IncrementalEstimator):
-    """Makes the exact estimate beside the incremental one now and then, and writes down how far they are apart."""
+    """An incremental estimator that at some updates also makes the exact estimate, and records how far apart they are."""
 
     def __init__(self, whole: VoiceToFace) -> None:
         super().__init__(whole)

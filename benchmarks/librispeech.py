@@ -41,8 +41,11 @@ def agreement(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
 
 
 def sureness(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """How well the probability of sex fits: mean -log of what the speaker's own sex got, a speaker counting once, and how
-    often the likelier sex is right where it is given as 95 % or more."""
+    """How good the probability of sex is.
+
+    Mean -log of the probability of the speaker's own sex, a speaker counting once; and how often the likelier sex is right
+    if its probability is 95 % or more.
+    """
     own = np.array([row["female"] if row["sex"] == "F" else 1 - row["female"] for row in rows])
     names = np.array([row["speaker"] for row in rows])
     surprise = [float(-np.log(np.clip(own[names == name], 1e-9, 1)).mean()) for name in np.unique(names)]
@@ -81,7 +84,7 @@ def same_speaker_auc(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def steadiness(rows: list[dict[str, Any]], what: str) -> dict[str, Any]:
-    """How much less faces of one speaker's recordings differ than faces of different speakers: RMS difference of two."""
+    """RMS difference of two faces of one speaker's recordings, beside that of two speakers."""
     values = np.stack([row[what].reshape(-1).astype(np.float32) for row in rows])
     names = np.array([row["speaker"] for row in rows])
     squares = (values**2).mean(1)

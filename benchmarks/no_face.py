@@ -30,15 +30,15 @@ SECONDS: Final = 5
 
 
 class NoDecoders:
-    """Makes no face: whether one would be made is decided before."""
+    """An estimator without networks: the session decides before it whether there is a face."""
 
     def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0) -> Any:
-        """Something to count."""
+        """A stub estimate, to be counted."""
         return StubEstimate(np.ones((64, 8), np.float32))
 
 
 def heard(samples: np.ndarray) -> tuple[float, list[str]]:
-    """How long after a window's first voice it gets a face, in seconds, NaN for never; and the reasons given against one."""
+    """Seconds from the first voice of a window to its face, NaN for none; and the reasons given for no face."""
     session = LiveSession(NoDecoders())
     events = session.feed(samples) + session.finish()
     voice = next((e.start for e in events if isinstance(e, VoiceStarted)), 0)

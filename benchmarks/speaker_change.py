@@ -73,7 +73,7 @@ class EncoderAlone:
 
 
 class Trace(SpeakerChangeDetector):
-    """Writes the evidence down instead of acting on it."""
+    """A detector that records the evidence instead of acting on it."""
 
     def __init__(self, speaker_embedding: SpeakerEmbeddingNetwork) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ def fit(changes: list[Stream], same: list[Stream]) -> dict[str, Any]:
 
 
 def group(recording: Recording) -> int:
-    """Which of four groups of training speakers; the first was kept from the bundle's encoder as well."""
+    """The group, 0 to 3, of a training speaker; the bundle's encoder was not trained on the first group."""
     if recording.speaker in VALIDATION:
         return 0
     return 1 + int(hashlib.sha1(("fold" + recording.speaker).encode()).hexdigest(), 16) % 3

@@ -41,7 +41,7 @@ def ratios(model: MorphableModel, faces: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def predictable(model: MorphableModel, population: FacePopulation, coupling: Coupling) -> dict[str, Any]:
-    """How much of the faces of a world a listener who knew the cues could tell."""
+    """How much a listener who knew the true cues could tell about the faces of a world."""
     anatomy = Anatomy.of(model, population, coupling, SPEAKERS)
     rng = np.random.default_rng(20221)
     everyone = population.mean.mean(0)
@@ -86,7 +86,7 @@ def predictable(model: MorphableModel, population: FacePopulation, coupling: Cou
 
 
 def heard() -> dict[str, Any]:
-    """True cues of synthetic speakers beside those measured on one utterance of theirs."""
+    """True voice cues of synthetic speakers, beside those measured on one of their utterances."""
     report = {}
     for word in ("female", "male"):
         true, measured = [], []
