@@ -157,7 +157,7 @@ def speech_clips(
         yield from (Clip(kind, recording.speaker, sound) for kind, sound in zip(SPEECH, made, strict=True))
 
 
-def clips_to_fit(shared: Path) -> Iterator[Clip]:
+def calibration_clips(shared: Path) -> Iterator[Clip]:
     """Clips to fit on: training speakers, synthetic noise and music; none of them is reported."""
     rng = np.random.default_rng(80)
     noises = [synthetic_noise(seed) for seed in range(60)]
@@ -169,7 +169,7 @@ def clips_to_fit(shared: Path) -> Iterator[Clip]:
         yield Clip("synthetic music", STYLES[seed % len(STYLES)], music(seed, rng.uniform(4, 8)))
 
 
-def clips_to_report(shared: Path, recorded: Path | None) -> Iterator[Clip]:
+def reported_clips(shared: Path, recorded: Path | None) -> Iterator[Clip]:
     """Clips to report on: speakers, rooms, noises and music that the fit has not seen."""
     rng = np.random.default_rng(90)
     noises = {path.stem: read(path) for path in sorted((shared / "noise").glob("*.wav"))}
@@ -254,11 +254,11 @@ def main() -> None:
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     recorded = Path(os.environ["VOXFACE_MUSIC"]) if "VOXFACE_MUSIC" in os.environ else None
     with VoiceToFace() as voice_to_face:
-        fitted = fit([hear(voice_to_face, clip) for clip in clips_to_fit(shared)])
+        fitted = fit([hear(voice_to_face, clip) for clip in calibration_clips(shared)])
         print(fitted)
         if options.fit:
             return
-        heard = [hear(voice_to_face, clip) for clip in clips_to_report(shared, recorded)]
+        heard = [hear(voice_to_face, clip) for clip in reported_clips(shared, recorded)]
     speech = [h for h in heard if h.kind in SPEECH]
     other = [h for h in heard if h.kind not in (*SPEECH, "interviews")]
     rows = {}

@@ -31,7 +31,7 @@ class FullWindow:
         image_reuse_distance: float = 0.0,
     ) -> None:
         bundle = voice_to_face.bundle
-        # With random weights any sound is a change of speaker; the detector, which costs little, is off on all sides.
+        # Networks with random weights hear a change of speaker anywhere; the watch, a few products, is off for all.
         config = LiveConfig(
             hop=HOP,
             window=seconds * SAMPLE_RATE,

@@ -2,8 +2,8 @@
 
     python -m benchmarks.image_reuse
 
-Training speakers, default bundle. Every image is computed here; the distances are applied afterwards, in the way
-`VoiceToFace.decode` applies them.
+Speakers of the training in mode "incremental", default bundle. Every picture is drawn here; the thresholds are applied
+afterwards, as `VoiceToFace.decode` applies them.
 """
 
 import os

@@ -33,7 +33,7 @@ class NoDecoders:
     """An estimator without networks: the session decides before it whether there is a face."""
 
     def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0) -> Any:
-        """A stub estimate, to be counted."""
+        """Something to count."""
         return StubEstimate(np.ones((64, 8), np.float32))
 
 

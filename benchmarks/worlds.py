@@ -41,7 +41,7 @@ def ratios(model: MorphableModel, faces: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def predictable(model: MorphableModel, population: FacePopulation, coupling: Coupling) -> dict[str, Any]:
-    """How much a listener who knew the true cues could tell about the faces of a world."""
+    """How much of the faces of a world a listener who knew the cues could tell."""
     anatomy = Anatomy.of(model, population, coupling, SPEAKERS)
     rng = np.random.default_rng(20221)
     everyone = population.mean.mean(0)

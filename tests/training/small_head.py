@@ -21,7 +21,7 @@ BUMPS: tuple[tuple[tuple[float, float, float], float, tuple[float, float, float]
 
 
 def small_head() -> MorphableModel:
-    """1,682 vertices in the frame of `MorphableModel`: size, width, depth and the seven modes of `BUMPS`."""
+    """1,682 vertices in the frame of design §2: size, width, depth and the seven modes of `BUMPS`."""
     rows, columns = 40, 42
     down = np.pi * (np.arange(rows) + 1) / (rows + 1)
     round_ = 2 * np.pi * np.arange(columns) / columns
