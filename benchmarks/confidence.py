@@ -1,4 +1,4 @@
-"""Whether noise, silence and music get a low confidence: the default bundle on speech and on what is none.
+"""Confidence: whether noise, silence and music get a lower one than speech, with the default bundle.
 
     VOXFACE_SHARED=… [VOXFACE_MUSIC=…] python -m benchmarks.confidence [--fit]
 
@@ -52,11 +52,11 @@ CONSULTED: Final = ("arcade", "drascula-music", "pygame-ce", "singularity-music"
 
 @dataclass(frozen=True)
 class Heard:
-    """What the runtime made of a clip.
+    """The confidence of a clip, and what it was made from.
 
     Attributes:
         confidence: 0 where there was no speech for the front end.
-        before: agreement and length alone, as it was before the likeness to speech.
+        before: agreement and length alone, as it was before speech modulation was part of it.
         moves: whether there was a movement to measure.
     """
 
@@ -71,7 +71,7 @@ class Heard:
 
 
 def reported_clips(shared: Path, recorded: Path | None) -> Iterator[Clip]:
-    """Speakers, rooms, noises and music that the calibration has not met."""
+    """Clips to report on: speakers, rooms, noises and music that the fit has not seen."""
     rng = np.random.default_rng(90)
     noises = {path.stem: read(path) for path in sorted((shared / "noise").glob("*.wav"))}
     rooms = [read(shared / "rir" / f"rir{k}.wav") for k in (2, 3)]

@@ -7,16 +7,16 @@ On a GPU the defaults are the full networks; on a CPU give fewer steps and narro
 256,192,128,64,32`).
 
 * **Step time**: the presets take turns, a few steps each, many times; a third one in turn is `modern` in plain eager PyTorch
-  (single precision, no compiling, torch's usual memory layout, the encoder run at every step), so that what is owed to speed
-  alone can be seen. A step is everything: drawing the batch, both updates, and waiting for the losses.
+  (single precision, no compiling, torch's usual memory layout, the encoder run at every step), so that the effect
+  of speed alone can be seen. A step is everything: drawing the batch, both updates, and waiting for the losses.
 * **Same steps**: both are trained for `--steps`.
 * **Same time**: both get the wall-clock time that `wen2019` needs for these steps (or `--minutes`); the time to encode
   `modern`'s bank of voices is taken off its share. Training is paid for by measured step time, so what else the machine does
   meanwhile changes nothing.
 
-Quality is told by one judge, trained once on real pictures only (`training.evaluation.picture_judge`), from recordings that
+One judge, trained once on real pictures only (`voxface.training.evaluation.picture_judge`), rates both on recordings that
 neither was trained on: FID-like distance (lower is better; not comparable with FIDs elsewhere), identity of training people,
-sex of validation people. Beside them stand the trivial answers.
+sex of validation people. Trivial answers are reported beside them.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def main() -> None:
                 trivial, unheard = metrics["trivial"], metrics["unheard_recordings"]
     record(
         "face_gan",
-        f"python -m benchmarks.face_gan {asked.told}",
+        f"python -m benchmarks.face_gan {asked.command_line}",
         {
             "pairs": {"name": pairs.about.get("name"), "kind": pairs.kind, "digest": pairs.digest[:16]},
             "people": {split: len(pairs.split(split)) for split in ("train", "validation")},
@@ -218,16 +218,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="where the runs and their sample sheets go; default: thrown away")
     asked = parser.parse_args()
     # The record says what was asked for, not where it lay.
-    told = {
+    given = {
         key: value
         for key, value in vars(asked).items()
         if key not in ("pairs", "encoder", "out", "threads") and value != parser.get_default(key)
     }
     words = [
         f"--{key.replace('_', '-')} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for key, value in told.items()
+        for key, value in given.items()
     ]
-    asked.told = " ".join(["--pairs DIR --encoder CHECKPOINT", *words])
+    asked.command_line = " ".join(["--pairs DIR --encoder CHECKPOINT", *words])
     return asked
 
 

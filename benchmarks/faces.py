@@ -55,7 +55,7 @@ def statistics(model: MorphableModel, population: FacePopulation) -> dict[str, A
 
 
 def projection() -> dict[str, Any]:
-    """What 40 modes leave out of the population, before the measures' spread is given back within the modes."""
+    """The part of the population that 40 modes leave out, before the spread of the measures is restored within the modes."""
     from voxface.training.faces.anny_head import AnnyHead
     from voxface.training.faces.embedded import IDENTITY_MODES, project_on_modes, surveyed_heads, vertex_weights
     from voxface.training.faces.head_mesh import cut_head
@@ -161,7 +161,7 @@ def beside_ict(model: MorphableModel, population: FacePopulation, folder: Path) 
 
 
 def _plain(found: dict[str, Any]) -> dict[str, Any]:
-    """The same with numbers JSON can hold, to four decimals."""
+    """A copy whose numbers JSON can hold, rounded to four decimals."""
     return {key: _rounded(value) for key, value in found.items()}
 
 

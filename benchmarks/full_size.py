@@ -1,4 +1,4 @@
-"""The networks of the papers at full size, with random weights from one seed: how long they take does not depend on them."""
+"""The papers' networks at full size. Their weights are random, from one seed: the time they take does not depend on weights."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A live session under way, to be timed: what the newest 0.1 s of sound cost, all of it, once the window is full."""
+"""A live session with a full window, for timing everything that 0.1 s of sound costs."""
 
 import time
 from typing import Final
@@ -20,7 +20,7 @@ LONGEST_WAIT: Final = (
 
 
 class FullWindow:
-    """A live session that hears the same sound over and over, its window full of speech."""
+    """A live session that hears the same sound again and again, so that its window is full of speech."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class FullWindow:
         raise RuntimeError("the session gives no estimates of the full window")
 
     def hop(self, *, filling: bool = False) -> dict[str, float]:
-        """Feeds 0.1 s; milliseconds by stage where that gave an estimate, nothing where it gave none."""
+        """Feeds 0.1 s of sound; returns milliseconds by stage if that gave an estimate, else nothing."""
         samples = np.resize(np.roll(self._sound, -self._at), HOP)
         self._at = (self._at + HOP) % len(self._sound)
         began = time.perf_counter_ns()

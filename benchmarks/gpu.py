@@ -172,8 +172,10 @@ def _pytorch_graph(encoder: Any, face: Any, mesh: Any) -> tuple[Update, KernelTi
 
 
 def _kernel_ms(engine: Any) -> float | None:
-    """Milliseconds the GPU takes for an engine's captured graph alone, copies in it: CUDA events around many launches in a
-    row, which nobody waits for one by one. None where nothing was captured."""
+    """Milliseconds the GPU takes for an engine's captured graph alone, copies included; None if nothing was captured.
+
+    CUDA events surround many launches in a row, and the host waits only for the last.
+    """
     graphs = [made.graph for made in engine._shapes.values() if made.graph is not None]
     if not graphs:
         return None
@@ -274,7 +276,7 @@ def _measure(sides: dict[str, Update], bundle: Bundle) -> dict[str, Any]:
 
 
 def _beside_kernels(latency: dict[str, dict[str, float]], kernels: dict[str, KernelTime]) -> dict[str, Any]:
-    """What the GPU alone takes, and how many times as long an update takes from the host, median."""
+    """Milliseconds that the GPU alone takes, and how many times as long an update takes from the host; medians."""
     alone = {name: ms for name, measure in kernels.items() if (ms := measure()) is not None}
     return {
         "kernels_ms": alone,

@@ -1,4 +1,4 @@
-"""How long a picture may stay while the voice goes on: what keeping it saves, and how far it is from the one it stands for.
+"""Image reuse: how many images mode "incremental" reuses at each distance, and how far a reused image is from a new one.
 
     python -m benchmarks.image_reuse
 
@@ -32,7 +32,7 @@ def main() -> None:
     chosen = [paths[speaker] for speaker in sorted(paths)[:: max(1, len(paths) // SPEAKERS)]][:SPEAKERS]
     with VoiceToFace() as voice_to_face:
         streams = [_estimates(voice_to_face, path) for path in chosen]
-    rows = {f"{image_reuse_distance:g}": _kept(streams, image_reuse_distance) for image_reuse_distance in THRESHOLDS}
+    rows = {f"{image_reuse_distance:g}": _reused(streams, image_reuse_distance) for image_reuse_distance in THRESHOLDS}
     record(
         "image_reuse",
         "python -m benchmarks.image_reuse",
@@ -48,7 +48,7 @@ def _estimates(voice_to_face: VoiceToFace, path: Path) -> list[Estimate]:
     return [event.estimate for event in events if isinstance(event, FaceEstimated)]
 
 
-def _kept(streams: list[list[Estimate]], image_reuse_distance: float) -> dict[str, Any]:
+def _reused(streams: list[list[Estimate]], image_reuse_distance: float) -> dict[str, Any]:
     levels, decibels, count = [], [], 0
     for estimates in streams:
         shown: Estimate | None = None

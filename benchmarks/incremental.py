@@ -48,7 +48,7 @@ Samples = NDArray[np.int16]
 
 
 class Untiled:
-    """The exact way on the window as it is, without tiling it to the shortest input."""
+    """Mode exact without repeating short windows up to the shortest input."""
 
     def __init__(self, whole: VoiceToFace) -> None:
         self._whole = whole
@@ -69,7 +69,7 @@ def costs(whole: VoiceToFace, updates: int) -> dict[str, Any]:
         "exact": (whole, "exact"),
         "incremental": (whole, "incremental"),
     }
-    # A synthesised voice said again and again: it is there without the shared data, and as steady as the watch needs it.
+    # A synthesised voice, repeated: it needs no shared data, and is steady enough that no speaker change is reported.
     voice = np.concatenate(list(read_blocks(EXAMPLES / "sample_male.flac")))
     sessions: dict[tuple[str, int], LiveSession] = {}
     for name, (estimator, mode) in ways.items():
@@ -88,7 +88,7 @@ def costs(whole: VoiceToFace, updates: int) -> dict[str, Any]:
             took = time.perf_counter_ns() - began
             faces = [event for event in events if isinstance(event, FaceEstimated)]
             if any(isinstance(event, SpeakerChanged) for event in events):
-                raise RuntimeError("the watch told of another speaker in the benchmark's voice")
+                raise RuntimeError("a speaker change was reported in the benchmark's voice")
             if len(faces) == 1 and faces[0].estimate.frames >= key[1] * 100:
                 spent[key] = took / 1e6, faces[0].estimate.stages_ns["encoder"] / 1e6
         if len(spent) == len(sessions):
@@ -125,7 +125,7 @@ def _paired(long: list[tuple[float, float]], short: list[tuple[float, float]], c
 
 
 class Compared(IncrementalEstimator):
-    """Makes the exact estimate beside the incremental one now and then, and writes down how far they are apart."""
+    """An incremental estimator that at some updates also makes the exact estimate, and records how far apart they are."""
 
     def __init__(self, whole: VoiceToFace) -> None:
         super().__init__(whole)

@@ -94,8 +94,10 @@ def compare(data: bytes, feeds: Feeds) -> dict[str, Any]:
 
 
 def plain_layers(op: str, attributes: dict[str, Any], shape: list[int], weight: list[int]) -> tuple[bytes, Feeds]:
-    """Equal layers one after another, with random weights, and an input. The largest number is given out, so that the last
-    layer's output is none of the graph's and can be INT8."""
+    """A graph of equal layers with random weights, and an input.
+
+    The graph's output is the largest number of the last layer, so that this layer's own output can be INT8.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(0)

@@ -1,7 +1,7 @@
-"""Sides of a comparison take turns in one process, so that whatever else the machine does hits them alike.
+"""Turns: the sides of a comparison run alternately in one process, so that other load on the machine affects all alike.
 
-What the others take is said too: in a container the load average knows nothing of a neighbour, the time taken from this
-process does.
+How much time other programs took is recorded too: inside a container the load average does not show neighbours, but the
+time taken from this process does.
 """
 
 import os
@@ -65,11 +65,11 @@ def times_as_long(times: Mapping[str, Times], ours: str) -> dict[str, float]:
 
 
 class Neighbours:
-    """How busy others kept the cores while a benchmark ran; a context manager.
+    """A context manager that measures how busy other programs kept the cores while a benchmark ran.
 
     Attributes:
         load_before: load average over the minute before.
-        taken: share of the cores' time that other processes, or another guest of the host, had; None where it is not told.
+        taken: share of the cores' time that other processes, or another guest of the host, had; None: the system does not say.
     """
 
     def __enter__(self) -> Self:

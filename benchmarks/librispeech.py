@@ -1,4 +1,4 @@
-"""The default bundle on every recording of real speech: what fails, and what the faces have to do with the voices.
+"""The default bundle on every recording of real speech: which fail, and how faces agree with voices.
 
     VOXFACE_SHARED=… python -m benchmarks.librispeech
 
@@ -41,8 +41,11 @@ def agreement(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
 
 
 def sureness(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """How well the probability of sex fits: mean -log of what the speaker's own sex got, a speaker counting once, and how
-    often the likelier sex is right where it is given as 95 % or more."""
+    """How good the probability of sex is.
+
+    Mean -log of the probability of the speaker's own sex, a speaker counting once; and how often the likelier sex is right
+    if its probability is 95 % or more.
+    """
     own = np.array([row["female"] if row["sex"] == "F" else 1 - row["female"] for row in rows])
     names = np.array([row["speaker"] for row in rows])
     surprise = [float(-np.log(np.clip(own[names == name], 1e-9, 1)).mean()) for name in np.unique(names)]
@@ -55,7 +58,7 @@ def sureness(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def told_apart(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def same_speaker_auc(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """AUC of "one speaker" by the cosine of two recordings' embeddings; chance is 0.5."""
     embeddings = np.stack([row["embedding"] for row in rows])
     names = np.array([row["speaker"] for row in rows])
@@ -81,7 +84,7 @@ def told_apart(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def steadiness(rows: list[dict[str, Any]], what: str) -> dict[str, Any]:
-    """How much less faces of one speaker's recordings differ than faces of different speakers: RMS difference of two."""
+    """RMS difference of two faces of one speaker's recordings, beside that of two speakers."""
     values = np.stack([row[what].reshape(-1).astype(np.float32) for row in rows])
     names = np.array([row["speaker"] for row in rows])
     squares = (values**2).mean(1)
@@ -151,7 +154,7 @@ def main() -> None:
             "sex_of_picture_held_out": agreement(held_out, "picture"),
             "sex_of_mesh_training": agreement(training, "mesh"),
             "sex_probability_held_out": sureness(held_out),
-            "same_speaker_held_out": told_apart(held_out),
+            "same_speaker_held_out": same_speaker_auc(held_out),
             "faces_of_one_speaker_held_out": {what: steadiness(held_out, what) for what in ("vertices", "image")},
             "measurements_held_out": measures,
             "mean_pictures_differ_by_levels_of_255": between,

@@ -3,9 +3,8 @@
     python -m benchmarks.live_soak [--hours 40] [--start N] [--hop-ms 1000] [--record]
 
 Two synthesised voices, silence and noise take turns every few minutes; a stand-in takes the place of the networks, everything
-else is what runs live: device clock, queue, intake, session, counters, sinks. The device counts 80 parts in a million too
-fast. Memory is measured after a quarter
-of the time, when every kind of sound has been met, and at the end.
+else is what runs live: device clock, queue, audio input, session, counters, sinks. The device runs 80 parts in a million
+too fast. Memory is measured after a quarter of the time, when every kind of sound has occurred, and at the end.
 """
 
 import argparse

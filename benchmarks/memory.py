@@ -84,7 +84,7 @@ def main() -> None:
         subprocess.run(calibrate, check=True, capture_output=True)
         commands["live_incremental_int8"] = [*commands["live_incremental"], "--bundle", str(small)]
         commands["pytorch_eager"] = [sys.executable, "-c", TORCH, str(talk), channels, str(SECONDS)]
-        measured = {name: _watch(command) for name, command in commands.items()}
+        measured = {name: _measure_process(command) for name, command in commands.items()}
     record(
         "memory",
         "python -m benchmarks.memory",
@@ -93,7 +93,7 @@ def main() -> None:
     )
 
 
-def _watch(command: list[str]) -> dict[str, Any]:
+def _measure_process(command: list[str]) -> dict[str, Any]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
         looks: list[tuple[float, int, float]] = []  # seconds, resident bytes, processor seconds

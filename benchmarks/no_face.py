@@ -1,4 +1,4 @@
-"""Whether a live session makes no face of what is no speech, and one of noisy speech: 5 s windows through whole sessions.
+"""No face: whether a live session makes none of noise and music, and one of noisy speech; 5 s windows, whole sessions.
 
     VOXFACE_SHARED=… python -m benchmarks.no_face
 
@@ -32,7 +32,7 @@ SECONDS: Final = 5
 
 
 class NoDecoders:
-    """Makes no face: whether one would be made is decided before."""
+    """An estimator without networks: the session decides before it whether there is a face."""
 
     speech_modulation = Bundle.open().speech_modulation
     speaker_change = None
@@ -43,7 +43,7 @@ class NoDecoders:
 
 
 def heard(samples: np.ndarray) -> tuple[float, list[str]]:
-    """How long after a window's first voice it gets a face, in seconds, NaN for never; and the reasons given against one."""
+    """Seconds from the first voice of a window to its face, NaN for none; and the reasons given for no face."""
     session = LiveSession(NoDecoders())
     events = session.feed(samples) + session.finish()
     voice = next((e.start for e in events if isinstance(e, VoiceStarted)), 0)

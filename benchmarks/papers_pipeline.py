@@ -1,7 +1,7 @@
-"""An update as the papers' published programs make it: the whole clip anew, whatever was known before.
+"""An update as the papers' published programs compute it: the whole clip anew each time.
 
-Log-mel frame by frame in numpy, tiling to 1000 frames, encoder, generator, and a mesh decoder beside them. Written after the
-facts known of these programs; what runs the networks is handed in.
+Log-mel frame by frame in numpy, tiling to 1000 frames, encoder, generator, and a mesh decoder beside them. It follows
+what the published programs do; the functions that run the networks are handed in.
 """
 
 import time

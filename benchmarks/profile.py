@@ -1,9 +1,9 @@
-"""What `voxface profile` says of the default bundle here, word for word; it stands in docs/profiling.md.
+"""The output of `voxface profile` for the default bundle, word for word, for docs/profiling.md.
 
     python -m benchmarks.profile
 
-And how long an update takes outside of the engines' own runs, beside these: of the default bundle and at full size, in both
-modes. In mode incremental most pictures are kept, and engines run the less.
+Also how long an update takes outside of engine runs, and in them: with the default bundle and at full size, in both modes.
+Mode incremental reuses most images, so engines run less.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Writes the numbers of README and docs from the results: every table between two `numbers:` comments, and every plot.
+"""Writes the generated parts of README and docs from the results: every table between two `numbers:` comments, every plot.
 
 python -m benchmarks.render_tables [--check]
 """
@@ -25,6 +25,7 @@ PAGES = (
             "worlds",
             "precision",
             "live",
+            "speaker-change",
             "profiling",
             "performance",
         )
@@ -38,7 +39,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def fill(text: str) -> str:
-    """The page with every block between `<!-- numbers:NAME -->` and `<!-- /numbers -->` written anew."""
+    """The page, every block between `<!-- numbers:NAME -->` and `<!-- /numbers -->` replaced by table NAME."""
     return re.sub(
         r"(<!-- numbers:([\w-]+) -->\n).*?(<!-- /numbers -->)",
         lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}",
@@ -48,7 +49,7 @@ def fill(text: str) -> str:
 
 
 def written() -> dict[Path, str]:
-    """Every page with its numbers, and every plot, as the results have them."""
+    """File -> its text as the results have it: every page and every plot."""
     return {
         **{page: fill(page.read_text()) for page in PAGES},
         **{ROOT / "docs" / name: plot() for name, plot in PLOTS.items()},
@@ -56,12 +57,12 @@ def written() -> dict[Path, str]:
 
 
 def stale() -> list[Path]:
-    """Pages whose numbers, and plots whose lines, are not those of the results."""
+    """Pages and plots that differ from the results."""
     return [path for path, text in written().items() if not path.exists() or path.read_text() != text]
 
 
 def main() -> int:
-    """Writes pages and plots, or with --check only says which are stale."""
+    """Writes pages and plots; with --check only prints which are stale."""
     texts = written()
     for path in stale():
         print(path.relative_to(ROOT))

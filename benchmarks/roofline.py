@@ -1,11 +1,11 @@
-"""What this machine can do at most: multiplications a second in FP32 and INT8, and bytes a second from memory.
+"""The roofline of this machine: the most multiplications a second in FP32 and INT8, and bytes a second from memory.
 
     python -m benchmarks.roofline
 
 FP32: square matrix products, the fastest of ONNX Runtime, PyTorch and numpy. INT8: the same graphs, and convolutions in the
 shapes of the networks, as `voxface calibrate` writes them, beside FP32 in the same shapes: what INT8 can gain on this
-processor at most. Memory: buffers larger than its caches, read and copied. Other benchmarks put their graphs' operations
-over these rates, to say how far from the limit they are.
+processor at most. Memory: buffers larger than its caches, read and copied. Other benchmarks divide their graphs' operations
+by these rates, which gives the least time they could take here.
 """
 
 import os
@@ -56,7 +56,7 @@ _PACKAGES: Final = ("numpy", "onnx", "onnxruntime", "torch")
 
 @dataclass(frozen=True)
 class Work:
-    """What graphs have to do once: operations (a multiplication with its addition is two) and bytes of weights read."""
+    """The work of running graphs once: operations (a multiplication with its addition is two) and megabytes of weights."""
 
     operations: float
     megabytes: float
@@ -65,18 +65,18 @@ class Work:
         return Work(self.operations + other.operations, self.megabytes + other.megabytes)
 
     def least_ms(self, threads: int, precision: str = "fp32") -> float:
-        """The time below which this machine cannot do it: all operations at the measured rate, or all weights from memory
-        where those do not stay in its cache, whichever is longer."""
-        limits = load("roofline")["measured"]
-        rate = limits["matrix"][f"{threads}_threads"][f"{precision}_gflops"]
+        """The least time this machine needs: all operations at the measured rate, or, for weights larger than its cache, all
+        weights from memory, whichever is longer."""
+        measured = load("roofline")["measured"]
+        rate = measured["matrix"][f"{threads}_threads"][f"{precision}_gflops"]
         computing = self.operations / rate / 1e6
         if self.megabytes * 1e6 < cache_bytes():
             return computing
-        return max(computing, self.megabytes / limits["memory_gb_per_s"][f"{threads}_threads"]["read"])
+        return max(computing, self.megabytes / measured["memory_gb_per_s"][f"{threads}_threads"]["read"])
 
 
 def work(data: bytes, feed: Mapping[str, NDArray[Any]]) -> Work:
-    """What an ONNX graph, in FP32, has to do for this input."""
+    """The work of an FP32 ONNX graph for this input."""
     graph = Graph.from_bytes(data)
     lowering = Lowering({"graph": graph})
     lowering.observe("graph", [feed])
@@ -87,7 +87,7 @@ def work(data: bytes, feed: Mapping[str, NDArray[Any]]) -> Work:
 
 
 def cache_bytes() -> int:
-    """The largest cache of this processor; 32 MiB where it is not told."""
+    """The largest cache of this processor; 32 MiB where the system does not say."""
     sizes = []
     for file in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         text = file.read_text().strip()

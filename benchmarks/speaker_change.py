@@ -1,12 +1,12 @@
-"""How soon another speaker is noticed, and how often one is noticed who is not there: the default bundle on LibriSpeech.
+"""Speaker change: how soon another speaker is noticed, and how often falsely; the default bundle on LibriSpeech.
 
     VOXFACE_SHARED=… python -m benchmarks.speaker_change [--fit OUT]
 
-Recordings of two speakers, one after the other, without a pause between, in four random orders of the speakers: noticed is a
-change told within 2 s of the second speaker's first speech. Every change told anywhere in a stream of one speaker is a false
-alarm: a recording alone; two halves of one, the later first; two neighbouring recordings of a chapter (four held-out speakers
-have several); two halves, the later of them at another level and through an equaliser, in place of another microphone, since no
-speaker has two chapters here.
+Two speakers' recordings follow one another without a pause, in four random orders of the speakers; a change counts as noticed
+if it is reported within 2 s of the second speaker's first speech. Any change reported in a stream of one speaker is a false
+alarm. Such streams are: a recording alone; two halves of one, the later first; two neighbouring recordings of a chapter (four
+held-out speakers have several); two halves, the later of them at another level and through an equaliser, in place of another
+microphone, since no speaker has two chapters here.
 
 `--fit OUT` trains the detector anew (`voxface.training.trainers.speaker_change`) on speakers who are not held out, and writes
 the default bundle with it to OUT. It takes half an hour on one core.

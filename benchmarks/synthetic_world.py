@@ -61,7 +61,7 @@ WANTED = 0.15
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything.
+    """Sizes of the worlds and lengths of the trainings.
 
     Attributes:
         people, utterances, seconds, pictures, coupling: of each world, see `SyntheticConfig`.
@@ -328,7 +328,7 @@ def joint_config(preset: joint.JointConfig, sizes: Sizes, run: RunConfig) -> joi
 
 
 def trivial(pairs: Pairs, fit: HeldOut, test: HeldOut) -> tuple[dict[str, NDArray[np.float32]], float]:
-    """Predictions of what needs no network, by name, and the share of test utterances whose sex is heard."""
+    """Predictions that need no network, by name; and the share of test utterances whose sex is recognised."""
     people, person = np.unique(fit.person), test.person
     means = MeanFaces.of(pairs, people)
     heard = HeardSex.of(fit.embeddings, pairs.sexes[fit.person])(test.embeddings)
@@ -411,7 +411,7 @@ def _plain(value: Any) -> Any:
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What makes a training the same, as JSON holds it."""
+    """The settings that two trainings must share to be the same, as JSON holds them."""
     plain: dict[str, Any] = json.loads(json.dumps(config))
     return {key: value for key, value in plain.items() if key not in ("run", "workers")}
 
@@ -469,11 +469,11 @@ def _arguments() -> tuple[argparse.Namespace, Sizes]:
     if unknown := set(changes.get("joint_presets", ())) - set(joint.PRESETS):
         raise UsageError(f"joint presets {', '.join(sorted(unknown))}: of {', '.join(joint.PRESETS)}")
     # The record says what was asked for, not where it lay.
-    told = {f.name for f in fields(Sizes)} | {"seeds", "accelerator"}
+    own = {f.name for f in fields(Sizes)} | {"seeds", "accelerator"}
     asked.given = [
         word
         for name, value in vars(asked).items()
-        if name in told and value not in (None, parser.get_default(name))
+        if name in own and value not in (None, parser.get_default(name))
         for word in (f"--{name.replace('_', '-')}", str(value))
     ]
     return asked, replace(sizes, **changes)

@@ -1,4 +1,4 @@
-"""One update of a live face, 8 s of speech behind it: the papers' way in PyTorch and ONNX Runtime, and voxface.
+"""One update of a live face with an 8 s window: the papers' way in PyTorch and in ONNX Runtime, and voxface.
 
     python -m benchmarks.update [--quick]
 
@@ -118,7 +118,7 @@ def _report(times: dict[str, dict[str, Times]], work: dict[str, Any], threads: i
 
 
 def _work(bundle: Bundle, speech: NDArray[np.int16]) -> dict[str, dict[str, float]]:
-    """What the graphs have to do for an update; incrementally, of the encoder only what 0.1 s of speech adds."""
+    """The work of the graphs for an update; in mode incremental only what 0.1 s of speech adds for the encoder."""
     encoder = roofline.work(bundle.graph("encoder"), {"log_mel": network_input(log_mel(speech))})
     decoders = roofline.Work(0, 0)
     for name in ("face", "mesh"):
@@ -178,7 +178,7 @@ def _compiled(nets: dict[str, Any], threads: int) -> PapersPipeline:
 
 
 def _naive(bundle: Bundle, threads: int) -> PapersPipeline:
-    """ONNX Runtime as it comes: default settings, fresh arrays at each run, graphs as they were exported."""
+    """The papers' pipeline in ONNX Runtime with default settings, new arrays at each run, and graphs as exported."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,4 +1,4 @@
-"""What a voice tells of a face in the two worlds to train in, and how well the cues can be heard.
+"""How much a voice tells about a face in both training worlds, and how well the voice cues can be measured.
 
     VOXFACE_SHARED=… python -m benchmarks.worlds
 
@@ -92,7 +92,7 @@ def predictable(model: MorphableModel, population: FacePopulation, coupling: Cou
 
 
 def heard() -> dict[str, Any]:
-    """True cues of synthetic speakers beside those measured on one utterance of theirs."""
+    """True voice cues of synthetic speakers, beside those measured on one of their utterances."""
     report = {}
     for word in ("female", "male"):
         true, measured = [], []

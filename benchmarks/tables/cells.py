@@ -1,4 +1,4 @@
-"""What stands in the cells of several tables."""
+"""Formats of cells that several tables use."""
 
 
 def percent(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The population of faces, face models, and faces fitted to landmarks."""
+"""Tables of the population of faces, of face models, and of faces fitted to landmarks."""
 
 from collections.abc import Callable
 from typing import Any, Final

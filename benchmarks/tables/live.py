@@ -1,4 +1,4 @@
-"""Live sessions: when there is a face, another speaker, mode incremental, the profile."""
+"""Tables of live sessions: when there is a face, speaker changes, mode incremental, the profile."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -8,14 +8,14 @@ from benchmarks.tables.cells import percent
 
 
 def _busy(measured: dict[str, Any]) -> str:
-    """What a table says where other programs slowed the benchmark down."""
+    """A sentence on other programs that slowed the benchmark down; empty where there were none."""
     return (
         f" Of both cores, other programs had {measured['cores_taken_by_others']:.0%}." if "warning" in measured else ""
     )
 
 
 def first_face() -> str:
-    """Cold start."""
+    """How long it takes from process start to the first face."""
     document = load("first_face")
     row, machine = document["measured"], document["machine"]
     return (
@@ -28,7 +28,7 @@ def first_face() -> str:
 
 
 def no_face() -> str:
-    """How often what is no speech gets a face."""
+    """How often sound that is no speech gets a face."""
     kinds = load("no_face")["measured"]["kinds"]
     lines = ["| windows of 5 s | how many | with a face | 95 % interval |", "|---|---|---|---|"]
     for name, row in kinds.items():
@@ -43,13 +43,28 @@ def no_face() -> str:
     return "\n".join(lines)
 
 
-def speaker_change() -> str:
-    """How soon another speaker is noticed, at every threshold."""
-    measured = load("speaker_change")["measured"]
+def _share(row: dict[str, Any]) -> str:
+    """A count of trials, with its share and the 95 % interval of that."""
+    low, high = row["interval_95"]
+    return f"{row['count']} of {row['of']} ({percent(row['share'])}; {percent(low)} – {percent(high)})"
 
-    def cell(row: dict[str, Any]) -> str:
-        low, high = row["interval_95"]
-        return f"{row['count']} of {row['of']} ({percent(row['share'])}; {percent(low)} – {percent(high)})"
+
+def speaker_change() -> str:
+    """How soon another speaker is noticed, at the threshold in use."""
+    measured = load("speaker_change")["measured"]
+    row = next(row for row in measured["curve"] if row["threshold"] == measured["threshold"])
+    return "\n".join(
+        [
+            "| threshold | noticed within 2 s | false alarms |",
+            "|---|---|---|",
+            f"| {row['threshold']:g} | {_share(row['noticed_within_2_s'])} | {_share(row['false_alarms'])} |",
+        ]
+    )
+
+
+def speaker_change_thresholds() -> str:
+    """How soon another speaker is noticed, at every threshold, with false alarms by kind of stream."""
+    measured = load("speaker_change")["measured"]
 
     kinds = ("one_recording", "halves", "two_recordings", "moved_halves")
     names = ("noticed_within_2_s", "false_alarms", *(f"false_alarms_{kind}" for kind in kinds))
@@ -60,7 +75,7 @@ def speaker_change() -> str:
     ]
     for row in measured["curve"]:
         chosen = " (used)" if row["threshold"] == measured["threshold"] else ""
-        cells = [cell(row[name]) for name in names]
+        cells = [_share(row[name]) for name in names]
         lines.append(f"| {row['threshold']:g}{chosen} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -135,7 +150,7 @@ def incremental_agreement() -> str:
         "",
         f"Of a sliding window, mode exact agrees with its own estimate 100 ms before at a cosine of "
         f"{own['exact']['mean']:.4f} (1st percentile {own['exact']['p1']:.4f}), mode incremental with its own at "
-        f"{own['incremental']['mean']:.4f} ({own['incremental']['p1']:.4f}). The likeness to speech is the same in both, to "
+        f"{own['incremental']['mean']:.4f} ({own['incremental']['p1']:.4f}). The speech modulation is the same in both, to "
         f"the bit; the confidence differs by less than {decisions['confidence_p99']:.3f} in 99 of 100 estimates; the evidence "
         f"of another speaker by {decisions['evidence_of_another_speaker_p50']:.2f} (median), "
         f"{decisions['evidence_of_another_speaker_p99']:.2f} (99th percentile).",
@@ -143,8 +158,8 @@ def incremental_agreement() -> str:
     return "\n".join(lines)
 
 
-def still() -> str:
-    """What keeping a picture saves, and costs."""
+def image_reuse() -> str:
+    """How many images are reused at each distance, and how far a reused image is from a new one."""
     measured = load("image_reuse")["measured"]
     lines = [
         "| embedding may move | pictures kept | levels of 255 off, mean | worst | dB, median | worst |",
@@ -182,10 +197,11 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "first-face": first_face,
     "no-face": no_face,
     "speaker-change": speaker_change,
+    "speaker-change-thresholds": speaker_change_thresholds,
     "live-window": live_window,
     "incremental-cost": incremental_cost,
     "incremental-agreement": incremental_agreement,
-    "still": still,
+    "image-reuse": image_reuse,
     "live-soak": live_soak,
     "profile": profile,
 }

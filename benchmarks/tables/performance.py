@@ -25,7 +25,7 @@ BUDGET_GPU: Final = 5.0
 
 
 def machine(name: str) -> str:
-    """On what, with what and how undisturbed a benchmark ran: a line below a table."""
+    """The line below a table: machine, date and command, and a warning if other programs ran."""
     document = load(name)
     measured, where = document["measured"], document["machine"]
     cores = f"{where['cores']} core{'s' if where['cores'] > 1 else ''}"
@@ -36,7 +36,7 @@ def machine(name: str) -> str:
 
 
 def update(size: str) -> Callable[[], str]:
-    """One update with 8 s behind it, side by side; `size`: "full_size" or "default_bundle"."""
+    """A table of one update of an 8 s window, by system; `size` is "full_size" or "default_bundle"."""
 
     def table() -> str:
         measured = load("update")["measured"][size]
@@ -67,7 +67,7 @@ def update(size: str) -> Callable[[], str]:
 
 
 def growth() -> str:
-    """The cost of an update and the window."""
+    """How long an update takes as the window grows."""
     measured = load("update")["measured"]["growth"]
     seconds = next(iter(measured.values()))["seconds"]
     lines = [
@@ -101,7 +101,7 @@ def front_end() -> str:
 
 
 def memory() -> str:
-    """Whole processes."""
+    """Memory and processor time of whole processes."""
     measured = load("memory")["measured"]
     names = {
         "run": "`voxface run`, one clip",
@@ -124,7 +124,7 @@ def memory() -> str:
 
 
 def streams() -> str:
-    """How many sessions a core keeps up with."""
+    """How many live sessions one core sustains."""
     measured = load("streams")["measured"]
     lines = [
         "| default bundle, one core, 10 updates/s | ms per 0.1 s of sound | of the core | streams, by that | kept up with |",
@@ -139,8 +139,8 @@ def streams() -> str:
     return "\n".join([*lines, "", machine("streams")])
 
 
-def limits() -> str:
-    """What the machine can do at most."""
+def roofline() -> str:
+    """The highest rates of arithmetic and memory that this machine reaches."""
     measured = load("roofline")["measured"]
     lines = ["| at most | 1 thread | 2 threads |", "|---|---|---|"]
     one, two = (measured["matrix"][f"{threads}_threads"] for threads in (1, 2))
@@ -172,7 +172,7 @@ def _best(side: Callable[[str], bool]) -> tuple[str, dict[str, Any]]:
 
 
 def _disturbed(*names: str) -> list[str]:
-    """The lines that say so where results come from a busy machine."""
+    """Lines that warn of results from a busy machine; none if it was idle."""
     shares = [load(name)["measured"].get("cores_taken_by_others", 0.0) for name in names]
     busy = any("warning" in load(name)["measured"] for name in names)
     text = f"Other programs had up to {max(shares):.0%} of the cores while this was measured: times are too long."
@@ -180,7 +180,7 @@ def _disturbed(*names: str) -> list[str]:
 
 
 def budgets() -> str:
-    """What was asked for, what stands beside it, and whether it is met."""
+    """Every budget, a reference measured in the same run, our figure, and whether the budget is met."""
     lines = ["| what | budget | reference measured here | voxface | met |", "|---|---|---|---|---|"]
 
     def row(what: str, budget: str, reference: str, ours: str, met: bool | None) -> None:
@@ -324,5 +324,5 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "front-end": front_end,
     "memory": memory,
     "streams": streams,
-    "limits": limits,
+    "roofline": roofline,
 }

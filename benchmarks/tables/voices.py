@@ -1,4 +1,4 @@
-"""What a voice tells, measured on speakers never trained on, and what was trained."""
+"""Tables of what a voice tells, on speakers never trained on, and of trainings."""
 
 from collections.abc import Callable
 from typing import Final
@@ -51,7 +51,7 @@ def listening() -> str:
 
 
 def confidence() -> str:
-    """How well the confidence tells speech from what is none."""
+    """How well the confidence separates speech from other sound."""
     measured = load("confidence")["measured"]
     lines = ["| confidence of speech above that of | AUC | 95 % interval | clips |", "|---|---|---|---|"]
     for name, row in measured["against"].items():
