@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.features.normalisation import normalise
+from voxface.training.data.images import as_image_array
 from voxface.training.data.pairs import Pairs
 
 Float32 = NDArray[np.float32]
@@ -41,10 +42,10 @@ def utterances_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Genera
 def pictures_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator, flip: float = 0.5) -> Float32:
     """One picture of each person, mirrored with probability `flip`: float32 [B, 3, H, W] in [-1, 1] (Wen 2019: p = 0.5)."""
     picked = np.array([rng.choice(pairs.pictures_of[int(i)]) for i in people])
-    images = pairs.pictures[picked].astype(np.float32)
-    mirrored = rng.random(len(images)) < flip
-    images[mirrored] = images[mirrored, :, ::-1]
-    return np.ascontiguousarray((images - 127.5) / 127.5).transpose(0, 3, 1, 2)
+    pictures = pairs.pictures[picked]
+    mirrored = rng.random(len(pictures)) < flip
+    pictures[mirrored] = pictures[mirrored, :, ::-1]
+    return as_image_array(pictures)
 
 
 def positives(pairs: Pairs, utterances: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
+from voxface.training.data.images import as_image_array
 from voxface.training.data.parallel_map import parallel_map
 from voxface.training.faces.appearance import Appearance
 from voxface.training.faces.camera import Pose
@@ -72,8 +73,7 @@ class Renders:
 
     def images(self, which: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
         """Some of the pictures as networks take them: float32 [B, 3, size, size], RGB, [-1, 1]."""
-        scaled = (self.pictures[which].astype(np.float32) - 127.5) / 127.5
-        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+        return np.ascontiguousarray(as_image_array(self.pictures[which]))
 
     @classmethod
     def made(

@@ -1,20 +1,38 @@
-"""Between pictures, uint8 [B, H, W, 3], and the images networks see, float32 [B, 3, H, W] in [-1, 1] (Wen 2019, §4)."""
+"""Pictures, uint8 [B, H, W, 3], and the images that networks take, float32 [B, 3, H, W] in [-1, 1] (Wen 2019, §4).
+
+Every conversion between the two is here: (x − 127.5) / 127.5 and back.
+"""
+
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+_HALF_RANGE: Final = 127.5  # and the level that becomes 0
+
 
 def as_images(pictures: Tensor, mirrored: Tensor | None = None) -> Tensor:
-    """(x − 127.5) / 127.5 of every number; those of bool [B] `mirrored` left for right."""
-    images = (pictures.permute(0, 3, 1, 2).float() - 127.5) / 127.5
+    """Images of pictures; those where bool [B] `mirrored` is true have left and right exchanged."""
+    images = (pictures.permute(0, 3, 1, 2).float() - _HALF_RANGE) / _HALF_RANGE
     if mirrored is None:
         return images
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)
 
 
+def as_image_array(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Images of pictures as a NumPy array whose memory stays in the order of the pictures, channels last."""
+    return ((pictures.astype(np.float32) - _HALF_RANGE) / _HALF_RANGE).transpose(0, 3, 1, 2)
+
+
 def as_pictures(images: Tensor) -> NDArray[np.uint8]:
-    """The way back, clamped and rounded."""
-    numbers = images.detach().float().clamp(-1, 1).mul(127.5).add(127.5).round().byte()
-    return np.ascontiguousarray(numbers.permute(0, 2, 3, 1).cpu().numpy())
+    """Pictures of images, clamped and rounded."""
+    levels = images.detach().float().clamp(-1, 1).mul(_HALF_RANGE).add(_HALF_RANGE).round().byte()
+    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def mean_colour(pictures: Tensor) -> Tensor:
+    """Mean of all pixels of uint8 pictures [B, H, W, 3] as a colour of images: float32 [3] in [-1, 1]."""
+    sums = pictures.sum((0, 1, 2), dtype=torch.int64)
+    return (sums.double() / (pictures.numel() / 3) / _HALF_RANGE - 1).float()

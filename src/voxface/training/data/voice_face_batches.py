@@ -10,7 +10,7 @@ from torch import Tensor
 
 from voxface.runtime.errors import InputError
 from voxface.training.data.embeddings import EmbeddingBank
-from voxface.training.data.images import as_images
+from voxface.training.data.images import as_images, mean_colour
 from voxface.training.data.pairs import Pairs
 from voxface.training.models.frozen import Frozen
 
@@ -132,9 +132,8 @@ class VoiceFaceBatches:
 
     @property
     def mean_colour(self) -> Tensor:
-        """float32 [3] in [-1, 1], over all pixels of all pictures."""
-        sums = self._pictures.sum((0, 1, 2), dtype=torch.int64)
-        return (sums.double() / (self._pictures.numel() / 3) / 127.5 - 1).float()
+        """Mean of all pixels of all pictures, float32 [3] in [-1, 1]."""
+        return mean_colour(self._pictures)
 
     def draw(self, count: int, sampling: Sampling, flip: float, rng: np.random.Generator) -> Batch:
         """`count` voices and `count` pictures, these mirrored with probability `flip`."""

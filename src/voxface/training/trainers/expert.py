@@ -18,6 +18,7 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.expert_augmentation import Augmentation, augmented
 from voxface.training.data.expert_renders import RenderConfig, Renders, rotations
 from voxface.training.data.pairs import Pairs
+from voxface.training.engine.learning_rate import cosine, linear_warmup, set_learning_rate
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks
 from voxface.training.losses.coefficients import coefficient_loss
@@ -126,8 +127,7 @@ def train_expert(
         shape = coefficient_loss(weights * seen.coefficients, weights * truth)
         turn = coefficient_loss(seen.pose, pose)
         loss = shape + config.pose * turn
-        for group in optimiser.param_groups:
-            group["lr"] = config.rate * _schedule(step, config)
+        set_learning_rate(optimiser, config.rate * (linear_warmup(step, config.warmup) * cosine(step, config.steps)))
         run.descend(loss, optimiser, clip=config.clip)
         run.log(
             step,
@@ -214,12 +214,6 @@ def _line(metrics: dict[str, Any]) -> str:
         f"mesh {metrics['error_mm']:.2f} mm (mean face of the sex {metrics['trivial']['error_mm']:.2f}), "
         f"correlation {metrics['correlation']:.2f}, rotation {metrics['rotation_degrees']:.1f}°"
     )
-
-
-def _schedule(step: int, config: ExpertConfig) -> float:
-    """Share of the full rate."""
-    rising = min(1.0, (step + 1) / max(config.warmup, 1))
-    return float(rising * 0.5 * (1 + np.cos(np.pi * step / config.steps)))
 
 
 def _read(

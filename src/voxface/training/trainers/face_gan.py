@@ -11,7 +11,6 @@ Two presets share data, generator and judge:
 import copy
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,11 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.files.atomic import write_bytes
-from voxface.training.data.differentiable_augmentation import AUGMENTATIONS, augment
+from voxface.training.data.differentiable_augmentation import AUGMENTATIONS
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.voice_face_batches import (
     Batch,
@@ -41,11 +39,12 @@ from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.generated_faces import FaceTest
 from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
-from voxface.training.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
 from voxface.training.models.frozen import Frozen
 from voxface.training.models.he_initialisation import initialise_he
+from voxface.training.models.spectral_normalisation import normalise_spectrally
 from voxface.training.models.voice_encoder import perturb
+from voxface.training.trainers.gan_step import GanStep
 
 FACE_PIXELS: Final = 64
 
@@ -164,27 +163,24 @@ PRESETS: Final[dict[str, FaceGanConfig]] = {
 }
 
 
-class FaceGan:
+class FaceGan(GanStep):
     """The networks and optimisers of one training, registered with its run, and one step of it.
 
     Attributes:
-        generator, critic, discriminator, classifier: wrapped by the run.
-        average: the generator's moving average, if any.
-        optimisers: by the name of their network.
+        generator: wrapped by the run.
+        average: the generator's exponential moving average, if any.
     """
 
     def __init__(self, run: Run, config: FaceGanConfig, identities: int, embedding: int, mean_colour: Tensor) -> None:
         """Builds them for voice embeddings of `embedding` numbers; `mean_colour` [3] is used where `config.scaled`."""
-        self.run, self.config = run, config
+        self.config = config
         generator = FaceGenerator(embedding, config.channels)
         critic, discriminator, classifier = FaceEmbedding(config.critic), Discriminator(), Classifier(identities)
         if config.scaled:
             initialise_he(generator, mean_colour.cpu())
             initialise_he(critic)
         if config.spectral:
-            for module in (*critic.modules(), *discriminator.modules()):
-                if isinstance(module, nn.Conv2d | nn.Linear):
-                    spectral_norm(module)
+            normalise_spectrally(critic, discriminator)
         if config.channels_last:
             generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -194,66 +190,47 @@ class FaceGan:
         for network in (generator, critic):
             if config.compiled == "on" or (config.compiled == "gpu" and run.device.type == "cuda"):
                 network.compile()
-        self.generator = run.network("generator", generator)
-        self.critic = run.network("critic", critic)
-        self.discriminator = run.network("discriminator", discriminator)
-        self.classifier = run.network("classifier", classifier)
-        rates = {
-            "generator": config.generator_rate,
-            "critic": config.critic_rate,
-            "discriminator": config.critic_rate,
-            "classifier": config.critic_rate,
-        }
-        self.optimisers = {
-            name: run.optimiser(name, torch.optim.Adam(getattr(self, name).parameters(), rate, betas=config.betas))
-            for name, rate in rates.items()
-        }
+        super().__init__(
+            run,
+            {"generator": generator},
+            critic,
+            discriminator,
+            classifier,
+            generator_rate=config.generator_rate,
+            critic_rate=config.critic_rate,
+            betas=config.betas,
+            conditional=config.conditional,
+            augmentations=config.augmentations,
+            channels_last=config.channels_last,
+        )
+        self.generator = self.generators["generator"]
 
     def step(self, number: int, batch: Batch) -> dict[str, Tensor]:
-        """Moves critic, discriminator and classifier, then the generator, each once; gives back the losses."""
-        config, count = self.config, len(batch.image)
+        """Moves critic, discriminator and classifier, then the generator, each once.
+
+        Args:
+            number: of the step, counted from 0.
+            batch: see `Batch`.
+
+        Returns:
+            The losses by the names of the curve, detached.
+        """
+        config = self.config
         fake = self.generator(perturb(batch.embedding, config.noise))
-
-        # Discriminator and classifier: Algorithm 1, lines 4 and 5, in one pass over real and generated pictures.
-        real = augment(batch.image, config.augmentations)
         penalised = config.r1 > 0 and number % config.r1_every == 0
-        if penalised:
-            real.requires_grad_()
-        # A compiled network has no second derivative.
-        with torch.compiler.set_stance("force_eager") if penalised else nullcontext():
-            features = self.critic(self._laid_out(torch.cat([real, augment(fake.detach(), config.augmentations)])))
-            verdict = self.discriminator(features)
-            names = self.classifier(features if config.conditional else features[:count])
-            if config.conditional:
-                verdict = verdict + names.gather(1, torch.cat([batch.face, batch.voice])[:, None])
-        losses = {
-            "discriminator": discriminator_loss(verdict[:count], verdict[count:]),
-            "classifier": F.cross_entropy(names[:count], batch.face),
-        }
-        if config.r1:
-            losses["r1"] = r1_penalty(verdict[:count], real) if penalised else torch.zeros((), device=real.device)
-        loss = losses["discriminator"] + losses["classifier"]
-        if penalised:
-            loss = loss + config.r1 * config.r1_every * losses["r1"]
-        self.run.descend(loss, *(self.optimisers[name] for name in ("critic", "discriminator", "classifier")))
+        losses = self.step_critics(
+            batch.image, fake, batch.face, batch.voice, r1=config.r1 * config.r1_every if penalised else None
+        )
+        if config.r1 and not penalised:
+            losses["r1"] = torch.zeros((), device=batch.image.device)
 
-        # Generator: line 6. The critics are looked through and not moved, nor do processes share their gradients.
-        for network in (self.critic, self.discriminator, self.classifier):
-            network.requires_grad_(False)
-        with self.run.fabric.autocast():
-            features = bare(self.critic)(self._laid_out(augment(fake, config.augmentations)))
-            verdict, names = bare(self.discriminator)(features).float(), bare(self.classifier)(features).float()
-        if config.conditional:
-            verdict = verdict + names.gather(1, batch.voice[:, None])
-        losses["adversarial"] = generator_loss(verdict)
-        losses["identity"] = F.cross_entropy(names, batch.voice)
-        loss = config.adversarial * losses["adversarial"] + config.identity * losses["identity"]
-        if config.likeness:  # the batch's pictures are of the people of its voices, in the same order
-            losses["likeness"] = F.l1_loss(fake, batch.image)
-            loss = loss + config.likeness * losses["likeness"]
-        self.run.descend(loss, self.optimisers["generator"])
-        for network in (self.critic, self.discriminator, self.classifier):
-            network.requires_grad_(True)
+        with self.frozen_critics():
+            losses["adversarial"], losses["identity"] = self.generator_losses(fake, batch.voice)
+            loss = config.adversarial * losses["adversarial"] + config.identity * losses["identity"]
+            if config.likeness:  # the batch's pictures are of the people of its voices, in the same order
+                losses["likeness"] = F.l1_loss(fake, batch.image)
+                loss = loss + config.likeness * losses["likeness"]
+            self.step_generators(loss)
         if self.average is not None:
             self.average.update(bare(self.generator), number)
         return {name: value.detach() for name, value in losses.items()}
@@ -262,9 +239,6 @@ class FaceGan:
     def result(self) -> nn.Module:
         """What the training gives: the moving average, or else the generator itself."""
         return self.average.module if self.average is not None else bare(self.generator)
-
-    def _laid_out(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=torch.channels_last) if self.config.channels_last else images
 
 
 def train_face_gan(

@@ -22,20 +22,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.crops import pictures_of
-from voxface.training.data.images import as_images, as_pictures
+from voxface.training.data.images import as_images, as_pictures, mean_colour
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.ema import ExponentialMovingAverage
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
 from voxface.training.evaluation.sex_probability import sex_calibration
-from voxface.training.losses.adversarial import discriminator_loss, generator_loss
 from voxface.training.losses.coefficients import coefficient_loss
 from voxface.training.losses.distillation import divergence
 from voxface.training.losses.triplet import triplet_loss
@@ -46,7 +43,9 @@ from voxface.training.models.face_generator import Kernel
 from voxface.training.models.frozen import Frozen
 from voxface.training.models.he_initialisation import initialise_he
 from voxface.training.models.joint_mesh import JointMesh
+from voxface.training.models.spectral_normalisation import normalise_spectrally
 from voxface.training.models.voice_encoder import perturb
+from voxface.training.trainers.gan_step import GanStep
 from voxface.training.trainers.triplets import Partners, VoiceTriplets
 
 Space = Literal["coefficients", "vertices"]
@@ -218,40 +217,35 @@ def train_joint(
     sees: dict[str, Any] = {"coefficients": modes, **_student_form(taught, config)}
     face, features, judge = FaceGenerator(**makes), FaceEmbedding(config.critic), Discriminator()
     if config.scaled:
-        initialise_he(face, mean_colour(pairs, voices.people))
+        which = np.concatenate([pairs.pictures_of[int(i)] for i in voices.people])
+        initialise_he(face, mean_colour(torch.from_numpy(pairs.pictures[which])))
         initialise_he(features)
     reader = ImageToFace(**sees)
     reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
     _start(face, generator, "the generator's widths are not the config's channels")
     _start(reader, taught if config.student == "expert" else None, "a student can only start as our own expert")
     if config.spectral:
-        for module in (*features.modules(), *judge.modules()):
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                spectral_norm(module)
+        normalise_spectrally(features, judge)
     average = ExponentialMovingAverage(JointMesh.of(face, reader), config.average)
 
-    generate = run.network("generator", face)
-    read = run.network("student", reader)
-    embed = run.network("critic", features)
-    discriminate = run.network("discriminator", judge)
-    classify = run.network("classifier", Classifier(len(voices.people)))
+    gan = GanStep(
+        run,
+        {"generator": face, "student": reader},
+        features,
+        judge,
+        Classifier(len(voices.people)),
+        generator_rate=config.rate,
+        critic_rate=config.rate,
+        betas=config.betas,
+        classify_fakes=config.classify_fakes,
+    )
+    generate, read = gan.generators["generator"], gan.generators["student"]
     run.network("average", average, trained=False)
-    optimisers = {
-        name: run.optimiser(name, torch.optim.Adam(network.parameters(), config.rate, betas=config.betas))
-        for name, network in {
-            "generator": generate,
-            "student": read,
-            "critic": embed,
-            "discriminator": discriminate,
-            "classifier": classify,
-        }.items()
-    }
-    critics = (embed, discriminate, classify)
     batch = run.share(config.batch)
     held = HeldOut.of(pairs, listener, "validation", run.device)
     trained = JointMesh.of(bare(generate), bare(read))
 
-    for network in (generate, read, *critics):
+    for network in (generate, read, gan.critic, gan.discriminator, gan.classifier):
         network.train()
     for step in run.steps(config.steps):
         rng = run.random(step)
@@ -261,37 +255,29 @@ def train_joint(
         label = run.tensor(identity[person])
         fake = generate(perturb(drawn.embeddings, config.noise))
 
-        # Discriminator and classifier: L_r and, of L_f, their part (Wen 2019, Algorithm 1).
-        found = embed(torch.cat([real, fake[:count].detach()]))
-        verdict = discriminate(found)
-        names = classify(found if config.classify_fakes else found[:count])
-        doubt = discriminator_loss(verdict[:count], verdict[count:])
-        naming = F.cross_entropy(names[:count], label)
-        if config.classify_fakes:
-            naming = naming + F.cross_entropy(names[count:], label)
-        run.descend(doubt + naming, *(optimisers[name] for name in ("critic", "discriminator", "classifier")))
-
-        # Generator and student.
-        for critic in critics:
-            critic.requires_grad_(False)
-        found = bare(embed)(fake[:count])
-        seen: Geometry = read(fake)
-        with run.fabric.autocast():
-            told: Geometry = master(fake[:count].detach().clamp(-1, 1))
-        here, there = (seen.coefficients @ space[on] for on in (config.pseudo_truth_on, config.triplet_on))
-        losses = {
-            "adversarial": generator_loss(bare(discriminate)(found)),
-            "classification": F.cross_entropy(bare(classify)(found), label),
-            "pseudo_truth": coefficient_loss(here[:count], told.coefficients.detach() @ space[config.pseudo_truth_on]),
-            "divergence": divergence(told.pooled.detach(), seen.pooled[:count])
-            + divergence(told.middle.detach(), seen.middle[:count]),
-            "triplet": triplet_loss(there[:count], there[drawn.positive], there[drawn.negative], config.margin),
-            "pictures": coefficient_loss(seen.coefficients[:count], opinion[torch.from_numpy(person).to(run.device)]),
-        }
-        loss = torch.stack([getattr(config.weights, name) * value for name, value in losses.items()]).sum()
-        run.descend(loss, optimisers["generator"], optimisers["student"])
-        for critic in critics:
-            critic.requires_grad_(True)
+        # L_r and, of L_f, the part of discriminator and classifier (Wen 2019, Algorithm 1).
+        critic_losses = gan.step_critics(real, fake[:count], label, label)
+        with gan.frozen_critics():
+            adversarial, classification = gan.generator_losses(fake[:count], label)
+            seen: Geometry = read(fake)
+            with run.fabric.autocast():
+                told: Geometry = master(fake[:count].detach().clamp(-1, 1))
+            here, there = (seen.coefficients @ space[on] for on in (config.pseudo_truth_on, config.triplet_on))
+            losses = {
+                "adversarial": adversarial,
+                "classification": classification,
+                "pseudo_truth": coefficient_loss(
+                    here[:count], told.coefficients.detach() @ space[config.pseudo_truth_on]
+                ),
+                "divergence": divergence(told.pooled.detach(), seen.pooled[:count])
+                + divergence(told.middle.detach(), seen.middle[:count]),
+                "triplet": triplet_loss(there[:count], there[drawn.positive], there[drawn.negative], config.margin),
+                "pictures": coefficient_loss(
+                    seen.coefficients[:count], opinion[torch.from_numpy(person).to(run.device)]
+                ),
+            }
+            loss = torch.stack([getattr(config.weights, name) * value for name, value in losses.items()]).sum()
+            gan.step_generators(loss)
         average.update(trained, step)
 
         measured: dict[str, float] = {}
@@ -299,7 +285,7 @@ def train_joint(
             measured = held.errors(average).summary
         run.log(
             step,
-            {"loss": loss, **losses, "discriminator": doubt, "classifier": naming}
+            {"loss": loss, **losses, **critic_losses}
             | {f"validation/{name}": measured[name] for name in ("are", "rms_mm") if measured},
             {"embeddings": drawn.embeddings, "real": real, "fake": fake, "label": label},
         )
@@ -344,12 +330,6 @@ def expert_opinions(
     for i in people:
         opinions[i] = found[pairs.picture_person[which] == i].mean(0)
     return opinions
-
-
-def mean_colour(pairs: Pairs, people: NDArray[np.int32]) -> Tensor:
-    """Of the pictures of these people, float32 [3] in [-1, 1]."""
-    which = np.concatenate([pairs.pictures_of[int(i)] for i in people])
-    return torch.from_numpy((pairs.pictures[which].mean((0, 1, 2)) / 127.5 - 1).astype(np.float32))
 
 
 def vertex_space(model: MorphableModel, device: torch.device) -> Tensor:

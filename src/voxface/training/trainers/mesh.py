@@ -12,6 +12,7 @@ from torch import nn
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.best_state import Best
+from voxface.training.engine.learning_rate import cosine, set_learning_rate
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
@@ -149,8 +150,7 @@ def train_mesh(
         regression = coefficient_loss(alpha[:anchors], truth[drawn.person[:anchors]])
         triplet = triplet_loss(alpha[:anchors], alpha[drawn.positive], alpha[drawn.negative], config.margin)
         loss = config.regression * regression + config.triplet * triplet
-        for group in optimiser.param_groups:
-            group["lr"] = config.rate * _share_of_rate(step, config)
+        set_learning_rate(optimiser, config.rate * _share_of_rate(step, config))
         run.descend(loss, optimiser)
         found: dict[str, float] = {}
         if held is not None and ((step + 1) % config.validate_every == 0 or step + 1 == config.steps):
@@ -184,4 +184,4 @@ def train_mesh(
 
 
 def _share_of_rate(step: int, config: MeshConfig) -> float:
-    return 1.0 if config.schedule == "constant" else float(0.5 * (1 + np.cos(np.pi * step / config.steps)))
+    return 1.0 if config.schedule == "constant" else cosine(step, config.steps)

@@ -21,8 +21,10 @@ from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
 from voxface.training.data.embeddings import EmbeddingBank
+from voxface.training.data.images import as_images, as_pictures
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import parallel_map
+from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.models import FaceGenerator
@@ -95,7 +97,7 @@ def train_portrait(
         coefficients = geometry(torch.from_numpy(embeddings).to(run.device)).float().cpu().numpy()
     pictures = _rendered(folder / _RENDERS, pairs.morphable, coefficients, config.workers, say, run.leads)
     voices = run.tensor(embeddings)
-    targets = run.tensor(pictures).permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
+    targets = as_images(run.tensor(pictures))
 
     architecture: dict[str, Any] = {
         "embedding": embeddings.shape[1],
@@ -119,13 +121,14 @@ def train_portrait(
     for step in run.steps(config.steps):
         picked = torch.from_numpy(run.random(step).choice(learnt, share)).to(run.device)
         loss = F.l1_loss(network(voices[picked]), targets[picked])
-        for group in optimiser.param_groups:
-            group["lr"] = config.rate * _share_of_rate(step, config.steps)
+        set_learning_rate(optimiser, config.rate * warmup_then_cosine(step, config.steps, max(1, config.steps // 10)))
         run.descend(loss, optimiser)
         run.log(step, {"l1": loss}, {"embeddings": voices[picked]})
         if run.wants_sheet(step):
             shown = kept[:: max(1, len(kept) // 8)][:8]
-            run.sheet(step, [list(pictures[shown]), list(_pixels(bare(network), voices[shown]))])
+            with torch.no_grad():
+                made = as_pictures(bare(network)(voices[shown]))
+            run.sheet(step, [list(pictures[shown]), list(made)])
 
     with torch.no_grad():
         found = torch.cat([bare(network)(voices[part]) for part in np.array_split(kept, max(1, len(kept) // 64))])
@@ -198,15 +201,3 @@ def _portrait(
     model, occlusion = shared
     vertices = model.vertices(coefficients)
     return render(vertices, model.triangles, model.albedo, size=64, parts=model.parts, occlusion=occlusion)
-
-
-def _pixels(network: nn.Module, voices: torch.Tensor) -> NDArray[np.uint8]:
-    with torch.no_grad():
-        images = network(voices).float().clamp(-1, 1)
-    pixels: NDArray[np.uint8] = images.add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    return pixels
-
-
-def _share_of_rate(step: int, steps: int) -> float:
-    rise = max(1, steps // 10)
-    return min((step + 1) / rise, 0.5 * (1 + float(np.cos(np.pi * max(0, step - rise) / max(1, steps - rise)))))

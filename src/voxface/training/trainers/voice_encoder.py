@@ -21,6 +21,7 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.crops import crop, utterances_of
 from voxface.training.data.pairs import Pairs
+from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks
 from voxface.training.evaluation.verification import auc, eer, trials
@@ -253,8 +254,7 @@ def train_voice_encoder(
         voices = Voices(*(run.tensor(np.concatenate(parts)) for parts in zip(*drawn, strict=True)))
         whose, sex, size = telling(*voices)
         loss = whose + config.sex * sex + config.cues * size
-        for group in optimiser.param_groups:
-            group["lr"] = config.rate * _share_of_rate(step, config)
+        set_learning_rate(optimiser, config.rate * _share_of_rate(step, config))
         run.descend(loss, optimiser)
         found: dict[str, float] = {}
         if (step + 1) % config.validate_every == 0 and step + 1 < config.steps:
@@ -378,10 +378,7 @@ def _standardised(cues: Float32) -> Float32:
 def _share_of_rate(step: int, config: VoiceEncoderConfig) -> float:
     if config.schedule == "constant":
         return 1.0
-    rise = max(1, config.steps // 5)
-    if step < rise:
-        return 0.04 + 0.96 * (step + 1) / rise
-    return 0.5 * (1 + float(np.cos(np.pi * (step - rise) / max(1, config.steps - rise))))
+    return warmup_then_cosine(step, config.steps, max(1, config.steps // 5), start=0.04)
 
 
 def _embed(encoder: nn.Module, frames: Float32, device: torch.device) -> Float32:
