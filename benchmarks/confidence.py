@@ -31,7 +31,7 @@ from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.speech_modulation import SHORTEST, movement
 from voxface.runtime.inference.confidence import agreement
-from voxface.runtime.inference.voice_to_face import VoiceToFace, check_speech
+from voxface.runtime.inference.face_estimator import FaceEstimator, check_speech
 from voxface.training.data.speech_corpus import Recording, librispeech
 from voxface.training.evaluation.intervals import bootstrap
 from voxface.training.evaluation.verification import auc
@@ -195,7 +195,7 @@ def reported_clips(shared: Path, recorded: Path | None) -> Iterator[Clip]:
                 yield Clip(RECORDED + folder.name, path.stem, window(whole, rng.uniform(4, 8), rng))
 
 
-def hear(voice_to_face: VoiceToFace, clip: Clip) -> Heard:
+def hear(voice_to_face: FaceEstimator, clip: Clip) -> Heard:
     """Runs one clip."""
     speech = voice_to_face.listen([clip.samples])
     try:
@@ -253,7 +253,7 @@ def main() -> None:
     options = parser.parse_args()
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     recorded = Path(os.environ["VOXFACE_MUSIC"]) if "VOXFACE_MUSIC" in os.environ else None
-    with VoiceToFace() as voice_to_face:
+    with FaceEstimator() as voice_to_face:
         fitted = fit([hear(voice_to_face, clip) for clip in calibration_clips(shared)])
         print(fitted)
         if options.fit:

@@ -35,7 +35,7 @@ from voxface.runtime.audio.vad_events import SpeechStarted
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import (
     BEFORE,
@@ -58,7 +58,7 @@ WITHIN_S: Final = 2.0
 class EncoderAlone:
     """The part of the pipeline that the watch needs; nothing is encoded before the moment that counts."""
 
-    def __init__(self, voice_to_face: VoiceToFace, speaker_embedding: SpeakerEmbeddingNetwork) -> None:
+    def __init__(self, voice_to_face: FaceEstimator, speaker_embedding: SpeakerEmbeddingNetwork) -> None:
         self._whole = voice_to_face
         self.speaker_embedding = speaker_embedding
         self.begin = 0
@@ -235,7 +235,7 @@ def group(recording: Recording) -> int:
     return 1 + int(hashlib.sha1(("fold" + recording.speaker).encode()).hexdigest(), 16) % 3
 
 
-def refit(voice_to_face: VoiceToFace, known: list[Recording], place: Path) -> None:
+def refit(voice_to_face: FaceEstimator, known: list[Recording], place: Path) -> None:
     """Trains the network, writes it, and prints weights and the curve that they give on speakers it was not trained on."""
     import torch
 
@@ -288,7 +288,7 @@ def main() -> None:
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     recordings = librispeech(shared / "speech" / "librispeech")
     known, held = ([r for r in recordings if r.held_out is held] for held in (False, True))
-    with VoiceToFace(threads=1) as voice_to_face:
+    with FaceEstimator(threads=1) as voice_to_face:
         if options.fit:
             refit(voice_to_face, known, Path("src/voxface/runtime/live/speaker_embedding.npz"))
             return

@@ -22,7 +22,8 @@ def test_the_wheel_is_whole_and_runs(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("voxface-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
-        "runtime/inference/voice_to_face.py",
+        "runtime/inference/face_estimator.py",
+        "runtime/voice_to_face.py",
         "runtime/live/speaker_embedding.npz",
         "export/onnx_export.py",
         "training/data/speech_corpus.py",

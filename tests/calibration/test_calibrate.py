@@ -21,7 +21,7 @@ from voxface.calibration.task_error import TOLERANCES, Tolerances, worst
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import InputError, UsageError
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.voice_to_face import VoiceToFace
 
 # Hazard -> the node it sits in, and what is said of it.
 HAZARDS = {

@@ -43,7 +43,7 @@ RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
 
 
 class Estimator(Protocol):
-    """What makes a face of speech: `voxface.runtime.inference.voice_to_face.VoiceToFace`, or a stand-in."""
+    """What makes a face of speech: `voxface.runtime.inference.face_estimator.FaceEstimator`, or a stand-in."""
 
     def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The face of what was heard; the picture of the estimate `before` may stay if the voice has moved no farther."""
@@ -278,7 +278,7 @@ class LiveSession:
             return
         self.stages.lap("gate")
         try:
-            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_distance)
+            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_limit)
             self.stages.begin()
             change = self._watch.judge(speech, estimate.frame_embeddings) if self.config.detect_speaker_change else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
