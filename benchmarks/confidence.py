@@ -28,7 +28,7 @@ from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.inference.confidence import agreement
-from voxface.runtime.inference.voice_to_face import VoiceToFace, check_speech
+from voxface.runtime.inference.face_estimator import FaceEstimator, check_speech
 from voxface.training.data.sound_clips import (
     NOISES,
     SPEECH,
@@ -96,7 +96,7 @@ def reported_clips(shared: Path, recorded: Path | None) -> Iterator[Clip]:
                 yield Clip(RECORDED + folder.name, path.stem, window(whole, rng.uniform(4, 8), rng))
 
 
-def hear(voice_to_face: VoiceToFace, clip: Clip) -> Heard:
+def hear(voice_to_face: FaceEstimator, clip: Clip) -> Heard:
     """Runs one clip."""
     speech = voice_to_face.listen([clip.samples])
     try:
@@ -141,7 +141,7 @@ def main() -> None:
     options = parser.parse_args()
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     recorded = Path(os.environ["VOXFACE_MUSIC"]) if "VOXFACE_MUSIC" in os.environ else None
-    with VoiceToFace() as voice_to_face:
+    with FaceEstimator() as voice_to_face:
         known = librispeech(shared / "speech" / "librispeech")
         fitted = fit_json(train(voice_to_face.bundle, known, read(shared / "rir" / "rir1.wav")))
         print(fitted)

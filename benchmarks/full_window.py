@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from voxface.runtime.config.live import LiveConfig, Mode
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import FaceEstimated
-from voxface.runtime.live.session import LiveSession
+from voxface.runtime.voice_to_face import VoiceToFace
 
 HOP: Final = SAMPLE_RATE // 10
 WINDOW_S: Final = 8
@@ -28,9 +27,9 @@ class FullWindow:
         sound: NDArray[np.int16],
         mode: Mode,
         seconds: int = WINDOW_S,
-        image_reuse_distance: float = 0.0,
+        image_reuse_distance: float | None = 0.0,
     ) -> None:
-        bundle = voice_to_face.bundle
+        """`image_reuse_distance`: None: the mode's."""
         # Networks with random weights hear a change of speaker anywhere; the watch, a few products, is off for all.
         config = LiveConfig(
             hop=HOP,
@@ -39,10 +38,11 @@ class FullWindow:
             image_reuse_distance=image_reuse_distance,
             detect_speaker_change=False,
         )
-        self._session = LiveSession(voice_to_face, config, features=bundle.front_end, vad=bundle.vad)
+        self._session = voice_to_face.live_session(config)
         self._sound, self._at = sound, 0
-        self._frames = seconds * SAMPLE_RATE // bundle.front_end.hop
-        for _ in range(2 * self._frames * bundle.front_end.hop // HOP):
+        hop = voice_to_face.bundle.front_end.hop
+        self._frames = seconds * SAMPLE_RATE // hop
+        for _ in range(2 * self._frames * hop // HOP):
             self.hop(filling=True)
 
     def update(self) -> dict[str, float]:

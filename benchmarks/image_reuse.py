@@ -3,7 +3,7 @@
     python -m benchmarks.image_reuse
 
 Speakers of the training in mode "incremental", default bundle. Every picture is drawn here; the thresholds are applied
-afterwards, as `VoiceToFace.decode` applies them.
+afterwards, as `FaceEstimator.decode` applies them.
 """
 
 import os
@@ -16,9 +16,8 @@ from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.live import IMAGE_REUSE_DISTANCE, LiveConfig
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import FaceEstimated
-from voxface.runtime.live.session import LiveSession
+from voxface.runtime.voice_to_face import VoiceToFace
 from voxface.training.data.speech_corpus import librispeech
 
 THRESHOLDS = (0.05, 0.1, IMAGE_REUSE_DISTANCE["incremental"], 0.2)
@@ -41,9 +40,8 @@ def main() -> None:
 
 
 def _estimates(voice_to_face: VoiceToFace, path: Path) -> list[Estimate]:
-    bundle = voice_to_face.bundle
-    config = LiveConfig(mode="incremental", detect_speaker_change=False)
-    session = LiveSession(voice_to_face, config, features=bundle.front_end, vad=bundle.vad)
+    config = LiveConfig(mode="incremental", image_reuse_distance=0.0, detect_speaker_change=False)
+    session = voice_to_face.live_session(config)
     events = session.feed(np.concatenate(list(read_blocks(path)))) + session.finish()
     return [event.estimate for event in events if isinstance(event, FaceEstimated)]
 

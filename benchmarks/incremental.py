@@ -29,9 +29,9 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.inference.incremental_encoder import MOVED
 from voxface.runtime.inference.incremental_estimator import IncrementalEstimator
-from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.session import Estimator, LiveSession
 from voxface.runtime.live.speaker_change import BEFORE, NEWEST, Differences, evidence
@@ -50,7 +50,7 @@ Samples = NDArray[np.int16]
 class Untiled:
     """Mode exact without repeating short windows up to the shortest input."""
 
-    def __init__(self, whole: VoiceToFace) -> None:
+    def __init__(self, whole: FaceEstimator) -> None:
         self._whole = whole
         self.speech_modulation, self.speaker_change = whole.speech_modulation, whole.speaker_change
 
@@ -62,7 +62,7 @@ class Untiled:
         return self._whole.decode(speech, found["embedding"][0], found["columns"][0])
 
 
-def costs(whole: VoiceToFace, updates: int) -> dict[str, Any]:
+def costs(whole: FaceEstimator, updates: int) -> dict[str, Any]:
     """Milliseconds of an update, and of its encoder, for every way and window."""
     ways: dict[str, tuple[Estimator, Mode]] = {
         "untiled": (Untiled(whole), "exact"),
@@ -74,7 +74,9 @@ def costs(whole: VoiceToFace, updates: int) -> dict[str, Any]:
     sessions: dict[tuple[str, int], LiveSession] = {}
     for name, (estimator, mode) in ways.items():
         for seconds in WINDOWS_S:
-            config = LiveConfig(first=seconds * SAMPLE_RATE, window=seconds * SAMPLE_RATE, hop=HOP, mode=mode)
+            config = LiveConfig(
+                first=seconds * SAMPLE_RATE, window=seconds * SAMPLE_RATE, hop=HOP, mode=mode, image_reuse_distance=0.0
+            )
             sessions[name, seconds] = LiveSession(estimator, config)
     times: dict[tuple[str, int], list[tuple[float, float]]] = {key: [] for key in sessions}
     hops = (max(WINDOWS_S) * SAMPLE_RATE * 3 // 2 + updates * SAMPLE_RATE // 5) // HOP
@@ -127,7 +129,7 @@ def _paired(long: list[tuple[float, float]], short: list[tuple[float, float]], c
 class Compared(IncrementalEstimator):
     """An incremental estimator that at some updates also makes the exact estimate, and records how far apart they are."""
 
-    def __init__(self, whole: VoiceToFace) -> None:
+    def __init__(self, whole: FaceEstimator) -> None:
         super().__init__(whole)
         self._whole = whole
         self._calls = 0
@@ -191,12 +193,12 @@ def streams(recordings: list[Samples]) -> Iterator[tuple[str, Samples]]:
         yield "after another voice", np.concatenate([recordings[number - 1][: 5 * SAMPLE_RATE], sound])
 
 
-def agreement(whole: VoiceToFace, recordings: list[Samples]) -> dict[str, Any]:
+def agreement(whole: FaceEstimator, recordings: list[Samples]) -> dict[str, Any]:
     """How far incremental estimates are from exact ones of the same window."""
     found: dict[str, list[dict[str, float]]] = {}
     changes = 0
     for kind, sound in streams(recordings):
-        session = LiveSession(whole, LiveConfig(hop=HOP, mode="incremental"))
+        session = LiveSession(whole, LiveConfig(hop=HOP, mode="incremental", image_reuse_distance=0.0))
         compared = Compared(whole)
         session._estimator = session._incremental = compared
         events = session.feed(sound) + session.finish()
@@ -268,7 +270,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     held = {r.speaker: r.path for r in librispeech(shared / "speech" / "librispeech") if r.held_out}
-    with VoiceToFace(threads=1) as whole:
+    with FaceEstimator(threads=1) as whole:
         whole.warm_up()
         measured = {
             "load_average_before": round(load, 2),

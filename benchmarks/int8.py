@@ -28,7 +28,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.engines.engine import Engine
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.features.normalisation import network_input
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 
 CLIPS = sorted((Path(__file__).parent.parent / "examples").glob("*.flac"))
 FRAMES = 800
@@ -50,7 +50,7 @@ def main() -> None:
 
     bundle = Bundle.open()
     with Neighbours() as neighbours:
-        with VoiceToFace(bundle) as voice_to_face:
+        with FaceEstimator(bundle) as voice_to_face:
             heard = [voice_to_face.listen(read_blocks(clip)).log_mel for clip in CLIPS]
         speech = [{"log_mel": network_input(log_mel)[:, :, :FRAMES].copy()} for log_mel in heard]
         with open_engine(bundle.graph("encoder")) as encoder:

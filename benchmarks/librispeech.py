@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.record import record
 from voxface.runtime.errors import VoxfaceError
 from voxface.runtime.face.mesh import boundary_edges
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.voice_to_face import VoiceToFace
 from voxface.training.data.speech_corpus import librispeech
 from voxface.training.evaluation.intervals import bootstrap, wilson
 from voxface.training.evaluation.verification import auc

@@ -19,14 +19,13 @@ from voxface.cli.live.window import HEIGHT, WIDTH, Window
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.live import MODES, LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
-from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sink_worker import SinkWorker
 from voxface.runtime.live.sources import FileSource
 from voxface.runtime.live.stop import Stop
+from voxface.runtime.voice_to_face import VoiceToFace
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 
@@ -51,7 +50,7 @@ def main() -> None:
         sound = [np.concatenate(list(read_blocks(EXAMPLES / f"sample_{sex}.flac"))) for sex in ("female", "male")]
         path = Path(folder) / "talk.wav"
         soundfile.write(path, np.concatenate(sound), SAMPLE_RATE)
-        pipeline = Pipeline(LiveSession(voice_to_face), clock)
+        pipeline = Pipeline(voice_to_face.live_session(), clock)
         window = Restless(pipeline, voice_to_face.morphable, visible=False, frames_a_second=0)
         pipeline.sink_workers.append(SinkWorker(window, clock, "main", pipeline.budget.stages["sink"].add))
         began, busy = time.perf_counter(), time.process_time()
@@ -59,7 +58,7 @@ def main() -> None:
         took, spent = time.perf_counter() - began, time.process_time() - busy
         alone = {}
         for mode in MODES:
-            plain = Pipeline(LiveSession(voice_to_face, LiveConfig(mode=mode)), clock)
+            plain = Pipeline(voice_to_face.live_session(LiveConfig(mode=mode, image_reuse_distance=0.0)), clock)
             run_threaded(FileSource(path, clock), plain, clock, Stop(), [])
             alone[mode] = plain.budget.milliseconds()
     record(

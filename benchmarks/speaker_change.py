@@ -28,8 +28,10 @@ import numpy as np
 from benchmarks.record import record
 from voxface.runtime.bundle.writer import check_target
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.inference.voice_to_face import VoiceToFace
-from voxface.runtime.live.speaker_change import evidence
+from voxface.runtime.inference.face_estimator import FaceEstimator
+from voxface.runtime.live.speaker_change import (
+    evidence,
+)
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
 from voxface.training.data.sound_clips import read
 from voxface.training.data.speech_corpus import Recording, librispeech
@@ -96,7 +98,7 @@ def main() -> None:
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     recordings = librispeech(shared / "speech" / "librispeech")
     held = [r for r in recordings if r.held_out]
-    with VoiceToFace(threads=1) as voice_to_face:
+    with FaceEstimator(threads=1) as voice_to_face:
         if options.fit:
             check_target(options.fit, voice_to_face.bundle.path)
             made = train(voice_to_face, recordings)

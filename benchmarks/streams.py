@@ -20,9 +20,9 @@ from benchmarks.full_window import HOP, FullWindow
 from benchmarks.interleave import Neighbours, percentiles, take_turns
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.config.live import IMAGE_REUSE_DISTANCE, MODES, Mode
+from voxface.runtime.config.live import MODES, Mode
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.voice_to_face import VoiceToFace
 
 CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"
 HOP_S: Final = HOP / SAMPLE_RATE
@@ -54,7 +54,7 @@ _WAYS: Final = ("shared_engines", "own_engines")
 def _sustained(sound: NDArray[np.int16], mode: Mode, shared: bool) -> dict[str, Any]:
     with ExitStack() as opened:
         engines = [opened.enter_context(VoiceToFace(threads=1))]
-        sessions = [FullWindow(engines[0], sound, mode, image_reuse_distance=IMAGE_REUSE_DISTANCE[mode])]
+        sessions = [FullWindow(engines[0], sound, mode, image_reuse_distance=None)]
         busy = time.process_time()
         cost = take_turns({"hop": sessions[0].hop}, ROUNDS, warm_up=0)["hop"]
         share = (time.process_time() - busy) / ROUNDS / HOP_S
@@ -63,7 +63,7 @@ def _sustained(sound: NDArray[np.int16], mode: Mode, shared: bool) -> dict[str, 
             while len(sessions) < count:
                 if not shared:
                     engines.append(opened.enter_context(VoiceToFace(threads=1)))
-                sessions.append(FullWindow(engines[-1], sound, mode, image_reuse_distance=IMAGE_REUSE_DISTANCE[mode]))
+                sessions.append(FullWindow(engines[-1], sound, mode, image_reuse_distance=None))
             late = _run(sessions[:count])
             # A stream that always has its face before the next sound comes is kept up with.
             runs.append({"streams": count, "ms_from_due": percentiles(late), "kept_up": bool(late[-1] < 1000 * HOP_S)})

@@ -33,7 +33,7 @@ from voxface.runtime.config.live import MODES
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.features.normalisation import network_input
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.voice_to_face import VoiceToFace
 
 CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"
 WINDOWS_S: Final = (2, 4, 8, 16)

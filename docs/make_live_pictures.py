@@ -13,12 +13,11 @@ from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.face.png import png
 from voxface.runtime.files.atomic import write_bytes
-from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sink_worker import SinkWorker
+from voxface.runtime.voice_to_face import VoiceToFace
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"
@@ -34,8 +33,7 @@ def main() -> None:
     frames, wanted = [], list(MOMENTS_S)
     clock = SystemClock()
     with VoiceToFace(threads=1) as voice_to_face:
-        bundle = voice_to_face.bundle
-        session = LiveSession(voice_to_face, features=bundle.front_end, vad=bundle.vad)
+        session = voice_to_face.live_session()
         pipeline = Pipeline(session, clock)
         window = Window(pipeline, voice_to_face.morphable, visible=False, frames_a_second=0)
         pipeline.sink_workers.append(SinkWorker(window, clock, "here", lambda _: None))

@@ -7,7 +7,7 @@ import numpy as np
 from voxface.runtime.face.png import png
 from voxface.runtime.face.rasteriser import BACKGROUND, preview
 from voxface.runtime.files.atomic import write_bytes
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.voice_to_face import VoiceToFace
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"

@@ -6,7 +6,7 @@ import numpy as np
 
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.features.front_end import FrontEnd
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.voice_to_face import VoiceToFace
 
 samples = np.concatenate(list(read_blocks(Path(__file__).parent / "sample_female.flac")))
 

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
+from voxface.runtime.voice_to_face import VoiceToFace
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = (ROOT / "examples" / "sample_female.flac", ROOT / "examples" / "sample_male.flac")
@@ -33,6 +34,12 @@ def default_bundle() -> Bundle:
 def voice_to_face(default_bundle: Bundle) -> VoiceToFace:
     """The default bundle, loaded on the CPU."""
     return VoiceToFace(default_bundle)
+
+
+@pytest.fixture(scope="session")
+def face_estimator(voice_to_face: VoiceToFace) -> FaceEstimator:
+    """The networks of `voice_to_face`."""
+    return voice_to_face.estimator
 
 
 @pytest.fixture

@@ -49,7 +49,8 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "features": "errors config audio",
             "inference": "errors files processor background timing config face bundle engines audio features",
             "live": "errors files timing config face bundle audio features inference",
-            "profile": "errors files processor timing config face bundle engines audio features inference live",
+            "voice_to_face": "errors timing config face bundle audio features inference live",
+            "profile": "errors files processor timing config face bundle engines audio features inference live voice_to_face",
         },
         "onnx_graph": {"node_runner": "", "graph": "node_runner", "fp16_emulation": "graph node_runner",
                        "passes": "graph node_runner fp16_emulation"},
@@ -194,5 +195,6 @@ def test_public_names_are_there() -> None:
 
     for name in voxface.__all__:
         assert getattr(voxface, name) is not None
+    assert dir(voxface) == sorted(voxface.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = voxface.nonsense

@@ -89,7 +89,8 @@ def check_run(programs: Path, libraries: Path, out: Path) -> None:
 def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
-        "runtime/inference/voice_to_face.py",
+        "runtime/inference/face_estimator.py",
+        "runtime/voice_to_face.py",
         "export/onnx_export.py",
         "training/data/speech_corpus.py",
         "calibration/__init__.py",

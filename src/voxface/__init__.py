@@ -2,17 +2,25 @@
 
     import voxface
 
-    with voxface.VoiceToFace() as face:
-        speech, estimate = face.estimate_file("clip.flac")
-    estimate.image, estimate.vertices, estimate.measurements_mm
+    with voxface.VoiceToFace() as voice_to_face:
+        speech, estimate = voice_to_face.estimate_file("clip.flac")
+        estimate.image, estimate.vertices, estimate.measurements_mm
 
-Names are imported when first used, so that `import voxface` costs nothing.
+        with voice_to_face.stream(voxface.LiveConfig(), sample_rate=48_000) as stream:
+            for event in stream.events(blocks):
+                if isinstance(event, voxface.FaceEstimated):
+                    event.estimate.image
+
+`dir(voxface)` lists all there is. Names are imported when first used, so that `import voxface` costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.config.front_end import FrontEndConfig
+    from voxface.runtime.config.live import LiveConfig
+    from voxface.runtime.config.vad import VadConfig
     from voxface.runtime.errors import (
         BundleError,
         InputError,
@@ -24,35 +32,88 @@ if TYPE_CHECKING:
     from voxface.runtime.face.morphable_model import MorphableModel
     from voxface.runtime.features.front_end import FrontEnd
     from voxface.runtime.features.speech import Speech
+    from voxface.runtime.inference.attributes import Attributes
     from voxface.runtime.inference.estimate import Estimate
-    from voxface.runtime.inference.voice_to_face import VoiceToFace
+    from voxface.runtime.live.async_stream import AsyncStream
+    from voxface.runtime.live.events import (
+        EngineFailed,
+        Event,
+        FaceEstimated,
+        Lost,
+        NoFace,
+        Rejected,
+        Skipped,
+        SpeakerChanged,
+        StreamEnded,
+        StreamStarted,
+        VoiceEnded,
+        VoiceStarted,
+    )
+    from voxface.runtime.live.stream import Stream
+    from voxface.runtime.voice_to_face import VoiceToFace
 
 __version__ = "0.1.0"
-_ROOMS = {
+_MODULES = {
+    "AsyncStream": "live.async_stream",
+    "Attributes": "inference.attributes",
     "Bundle": "bundle.bundle",
     "BundleError": "errors",
+    "EngineFailed": "live.events",
     "Estimate": "inference.estimate",
+    "Event": "live.events",
+    "FaceEstimated": "live.events",
     "FrontEnd": "features.front_end",
+    "FrontEndConfig": "config.front_end",
     "InputError": "errors",
+    "LiveConfig": "config.live",
+    "Lost": "live.events",
     "MorphableModel": "face.morphable_model",
+    "NoFace": "live.events",
     "NoSpeechError": "errors",
     "ProviderError": "errors",
-    "Speech": "features.front_end",
+    "Rejected": "live.events",
+    "Skipped": "live.events",
+    "SpeakerChanged": "live.events",
+    "Speech": "features.speech",
+    "Stream": "live.stream",
+    "StreamEnded": "live.events",
+    "StreamStarted": "live.events",
     "UsageError": "errors",
-    "VoiceToFace": "inference.voice_to_face",
+    "VadConfig": "config.vad",
+    "VoiceEnded": "live.events",
+    "VoiceStarted": "live.events",
+    "VoiceToFace": "voice_to_face",
     "VoxfaceError": "errors",
 }
 __all__ = [
+    "AsyncStream",
+    "Attributes",
     "Bundle",
     "BundleError",
+    "EngineFailed",
     "Estimate",
+    "Event",
+    "FaceEstimated",
     "FrontEnd",
+    "FrontEndConfig",
     "InputError",
+    "LiveConfig",
+    "Lost",
     "MorphableModel",
+    "NoFace",
     "NoSpeechError",
     "ProviderError",
+    "Rejected",
+    "Skipped",
+    "SpeakerChanged",
     "Speech",
+    "Stream",
+    "StreamEnded",
+    "StreamStarted",
     "UsageError",
+    "VadConfig",
+    "VoiceEnded",
+    "VoiceStarted",
     "VoiceToFace",
     "VoxfaceError",
     "__version__",
@@ -60,8 +121,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module 'voxface' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"voxface.runtime.{_ROOMS[name]}"), name)
+    return getattr(import_module(f"voxface.runtime.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -22,7 +22,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import GRAPHS
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import InputError, UsageError
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.voice_to_face import VoiceToFace
 
 # Hazard -> the node it sits in, and what is said of it.
 HAZARDS = {

@@ -151,7 +151,7 @@ def test_vertices_agree_with_pytorch(checkpoint: Path, exported: dict[str, Path]
     """From features to millimetres: PyTorch networks and the exported bundle on the same speech."""
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.features.normalisation import network_input
-    from voxface.runtime.inference.voice_to_face import VoiceToFace
+    from voxface.runtime.voice_to_face import VoiceToFace
 
     loaded = Checkpoint.load(checkpoint)
     with VoiceToFace(Bundle.open(exported["float32"])) as voice_to_face, torch.no_grad():

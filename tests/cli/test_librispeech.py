@@ -10,7 +10,7 @@ import pytest
 from tests.command_line import run
 from voxface.runtime.face.mesh import boundary_edges
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 
 pytestmark = [pytest.mark.slow, pytest.mark.speech]
 
@@ -42,8 +42,8 @@ def test_all_241_succeed_with_finite_results(clips: list[dict], speakers: dict[s
         assert all(5 < value < 400 for value in clip["measurements_mm"].values())
 
 
-def test_every_mesh_file_is_closed_as_the_model_says(clips: list[dict], voice_to_face: VoiceToFace) -> None:
-    model: MorphableModel = voice_to_face.morphable
+def test_every_mesh_file_is_closed_as_the_model_says(clips: list[dict], face_estimator: FaceEstimator) -> None:
+    model: MorphableModel = face_estimator.morphable
     assert boundary_edges(model.triangles) == model.boundary_edges
     size, faces = len(model.mean), len(model.triangles)
     record = np.dtype([("count", "u1"), ("vertices", "<i4", 3)])

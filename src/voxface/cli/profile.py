@@ -107,7 +107,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         UsageError: an option that cannot be, or two that exclude each other.
         InputError: a file that is not there.
     """
-    from voxface.runtime.config.live import IMAGE_REUSE_DISTANCE, MODES, LiveConfig
+    from voxface.runtime.config.live import MODES, LiveConfig
     from voxface.runtime.config.sample_rate import SAMPLE_RATE
     from voxface.runtime.errors import InputError, UsageError
 
@@ -133,7 +133,6 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         hop=round(SAMPLE_RATE / options.updates_per_second),
         window=round(options.window * SAMPLE_RATE),
         mode=options.mode,
-        image_reuse_distance=IMAGE_REUSE_DISTANCE[options.mode],
     )
 
 

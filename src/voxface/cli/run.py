@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.files.atomic import check_folder
     from voxface.runtime.inference.attributes import sex_in_words
+    from voxface.runtime.inference.face_estimator import FaceEstimator
     from voxface.runtime.inference.run_report import RunReport
-    from voxface.runtime.inference.voice_to_face import VoiceToFace
     from voxface.runtime.live.stop import Stop
 
     check_threads(options.threads)
@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
     bundle.read_ahead()
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
     ahead = deque(Background(partial(_hear, bundle, file)) for file in files[:1])
-    with VoiceToFace(bundle, options.provider, threads=options.threads) as voice_to_face:
-        results = RunReport(options.out, voice_to_face)
+    with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:
+        results = RunReport(options.out, face_estimator)
         progress = Progress(len(files), "voices")
         stop = Stop()
         with stopping_on_signals(stop):
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
                 try:
                     speech, hearing_ns = ahead.popleft().result()
                     began = time.perf_counter_ns()
-                    estimate = voice_to_face.estimate(speech)
+                    estimate = face_estimator.estimate(speech)
                     clips.append(
                         results.write_clip(file, speech, estimate, hearing_ns + time.perf_counter_ns() - began)
                     )

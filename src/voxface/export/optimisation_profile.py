@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from voxface.runtime.bundle.manifest import ProfileEntry, TensorEntry
 from voxface.runtime.config.front_end import STRIDE, FrontEndConfig
 from voxface.runtime.errors import UsageError
-from voxface.runtime.inference.voice_to_face import CONTEXT, PIECE
+from voxface.runtime.inference.face_estimator import CONTEXT, PIECE
 
 
 @dataclass(frozen=True)

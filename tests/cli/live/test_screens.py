@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import SAMPLES
 from voxface.cli.live.panel import HEIGHT, WIDTH, panel, write
 from voxface.cli.live.terminal import Terminal
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_inline
@@ -38,16 +38,16 @@ def shown(path: Path, pipeline: Pipeline, screen: object) -> None:
 
 
 @pytest.mark.slow
-def test_the_window_shows_the_mesh_and_different_voices_differ(voice_to_face: VoiceToFace) -> None:
+def test_the_window_shows_the_mesh_and_different_voices_differ(face_estimator: FaceEstimator) -> None:
     pytest.importorskip("open3d")
     from voxface.cli.live.window import Window
     from voxface.runtime.errors import ProviderError
 
     pictures = []
     for path in SAMPLES:
-        pipeline = Pipeline(LiveSession(voice_to_face), SystemClock())
+        pipeline = Pipeline(LiveSession(face_estimator), SystemClock())
         try:
-            window = Window(pipeline, voice_to_face.morphable, visible=False, frames_a_second=0)
+            window = Window(pipeline, face_estimator.morphable, visible=False, frames_a_second=0)
         except ProviderError as error:
             pytest.skip(f"no OpenGL here: {error}")
         before = window.picture()
@@ -78,10 +78,10 @@ def test_the_panel() -> None:
     write(empty, "far too long a text for so narrow a panel, and with signs it has no letter for: é€", 300, 475)
 
 
-def test_the_terminal_draws_over_itself(voice_to_face: VoiceToFace) -> None:
+def test_the_terminal_draws_over_itself(face_estimator: FaceEstimator) -> None:
     stream = io.StringIO()
-    pipeline = Pipeline(LiveSession(voice_to_face), SystemClock())
-    terminal = Terminal(stream, pipeline, voice_to_face.morphable, columns=80)
+    pipeline = Pipeline(LiveSession(face_estimator), SystemClock())
+    terminal = Terminal(stream, pipeline, face_estimator.morphable, columns=80)
     assert terminal.draw()
     assert "waiting for a second of voice" in stream.getvalue()
     shown(SAMPLES[0], pipeline, terminal)

@@ -30,7 +30,8 @@ from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.opening import ALL_PROVIDERS, open_graph
 from voxface.runtime.engines.tensorrt import CAPTURED, TensorRTEngine
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
+from voxface.runtime.voice_to_face import VoiceToFace
 
 PROFILES = {
     "encoder": {"log_mel": {"min": [1, 64, 1], "opt": [1, 64, 1000], "max": [2, 64, 6272]}},
@@ -331,11 +332,11 @@ def test_providers_are_named_and_no_engine_is_said(default_bundle: Bundle) -> No
     assert default_bundle.path == DEFAULT
 
 
-def test_a_voice_becomes_the_same_face_through_plans(gpu: FakeGpu, make: Make, voice_to_face: VoiceToFace) -> None:
+def test_a_voice_becomes_the_same_face_through_plans(gpu: FakeGpu, make: Make, face_estimator: FaceEstimator) -> None:
     with VoiceToFace(make(), "tensorrt-rtx") as fast:
         assert fast.provider == "tensorrt-rtx"
         speech, estimate = fast.estimate_file(SAMPLES[1])
-    expected = voice_to_face.estimate(speech)
+    expected = face_estimator.estimate(speech)
     np.testing.assert_allclose(estimate.embedding, expected.embedding, atol=1e-6)
     np.testing.assert_allclose(estimate.vertices, expected.vertices, atol=1e-4)
     assert np.abs(estimate.image.astype(int) - expected.image).max() <= 1
@@ -346,7 +347,7 @@ def test_engines_that_are_open_are_freed_when_the_next_one_does_not_open(gpu: Fa
     files = {**bundle.files, "engines/tensorrt-mesh.plan": b"broken"}
     broken = Bundle(bundle.path, bundle.manifest, files)
     with pytest.raises(ProviderError, match="mesh: the engine does not load"):
-        VoiceToFace(broken, "tensorrt-native")
+        FaceEstimator(broken, "tensorrt-native")
     assert not gpu.device
 
 

@@ -7,14 +7,14 @@ from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.inference.confidence import agreement, confidence
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.training.data.sound_clips import reverberant, scaled, silence, synthetic_noise
 from voxface.training.data.synthetic_music import STYLES, music
 
 
-def heard(voice_to_face: VoiceToFace, samples: np.ndarray) -> float:
+def heard(face_estimator: FaceEstimator, samples: np.ndarray) -> float:
     try:
-        return voice_to_face.estimate(voice_to_face.listen([samples])).confidence
+        return face_estimator.estimate(face_estimator.listen([samples])).confidence
     except NoSpeechError:
         return 0.0
 
@@ -50,36 +50,36 @@ def test_confidence_puts_the_three_together() -> None:
 
 
 @pytest.mark.parametrize("k", [0, 1])
-def test_speech_is_trusted_in_noise_and_in_a_room_too(voice_to_face: VoiceToFace, k: int) -> None:
+def test_speech_is_trusted_in_noise_and_in_a_room_too(face_estimator: FaceEstimator, k: int) -> None:
     speech = sample(k)
     rng = np.random.default_rng(3)
     noise = rng.normal(0, np.sqrt((speech.astype(float) ** 2).mean()) / 10 ** (15 / 20), len(speech))
     room = rng.normal(0, 300, 3000) * np.exp(-np.arange(3000) / 600)
     room[0] = 3000
-    assert heard(voice_to_face, speech) > 0.6
-    assert heard(voice_to_face, (speech + noise).clip(-32768, 32767).astype(np.int16)) > 0.5
-    assert heard(voice_to_face, reverberant(speech, room.astype(np.int16))) > 0.5
-    assert heard(voice_to_face, speech // 8) > 0.5
+    assert heard(face_estimator, speech) > 0.6
+    assert heard(face_estimator, (speech + noise).clip(-32768, 32767).astype(np.int16)) > 0.5
+    assert heard(face_estimator, reverberant(speech, room.astype(np.int16))) > 0.5
+    assert heard(face_estimator, speech // 8) > 0.5
 
 
-def test_noise_and_silence_are_not_trusted(voice_to_face: VoiceToFace) -> None:
+def test_noise_and_silence_are_not_trusted(face_estimator: FaceEstimator) -> None:
     for seed in range(3000, 3012):
-        assert heard(voice_to_face, scaled(synthetic_noise(seed), -15)) < 0.3, seed
+        assert heard(face_estimator, scaled(synthetic_noise(seed), -15)) < 0.3, seed
     for seed in range(4):
-        assert heard(voice_to_face, silence(seed)) == 0
+        assert heard(face_estimator, silence(seed)) == 0
 
 
-def test_music_is_trusted_less_than_speech(voice_to_face: VoiceToFace) -> None:
-    least = min(heard(voice_to_face, sample(k)) for k in (0, 1))
-    trusted = [heard(voice_to_face, music(seed, 5.0)) for seed in range(3000, 3020)]
+def test_music_is_trusted_less_than_speech(face_estimator: FaceEstimator) -> None:
+    least = min(heard(face_estimator, sample(k)) for k in (0, 1))
+    trusted = [heard(face_estimator, music(seed, 5.0)) for seed in range(3000, 3020)]
     assert np.mean(np.array(trusted) < least) >= 0.95
     assert np.median(trusted) < 0.1
 
 
-def test_blocks_change_nothing(voice_to_face: VoiceToFace) -> None:
+def test_blocks_change_nothing(face_estimator: FaceEstimator) -> None:
     speech = sample(1)
-    blocks = voice_to_face.estimate(voice_to_face.listen(np.array_split(speech, 41)))
-    assert blocks.confidence == heard(voice_to_face, speech)
+    blocks = face_estimator.estimate(face_estimator.listen(np.array_split(speech, 41)))
+    assert blocks.confidence == heard(face_estimator, speech)
 
 
 def test_synthetic_music_is_seeded_and_of_every_style() -> None:

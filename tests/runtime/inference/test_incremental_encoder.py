@@ -14,8 +14,8 @@ from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.features.normalisation import RunningStatistics, network_input, normalise
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.inference.incremental_encoder import IncrementalEncoder
-from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 WINDOW = 800
 HOP = 10
@@ -62,8 +62,8 @@ def frames_of(count: int, mels: int = 8, seed: int = 0) -> Array:
 
 
 @pytest.fixture(scope="module")
-def speech(voice_to_face: VoiceToFace) -> Array:
-    return np.concatenate([voice_to_face.listen(read_blocks(Path(path))).log_mel for path in SAMPLES])
+def speech(face_estimator: FaceEstimator) -> Array:
+    return np.concatenate([face_estimator.listen(read_blocks(Path(path))).log_mel for path in SAMPLES])
 
 
 def windows(count: int, hop: int = HOP, begin: int = 100, longest: int = WINDOW) -> list[tuple[int, int]]:
@@ -163,16 +163,18 @@ class Untouched:
         return np.zeros(8), np.ones(8)
 
 
-def test_with_statistics_that_stay_every_column_is_the_whole_inputs(voice_to_face: VoiceToFace, speech: Array) -> None:
+def test_with_statistics_that_stay_every_column_is_the_whole_inputs(
+    face_estimator: FaceEstimator, speech: Array
+) -> None:
     """A window that repeats itself keeps its statistics: only the edges are encoded."""
     period = normalise(speech[:640])
     frames = np.tile(period, (4, 1))
-    engine = Counting(voice_to_face.encoder)
+    engine = Counting(face_estimator.encoder)
     encoder = IncrementalEncoder(engine, 640)
     for first in range(0, 3 * 640, STRIDE):
         window = frames[first : first + 640]
         embedding, frame_embeddings = encoder.encode(first, window)
-        whole = voice_to_face.encoder.run({"log_mel": network_input(window, 640)})
+        whole = face_estimator.encoder.run({"log_mel": network_input(window, 640)})
         scale = np.abs(whole["columns"]).max()
         np.testing.assert_allclose(frame_embeddings / scale, whole["columns"][0] / scale, rtol=0, atol=1e-5)
         np.testing.assert_allclose(embedding, whole["embedding"][0], rtol=0, atol=1e-5)
@@ -182,8 +184,8 @@ def test_with_statistics_that_stay_every_column_is_the_whole_inputs(voice_to_fac
     }  # the left edge, and two columns at the right with the block before them
 
 
-def test_the_fuller_the_window_the_less_is_encoded(voice_to_face: VoiceToFace, speech: Array) -> None:
-    engine = Counting(voice_to_face.encoder)
+def test_the_fuller_the_window_the_less_is_encoded(face_estimator: FaceEstimator, speech: Array) -> None:
+    engine = Counting(face_estimator.encoder)
     encoder = IncrementalEncoder(engine, 1000)
     for first, end in sliding(len(speech)):
         encoder.encode(first, speech[first:end])
@@ -195,32 +197,32 @@ def test_the_fuller_the_window_the_less_is_encoded(voice_to_face: VoiceToFace, s
     assert len(encoder._places) == 1024
 
 
-def test_a_longer_window_has_more_room(voice_to_face: VoiceToFace, speech: Array) -> None:
+def test_a_longer_window_has_more_room(face_estimator: FaceEstimator, speech: Array) -> None:
     """In the new room there is nothing yet."""
-    engine = Counting(voice_to_face.encoder)
+    engine = Counting(face_estimator.encoder)
     encoder = IncrementalEncoder(engine, 1000)
     for end in (1000, 1010, 1020, 1030, 1040):
         embedding, _ = encoder.encode(0, speech[:end])
-        exact = voice_to_face.encoder.run({"log_mel": network_input(speech[:end])})["embedding"][0]
+        exact = face_estimator.encoder.run({"log_mel": network_input(speech[:end])})["embedding"][0]
         assert embedding @ exact > 0.995
     assert [frames < 600 for frames in engine.frames] == [False, True, True, False, True]
     assert len(encoder._places) == 2060
 
 
-def test_it_is_near_the_exact_embedding(voice_to_face: VoiceToFace, speech: Array) -> None:
-    encoder = IncrementalEncoder(voice_to_face.encoder, 1000)
+def test_it_is_near_the_exact_embedding(face_estimator: FaceEstimator, speech: Array) -> None:
+    encoder = IncrementalEncoder(face_estimator.encoder, 1000)
     for first, end in sliding(len(speech) // 2):
         embedding, frame_embeddings = encoder.encode(first, speech[first:end])
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-6)
         if end % 50 == 0:
-            exact = voice_to_face.encoder.run({"log_mel": network_input(speech[first:end])})
+            exact = face_estimator.encoder.run({"log_mel": network_input(speech[first:end])})
             assert frame_embeddings.shape == exact["columns"][0].shape
             assert embedding @ exact["embedding"][0] > 0.995
 
 
 @pytest.mark.parametrize("fault", ["failing", "lying"])
-def test_an_engine_that_fails_leaves_nothing_behind(voice_to_face: VoiceToFace, speech: Array, fault: str) -> None:
-    sound, broken = Counting(voice_to_face.encoder), Counting(voice_to_face.encoder)
+def test_an_engine_that_fails_leaves_nothing_behind(face_estimator: FaceEstimator, speech: Array, fault: str) -> None:
+    sound, broken = Counting(face_estimator.encoder), Counting(face_estimator.encoder)
     one, other = IncrementalEncoder(sound, 1000), IncrementalEncoder(broken, 1000)
     for turn, (first, end) in enumerate(windows(600)):
         if turn % 7 == 3:
@@ -234,24 +236,24 @@ def test_an_engine_that_fails_leaves_nothing_behind(voice_to_face: VoiceToFace, 
             np.testing.assert_array_equal(mine, theirs)
 
 
-def test_after_a_restart_it_is_as_new(voice_to_face: VoiceToFace, speech: Array) -> None:
-    encoder = IncrementalEncoder(voice_to_face.encoder, 1000)
+def test_after_a_restart_it_is_as_new(face_estimator: FaceEstimator, speech: Array) -> None:
+    encoder = IncrementalEncoder(face_estimator.encoder, 1000)
     for first, end in windows(600):
         encoder.encode(first, speech[first:end])
     encoder.restart()
-    new = IncrementalEncoder(voice_to_face.encoder, 1000)
+    new = IncrementalEncoder(face_estimator.encoder, 1000)
     for end in range(650, 700, HOP):
         mine, theirs = encoder.encode(500, speech[500:end]), new.encode(500, speech[500:end])
         np.testing.assert_array_equal(mine[0], theirs[0])
 
 
-def test_after_a_long_gap_everything_is_encoded(voice_to_face: VoiceToFace, speech: Array) -> None:
+def test_after_a_long_gap_everything_is_encoded(face_estimator: FaceEstimator, speech: Array) -> None:
     """Seconds that were refused: little of the window before is left, and its statistics are others."""
-    engine = Counting(voice_to_face.encoder)
+    engine = Counting(face_estimator.encoder)
     encoder = IncrementalEncoder(engine, 1000)
     for first, end in sliding(500):
         encoder.encode(first, speech[first:end])
     embedding, _ = encoder.encode(640, speech[640:])
-    exact = voice_to_face.encoder.run({"log_mel": network_input(speech[640:])})["embedding"][0]
+    exact = face_estimator.encoder.run({"log_mel": network_input(speech[640:])})["embedding"][0]
     np.testing.assert_allclose(embedding, exact, rtol=0, atol=1e-5)
     assert engine.frames[-1] == 1000

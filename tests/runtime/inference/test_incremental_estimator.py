@@ -15,7 +15,7 @@ from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.features.speech_modulation import measurable_movement
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, NoFace, SpeakerChanged
 from voxface.runtime.live.pipeline import Pipeline
@@ -27,15 +27,15 @@ from voxface.runtime.live.speech_window import SpeechWindow
 from voxface.runtime.live.stop import Stop
 from voxface.training.data.speech_corpus import librispeech
 
-INCREMENTAL = LiveConfig(mode="incremental")
-SELDOM = LiveConfig(mode="incremental", hop=3200)
+INCREMENTAL = LiveConfig(mode="incremental", image_reuse_distance=0.0)
+SELDOM = LiveConfig(mode="incremental", hop=3200, image_reuse_distance=0.0)
 MIXED = np.concatenate([nothing(0.7), voice()[:70_000], noise(1, 8), voice()[20_000:50_000]])
 
 
 def run(
-    voice_to_face: VoiceToFace, samples: np.ndarray, sizes: list[int] | None = None, config: LiveConfig = INCREMENTAL
+    face_estimator: FaceEstimator, samples: np.ndarray, sizes: list[int] | None = None, config: LiveConfig = INCREMENTAL
 ) -> list[Event]:
-    session = LiveSession(voice_to_face, config)
+    session = LiveSession(face_estimator, config)
     events, at, turn = [], 0, 0
     while at < len(samples):
         size = sizes[turn % len(sizes)] if sizes else len(samples)
@@ -45,23 +45,23 @@ def run(
 
 
 @lru_cache
-def at_once(voice_to_face: VoiceToFace) -> list[dict[str, object]]:
-    return lines(run(voice_to_face, MIXED, config=SELDOM))
+def at_once(face_estimator: FaceEstimator) -> list[dict[str, object]]:
+    return lines(run(face_estimator, MIXED, config=SELDOM))
 
 
 @settings(max_examples=3, deadline=None)
 @given(sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=6))
-def test_any_chunking_gives_the_same_events(voice_to_face: VoiceToFace, sizes: list[int]) -> None:
-    assert lines(run(voice_to_face, MIXED, sizes, SELDOM)) == at_once(voice_to_face)
+def test_any_chunking_gives_the_same_events(face_estimator: FaceEstimator, sizes: list[int]) -> None:
+    assert lines(run(face_estimator, MIXED, sizes, SELDOM)) == at_once(face_estimator)
 
 
-def test_events_are_those_of_mode_exact(voice_to_face: VoiceToFace) -> None:
+def test_events_are_those_of_mode_exact(face_estimator: FaceEstimator) -> None:
     """Two voices and noise, so that it slides, restarts and refuses: the same decisions, and the same faces to a fraction of
     a millimetre. Decisions can fall one estimate apart where the evidence lies so near a threshold that the modes stand on its
     two sides; in this sound that of another speaker comes no nearer than 0.3, and the modes differ by 0.1 at most."""
     sound = np.concatenate([nothing(0.5), voice(0), noise(1, 20), voice(0)[:46_000], voice(1), noise(2, 8000)])
-    ours = run(voice_to_face, sound, config=SELDOM)
-    exact = run(voice_to_face, sound, config=LiveConfig(hop=3200))
+    ours = run(face_estimator, sound, config=SELDOM)
+    exact = run(face_estimator, sound, config=LiveConfig(hop=3200))
     assert [type(event) for event in ours] == [type(event) for event in exact]
     assert any(isinstance(event, SpeakerChanged) for event in ours)
     assert any(isinstance(event, NoFace) for event in ours)
@@ -79,7 +79,7 @@ def test_events_are_those_of_mode_exact(voice_to_face: VoiceToFace) -> None:
             assert mine == theirs
 
 
-class Faulty(VoiceToFace):
+class Faulty(FaceEstimator):
     """Fails in the encoder, or after it, at some calls."""
 
     def __init__(self, at: str) -> None:
@@ -122,17 +122,17 @@ def test_failures_cost_their_estimates_and_no_others(at: str) -> None:
     faces = [event for event in events if isinstance(event, FaceEstimated)]
     assert len(failures) >= 5
     assert len(faces) > 3 * len(failures)
-    with VoiceToFace(threads=1) as sound:
+    with FaceEstimator(threads=1) as sound:
         right = {e.position: e.estimate for e in run(sound, voice()[:80_000]) if isinstance(e, FaceEstimated)}
     for face in faces:
         assert np.isfinite(face.estimate.embedding).all()
         assert face.estimate.embedding @ right[face.position].embedding > 0.99
 
 
-def test_a_loss_keeps_the_window(voice_to_face: VoiceToFace) -> None:
+def test_a_loss_keeps_the_window(face_estimator: FaceEstimator) -> None:
     found = []
     for config in (SELDOM, LiveConfig(hop=3200)):
-        session = LiveSession(voice_to_face, config)
+        session = LiveSession(face_estimator, config)
         events = session.feed(voice()[:60_000]) + session.lose(1_000_000)
         events += session.feed(voice()[60_000:90_000]) + session.finish()
         found.append([event for event in events if isinstance(event, FaceEstimated)])
@@ -144,11 +144,11 @@ def test_a_loss_keeps_the_window(voice_to_face: VoiceToFace) -> None:
 
 @pytest.mark.parametrize("config", [INCREMENTAL, LiveConfig()])
 def test_a_recording_is_heard_again_in_its_own_mode(
-    voice_to_face: VoiceToFace, tmp_path: Path, config: LiveConfig
+    face_estimator: FaceEstimator, tmp_path: Path, config: LiveConfig
 ) -> None:
     clock = VirtualClock()
     about = {"config": {**config.__dict__}, "start": 0}
-    session = LiveSession(voice_to_face, config)
+    session = LiveSession(face_estimator, config)
     pipeline = Pipeline(session, clock)
     pipeline.sink_workers.append(SinkWorker(Recorder(tmp_path / "r", about), clock, "here", lambda _: None))
     for block in cut(voice()[:64_000]):
@@ -158,7 +158,7 @@ def test_a_recording_is_heard_again_in_its_own_mode(
         sink_worker.close(1)
     recording = Recording(tmp_path / "r")
     assert recording.config.mode == config.mode
-    again = Pipeline(LiveSession(voice_to_face, recording.config, skips=recording.skips), clock)
+    again = Pipeline(LiveSession(face_estimator, recording.config, skips=recording.skips), clock)
     comparison, seen = Comparison(recording), Notebook()
     again.sink_workers += [SinkWorker(sink, clock, "here", lambda _: None) for sink in (comparison, seen)]
     run_replay(recording, again, Stop(), [])
@@ -183,15 +183,15 @@ def test_peaks_and_likeness_of_a_window_are_those_of_its_frames() -> None:
 
 @pytest.mark.slow
 @pytest.mark.speech
-def test_real_speech_stays_within_the_bound(voice_to_face: VoiceToFace, shared: Path) -> None:
+def test_real_speech_stays_within_the_bound(face_estimator: FaceEstimator, shared: Path) -> None:
     """Held-out speakers, from 3 s of voice on: cosine to the exact embedding of the same window."""
     held = {r.speaker: r.path for r in librispeech(shared / "speech" / "librispeech") if r.held_out}
     cosines = []
     for path in list(held.values())[::13]:
         sound = np.concatenate(list(read_blocks(path)))[: 12 * 16_000]
-        config = LiveConfig(mode="incremental", detect_speaker_change=False)
-        ours = [e for e in run(voice_to_face, sound, config=config) if isinstance(e, FaceEstimated)]
-        exact = run(voice_to_face, sound, config=replace(config, mode="exact"))
+        config = LiveConfig(mode="incremental", image_reuse_distance=0.0, detect_speaker_change=False)
+        ours = [e for e in run(face_estimator, sound, config=config) if isinstance(e, FaceEstimated)]
+        exact = run(face_estimator, sound, config=replace(config, mode="exact"))
         theirs = {e.position: e.estimate for e in exact if isinstance(e, FaceEstimated)}
         for face in ours:
             if face.estimate.voiced_seconds >= 3 and face.position in theirs:

@@ -16,7 +16,7 @@ from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.features.log_mel import LogMelStream
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.voice_to_face import VoiceToFace, check_speech
+from voxface.runtime.inference.face_estimator import FaceEstimator, check_speech
 from voxface.runtime.live.events import (
     EngineFailed,
     Event,
@@ -73,13 +73,13 @@ def test_events_move_with_the_start(start: int) -> None:
         }
 
 
-def test_every_estimate_is_what_a_file_cut_there_gives(voice_to_face: VoiceToFace) -> None:
-    session = LiveSession(voice_to_face, features=voice_to_face.bundle.front_end, vad=voice_to_face.bundle.vad)
+def test_every_estimate_is_what_a_file_cut_there_gives(face_estimator: FaceEstimator) -> None:
+    session = LiveSession(face_estimator, features=face_estimator.bundle.front_end, vad=face_estimator.bundle.vad)
     faces = [event for event in run(voice(), session, [997]) if isinstance(event, FaceEstimated)]
     assert len(faces) > 50
     for face in faces[::20] + faces[-1:]:
-        speech = voice_to_face.listen([voice()[: face.position]])
-        offline = voice_to_face.estimate(speech)
+        speech = face_estimator.listen([voice()[: face.position]])
+        offline = face_estimator.estimate(speech)
         for name in ("embedding", "image", "coefficients", "vertices"):
             np.testing.assert_array_equal(getattr(face.estimate, name), getattr(offline, name))
         assert (face.estimate.start, face.estimate.end, face.estimate.frames) == (
@@ -286,9 +286,9 @@ import sys
 import numpy as np
 from tests.stand_ins.live_session import voice
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 
-with VoiceToFace(threads=1) as face:
+with FaceEstimator(threads=1) as face:
     session = LiveSession(face)
     session.feed(np.resize(voice(), 32_000))
     whole, own = time.process_time(), time.thread_time()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.stand_ins.live_session import noise, nothing, voice
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.latency import LatencyBudget
 from voxface.runtime.live.levels import LOWEST_DB, LevelMeter
@@ -17,13 +17,13 @@ from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
 from voxface.runtime.live.speech_gate import SpeechGate
 
 
-def hear(voice_to_face: VoiceToFace, samples: np.ndarray, **settings: bool) -> list[Event]:
-    session = LiveSession(voice_to_face, LiveConfig(hop=3200, **settings))  # type: ignore[arg-type]
+def hear(face_estimator: FaceEstimator, samples: np.ndarray, **settings: bool) -> list[Event]:
+    session = LiveSession(face_estimator, LiveConfig(hop=3200, **settings))  # type: ignore[arg-type]
     return session.feed(samples) + session.finish()
 
 
-def test_another_voice_starts_afresh(voice_to_face: VoiceToFace) -> None:
-    events = hear(voice_to_face, np.concatenate([voice(0), voice(1)]))
+def test_another_voice_starts_afresh(face_estimator: FaceEstimator) -> None:
+    events = hear(face_estimator, np.concatenate([voice(0), voice(1)]))
     (change,) = [e for e in events if isinstance(e, SpeakerChanged)]
     assert change.speaker == 2
     assert len(voice()) - 8000 < change.start < change.position < len(voice()) + 2.5 * 16_000
@@ -31,22 +31,22 @@ def test_another_voice_starts_afresh(voice_to_face: VoiceToFace) -> None:
     assert all(e.speaker == 2 and e.estimate.start >= change.start for e in after)
     assert after[0].moved_mm is None
     assert after[0].estimate.voiced_seconds < 2
-    male = voice_to_face.estimate(voice_to_face.listen([voice(1)]))
+    male = face_estimator.estimate(face_estimator.listen([voice(1)]))
     assert np.dot(after[-1].estimate.embedding, male.embedding) > 0.9
     assert after[-1].estimate.attributes.sex["male"] > 0.9
 
 
-def test_one_voice_stays_one(voice_to_face: VoiceToFace) -> None:
-    assert not [e for e in hear(voice_to_face, np.tile(voice(1), 2)) if isinstance(e, SpeakerChanged)]
+def test_one_voice_stays_one(face_estimator: FaceEstimator) -> None:
+    assert not [e for e in hear(face_estimator, np.tile(voice(1), 2)) if isinstance(e, SpeakerChanged)]
     both = np.concatenate([voice(0), voice(1)])
-    unwatched = hear(voice_to_face, both, detect_speaker_change=False)
+    unwatched = hear(face_estimator, both, detect_speaker_change=False)
     assert not [e for e in unwatched if isinstance(e, SpeakerChanged)]
 
 
-def test_evidence_has_to_last(voice_to_face: VoiceToFace) -> None:
-    speech = voice_to_face.listen([np.concatenate([voice(0)[:64_000], voice(1)[:30_000]])])
-    frame_embeddings = voice_to_face.frame_embeddings(speech)
-    weights = voice_to_face.speaker_change
+def test_evidence_has_to_last(face_estimator: FaceEstimator) -> None:
+    speech = face_estimator.listen([np.concatenate([voice(0)[:64_000], voice(1)[:30_000]])])
+    frame_embeddings = face_estimator.frame_embeddings(speech)
+    weights = face_estimator.speaker_change
     network = SpeakerEmbeddingNetwork(weights.layers)
     watch = SpeakerChangeDetector(replace(weights, threshold=-100))
     told = [watch.judge(speech, frame_embeddings) for _ in range(STEADY)]
@@ -61,14 +61,14 @@ def test_evidence_has_to_last(voice_to_face: VoiceToFace) -> None:
     assert evidence(alike, weights) < 0 < evidence(Differences(network).of(speech, frame_embeddings), weights)
 
 
-def test_the_gate_lets_speech_through_and_holds_on_to_it(voice_to_face: VoiceToFace) -> None:
-    gate = SpeechGate(voice_to_face.speech_modulation)
-    speech = voice_to_face.listen([voice()])
-    hiss = voice_to_face.listen([noise(5, 6000)])
+def test_the_gate_lets_speech_through_and_holds_on_to_it(face_estimator: FaceEstimator) -> None:
+    gate = SpeechGate(face_estimator.speech_modulation)
+    speech = face_estimator.listen([voice()])
+    hiss = face_estimator.listen([noise(5, 6000)])
     assert gate.refuse(hiss) == "noise"
     assert gate.refuse(speech) is None
     assert gate.begins_anew(speech)
-    assert not gate.begins_anew(voice_to_face.listen([voice()[:30_000]])), "too short to tell"
+    assert not gate.begins_anew(face_estimator.listen([voice()[:30_000]])), "too short to tell"
 
 
 def test_levels() -> None:

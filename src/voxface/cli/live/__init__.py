@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxface.runtime.config.live import LiveConfig
-    from voxface.runtime.inference.voice_to_face import VoiceToFace
     from voxface.runtime.live.clock import Clock
     from voxface.runtime.live.pipeline import Pipeline
     from voxface.runtime.live.replay import Recording
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from voxface.runtime.live.session import Detector
     from voxface.runtime.live.sink_worker import Sink
     from voxface.runtime.live.stop import Stop
+    from voxface.runtime.voice_to_face import VoiceToFace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,16 +93,15 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace, stop: "Stop") -> int:
     from voxface.cli.live.screens import open_screens
     from voxface.runtime.bundle.bundle import Bundle
-    from voxface.runtime.inference.voice_to_face import VoiceToFace
     from voxface.runtime.live.clock import SystemClock
     from voxface.runtime.live.pipeline import Pipeline
     from voxface.runtime.live.replay import Comparison, run_replay
     from voxface.runtime.live.runner import run_inline, run_threaded
-    from voxface.runtime.live.session import LiveSession
     from voxface.runtime.live.sink_worker import SinkWorker
     from voxface.runtime.live.sinks.recorder import Recorder
     from voxface.runtime.live.sources import FileSource
     from voxface.runtime.live.summary import summary
+    from voxface.runtime.voice_to_face import VoiceToFace
 
     config = check(options)
     clock = SystemClock()
@@ -119,11 +118,8 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
             "provider": voice_to_face.provider,
             "source": str(options.replay) if recording else options.source or "microphone",
         }
-        session = LiveSession(
-            voice_to_face,
+        session = voice_to_face.live_session(
             config,
-            features=bundle.front_end,
-            vad=bundle.vad,
             detector=_detector(recording.about if recording else {"vad": options.vad}, options.vad_model),
             start=recording.start if recording else 0,
             skips=recording.skips if recording else None,
@@ -177,7 +173,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
     Raises:
         UsageError: an option that cannot be, or two that exclude each other.
     """
-    from voxface.runtime.config.live import IMAGE_REUSE_DISTANCE, LiveConfig
+    from voxface.runtime.config.live import LiveConfig
     from voxface.runtime.config.sample_rate import SAMPLE_RATE
     from voxface.runtime.errors import UsageError
 
@@ -207,7 +203,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
             hop=round(hop),
             window=round(options.window * SAMPLE_RATE),
             mode=options.mode,
-            image_reuse_distance=options.still if options.still is not None else IMAGE_REUSE_DISTANCE[options.mode],
+            image_reuse_distance=options.still,
             detect_speaker_change=not options.one_speaker,
         )
     except ValueError as error:

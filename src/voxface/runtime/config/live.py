@@ -1,7 +1,7 @@
 """The settings of a live session."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, Self
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
@@ -31,7 +31,7 @@ class LiveConfig:
         mode: how the window is encoded: "exact" encodes all of it at each estimate, as `voxface run` would; "incremental"
             keeps what it can from the estimate before, so that a long window costs no more than a short one.
         image_reuse_distance: the distance between embeddings, of unit length, up to which the image of the estimate before is
-            kept; 0: a new image each time.
+            kept; 0: a new image each time; None: the mode's, `IMAGE_REUSE_DISTANCE`.
         detect_speaker_change: whether another speaker starts a new window.
     """
 
@@ -40,7 +40,7 @@ class LiveConfig:
     window: int = 8 * SAMPLE_RATE
     hangover: int = 3 * SAMPLE_RATE // 10
     mode: Mode = "exact"
-    image_reuse_distance: float = 0.0
+    image_reuse_distance: float | None = None
     detect_speaker_change: bool = True
 
     def __post_init__(self) -> None:
@@ -52,14 +52,20 @@ class LiveConfig:
             )
         if not SAMPLE_RATE // 10 <= self.window <= 60 * SAMPLE_RATE:
             raise ValueError(f"a window of {self.window / SAMPLE_RATE:g} s is not within 0.1 to 60 s")
-        if not 0 <= self.image_reuse_distance < 2:
+        if not 0 <= self.image_reuse_limit < 2:
             raise ValueError(f"{self.image_reuse_distance:g} is no distance between embeddings (0 to 2)")
         if self.hangover < 0:
             raise ValueError(f"a hangover of {self.hangover} samples is negative")
 
+    @property
+    def image_reuse_limit(self) -> float:
+        """`image_reuse_distance`, or the mode's where that is None."""
+        return IMAGE_REUSE_DISTANCE[self.mode] if self.image_reuse_distance is None else self.image_reuse_distance
+
     def to_json(self) -> dict[str, Any]:
-        """The settings as recordings store them."""
-        return {_STORED.get(field.name, field.name): getattr(self, field.name) for field in fields(self)}
+        """The settings as recordings store them: numbers throughout, so that they stay what they were."""
+        explicit = replace(self, image_reuse_distance=self.image_reuse_limit)
+        return {_STORED.get(field.name, field.name): getattr(explicit, field.name) for field in fields(self)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:

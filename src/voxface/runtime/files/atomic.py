@@ -1,9 +1,11 @@
-"""Files appear whole or not at all: written beside their place, then renamed over it."""
+"""Files and folders appear whole or not at all: written beside their place, then renamed over it."""
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from voxface.runtime.errors import InputError, UsageError
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -30,6 +32,51 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes `data` to `path`, whole or not at all."""
     write_atomically(path, lambda part: _write(part, data))
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes], is_own: Callable[[Path], bool]) -> None:
+    """Makes a folder with the files of `contents`, by name; no file of it is seen before all are there.
+
+    Args:
+        is_own: whether a folder was written by the caller before. Such a folder is replaced, if no other files are in it.
+
+    Raises:
+        UsageError: the folder holds something else, or is a file.
+        InputError: it cannot be written; what was there is as before.
+    """
+    place = Path(os.path.realpath(folder))
+    try:
+        if place.exists():
+            _check_replaceable(folder, place, contents, is_own)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".voxface-", dir=place.parent) as beside:
+            new, old = Path(beside) / "new", Path(beside) / "old"
+            new.mkdir()  # unlike the temporary folder it is as readable as any other
+            for name, data in contents.items():
+                (new / name).write_bytes(data)
+            if place.exists():
+                place.rename(old)
+            try:
+                new.rename(place)
+            except OSError:
+                if old.exists():
+                    old.rename(place)
+                raise
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _check_replaceable(
+    folder: Path, place: Path, contents: Mapping[str, bytes], is_own: Callable[[Path], bool]
+) -> None:
+    if not place.is_dir():
+        raise UsageError(f"{folder}: is a file; give a folder")
+    there = sorted(each.name for each in place.iterdir())
+    other = [name for name in there if name not in contents]
+    if other or (there and not is_own(place)):
+        raise UsageError(
+            f"{folder}: holds {(other or there)[0]!r}, which was not saved there before; give an empty or another folder"
+        )
 
 
 def check_writable(path: Path) -> None:

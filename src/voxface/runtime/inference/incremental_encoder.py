@@ -1,6 +1,6 @@
 """The voice encoder on a window that slides along a stream: what it made of the same frames before is not made again.
 
-The exact way (`VoiceToFace.estimate`) encodes the whole window each time: a column every 32 frames, each made of 63
+The exact way (`FaceEstimator.estimate`) encodes the whole window each time: a column every 32 frames, each made of 63
 of them, and a window shorter than the network's shortest input is tiled to it. A live window begins at every 32nd frame of
 a voice only (`SpeechWindow`), so that most columns of a window stand where they stood in the window before.
 What has changed there is how frames are normalised, with the statistics of the window, and that slowly.

@@ -6,14 +6,14 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.face_estimator import check_speech
 from voxface.runtime.inference.incremental_encoder import IncrementalEncoder
-from voxface.runtime.inference.voice_to_face import check_speech
 from voxface.runtime.timing.stage_timer import StageTimer
 
 
 @runtime_checkable
 class Parts(Protocol):
-    """What makes a face in two steps: `voxface.runtime.inference.voice_to_face.VoiceToFace`."""
+    """What makes a face in two steps: `voxface.runtime.inference.face_estimator.FaceEstimator`."""
 
     bundle: Bundle
     stages: StageTimer

@@ -4,39 +4,29 @@ import html
 import json
 import os
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from voxface.runtime.background import Background
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import InputError
-from voxface.runtime.face.glb import glb
-from voxface.runtime.face.mesh import vertex_normals
-from voxface.runtime.face.obj import obj
-from voxface.runtime.face.ply import ply
-from voxface.runtime.face.png import png
-from voxface.runtime.face.rasteriser import preview
+from voxface.runtime.face.face_files import face_files
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.inference.attributes import sex_in_words
 from voxface.runtime.inference.estimate import Estimate, estimate_json
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 
-VIEWS = (0.0, 40.0, 90.0)  # degrees: front, three-quarter, side
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 
 
 class RunReport:
     """Writes results below one folder, which is made with the first of them."""
 
-    def __init__(self, out: Path, voice_to_face: VoiceToFace) -> None:
+    def __init__(self, out: Path, face_estimator: FaceEstimator) -> None:
         self._out = out
-        self._bundle = voice_to_face.bundle
-        self._model = voice_to_face.morphable
-        self._provider = voice_to_face.provider
+        self._bundle = face_estimator.bundle
+        self._model = face_estimator.morphable
+        self._provider = face_estimator.provider
         self._taken = {REPORT_JSON, REPORT_HTML}
 
     def write_clip(self, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
@@ -47,17 +37,7 @@ class RunReport:
         Raises:
             InputError: the folder cannot be written.
         """
-        model, triangles = self._model, self._model.triangles
-        normals = vertex_normals(estimate.vertices, triangles)
-        # numpy lets go of the interpreter, so the views share the cores.
-        views = [Background(partial(preview, estimate.vertices, triangles, model.albedo, yaw=yaw)) for yaw in VIEWS]
-        contents = {
-            "face.png": png(estimate.image),
-            "mesh.glb": glb(estimate.vertices, normals, model.albedo, triangles),
-            "mesh.ply": ply(estimate.vertices, normals, model.albedo, triangles),
-            "mesh.obj": obj(estimate.vertices, normals, triangles),
-            "mesh.png": png(np.concatenate([view.result() for view in views], axis=1)),
-        }
+        contents = face_files(estimate.image, estimate.vertices, self._model)
         folder = self._out / self._name(file)
         try:
             self._out.mkdir(parents=True, exist_ok=True)
@@ -84,7 +64,7 @@ class RunReport:
         }
 
     def document(self, clips: list[dict[str, Any]], errors: list[dict[str, Any]]) -> dict[str, Any]:
-        """The JSON document of a run (design §4)."""
+        """The JSON document of a run, which `report.json` holds."""
         return {
             "bundle": {
                 "path": str(self._bundle.path),

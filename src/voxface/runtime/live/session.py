@@ -45,7 +45,7 @@ RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
 
 
 class Estimator(Protocol):
-    """What makes a face of speech: `voxface.runtime.inference.voice_to_face.VoiceToFace`, or a stand-in.
+    """What makes a face of speech: `voxface.runtime.inference.face_estimator.FaceEstimator`, or a stand-in.
 
     It brings what was trained for its voice encoder and its features. Without weights of the speech modulation music is not
     refused, and without those of the speaker change detector no change of speaker is looked for.
@@ -295,7 +295,7 @@ class LiveSession:
             return
         self.stages.lap("gate")
         try:
-            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_distance)
+            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_limit)
             self.stages.begin()
             change = self._watch.judge(speech, estimate.frame_embeddings) if self._watch else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts

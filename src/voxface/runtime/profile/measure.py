@@ -17,7 +17,6 @@ from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import NoSpeechError
-from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock, SystemClock
@@ -26,7 +25,6 @@ from voxface.runtime.live.latency import STAGES
 from voxface.runtime.live.microphone import Microphone
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
-from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
 from voxface.runtime.live.stop import Stop
 from voxface.runtime.profile.allocations import count_allocations
@@ -37,6 +35,7 @@ from voxface.runtime.profile.synthetic_voice import SYLLABLE_S, synthetic_voice
 from voxface.runtime.profile.update_times import UpdateTimes
 from voxface.runtime.timing.histogram import Histogram
 from voxface.runtime.timing.trace import MOST_SPANS, Span, Trace
+from voxface.runtime.voice_to_face import VoiceToFace
 
 SYNTHETIC: Final = "synthetic voice"
 MICROPHONE: Final = "microphone"
@@ -99,14 +98,14 @@ class Profiler:
             with self._step("warm_up"):
                 self.voice_to_face.warm_up()
         except BaseException:
-            self.voice_to_face.__exit__(None, None, None)
+            self.voice_to_face.close()
             raise
 
     def __enter__(self) -> "Profiler":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.voice_to_face.__exit__(None, None, None)
+        self.voice_to_face.close()
 
     def settings(self, source: str, sha256: str | None = None) -> Settings:
         """What is measured, with this sound; `sha256`: the digest of its file."""
@@ -268,13 +267,7 @@ class Profiler:
         )
 
     def _pipeline(self, clock: Clock) -> Pipeline:
-        session = LiveSession(
-            self.voice_to_face,
-            self.plan.config,
-            features=self.bundle.front_end,
-            vad=self.bundle.vad,
-            trace=self.trace,
-        )
+        session = self.voice_to_face.live_session(self.plan.config)
         return Pipeline(session, clock, [SinkWorker(_Mesh(self.trace), clock, "here", lambda _: None)])
 
     def _scaling(self) -> Scaling | None:
@@ -289,7 +282,7 @@ class Profiler:
             for round_ in range(ROUNDS + 2):
                 for threads, face in ((self.plan.threads, self.voice_to_face), (half, other)):
                     began, used = time.perf_counter_ns(), time.process_time_ns()
-                    face.estimate(speech)
+                    face.estimate_speech(speech)
                     wall, used = time.perf_counter_ns() - began, time.process_time_ns() - used
                     if round_ < 2:
                         continue

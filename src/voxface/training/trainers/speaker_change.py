@@ -26,7 +26,7 @@ from voxface.runtime.bundle.writer import check_target
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.errors import VoxfaceError
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.speaker_change import HOP, NEWEST, STEADY
 from voxface.training.data.speech_corpus import LIBRISPEECH_CITATION, VALIDATION, Recording, librispeech, voiced_audio
 from voxface.training.trainers import speaker_embedding
@@ -132,7 +132,7 @@ def group(recording: Recording) -> int:
     return 1 + int(hashlib.sha1(("fold" + recording.speaker).encode()).hexdigest(), 16) % (GROUPS - 1)
 
 
-def train(voice_to_face: VoiceToFace, recordings: Sequence[Recording]) -> SpeakerChangeFit:
+def train(voice_to_face: FaceEstimator, recordings: Sequence[Recording]) -> SpeakerChangeFit:
     """Trains network, weights and threshold for the voice encoder of `voice_to_face`.
 
     Args:
@@ -217,7 +217,7 @@ def main() -> int:
     try:
         bundle = Bundle.open(options.bundle)
         check_target(options.out, bundle.path)
-        with VoiceToFace(bundle, threads=1) as voice_to_face:
+        with FaceEstimator(bundle, threads=1) as voice_to_face:
             made = train(voice_to_face, librispeech(options.speech))
         with_speaker_change(bundle, made.weights, TRAINED_ON).write(options.out)
     except VoxfaceError as error:

@@ -17,7 +17,7 @@ from voxface.runtime.audio.vad_events import SpeechStarted
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech
-from voxface.runtime.inference.voice_to_face import VoiceToFace
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import BEFORE, NEWEST, Differences
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
@@ -65,7 +65,7 @@ class DifferenceRecorder:
 
     speaker_change = None  # no change is acted on
 
-    def __init__(self, voice_to_face: VoiceToFace, network: SpeakerEmbeddingNetwork) -> None:
+    def __init__(self, voice_to_face: FaceEstimator, network: SpeakerEmbeddingNetwork) -> None:
         """Takes the voice encoder of `voice_to_face`, and the network that makes speaker embeddings."""
         self.speech_modulation = voice_to_face.speech_modulation
         self._voice_to_face, self._network = voice_to_face, network

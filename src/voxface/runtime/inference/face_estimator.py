@@ -1,4 +1,7 @@
-"""The pipeline: speech in, estimate out. `VoiceToFace(bundle).estimate(speech)` is all there is to it."""
+"""The networks of a bundle, one after another: speech in, estimate out.
+
+Programs use `voxface.VoiceToFace` (`voxface.runtime.voice_to_face`), which takes samples, files and streams.
+"""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +14,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
@@ -19,7 +21,7 @@ from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
-from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError
+from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError, UsageError
 from voxface.runtime.features.front_end import listen
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.features.normalisation import network_input
@@ -35,7 +37,7 @@ CONTEXT = 2  # columns on either side whose receptive field (63 frames) reaches 
 PIECE = 192  # columns encoded at once: about a minute of speech, so that memory does not grow with the clip
 
 
-class VoiceToFace:
+class FaceEstimator:
     """A bundle loaded on a provider. Not thread-safe; a context manager that frees its engines.
 
     Attributes:
@@ -81,12 +83,14 @@ class VoiceToFace:
             wanted = provider != "cpu" if fused is None else fused
             self._fused = opened(FUSED) if wanted and self.bundle.fused else None
             self._engines = engines.pop_all()
+        self._closed = False
         self.stages = StageTimer(trace)
         self.provider = self._encoder.provider
         self.morphable = self.bundle.morphable
 
     def warm_up(self) -> None:
         """Makes one face of noise and of every graph, so that the first estimate is as fast as those after it."""
+        self.check_open()
         front_end = self.bundle.front_end
         self._encoder.warm_up({"T": front_end.shortest})
         self._face.warm_up()
@@ -101,18 +105,6 @@ class VoiceToFace:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
         return listen(blocks, self.bundle.front_end, self.bundle.vad)
 
-    def estimate_file(self, path: Path | str) -> tuple[Speech, Estimate]:
-        """Reads a sound file and estimates its face.
-
-        Raises:
-            InputError, NoSpeechError: the file cannot be used.
-        """
-        try:
-            speech = self.listen(read_blocks(Path(path)))
-            return speech, self.estimate(speech)
-        except NoSpeechError as error:
-            raise NoSpeechError(f"{path}: {error}") from None
-
     def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
         """The face of what a front end heard.
 
@@ -122,7 +114,9 @@ class VoiceToFace:
         Raises:
             NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
             ProviderError: a network gave numbers that are not finite.
+            UsageError: the engines were freed by `close`.
         """
+        self.check_open()
         stages = self.stages
         stages.take()  # what a failed estimate left
         stages.begin()
@@ -223,6 +217,7 @@ class VoiceToFace:
 
     def frame_embeddings(self, speech: Speech) -> Array:
         """The voice encoder's columns float32 [E, C] of speech, without a face: for what only compares voices."""
+        self.check_open()
         frame_embeddings = self._encode(network_input(speech.log_mel, self.bundle.front_end.shortest))[1]
         return _own(frame_embeddings, len(speech.log_mel))
 
@@ -265,13 +260,23 @@ class VoiceToFace:
             "FP32 or --provider cpu (`voxface compare` finds the engine that does so)"
         )
 
+    def check_open(self) -> None:
+        """Raises UsageError after `close`."""
+        if self._closed:
+            raise UsageError(f"{self.bundle.name}: its engines were closed; open the bundle again to go on")
+
+    def close(self) -> None:
+        """Frees the engines; what is asked of them afterwards raises UsageError. To close twice is no error."""
+        self._closed = True
+        self._engines.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._engines.close()
+        self.close()
 
 
 def _frame_embeddings(features: Array) -> int:

@@ -4,21 +4,23 @@ import numpy as np
 import pytest
 
 from tests.conftest import SAMPLES, speech_like
+from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import ProviderError
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.voice_to_face import PIECE, VoiceToFace, _pixels
+from voxface.runtime.inference.face_estimator import PIECE, FaceEstimator, _pixels
 from voxface.runtime.live.events import EngineFailed, FaceEstimated
 from voxface.runtime.live.session import LiveSession
+from voxface.runtime.voice_to_face import VoiceToFace
 
 
 @pytest.mark.parametrize("frames", [PIECE * STRIDE - 7, 2 * PIECE * STRIDE + 1, 3 * PIECE * STRIDE + 77, 13_000])
-def test_pieces_of_long_input_are_the_whole(voice_to_face: VoiceToFace, frames: int) -> None:
+def test_pieces_of_long_input_are_the_whole(face_estimator: FaceEstimator, frames: int) -> None:
     features = np.random.default_rng(0).normal(size=(1, 64, frames)).astype(np.float32)
-    embedding, frame_embeddings = voice_to_face._encode(features)
-    whole = voice_to_face._encoder.run({"log_mel": features})
+    embedding, frame_embeddings = face_estimator._encode(features)
+    whole = face_estimator._encoder.run({"log_mel": features})
     assert frame_embeddings.shape == whole["columns"][0].shape
     np.testing.assert_allclose(frame_embeddings, whole["columns"][0], atol=1e-4)
     np.testing.assert_allclose(embedding, whole["embedding"][0], atol=1e-5)
@@ -44,7 +46,7 @@ def test_the_estimate_keeps_its_contract(voice_to_face: VoiceToFace) -> None:
 )
 def test_what_is_no_number_makes_no_face(default_bundle: Bundle, network: str, number: float) -> None:
     """One value of one output: NaN compares as false, so that it would look like any face."""
-    with VoiceToFace(default_bundle) as broken:
+    with FaceEstimator(default_bundle) as broken:
         engine = getattr(broken, f"_{network}")
 
         class Overflowing:
@@ -69,17 +71,18 @@ def test_what_is_no_number_makes_no_face(default_bundle: Bundle, network: str, n
             assert not any(isinstance(event, FaceEstimated) for event in events)
 
 
-def test_feeding_in_blocks_changes_nothing(voice_to_face: VoiceToFace) -> None:
+def test_feeding_in_blocks_changes_nothing(face_estimator: FaceEstimator) -> None:
     audio = speech_like(5.0)
-    whole = voice_to_face.estimate(voice_to_face.listen([audio]))
-    blocks = voice_to_face.estimate(voice_to_face.listen(np.array_split(audio, 37)))
+    whole = face_estimator.estimate(face_estimator.listen([audio]))
+    blocks = face_estimator.estimate(face_estimator.listen(np.array_split(audio, 37)))
     np.testing.assert_array_equal(whole.embedding, blocks.embedding)
     np.testing.assert_array_equal(whole.image, blocks.image)
     np.testing.assert_array_equal(whole.vertices, blocks.vertices)
 
 
-def test_a_picture_stays_while_the_voice_has_hardly_moved(voice_to_face: VoiceToFace) -> None:
-    speech, first = voice_to_face.estimate_file(SAMPLES[0])
+def test_a_picture_stays_while_the_voice_has_hardly_moved(face_estimator: FaceEstimator) -> None:
+    speech = face_estimator.listen(read_blocks(SAMPLES[0]))
+    first = face_estimator.estimate(speech)
     assert not first.image_reused
     turned = np.roll(first.embedding, 1)
 
@@ -91,7 +94,7 @@ def test_a_picture_stays_while_the_voice_has_hardly_moved(voice_to_face: VoiceTo
         return (np.cos(angle) * first.embedding + np.sin(angle) * aside).astype(np.float32)
 
     def face(embedding: np.ndarray, before: Estimate | None, image_reuse_distance: float) -> Estimate:
-        return voice_to_face.decode(
+        return face_estimator.decode(
             speech, embedding, first.frame_embeddings, before=before, image_reuse_distance=image_reuse_distance
         )
 
@@ -111,7 +114,7 @@ def test_one_graph_makes_the_same_face(default_bundle: Bundle) -> None:
     pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
     from voxface.export.fused_graph import with_fused
 
-    with VoiceToFace(default_bundle) as three, VoiceToFace(with_fused(default_bundle), fused=True) as one:
+    with FaceEstimator(default_bundle) as three, FaceEstimator(with_fused(default_bundle), fused=True) as one:
         one.warm_up()
         for audio in (speech_like(3.0), speech_like(9.0), np.tile(speech_like(9.0), 10)):  # the last in pieces
             expected, got = (voice.estimate(voice.listen([audio])) for voice in (three, one))
@@ -119,7 +122,7 @@ def test_one_graph_makes_the_same_face(default_bundle: Bundle) -> None:
             np.testing.assert_allclose(got.coefficients, expected.coefficients, atol=1e-4)
             assert np.abs(got.image.astype(int) - expected.image).max() <= 1
             assert set(got.stages_ns) == set(expected.stages_ns)
-        assert VoiceToFace(with_fused(default_bundle))._fused is None, "on a CPU it gains nothing"
+        assert FaceEstimator(with_fused(default_bundle))._fused is None, "on a CPU it gains nothing"
 
 
 def test_levels_of_a_picture_are_rounded_and_clamped() -> None:

@@ -1,0 +1,249 @@
+"""The front door for programs: a bundle loaded on a provider, which makes faces of files, of samples and of live streams."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import RLock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.samples import check_rate, check_samples
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.errors import InputError, NoSpeechError
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.features.speech import Speech
+from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.face_estimator import FaceEstimator
+from voxface.runtime.timing.trace import Trace
+
+if TYPE_CHECKING:  # a program that only reads files need not wait for these
+    from voxface.runtime.live.async_stream import AsyncStream
+    from voxface.runtime.live.session import Detector, LiveSession
+    from voxface.runtime.live.stream import Stream
+
+
+class VoiceToFace:
+    """A bundle loaded on a provider. A context manager that frees its engines.
+
+    Front end, voice activity detector and every other setting that a method does not take are the bundle's, as on the command
+    line. Any thread may call any method, and several streams may be open: one estimate is made at a time, the others wait.
+
+        with voxface.VoiceToFace() as voice_to_face:
+            estimate = voice_to_face.estimate(samples, 48_000)
+
+    Attributes:
+        estimator: the loaded networks.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle | Path | str | None = None,
+        provider: str = "cpu",
+        *,
+        threads: int | None = None,
+        fused: bool | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        """Loads a bundle.
+
+        Args:
+            bundle: a bundle, opened or by its path; None: the default one.
+            provider: "cpu", "cuda", "tensorrt", "tensorrt-rtx" or "tensorrt-native".
+            threads: for inference on the CPU; None: one per core, four at most.
+            fused: whether a whole update runs as one graph, where the bundle has it; None: on GPUs.
+            trace: gets the stages of estimates and live sessions, and the engines' runs.
+
+        Raises:
+            BundleError: the bundle is missing, damaged, or none.
+            ProviderError: the provider is not there.
+            UsageError: there is no such provider.
+        """
+        self.estimator = FaceEstimator(bundle, provider, threads=threads, fused=fused, trace=trace)
+        self._trace = trace
+        self._lock = RLock()
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle in use."""
+        return self.estimator.bundle
+
+    @property
+    def provider(self) -> str:
+        """The provider really used."""
+        return self.estimator.provider
+
+    @property
+    def morphable(self) -> MorphableModel:
+        """The bundle's morphable model."""
+        return self.estimator.morphable
+
+    def warm_up(self) -> None:
+        """Makes one face of noise, so that the first estimate is as fast as those after it."""
+        with self._using():
+            self.estimator.warm_up()
+
+    def estimate(self, samples: NDArray[Any], sample_rate: int) -> Estimate:
+        """The face of a stretch of sound; `Estimate.start` and `end` count samples at 16 kHz.
+
+        Args:
+            samples: int16, or float32 in [-1, 1]; [n] or [n, channels], whose mean is heard.
+            sample_rate: Hz, 4,000 to 768,000.
+
+        Raises:
+            NoSpeechError: there is no speech in it, or only noise that a VAD takes for speech.
+            InputError: a sample is NaN or infinite, or float samples are beyond ±8, so not in [-1, 1].
+            UsageError: an array of another type or shape, no such sample rate, or this `VoiceToFace` was closed.
+            ProviderError: a network gave numbers that are not finite.
+        """
+        table, rate = check_samples(samples), check_rate(sample_rate)
+        return self.estimate_speech(self.listen(_at_16_khz(table, rate)))
+
+    def estimate_file(self, path: Path | str) -> tuple[Speech, Estimate]:
+        """The speech in a sound file (WAV, FLAC, OGG, MP3; any rate, any channels) and its face.
+
+        Raises:
+            InputError: the file cannot be used.
+            NoSpeechError: there is no speech in it.
+            UsageError: this `VoiceToFace` was closed.
+        """
+        self.estimator.check_open()
+        speech = self.listen(read_blocks(Path(path)))
+        try:
+            return speech, self.estimate_speech(speech)
+        except NoSpeechError as error:
+            raise NoSpeechError(f"{path}: {error}") from None
+
+    def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
+        """What the bundle's front end hears in blocks int16 [n] at 16 kHz."""
+        return self.estimator.listen(blocks)
+
+    def estimate_speech(self, speech: Speech) -> Estimate:
+        """The face of what a front end heard.
+
+        Raises:
+            NoSpeechError, ProviderError, UsageError: see `estimate`.
+        """
+        with self._using():
+            return self.estimator.estimate(speech)
+
+    def stream(self, config: LiveConfig | None = None, *, sample_rate: int = SAMPLE_RATE) -> "Stream":
+        """Opens a live stream, which is fed blocks of samples and gives events.
+
+        Args:
+            config: when to estimate and how; None: as `voxface live` does without options.
+            sample_rate: of the samples, Hz, 4,000 to 768,000.
+
+        Raises:
+            UsageError: there is no such sample rate, or this `VoiceToFace` was closed.
+        """
+        from voxface.runtime.live.stream import Stream
+
+        self.estimator.check_open()
+        return Stream(self.live_session(config), sample_rate, using=self._using)
+
+    def stream_async(
+        self,
+        config: LiveConfig | None = None,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        waiting: int = 50,
+        skip_when_behind: bool = False,
+    ) -> "AsyncStream":
+        """A live stream for asyncio, whose estimates are made on a thread of its own; `async with` opens it.
+
+        Args:
+            config, sample_rate: see `stream`.
+            waiting: the most blocks that are read ahead of a source.
+            skip_when_behind: whether estimates may be left out while more sound waits than the settings' hop.
+
+        Raises:
+            UsageError: `waiting` is less than 1; on entering it what `stream` raises.
+        """
+        from voxface.runtime.live.async_stream import AsyncStream
+
+        opened = partial(self.stream, config, sample_rate=sample_rate)
+        return AsyncStream(opened, waiting=waiting, skip_when_behind=skip_when_behind)
+
+    def live_session(
+        self,
+        config: LiveConfig | None = None,
+        *,
+        detector: "Callable[[], Detector] | None" = None,
+        start: int = 0,
+        skips: frozenset[int] | None = None,
+    ) -> "LiveSession":
+        """The state machine of a live stream with the bundle's settings, to be fed int16 at 16 kHz; `stream` takes more.
+
+        Args:
+            config: when to estimate and how.
+            detector, start, skips: see `voxface.runtime.live.session.LiveSession`.
+        """
+        from voxface.runtime.live.session import LiveSession
+
+        return LiveSession(
+            self.estimator,
+            config,
+            features=self.bundle.front_end,
+            vad=self.bundle.vad,
+            detector=detector,
+            start=start,
+            skips=skips,
+            trace=self._trace,
+        )
+
+    def close(self) -> None:
+        """Frees the engines, after an estimate that is under way; what is asked of it afterwards raises UsageError. To close
+        twice is no error."""
+        with self._lock:
+            self.estimator.close()
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Keeps other threads from the engines.
+
+        Raises:
+            UsageError: they were freed.
+        """
+        with self._lock:
+            self.estimator.check_open()
+            yield
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _at_16_khz(table: NDArray[Any], rate: int) -> Iterator[NDArray[np.int16]]:
+    """Samples int16 or float32 [n, channels] as a live session hears them: int16 [n] at 16 kHz.
+
+    Raises:
+        InputError: a sample is no number, or far out of range.
+    """
+    from voxface.runtime.live.audio_input import LIMIT, Audio, AudioInput
+    from voxface.runtime.live.block import Block
+
+    if table.dtype != np.int16 and len(table):
+        finite = np.isfinite(table).all(1)
+        if not finite.all():
+            at = int(np.argmin(finite))
+            raise InputError(f"NaN or infinity at {at / rate:.3f} s (sample {at})")
+        loudest = float(np.abs(table).max())
+        if loudest > LIMIT:
+            raise InputError(
+                f"float samples reach {loudest:g}, they must lie in [-1, 1]: divide by 32768, or give int16"
+            )
+    audio_input = AudioInput()
+    for item in audio_input.feed(Block(table, rate, 0, 0)) + audio_input.finish():
+        if isinstance(item, Audio):
+            yield item.samples

@@ -1,0 +1,153 @@
+"""An estimate as files and as a pickle."""
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.test_run import run
+from tests.conftest import SAMPLES
+from tests.stand_ins.sphere import sphere
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.inference.estimate import Estimate, estimate_json
+from voxface.runtime.voice_to_face import VoiceToFace
+
+NAMES = {"face.png", "mesh.glb", "mesh.ply", "mesh.obj", "mesh.png", "estimate.json"}
+
+
+@pytest.fixture(scope="module")
+def estimate(voice_to_face: VoiceToFace) -> Estimate:
+    return voice_to_face.estimate_file(SAMPLES[0])[1]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_its_files_are_those_of_a_run(estimate: Estimate, tmp_path: Path) -> None:
+    paths = estimate.save(tmp_path / "deep" / "face")
+    assert paths == {name: tmp_path / "deep" / "face" / name for name in NAMES}
+    saved = contents(tmp_path / "deep" / "face")
+    assert json.loads(saved.pop("estimate.json")) == estimate_json(estimate)
+    assert run("run", SAMPLES[0], "--out", tmp_path / "run") == 0
+    assert saved == contents(tmp_path / "run" / SAMPLES[0].stem)
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"face"}, "nothing is left beside it"
+
+
+def test_it_replaces_what_is_its_own_and_nothing_else(estimate: Estimate, tmp_path: Path) -> None:
+    folder = tmp_path / "face"
+    folder.mkdir()
+    estimate.save(folder)
+    (folder / "face.png").write_bytes(b"old")
+    estimate.save(str(folder))
+    assert (folder / "face.png").read_bytes() != b"old"
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds 'notes\.txt', which was not saved there before"):
+        estimate.save(folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+    of_a_run = tmp_path / "run"
+    of_a_run.mkdir()
+    (of_a_run / "face.png").write_bytes(b"of a run")
+    (of_a_run / "estimate.json").write_text("[]")
+    with pytest.raises(UsageError, match=r"holds 'estimate\.json', which was not"):
+        estimate.save(of_a_run)
+    assert (of_a_run / "face.png").read_bytes() == b"of a run"
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(UsageError, match="is a file; give a folder"):
+        estimate.save(tmp_path / "file")
+
+
+def test_a_link_to_a_folder_stays_one(estimate: Estimate, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    estimate.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert set(contents(tmp_path / "real")) == NAMES
+
+
+def test_what_cannot_be_written_leaves_what_was_there(
+    estimate: Estimate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "face"
+    estimate.save(folder)
+    before = contents(folder)
+
+    def full(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
+        estimate.save(folder)
+    assert contents(folder) == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        estimate.save(tmp_path / "file" / "below")
+
+
+def test_a_folder_is_as_readable_as_any_other(estimate: Estimate, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    estimate.save(tmp_path / "face")
+    assert (tmp_path / "face").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+PROGRAM = """
+import pickle, sys
+estimate = pickle.load(sys.stdin.buffer)
+assert "voxface.runtime.engines.onnxruntime" not in sys.modules
+try:
+    estimate.vertices
+except Exception as error:
+    said = f"{type(error).__name__}: {error}"
+import voxface
+again = estimate.with_model(voxface.Bundle.open().morphable)
+pickle.dump((estimate, again.vertices, again.measurements_mm, said), sys.stdout.buffer)
+"""
+
+
+def test_a_pickle_is_small_and_comes_back_in_another_process(estimate: Estimate) -> None:
+    _ = estimate.vertices  # known, and left out all the same
+    data = pickle.dumps(estimate)
+    assert len(data) < 40_000 + estimate.image.nbytes
+    done = subprocess.run([sys.executable, "-c", PROGRAM], input=data, capture_output=True, check=True)
+    again, vertices, measurements, said = pickle.loads(done.stdout)
+    assert said.startswith("UsageError: an unpickled estimate has no morphable model")
+    assert again.model is None
+    for name in ("embedding", "frame_embeddings", "image", "coefficients"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(estimate, name))
+    assert (again.attributes, again.confidence, again.stages_ns) == (
+        estimate.attributes, estimate.confidence, estimate.stages_ns,
+    )  # fmt: skip
+    assert again.measurements_mm == measurements == estimate.measurements_mm
+    assert estimate_json(again) == estimate_json(estimate)
+    assert not again.image_reused
+    np.testing.assert_array_equal(vertices, estimate.vertices)
+    assert pickle.loads(pickle.dumps(again)).measurements_mm == measurements
+    with pytest.raises(UsageError, match="an unpickled estimate has no morphable model"):
+        again.moved_mm(estimate)
+    with pytest.raises(UsageError, match="give the model of the bundle"):
+        again.with_model(sphere())
+
+
+def test_without_its_model_it_is_not_saved(estimate: Estimate, tmp_path: Path) -> None:
+    again = pickle.loads(pickle.dumps(estimate))
+    with pytest.raises(UsageError, match="no morphable model"):
+        again.save(tmp_path / "face")
+    assert list(tmp_path.iterdir()) == []
+    assert estimate.model is not None
+    again.with_model(estimate.model).save(tmp_path / "face")
+    assert set(contents(tmp_path / "face")) == NAMES
+
+
+def test_copies_keep_the_model(estimate: Estimate) -> None:
+    for again in (copy.copy(estimate), copy.deepcopy(estimate)):
+        assert again.model is estimate.model
+        np.testing.assert_array_equal(again.vertices, estimate.vertices)
+        assert not again.image_reused
+    assert copy.deepcopy(estimate).image is not estimate.image

@@ -1,0 +1,182 @@
+"""The front door for programs: samples of any kind, streams with the bundle's settings, several threads, closing."""
+
+import threading
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from tests.conftest import SAMPLES, speech_like
+from tests.stand_ins.live_session import lines
+from tests.runtime.live.stand_ins import nothing, voice
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.config.vad import VadConfig
+from voxface.runtime.errors import InputError, NoSpeechError, UsageError
+from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.voice_to_face import VoiceToFace
+
+
+def assert_same(one: Estimate, other: Estimate) -> None:
+    for name in ("embedding", "image", "coefficients", "vertices"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert (one.start, one.end, one.frames, one.confidence) == (other.start, other.end, other.frames, other.confidence)
+
+
+def test_samples_give_the_face_of_their_file(voice_to_face: VoiceToFace) -> None:
+    _, of_file = voice_to_face.estimate_file(SAMPLES[0])
+    whole = voice()
+    assert_same(voice_to_face.estimate(whole, 16_000), of_file)
+    as_float = whole / np.float32(32768)
+    assert_same(voice_to_face.estimate(as_float, 16_000), of_file)
+    for both in (np.stack([whole, whole], 1), np.stack([as_float, as_float], 1), as_float[:, None]):
+        assert_same(voice_to_face.estimate(both, 16_000), of_file)
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, np.int32(48_000)])
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_any_rate_is_that_of_a_file(
+    voice_to_face: VoiceToFace, tmp_path_factory: pytest.TempPathFactory, rate: int, dtype: type
+) -> None:
+    import soundfile
+    import soxr
+
+    sound = soxr.resample(voice().astype(np.float32) / 32768, 16_000, rate)
+    samples = np.rint(np.stack([sound, sound / 2], 1) * 32767).astype(np.int16)
+    path = tmp_path_factory.mktemp("sound") / "sound.wav"
+    soundfile.write(path, samples, rate, "PCM_16")
+    given = samples if dtype is np.int16 else samples / np.float32(32768)
+    assert_same(voice_to_face.estimate(given, rate), voice_to_face.estimate_file(path)[1])
+
+
+@pytest.mark.parametrize("samples", [np.empty(0, np.int16), np.empty((0, 2), np.float32), nothing(2.0)])
+def test_without_speech_there_is_no_face(voice_to_face: VoiceToFace, samples: np.ndarray) -> None:
+    with pytest.raises(NoSpeechError, match="no speech"):
+        voice_to_face.estimate(samples, 16_000)
+
+
+BROKEN = voice().astype(np.float32) / 32768
+BROKEN[8000] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("samples", "says"),
+    [
+        (BROKEN, r"NaN or infinity at 0\.500 s \(sample 8000\)"),
+        (np.full((9, 2), np.inf, np.float32), r"NaN or infinity at 0\.000 s \(sample 0\)"),
+        (voice().astype(np.float32), r"must lie in \[-1, 1\]: divide by 32768"),
+    ],
+    ids=["nan", "infinity", "int16 scale"],
+)
+def test_samples_that_are_no_sound(voice_to_face: VoiceToFace, samples: np.ndarray, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        voice_to_face.estimate(samples, 16_000)
+
+
+@pytest.mark.parametrize(
+    ("samples", "says"),
+    [
+        (voice().astype(np.float64), r"samples are float64; give int16, or float32 in \[-1, 1\]; samples\.astype"),
+        (voice().astype(np.int32), "samples are int32"),
+        (voice().astype(">i2"), "samples are >i2"),
+        (voice()[None, None], r"the shape \[1, 1, \d+\]"),
+        (np.stack([voice(), voice()]), "transposed"),
+        (np.empty((16_000, 0), np.int16), "0 channels"),
+        ([0.0] * 16_000, "samples are a list; give a numpy array"),
+    ],
+)
+def test_arrays_that_are_no_samples(voice_to_face: VoiceToFace, samples: np.ndarray, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        voice_to_face.estimate(samples, 16_000)
+    with voice_to_face.stream() as stream, pytest.raises(UsageError, match=says):
+        stream.feed(samples)
+
+
+@pytest.mark.parametrize("rate", [0, -16_000, 3_999, 768_001, 16_000.5, "16000", None])
+def test_rates_that_cannot_be(voice_to_face: VoiceToFace, rate: int) -> None:
+    with pytest.raises(UsageError, match="sample rate"):
+        voice_to_face.estimate(voice(), rate)
+    with pytest.raises(UsageError, match="sample rate"):
+        voice_to_face.stream(sample_rate=rate)
+
+
+def test_closed_twice_and_used_after_it(default_bundle: Bundle) -> None:
+    with VoiceToFace(default_bundle, threads=1) as face:
+        stream = face.stream()
+        stream.feed(voice()[:32_000])
+    face.close()
+    speech = face.listen([voice()])
+    for use in (
+        lambda: face.estimate(voice(), 16_000),
+        lambda: face.estimate_file(SAMPLES[0]),
+        lambda: face.estimate_speech(speech),
+        lambda: face.estimator.frame_embeddings(speech),
+        face.warm_up,
+        face.stream,
+        lambda: stream.feed(voice()[32_000:]),
+        stream.finish,
+    ):
+        with pytest.raises(UsageError, match="its engines were closed"):
+            use()
+
+
+def test_streams_have_the_settings_of_the_bundle(default_bundle: Bundle) -> None:
+    vad = VadConfig(mode=3, frame=480, ring=10)
+    bundle = replace(default_bundle)
+    bundle.__dict__["vad"] = vad  # as if its manifest said so
+    with VoiceToFace(bundle, threads=1) as face:
+        expected = LiveSession(face.estimator, features=bundle.front_end, vad=vad).feed(voice())
+        plain = LiveSession(face.estimator).feed(voice())
+        ours = face.stream().feed(voice())[1:]
+    assert lines(ours) == lines(expected)
+    assert lines(expected) != lines(plain)
+
+
+@lru_cache
+def alone(face: VoiceToFace, which: int) -> list[dict[str, object]]:
+    with face.stream(LiveConfig(hop=3200)) as stream:
+        return lines(stream.feed(voice(which)) + stream.finish())
+
+
+def test_streams_and_estimates_share_the_networks_from_any_thread(voice_to_face: VoiceToFace) -> None:
+    found: dict[int, list[dict[str, object]]] = {}
+    estimates: list[Estimate] = []
+
+    def hear(which: int) -> None:
+        with voice_to_face.stream(LiveConfig(hop=3200)) as stream:
+            events = [event for block in np.array_split(voice(which), 40) for event in stream.feed(block)]
+            found[which] = lines(events + stream.finish())
+
+    def ask() -> None:
+        estimates.extend(voice_to_face.estimate(speech_like(3.0), 16_000) for _ in range(5))
+
+    threads = [threading.Thread(target=hear, args=(which,)) for which in (0, 1)] + [threading.Thread(target=ask)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for which in (0, 1):
+        assert found[which] == alone(voice_to_face, which)
+    for estimate in estimates:
+        assert_same(estimate, estimates[0])
+
+
+def test_closing_waits_for_what_is_under_way(default_bundle: Bundle) -> None:
+    face = VoiceToFace(default_bundle, threads=1)
+    begun, events = threading.Event(), []
+    stream = face.stream()
+
+    def hear() -> None:
+        begun.set()
+        events.extend(stream.feed(voice()))
+
+    thread = threading.Thread(target=hear)
+    with face._lock:  # it waits for the engines until here
+        thread.start()
+        begun.wait()
+    thread.join()
+    face.close()
+    assert any(event.kind == "face" for event in events)
+    assert not any(event.kind == "engine-failed" for event in events)
