@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import SAMPLES, speech_like
-from tests.stand_ins.live_session import lines
-from tests.runtime.live.stand_ins import nothing, voice
+from tests.stand_ins.live_session import lines, nothing, voice
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.vad import VadConfig

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.stand_ins.live_session import PlainEstimator, lines
-from tests.runtime.live.stand_ins import voice
+from tests.stand_ins.live_session import PlainEstimator, lines, voice
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import UsageError
 from voxface.runtime.features.speech import Speech

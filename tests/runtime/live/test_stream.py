@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import SAMPLES
-from tests.stand_ins.live_session import Blocks, Notebook, PlainEstimator, lines, noise
-from tests.runtime.live.stand_ins import cut, nothing, voice
+from tests.stand_ins.live_session import Blocks, Notebook, PlainEstimator, cut, lines, noise, nothing, voice
 from voxface.cli import main
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.live import LiveConfig
