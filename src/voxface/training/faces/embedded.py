@@ -42,7 +42,7 @@ PROVENANCE = (
 
 
 @dataclass(frozen=True)
-class Modes:
+class ShapeModes:
     """Shapes as mean + Σ coefficient · basis, with the Gaussian of each sex over the coefficients.
 
     Attributes:
@@ -73,7 +73,7 @@ def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
         match_surveys(g, lambda p, c: measure_paths(modes.mean, modes.basis, p, c), paths, sex, rng)
         for sex, g in enumerate(modes.sexes)
     ]
-    modes = whiten(Modes(modes.mean, modes.basis, (matched[0], matched[1])), weights)
+    modes = whiten(ShapeModes(modes.mean, modes.basis, (matched[0], matched[1])), weights)
     modes = symmetrise(modes, mesh, marks.pair("exocanthion"))
     parts, albedo = paint_parts(mesh, template)
     expressions = expression_modes(anny, mesh, modes.mean, marks.multi_pie)
@@ -116,7 +116,7 @@ def surveyed_heads(
 
 def project_on_modes(
     spaces: list[ShapeSpace], fitted: list[Gaussian], weights: NDArray[np.float64], count: int
-) -> Modes:
+) -> ShapeModes:
     """Projects the heads of both sexes on their `count` principal modes."""
     centres, spreads = [], []
     for space, gaussian in zip(spaces, fitted, strict=True):
@@ -141,7 +141,9 @@ def vertex_weights(mesh: HeadMesh, template: Vertices) -> NDArray[np.float64]:
     return share
 
 
-def principal_modes(centres: list[Vertices], spreads: list[Matrix], weights: NDArray[np.float64], count: int) -> Modes:
+def principal_modes(
+    centres: list[Vertices], spreads: list[Matrix], weights: NDArray[np.float64], count: int
+) -> ShapeModes:
     """PCA over both sexes with equal weights.
 
     Args:
@@ -155,30 +157,30 @@ def principal_modes(centres: list[Vertices], spreads: list[Matrix], weights: NDA
     values, vectors = np.linalg.eigh(flat @ flat.T)
     keep = np.argsort(values)[::-1][:count]
     basis = np.tensordot(vectors[:, keep].T, factors, axes=1)
-    # Modes are orthogonal in the metric, with squared length equal to their eigenvalue: projecting is one product.
+    # ShapeModes are orthogonal in the metric, with squared length equal to their eigenvalue: projecting is one product.
     projector = (basis * weights[:, None]).reshape(count, -1) / values[keep][:, None]
     sexes = []
     for centre, spread in zip(centres, spreads, strict=True):
         root = spread.reshape(len(spread), -1) @ projector.T
         sexes.append(Gaussian(projector @ (centre - mean).ravel(), root.T @ root))
-    return Modes(mean, basis, (sexes[0], sexes[1]))
+    return ShapeModes(mean, basis, (sexes[0], sexes[1]))
 
 
-def keep_contact(modes: Modes, mesh: HeadMesh, marks: HeadLandmarks) -> Modes:
-    """Modes in which lids stay on the eyeballs and lips stay together; the PCA alone keeps this only approximately."""
+def keep_contact(modes: ShapeModes, mesh: HeadMesh, marks: HeadLandmarks) -> ShapeModes:
+    """ShapeModes in which lids stay on the eyeballs and lips stay together; the PCA alone keeps this only approximately."""
     eyes = LidContact(mesh, modes.mean)
     mean = eyes.lift_lids(modes.mean)
     lips = LipContact.from_head(mesh, mean, marks.multi_pie)
     corners = list(marks.pair("exocanthion"))
     moved = np.stack([lips.join_lips(eyes.slide_lids(mode)) for mode in modes.basis])
     basis = moved - moved[:, corners].mean(axis=1, keepdims=True) * np.array([0.0, 1.0, 1.0])
-    return Modes(mean, basis, modes.sexes)
+    return ShapeModes(mean, basis, modes.sexes)
 
 
-def whiten(modes: Modes, weights: NDArray[np.float64]) -> Modes:
+def whiten(modes: ShapeModes, weights: NDArray[np.float64]) -> ShapeModes:
     """The same shapes with coefficients of mean zero, unit variance and no correlation over both sexes.
 
-    Modes are ordered by the variance they explain. Positive coefficients make the head larger.
+    ShapeModes are ordered by the variance they explain. Positive coefficients make the head larger.
     """
     middle = (modes.sexes[0].mean + modes.sexes[1].mean) / 2
     apart = modes.sexes[1].mean - middle
@@ -195,16 +197,16 @@ def whiten(modes: Modes, weights: NDArray[np.float64]) -> Modes:
     to_white = turn @ np.linalg.inv(root)
     mean = modes.mean + np.tensordot(middle, modes.basis, axes=1)
     female, male = (Gaussian(to_white @ (g.mean - middle), to_white @ g.covariance @ to_white.T) for g in modes.sexes)
-    return Modes(mean, basis, (female, male))
+    return ShapeModes(mean, basis, (female, male))
 
 
-def symmetrise(modes: Modes, mesh: HeadMesh, eye_corners: tuple[int, int]) -> Modes:
+def symmetrise(modes: ShapeModes, mesh: HeadMesh, eye_corners: tuple[int, int]) -> ShapeModes:
     """The same modes without the rounding errors of left–right symmetry and of the origin."""
     flip = np.array([-1.0, 1.0, 1.0])
     mean = (modes.mean + modes.mean[mesh.mirror] * flip) / 2
     mean = mean - mean[list(eye_corners)].mean(axis=0)
     basis = (modes.basis + modes.basis[:, mesh.mirror] * flip) / 2
-    return Modes(mean, basis, modes.sexes)
+    return ShapeModes(mean, basis, modes.sexes)
 
 
 def pooled_within(sexes: tuple[Gaussian, Gaussian]) -> Gaussian:
@@ -212,7 +214,7 @@ def pooled_within(sexes: tuple[Gaussian, Gaussian]) -> Gaussian:
     return Gaussian((sexes[0].mean + sexes[1].mean) / 2, (sexes[0].covariance + sexes[1].covariance) / 2)
 
 
-def sex_scale(modes: Modes) -> float:
+def sex_scale(modes: ShapeModes) -> float:
     """One standard deviation within a sex along the line from the female to the male mean face, in mm RMS over vertices."""
     rows = modes.basis.reshape(len(modes.basis), -1)
     line = (modes.sexes[1].mean - modes.sexes[0].mean) @ rows

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.errors import ProviderError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.face.png import png
 from voxface.training.faces.appearance import Appearance
 from voxface.training.faces.camera import Array, Camera, Pose
 from voxface.training.faces.fitting import LandmarkFitter
 from voxface.training.faces.population import FacePopulation, sample_faces
-from voxface.training.faces.render import CROP, Framing, ambient_visibility, render
+from voxface.training.faces.render import CROP, Framing, ambient_visibility, render, require_open3d
 
 SCHEMA = 1
 SEXES = ("female", "male")
@@ -84,7 +83,7 @@ def write_face_set(
     Raises:
         ProviderError: Open3D, which renders the pictures, is not installed.
     """
-    _need_open3d()
+    require_open3d()
     camera = picture_camera(config.size)
     outline, anatomical = (LandmarkFitter(model, camera, contour=c) for c in ("silhouette", "anatomical"))
     occlusion = ambient_visibility(model.mean, model.triangles)
@@ -154,12 +153,3 @@ def draw(
         parts=model.parts,
         occlusion=occlusion,
     )
-
-
-def _need_open3d() -> None:
-    try:
-        import open3d  # noqa: F401
-    except (ImportError, OSError) as error:
-        raise ProviderError(
-            f"pictures of faces need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
-        ) from error

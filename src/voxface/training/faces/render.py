@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.errors import ProviderError
 from voxface.runtime.face.mesh import vertex_normals
 from voxface.training.faces.appearance import Appearance
 
@@ -35,6 +36,20 @@ MOUTH_INSIDE = (0.012, 0.005, 0.005)
 CROP = Framing((0.0, -24.0, -40.0), 205.0, 1200.0)
 # The whole head with the neck, for documentation.
 PORTRAIT = Framing((0.0, -10.0, -65.0), 300.0, 1500.0)
+
+
+def require_open3d() -> None:
+    """Checks that pictures can be rendered.
+
+    Raises:
+        ProviderError: Open3D is not installed, or one of its shared libraries is missing.
+    """
+    try:
+        import open3d  # noqa: F401
+    except (ImportError, OSError) as error:
+        raise ProviderError(
+            f"pictures of faces need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
+        ) from error
 
 
 def render(

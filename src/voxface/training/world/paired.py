@@ -156,10 +156,10 @@ def paired_world(
     planned = _plan_people(corpus, heard, splits, cues)
     step = stage("people", len(planned))
     shown = []
-    for planned_person, likeness in zip(
+    for planned_person, drawn in zip(
         planned, parallel_map(render_person, (config.seed, distribution, renderer), planned, workers), strict=True
     ):
-        shown.append(likeness)
+        shown.append(drawn)
         step(planned_person.person.name)
 
     voices = [

@@ -6,11 +6,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.errors import ProviderError, UsageError
+from voxface.runtime.errors import UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.appearance import Appearance
 from voxface.training.faces.camera import Camera
 from voxface.training.faces.face_set import draw, picture_camera, picture_pose
+from voxface.training.faces.render import ambient_visibility, require_open3d
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,7 @@ class PersonRenderer:
         Raises:
             ProviderError: Open3D, which renders the pictures, is not installed.
         """
-        try:
-            import open3d  # noqa: F401
-
-            from voxface.training.faces.render import ambient_visibility
-        except (ImportError, OSError) as error:
-            raise ProviderError(
-                f"pictures of faces need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
-            ) from error
+        require_open3d()
         occlusion = ambient_visibility(model.mean, model.triangles)
         return cls(model, config, picture_camera(config.size), occlusion)
 
