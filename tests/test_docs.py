@@ -122,3 +122,27 @@ def test_the_checks_see_what_is_wrong() -> None:
         "docs/nothing.py",
     ]
     assert [match for part in code_in(code) for match in DOTTED.findall(part)] == ["benchmarks.nonsense"]
+
+
+def test_the_diagram_of_the_rooms_shows_every_import() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    arrows = {(a, b) for a, b in re.findall(r"^ +(\w+) --> (\w+)$", text, re.M)}
+    assert {room for arrow in arrows for room in arrow} == set(ROOMS)
+    reached = set(arrows)
+    while more := {(a, d) for a, b in reached for c, d in reached if b == c} - reached:
+        reached |= more
+    assert not {a for a, b in reached if a == b}, "a circle"
+    for room in ROOMS:
+        for file in (HOUSE / room).rglob("*.py"):
+            for other in re.findall(r"^ *(?:from|import) voxface\.(\w+)", file.read_text(), re.M):
+                assert other == room or (room, other) in reached, f"{file.relative_to(HOUSE)} imports {other}"
+
+
+@pytest.mark.parametrize("room", ["runtime", "training"])
+def test_pages_name_every_sub_room(room: str) -> None:
+    folders = {p.name for p in (HOUSE / room).iterdir() if (p / "__init__.py").is_file()}
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert set(re.findall(rf"^\| `{room}/(\w+)/` \|", page, re.M)) == folders
+    row = re.search(rf"^\| `{room}/` \|.*$", (ROOT / "README.md").read_text(), re.M)
+    assert row
+    assert set(re.findall(r"`(\w+)`", row[0])) == folders

@@ -144,7 +144,7 @@ def test_which_optimiser_moves_which_network(
 def test_the_encoder_never_moves_not_even_its_batch_statistics_after_a_validation(
     preset: str, pairs: Pairs, encoder: VoiceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Wu's published code puts its "frozen" encoder back to train mode after the first validation.
+    # Wu's published code puts its "frozen" encoder back to train mode after the first validation (facts §4).
     frozen: list[Frozen] = []
 
     class Watched(Frozen):

@@ -181,7 +181,7 @@ def test_every_loss_is_felt(name: str, small: None, tmp_path: Path, monkeypatch:
     assert moved == {"generator": True, "student": name not in ("adversarial", "classification")}
 
 
-# -- defects of the published code -------------------------------------------------------------------------------------------
+# -- defects of the published code (facts §4) --------------------------------------------------------------------------------
 
 
 def test_positives_and_negatives_are_of_the_right_people(

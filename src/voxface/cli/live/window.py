@@ -185,7 +185,6 @@ class Window:
     def _panel(self) -> NDArray[np.uint8]:
         event = self._newest.event if self._newest else None
         face = event.estimate.image if isinstance(event, FaceEstimated) else None
-        words = [part for line in status(self._pipeline, self._newest) for part in line.split("  ") if part.strip()][
-            :10
-        ]
+        lines = status(self._pipeline, self._newest)
+        words = [part for line in lines for part in line.split("  ") if part.strip()][:10]
         return panel(face, words, self._peaks, speaking=self._pipeline.session.speaking)
