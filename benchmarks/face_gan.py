@@ -33,7 +33,7 @@ import torch
 
 from benchmarks.record import record
 from voxface.training.data.pairs import Pairs
-from voxface.training.data.voice_face_batches import held_recordings
+from voxface.training.data.voice_face_sampler import held_out_recordings
 from voxface.training.engine.run import Run, RunConfig
 from voxface.training.engine.trained_networks import load_network
 from voxface.training.evaluation.picture_judge import PictureJudge
@@ -44,7 +44,7 @@ from voxface.training.trainers.face_gan import (
     FaceGanConfig,
     settings,
     train_face_gan,
-    voice_face_batches,
+    voice_face_sampler,
 )
 
 PRESET_NAMES = ("wen2019", "modern")
@@ -64,7 +64,7 @@ def main() -> None:
         out = asked.out or Path(temporary)
         device = torch.device("cuda" if asked.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
         print("judge", flush=True)
-        judge = PictureJudge.learn(pairs, configs["modern"].judge, device=device)
+        judge = PictureJudge.train(pairs, configs["modern"].judge, device=device)
         print(json.dumps(judge.report), flush=True)
         times, bank = step_times(
             pairs, encoder, {**configs, "modern, plain eager": plain}, out / "time", asked.rounds, asked.each
@@ -158,18 +158,20 @@ def _stepper(
 ) -> tuple[Callable[[], None], float]:
     """One step at a time, as `train_face_gan` does it, and the seconds its voices took to prepare."""
     run = Run(folder, config, settings(config))
-    listener = Frozen(encoder).to(run.device)
+    frozen_encoder = Frozen(encoder).to(run.device)
     began = time.perf_counter()
-    batches = voice_face_batches(pairs, listener, config, held_recordings(pairs, pairs.split("train")), run.device)
+    sampler = voice_face_sampler(
+        pairs, frozen_encoder, config, held_out_recordings(pairs, pairs.split("train")), run.device
+    )
     prepared = time.perf_counter() - began
-    width = batches.draw(1, "independent", 0.0, run.random(0)).embedding.shape[1]
-    gan = FaceGan(run, config, len(batches.people), width, batches.mean_colour)
+    width = sampler.draw(1, "independent", 0.0, run.random(0)).embedding.shape[1]
+    gan = FaceGan(run, config, len(sampler.people), width, sampler.mean_colour)
     number = -1
 
     def step() -> None:
         nonlocal number
         number += 1
-        losses = gan.step(number, batches.draw(config.batch, config.sampling, config.flip, run.random(number)))
+        losses = gan.step(number, sampler.draw(config.batch, config.sampling, config.flip, run.random(number)))
         torch.stack(list(losses.values())).tolist()  # waits, as the check for NaN does
 
     return step, prepared

@@ -5,7 +5,7 @@
 For every seed a synthetic world is made (voices and pictures from known anatomy, `training.world.synthetic`), a voice encoder
 is trained on it, then the face GAN, the supervised mesh regressor and the joint trainings; one expert, trained on renders of
 the embedded model's population and on none of these people, serves all seeds. What is compared is the error of ratios (ARE,
-`training.evaluation.geometry`) on people of the test split, of whom nothing was learnt:
+`training.evaluation.are_table`) on people of the test split, of whom nothing was learnt:
 
 * `cascade`: the GAN's picture, read by the expert; no joint training. Gains are over this one, as in the paper.
 * `supervised …`, `joint …`: the presets of `train mesh` and `train joint`.
@@ -41,10 +41,10 @@ from voxface.training.data.expert_renders import RenderConfig
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.run import RunConfig
 from voxface.training.engine.trained_networks import ABOUT, describe, load_network
+from voxface.training.evaluation.are_table import RATIOS, GeometryErrors, relative_gain
 from voxface.training.evaluation.baselines.cascade import Cascade
 from voxface.training.evaluation.baselines.linear_cues import LinearCues
-from voxface.training.evaluation.baselines.mean_faces import HeardSex, MeanFaces
-from voxface.training.evaluation.geometry import RATIOS, GeometryErrors, relative_gain
+from voxface.training.evaluation.baselines.mean_faces import LinearSexClassifier, MeanFaces
 from voxface.training.evaluation.held_out import HeldOut
 from voxface.training.evaluation.picture_judge import JudgeConfig
 from voxface.training.faces.population import FacePopulation
@@ -292,12 +292,14 @@ def measured(
         )
     device = "cuda" if _cuda(asked.accelerator) else "cpu"
     frozen = Frozen(encoder).to(device)
-    fit, test = (HeldOut.of(pairs, frozen, split, device) for split in ("train", "test"))
+    fit, test = (HeldOut.from_pairs(pairs, frozen, split, device) for split in ("train", "test"))
     if fit is None or test is None:
         raise UsageError("the world is too small: nobody in the training or the test split")
     found = {name: test.errors(network.to(device)) for name, network in networks.items()}
     rows, sex = trivial(pairs, fit, test)
-    opinions = joint.expert_opinions(pairs, Frozen(expert).to(device), np.unique(test.person), torch.device(device))
+    opinions = joint.mean_expert_coefficients(
+        pairs, Frozen(expert).to(device), np.unique(test.person), torch.device(device)
+    )
     rows["expert, real pictures"] = opinions[test.person]
     found |= {name: test.errors(predicted) for name, predicted in rows.items()}
     for name, errors in found.items():
@@ -330,8 +332,8 @@ def joint_config(preset: joint.JointConfig, sizes: Sizes, run: RunConfig) -> joi
 def trivial(pairs: Pairs, fit: HeldOut, test: HeldOut) -> tuple[dict[str, NDArray[np.float32]], float]:
     """Predictions that need no network, by name; and the share of test utterances whose sex is recognised."""
     people, person = np.unique(fit.person), test.person
-    means = MeanFaces.of(pairs, people)
-    heard = HeardSex.of(fit.embeddings, pairs.sexes[fit.person])(test.embeddings)
+    means = MeanFaces.from_pairs(pairs, people)
+    heard = LinearSexClassifier.fit(fit.embeddings, pairs.sexes[fit.person])(test.embeddings)
     linear = LinearCues.fit(pairs, people)
     return {
         "mean face": means.of_everybody(len(person)),

@@ -13,7 +13,10 @@ from tests.command_line import run  # noqa: E402
 from tests.conftest import SAMPLES  # noqa: E402
 from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.stand_ins.sphere import sphere  # noqa: E402
-from voxface.training.engine.trained_networks import Checkpoint, save_networks  # noqa: E402
+from voxface.training.engine.trained_networks import (  # noqa: E402
+    TrainedNetworks,
+    save_networks,
+)
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder  # noqa: E402
 from voxface.training.models.experts.own import ImageToFace  # noqa: E402
 
@@ -30,7 +33,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "face": {"channels": [64, 32, 16, 16, 8], "kernel": "k3"},
         "mesh": {"coefficients": 2},
     }
-    Checkpoint(
+    TrainedNetworks(
         encoder=VoiceEncoder(channels=(32, 48, 64, 96)),
         face=FaceGenerator(channels=(64, 32, 16, 16, 8), kernel="k3"),
         mesh=MeshRegressor(2),
@@ -153,7 +156,7 @@ def test_vertices_agree_with_pytorch(checkpoint: Path, exported: dict[str, Path]
     from voxface.runtime.features.normalisation import network_input
     from voxface.runtime.voice_to_face import VoiceToFace
 
-    loaded = Checkpoint.load(checkpoint)
+    loaded = TrainedNetworks.load(checkpoint)
     with VoiceToFace(Bundle.open(exported["float32"])) as voice_to_face, torch.no_grad():
         for clip in SAMPLES:
             speech, estimate = voice_to_face.estimate_file(clip)

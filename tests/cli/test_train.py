@@ -438,10 +438,10 @@ def test_all_trainings_and_a_bundle_that_runs(world: Path, tmp_path: Path, capsy
     assert len(clip["coefficients"]) == 2
     assert len(clip["embedding"]) == 64
     # The other ways to a face and a mesh fit together as well; to export them is another test's business.
-    from voxface.training.engine.trained_networks import Checkpoint
+    from voxface.training.engine.trained_networks import TrainedNetworks
 
-    assert Checkpoint.load(runs["mesh"], runs["portrait"], encoder).metrics["face"]
-    assert Checkpoint.load(encoder, runs["joint"]).architecture["mesh"]["kind"] == "joint"
+    assert TrainedNetworks.load(runs["mesh"], runs["portrait"], encoder).metrics["face"]
+    assert TrainedNetworks.load(encoder, runs["joint"]).architecture["mesh"]["kind"] == "joint"
     # A mesh that was trained with another encoder does not go into a bundle with this one.
     assert run("export", world / "encoder", runs["joint"], "--out", tmp_path / "wrong.voxface") == 3
     assert "trained with another voice encoder" in capsys.readouterr().err

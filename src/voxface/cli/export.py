@@ -36,12 +36,12 @@ def run(options: argparse.Namespace) -> int:
     check_target(options.out)
     try:
         from voxface.export.bundle_export import export_bundle
-        from voxface.training.engine.trained_networks import Checkpoint
+        from voxface.training.engine.trained_networks import TrainedNetworks
     except ImportError as error:
         raise ProviderError(f"export needs {error.name}; pip install 'voxface[train]' -c constraints.txt") from error
     from voxface.cli.bundle import info
 
-    checkpoint = Checkpoint.load(*options.run)
+    checkpoint = TrainedNetworks.load(*options.run)
     for key in ("name", "version", "description"):
         if getattr(options, key) is not None:
             setattr(checkpoint, key, getattr(options, key))

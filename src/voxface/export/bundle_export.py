@@ -29,14 +29,14 @@ from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import InputError
-from voxface.training.engine.trained_networks import Checkpoint
+from voxface.training.engine.trained_networks import TrainedNetworks
 
 # How far a graph may be from PyTorch with the same weights.
 TOLERANCES = {"embedding": 1e-4, "image": 1e-3, "coefficients": 1e-3}
 
 
 def export_bundle(
-    checkpoint: Checkpoint,
+    checkpoint: TrainedNetworks,
     out: Path,
     *,
     fp16_storage: bool = False,
@@ -109,7 +109,7 @@ def export_bundle(
     return Bundle.open(out)
 
 
-def _sex_probability(checkpoint: Checkpoint) -> SexProbabilityEntry | None:
+def _sex_probability(checkpoint: TrainedNetworks) -> SexProbabilityEntry | None:
     """What the run of the mesh network found out about how sure the sex of its meshes may be."""
     found = next(
         (part.get("calibration") for name, part in checkpoint.parts.items() if "mesh" in name.split("+")), None
@@ -122,7 +122,7 @@ def _sex_probability(checkpoint: Checkpoint) -> SexProbabilityEntry | None:
         raise InputError(f"the run of the mesh network: {error}; train it again") from error
 
 
-def _embedding_size(checkpoint: Checkpoint) -> int:
+def _embedding_size(checkpoint: TrainedNetworks) -> int:
     """Numbers of the embedding, which all three networks have to agree on.
 
     Raises:
@@ -139,7 +139,7 @@ def _embedding_size(checkpoint: Checkpoint) -> int:
     return int(size)
 
 
-def _description(checkpoint: Checkpoint) -> str:
+def _description(checkpoint: TrainedNetworks) -> str:
     mesh = "generator and student" if checkpoint.architecture.get("mesh", {}).get("kind") == "joint" else "regression"
     return (
         f"Trained with `voxface train`. Its faces are of the morphable model {checkpoint.morphable.name}, found by {mesh} "

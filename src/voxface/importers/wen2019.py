@@ -23,7 +23,7 @@ from voxface.runtime.bundle.manifest import ImportedEntry, ImportedFile
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.errors import InputError
 from voxface.training.data.speech_corpus import Recording
-from voxface.training.engine.trained_networks import Checkpoint
+from voxface.training.engine.trained_networks import TrainedNetworks
 from voxface.training.faces.population import FacePopulation
 from voxface.training.models import FaceGenerator, VoiceEncoder
 
@@ -134,7 +134,7 @@ def import_wen2019(
         mesh, mesh_architecture = mean_face(model, width)
         what = MEAN_FACE
     spread = base.manifest.population
-    checkpoint = Checkpoint(
+    checkpoint = TrainedNetworks(
         encoder=encoder,
         face=face,
         mesh=mesh,

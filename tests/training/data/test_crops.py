@@ -61,7 +61,7 @@ def test_positives_are_the_same_person_and_negatives_another_speaker(case: tuple
 @given(any_pairs())
 def test_a_bank_keeps_to_people_and_speakers_as_well(case: tuple[Pairs, int]) -> None:
     torch = pytest.importorskip("torch")
-    from voxface.training.data.embeddings import EmbeddingBank
+    from voxface.training.data.embeddings import PrecomputedEmbeddings
     from voxface.training.models.frozen import Frozen
 
     class Mean(torch.nn.Module):  # type: ignore[misc, name-defined]
@@ -71,7 +71,7 @@ def test_a_bank_keeps_to_people_and_speakers_as_well(case: tuple[Pairs, int]) ->
     pairs, seed = case
     rng = np.random.default_rng(seed)
     people = np.arange(1, len(pairs.people), dtype=np.int32)
-    bank = EmbeddingBank.of(pairs, Frozen(Mean()), people, each=2, length=(3, 6), seed=seed)
+    bank = PrecomputedEmbeddings.from_pairs(pairs, Frozen(Mean()), people, each=2, length=(3, 6), seed=seed)
     assert bank.embeddings.shape == (8 * len(people), 64)
     np.testing.assert_array_equal(bank.people, people)
     np.testing.assert_array_equal(bank.person, np.repeat(people, 8))

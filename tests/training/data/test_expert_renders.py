@@ -136,24 +136,24 @@ def test_what_is_measured() -> None:
 def test_renders_do_not_depend_on_the_workers_and_are_kept(tmp_path: Path) -> None:
     pytest.importorskip("open3d")
     config, model, said = RenderConfig(pictures=40, size=16), sphere(), list[str]()
-    one = Renders.drawn(model, population(), config)
-    kept = Renders.made(tmp_path / "renders.npz", model, population(), config)
-    again = Renders.made(tmp_path / "renders.npz", model, population(), config, say=said.append)
+    one = Renders.from_population(model, population(), config)
+    kept = Renders.load_or_draw(tmp_path / "renders.npz", model, population(), config)
+    again = Renders.load_or_draw(tmp_path / "renders.npz", model, population(), config, say=said.append)
     assert said == [f"40 renders taken from {tmp_path / 'renders.npz'}"]
     for name in ("pictures", "coefficients", "sexes", "pose"):
         np.testing.assert_array_equal(getattr(one, name), getattr(kept, name))
         np.testing.assert_array_equal(getattr(one, name), getattr(again, name))
     assert one.pictures.std() > 10
     assert one.sexes.tolist() == [0, 1] * 20
-    few = Renders.drawn(model, population(), replace(config, pictures=5))
+    few = Renders.from_population(model, population(), replace(config, pictures=5))
     np.testing.assert_array_equal(few.pictures, one.pictures[:5])
     images = one.images(np.array([3, 0]))
     np.testing.assert_allclose(images[0, 2, 4, 5], (one.pictures[3, 4, 5, 2] - 127.5) / 127.5, rtol=1e-6)
     # Another model, population or configuration, or a damaged file, are drawn anew.
-    other = Renders.made(tmp_path / "renders.npz", model, population(), replace(config, seed=1))
+    other = Renders.load_or_draw(tmp_path / "renders.npz", model, population(), replace(config, seed=1))
     assert not np.array_equal(other.coefficients, one.coefficients)
     (tmp_path / "renders.npz").write_bytes(b"PK\x03\x04 cut")
-    anew = Renders.made(tmp_path / "renders.npz", model, population(), config)
+    anew = Renders.load_or_draw(tmp_path / "renders.npz", model, population(), config)
     np.testing.assert_array_equal(anew.pictures, one.pictures)
 
 
@@ -161,6 +161,6 @@ def test_renders_do_not_depend_on_the_workers_and_are_kept(tmp_path: Path) -> No
 def test_processes_draw_the_same_renders() -> None:
     pytest.importorskip("open3d")
     config = RenderConfig(pictures=40, size=16)
-    one, two = (Renders.drawn(sphere(), population(), config, workers=w) for w in (1, 2))
+    one, two = (Renders.from_population(sphere(), population(), config, workers=w) for w in (1, 2))
     np.testing.assert_array_equal(one.pictures, two.pictures)
     np.testing.assert_array_equal(one.coefficients, two.coefficients)

@@ -17,7 +17,7 @@ from tests.stand_ins.sphere import sphere  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
 from voxface.training.engine.trained_networks import (  # noqa: E402
     ABOUT,
-    Checkpoint,
+    TrainedNetworks,
     describe,
     load_network,
     save_networks,
@@ -51,12 +51,12 @@ def encoder(seed: int = 0) -> VoiceEncoder:
 @pytest.fixture
 def runs(tmp_path: Path) -> dict[str, Path]:
     """Folders of three trainings: an encoder, and with it a face and a mesh."""
-    listener = encoder()
+    voice_encoder = encoder()
     folders = {name: tmp_path / name for name in ("encoder", "face", "mesh")}
     about = {"licence": "CC0-1.0", "config": Recipe()}
     save_networks(
         folders["encoder"],
-        {"encoder": listener},
+        {"encoder": voice_encoder},
         {"encoder": ENCODER},
         {**about, "trained_on": ["voices"], "metrics": {"eer": np.float32(0.25), "trivial": {"eer": 0.5}}},
     )
@@ -65,7 +65,7 @@ def runs(tmp_path: Path) -> dict[str, Path]:
         {"face": FaceGenerator(**FACE)},
         {"face": FACE},
         {**about, "trained_on": ["voices", "pictures"], "licence": "MIT"},
-        encoder=Frozen(listener),
+        encoder=Frozen(voice_encoder),
     )
     pairs = small_pairs()
     spread = FacePopulation(pairs.morphable.sex_means, np.stack([np.eye(2, dtype=np.float32)] * 2))
@@ -75,7 +75,7 @@ def runs(tmp_path: Path) -> dict[str, Path]:
         {"mesh": {"coefficients": 2, "hidden": 0}},
         {**about, "trained_on": ["faces"], "metrics": {"are": float("nan")}},
         replace(pairs, population=spread),
-        encoder=listener,
+        encoder=voice_encoder,
     )
     return folders
 
@@ -155,7 +155,7 @@ def test_a_bare_file_of_default_widths(tmp_path: Path, name: str, network: "torc
 
 
 def test_parts_of_several_runs_make_a_bundle(runs: dict[str, Path]) -> None:
-    whole = Checkpoint.load(runs["mesh"], runs["encoder"], runs["face"])
+    whole = TrainedNetworks.load(runs["mesh"], runs["encoder"], runs["face"])
     assert weights_digest(whole.encoder) == weights_digest(encoder())
     assert isinstance(whole.mesh, MeshRegressor)
     assert whole.trained_on == ["voices", "pictures", "faces"]
@@ -167,7 +167,7 @@ def test_parts_of_several_runs_make_a_bundle(runs: dict[str, Path]) -> None:
 
 
 def test_generator_and_student_make_a_mesh_network(runs: dict[str, Path], joint: Path, tmp_path: Path) -> None:
-    whole = Checkpoint.load(runs["encoder"], joint)
+    whole = TrainedNetworks.load(runs["encoder"], joint)
     assert isinstance(whole.mesh, JointMesh)
     embedding = torch.nn.functional.normalize(torch.randn(3, 64), dim=1)
     student = load_network(joint, "student")
@@ -176,7 +176,7 @@ def test_generator_and_student_make_a_mesh_network(runs: dict[str, Path], joint:
         assert torch.equal(whole.mesh(embedding), expected)
         # Saved as one network of its own, it is the same.
         whole.save(tmp_path / "whole")
-        again = Checkpoint.load(tmp_path / "whole")
+        again = TrainedNetworks.load(tmp_path / "whole")
         assert torch.equal(again.mesh(embedding), expected)
     assert again.architecture["mesh"] == {"kind": "joint", "coefficients": 2, **_listed(FACE), "student": {"size": 40}}
 
@@ -187,25 +187,25 @@ def _listed(architecture: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_missing_part_names_what_makes_it(runs: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="no encoder network there; make one with `voxface train voice-encoder`"):
-        Checkpoint.load(runs["face"], runs["mesh"])
+        TrainedNetworks.load(runs["face"], runs["mesh"])
     with pytest.raises(InputError, match="no face network there; make one with `voxface train face-gan"):
-        Checkpoint.load(runs["encoder"], runs["mesh"])
+        TrainedNetworks.load(runs["encoder"], runs["mesh"])
     with pytest.raises(InputError, match="no mesh network there; make one with `voxface train mesh"):
-        Checkpoint.load(runs["encoder"], runs["face"])
+        TrainedNetworks.load(runs["encoder"], runs["face"])
 
 
 def test_two_of_one_kind_are_one_too_many(runs: dict[str, Path], joint: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="each holds another face network; leave one out"):
-        Checkpoint.load(*runs.values(), joint)
+        TrainedNetworks.load(*runs.values(), joint)
     twin = Path(shutil.copytree(runs["face"], tmp_path / "twin"))
-    assert Checkpoint.load(runs["encoder"], runs["face"], twin, runs["mesh"])
+    assert TrainedNetworks.load(runs["encoder"], runs["face"], twin, runs["mesh"])
 
 
 def test_parts_of_different_encoders_are_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     other = tmp_path / "other"
     save_networks(other, {"encoder": encoder(1)}, {"encoder": ENCODER}, {})
     with pytest.raises(InputError, match="face network was trained with another voice encoder"):
-        Checkpoint.load(other, runs["face"], runs["mesh"])
+        TrainedNetworks.load(other, runs["face"], runs["mesh"])
 
 
 def test_damage(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -245,13 +245,13 @@ def test_a_mesh_of_another_morphable_model(runs: dict[str, Path]) -> None:
         runs["mesh"] / "morphable.npz"
     )
     with pytest.raises(InputError, match="mesh gives 2 coefficients, its morphable model has 3"):
-        Checkpoint.load(runs["encoder"], runs["face"], runs["mesh"])
+        TrainedNetworks.load(runs["encoder"], runs["face"], runs["mesh"])
 
 
 def test_the_first_format_is_still_read(runs: dict[str, Path], tmp_path: Path) -> None:
     """What `save` wrote before there were partial checkpoints."""
     old = tmp_path / "old"
-    Checkpoint.load(runs["encoder"], runs["face"], runs["mesh"]).save(old)
+    TrainedNetworks.load(runs["encoder"], runs["face"], runs["mesh"]).save(old)
     new = json.loads((old / ABOUT).read_text())
     architecture = {name: entry["architecture"] for name, entry in new["networks"].items()}
     kept = {
@@ -264,7 +264,7 @@ def test_the_first_format_is_still_read(runs: dict[str, Path], tmp_path: Path) -
         "architecture": {**architecture, "recipe": {"steps": 700}},
     }
     (old / ABOUT).write_text(json.dumps(kept))
-    loaded = Checkpoint.load(old)
+    loaded = TrainedNetworks.load(old)
     assert (loaded.name, loaded.version, loaded.description) == ("first", "0.1", "old")
     assert loaded.metrics == {"auc": 0.9}
     assert weights_digest(loaded.encoder) == weights_digest(encoder())

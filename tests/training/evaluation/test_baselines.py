@@ -8,24 +8,24 @@ import pytest
 from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.errors import InputError
 from voxface.training.evaluation.baselines.linear_cues import LinearCues, ridge
-from voxface.training.evaluation.baselines.mean_faces import HeardSex, MeanFaces
+from voxface.training.evaluation.baselines.mean_faces import LinearSexClassifier, MeanFaces
 
 
 def test_mean_faces_by_hand() -> None:
     pairs = small_pairs(6)
     coefficients = np.array([[1, 0], [5, 1], [3, 0], [7, 3], [9, 9], [9, 9]], np.float32)  # F M F M F M
     pairs = dataclasses.replace(pairs, coefficients=coefficients)
-    means = MeanFaces.of(pairs, np.array([0, 1, 2, 3]))
+    means = MeanFaces.from_pairs(pairs, np.array([0, 1, 2, 3]))
     assert means.by_sex == pytest.approx(np.array([[2, 0], [6, 2]]))
     assert means.everybody == pytest.approx([4, 1])
     assert means.of_everybody(2) == pytest.approx(np.array([[4, 1], [4, 1]]))
     assert means.of_sexes(np.array([1, 0, 1])) == pytest.approx(np.array([[6, 2], [2, 0], [6, 2]]))
     # Three women and one man: the mean face of all still counts the sexes alike.
-    assert MeanFaces.of(pairs, np.array([0, 2, 4, 3])).everybody == pytest.approx(
+    assert MeanFaces.from_pairs(pairs, np.array([0, 2, 4, 3])).everybody == pytest.approx(
         (coefficients[[0, 2, 4]].mean(0) + coefficients[3]) / 2
     )
     with pytest.raises(ValueError, match="both sexes"):
-        MeanFaces.of(pairs, np.array([0, 2]))
+        MeanFaces.from_pairs(pairs, np.array([0, 2]))
 
 
 def test_sex_is_heard_from_the_embedding() -> None:
@@ -33,7 +33,7 @@ def test_sex_is_heard_from_the_embedding() -> None:
     sexes = np.arange(60) % 2
     embeddings = rng.normal(0, 0.3, (60, 8)).astype(np.float32)
     embeddings[:, 3] += 2 * sexes - 0.4  # not centred: the constant is needed
-    heard = HeardSex.of(embeddings[:40], sexes[:40])
+    heard = LinearSexClassifier.fit(embeddings[:40], sexes[:40])
     assert (heard(embeddings[40:]) == sexes[40:]).mean() >= 0.95
 
 

@@ -18,7 +18,7 @@ from tests.training.seeds import varied  # noqa: E402
 from voxface.training.data.differentiable_augmentation import augment  # noqa: E402
 from voxface.training.data.images import as_images, as_pictures  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402
-from voxface.training.data.voice_face_batches import held_recordings  # noqa: E402
+from voxface.training.data.voice_face_sampler import held_out_recordings  # noqa: E402
 from voxface.training.evaluation.generated_faces import FaceTest  # noqa: E402
 from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge  # noqa: E402
 from voxface.training.models import VoiceEncoder  # noqa: E402
@@ -53,7 +53,7 @@ def coloured() -> Pairs:
 def judge() -> PictureJudge:
     """Has learnt to tell the colours of four people, and is sure of them."""
     torch.set_num_threads(1)
-    return PictureJudge.learn(
+    return PictureJudge.train(
         coloured(),
         JudgeConfig(
             channels=(4, 4, 8, 8, 8), embedding=4, steps=120, batch=8, rate=5e-3, augmentations=(), seed=varied()
@@ -87,15 +87,15 @@ def test_the_judge_leaves_the_randomness_of_the_training_alone(pairs: Pairs) -> 
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
-    PictureJudge.learn(pairs, TINY_JUDGE)
+    PictureJudge.train(pairs, TINY_JUDGE)
     assert torch.equal(torch.rand(3), expected)
 
 
 @pytest.mark.learns
 def test_metrics_of_a_generator_that_shows_the_right_pictures(judge: PictureJudge, encoder: VoiceEncoder) -> None:
     pairs = coloured()
-    test = FaceTest.of(
-        pairs, Frozen(encoder), judge, held_recordings(pairs, pairs.split("train")), each=3, length=(40, 90)
+    test = FaceTest.from_pairs(
+        pairs, Frozen(encoder), judge, held_out_recordings(pairs, pairs.split("train")), each=3, length=(40, 90)
     )
     assert test.fresh == 1.0
     assert np.bincount(test.person, minlength=6).tolist() == [3] * 6

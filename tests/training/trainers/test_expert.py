@@ -135,7 +135,7 @@ def test_the_expert_learns_to_measure_a_sphere(tmp_path: Path) -> None:
         warmup=10,
     )
     expert = train_expert(pairs, config, tmp_path / "run")
-    renders = Renders.made(tmp_path / "run" / "renders.npz", model, spread, config.renders)
+    renders = Renders.load_or_draw(tmp_path / "run" / "renders.npz", model, spread, config.renders)
     found = measure(expert, renders, slice(240, None), model, torch.device("cpu"))
     assert found["error_mm"] < 0.6 * found["trivial"]["error_mm"]
     assert found["correlation"] > 0.6

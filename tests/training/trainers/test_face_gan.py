@@ -20,7 +20,7 @@ from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.data import differentiable_augmentation  # noqa: E402
 from voxface.training.data.differentiable_augmentation import colour, cutout, translation  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402
-from voxface.training.data.voice_face_batches import Batch, VoiceFaceBatches, held_recordings  # noqa: E402
+from voxface.training.data.voice_face_sampler import Batch, VoiceFaceSampler, held_out_recordings  # noqa: E402
 from voxface.training.engine.ema import ExponentialMovingAverage  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, TrainingError, bare  # noqa: E402
 from voxface.training.engine.trained_networks import load_network  # noqa: E402
@@ -144,7 +144,7 @@ def test_which_optimiser_moves_which_network(
 def test_the_encoder_never_moves_not_even_its_batch_statistics_after_a_validation(
     preset: str, pairs: Pairs, encoder: VoiceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Wu's published code puts its "frozen" encoder back to train mode after the first validation (facts §4).
+    # Wu's published code puts its "frozen" encoder back to train mode after the first validation.
     frozen: list[Frozen] = []
 
     class Watched(Frozen):
@@ -535,7 +535,7 @@ def test_recordings_for_the_validation_are_not_learnt_from(
     preset: str, pairs: Pairs, encoder: VoiceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = pairs.split("train")
-    held = held_recordings(pairs, people)
+    held = held_out_recordings(pairs, people)
     for i in people:
         own = pairs.utterances[int(i)]
         last = pairs.utterance_recording[own].max()
@@ -543,11 +543,11 @@ def test_recordings_for_the_validation_are_not_learnt_from(
     assert not held[np.isin(pairs.utterance_person, people, invert=True)].any()
     given: list[Any] = []
 
-    def watch(pairs: Pairs, people: Any, voices: Any, device: Any) -> VoiceFaceBatches:
+    def watch(pairs: Pairs, people: Any, voices: Any, device: Any) -> VoiceFaceSampler:
         given.append(voices)
-        return VoiceFaceBatches(pairs, people, voices, device)
+        return VoiceFaceSampler(pairs, people, voices, device)
 
-    monkeypatch.setattr("voxface.training.trainers.face_gan.VoiceFaceBatches", watch)
+    monkeypatch.setattr("voxface.training.trainers.face_gan.VoiceFaceSampler", watch)
     train_face_gan(pairs, encoder, small(preset, steps=1), tmp_path)
     # Four utterances of three recordings each, one recording kept.
     each = 1 if preset == "wen2019" else 2
@@ -563,7 +563,7 @@ def test_recordings_for_the_validation_are_not_learnt_from(
 def judge() -> PictureJudge:
     """Has learnt to tell the colours of four people."""
     torch.set_num_threads(1)
-    return PictureJudge.learn(
+    return PictureJudge.train(
         small_pairs(people=8, seed=3),
         JudgeConfig(channels=(4, 4, 8, 8, 8), embedding=4, steps=60, batch=8, rate=5e-3, augmentations=()),
     )
@@ -575,7 +575,7 @@ def test_resuming_gives_the_same_curve_and_the_same_generator(
 ) -> None:
     name, _, more = preset.partition(" ")
     config = small(name, generator_rate=0.01, **({"spectral": True, "r1_every": 2} if more else {}))
-    judge = PictureJudge.learn(pairs, config.judge)
+    judge = PictureJudge.train(pairs, config.judge)
     whole = train_face_gan(pairs, encoder, replace(config, steps=5), tmp_path / "whole", judge=judge)
     train_face_gan(pairs, encoder, replace(config, steps=3), tmp_path / "parts", judge=judge)
     parts = train_face_gan(pairs, encoder, replace(config, steps=5), tmp_path / "parts", judge=judge, resume=True)
@@ -592,7 +592,7 @@ def test_resuming_gives_the_same_curve_and_the_same_generator(
 def test_a_loss_that_is_no_number_stops(preset: str, pairs: Pairs, encoder: VoiceEncoder, tmp_path: Path) -> None:
     with torch.no_grad():
         cast(Tensor, encoder.model[-1].bias)[0] = math.nan
-    judge = PictureJudge.learn(pairs, TINY_JUDGE)
+    judge = PictureJudge.train(pairs, TINY_JUDGE)
     with pytest.raises(TrainingError, match="step 0: discriminator is nan"):
         train_face_gan(pairs, encoder, small(preset), tmp_path, judge=judge)
     (saved,) = tmp_path.glob("bad-batch-*.npz")

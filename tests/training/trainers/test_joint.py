@@ -29,7 +29,7 @@ from voxface.training.trainers.joint import (  # noqa: E402
     JointConfig,
     JointNetworks,
     JointWeights,
-    expert_opinions,
+    mean_expert_coefficients,
     train_joint,
     vertex_space,
 )
@@ -181,7 +181,7 @@ def test_every_loss_is_felt(name: str, small: None, tmp_path: Path, monkeypatch:
     assert moved == {"generator": True, "student": name not in ("adversarial", "classification")}
 
 
-# -- defects of the published code (facts §4) --------------------------------------------------------------------------------
+# -- defects of the published code (of Wu 2022) --------------------------------------------------------------------------------
 
 
 def test_positives_and_negatives_are_of_the_right_people(
@@ -258,14 +258,14 @@ def test_the_classifier_learns_from_fakes_where_the_paper_says_so(
 
 
 def test_the_encoder_stays_as_it_is_through_validations(small: None, tmp_path: Path) -> None:
-    listener = encoder().train()
-    before = {key: value.clone() for key, value in listener.state_dict().items()}
+    voice_encoder = encoder().train()
+    before = {key: value.clone() for key, value in voice_encoder.state_dict().items()}
     settings = config(steps=4, bank=0, validate_every=1)
-    train_joint(small_pairs(8), listener, Watched(), settings, tmp_path / "run")
+    train_joint(small_pairs(8), voice_encoder, Watched(), settings, tmp_path / "run")
     assert [("validation/are" in point) for point in curve(tmp_path)] == [True] * 4
-    assert all(torch.equal(before[key], value) for key, value in listener.state_dict().items())
-    assert not listener.training
-    assert all(parameter.grad is None for parameter in listener.parameters())
+    assert all(torch.equal(before[key], value) for key, value in voice_encoder.state_dict().items())
+    assert not voice_encoder.training
+    assert all(parameter.grad is None for parameter in voice_encoder.parameters())
 
 
 def test_the_expert_is_detached_in_eval_mode_and_never_moved(
@@ -321,7 +321,7 @@ def test_pseudo_truth_is_on_the_coefficients(small: None, tmp_path: Path, monkey
 
 def test_opinions_are_means_over_a_persons_pictures() -> None:
     pairs, expert = small_pairs(8), Watched().eval()
-    found = expert_opinions(pairs, Frozen(expert), np.array([1, 3]), torch.device("cpu"), batch=3)
+    found = mean_expert_coefficients(pairs, Frozen(expert), np.array([1, 3]), torch.device("cpu"), batch=3)
     assert found.shape == (8, 2)
     assert np.isnan(found[[0, 2, 4, 5, 6, 7]]).all()
     own = torch.from_numpy(pairs.pictures[pairs.pictures_of[3]].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1

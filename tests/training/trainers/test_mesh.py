@@ -14,7 +14,7 @@ from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.data.pairs import Pairs, Person  # noqa: E402
-from voxface.training.engine.best_state import Best  # noqa: E402
+from voxface.training.engine.best_state import BestState  # noqa: E402
 from voxface.training.engine.run import RunConfig  # noqa: E402
 from voxface.training.engine.trained_networks import load_network  # noqa: E402
 from voxface.training.losses import coefficient_loss, triplet_loss  # noqa: E402
@@ -150,14 +150,14 @@ def test_losses_are_equations_2_and_3_on_the_drawn_faces(
 
 @pytest.mark.learns
 def test_it_learns_the_faces_and_leaves_the_encoder_alone(tmp_path: Path) -> None:
-    pairs, listener = small_pairs(16), Ears().train()
-    before = {name: value.clone() for name, value in listener.state_dict().items()}
+    pairs, voice_encoder = small_pairs(16), Ears().train()
+    before = {name: value.clone() for name, value in voice_encoder.state_dict().items()}
     settings = config(steps=100, batch=16, rate=3e-2, validate_every=10, triplet=0.1, hidden=0, keep="best")
-    trained = train_mesh(pairs, listener, settings, tmp_path / "run")
+    trained = train_mesh(pairs, voice_encoder, settings, tmp_path / "run")
     # With validations in between: parameters, running statistics and counters, bit for bit.
-    assert all(torch.equal(before[name], value) for name, value in listener.state_dict().items())
-    assert not listener.training
-    assert all(p.grad is None and not p.requires_grad for p in listener.parameters())
+    assert all(torch.equal(before[name], value) for name, value in voice_encoder.state_dict().items())
+    assert not voice_encoder.training
+    assert all(p.grad is None and not p.requires_grad for p in voice_encoder.parameters())
 
     points = curve(tmp_path / "run")
     assert points[-1]["regression"] < 0.3 * points[0]["regression"]
@@ -218,14 +218,14 @@ def test_going_on_is_the_same_as_never_having_stopped(tmp_path: Path) -> None:
 
 def test_best_keeps_the_lowest() -> None:
     network = torch.nn.Linear(1, 1, bias=False)
-    best = Best(network)
+    best = BestState(network)
     with torch.no_grad():
         for value, score in ((1.0, 3.0), (2.0, 1.0), (3.0, 2.0), (4.0, float("nan"))):
             network.weight.fill_(value)
             best.offer(network, score)
     assert best(torch.ones(1, 1)).item() == 2.0
     assert best.score.item() == 1.0
-    other = Best(network)
+    other = BestState(network)
     other.load_state_dict(best.state_dict())
     assert not other.offer(network, 1.5)
 

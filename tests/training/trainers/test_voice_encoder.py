@@ -20,9 +20,9 @@ from voxface.training.models import VoiceEncoder
 from voxface.training.trainers.voice_encoder import (
     PRESETS,
     UNSURE,
-    Choir,
-    Heads,
-    Telling,
+    EncoderWithHeads,
+    TrainingHeads,
+    TrainingSpeakers,
     VoiceEncoderConfig,
     _share_of_rate,
     _standardised,
@@ -85,16 +85,16 @@ def test_each_task_moves_the_encoder_and_its_own_head_only(
     weights: tuple[float, float, float], still: set[str]
 ) -> None:
     torch.manual_seed(0)
-    telling = Telling(VoiceEncoder(channels=(8, 8, 8, 8), embedding=8), Heads(5, 8, 20.0, 0.2))
-    losses = telling(torch.randn(4, 64, 64), torch.arange(4), torch.tensor([0, 1, 0, 1]), torch.randn(4, 2))
+    model = EncoderWithHeads(VoiceEncoder(channels=(8, 8, 8, 8), embedding=8), TrainingHeads(5, 8, 20.0, 0.2))
+    losses = model(torch.randn(4, 64, 64), torch.arange(4), torch.tensor([0, 1, 0, 1]), torch.randn(4, 2))
     sum(w * loss for w, loss in zip(weights, losses, strict=True)).backward()
-    moved = {name for name, p in telling.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    assert {name for name, _ in telling.named_parameters()} - moved == still
+    moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert {name for name, _ in model.named_parameters()} - moved == still
 
 
 def test_unknown_cues_count_for_nothing() -> None:
     torch.manual_seed(0)
-    heads, voices = Heads(3, 8, 20.0, 0.0), torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
+    heads, voices = TrainingHeads(3, 8, 20.0, 0.0), torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
     cues = torch.tensor([[1.0, 2.0], [float("nan"), 2.0], [0.5, float("nan")], [float("nan"), float("nan")]])
     found = heads.cues(voices * 8**0.5).detach()
     wanted = np.mean([(found[i, j] - cues[i, j]).item() ** 2 for i, j in ((0, 0), (0, 1), (1, 1), (2, 0))])
@@ -106,7 +106,7 @@ def test_unknown_cues_count_for_nothing() -> None:
 
 def test_a_sex_that_is_not_sure_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(1)
-    heads = Heads(3, 8, 20.0, 0.0)
+    heads = TrainingHeads(3, 8, 20.0, 0.0)
     voices, who, cues = torch.randn(4, 8), torch.zeros(4, dtype=torch.long), torch.full((4, 2), float("nan"))
     some = heads(voices, who, torch.tensor([0, UNSURE, 1, UNSURE]), cues)[1]
     alone = heads(voices[[0, 2]], who[:2], torch.tensor([0, 1]), cues[:2])[1]
@@ -115,14 +115,14 @@ def test_a_sex_that_is_not_sure_counts_for_nothing(monkeypatch: pytest.MonkeyPat
     pairs = small_pairs()
     faster = replace(pairs.people[1], name="p1@1.1")
     changed = replace(pairs, people=(pairs.people[0], faster, *pairs.people[2:]))
-    assert Choir.of(changed).sexes.tolist() == [0, UNSURE, 0, 1]
+    assert TrainingSpeakers.from_pairs(changed).sexes.tolist() == [0, UNSURE, 0, 1]
 
 
 def test_a_published_batch_is_one_part_of_the_longest_stretches() -> None:
     pairs = small_pairs(frames=400)
     config = replace(CONFIG, crop=(30, 80), crops="published", mask_bands=0)
     for seed, (length, part) in enumerate([(30, 50), (80, 0), (47, 12)]):
-        voices = Choir.of(pairs).draw(3, length, part, config, np.random.default_rng(seed))
+        voices = TrainingSpeakers.from_pairs(pairs).draw(3, length, part, config, np.random.default_rng(seed))
         assert voices.log_mel.shape == (3, 64, length)
         again = np.random.default_rng(seed)
         people = again.integers(4, size=3)
@@ -148,13 +148,13 @@ def test_cues_are_standardised_over_whoever_has_both() -> None:
 def test_voices_beside_are_learnt_as_further_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter of every batch is theirs, under numbers of their own; what is told of people is told of the first pairs."""
     seen: list[torch.Tensor] = []
-    original = Heads.forward
+    original = TrainingHeads.forward
 
-    def forward(self: Heads, embedding: torch.Tensor, identity: torch.Tensor, *more: torch.Tensor) -> object:
+    def forward(self: TrainingHeads, embedding: torch.Tensor, identity: torch.Tensor, *more: torch.Tensor) -> object:
         seen.append(identity)
         return original(self, embedding, identity, *more)
 
-    monkeypatch.setattr(Heads, "forward", forward)
+    monkeypatch.setattr(TrainingHeads, "forward", forward)
     said: list[str] = []
     train_voice_encoder(
         small_pairs(), replace(CONFIG, steps=8), tmp_path, beside=small_pairs(people=12, seed=1), say=said.append

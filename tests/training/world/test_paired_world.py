@@ -51,8 +51,8 @@ def test_paired_world(speech: Path) -> None:
     json.dumps(pairs.about, allow_nan=False)
     learnt_from = pairs.split("train")
     speakers = len({pairs.people[int(i)].speaker for i in learnt_from})
-    assert pairs.told(learnt_from).startswith(f"{len(learnt_from)} voices of {speakers} speakers: ")
-    assert pairs.told(pairs.split("test")).endswith(f"; faces drawn from {HEAD.name}")
+    assert pairs.provenance(learnt_from).startswith(f"{len(learnt_from)} voices of {speakers} speakers: ")
+    assert pairs.provenance(pairs.split("test")).endswith(f"; faces drawn from {HEAD.name}")
     assert stages == [("recordings", 13), ("people", len(pairs.people))]
     assert len(told) == 13 + len(pairs.people)
 

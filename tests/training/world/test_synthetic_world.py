@@ -41,7 +41,7 @@ def test_synthetic_world(made: Pairs) -> None:
     assert [person.split for person in made.people] == ["train", "train", "test", "test"]
     assert "no real person" in made.about["about"]
     json.dumps(made.about, allow_nan=False)
-    assert made.told(made.split("train")) == f"2 speakers: synthetic voices and faces of {HEAD.name}"
+    assert made.provenance(made.split("train")) == f"2 speakers: synthetic voices and faces of {HEAD.name}"
     assert made.pictures.shape == (8, 16, 16, 3)
     assert len({picture.tobytes() for picture in made.pictures}) == 8
     assert made.utterance_clean.tolist() == [True, False] * 8

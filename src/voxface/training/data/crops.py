@@ -1,4 +1,4 @@
-"""Batches of voices: crops of log-mel frames, normalised as the runtime does, as large as the step wants them."""
+"""Random crops of voices, normalised as in the runtime, and random pictures, positives and negatives of people."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ Float32 = NDArray[np.float32]
 
 
 def crop(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
-    """A random stretch of `length` frames, each bin normalised over it; shorter recordings are repeated.
+    """A random crop of `length` frames, each bin normalised over the crop; shorter recordings are repeated.
 
     Args:
         frames: float32 [T, mels], T ≥ 1.
@@ -35,12 +35,12 @@ def crops(
 
 
 def utterances_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
-    """One utterance of each person, any rendering, uniformly; int32 [B]."""
+    """One utterance of each person, drawn uniformly from all renderings: int32 [B]."""
     return np.array([rng.choice(pairs.utterances[int(i)]) for i in people], np.int32)
 
 
 def pictures_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator, flip: float = 0.5) -> Float32:
-    """One picture of each person, mirrored with probability `flip`: float32 [B, 3, H, W] in [-1, 1] (Wen 2019: p = 0.5)."""
+    """One picture of each person, mirrored with probability `flip` (Wen 2019: 0.5): float32 [B, 3, H, W] in [-1, 1]."""
     picked = np.array([rng.choice(pairs.pictures_of[int(i)]) for i in people])
     pictures = pairs.pictures[picked]
     mirrored = rng.random(len(pictures)) < flip
@@ -49,8 +49,10 @@ def pictures_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generato
 
 
 def positives(pairs: Pairs, utterances: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
-    """Another utterance of the same person for each: of another recording where there is one, else another rendering,
-    else the same one (its crop will differ). Wu 2022, §4: one utterance of the same person."""
+    """For each utterance another one of the same person (Wu 2022, §4): int32 [B].
+
+    It is of another recording where there is one, else another rendering, else the same utterance, whose crop will differ.
+    """
     found = []
     for u in utterances:
         own = pairs.utterances[int(pairs.utterance_person[u])]
@@ -63,7 +65,7 @@ def positives(pairs: Pairs, utterances: NDArray[np.int32], rng: np.random.Genera
 def negatives(
     pairs: Pairs, utterances: NDArray[np.int32], people: NDArray[np.int32], rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """An utterance of another speaker among `people` for each (Wu 2022, §4: one of a different person).
+    """For each utterance one of another speaker among `people` (Wu 2022, §4): int32 [B].
 
     Raises:
         ValueError: there is no other speaker.

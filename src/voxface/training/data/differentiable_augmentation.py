@@ -1,8 +1,8 @@
-"""Augmentation that gradients pass through, for the critic's eyes only (after the idea of Zhao et al. 2020, §3.2).
+"""Differentiable augmentation of the pictures that a critic gets (Zhao et al. 2020, §3.2; written after the paper's text).
 
-With few pictures a critic learns them by heart. Moving, covering and recolouring what it sees, real and generated pictures
-alike and in the generator's step too, makes it learn what pictures have in common; the generator's own pictures stay clean,
-because the gradient comes back through the same change. Written from the paper's description as tensor arithmetic.
+A critic soon knows a few pictures by heart. If all pictures it gets are moved, covered and recoloured, real and generated ones
+alike and also in the generator's step, it learns what pictures have in common. The generator's own pictures stay without these
+changes, because the gradient passes back through them.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def colour(images: Tensor) -> Tensor:
-    """Brightness ±0.5 of the range's half, saturation ×0 to 2, contrast ×0.5 to 1.5, each picture its own."""
+    """Changes brightness by ±0.5 (of a range from −1 to 1), saturation by ×0 to 2, contrast by ×0.5 to 1.5, per picture."""
     brightness, saturation, contrast = torch.rand(3, len(images), 1, 1, 1, device=images.device).to(images.dtype)
     images = images + (brightness - 0.5)
     grey = images.mean(1, keepdim=True)
@@ -23,16 +23,16 @@ def colour(images: Tensor) -> Tensor:
 
 
 def translation(images: Tensor, reach: float = 0.125) -> Tensor:
-    """Moves each picture by whole pixels, up to `reach` of its size either way; what comes in is zero (mid-grey)."""
+    """Moves each picture by whole pixels, by up to `reach` of its size to either side; the gap is filled with 0, mid-grey."""
     down = _shift(images, images.shape[2], reach)
     right = _shift(images, images.shape[3], reach)
-    # A move is a product with a shifted unit matrix on either side: quick, and its gradient is the move back.
+    # Products with shifted unit matrices are fast, and their gradient is the move back.
     moved: Tensor = down @ images @ right.transpose(-1, -2)
     return moved
 
 
 def cutout(images: Tensor, size: float = 0.5) -> Tensor:
-    """Zeroes a square of `size` of the picture's height, its centre anywhere, so that it may reach over the edge."""
+    """Sets a square to 0: its side is `size` of the picture's height, its centre anywhere, so that it may cross the edge."""
     covered = [_within(images, pixels, size) for pixels in images.shape[2:]]
     hole = covered[0][:, None, :, None] & covered[1][:, None, None, :]
     return images.masked_fill(hole, 0.0)
@@ -46,10 +46,10 @@ AUGMENTATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 
 
 def augment(images: Tensor, kinds: tuple[str, ...]) -> Tensor:
-    """Applies these kinds of `AUGMENTATIONS` in order, freshly drawn, to images [B, 3, H, W] in [-1, 1].
+    """Applies some kinds of `AUGMENTATIONS`, in order and drawn at random, to images [B, 3, H, W] in [-1, 1].
 
     Raises:
-        KeyError: no such kind.
+        KeyError: an unknown kind.
     """
     for kind in kinds:
         images = AUGMENTATIONS[kind](images)
@@ -65,7 +65,7 @@ def _shift(images: Tensor, pixels: int, reach: float) -> Tensor:
 
 
 def _within(images: Tensor, pixels: int, size: float) -> Tensor:
-    """bool [B, pixels]: which rows (or columns) the square covers."""
+    """Which rows (or columns) the square covers: bool [B, pixels]."""
     width = int(pixels * size + 0.5)
     centre = torch.randint(0, pixels + (1 - width % 2), (len(images), 1), device=images.device)
     place = torch.arange(pixels, device=images.device)

@@ -1,4 +1,4 @@
-"""A bank of embeddings of random crops: a frozen encoder need not be run at every step."""
+"""Embeddings of voices by a frozen encoder: of random crops, computed once before a training, and of whole utterances."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,13 @@ Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class EmbeddingBank:
-    """Embeddings of crops; N rows.
+class PrecomputedEmbeddings:
+    """Embeddings of N random crops, so that the frozen encoder need not run at every step.
 
     Attributes:
         embeddings: float32 [N, E], unit length.
-        person, recording: int32 [N], whose voice, and from which recording.
+        person: int32 [N], whose voice each crop is.
+        recording: int32 [N], the recording of each crop.
     """
 
     embeddings: Float32
@@ -30,7 +31,7 @@ class EmbeddingBank:
     recording: NDArray[np.int32]
 
     @classmethod
-    def of(
+    def from_pairs(
         cls,
         pairs: Pairs,
         encoder: Frozen,
@@ -41,12 +42,15 @@ class EmbeddingBank:
         seed: int = 0,
         device: torch.device | str = "cpu",
         done: Callable[[int, int], None] = lambda _done, _total: None,
-    ) -> "EmbeddingBank":
-        """Encodes `each` crops, of one random length an utterance, of every utterance of `people`.
+    ) -> "PrecomputedEmbeddings":
+        """Encodes `each` crops of every utterance of `people`; the crops of one utterance have one random length.
 
         Args:
+            encoder: log-mel [B, mels, T] -> (embedding [B, E], frame embeddings).
+            people: int32, indices of people.
+            each: crops of every utterance.
             length: shortest and longest crop in frames (Wen 2019: 300 to 800).
-            done: told (utterances done, utterances in all).
+            done: called with (utterances done, utterances in all).
         """
         rng = np.random.default_rng([seed, 71])
         rows, person, recording = [], [], []
@@ -65,15 +69,15 @@ class EmbeddingBank:
 
     @property
     def people(self) -> NDArray[np.int32]:
-        """Whose voices these are, each once."""
+        """Indices of the people whose voices these are, each once, in order."""
         return np.array(sorted(self._rows), np.int32)
 
     def draw(self, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
-        """One row of each person, uniformly."""
+        """One row of each person, drawn uniformly: int64 [len(people)]."""
         return np.array([rng.choice(self._rows[int(i)]) for i in people])
 
     def positives(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """Another row of the same person for each, of another recording where there is one (Wu 2022, §4)."""
+        """For each row another row of the same person, of another recording where there is one (Wu 2022, §4): int64."""
         found = []
         for row in rows:
             own = self._rows[int(self.person[row])]
@@ -85,7 +89,10 @@ class EmbeddingBank:
     def negatives(
         self, rows: NDArray[np.int64], speakers: NDArray[np.str_], rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """A row of another speaker for each; `speakers` [I] names the speaker of every person.
+        """For each row a row of another speaker (Wu 2022, §4): int64.
+
+        Args:
+            speakers: str [I], the speaker of every person.
 
         Raises:
             ValueError: there is no other speaker.
@@ -104,7 +111,7 @@ class EmbeddingBank:
 def embed_whole(
     pairs: Pairs, encoder: Frozen, utterances: NDArray[np.int32], device: torch.device | str = "cpu"
 ) -> Float32:
-    """Embeddings float32 [len(utterances), E] of whole utterances, as the runtime encodes them (short ones tiled)."""
+    """Embeddings float32 [len(utterances), E] of whole utterances, as the runtime encodes them: short ones are repeated."""
     rows = [
         encoder(torch.from_numpy(network_input(pairs.utterance(int(u)))).to(device))[0].float().cpu().numpy()
         for u in utterances

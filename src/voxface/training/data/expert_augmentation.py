@@ -1,7 +1,6 @@
-"""What happens to renders so that an expert does not learn their cleanness: generated pictures are blurred, noisy, off-colour.
+"""Augmentation of the expert's renders with shift, blur, noise and colour, because generated pictures are less clean than they.
 
-No mirroring: the embedded model's heads are symmetric, but other morphable models have asymmetric modes, whose coefficients
-would then be wrong.
+There is no mirroring: other morphable models than the embedded one have asymmetric modes, whose coefficients would be wrong.
 """
 
 from dataclasses import dataclass
@@ -14,13 +13,15 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far each change goes, at most; each is drawn for each picture on its own, uniformly.
+    """Largest sizes of the changes; each change is drawn uniformly, per picture.
 
     Attributes:
-        shift: of the whole picture, in picture heights, either way. None changes scale: a size is a part of a face.
-        blur: 1 takes the mean of 3×3 pixels.
+        shift: move of the whole picture to either side, in picture heights. Scale is not changed, since size belongs to a face.
+        blur: share of the mean of 3×3 pixels, 0 to 1.
         noise: standard deviation, in units of [-1, 1].
-        contrast, tint, brightness: factor about grey, factor for each colour, and offset, in units of [-1, 1].
+        contrast: change of the factor about grey.
+        tint: change of the factor of each colour.
+        brightness: offset, in units of [-1, 1].
     """
 
     shift: float = 0.03
@@ -32,10 +33,10 @@ class Augmentation:
 
 
 def augmented(images: Tensor, pose: Tensor, rng: np.random.Generator, config: Augmentation) -> tuple[Tensor, Tensor]:
-    """Pictures [B, 3, H, H] in [-1, 1] and their pose numbers [B, 12], changed at random.
+    """Changes pictures [B, 3, H, H] in [-1, 1] and their pose numbers [B, 12] at random.
 
     Returns:
-        New tensors of the same shapes; a shift moves the translation of the pose with the picture.
+        New tensors (pictures, pose) of the same shapes; a shift changes the translation of the pose too.
     """
     batch, device = len(images), images.device
 
@@ -53,8 +54,8 @@ def augmented(images: Tensor, pose: Tensor, rng: np.random.Generator, config: Au
 
 
 def shifted(images: Tensor, pose: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures and pose numbers moved by `shift` [B, 2], picture heights right and up; borders are repeated inwards."""
-    # The grid says where each pixel comes from, in half heights right and down.
+    """Pictures and pose numbers moved by `shift` [B, 2], in picture heights right and up; gaps repeat the border."""
+    # The grid holds the source of each pixel, in half heights right and down.
     grid = F.affine_grid(torch.eye(2, 3, device=images.device).repeat(len(images), 1, 1), list(images.shape), False)
     grid = grid - 2 * (shift * torch.tensor([1.0, -1.0], device=shift.device))[:, None, None]
     moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)

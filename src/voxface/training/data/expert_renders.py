@@ -1,4 +1,4 @@
-"""Pictures that our own expert learns from: faces drawn from the population in all light, with their geometry known."""
+"""Renders that the expert learns from: faces drawn from the population, in any light and pose, with their coefficients."""
 
 import hashlib
 import io
@@ -22,21 +22,22 @@ from voxface.training.faces.camera import Pose
 from voxface.training.faces.face_set import draw, picture_camera, picture_pose
 from voxface.training.faces.population import FacePopulation, sample_faces
 
-# Raised whenever the same configuration would give other pictures.
+# Raised by one whenever a change of the code makes other pictures of the same configuration.
 VERSION: Final = 1
 DECIMETRE: Final = 100.0
 
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """What is drawn.
+    """Configuration of a set of renders.
 
     Attributes:
-        pictures: how many; women and men in turns.
+        pictures: how many renders; women and men in turns.
         seed: picture i of a seed is the same whatever the count and the number of workers.
         size: height and width, px; 64 is what the generator makes.
         expression: standard deviation of the expression coefficients (half-normal), where the model has any.
-        yaw, pitch, roll: the head turns by up to this at random, degrees to either side; more than in the pairs' pictures.
+        yaw, pitch, roll: largest rotation of the head to either side, degrees, drawn uniformly; larger than in the pairs'
+            pictures.
     """
 
     pictures: int = 6000
@@ -54,7 +55,7 @@ class RenderConfig:
 
 @dataclass(frozen=True)
 class Renders:
-    """N pictures.
+    """N rendered pictures with the geometry they show.
 
     Attributes:
         pictures: uint8 [N, size, size, 3], RGB.
@@ -72,11 +73,11 @@ class Renders:
         return len(self.pictures)
 
     def images(self, which: NDArray[np.integer[Any]] | slice) -> NDArray[np.float32]:
-        """Some of the pictures as networks take them: float32 [B, 3, size, size], RGB, [-1, 1]."""
+        """Images of some of the renders, as networks take them: float32 [B, 3, size, size], RGB, in [-1, 1]."""
         return np.ascontiguousarray(as_image_array(self.pictures[which]))
 
     @classmethod
-    def made(
+    def load_or_draw(
         cls,
         file: Path,
         model: MorphableModel,
@@ -86,11 +87,11 @@ class Renders:
         workers: int = 1,
         say: Callable[[str], None] = lambda _: None,
     ) -> Self:
-        """Those in `file`, if they are of this model, population and configuration; else draws them and writes the file.
+        """Renders from `file`, if they are of this model, population and configuration; else draws them and writes the file.
 
         Args:
             file: an `.npz`; written whole or not at all.
-            workers: processes that draw; 1 draws in this one.
+            workers: processes that draw; 1 draws in this process.
 
         Raises:
             ProviderError: Open3D, which draws the pictures, is not there.
@@ -101,7 +102,7 @@ class Renders:
         if kept is not None:
             say(f"{len(kept)} renders taken from {file}")
             return kept
-        drawn = cls.drawn(model, population, config, workers=workers, say=say)
+        drawn = cls.from_population(model, population, config, workers=workers, say=say)
         out = io.BytesIO()
         np.savez(out, key=np.frombuffer(key.encode(), np.uint8), **{name: getattr(drawn, name) for name in _ARRAYS})
         try:
@@ -111,7 +112,7 @@ class Renders:
         return drawn
 
     @classmethod
-    def drawn(
+    def from_population(
         cls,
         model: MorphableModel,
         population: FacePopulation,
@@ -120,7 +121,7 @@ class Renders:
         workers: int = 1,
         say: Callable[[str], None] = lambda _: None,
     ) -> Self:
-        """Draws them all; about 0.13 s each on one core.
+        """Draws all renders of a configuration; about 0.13 s each on one core.
 
         Raises:
             ProviderError: Open3D is not there.
@@ -133,9 +134,9 @@ class Renders:
             raise ProviderError(
                 f"pictures of faces need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
             ) from error
-        easel = _Easel(model, population, config, occlusion)
+        task = _RenderTask(model, population, config, occlusion)
         rows = []
-        for row in parallel_map(_draw, easel, range(config.pictures), workers):
+        for row in parallel_map(_draw, task, range(config.pictures), workers):
             rows.append(row)
             if len(rows) % 500 == 0 or len(rows) == config.pictures:
                 say(f"{len(rows)} of {config.pictures} renders")
@@ -147,14 +148,14 @@ class Renders:
             with np.load(file, allow_pickle=False) as arrays:
                 return cls(*(arrays[name] for name in _ARRAYS)) if arrays["key"].tobytes() == key.encode() else None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None  # none, or damaged: they can be drawn again
+            return None  # no file, or a damaged one: the renders can be drawn again
 
 
 _ARRAYS: Final = ("pictures", "coefficients", "sexes", "pose")
 
 
 def pose_numbers(pose: Pose, size: int) -> NDArray[np.float32]:
-    """Weak perspective as `ImageToFace` gives it: float32 [B, 12], rows of the 3×4 matrix [A | t].
+    """Pose numbers of a weak-perspective camera, as `ImageToFace` gives them: float32 [B, 12], rows of the 3×4 matrix [A | t].
 
     A·v + t takes a vertex v in decimetres to its place in picture heights from the middle of the picture, x right, y up, z
     towards the camera. Depth is measured from where a face in the same pose would turn about its picture's middle, so the
@@ -186,8 +187,8 @@ def _centre() -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True)
-class _Easel:
-    """All a process needs to draw."""
+class _RenderTask:
+    """What a worker process needs to draw renders."""
 
     model: MorphableModel
     population: FacePopulation
@@ -195,7 +196,7 @@ class _Easel:
     occlusion: NDArray[np.float32]
 
     def draw(self, i: int) -> tuple[NDArray[Any], ...]:
-        """(picture, coefficients, sex, pose) of face i."""
+        """Draws face i: (picture, coefficients, sex, pose numbers)."""
         config, model, sex = self.config, self.model, i % 2
         rng = np.random.default_rng([config.seed, i])
         coefficients = sample_faces(model, self.population, sex, 1, rng, expression_sd=config.expression)[0]
@@ -205,8 +206,8 @@ class _Easel:
         return picture, coefficients, np.array(sex, np.uint8), pose_numbers(pose, config.size)[0]
 
 
-def _draw(easel: _Easel, i: int) -> tuple[NDArray[Any], ...]:
-    return easel.draw(i)
+def _draw(task: _RenderTask, i: int) -> tuple[NDArray[Any], ...]:
+    return task.draw(i)
 
 
 def _key(model: MorphableModel, population: FacePopulation, config: RenderConfig) -> str:

@@ -1,4 +1,4 @@
-"""People with voices and faces: what every trainer learns from, as a folder and in memory.
+"""Pairs: people with voices, pictures and coefficients, which every trainer learns from, as a folder and in memory.
 
 A folder of pairs holds
 
@@ -7,7 +7,7 @@ A folder of pairs holds
     pictures.npy     uint8 [K, H, W, 3], RGB
     tables.npz       the index arrays below
     morphable.npz    the morphable model of the coefficients
-    population.npz   how faces are spread within each sex (where known)
+    population.npz   distribution of faces within each sex (where known)
 """
 
 import hashlib
@@ -35,13 +35,13 @@ SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a voice and a face; a recording played faster or slower makes another person.
+    """A person with a voice and a face; a recording played faster or slower makes another person.
 
     Attributes:
         name: unique, "LibriSpeech-84" or "LibriSpeech-84@1.1".
-        speaker: whose recordings these are; all persons of a speaker are in one split.
+        speaker: the speaker of the recordings; all persons of a speaker are in one split.
         sex: "F" or "M".
-        split: which part of the data.
+        split: part of the data.
     """
 
     name: str
@@ -51,13 +51,13 @@ class Person:
 
     @property
     def altered(self) -> bool:
-        """Whether the recordings are played at another speed: a voice that nobody has, and not surely of that sex."""
+        """Whether the recordings are played at another speed: a voice that nobody has, and whose sex is uncertain."""
         return "@" in self.name
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """See the module; I people, U utterances, K pictures.
+    """Pairs in memory: I people, U utterances, K pictures.
 
     Attributes:
         kind: "paired" (real voices, drawn faces), "synthetic" (both made), or "own" (people's own data).
@@ -65,16 +65,17 @@ class Pairs:
         people: length I.
         frames: float16 [ΣT, 64], log-mel of all utterances.
         offsets: int64 [U + 1], where each utterance begins in `frames`.
-        utterance_person: int32 [U], whose utterance it is.
+        utterance_person: int32 [U], the person of each utterance.
         utterance_recording: int32 [U]; renderings of one recording (noise, rooms) share a number.
-        utterance_clean: bool [U]; evaluation uses these only.
+        utterance_clean: bool [U], whether an utterance is without augmentation; evaluation uses these only.
         pictures: uint8 [K, H, W, 3].
-        picture_person: int32 [K].
+        picture_person: int32 [K], the person of each picture.
         coefficients: float32 [I, P], each person's face: the truth in a synthetic world, a draw in a paired one.
         expected: float32 [I, P], the mean face of all people with such a voice, where the world knows it; else NaN.
         cues: float32 [I, 2], f0 in Hz and vocal-tract length in cm, measured (paired) or true (synthetic); else NaN.
-        morphable, population: of the coefficients.
-        digest: of the folder it was read from: files and people; empty for pairs that were made just now.
+        morphable: the morphable model of the coefficients.
+        population: distribution of faces within each sex, where it is known.
+        digest: SHA-256 of the files and people of the folder it was read from; empty for pairs that are not saved yet.
     """
 
     kind: Literal["paired", "synthetic", "own"]
@@ -123,7 +124,7 @@ class Pairs:
         if wrong:
             raise InputError(f"invalid pairs: {', '.join(wrong)} do not fit {people} people, {utterances} utterances")
 
-    # -- who and what --------------------------------------------------------------------------------------------------
+    # -- people --------------------------------------------------------------------------------------------------------
 
     def split(self, *splits: Split) -> NDArray[np.int32]:
         """Indices of the people of these splits."""
@@ -153,8 +154,8 @@ class Pairs:
         """Log-mel frames float32 [T, 64] of one utterance, not normalised."""
         return self.frames[self.offsets[index] : self.offsets[index + 1]].astype(np.float32)
 
-    def told(self, people: NDArray[np.int32]) -> str:
-        """One line for a model card: how many people, and where they and their voices are from."""
+    def provenance(self, people: NDArray[np.int32]) -> str:
+        """One line for a model card: number of people, and source of voices and faces."""
         speakers = len({self.people[int(i)].speaker for i in people})
         many = f"{speakers} speakers" if speakers == len(people) else f"{len(people)} voices of {speakers} speakers"
         source = {
@@ -167,10 +168,10 @@ class Pairs:
     # -- on disk -------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> str:
-        """Writes the folder, whole or not at all; returns the digest it will be known by.
+        """Writes the folder, whole or not at all; returns its digest.
 
         Raises:
-            InputError: it is there already, or cannot be written.
+            InputError: the folder exists already, or cannot be written.
         """
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             raise InputError(f"{folder}: is there already; choose another name")
@@ -203,10 +204,10 @@ class Pairs:
 
     @classmethod
     def load(cls, folder: Path, *, verify: bool = True) -> Self:
-        """Reads what `save` wrote; frames and pictures stay on disk until they are used.
+        """Reads a folder that `save` wrote; frames and pictures are memory-mapped, so they stay on disk until they are used.
 
         Raises:
-            InputError: no pairs there, or a file is missing or not the one that was written.
+            InputError: no pairs there, or a file is missing or has changed.
         """
         try:
             document = json.loads((folder / "pairs.json").read_text())
@@ -263,7 +264,7 @@ def _sha256(file: Path) -> str:
 
 
 def _digest(document: dict[str, Any]) -> str:
-    """Of all that is learnt from: the files and who the people are."""
+    """SHA-256 of what is learnt from: files and people."""
     known = {key: document[key] for key in ("kind", "files", "people")}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -276,6 +277,6 @@ def _by_person(who: NDArray[np.int32], people: int) -> list[NDArray[np.int32]]:
 def joined(
     frames: Sequence[NDArray[np.float16]] | Sequence[NDArray[np.float32]],
 ) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
-    """Utterances [T, 64] end to end, as float16, and their offsets."""
+    """Concatenates utterances [T, 64]: (float16 [ΣT, 64], offsets int64 [U + 1])."""
     offsets = np.concatenate([[0], np.cumsum([len(f) for f in frames])]).astype(np.int64)
     return np.concatenate(list(frames), dtype=np.float16, casting="same_kind"), offsets

@@ -1,4 +1,4 @@
-"""Work on many things by several processes, with results in the order of the things."""
+"""Parallel map: a function applied to many items by several processes, with results in the order of the items."""
 
 import multiprocessing
 import signal
@@ -14,18 +14,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Step = Callable[[str], None]
-"""Told what was finished."""
+"""Callback with the name of an item that is finished."""
 
 Stage = Callable[[str, int], Step]
-"""Told what is begun, and how many of it there are."""
+"""Callback at the start of a stage, with its name and number of items."""
 
 
 def silent(what: str, total: int) -> Step:
-    """Nobody is told."""
+    """A `Stage` that reports nothing."""
     return lambda _: None
 
 
-_task: tuple[Callable[[Any, Any], Any], Any] | None = None  # in a worker: what to do, and what with
+_task: tuple[Callable[[Any, Any], Any], Any] | None = None  # in a worker: the function and what all items share
 
 
 def parallel_map(
@@ -34,18 +34,19 @@ def parallel_map(
     """`work(shared, item)` of every item, in order.
 
     Args:
-        work: a function of a module, so that other processes find it.
-        shared: what all items need; goes to each process once.
-        workers: processes; 1 works in this one. The results do not depend on it.
+        work: a function at module level, so that other processes can import it.
+        shared: data that all items need; it is sent to each process once.
+        items: one argument of `work` each.
+        workers: number of processes; 1 works in this process. The results do not depend on it.
 
     Raises:
-        ProviderError: a process ended unasked.
+        ProviderError: a worker process died.
     """
     if workers <= 1 or len(items) < 2:
         for item in items:
             yield work(shared, item)
         return
-    # Started afresh: a forked process would inherit threads of the renderer and of linear algebra in mid-work.
+    # Spawned: a forked process would inherit locks held by threads of the renderer and of linear algebra.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(items)), context, initializer=_begin, initargs=(work, shared))
     try:
@@ -58,7 +59,7 @@ def parallel_map(
 
 def _begin(work: Callable[[Any, Any], Any], shared: Any) -> None:
     global _task  # noqa: PLW0603 (a process pool has no other place for what its workers share)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the first process, which ends the others
     _task = (work, shared)
 
 

@@ -1,4 +1,4 @@
-"""Recordings of known speakers: where they are, who speaks, and what the front end makes of them."""
+"""Speech corpus: recordings of known speakers, listed by a table `speakers.csv`, and the speech in them."""
 
 import csv
 import re
@@ -17,7 +17,7 @@ from voxface.runtime.audio.vad_events import SpeechAudio
 from voxface.runtime.errors import InputError
 
 Sex = Literal["F", "M"]
-# LibriSpeech speakers never trained on, half of them women: the order of the SHA-1 of their ids chose them, once.
+# LibriSpeech speakers who are never trained on, half of them women; they were chosen once, by the SHA-1 of their ids.
 HELD_OUT: frozenset[str] = frozenset(
     """
     89 125 211 367 481 533 730 831 1034 1116 1334 1502 1624 1688 1723 1743 1867 2033 2391 2836 2843 2952 3240
@@ -25,7 +25,7 @@ HELD_OUT: frozenset[str] = frozenset(
     7264 7312 7447 7517 7859 8095 8312 8580
     """.split()  # noqa: SIM905 (a list of 52 strings is harder to read)
 )
-# Of the other speakers, the 16 women and 16 men that come first by the SHA-1 of "validation" + id.
+# The 16 women and 16 men of the other speakers that come first by the SHA-1 of "validation" + id.
 VALIDATION: frozenset[str] = frozenset(
     """
     19 26 198 200 254 332 405 441 1355 1963 1970 1992 2007 2289 2817 3112 3214 3607 3723 3947 4830 5789 6385
@@ -62,9 +62,9 @@ class LeftOut:
     """A file that cannot be used.
 
     Attributes:
-        file: within the corpus's folder where it lies there.
-        reason: one line.
-        exit_code: of the error behind it.
+        file: path within the corpus's folder, or the whole path of a file elsewhere.
+        reason: why it cannot be used, one line.
+        exit_code: exit code of the error that is the reason.
     """
 
     file: str
@@ -74,11 +74,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Recordings of a folder.
+    """Recordings in a folder.
 
     Attributes:
         name: "LibriSpeech" where the files are named as there (SPEAKER-CHAPTER-NUMBER), else the folder's name.
-        left_out: what the folder or its table names and cannot be used.
+        folder: the folder.
+        recordings: sound files that can be used.
+        left_out: files that the folder or its table names and that cannot be used.
     """
 
     name: str
@@ -92,18 +94,18 @@ class Corpus:
         return {recording.speaker: recording.sex for recording in self.recordings}
 
     def within(self, path: Path) -> str:
-        """The path as seen from the folder."""
+        """The path relative to the folder, where it lies in it."""
         return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
 
 
 def corpus(folder: Path) -> Corpus:
-    """The recordings of a folder with a table `speakers.csv`.
+    """Recordings of a folder with a table `speakers.csv`.
 
-    With the columns speaker_id, sex, file the table lists the recordings. With speaker_id, sex alone they are the sound
-    files below FOLDER/SPEAKER_ID/. Sexes are F or M, the runtime's formats are read, and what cannot be used is left out.
+    With the columns speaker_id, sex, file the table lists the recordings. With speaker_id and sex alone, the recordings are the
+    sound files below FOLDER/SPEAKER_ID/. Sexes are F or M; formats are those of the runtime; unusable files are left out.
 
     Raises:
-        InputError: no folder, no such table, or nothing in it can be used.
+        InputError: no such folder, no table, or nothing in it can be used.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
@@ -189,7 +191,7 @@ def librispeech(folder: Path) -> list[Recording]:
 
 
 def voiced_audio(path: Path) -> NDArray[np.int16]:
-    """The speech of a file, int16 [n] at 16 kHz, as the runtime's VAD keeps it; empty when there is none.
+    """Speech of a file, int16 [n] at 16 kHz, as the runtime's VAD keeps it; empty where there is none.
 
     Raises:
         InputError: the file cannot be read.
@@ -198,7 +200,7 @@ def voiced_audio(path: Path) -> NDArray[np.int16]:
 
 
 def voiced_samples(samples: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The speech in samples int16 [n] at 16 kHz, as the runtime's VAD keeps it; empty when there is none."""
+    """Speech in samples int16 [n] at 16 kHz, as the runtime's VAD keeps it; empty where there is none."""
     return _speech(iter([samples]))
 
 

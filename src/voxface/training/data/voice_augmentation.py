@@ -1,7 +1,7 @@
-"""What happens to speech on its way to a microphone: room, noise, equalisation and level; and speed, which makes another voice.
+"""Augmentation of speech: room, noise, equaliser, level, as on the way to a microphone; and speed, which makes another voice.
 
-A change of speed moves pitch and formants together, as with a smaller or larger speaker. Pitch is not changed on its own:
-that makes voices no tract produces, and takes a vocoder, whose traces a network would learn.
+A change of speed moves pitch and formants together, as with a smaller or larger speaker. Pitch is not changed alone, because no
+vocal tract makes such voices, and a vocoder would leave traces that a network learns.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Chances and ranges of the augmentations.
+    """Probabilities and ranges of the augmentations.
 
     Attributes:
-        noise, room, equaliser: how likely each is, 0 to 1.
-        snr_db: range of the speech-to-noise ratio.
-        gain_db: range of the level change.
-        tilt_db: range of the spectral tilt, low to high end.
-        bands: how many bands the equaliser raises or lowers beside the tilt, fewest and most.
-        band_db: range of their gains.
-        band_octaves: range of their widths: where half the gain, in dB, is left, from side to side.
+        noise, room, equaliser: probability of each.
+        snr_db: range of the speech-to-noise ratio, dB.
+        gain_db: range of the level change, dB.
+        tilt_db: range of the spectral tilt from the lowest to the highest frequency, dB.
+        bands: smallest and largest number of bands that the equaliser raises or lowers beside the tilt.
+        band_db: range of the gains of bands, dB.
+        band_octaves: range of the widths of bands at half of their gain in dB, octaves.
     """
 
     noise: float = 0.6
@@ -55,7 +55,12 @@ def augment(
     noises: Sequence[NDArray[np.int16]] = (),
     rooms: Sequence[NDArray[np.int16]] = (),
 ) -> NDArray[np.int16]:
-    """One random rendering of speech int16 [n]; with no `noises` white noise serves."""
+    """One random rendering of speech int16 [n] at 16 kHz.
+
+    Args:
+        noises: recordings of noise; white noise is one more choice.
+        rooms: impulse responses; without any there is no room.
+    """
     x = samples.astype(np.float64)
     if rooms and rng.random() < config.room:
         response = rooms[int(rng.integers(len(rooms)))].astype(np.float64)
@@ -96,6 +101,6 @@ def _equalise(x: NDArray[np.float64], rng: np.random.Generator, config: AugmentC
 
 
 def bell(hz: NDArray[np.float64], centre: float, octaves: float, decibels: float) -> NDArray[np.float64]:
-    """Gain in dB of a peaking band at frequencies [n]: a Gaussian over octaves, `octaves` wide at half of `decibels`."""
+    """Gain in dB of a peaking band at frequencies [n]: a Gaussian over octaves, `octaves` wide at half its height."""
     away = np.log2(np.maximum(hz, 1.0) / centre)
     return np.asarray(decibels * 2.0 ** (-((2 * away / octaves) ** 2)))

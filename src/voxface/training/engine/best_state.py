@@ -1,4 +1,4 @@
-"""The state a network had when it did best: what early stopping gives back."""
+"""State of a network at its best validation score, which early stopping returns."""
 
 import copy
 import sys
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 
-class Best(nn.Module):
-    """A copy of a network as it was when its score was lowest; saved and restored like any network.
+class BestState(nn.Module):
+    """Copy of a network at its lowest score; a run saves and restores it like any network.
 
     Attributes:
         network: the copy, in eval mode, without gradients.
-        score: float64 [], the lowest so far.
+        score: float64 [], the lowest score so far.
     """
 
     score: Tensor
@@ -21,11 +21,11 @@ class Best(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        # Not infinity: a checkpoint refuses numbers that are none.
+        # The largest float, not infinity: a checkpoint refuses states that are not finite.
         self.register_buffer("score", torch.tensor(sys.float_info.max, dtype=torch.float64))
 
     def offer(self, network: nn.Module, score: float) -> bool:
-        """Takes the network's state if `score` is lower than any before; says whether it was."""
+        """Copies the network's state if `score` is lower than all before; returns whether it is."""
         if not score < float(self.score):
             return False
         self.network.load_state_dict(network.state_dict())
@@ -33,5 +33,5 @@ class Best(nn.Module):
         return True
 
     def forward(self, *arguments: Tensor) -> Tensor:
-        """The copy's."""
+        """Output of the copy."""
         return cast(Tensor, self.network(*arguments))

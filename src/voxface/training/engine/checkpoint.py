@@ -1,7 +1,7 @@
-"""Checkpoints of a running training: folders `step-000001500` of tensors and a description, whole or not at all.
+"""Checkpoints of a run that is under way: folders `checkpoints/step-000001500` with tensors and a description.
 
-Each is written beside its place and renamed to it; `state.json` in it knows the SHA-256 of every other file, so that what a
-power failure or a bad disk left behind is not taken for a checkpoint.
+A checkpoint is written under a temporary name and then renamed. Its `state.json` holds the SHA-256 of every other file, so
+that a folder damaged by a power failure or a bad disk is not taken for a checkpoint. (Finished networks: `trained_networks`.)
 """
 
 import hashlib
@@ -19,23 +19,25 @@ from voxface.runtime.errors import InputError
 STATE: Final = "state.json"
 
 
-def newest(folder: Path) -> Path | None:
-    """The last checkpoint in `folder`, or None."""
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint in `folder`, or None where there is none."""
     return max((path for path in folder.glob("step-*") if (path / STATE).is_file()), default=None)
 
 
 def write_checkpoint(
     folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], keep: int
 ) -> Path:
-    """Writes a checkpoint and takes away all but the last `keep`.
+    """Writes a checkpoint and deletes all but the last `keep`; returns its folder.
 
     Args:
-        step: steps done.
-        tensors: of each file, named without suffix.
-        state: JSON values.
+        folder: of all checkpoints of the run.
+        step: number of steps done.
+        tensors: the tensors of each file, by its name without suffix.
+        state: JSON values for `state.json`.
+        keep: how many checkpoints stay.
 
     Raises:
-        InputError: it cannot be written; the older ones are as they were.
+        InputError: it cannot be written; older checkpoints are as before.
     """
     from safetensors.torch import save
 
@@ -43,12 +45,12 @@ def write_checkpoint(
     part = folder / f".{place.name}.part"
     try:
         folder.mkdir(exist_ok=True)
-        for left in folder.glob(".*.part"):  # by a process that was killed
+        for left in folder.glob(".*.part"):  # left by a process that was killed
             shutil.rmtree(left)
         part.mkdir()
         files = {}
         for name, values in tensors.items():
-            # Copies, since safetensors wants no two names to share memory.
+            # Copies, because safetensors allows no two names to share memory.
             data = save({key: value.detach().cpu().contiguous().clone() for key, value in values.items()})
             files[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
             _write(part / f"{name}.safetensors", data)
@@ -69,7 +71,7 @@ def write_checkpoint(
 
 
 def read_state(place: Path) -> dict[str, Any]:
-    """What `write_checkpoint` was told, and `step`.
+    """The `state` that `write_checkpoint` got, with `step` and the files' SHA-256.
 
     Raises:
         InputError: the checkpoint is damaged.
@@ -79,7 +81,7 @@ def read_state(place: Path) -> dict[str, Any]:
         if not isinstance(state["step"], int) or not isinstance(state["files"], dict):
             raise ValueError("it is no checkpoint's")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise unusable(place, f"{STATE}: {error}") from error
+        raise unusable_checkpoint(place, f"{STATE}: {error}") from error
     return state
 
 
@@ -100,12 +102,12 @@ def read_tensors(place: Path, state: Mapping[str, Any], name: str) -> dict[str, 
         tensors: dict[str, Tensor] = load(data)
     except (OSError, ValueError, SafetensorError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise unusable(place, f"{file}: {why}") from error
+        raise unusable_checkpoint(place, f"{file}: {why}") from error
     return tensors
 
 
-def unusable(place: Path, why: str) -> InputError:
-    """The error of a checkpoint that cannot be gone on from, in one line."""
+def unusable_checkpoint(place: Path, why: str) -> InputError:
+    """Error, in one line, about a checkpoint from which no run can be resumed."""
     return InputError(
         f"{place}: this checkpoint cannot be used ({' '.join(why.split())}); "
         "delete it to go on from the one before, or begin anew in another --out"
@@ -120,7 +122,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _remove(place: Path) -> None:
-    """Takes a checkpoint away: first its name, so that a kill leaves no half of one."""
+    """Deletes a checkpoint; it is renamed first, so that a kill leaves no incomplete one under its name."""
     part = place.with_name(f".{place.name}.old.part")
     place.rename(part)
     shutil.rmtree(part)

@@ -1,4 +1,4 @@
-"""A network's moving average over training: smoother than the network itself, and what is kept of a generator."""
+"""Exponential moving average (EMA) of a network's weights during training; generators are kept as their average."""
 
 from copy import deepcopy
 from typing import Any
@@ -10,8 +10,15 @@ from torch import nn
 class ExponentialMovingAverage(nn.Module):
     """`average ← average + (1 − β)·(network − average)` of every parameter, β rising to `decay` (Karras et al. 2018, §4.1).
 
-    β at update n, counted from 0, is min(decay, (1 + n) / (10 + n)): early on the average forgets the random beginning
-    quickly. Buffers are copied. Never trained and always in eval mode.
+    β at update n, counted from 0, is min(decay, (1 + n) / (10 + n)), so that the average soon forgets the random first weights.
+    Buffers are copied. The average is never trained and always in eval mode.
+
+    Args:
+        network: the network whose weights are averaged; it is copied.
+        decay: largest β, from 0 to below 1.
+
+    Raises:
+        ValueError: a decay out of this range.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -27,7 +34,7 @@ class ExponentialMovingAverage(nn.Module):
 
     @torch.no_grad()
     def update(self, network: nn.Module, update: int) -> None:
-        """Moves towards a network of the same architecture; `update` counts from 0."""
+        """Updates the average with a network of the same architecture; `update` is the number of the update, counted from 0."""
         mine, its = ([p.detach() for p in side.parameters()] for side in (self.module, network))
         torch._foreach_lerp_(mine, its, 1.0 - self.at(update))
         for buffer, other in zip(self.module.buffers(), network.buffers(), strict=True):

@@ -1,4 +1,4 @@
-"""The curve of a training: `curve.jsonl`, one point a line, and the same with pictures for TensorBoard."""
+"""Learning curve of a run: `curve.jsonl`, one point per line, and the same with pictures for TensorBoard."""
 
 import json
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ CURVE: Final = "curve.jsonl"
 
 
 class Curve:
-    """Writes into the folder of a run. All methods raise OSError when the disk is full."""
+    """Learning curve in the folder of a run. All methods raise OSError when the disk is full."""
 
     def __init__(self, folder: Path, first: int) -> None:
-        """Goes on at step `first`: takes away the points that will be made again, and what a kill has left of a line."""
+        """Opens the curve at step `first`: removes points from that step on, and a last line that was not written whole."""
         self.folder = folder
         self._purge: int | None = first
         self._writer: Any = None
@@ -42,12 +42,12 @@ class Curve:
         self.flush()
 
     def flush(self) -> None:
-        """Hands everything over to the system."""
+        """Passes everything to the operating system."""
         if self._writer is not None:
             self._writer.flush()
 
     def close(self) -> None:
-        """Ends it, for now: what is added later goes behind."""
+        """Closes the files; a point that is added later opens them again."""
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.close()
@@ -57,7 +57,7 @@ class Curve:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            # What a killed run has shown after its last checkpoint goes away, once.
+            # Once per run: TensorBoard drops what a killed run has written after its last checkpoint.
             self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self._purge)
             self._purge = None
         return self._writer

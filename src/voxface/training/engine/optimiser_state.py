@@ -1,4 +1,4 @@
-"""An optimiser's state as plain tensors and JSON values: nothing that is read back can run code."""
+"""State of an optimiser as plain tensors and JSON values, so that nothing that is read back can run code."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,10 +11,10 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
     """Copies an optimiser's state.
 
     Returns:
-        Tensors, named `INDEX.NAME` (what was of type None is left out), and the parameter groups as JSON values.
+        (tensors named `INDEX.NAME`, without values that are None; parameter groups as JSON values).
 
     Raises:
-        TypeError: a state or an option is neither: LBFGS, or a learning rate that is a tensor.
+        TypeError: a state that is no tensor (as LBFGS has), or an option that is one (as a learning rate can be).
     """
     state = optimiser.state_dict()
     tensors: dict[str, Tensor] = {}
@@ -34,17 +34,19 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
 def restore_optimiser(
     optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Gives an optimiser the state that `optimiser_state` copied. Counts of steps stay where the optimiser wants them, on
-    the CPU unless it is fused or capturable; everything else goes where its parameter is.
+    """Gives an optimiser the state that `optimiser_state` copied.
+
+    Each tensor goes to its parameter's device, but for step counts, which stay on the CPU unless the optimiser is fused or
+    capturable.
 
     Raises:
-        ValueError, KeyError: the state is that of another optimiser.
+        ValueError, KeyError: the state is of another optimiser.
     """
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value.clone()
-    # JSON knows no tuples; of an optimiser's options only `params` (and their names) is a list.
+    # JSON has no tuples; of an optimiser's options only `params` and `param_names` are lists.
     plain = [
         {name: tuple(v) if isinstance(v, list) and not name.startswith("param") else v for name, v in group.items()}
         for group in groups

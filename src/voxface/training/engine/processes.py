@@ -1,7 +1,7 @@
-"""The processes of one training, one a device: how they are started, and how they come to one mind.
+"""Processes of one training, one per device: how they start, agree, and end.
 
-Where a process could act alone (a signal, a full disk, a loss that is no number), the others would wait for it in their next
-exchange of gradients, for half an hour and in vain. So whatever ends a training ends it in all of them, at the same step.
+If one process ended alone (because of a signal, a full disk, a loss that is NaN), the others would wait for its gradients until
+they time out after half an hour. So whatever ends a training ends it in all processes, at the same step.
 """
 
 import atexit
@@ -25,7 +25,7 @@ def launch(accelerator: str, devices: int, precision: str) -> Fabric:
 
     Raises:
         UsageError: there is no such precision, or torchrun has started another number of processes.
-        ProviderError: the devices asked for are not there.
+        ProviderError: there are no such devices.
     """
     nodes = 1
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
@@ -59,35 +59,35 @@ def _part() -> None:
 
 
 class Processes:
-    """All processes of a training, seen from one of them. Every method is to be called in all of them."""
+    """All processes of a training, as one of them sees them. Every method has to be called in all of them."""
 
     def __init__(self, fabric: Fabric, folder: Path) -> None:
-        """Takes a launched Fabric; `folder` is where the training writes."""
+        """Args: a launched Fabric, and the folder that the training writes."""
         self.fabric, self.folder, self.number = fabric, folder, int(fabric.world_size)
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over the processes, number by number; not finite where it is not in any of them."""
+        """Mean of values over the processes, elementwise; not finite where any process's value is not."""
         if self.number == 1:
             return values
         total = values.clone()
         torch.distributed.all_reduce(total)
         return total / self.number
 
-    def anywhere(self, here: bool) -> bool:
-        """Whether something is so in any process."""
+    def any(self, here: bool) -> bool:
+        """Whether `here` is true in any process."""
         return bool(self.mean(torch.tensor(float(here), device=self.fabric.device))) if self.number > 1 else here
 
-    def align(self, network: nn.Module) -> None:
-        """Gives a network the weights and buffers it has in the first process: running statistics are each one's own."""
+    def broadcast_state(self, network: nn.Module) -> None:
+        """Copies a network's state from the first process to the others, whose running statistics differ."""
         if self.number > 1:
             for value in network.state_dict().values():
                 torch.distributed.broadcast(value, 0)
 
-    def let_first(self, action: Callable[[], None]) -> VoxfaceError | None:
-        """Lets the first process write something while the others wait.
+    def run_on_first(self, action: Callable[[], None]) -> VoxfaceError | None:
+        """Runs `action` in the first process, which writes files with it, while the others wait.
 
         Returns:
-            In all processes, the error that came of it; an OSError has become an InputError.
+            The error that it raised, in all processes; an OSError becomes an InputError.
         """
         problem: VoxfaceError | None = None
         if self.fabric.is_global_zero:
@@ -100,11 +100,11 @@ class Processes:
                 problem.__cause__ = error
         return self.fabric.broadcast(problem)
 
-    def leave(self, error: BaseException, exit_code: int) -> NoReturn:
-        """Ends the training: the first process raises `error`, the others SystemExit, so that it is told once."""
+    def end(self, error: BaseException, exit_code: int) -> NoReturn:
+        """Ends the training: the first process raises `error`, the others SystemExit, so that there is one message."""
         if self.fabric.is_global_zero:
             raise error
-        # Fabric kills the process that has started this one if this one ends with an error before it does.
+        # If this process ended with an error before the one that started it, Fabric would kill that one.
         parent, patience = os.getppid(), time.monotonic() + 10
         while not torch.distributed.is_torchelastic_launched() and os.getppid() == parent:
             if time.monotonic() > patience:

@@ -1,6 +1,6 @@
-"""One training run in a folder: devices, seeds, checkpoints, resuming, curves, sample sheets, and what to do about a NaN.
+"""One training run in a folder: devices, seeds, checkpoints, resuming, learning curve, sample sheets, and the check for NaN.
 
-A training script stays a straight line:
+A training script is a straight line:
 
     run = Run(folder, config, config.run, data=pairs.digest, resume=resume)
     network = run.network("mesh", MeshRegressor(50))
@@ -11,14 +11,13 @@ A training script stays a straight line:
         run.descend(loss, optimiser)
         run.log(step, {"loss": loss}, batch)
 
-Everything random in a step follows from (seed, step, process), so a run that was killed goes on from its last checkpoint to
-the same numbers as one that was not: bit for bit on a CPU, with as many threads. What a step needs of earlier ones must be in
-a registered network (a buffer will do) or optimiser; what changes with the step, such as a learning rate, is to be computed
-from its number.
+Everything random in a step follows from (seed, step, process). So a run that was killed and resumed gives the same numbers as
+one that was not: bit for bit on a CPU with as many threads. State that a step needs from earlier steps must be in a registered
+network (a buffer will do) or optimiser; what changes with the step, such as a learning rate, must be computed from its number.
 
-With several processes, all of them run the script. Each takes its share of every batch; gradients are averaged in a backward
-pass through a registered network; the first process writes the files. `network`, `optimiser`, `steps` and `log` belong to all
-of them; under `if run.leads` or `wants_sheet`, only `bare` networks may be run.
+With several processes, all of them run the script. Each takes its share of every batch; a backward pass through a registered
+network averages the gradients; the first process writes the files. `network`, `optimiser`, `steps` and `log` have to be called
+in all of them; under `if run.leads` or `wants_sheet`, only `bare` networks may be run.
 """
 
 import io
@@ -41,7 +40,13 @@ from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError, UsageError, VoxfaceError
 from voxface.runtime.files.atomic import write_bytes
-from voxface.training.engine.checkpoint import newest, read_state, read_tensors, unusable, write_checkpoint
+from voxface.training.engine.checkpoint import (
+    newest_checkpoint,
+    read_state,
+    read_tensors,
+    unusable_checkpoint,
+    write_checkpoint,
+)
 from voxface.training.engine.learning_curve import CURVE, Curve
 from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser
 from voxface.training.engine.processes import Processes, launch
@@ -51,26 +56,26 @@ ACCELERATORS: Final = ("auto", "cpu", "cuda")
 
 
 class TrainingError(InputError):
-    """A loss or a weight that is not a number: the data or the hyper-parameters are at fault; the batch has been saved."""
+    """Error about a loss or weight that is NaN or infinite, because of data or hyper-parameters; the batch has been saved."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What is the same for every training.
+    """Settings that every training has.
 
     Attributes:
-        seed: of every random choice, ≥ 0.
-        checkpoint_every: steps between checkpoints: as much as a kill can cost.
+        seed: seed of every random choice, 0 to 2^63 − 1.
+        checkpoint_every: steps between checkpoints, and so the most that a kill can cost.
         keep: how many checkpoints stay.
-        log_every: steps between points of the curve.
+        log_every: steps between points of the learning curve.
         sample_every: steps between sample sheets.
         accelerator: "cpu", "cuda" or "auto".
-        devices: processes, one a device; batches are global and divided among them. Where `torchrun` has started the
-            processes, theirs is the number.
+        devices: number of processes, one per device; batches are global and divided among them. Where `torchrun` has
+            started the processes, it decides the number.
         precision: Lightning Fabric's name: "32-true", "bf16-mixed", "16-mixed".
 
     Raises:
-        UsageError: a value that cannot be.
+        UsageError: a value out of its range.
     """
 
     seed: int = 0
@@ -96,14 +101,14 @@ _LEAST: Final = {"seed": 0, "checkpoint_every": 1, "keep": 1, "log_every": 1, "s
 
 
 class Run:
-    """See the module.
+    """One training run; the module's docstring shows its use.
 
-    An error that ends the run is raised in the first process; the others leave quietly with the same exit code.
+    An error that ends the run is raised in the first process; the others exit silently with the same exit code.
 
     Attributes:
-        folder: where everything goes.
+        folder: all files of the run.
         fabric: Lightning Fabric, launched.
-        first: the step the run starts or goes on with; known once `steps` has begun.
+        first: number of the first step, which is above 0 in a resumed run; known once `steps` has begun.
     """
 
     def __init__(
@@ -120,18 +125,20 @@ class Run:
         """Opens or makes `folder`, and starts the other processes.
 
         Args:
-            config: the trainer's dataclass, with `settings` as its field `run`, and `steps`; a resumed run may change
-                these two, but neither seed nor precision.
-            data: digest of the data, or digests of the data and of the networks it is learnt with, by name; a resumed run
-                must have the same.
-            resume: go on with the run in `folder`, or begin one if there is none.
-            say, progress: told what happens, and (steps done, steps in all); in the first process.
+            config: the trainer's dataclass, with the fields `run` and `steps`. A resumed run may change these two, but
+                neither the seed nor the precision.
+            settings: usually `config.run`.
+            data: digest of the data, or digests by name of the data and of the networks that are used; a resumed run must
+                have the same.
+            resume: whether to resume the run in `folder`, or begin one if there is none.
+            say: called with lines about what happens, in the first process.
+            progress: called with (steps done, steps in all), in the first process.
 
         Raises:
-            UsageError: the folder holds pairs, or a run and `resume` was not asked for, or another run than this one, or
-                another process is at work in it.
+            UsageError: the folder holds pairs, a run (without `resume`), or a run with other settings, or another process
+                trains in it.
             InputError: the folder cannot be written, or the last checkpoint is damaged.
-            ProviderError: the device asked for is not there.
+            ProviderError: there is no such device.
         """
         self.folder, self.settings = folder, settings
         plain = {name: value for name, value in asdict(config).items() if name not in ("run", "steps")}
@@ -148,16 +155,16 @@ class Run:
         self.first = 0
         self._last = self._find(resume)
         self.fabric = launch(settings.accelerator, settings.devices, settings.precision)
-        self._all = Processes(self.fabric, folder)
+        self._processes = Processes(self.fabric, folder)
         self._say = say if self.leads else lambda _: None
         self._progress = progress if self.leads else lambda _done, _total: None
-        self._let_first(lambda: self._claim(resume))
+        self._run_on_first(lambda: self._claim(resume))
         self._last = self.fabric.broadcast(self._last)
         torch.manual_seed(settings.seed)  # every process starts from the same weights
 
     @property
     def device(self) -> torch.device:
-        """Where networks and batches live."""
+        """Device of networks and batches."""
         return self.fabric.device
 
     @property
@@ -166,36 +173,37 @@ class Run:
         return bool(self.fabric.is_global_zero)
 
     def share(self, batch: int) -> int:
-        """This process's part of a global batch.
+        """Size of this process's part of a global batch.
 
         Raises:
             UsageError: it cannot be divided evenly.
         """
         if batch < 1:
             self._fail(UsageError(f"batch {batch}: at least 1"))
-        each, rest = divmod(batch, self._all.number)
+        each, rest = divmod(batch, self._processes.number)
         if rest:
-            self._fail(UsageError(f"a batch of {batch} cannot be divided among {self._all.number} processes"))
+            self._fail(UsageError(f"a batch of {batch} cannot be divided among {self._processes.number} processes"))
         return each
 
     def random(self, step: int) -> np.random.Generator:
-        """The randomness of one step in this process: to be asked for once a step, since it begins anew every time."""
+        """Random generator of one step in this process. Call it once per step: each call gives the same numbers again."""
         return np.random.default_rng([self.settings.seed, step, self.fabric.global_rank])
 
     def tensor(self, array: NDArray[Any]) -> Tensor:
-        """A copy of an array on the run's device."""
+        """Copy of an array on the run's device."""
         return torch.tensor(np.ascontiguousarray(array), device=self.device)
 
     def network(self, name: str, module: nn.Module, *, trained: bool = True) -> nn.Module:
-        """Registers a network: it is moved to the device, saved and restored.
+        """Registers a network, which is moved to the device, saved and restored.
 
         Args:
-            name: of its file in the checkpoints, unique.
-            module: its forward pass must use all its parameters, and each backward pass go through one forward pass.
-            trained: has an optimiser. Others (moving averages) are not wrapped for several processes.
+            name: name of its file in the checkpoints, unique.
+            module: the network. Its forward pass must use all its parameters, and each backward pass must go through one
+                forward pass.
+            trained: whether it has an optimiser; moving averages have none and are not wrapped for several processes.
 
         Returns:
-            The network to be trained; `bare` gives `module` back.
+            The network to be trained, wrapped; `bare` gives `module` back.
         """
         self._check_name(name, self._networks)
         if not trained:
@@ -208,17 +216,18 @@ class Run:
         return ready
 
     def optimiser(self, name: str, optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Registers an optimiser over parameters of registered networks: it is saved and restored."""
+        """Registers an optimiser over parameters of registered networks; it is saved and restored."""
         self._check_name(name, self._optimisers)
         ready: torch.optim.Optimizer = self.fabric.setup_optimizers(optimiser)  # type: ignore[assignment]
         self._optimisers[name] = ready
         return ready
 
     def descend(self, loss: Tensor, *optimisers: torch.optim.Optimizer, clip: float | None = None) -> None:
-        """Zeroes the gradients of the optimisers' parameters, goes backward, and steps them; all others stay still.
+        """Computes the gradients of the optimisers' parameters anew and steps these optimisers; other parameters do not move.
 
         Args:
-            clip: greatest norm of the gradients of each optimiser's parameters.
+            loss: scalar.
+            clip: greatest norm of the gradients of each optimiser's parameters; None: no clipping.
         """
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
@@ -239,13 +248,14 @@ class Run:
             scaler.update()
 
     def steps(self, total: int) -> Iterator[int]:
-        """Steps still to be done. Restores the last checkpoint first, saves one every `checkpoint_every` and at the end,
-        and on SIGTERM or Ctrl-C saves what there is after the step and raises KeyboardInterrupt (the third signal does
-        so at once).
+        """Numbers of the steps still to be done.
+
+        The last checkpoint is restored first. Checkpoints are saved every `checkpoint_every` steps and at the end. After
+        SIGTERM or Ctrl-C one is saved at the end of the step, and KeyboardInterrupt raised; the third signal raises it at once.
 
         Raises:
             InputError: a checkpoint cannot be read or written.
-            TrainingError: a weight is not a number.
+            TrainingError: a weight is NaN or infinite.
         """
         try:
             self._restore()
@@ -257,25 +267,29 @@ class Run:
                 yield step
                 done = step + 1
                 self._progress(done, total)
-                stop = self._all.anywhere(self._signals > 0)
+                stop = self._processes.any(self._signals > 0)
                 if stop or done == total or done % self.settings.checkpoint_every == 0:
                     for network in self._networks.values():
-                        self._all.align(bare(network))
-                    self._let_first(lambda done=done: self._save(done))  # type: ignore[misc]
+                        self._processes.broadcast_state(bare(network))
+                    self._run_on_first(lambda done=done: self._save(done))  # type: ignore[misc]
                 if stop and done < total:
                     self._say(f"stopped after {done} of {total} steps; go on with --resume")
                     self._close()
-                    self._all.leave(KeyboardInterrupt(), 130)
+                    self._processes.end(KeyboardInterrupt(), 130)
         finally:
             self._close()
 
     def log(self, step: int, losses: Mapping[str, Tensor | float], batch: Mapping[str, Any] | None = None) -> None:
-        """Checks the losses, at every step, and makes a point of the curve every `log_every` steps and of every
-        validation (names "validation/…"); to be called in all processes with the same names. Values are averaged over
-        the processes.
+        """Checks the losses of a step, and adds a point to the learning curve every `log_every` steps and at validations.
+
+        It has to be called in all processes with the same names. Values are averaged over the processes.
+
+        Args:
+            losses: scalars by name; names of a validation begin with "validation/".
+            batch: tensors and arrays of the step, which are saved if a loss is NaN or infinite.
 
         Raises:
-            TrainingError: a loss is NaN or infinite in some process; the tensors and arrays of `batch` have been saved.
+            TrainingError: a loss is NaN or infinite in some process; `batch` has been saved.
             InputError: the curve cannot be written.
         """
         self._batch = batch or {}
@@ -283,25 +297,30 @@ class Run:
         own = torch.stack(
             [torch.as_tensor(value, dtype=exact, device=self.device).detach().reshape(()) for value in losses.values()]
         )
-        # The one place where a step waits for the device.
-        values = dict(zip(losses, self._all.mean(own).tolist(), strict=True))
+        # A step waits for the device here and nowhere else.
+        values = dict(zip(losses, self._processes.mean(own).tolist(), strict=True))
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            # The first tells whose batch it was: gradients may have carried it into later losses of the other processes.
+            # The first bad loss tells whose batch it was: gradients may have carried it into later losses of other processes.
             if not math.isfinite(float(own[list(losses).index(bad[0])])):
                 self._save_batch(step)
             self.fabric.barrier()
             self._fail(self._not_a_number(step, ", ".join(f"{name} is {values[name]}" for name in bad)))
         if step % self.settings.log_every == 0 or any(name.startswith("validation/") for name in losses):
-            self._let_first(lambda: self._point(step, values))
+            self._run_on_first(lambda: self._point(step, values))
 
     def wants_sheet(self, step: int) -> bool:
-        """Whether this step ends with a sample sheet, in this process."""
+        """Whether this process draws a sample sheet at the end of this step."""
         return self.leads and (step + 1) % self.settings.sample_every == 0
 
     def sheet(self, step: int, rows: Sequence[Sequence[NDArray[np.uint8]]], name: str = "sheet") -> Path:
-        """Writes pictures uint8 [h, w, 3] of one size, row by row, to `samples/NAME-STEP.png` and to TensorBoard. A sheet
-        that cannot be written is told of and is no error."""
+        """Writes a sample sheet to `samples/NAME-STEP.png` and to TensorBoard; returns its path.
+
+        A sheet that cannot be written is reported by `say` and is no error.
+
+        Args:
+            rows: pictures uint8 [h, w, 3] of one size, row by row.
+        """
         from PIL import Image
 
         from voxface.training.faces.render import write_picture_sheet
@@ -317,11 +336,11 @@ class Run:
             self._say(f"{path}: cannot be written ({error.strerror or error})")
         return path
 
-    # -- what is behind it ---------------------------------------------------------------------------------------------
+    # -- internals ------------------------------------------------------------------------------------------------------------
 
     def _find(self, resume: bool) -> Path | None:
-        """The checkpoint to go on from."""
-        last = newest(self.folder / CHECKPOINTS)
+        """The checkpoint to resume from, if any; refuses folders that hold something else."""
+        last = newest_checkpoint(self.folder / CHECKPOINTS)
         if (self.folder / "pairs.json").exists():
             raise UsageError(f"{self.folder}: holds voices and faces to train on; choose another --out")
         if not resume and (
@@ -340,7 +359,7 @@ class Run:
         return last
 
     def _claim(self, resume: bool) -> None:
-        """Makes the folder this process's own until `_close`, or until the process ends."""
+        """Locks the folder for this process until `_close`, or until the process ends."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / ".lock").open("a")
         with suppress(ImportError):  # Windows has none
@@ -350,7 +369,7 @@ class Run:
                 fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise UsageError(f"{self.folder}: another process is training here; choose another --out") from error
-        self._last = self._find(resume)  # nobody has been here meanwhile
+        self._last = self._find(resume)  # again under the lock: another process may have written meanwhile
 
     def _save(self, done: int) -> None:
         networks = {name: bare(network).state_dict() for name, network in self._networks.items()}
@@ -365,7 +384,7 @@ class Run:
             {**networks, **{f"optimiser-{name}": tensors for name, (tensors, _) in optimisers.items()}},
             {
                 "identity": self._identity,
-                "processes": self._all.number,
+                "processes": self._processes.number,
                 "threads": torch.get_num_threads(),
                 "precision": self.fabric.strategy.precision.state_dict(),
                 "optimisers": {name: groups for name, (_, groups) in optimisers.items()},
@@ -382,7 +401,7 @@ class Run:
                 self._load(self._last)
             except VoxfaceError as error:
                 self._fail(error)
-        self._let_first(self._open_curve)
+        self._run_on_first(self._open_curve)
 
     def _open_curve(self) -> None:
         self._curve = Curve(self.folder, self.first)
@@ -399,11 +418,11 @@ class Run:
                 self.fabric.strategy.precision.load_state_dict(state["precision"])
             processes, threads = int(state["processes"]), int(state["threads"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise unusable(place, str(error)) from error
+            raise unusable_checkpoint(place, str(error)) from error
         self.first = state["step"]
         self._say(f"going on from step {self.first}")
-        if processes != self._all.number:
-            self._say(f"with {self._all.number} processes, not {processes} as before: the batches will be others")
+        if processes != self._processes.number:
+            self._say(f"with {self._processes.number} processes, not {processes} as before: the batches will be others")
         if threads != torch.get_num_threads() and self.device.type == "cpu":
             self._say(f"with {torch.get_num_threads()} threads, not {threads} as before: last digits will be others")
 
@@ -422,7 +441,7 @@ class Run:
                 arrays[name] = np.asarray(value)
         data = io.BytesIO()
         np.savez_compressed(data, **arrays)
-        with suppress(OSError):  # that a number is none matters more
+        with suppress(OSError):  # the error about the NaN matters more
             write_bytes(self.folder / f"bad-batch-{step:07d}-{self.fabric.global_rank}.npz", data.getvalue())
 
     def _not_a_number(self, step: int, what: str) -> TrainingError:
@@ -432,14 +451,14 @@ class Run:
             f"step {step}: {what}; {where}: look for odd data in it, or begin anew with a lower learning rate"
         )
 
-    def _let_first(self, action: Callable[[], None]) -> None:
-        problem = self._all.let_first(action)
+    def _run_on_first(self, action: Callable[[], None]) -> None:
+        problem = self._processes.run_on_first(action)
         if problem is not None:
             self._fail(problem)
 
     def _fail(self, error: VoxfaceError) -> NoReturn:
         self._close()
-        self._all.leave(error, error.exit_code)
+        self._processes.end(error, error.exit_code)
 
     def _listen(self) -> None:
         def heard(number: int, frame: FrameType | None) -> None:
@@ -451,7 +470,7 @@ class Run:
             self._handlers = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def _close(self) -> None:
-        torch.set_flush_denormal(False)  # it is the whole process's
+        torch.set_flush_denormal(False)  # the setting belongs to the whole process
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
@@ -467,8 +486,11 @@ class Run:
 
 
 def bare(network: nn.Module) -> nn.Module:
-    """The module that `Run.network` was given: for state dicts, and for forward passes without gradients for this network
-    or in one process only. Mixed precision ends with the wrapping; `with run.fabric.autocast():` brings it back."""
+    """The module that `Run.network` was given, without the wrapper for several processes and mixed precision.
+
+    Use it for state dicts, and for forward passes that give this network no gradients or run in one process only. There is no
+    mixed precision without the wrapper, but under `with run.fabric.autocast():`.
+    """
     return network.module if is_wrapped(network) else network  # type: ignore[return-value]
 
 
@@ -482,7 +504,7 @@ def _finite(state: Mapping[str, Tensor]) -> bool:
 
 
 def _differences(name: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
-    """What differs, by the names of the innermost fields."""
+    """(name, before, now) of the innermost fields that differ."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
             yield from _differences(key, before.get(key), now.get(key))

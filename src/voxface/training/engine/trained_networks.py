@@ -1,14 +1,15 @@
-"""Trained networks on disk, with what is known about them: the result of one training run, or all parts of a bundle.
+"""Trained networks on disk, with their architecture and provenance: the result of one run, or all networks of a bundle.
 
 A folder holds
 
     checkpoint.json        format, the networks with their architecture and SHA-256, what they were trained on, metrics
     NAME.safetensors       weights of each network: encoder, face, mesh, expert, student
     morphable.npz          the morphable model, where a network gives coefficients
-    population.npz         how faces are spread within each sex (where known)
+    population.npz         distribution of faces within each sex (where known)
 
-One training run gives some of the networks; `Checkpoint.load` puts a bundle's together from several runs. A face or mesh
-network only understands the voice encoder it was trained with, so its run records that encoder's SHA-256.
+One run gives some of the networks; `TrainedNetworks.load` takes a bundle's from several runs. A face or mesh network works only
+with the voice encoder it was trained with, so its run records that encoder's SHA-256. (Checkpoints of a run that is under way:
+`checkpoint`.)
 """
 
 import hashlib
@@ -33,7 +34,7 @@ from voxface.training.models.frozen import Frozen
 if TYPE_CHECKING:
     from voxface.training.data.pairs import Pairs
 
-FORMAT: Final = 2  # 1 had no number: all three networks of a bundle, and no hashes
+FORMAT: Final = 2  # format 1, which had no number, held all three networks of a bundle, without hashes
 ABOUT: Final = "checkpoint.json"
 MORPHABLE: Final = "morphable.npz"
 POPULATION: Final = "population.npz"
@@ -58,21 +59,20 @@ def save_networks(
     *,
     encoder: nn.Module | None = None,
 ) -> None:
-    """Writes what a training run has made into its folder, the description last; with several processes only the first
-    one writes.
+    """Writes the networks of a run into its folder, `checkpoint.json` last; only the first of several processes writes.
 
     Args:
-        networks: by name, one or more of `NETWORKS`; wrappings (Frozen, Fabric's) are taken off.
-        architecture: keyword arguments each network was built with. A mesh network that is generator and student in one
-            (`JointMesh`) has {"kind": "joint", …}; it need not be saved where `face` and `student` are, for these two
-            make it.
+        networks: networks by name, one or more of `NETWORKS`; wrappers (`Frozen`, Fabric's) are taken off.
+        architecture: keyword arguments that each network was built with. A mesh network that is generator and student in one
+            (`JointMesh`) has {"kind": "joint", …}; where `face` and `student` are saved, it can be left out, because it is
+            made of these two.
         about: `trained_on` (list of lines), `licence`, `metrics` (with the trivial answers under "trivial"), `config` (the
-            trainer's dataclass), and anything else worth keeping, as JSON values; dataclasses and NumPy scalars will do.
-        pairs: what they were trained on; its morphable model and population are kept with networks that give coefficients.
-        encoder: the voice encoder a face or mesh network was trained with, where it is not among `networks`.
+            trainer's dataclass), and any other JSON values; dataclasses and NumPy scalars are converted.
+        pairs: training data; its morphable model and population are saved beside networks that give coefficients.
+        encoder: the voice encoder that a face or mesh network was trained with, where it is not among `networks`.
 
     Raises:
-        ValueError: another name, or a network without architecture.
+        ValueError: an unknown name, or a network without architecture.
     """
     for name in networks:
         if name not in NETWORKS or name not in architecture:
@@ -81,11 +81,11 @@ def save_networks(
         return
     from safetensors.torch import save
 
-    listeners_to = networks.get("encoder", encoder)
+    voice_encoder = networks.get("encoder", encoder)
     document: dict[str, Any] = {
         "format": FORMAT,
         "networks": {},
-        **({} if listeners_to is None else {"encoder_sha256": weights_digest(listeners_to)}),
+        **({} if voice_encoder is None else {"encoder_sha256": weights_digest(voice_encoder)}),
         **about,
     }
     for name, network in networks.items():
@@ -101,14 +101,14 @@ def save_networks(
 
 
 def load_network(source: Path, name: str) -> nn.Module:
-    """One network, in eval mode, on the CPU; nothing in the file can run code.
+    """Reads one network, in eval mode, on the CPU; nothing in the file can run code.
 
     Args:
-        source: folder of a training run or a checkpoint, or a `.safetensors` file of a network of default widths.
+        source: folder of a run, or a `.safetensors` file of a network of default widths.
         name: one of `NETWORKS`.
 
     Raises:
-        InputError: it is not there, is damaged, or does not fit its architecture.
+        InputError: the network is missing, damaged, or does not fit its architecture.
     """
     if name not in NETWORKS:
         raise ValueError(f"{name}: not one of {', '.join(NETWORKS)}")
@@ -119,7 +119,7 @@ def load_network(source: Path, name: str) -> nn.Module:
     if name == "mesh" and name not in document["networks"] and _has(document, name):
         from voxface.training.models.joint_mesh import JointMesh
 
-        return JointMesh.of(load_network(source, "face"), load_network(source, "student")).eval()
+        return JointMesh.from_networks(load_network(source, "face"), load_network(source, "student")).eval()
     if name not in document["networks"]:
         has = ", ".join(document["networks"]) or "nothing"
         raise InputError(f"{source}: holds {has}, no {name}; make one with `{_VERBS[name]}`")
@@ -128,11 +128,13 @@ def load_network(source: Path, name: str) -> nn.Module:
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """What `checkpoint.json` says, old formats brought to the present one: `networks` (name -> architecture, sha256),
-    `encoder_sha256` where recorded, and what the trainer said `about` them.
+    """Reads `checkpoint.json`; old formats are converted to the present one.
+
+    Returns:
+        `networks` (name -> architecture, sha256), `encoder_sha256` where recorded, and the trainer's `about`.
 
     Raises:
-        InputError: no checkpoint, an unfinished run, a newer format, or a damaged file.
+        InputError: no trained networks there, an unfinished run, a newer format, or a damaged file.
     """
     file = folder / ABOUT
     if not file.is_file():
@@ -157,7 +159,7 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def weights_digest(network: nn.Module) -> str:
-    """SHA-256 of a network's state: names, types, shapes and values, wherever they live."""
+    """SHA-256 of a network's state: names, types, shapes and values, on whatever device."""
     digest = hashlib.sha256()
     for name, value in sorted(_tensors(network).items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -166,15 +168,18 @@ def weights_digest(network: nn.Module) -> str:
 
 
 @dataclass
-class Checkpoint:
-    """The networks of one bundle, in eval mode, with their provenance.
+class TrainedNetworks:
+    """Networks of one bundle, in eval mode, with their provenance.
 
     Attributes:
-        encoder, face, mesh, morphable: the parts; `mesh` is a `MeshRegressor`, or a `JointMesh`.
-        population: how faces are spread within each sex, where that is known of the morphable model.
-        name, version, licence, description, trained_on, metrics: what the manifest will say.
-        architecture: keyword arguments each network was built with.
-        parts: of a bundle from several runs, what each run says of itself, by the networks that come from it.
+        encoder, face: voice encoder and face generator.
+        mesh: a `MeshRegressor` or a `JointMesh`.
+        morphable: the morphable model of the mesh's coefficients.
+        population: distribution of faces within each sex, where it is known for the morphable model.
+        name, version, licence, description, trained_on, metrics: as the manifest will have them.
+        architecture: keyword arguments that each network was built with.
+        parts: what each run's `checkpoint.json` says `about` its networks, by the names of the networks taken from it ("face",
+            "encoder+mesh").
     """
 
     encoder: VoiceEncoder
@@ -192,7 +197,7 @@ class Checkpoint:
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Writes the checkpoint, the description last."""
+        """Writes all networks into a folder, `checkpoint.json` last."""
         _save_faces(folder, self.morphable, self.population)
         keys = ("name", "version", "licence", "description", "trained_on", "metrics")
         about = {key: getattr(self, key) for key in keys}
@@ -201,11 +206,11 @@ class Checkpoint:
 
     @classmethod
     def load(cls, *folders: Path) -> Self:
-        """A bundle's networks from one checkpoint, or each from its training run; nothing in them can run code.
+        """Reads a bundle's networks from one folder, or from the folders of several runs; nothing in them can run code.
 
         Raises:
-            InputError: missing, damaged, weights that do not fit the architecture, a network that is in two runs or in
-                none, or one that was trained with another voice encoder.
+            InputError: a folder is missing or damaged, weights do not fit their architecture, a network is in two folders or
+                in none, or was trained with another voice encoder.
         """
         described = {folder: describe(folder) for folder in folders}
         sources = _sources(described)
@@ -249,11 +254,11 @@ class Checkpoint:
         return {"encoder": self.encoder, "face": self.face, "mesh": self.mesh}
 
 
-# -- what is behind it -----------------------------------------------------------------------------------------------------
+# -- internals ----------------------------------------------------------------------------------------------------------------
 
 
 def _has(document: Mapping[str, Any], name: str) -> bool:
-    """Whether a folder holds a network, or what it can be made of."""
+    """Whether a folder holds a network, or the networks it can be made of."""
     networks = document["networks"]
     return name in networks or (name == "mesh" and "face" in networks and "student" in networks)
 
@@ -268,7 +273,7 @@ def _architecture(document: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _sources(described: Mapping[Path, Mapping[str, Any]]) -> dict[str, Path]:
-    """Which folder each network of a bundle comes from."""
+    """The folder of each network of a bundle."""
     sources: dict[str, Path] = {}
     for name in BUNDLED:
         having = [folder for folder, document in described.items() if _has(document, name)]
@@ -285,11 +290,16 @@ def _sources(described: Mapping[Path, Mapping[str, Any]]) -> dict[str, Path]:
 
 
 def check_trained_with(source: Path, name: str, encoder: Path, digest: str) -> None:
-    """Whether the network `name` that was trained in the folder `source` understands the voice encoder of `encoder`, whose
-    weights have this digest.
+    """Checks that a network was trained with a voice encoder.
+
+    Args:
+        source: the network's folder; of a bare `.safetensors` file nothing is known, and nothing is checked.
+        name: of the network.
+        encoder: the voice encoder's folder or file, for the message.
+        digest: `weights_digest` of the voice encoder.
 
     Raises:
-        InputError: it was trained with another, or is no checkpoint.
+        InputError: it was trained with another voice encoder, or the folder holds no trained networks.
     """
     trained_with = digest if source.is_file() else describe(source).get("encoder_sha256", digest)
     if trained_with != digest:
@@ -305,7 +315,7 @@ def _about(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build(source: Path, name: str, architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
-    """The network with these weights."""
+    """A network of this architecture with these weights, in eval mode."""
     try:
         network = _make(name, architecture)
         network.load_state_dict(dict(state))
@@ -318,7 +328,7 @@ def _build(source: Path, name: str, architecture: Mapping[str, Any], state: Mapp
 
 
 def _make(name: str, architecture: Mapping[str, Any]) -> nn.Module:
-    """The network, untrained."""
+    """An untrained network of this architecture."""
     arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in architecture.items()}
     if name in ("expert", "student"):
         from voxface.training.models.experts.own import ImageToFace
@@ -333,7 +343,7 @@ def _make(name: str, architecture: Mapping[str, Any]) -> nn.Module:
 
 
 def _default_architecture(name: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Keyword arguments of a network in a bare file: default widths, and as many coefficients as its last layer gives."""
+    """Architecture of a network in a bare file: default widths, and as many coefficients as its last layer gives."""
     if name == "mesh":
         hidden = "model.3.weight" in state
         last = state.get("model.3.weight" if hidden else "model.1.weight")
@@ -376,7 +386,7 @@ def _load_faces(folder: Path) -> tuple[MorphableModel, FacePopulation | None]:
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
-    """The state on the CPU, whatever the network is wrapped in."""
+    """State of a network on the CPU, without its wrappers."""
     while isinstance(network, Frozen):
         network = network.module
     if type(network).__module__.split(".")[0] in ("lightning_fabric", "lightning"):
@@ -387,7 +397,7 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON values: dataclasses as objects, what is no number as null."""
+    """Value as JSON: dataclasses as objects, NaN and infinity as null."""
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if isinstance(value, Mapping):

@@ -1,12 +1,12 @@
-"""Fréchet distance between two sets of pictures, as features see them: "FID-like" (Heusel et al. 2017, Eq. 6).
+"""Fréchet distance between two sets of pictures by their features, "FID-like" (Heusel et al. 2017, Eq. 6).
 
-Not the FID of the literature: that one's features come from an Inception network trained on ImageNet, whose weights are not
-ours to ship and which knows little of faces of 64 pixels. Ours come from a network of our own, a `PictureJudge` (64 numbers)
-or an image→3DMM expert, so the numbers stand beside each other within one benchmark and beside nothing else.
+It is not the FID of the literature, whose features come from an Inception network trained on ImageNet; its weights cannot be
+shipped here, and it knows little about faces of 64 pixels. Here the features come from a `PictureJudge` (64 numbers) or from an
+image→3DMM expert, so the numbers can be compared within one benchmark only.
 
-The distance is biased: between two samples of one distribution it is not 0 but falls with about 1/N, and it falls
-differently for different distributions. Compare sets of the same N, and show the distance between two halves of the real
-pictures beside the others: nothing can be expected to be below that.
+The distance is biased: between two samples of one distribution it is not 0 but falls with about 1/N, at a rate that depends on
+the distribution. Compare sets of the same N, and beside them the distance between two halves of the real pictures, below which
+no distance is to be expected.
 """
 
 from collections.abc import Callable
@@ -27,15 +27,15 @@ def frechet_distance(
 ) -> float:  # Heusel 2017, Eq. 6; Dowson & Landau 1982
     """Squared Fréchet distance of two Gaussians, ‖μa − μb‖² + tr(A + B − 2·(A^½ B A^½)^½).
 
-    The trace of the root is the sum of the roots of the eigenvalues of A^½ B A^½, which is symmetric and positive: no square
-    root of a matrix that is not symmetric, no complex numbers, and singular covariances need no special case.
+    The trace of the root is the sum of the roots of the eigenvalues of A^½ B A^½, which is symmetric and positive
+    semi-definite. So there are no complex numbers, and singular covariances are no special case.
 
     Args:
         mean_a, mean_b: float64 [d].
         covariance_a, covariance_b: float64 [d, d], symmetric, positive semi-definite.
 
     Raises:
-        InputError: shapes that do not fit, or numbers that are not finite.
+        InputError: shapes do not fit, or a number is not finite.
     """
     d = len(mean_a)
     if mean_b.shape != (d,) or covariance_a.shape != (d, d) or covariance_b.shape != (d, d):
@@ -54,8 +54,8 @@ def gaussian(features: Array, shrinkage: float = 0.0) -> tuple[Array, Array]:
     """Mean [d] and unbiased covariance [d, d] of features float64 [N, d].
 
     Args:
-        shrinkage: in [0, 1]; the covariance is drawn by this share towards the round one of the same trace. With N ≤ d the
-            sample's covariance is singular and the distance mostly tells N, so some is needed there.
+        shrinkage: weight, 0 to 1, of a multiple of the identity of the same trace in the covariance. With N ≤ d the sample
+            covariance is singular and the distance depends mostly on N, so some shrinkage is needed.
 
     Raises:
         InputError: N ≤ d without shrinkage, or N < 2.
@@ -79,10 +79,12 @@ def features_of(images: Tensor, features: Features, batch: int = 256) -> Array:
 
 
 def picture_distance(a: Tensor, b: Tensor, features: Features, shrinkage: float = 0.0) -> float:
-    """FID-like distance of two sets of images [N, 3, H, W] in [-1, 1]; see the module for what it is and is not.
+    """FID-like distance of two sets of images [N, 3, H, W] in [-1, 1]; the module's docstring says how to read it.
 
     Args:
-        features: images -> [N, d].
+        a, b: images.
+        features: function images -> features [N, d].
+        shrinkage: see `gaussian`.
 
     Raises:
         InputError: too few pictures; see `gaussian`.

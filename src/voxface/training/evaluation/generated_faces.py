@@ -1,4 +1,4 @@
-"""How good the pictures of a face generator are, from voices it has not been trained on: what Wen 2019, §4.2 asks."""
+"""Evaluation of a face generator on new voices: identity and sex of its pictures (Wen 2019, §4.2), FID-like distance."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from voxface.training.evaluation.frechet import features_of, frechet_distance, g
 from voxface.training.evaluation.picture_judge import PictureJudge
 from voxface.training.models.frozen import Frozen
 
-MOST_REAL = 4096  # pictures on either side of the distance
+MOST_REAL = 4096  # real pictures, and as many generated ones, in the FID-like distance
 
 
 class Generator(Protocol):
@@ -27,19 +27,20 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class FaceTest:
-    """Voices of training and validation people with what should come of them; N voices, K real pictures.
+    """Test data for a face generator: N voices of training and validation people, K real pictures.
 
     Attributes:
-        embedding: float32 [N, E].
-        person: int32 [N], whose voices.
-        known: bool [N], of training people.
-        opposite: int64 [K], a voice of the same person for each real picture.
-        real: real pictures uint8 [K, H, W, 3] of the same people, none of which the judge has learnt from.
-        fresh: the share of training people whose voice here is of a recording that was kept from training; of the others
-            only the stretch is new.
-        judge: tells whose the pictures are.
+        embedding: embeddings of the voices, float32 [N, E].
+        person: int32 [N], whose voices they are.
+        known: bool [N], whether they are of training people.
+        opposite: int64 [K], for each real picture a voice of the same person.
+        real: real pictures uint8 [K, H, W, 3] of these people; the judge has learnt from none of them.
+        fresh: share of training people whose voice here is of a recording that was kept from the training; of the others only
+            the crop is new.
+        judge: network that says whose a picture is.
         sexes: int64 [I], 0 female, 1 male.
-        names: str [I].
+        examples: for each row of the sample sheet, indices of voices of one person.
+        pairs: the pairs.
     """
 
     embedding: Tensor
@@ -54,7 +55,7 @@ class FaceTest:
     pairs: Pairs
 
     @classmethod
-    def of(
+    def from_pairs(
         cls,
         pairs: Pairs,
         encoder: Frozen,
@@ -66,11 +67,14 @@ class FaceTest:
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> "FaceTest":
-        """Encodes `each` voices of everybody, more of people with more pictures: whole recordings first, as the runtime
-        hears them, then random crops of them. Clean recordings only.
+        """Encodes voices of all training and validation people: whole recordings first, then random crops of them.
+
+        Clean recordings are taken where a person has some.
 
         Args:
-            held: bool [U], recordings kept from training; they alone are taken of people who have some.
+            held: bool [U], utterances kept from the training; of people who have some, only these are taken.
+            each: least number of voices per person; people with more pictures have as many voices as pictures.
+            length: shortest and longest crop in frames.
         """
         rng = np.random.default_rng([seed, 37])
         pictures = judge.unseen(pairs)
@@ -117,8 +121,13 @@ class FaceTest:
         )
 
     def measure(self, generator: Generator) -> dict[str, Any]:
-        """`identity_top1`, `identity_top5` of training people; `sex_known_people`, `sex_unknown_people`; `frechet`, FID-like
-        over all, None where there are fewer pictures than the judge has features. All are of images clamped to [-1, 1]."""
+        """Metrics of a generator's images, clamped to [-1, 1].
+
+        Returns:
+            `identity_top1`, `identity_top5`: accuracy of the judge's person, on training people.
+            `sex_known_people`, `sex_unknown_people`: accuracy of the judge's sex, on training and validation people.
+            `frechet`: FID-like distance; None where there are not more pictures than the judge has features.
+        """
         images = generated(generator, self.embedding)
         found: dict[str, Any] = {}
         known = torch.from_numpy(self.known)
@@ -132,7 +141,7 @@ class FaceTest:
         return found
 
     def frechet(self, images: Tensor) -> float | None:
-        """FID-like distance of images from the real pictures; None where they are too few."""
+        """FID-like distance of images from the real pictures; None where there are too few."""
         real = as_images(torch.from_numpy(self.real))
         sides = [features_of(side, self.judge.features) for side in (images, real)]
         if min(len(side) for side in sides) <= sides[0].shape[1]:
@@ -140,8 +149,10 @@ class FaceTest:
         return frechet_distance(*gaussian(sides[0]), *gaussian(sides[1]))
 
     def trivial(self) -> dict[str, Any]:
-        """What answers without a generator would get: guessing, the mean picture, and real pictures themselves (one half of
-        them against the other, so of half as many)."""
+        """Metrics without a generator: of guessing, of the mean picture, and of the real pictures themselves.
+
+        The FID-like distance of real pictures is that of one half from the other, so of half as many pictures.
+        """
         real = as_images(torch.from_numpy(self.real))
         halves = [features_of(real[k::2], self.judge.features) for k in (0, 1)]
         enough = min(len(half) for half in halves) > halves[0].shape[1]
@@ -155,8 +166,7 @@ class FaceTest:
         }
 
     def sheet(self, generator: Generator) -> list[list[NDArray[np.uint8]]]:
-        """A row for each of some people, training women and men, then validation ones: a real picture, then pictures from
-        their voices."""
+        """Rows of the sample sheet, one per person: a real picture, then pictures from the person's voices."""
         rows = []
         for voices in self.examples:
             own = self.pairs.pictures_of[int(self.person[voices[0]])]
@@ -166,14 +176,14 @@ class FaceTest:
 
 
 def generated(generator: Generator, embedding: Tensor, batch: int = 256) -> Tensor:
-    """Images float32 [N, 3, H, W] on the CPU, clamped as they are when shown."""
+    """Generated images float32 [N, 3, H, W] on the CPU, clamped to [-1, 1] as when they are shown."""
     with torch.no_grad():
         parts = [generator(embedding[k : k + batch]) for k in range(0, len(embedding), batch)]
     return torch.cat([part.float().clamp(-1, 1).cpu() for part in parts])
 
 
 def _examples(pairs: Pairs, judge: PictureJudge, heard: list[int]) -> list[int]:
-    """Two women and two men of either split, as far as there are."""
+    """Two women and two men of each split, as far as there are."""
     chosen = []
     for people in (judge.people, pairs.split("validation")):
         for sex in (0, 1):

@@ -1,4 +1,4 @@
-"""How far a measured number can be trusted: intervals for shares, and for statistics of speakers."""
+"""Confidence intervals of shares (Wilson) and of statistics over speakers (bootstrap)."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ Z_95 = 1.959963984540054
 
 
 def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
-    """Interval of a share, successes out of n (Wilson 1927); 95 % unless told otherwise.
+    """Confidence interval of a share, successes out of n (Wilson 1927); 95 % with the default z.
 
     Raises:
         ValueError: not 0 ≤ successes ≤ n, or n is 0.
@@ -28,18 +28,21 @@ def bootstrap(
     rounds: int = 1000,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Interval of a statistic by drawing whole clusters anew: recordings of one speaker are no independent witnesses.
+    """Bootstrap interval of a statistic that resamples whole clusters, because recordings of one speaker are not independent.
 
     Args:
-        statistic: of one array of row numbers for each of `clusters`; a row may come several times. NaN, where a draw
-            leaves nothing to compute, is left out.
+        statistic: function of one array of row numbers for each of `clusters`, in which rows may be repeated. It returns NaN
+            where a draw leaves nothing to compute; such draws are left out.
         clusters: for each sample, the label [N] of every row (its speaker).
+        rng: random generator.
+        rounds: number of draws.
+        level: coverage of the interval.
 
     Returns:
-        The percentiles that leave (1 - level) / 2 on either side.
+        (low, high), the percentiles that leave (1 − level) / 2 on either side.
 
     Raises:
-        ValueError: no rows, or a statistic that is never a number.
+        ValueError: no rows, or a statistic that is always NaN.
     """
     rows = [_rows(labels) for labels in clusters]
     values = []

@@ -1,7 +1,7 @@
-"""A judge of generated faces that no generator was trained against: whose picture is this, and is it a woman or a man?
+"""Picture judge: a network that says whose picture it is and of which sex, and that no generator was trained against.
 
-It learns from real pictures only, keeps some of them aside to say how far it can be trusted, and lends its embedding to the
-FID-like distance. The generator's own critic cannot judge: it is what the generator has learnt to please.
+It learns from real pictures only, measures its own accuracy on some that are kept aside, and gives the features of the FID-like
+distance. A generator's own critic cannot judge its pictures, because the generator has learnt to deceive it.
 """
 
 from collections.abc import Callable
@@ -24,14 +24,14 @@ from voxface.training.models.he_initialisation import initialise_he
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    """How the judge is built and taught.
+    """Hyper-parameters of the judge.
 
     Attributes:
-        channels, embedding: of its `FaceEmbedding`; `embedding` is how many features the FID-like distance is over.
-        steps, batch, rate: of Adam; the rate falls to 0 along a cosine.
-        augmentations: what its training pictures go through, beside mirroring.
-        aside: the share of every person's pictures it never learns from, at least one where there are two.
-        seed: of its weights and batches.
+        channels, embedding: of its `FaceEmbedding`; `embedding` is the number of features in the FID-like distance.
+        steps, batch, rate: steps of Adam, pictures per step, and learning rate, which falls to 0 along a cosine.
+        augmentations: augmentation of its training pictures, beside mirroring.
+        aside: share of each person's pictures that it never learns from, at least one where there are two.
+        seed: seed of its weights and batches.
     """
 
     channels: tuple[int, ...] = (8, 16, 32, 64, 128)
@@ -46,14 +46,14 @@ class JudgeConfig:
 
 @dataclass(frozen=True)
 class PictureJudge:
-    """See the module.
+    """A trained judge.
 
     Attributes:
-        people: int32 [k], the persons it knows: class c of the identity head is person `people[c]`.
+        people: int32 [k], the people it knows: class c of the identity head is person `people[c]`.
         aside: int64, the pictures of known people that it has not learnt from.
         embedding: images [B, 3, 64, 64] -> [B, E].
         identity, sex: heads on the embedding, k and 2 classes (0 female, 1 male).
-        report: what it gets right on real pictures that it has not learnt from, and what guessing would.
+        report: its accuracy on real pictures that it has not learnt from, and that of guessing.
     """
 
     people: NDArray[np.int32]
@@ -64,7 +64,7 @@ class PictureJudge:
     report: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def learn(
+    def train(
         cls,
         pairs: Pairs,
         config: JudgeConfig = JudgeConfig(),
@@ -72,7 +72,7 @@ class PictureJudge:
         device: torch.device | str = "cpu",
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> "PictureJudge":
-        """Learns the people of the training split from their pictures; the state of torch's generator is left as it was.
+        """Trains a judge on pictures of the training split's people; the state of torch's random generator stays as it was.
 
         Raises:
             InputError: no pictures of people to train on.
@@ -116,7 +116,7 @@ class PictureJudge:
         for network in (embedding, identity, sex):
             network.eval().requires_grad_(False)
         judge = cls(people, np.sort(np.concatenate(aside)).astype(np.int64), embedding, identity, sex)
-        judge.report.update(judge._trust(pairs, pairs.sexes[people]))
+        judge.report.update(judge._accuracy(pairs, pairs.sexes[people]))
         return judge
 
     def features(self, images: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class PictureJudge:
         return sexes
 
     def unseen(self, pairs: Pairs) -> NDArray[np.int64]:
-        """Pictures of training and validation people that it has not learnt from: the real side of the FID-like distance."""
+        """Indices of the pictures of training and validation people that it has not learnt from, for the FID-like distance."""
         others = np.flatnonzero(np.isin(pairs.picture_person, pairs.split("validation")))
         return np.sort(np.concatenate([self.aside, others])).astype(np.int64)
 
@@ -145,7 +145,7 @@ class PictureJudge:
         with torch.no_grad():
             return torch.cat([head(self.features(images[k : k + batch])) for k in range(0, len(images), batch)])
 
-    def _trust(self, pairs: Pairs, sexes: NDArray[np.int64]) -> dict[str, Any]:
+    def _accuracy(self, pairs: Pairs, sexes: NDArray[np.int64]) -> dict[str, Any]:
         report: dict[str, Any] = {"people": len(self.people), "pictures_aside": len(self.aside)}
         if len(self.aside):
             images = as_images(torch.from_numpy(pairs.pictures[self.aside]))

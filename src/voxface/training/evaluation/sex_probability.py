@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: how steeply the evidence of a generated mesh speaks for its speaker's sex."""
+"""Probability of a speaker's sex from a mesh: the slope with which evidence becomes a probability, fitted by Platt scaling."""
 
 from typing import Any, Final
 
@@ -12,20 +12,19 @@ _STEEPEST: Final = 1e3
 _FLATTEST: Final = 1e-3
 
 
-def slope(evidence: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """The factor s with which sigmoid(s · evidence) is likeliest for the labels, 0.001 to 1000: Platt scaling without a
-    shift, since no evidence has to stay no opinion.
+def sex_slope(evidence: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Factor s, 0.001 to 1000, with which sigmoid(s · evidence) is the likeliest probability of the labels (Platt 1999).
 
-    The labels of a class of n are drawn in to (n + 1) / (n + 2) of a full one (Platt 1999), or evidence that is right every
-    time would make an infinite slope.
+    There is no shift, so that no evidence gives a probability of one half. The target of a class of n examples is
+    (n + 1) / (n + 2) and not 1, because evidence that is always right would otherwise have an infinite slope.
 
     Args:
-        evidence: float [N], for label 1 where positive.
+        evidence: float [N], positive for label 1.
         labels: bool [N].
-        weights: float [N], how much each counts; default: all alike.
+        weights: float [N], weight of each example; by default all weigh the same.
 
     Raises:
-        ValueError: one of the labels is missing.
+        ValueError: there are no examples of one of the labels.
     """
     x, one = np.asarray(evidence, np.float64), np.asarray(labels, bool)
     w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
@@ -37,7 +36,7 @@ def slope(evidence: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = No
     def rises(s: float) -> bool:
         return float((w * x * (_sigmoid(s * x) - target)).sum()) > 0
 
-    # The loss is convex: where it falls, s is too small.
+    # The loss is convex: s is too small where the loss falls.
     low, high = np.log(_FLATTEST), np.log(_STEEPEST)
     for _ in range(60):
         middle = (low + high) / 2
@@ -46,17 +45,19 @@ def slope(evidence: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = No
 
 
 def log_loss(evidence: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Mean of -log of the probability that sigmoid(evidence) gives to the label that holds; a coin gets 0.693."""
+    """Mean of −log of the probability that sigmoid(evidence) gives to the true label; guessing gets 0.693."""
     x = np.where(np.asarray(labels, bool), 1, -1) * np.asarray(evidence, np.float64)
     return float(np.average(np.logaddexp(0, -x), weights=None if weights is None else np.asarray(weights, np.float64)))
 
 
-def sex_calibration(held: HeldOut | None, network: nn.Module) -> dict[str, Any]:
-    """What a bundle says of sex by a network embedding -> coefficients: the slope for `read_attributes`, on people it has
-    not learnt from; each person counts once.
+def sex_slope_report(held: HeldOut | None, network: nn.Module) -> dict[str, Any]:
+    """Sex slope of a network embedding -> coefficients on held-out people, which a bundle's `read_attributes` needs.
+
+    Each person counts once, whatever the number of utterances.
 
     Returns:
-        {"sex_slope", "people", "log_loss": {"at_slope_1", "calibrated", "coin"}}; empty without people of both sexes.
+        {"sex_slope", "people", "log_loss": {"at_slope_1", "calibrated", "coin"}}, the manifest's "calibration"; {} without
+        people of both sexes.
     """
     if held is None:
         return {}
@@ -67,7 +68,7 @@ def sex_calibration(held: HeldOut | None, network: nn.Module) -> dict[str, Any]:
     evidence = held.sex_evidence(held.predictions(network))
     count: NDArray[np.int64] = np.bincount(person)
     weights = 1 / count[person]
-    found = slope(evidence, female, weights)
+    found = sex_slope(evidence, female, weights)
     return {
         "sex_slope": found,
         "people": int((count > 0).sum()),

@@ -1,4 +1,4 @@
-"""Speaker verification: are two recordings of one speaker? Scores of pairs, equal error rate, area under the ROC."""
+"""Speaker verification, "are two recordings of one speaker?": scores of pairs, equal error rate (EER), area under the ROC."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,12 +9,14 @@ Float64 = NDArray[np.float64]
 def trials(
     embeddings: NDArray[np.floating], persons: ArrayLike, speakers: ArrayLike, recordings: ArrayLike
 ) -> tuple[Float64, Float64]:
-    """Cosines of all pairs of rows: of one person, and of different speakers.
+    """Cosines of all pairs of embeddings of one person, and of all pairs of different speakers.
 
     Args:
-        embeddings: [N, E], of any length but zero.
-        persons, speakers, recordings: [N] labels. Pairs of one recording count for nothing; nor do pairs of two persons who
-            share a speaker (a voice and its copy at another speed), which are neither the same nor different.
+        embeddings: [N, E], not zero.
+        persons: labels [N].
+        speakers: labels [N]. Pairs of two persons of one speaker (a voice and its copy at another speed) are left out,
+            because they are neither the same nor different.
+        recordings: labels [N]. Pairs of one recording are left out.
 
     Returns:
         (same float64 [n], different float64 [m]), each pair once.
@@ -29,10 +31,10 @@ def trials(
 
 
 def auc(same: ArrayLike, different: ArrayLike) -> float:
-    """Probability that a score of `same` is above one of `different`, a tie counting half (Mann–Whitney).
+    """Area under the ROC: probability that a score of `same` is above one of `different`; ties count half (Mann–Whitney).
 
     Raises:
-        ValueError: no score on one side.
+        ValueError: there is no score of one kind, or a score is NaN.
     """
     high, low = _scores(same, different)
     ordered = np.sort(low)
@@ -41,12 +43,12 @@ def auc(same: ArrayLike, different: ArrayLike) -> float:
 
 
 def eer(same: ArrayLike, different: ArrayLike) -> float:
-    """Error rate at the threshold where as many of `same` are refused as of `different` are accepted.
+    """Equal error rate: at the threshold where the share of refused `same` equals that of accepted `different`.
 
-    The two rates move in steps; where they cross within one, the straight line between its ends is taken.
+    Both rates change in steps; where they cross within a step, they are interpolated linearly.
 
     Raises:
-        ValueError: no score on one side.
+        ValueError: there is no score of one kind, or a score is NaN.
     """
     high, low = (np.sort(scores) for scores in _scores(same, different))
     thresholds = np.append(np.unique(np.concatenate([high, low])), np.inf)

@@ -1,6 +1,6 @@
-"""What the trainers make small, one loss a file.
+"""Losses, one per file.
 
-| loss | paper |
+| file | source |
 |---|---|
 | `adversarial` | Wen 2019, Algorithm 1; Wu 2022, L_f and L_r (§3.3) |
 | `coefficients` | Wu 2022, Eqs. 2 and 4 |
@@ -8,8 +8,8 @@
 | `distillation` | Wu 2022, Eqs. 5 and 6 |
 | `angular_margin` | ArcFace (Deng 2019), in place of the voice encoder's cross-entropy |
 
-All take [B, …] and give a scalar that does not grow with B. Wu's published code departs from his paper in the triplet and the
-distillation; each file says how, and that ours follows the paper.
+All take [B, …] and return a scalar that does not grow with B. Wu's published code departs from the paper in the triplet loss
+and the distillation; these files follow the paper, and each says what differs.
 """
 
 from voxface.training.losses.adversarial import discriminator_loss, generator_loss, r1_penalty

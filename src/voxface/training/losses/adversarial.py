@@ -1,4 +1,4 @@
-"""The generator against the discriminator: binary cross-entropy, non-saturating, and a penalty on steep critics."""
+"""Adversarial losses: binary cross-entropy, the non-saturating loss of the generator, and the R1 penalty."""
 
 import torch
 from torch import Tensor
@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Mean cross-entropy of real pictures called real plus that of generated ones called generated (Wen 2019, Algorithm 1).
+    """Mean cross-entropy of real pictures classified as real, plus that of generated ones as generated (Wen 2019, Algorithm 1).
 
-    The published code sums the two, as here, and does not halve them.
+    The sum of both is taken, not their mean, as in the published code.
 
     Args:
         real, fake: logits [B, 1]; positive means real.
@@ -17,7 +17,11 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """Mean cross-entropy of generated pictures, logits [B, 1], called real: small when the discriminator is fooled."""
+    """Mean cross-entropy of generated pictures classified as real; small when the discriminator takes them for real.
+
+    Args:
+        fake: logits [B, 1]; positive means real.
+    """
     return F.softplus(-fake).mean()
 
 
@@ -25,13 +29,13 @@ def r1_penalty(real_logits: Tensor, images: Tensor) -> Tensor:
     """½·E‖∇D(x)‖² over real pictures x (Mescheder 2018, Eq. 9, without the factor γ).
 
     Args:
-        real_logits: [B, 1], of `images`; no batch statistics may tie one picture's logit to another picture.
-        images: [B, 3, H, W], made with `requires_grad`, and what the logits were computed from.
+        real_logits: [B, 1], of `images`; each logit may depend on its own picture only, so there are no batch statistics.
+        images: [B, 3, H, W] with `requires_grad`, from which the logits were computed.
 
     Raises:
-        RuntimeError: the logits do not depend on `images`, or these do not require gradients.
+        RuntimeError: the logits do not depend on `images`, or `images` does not require gradients.
     """
-    # Picture b moves logit b only, so the gradient of the sum holds every picture's own. In float32: squares of half
-    # precision underflow.
+    # Picture b moves logit b only, so the gradient of the sum holds the gradient of each. In float32, because squares in 16
+    # bits underflow.
     (slope,) = torch.autograd.grad(real_logits.float().sum(), images, create_graph=True)
     return 0.5 * slope.float().flatten(1).square().sum(1).mean()

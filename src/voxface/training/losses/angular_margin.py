@@ -1,4 +1,4 @@
-"""Speaker identification on the sphere: softmax over cosines, with a margin that the right speaker has to win by."""
+"""Additive angular margin softmax (ArcFace), the loss of speaker identification."""
 
 import math
 
@@ -8,17 +8,20 @@ from torch.nn import functional as F
 
 
 class AngularMargin(nn.Module):
-    """Additive angular margin softmax (ArcFace; Deng 2019, Eq. 3): cross-entropy of s·cos(θ_y + m) against s·cos θ_k.
+    """Cross-entropy of s·cos(θ_y + m) against s·cos θ_k (ArcFace; Deng 2019, Eq. 3).
 
-    θ_k is the angle between an embedding and the direction of class k, which is learnt; neither has a length that counts.
-    With margin 0 it is the scaled cosine softmax. Past θ = π − m, where cos(θ + m) would rise again, the straight line
-    cos θ − m·sin m goes on, as in the paper's code: no embedding is drawn the wrong way.
+    θ_k is the angle between an embedding and the learnt direction of class k; the length of neither counts. With margin 0 it is
+    the scaled cosine softmax. Beyond θ = π − m, where cos(θ + m) would rise again and pull embeddings the wrong way,
+    cos θ − m·sin m takes its place, as in the paper's code.
 
     Args:
-        identities: how many classes.
-        embedding: E.
+        identities: number of classes.
+        embedding: E, numbers of an embedding.
         scale: s.
-        margin: m in radians, 0 to π/2.
+        margin: m in radians, 0 to below π/2.
+
+    Raises:
+        ValueError: a margin out of this range.
     """
 
     def __init__(self, identities: int, embedding: int = 64, scale: float = 30.0, margin: float = 0.2) -> None:
@@ -29,7 +32,7 @@ class AngularMargin(nn.Module):
         self.directions = nn.Parameter(F.normalize(torch.randn(identities, embedding), dim=1))
 
     def cosines(self, embedding: Tensor) -> Tensor:
-        """cos θ float32 [B, identities] of embeddings [B, E]; the largest names the class."""
+        """cos θ, float32 [B, identities], of embeddings [B, E]; the class is the one with the largest."""
         return F.linear(F.normalize(embedding, dim=1), F.normalize(self.directions, dim=1)).float()
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
@@ -38,7 +41,7 @@ class AngularMargin(nn.Module):
         if not self.margin:
             return F.cross_entropy(self.scale * cosine, label)
         own = cosine.gather(1, label[:, None])
-        # The root's slope is infinite where the embedding lies on its direction.
+        # The slope of the root is infinite where an embedding lies on the direction of its class.
         sine = (1 - own.square()).clamp(min=1e-7).sqrt()
         harder = own * math.cos(self.margin) - sine * math.sin(self.margin)
         beyond = own < -math.cos(self.margin)

@@ -1,4 +1,4 @@
-"""Coefficients against their (pseudo) ground truth."""
+"""Coefficients against their ground truth (Wu 2022, Eq. 2) or pseudo ground truth (Eq. 4)."""
 
 from torch import Tensor
 
@@ -6,14 +6,14 @@ from torch import Tensor
 def coefficient_loss(alpha: Tensor, target: Tensor) -> Tensor:
     """‖α − α*‖², mean over the batch (Wu 2022, Eq. 2; with the expert's coefficients as target, Eq. 4).
 
-    The sum over the P coefficients is kept, so the value is P times what a mean squared error gives. The published code takes
-    the mean squared error of vertices instead of Eq. 4. The target is data: no gradient goes there.
+    It is the sum over the P coefficients, so P times the mean squared error. The published code takes the mean squared error of
+    vertices instead of Eq. 4. No gradient goes to the target.
 
     Args:
-        alpha, target: [B, P], unit-normal coefficients.
+        alpha, target: unit-normal coefficients [B, P] each.
 
     Raises:
-        ValueError: the shapes differ; broadcasting would hide it.
+        ValueError: the shapes differ, which broadcasting would hide.
     """
     if alpha.shape != target.shape:
         raise ValueError(f"coefficients of shape {tuple(alpha.shape)} against a target of {tuple(target.shape)}")

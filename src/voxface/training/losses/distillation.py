@@ -1,9 +1,9 @@
-"""The student's features are to lie to each other as the expert's do (Passalis & Tefas 2018; Wu 2022, Eqs. 5 and 6).
+"""Distillation of features: Kullback–Leibler divergence of neighbourhoods (Wu 2022, Eqs. 5 and 6; Passalis & Tefas 2018).
 
-Features of different widths can be compared so: only the picture each sample has of its neighbours in the batch counts.
-Where the published code departs from the paper, this file follows the paper: the expert is the reference distribution of the
-divergence (theirs is the student), it is detached (theirs is not), and no sample is its own
-neighbour (in theirs it is, and all B² entries are averaged).
+The student's features shall have the same neighbours in the batch as the expert's. Only the similarities within the batch are
+compared, so the two features may have different widths. Where Wu's published code departs from the paper, this file follows the
+paper: the expert is the reference distribution of the divergence (in the code, the student), it is detached (in the code, it is
+not), and no sample is its own neighbour (in the code, it is, and all B² entries are averaged).
 """
 
 import torch
@@ -14,17 +14,17 @@ EPSILON = 1e-7
 
 
 def conditional_probabilities(features: Tensor) -> Tensor:
-    """z_{i|j} = K(z_i, z_j) / Σ_{k≠j} K(z_k, z_j), with K = (cosine + 1) / 2 in [0, 1] (Wu 2022, Eq. 5).
+    """Conditional probabilities z_{i|j} = K(z_i, z_j) / Σ_{k≠j} K(z_k, z_j), with K = (cosine + 1) / 2 (Wu 2022, Eq. 5).
 
     Args:
-        features: [B, …], B ≥ 2; everything but the batch is one vector.
+        features: [B, …], B ≥ 2; each sample is flattened to one vector.
 
     Returns:
-        [B, B], row i, column j: z_{i|j}; single precision where half came in. Columns sum to one, the diagonal is zero, all
-        else at least about `EPSILON` / B: K is raised by `EPSILON`, so that opposite features leave no zero to divide by.
+        [B, B] with z_{i|j} in row i, column j, in float32 or more. Columns sum to one, the diagonal is zero, and all other
+        entries are at least about `EPSILON` / B: `EPSILON` is added to K, so that opposite features cause no division by zero.
 
     Raises:
-        ValueError: one sample has no neighbours.
+        ValueError: a batch of one, which has no neighbours.
     """
     batch = len(features)
     if batch < 2:
@@ -39,13 +39,13 @@ def conditional_probabilities(features: Tensor) -> Tensor:
 
 
 def divergence(expert: Tensor, student: Tensor) -> Tensor:
-    """Σ_i Σ_{j≠i} z^E_{j|i} · log(z^E_{j|i} / z_{j|i}) / B (Wu 2022, Eq. 6): KL(expert ‖ student), at least 0.
+    """KL(expert ‖ student) = Σ_i Σ_{j≠i} z^E_{j|i} · log(z^E_{j|i} / z_{j|i}) / B, at least 0 (Wu 2022, Eq. 6).
 
-    The paper's double sum is one divergence per sample; divided by B it is their mean, and its size does not follow the batch.
-    Zero where the student's features are the expert's, turned and scaled. No gradient goes to the expert.
+    The paper's double sum is a sum of one divergence per sample; divided by B it is their mean, which does not grow with B. It
+    is zero where the student's features are the expert's, rotated and scaled. No gradient goes to the expert.
 
     Args:
-        expert, student: features [B, …] of the same pictures; their widths may differ.
+        expert, student: features [B, …] of the same pictures; widths may differ.
 
     Raises:
         ValueError: batches of different sizes, or of one.

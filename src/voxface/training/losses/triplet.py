@@ -1,4 +1,4 @@
-"""Same person near, other person far."""
+"""Triplet loss: samples of one person close together, those of another person apart (Wu 2022, Eq. 3)."""
 
 import torch
 from torch import Tensor
@@ -8,15 +8,16 @@ def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: flo
     """max(‖α − α_p‖ − ‖α − α_n‖ + margin, 0), mean over the batch (Wu 2022, Eq. 3).
 
     Each norm runs over *all* numbers of a sample, coefficients [B, P] or vertices [B, N, 3]. The published code takes norms
-    over one axis of the vertices only, and its positives and negatives are neighbours in a list, which may be anybody; ours
-    come from `crops.positives` and `negatives`.
+    over one axis of the vertices only, and its positives and negatives are neighbours in a list, which may be of any person;
+    here `trainers.triplets` draws them.
 
     Args:
-        anchor, positive, negative: [B, …] of one shape; same person, same person, somebody else.
+        anchor, positive: [B, …], two samples of the same person each.
+        negative: [B, …], samples of other people.
         margin: in the unit of the samples.
 
     Raises:
-        ValueError: the shapes differ; broadcasting would hide it.
+        ValueError: the shapes differ, which broadcasting would hide.
     """
     if not anchor.shape == positive.shape == negative.shape:
         shapes = ", ".join(str(tuple(x.shape)) for x in (anchor, positive, negative))

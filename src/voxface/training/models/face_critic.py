@@ -1,6 +1,6 @@
-"""Face embedding network with its two heads, discriminator F_d and classifier F_c (Wen 2019, §3.3 and Table 2).
+"""Face embedding network with its heads, the discriminator F_d and the classifier F_c (Wen 2019, §3.3 and Table 2).
 
-The heads share the convolutions, so a training step runs `FaceEmbedding` once and both heads on its result.
+Both heads share the convolutions: a training step runs `FaceEmbedding` once, and both heads on its result.
 """
 
 from itertools import pairwise
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class FaceEmbedding(nn.Module):
-    """Image [B, 3, 64, 64] -> embedding [B, E]: 1×1, then halvings by 4×4 stride 2, then 4×4 to one pixel."""
+    """Image [B, 3, 64, 64] -> embedding [B, E]: a 1×1 convolution, 4×4 ones of stride 2, and a 4×4 one to a single pixel."""
 
     def __init__(self, channels: tuple[int, ...] = (32, 64, 128, 256, 512), embedding: int = 64) -> None:
         super().__init__()
@@ -37,14 +37,14 @@ class _Head(nn.Module):
 
 
 class Discriminator(_Head):
-    """Real (positive logit) or generated (negative): bias-free linear, [B, E] -> [B, 1]."""
+    """Whether a picture is real: linear without bias, [B, E] -> logit [B, 1], positive for real and negative for generated."""
 
     def __init__(self, embedding: int = 64) -> None:
         super().__init__(embedding, 1)
 
 
 class Classifier(_Head):
-    """Whose face it is: bias-free linear, [B, E] -> [B, identities]."""
+    """Whose face a picture shows: linear without bias, [B, E] -> logits [B, identities]."""
 
     def __init__(self, identities: int, embedding: int = 64) -> None:
         super().__init__(embedding, identities)

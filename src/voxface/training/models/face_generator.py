@@ -9,11 +9,16 @@ Kernel = Literal["k4", "k3"]
 
 
 class FaceGenerator(nn.Module):
-    """Embedding [B, E] -> image [B, 3, 64, 64], about [-1, 1]; it is clamped where it is shown, there is no tanh.
+    """Embedding [B, E] -> image [B, 3, 64, 64], about in [-1, 1]: without tanh, and clamped where it is shown.
 
-    A 4×4 transposed convolution to 4×4 pixels, then one doubling per further width, then 1×1 to RGB; ReLU between, bias
-    everywhere, no batch normalisation. `kernel` chooses the doublings: "k4" (4×4, stride 2, padding 1: the published code
-    and weights) or "k3" (3×3, stride 2: the paper's table). With the default widths and k4 it has 12.19 M parameters.
+    A 4×4 transposed convolution to 4×4 pixels, a transposed convolution of stride 2 per further width, and a 1×1 one to RGB;
+    ReLU between them, bias everywhere, no batch normalisation. With the default widths and k4 it has 12.19 M parameters.
+
+    Args:
+        embedding: E, numbers of an embedding.
+        channels: output channels of all layers but the last.
+        kernel: of the layers of stride 2: "k4" (4×4, padding 1) as in the published code and weights, or "k3" (3×3) as in the
+            paper's table.
     """
 
     def __init__(

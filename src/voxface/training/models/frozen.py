@@ -1,4 +1,4 @@
-"""A network that has been trained before and stays as it is, whatever is trained around it."""
+"""Wrapper of a network that was trained before and must not change while others are trained."""
 
 from typing import Any, Self
 
@@ -7,10 +7,10 @@ from torch import nn
 
 
 class Frozen(nn.Module):
-    """Wraps a module: no gradients, eval mode for ever, running statistics that never move.
+    """Wrapper that keeps a module in eval mode, without gradients and with constant running statistics.
 
-    The published code of Wu 2022 calls `train()` on its "frozen" voice encoder after the first validation, and its batch
-    normalisation drifts from there on; this one does not listen to `train()`.
+    `train()` does nothing. (Wu 2022's published code calls it on the "frozen" voice encoder after the first validation, and the
+    running statistics of its batch normalisation drift from there on.)
     """
 
     def __init__(self, module: nn.Module) -> None:

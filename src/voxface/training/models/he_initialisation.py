@@ -1,22 +1,23 @@
-"""First weights of a deep network without normalisation layers."""
+"""He initialisation: first weights of a deep network without normalisation layers (He et al. 2015, §2.2)."""
 
 import torch
 from torch import Tensor, nn
 
 
 def initialise_he(network: nn.Module, colour: Tensor | None = None) -> None:
-    """Draws weights anew so that the signal keeps its size from layer to layer (He et al. 2015), and zeroes biases.
+    """Draws weights so that the variance of the signal stays the same from layer to layer, and sets biases to zero.
 
     Args:
-        network: convolutions in a row with ReLU or leaky ReLU between; transposed ones take a unit-length vector.
-        colour: [3], the last layer's bias; that layer is then drawn small, so that training starts from this colour.
+        network: convolutions, or transposed convolutions, with ReLU or leaky ReLU between them. The input of transposed ones
+            is a vector of length one.
+        colour: [3], bias of the last layer, whose weights are then drawn small, so that training starts from this colour.
     """
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     for layer in layers:
         taps = layer.kernel_size[0] * layer.kernel_size[1]
         if isinstance(layer, nn.ConvTranspose2d):
-            # Of a transposed convolution's taps, each output pixel sees one in stride². The first layer's input is a vector
-            # of length one, not one number of variance one for each channel.
+            # One in stride² of a transposed convolution's taps reaches each output pixel. The first layer's input has length
+            # one in all, not variance one in each channel.
             first, last = layer is layers[0], layer is layers[-1]
             seen = 1.0 if first else layer.in_channels * taps / (layer.stride[0] * layer.stride[1])
             gain = 0.004 if last and colour is not None else 2.0

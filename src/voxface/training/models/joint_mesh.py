@@ -1,4 +1,4 @@
-"""Voice embedding -> coefficients by way of a generated picture (Wu 2022, Fig. 3, what is left of it after training)."""
+"""Voice embedding -> generated picture -> coefficients: what Wu 2022, Fig. 3 keeps after the training."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -9,12 +9,12 @@ from voxface.training.models.face_generator import FaceGenerator, Kernel
 
 
 class JointMesh(nn.Module):
-    """Generator and student in one network with `MeshRegressor`'s signature, so that it can be a bundle's mesh graph.
+    """Face generator and student in one network with the signature of `MeshRegressor`, as a bundle's mesh graph needs.
 
-    The student sees the picture as it leaves the generator, not clamped: it has learnt from such pictures.
+    The student gets the picture as it leaves the generator, not clamped, because it has learnt from such pictures.
 
     Args:
-        coefficients: P.
+        coefficients: P, number of coefficients.
         embedding, channels, kernel: of the `FaceGenerator`.
         student: further arguments of the `ImageToFace`.
     """
@@ -37,8 +37,13 @@ class JointMesh(nn.Module):
         self.student = ImageToFace(coefficients, **(student or {}))
 
     @classmethod
-    def of(cls, generator: nn.Module, student: nn.Module) -> Self:
-        """The two networks as they are, not copied: picture [B, 3, H, H] in, `Geometry` out of the second."""
+    def from_networks(cls, generator: nn.Module, student: nn.Module) -> Self:
+        """Joins two networks without copying them.
+
+        Args:
+            generator: embedding [B, E] -> picture [B, 3, H, H].
+            student: picture -> `Geometry`.
+        """
         joint = cls.__new__(cls)
         nn.Module.__init__(joint)
         joint.generator, joint.student = generator, student

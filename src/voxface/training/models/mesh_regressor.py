@@ -1,4 +1,4 @@
-"""Voice embedding -> morphable-model coefficients (Wu 2022, §3.2, supervised branch)."""
+"""Mesh regressor: voice embedding -> coefficients of the morphable model (Wu 2022, §3.2, supervised branch)."""
 
 from torch import Tensor, nn
 
@@ -6,8 +6,14 @@ from torch import Tensor, nn
 class MeshRegressor(nn.Module):
     """Unit-length embedding [B, E] -> coefficients [B, P] in the morphable model's unit-normal space.
 
-    `hidden=0` is the paper's head: dropout and one linear map. By default there is a hidden layer: sex, which is most of
-    what a voice tells, is a step, and voices near the middle would otherwise get a face between the two.
+    `hidden=0` is the paper's head: dropout and one linear map. The default has a hidden layer, because sex, which is most of
+    what a voice tells, is a step: a linear map gives voices near the middle a face between the sexes.
+
+    Args:
+        coefficients: P, number of coefficients.
+        embedding: E, numbers of an embedding.
+        hidden: width of the hidden layer; 0: none.
+        dropout: probability of dropout before the last layer.
     """
 
     def __init__(self, coefficients: int, embedding: int = 64, hidden: int = 128, dropout: float = 0.2) -> None:

@@ -1,8 +1,8 @@
-"""MobileNetV2 (Sandler 2018, Table 2), the trunk of the networks that read a face's geometry from a picture (Wu 2022, §3.3)."""
+"""MobileNetV2 (Sandler 2018, Table 2), trunk of the networks that read a face from a picture (Wu 2022, §3.3)."""
 
 from torch import Tensor, nn
 
-# One row a stage: how much a block widens within, channels out, blocks, stride of the first.
+# Per stage: expansion factor, output channels, number of blocks, stride of the first block.
 STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -13,7 +13,7 @@ STAGES = (
     (6, 320, 1, 1),
 )
 FIRST, POOLED = 32, 1280
-# Where Wu's published code takes the intermediate feature: behind the stem and the first eight blocks.
+# Wu's published code takes the middle feature here: after the stem and the first eight blocks.
 MIDDLE = 9
 
 
@@ -46,7 +46,7 @@ class MobileNetV2(nn.Module):
 
 
 class _Block(nn.Module):
-    """Widen, filter each channel by itself, narrow without a ReLU; added to the input where the shapes are the same."""
+    """Inverted residual block: 1×1 expansion, depthwise 3×3, linear 1×1 projection; plus the input where shapes agree."""
 
     def __init__(self, channels: int, out: int, stride: int, widen: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Voice embedding network F_e (Wen 2019, §3.1 and Table 2; Wu 2022 uses the same)."""
+"""Voice encoder, F_e (Wen 2019, §3.1 and Table 2; Wu 2022 uses the same)."""
 
 from itertools import pairwise
 
@@ -8,10 +8,11 @@ from torch.nn import functional as F
 
 
 class VoiceEncoder(nn.Module):
-    """Log-mel [B, mels, T] -> unit-length embedding [B, embedding] and the columns it is the mean of.
+    """Log-mel [B, mels, T] -> unit-length embedding [B, E] and the frame embeddings whose mean it is.
 
-    Five 1-D convolutions, kernel 3, stride 2: receptive field 63 frames, one column every 32 frames. The first four carry
-    batch normalisation and ReLU and no bias; the last one, as in the published code and unlike Table 2, a bias and neither.
+    Five 1-D convolutions, kernel 3, stride 2: receptive field 63 frames, one frame embedding every 32 frames. The first four
+    have batch normalisation and ReLU but no bias; the last one, as in the published code and unlike Table 2, has a bias and
+    neither of these.
     With the default widths it has 2.67 M parameters.
     """
 
@@ -24,12 +25,12 @@ class VoiceEncoder(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns (embedding [B, E] of unit length, columns [B, E, ceil(T / 32)])."""
-        columns: Tensor = self.model(log_mel)
+        """Returns (embedding [B, E] of unit length, frame embeddings [B, E, ceil(T / 32)])."""
+        frame_embeddings: Tensor = self.model(log_mel)
         # mean, not avg_pool1d(x, x.size(2)): the exporter would bake the example's length into that.
-        return F.normalize(columns.mean(2), dim=1), columns
+        return F.normalize(frame_embeddings.mean(2), dim=1), frame_embeddings
 
 
 def perturb(embedding: Tensor, scale: float = 0.05) -> Tensor:
-    """Unit-length embedding with N(0, scale²) added to every number, made unit-length again (Wen 2019, training only)."""
+    """Embedding [B, E] with noise N(0, scale²) added to every number, at unit length again (Wen 2019, in training only)."""
     return F.normalize(embedding + scale * torch.randn_like(embedding), dim=1)

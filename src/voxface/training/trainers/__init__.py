@@ -1,1 +1,12 @@
-"""One straight-line training script each, all hyper-parameters of it in one dataclass."""
+"""Trainers: a straight-line script per network, with all its hyper-parameters in one dataclass and its presets.
+
+* `voice_encoder`: voice encoder, by speaker identification (Wen 2019, §3.1)
+* `face_gan`: face generator against discriminator and classifier (Wen 2019, Algorithm 1)
+* `gan_step`: the step of Algorithm 1, shared by `face_gan` and `joint`
+* `mesh`: voice -> coefficients with 3D ground truth (Wu 2022, §3.2)
+* `joint`: voice -> picture -> coefficients without 3D ground truth (Wu 2022, §3.3)
+* `triplets`: anchors, positives and negatives of `mesh` and `joint` (Wu 2022, §4)
+* `expert`: picture -> coefficients and pose, on renders
+* `portrait`: voice -> neutral picture of its mesh
+* `speaker_embedding`: small network that detects a change of speaker in a live stream
+"""

@@ -1,7 +1,7 @@
-"""Trains our own expert: pictures of drawn faces in, their coefficients and pose out.
+"""Trains an expert, picture -> coefficients and pose, on renders of faces drawn from the population.
 
-Wu 2022 takes an expert that was trained on people's pictures (SynergyNet); this one knows nothing but renders of the pairs' own
-morphable model, so it carries nobody's licence and its coefficients are those of the bundle.
+Wu 2022 uses an expert that was trained on people's pictures (SynergyNet). This one learns from renders of the pairs' own
+morphable model only, so it carries nobody else's licence, and its coefficients are those of the bundle.
 """
 
 from collections.abc import Callable
@@ -29,16 +29,18 @@ RENDERS: Final = "renders.npz"
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """All hyper-parameters.
+    """Hyper-parameters of the training.
 
     Attributes:
-        run: what is the same for every training.
-        renders, augmentation: what is learnt from.
-        held: the last so many renders are never learnt from but measured on.
-        workers: processes that draw; changes nothing but the time it takes.
-        size, trunk: pixels a picture is resized to in the network, 120 as published, and what reads it; see `ImageToFace`.
-        steps, batch, rate, warmup, clip: Adam; the rate rises in `warmup` steps and falls to zero along a cosine. Gradients
-            longer than `clip` are cut.
+        run: settings that every training has.
+        renders: configuration of the renders that are learnt from.
+        augmentation: largest changes of the renders, drawn anew at every step.
+        held: number of renders, the last ones, that are measured on and never learnt from.
+        workers: processes that draw the renders; the result does not depend on it.
+        size, trunk: of the network, see `ImageToFace`: picture size in pixels, 120 as published, and convolutional trunk.
+        steps, batch, rate: steps of Adam, renders per step, and full learning rate.
+        warmup: steps in which the rate rises; it falls to zero along a cosine over all steps.
+        clip: greatest norm of the gradients.
         expression: weight of an expression mode against an identity mode that moves the mesh as much.
         pose: weight of the twelve pose numbers.
     """
@@ -67,7 +69,7 @@ class ExpertConfig:
 
 PRESETS: Final = {
     "default": ExpertConfig(),
-    # For a laptop without a GPU: a fifth of the time a step, and it needs fewer of them.
+    # For a laptop without a GPU: a step takes a fifth of the time, and fewer steps are needed.
     "small": ExpertConfig(renders=RenderConfig(pictures=4000), held=300, size=64, trunk="plain", steps=3000, rate=2e-3),
 }
 
@@ -81,14 +83,15 @@ def train_expert(
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ImageToFace:
-    """Trains and returns the expert, in eval mode; `folder` then holds `expert.safetensors` and what belongs to it.
+    """Trains and returns the expert, in eval mode; `folder` then holds `expert.safetensors` and `checkpoint.json`.
 
-    Only the pairs' morphable model and population are used, none of their people: no held-out face can leak into it. The
-    renders stay in the folder as `renders.npz`, and a resumed run takes them from there.
+    Only the pairs' morphable model and population are used, and none of their people, so no held-out face can leak into the
+    expert. The renders stay in the folder as `renders.npz`, and a resumed run reads them from there.
 
     Raises:
-        InputError: the pairs know no population, or `TrainingError` for a loss that is not a number.
-        UsageError, ProviderError: see `Run`; and Open3D, which draws the pictures, is not there.
+        InputError: the pairs have no population, or `TrainingError` for a loss that is not a number.
+        UsageError: see `Run`.
+        ProviderError: see `Run`; or Open3D, which draws the renders, is not installed.
     """
     model, population = pairs.morphable, pairs.population
     if population is None:
@@ -100,9 +103,9 @@ def train_expert(
         folder, replace(config, workers=0), config.run, data=pairs.digest, resume=resume, say=say, progress=progress
     )
     if run.leads:
-        Renders.made(folder / RENDERS, model, population, config.renders, workers=config.workers, say=say)
+        Renders.load_or_draw(folder / RENDERS, model, population, config.renders, workers=config.workers, say=say)
     run.fabric.barrier()
-    renders = Renders.made(folder / RENDERS, model, population, config.renders)
+    renders = Renders.load_or_draw(folder / RENDERS, model, population, config.renders)
     learnt = len(renders) - config.held
 
     architecture: dict[str, Any] = {"coefficients": model.modes, "size": config.size, "trunk": config.trunk}
@@ -158,9 +161,9 @@ def train_expert(
 
 
 def mode_weights(model: MorphableModel, expression: float) -> NDArray[np.float32]:
-    """How much each mode's squared error counts, float32 [P]: as its RMS movement of the mesh, 1 for the mean identity mode.
+    """Weight of each mode's squared error, float32 [P]: its RMS movement of the mesh, relative to the mean identity mode's.
 
-    Modes that nobody sees would otherwise ask as much of the network as those that make a face.
+    Modes that hardly move the mesh would otherwise count as much as those that shape the face.
     """
     moves = np.sqrt(np.square(model.basis, dtype=np.float64).sum(2).mean(1))
     moves /= max(float(moves[: model.identity_modes].mean()), 1e-12)
@@ -176,12 +179,15 @@ def measure(
     model: MorphableModel,
     device: torch.device,
 ) -> dict[str, Any]:
-    """How well the network, which is left in the mode it was in, reads some of the renders.
+    """Errors of the network on some of the renders; the network stays in its mode.
 
     Returns:
-        `error_mm`: RMS over vertices of the neutral mesh, mean over pictures; under `trivial` that of the mean face of the
-        right sex. `correlation`: of each identity coefficient with the true one within a sex (the trivial answer has none),
-        mean over modes, `correlations`: each. `rotation_degrees`: mean angle between the head's true and found rotation.
+        `error_mm`: RMS over the vertices of the neutral mesh, mean over pictures.
+        `trivial`: the same error of the mean face of the right sex.
+        `correlation`: mean over the identity modes of `correlations`.
+        `correlations`: correlation of each identity coefficient with the true one within a sex; the mean face has none.
+        `rotation_degrees`: mean angle between the head's true and found rotation.
+        `pictures`: how many renders were measured on.
     """
     found, pose = _read(module, renders, which, device)
     k = model.identity_modes
@@ -210,6 +216,7 @@ def measure(
 
 
 def _line(metrics: dict[str, Any]) -> str:
+    """One line about the errors that `measure` found."""
     return (
         f"mesh {metrics['error_mm']:.2f} mm (mean face of the sex {metrics['trivial']['error_mm']:.2f}), "
         f"correlation {metrics['correlation']:.2f}, rotation {metrics['rotation_degrees']:.1f}°"
@@ -238,7 +245,7 @@ def _read(
 def _sheet(
     module: ImageToFace, renders: Renders, learnt: int, model: MorphableModel, device: torch.device, rows: int = 6
 ) -> list[list[NDArray[np.uint8]]]:
-    """Held-back pictures, each with a render of what the network saw in it: picture | found | picture | found."""
+    """Rows of the sample sheet: held-back renders beside renders of what the network found (picture, found, picture, found)."""
     from voxface.training.faces.appearance import Appearance
     from voxface.training.faces.camera import Pose
     from voxface.training.faces.face_set import draw

@@ -1,11 +1,12 @@
-"""Trains voice -> face: a generator against a discriminator and a classifier (Wen 2019, Algorithm 1; facts §3).
+"""Trains the face generator, voice -> face, against a discriminator and a classifier (Wen 2019, Algorithm 1).
 
 Two presets share data, generator and judge:
 
-* `wen2019` is Algorithm 1 with the settings of the published code. Its classifier learns from real pictures only, as in line
-  5 and in the code. (Wu's paper lets the classifier learn from generated ones too and his code does not: a defect there, see
-  `joint`; here paper and code agree.)
-* `modern` keeps the two heads and changes what is round them; every change is a field of `FaceGanConfig`.
+* `wen2019` is Algorithm 1 with the settings of the authors' published code. Its classifier learns from real pictures only, as
+  in line 5 and in the code.
+* `modern` keeps discriminator and classifier and changes the rest; every change is a field of `FaceGanConfig`.
+
+The step itself is in `gan_step`; the joint training of Wu 2022 uses the same.
 """
 
 import copy
@@ -25,14 +26,14 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.files.atomic import write_bytes
 from voxface.training.data.differentiable_augmentation import AUGMENTATIONS
 from voxface.training.data.pairs import Pairs
-from voxface.training.data.voice_face_batches import (
+from voxface.training.data.voice_face_sampler import (
     Batch,
-    FreshVoices,
+    EmbeddingSource,
+    OnTheFlyEmbeddings,
     Sampling,
-    VoiceFaceBatches,
-    Voices,
-    banked,
-    held_recordings,
+    VoiceFaceSampler,
+    held_out_recordings,
+    precomputed_source,
 )
 from voxface.training.engine.ema import ExponentialMovingAverage
 from voxface.training.engine.run import Run, RunConfig, bare
@@ -51,43 +52,45 @@ FACE_PIXELS: Final = 64
 
 @dataclass(frozen=True)
 class FaceGanConfig:
-    """Every number of the training; the defaults are the published ones.
+    """Hyper-parameters of the training; the defaults are the published ones.
 
     Attributes:
-        run: devices, checkpoints, seed; see `RunConfig`.
-        steps: of both sides, one each.
-        batch: voices, and as many real pictures.
+        run: settings that every training has.
+        steps: steps of the critics and of the generator, in turns.
+        batch: voices per step, and as many real pictures.
         channels: widths of the generator.
         critic: widths of the face embedding network under discriminator and classifier.
-        length: shortest and longest crop of a voice, frames.
-        noise: of the embedding, see `perturb`.
-        flip: how likely a real picture is mirrored.
-        generator_rate, critic_rate, betas: of Adam; one optimiser a network.
+        length: shortest and longest crop of a voice, in frames.
+        noise: standard deviation of the noise on the embedding, see `perturb`.
+        flip: probability that a real picture is mirrored.
+        generator_rate, critic_rate: learning rates of Adam, of the generator and of the three critics.
+        betas: of Adam; each network has an optimiser of its own.
         adversarial, identity: weights of the generator's two losses.
 
-        sampling: see `VoiceFaceBatches`.
-        bank: crops of each recording encoded once, before training; 0 encodes new crops at every step.
+        sampling: how people are drawn, see `VoiceFaceSampler`.
+        bank: crops of each recording that are encoded once, before the training; 0: new crops are encoded at every step.
         spectral: spectral normalisation of the critic's convolutions and of the discriminator (Miyato et al. 2018).
         conditional: the discriminator's logit is its own plus the classifier's for the person shown (a projection
-            discriminator, Miyato & Koyama 2018, Eq. 3, on the classifier's weights): a good face of somebody else is fake.
-        r1: γ of the penalty γ/2·‖∇D(x)‖² on real pictures (Mescheder et al. 2018), taken every `r1_every` steps and that
-            much more heavily; 0: none.
+            discriminator, Miyato & Koyama 2018, Eq. 3, on the classifier's weights), so that a realistic face of somebody
+            else counts as generated.
+        r1: factor γ of the penalty γ/2·‖∇D(x)‖² on real pictures (Mescheder et al. 2018, Eq. 9); 0: no penalty.
+        r1_every: steps between penalties, each of which counts `r1_every` times.
         likeness: weight of a third loss of the generator, the mean absolute difference between its picture and a real one of
-            the same person (Isola et al. 2017, Eq. 4); needs "balanced" draws.
-        average: decay of the generator's moving average, which is then what the training gives; 0: none.
-        augmentations: kinds of `differentiable_augmentation`, for everything the critic sees.
-        scaled: begin with weights that keep variances through ReLU (He et al. 2015) and with the mean colour of all
-            pictures, instead of torch's small ones; without batch normalisation the signal otherwise takes long to get through.
-        mixed: bfloat16 where it is safe, on a GPU, unless `run.precision` asks for something.
-        channels_last: memory layout of both networks.
-        compiled: torch.compile; "gpu": on a GPU only.
+            the same person (Isola et al. 2017, Eq. 4); needs "balanced" sampling.
+        average: decay of the generator's exponential moving average, which the training then returns; 0: none.
+        augmentations: kinds of `differentiable_augmentation`, for every picture that the critic gets.
+        scaled: He initialisation (He et al. 2015) and the mean colour of all pictures as first picture, instead of torch's
+            small weights, through which the signal hardly passes without batch normalisation.
+        mixed: bfloat16 where it is safe, on a GPU, unless `run.precision` says otherwise.
+        channels_last: memory layout of generator and critic.
+        compiled: whether torch.compile is used; "gpu": on a GPU only.
 
         validate_every: steps between validations; there is always one at the end.
-        voices: of each person in the validation, see `FaceTest`.
-        judge: of the judge of the pictures.
+        voices: voices of each person in the validation, see `FaceTest`.
+        judge: configuration of the network that judges the pictures.
 
     Raises:
-        UsageError: a value that cannot be.
+        UsageError: a value out of its range, or values that do not fit together.
     """
 
     run: RunConfig = field(default_factory=RunConfig)
@@ -142,8 +145,8 @@ class FaceGanConfig:
 
 PRESETS: Final[dict[str, FaceGanConfig]] = {
     "wen2019": FaceGanConfig(),
-    # Chosen among five variants (three of them cut short) on 96 synthetic people, 300 steps with narrow networks on a CPU,
-    # one seed; spectral normalisation without likeness showed no faces by then. Not tried at full width.
+    # Chosen among five variants (three of them stopped early) on 96 synthetic people, 300 steps with narrow networks on a CPU,
+    # one seed; with spectral normalisation and without likeness there were no faces by then. Not tried at full width.
     "modern": FaceGanConfig(
         generator_rate=1e-3,
         critic_rate=4e-4,
@@ -172,7 +175,13 @@ class FaceGan(GanStep):
     """
 
     def __init__(self, run: Run, config: FaceGanConfig, identities: int, embedding: int, mean_colour: Tensor) -> None:
-        """Builds them for voice embeddings of `embedding` numbers; `mean_colour` [3] is used where `config.scaled`."""
+        """Builds the networks.
+
+        Args:
+            identities: classes of the classifier.
+            embedding: numbers of a voice embedding.
+            mean_colour: [3], the colour of the first picture; used where `config.scaled`.
+        """
         self.config = config
         generator = FaceGenerator(embedding, config.channels)
         critic, discriminator, classifier = FaceEmbedding(config.critic), Discriminator(), Classifier(identities)
@@ -237,7 +246,7 @@ class FaceGan(GanStep):
 
     @property
     def result(self) -> nn.Module:
-        """What the training gives: the moving average, or else the generator itself."""
+        """The network that the training returns: the moving average, or the generator itself where there is none."""
         return self.average.module if self.average is not None else bare(self.generator)
 
 
@@ -252,13 +261,15 @@ def train_face_gan(
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> FaceGenerator:
-    """Trains a face generator for the voices of a trained encoder, which is copied and frozen for good.
+    """Trains and returns a face generator for the voices of a trained encoder, which is copied and frozen.
 
-    Learns from people of the training split; of those with two recordings or more the last is kept for validation. Beside
-    what every run writes, `folder` gets `validation/step-N.json`, sample sheets (see `FaceTest.sheet`), and `face` at the end.
+    The people of the training split are learnt from; the last recording of those who have several is kept for validation.
+    Beside what every run writes, `folder` gets `validation/step-N.json`, sample sheets (see `FaceTest.sheet`), and the network
+    `face` at the end.
 
     Args:
-        judge: of the generated pictures; trained here, for `config.judge`, where none is given.
+        encoder: a trained `VoiceEncoder`.
+        judge: network that judges the generated pictures; where none is given, one is trained as `config.judge` says.
 
     Raises:
         InputError: pictures of another size, nobody with both voice and face, or `TrainingError` for a loss that is not a
@@ -273,21 +284,28 @@ def train_face_gan(
     data = {"pairs": pairs.digest, "encoder": weights_digest(encoder)}
     run = Run(folder, config, settings(config), data=data, resume=resume, say=say, progress=progress)
     tell = say if run.leads else lambda _: None
-    listener = Frozen(copy.deepcopy(encoder)).to(run.device)
-    held = held_recordings(pairs, pairs.split("train"))
+    frozen_encoder = Frozen(copy.deepcopy(encoder)).to(run.device)
+    held = held_out_recordings(pairs, pairs.split("train"))
     tell("encoding voices")
-    batches = voice_face_batches(pairs, listener, config, held, run.device)
+    sampler = voice_face_sampler(pairs, frozen_encoder, config, held, run.device)
     if judge is None:
         tell("the judge of the pictures learns from real ones")
-        judge = PictureJudge.learn(pairs, config.judge, device=run.device)
-    test = FaceTest.of(
-        pairs, listener, judge, held, each=config.voices, length=config.length, seed=config.run.seed, device=run.device
+        judge = PictureJudge.train(pairs, config.judge, device=run.device)
+    test = FaceTest.from_pairs(
+        pairs,
+        frozen_encoder,
+        judge,
+        held,
+        each=config.voices,
+        length=config.length,
+        seed=config.run.seed,
+        device=run.device,
     )
-    gan = FaceGan(run, config, len(batches.people), test.embedding.shape[1], batches.mean_colour)
+    gan = FaceGan(run, config, len(sampler.people), test.embedding.shape[1], sampler.mean_colour)
     share = run.share(config.batch)
 
     for step in run.steps(config.steps):
-        batch = batches.draw(share, config.sampling, config.flip, run.random(step))
+        batch = sampler.draw(share, config.sampling, config.flip, run.random(step))
         losses = gan.step(step, batch)
         run.log(step, losses, batch._asdict())
         if run.wants_sheet(step):
@@ -305,7 +323,7 @@ def train_face_gan(
         {"face": face},
         {"face": architecture},
         {
-            "trained_on": [pairs.told(batches.people)],
+            "trained_on": [pairs.provenance(sampler.people)],
             "licence": pairs.morphable.licence,
             "metrics": {
                 **test.measure(gan.result),
@@ -316,27 +334,27 @@ def train_face_gan(
             "config": asdict(config),
         },
         pairs,
-        encoder=listener,
+        encoder=frozen_encoder,
     )
     return face.eval()
 
 
-def voice_face_batches(
+def voice_face_sampler(
     pairs: Pairs, encoder: Frozen, config: FaceGanConfig, held: NDArray[np.bool_], device: torch.device
-) -> VoiceFaceBatches:
-    """What a training draws from: people of the training split, all their recordings but the `held` ones (bool [U])."""
+) -> VoiceFaceSampler:
+    """Sampler of the training split's people, with all their recordings but the `held` ones (bool [U])."""
     people = pairs.split("train")
-    voices: Voices
+    source: EmbeddingSource
     if config.bank:
-        voices = banked(pairs, encoder, people, held, config.bank, config.length, config.run.seed, device)
+        source = precomputed_source(pairs, encoder, people, held, config.bank, config.length, config.run.seed, device)
     else:
         learnt = np.flatnonzero(np.isin(pairs.utterance_person, people) & ~held).astype(np.int32)
-        voices = FreshVoices(pairs, encoder, learnt, config.length, device)
-    return VoiceFaceBatches(pairs, people, voices, device)
+        source = OnTheFlyEmbeddings(pairs, encoder, learnt, config.length, device)
+    return VoiceFaceSampler(pairs, people, source, device)
 
 
 def settings(config: FaceGanConfig) -> RunConfig:
-    """The run's settings, with bfloat16 where `mixed` asks for it and there is a GPU to use it."""
+    """The run's settings, with bfloat16 where `mixed` asks for it and there is a GPU."""
     gpu = config.run.accelerator != "cpu" and torch.cuda.is_available()
     if config.mixed and gpu and config.run.precision == "32-true":
         return replace(config.run, precision="bf16-mixed")

@@ -1,16 +1,16 @@
-"""Trains voice -> picture -> geometry in one go, without 3D truth (Wu 2022, §3.3 and Fig. 3, the unsupervised branch).
+"""Joint training of voice -> picture -> geometry without 3D ground truth (Wu 2022, §3.3 and Fig. 3, unsupervised branch).
 
-A GAN makes pictures of the people of a voice, a student reads their geometry, and an expert that was trained before tells the
-student what it should have read. Nobody's true face is used, but for the numbers of the validation in the curve.
+A GAN makes pictures of people from their voices. A student network reads the geometry of each picture, and an expert, trained
+before, gives the student its targets. True faces are used for the validation numbers of the curve only.
 
-Where the published code departs from the paper (facts §4), this file follows the paper:
+Where the authors' published code departs from the paper, this file follows the paper:
 
 * positives are of the same person and negatives of another speaker, always (`triplets`);
-* norms of the triplet run over all coefficients (`losses.triplet`), the divergence is KL(expert ‖ student)
-  (`losses.distillation`), the pseudo ground truth is on α (Eq. 4; `pseudo_truth_on="vertices"` for theirs);
-* the classifier learns to tell generated faces too, L_f of §3.3 (`classify_fakes`);
-* the encoder stays in eval mode for good, and so does the expert, which gets a detached picture: no gradient of Eq. 4 reaches
-  the generator by way of the expert. Pictures are RGB throughout; an expert that wants BGR swaps channels itself.
+* norms of the triplet loss run over all coefficients (`losses.triplet`), the divergence is KL(expert ‖ student)
+  (`losses.distillation`), and the pseudo ground truth is on α (Eq. 4; `pseudo_truth_on="vertices"` gives the code's);
+* the classifier learns from generated faces too, L_f of §3.3 (`classify_fakes`);
+* the voice encoder always stays in eval mode. So does the expert; it gets detached pictures, so that no gradient of Eq. 4
+  reaches the generator through it. Pictures are RGB throughout; an expert that needs BGR swaps the channels itself.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from voxface.training.engine.ema import ExponentialMovingAverage
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
-from voxface.training.evaluation.sex_probability import sex_calibration
+from voxface.training.evaluation.sex_probability import sex_slope_report
 from voxface.training.losses.coefficients import coefficient_loss
 from voxface.training.losses.distillation import divergence
 from voxface.training.losses.triplet import triplet_loss
@@ -53,14 +53,15 @@ Space = Literal["coefficients", "vertices"]
 
 @dataclass(frozen=True)
 class JointWeights:
-    """Of the losses of generator and student (Wu 2022, Eq. 7).
+    """Weights of the losses of generator and student (Wu 2022, Eq. 7).
 
     Attributes:
-        adversarial, classification: the generator's part of L_f.
-        pseudo_truth: Eq. 4.
-        divergence: Eq. 6, of the pooled and of the middle feature each.
-        triplet: Eq. 3.
-        pictures: the student against the expert's opinion of the person's real pictures; not in the paper.
+        adversarial, classification: of the generator's part of L_f.
+        pseudo_truth: of Eq. 4.
+        divergence: of Eq. 6, once for the pooled and once for the middle feature.
+        triplet: of Eq. 3.
+        pictures: of the squared difference between the student's coefficients and the expert's for the person's real
+            pictures; not in the paper.
     """
 
     adversarial: float = 1.0
@@ -73,27 +74,29 @@ class JointWeights:
 
 @dataclass(frozen=True)
 class JointConfig:
-    """All hyper-parameters.
+    """Hyper-parameters of the training.
 
     Attributes:
-        run: what is the same for every training.
-        steps, batch, rate, betas: Adam, one optimiser per network.
-        weights, margin: of the losses, and of the triplet.
+        run: settings that every training has.
+        steps, batch: steps of each network, and anchors per step.
+        rate, betas: of Adam; each network has an optimiser of its own.
+        weights: of the losses.
+        margin: of the triplet loss.
         pseudo_truth_on, triplet_on: "coefficients" (the paper: squared norm over all coefficients), or "vertices" (the
-            published code: mean squared error over the coordinates of all vertices; ours are millimetres, theirs pixels).
+            published code: mean squared error over the coordinates of all vertices; here in millimetres, there in pixels).
         classify_fakes: whether the classifier learns from generated faces (paper: yes, published code: no).
-        partners: where positives and negatives come from, see `VoiceTriplets.draw`.
-        noise: of the embedding, see `perturb`.
+        partners: source of positives and negatives, see `VoiceTriplets.draw`.
+        noise: standard deviation of the noise on the embedding, see `perturb`.
         bank, crop: see `VoiceTriplets`.
         channels, kernel: of the generator.
         critic: widths of the face embedding network.
         spectral: spectral normalisation of the critic and its discriminator (Miyato 2018).
-        scaled: begin with weights of generator and critic that keep variances (He et al. 2015) and with the mean colour.
-        start: "scratch", or "generator": a trained generator is given (the paper trains jointly from the start).
-        student: "scratch", or "expert": the student starts as a copy of the expert, which has to be our own.
-        student_size, student_trunk: of the student, see `ImageToFace`; 120 pixels and MobileNetV2 as published. A copied
-            expert has its own.
-        average: decay of the moving average of generator and student that is given back; 0: none.
+        scaled: He initialisation of generator and critic (He et al. 2015), and the mean colour as first picture.
+        start: "scratch" as in the paper, or "generator": from a trained generator.
+        student: "scratch", or "expert": the student starts as a copy of the expert, which has to be an `ImageToFace`.
+        student_size, student_trunk: of the student, see `ImageToFace`; 120 pixels and MobileNetV2 as published. A copy of the
+            expert has the expert's.
+        average: decay of the exponential moving average of generator and student that the training returns; 0: none.
         validate_every: steps between validations.
     """
 
@@ -138,8 +141,8 @@ PRESETS: Final = {
         triplet_on="vertices",
         classify_fakes=False,
     ),
-    # Past the paper, within its rules: no 3D truth. The expert is asked about people's real pictures too, which the GAN sees
-    # anyway; so the student learns the face behind a voice from an estimate of that face and not of a generated one.
+    # Beyond the paper, but without 3D ground truth as there: the expert also reads people's real pictures, which the GAN sees
+    # anyway. So the student learns the face behind a voice from an estimate of that face, and not of a generated one.
     "modern": JointConfig(
         weights=JointWeights(pseudo_truth=0.2, divergence=100.0, triplet=1.0, pictures=1.0),
         classify_fakes=False,
@@ -154,10 +157,10 @@ PRESETS: Final = {
 
 
 class JointNetworks(NamedTuple):
-    """What a joint training gives, in eval mode.
+    """Result of a joint training, in eval mode.
 
     Attributes:
-        generator: embedding -> picture.
+        generator: voice embedding -> picture.
         student: picture -> geometry.
     """
 
@@ -177,12 +180,12 @@ def train_joint(
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> JointNetworks:
-    """Trains and returns generator and student; `folder` then holds `face`, `student` and, both in one, `mesh`.
+    """Trains and returns generator and student; `folder` then holds the networks `face`, `student` and, both in one, `mesh`.
 
     Args:
-        encoder: a trained `VoiceEncoder`; frozen for good, and comes out as it went in.
-        expert: any `Expert` whose coefficients are those of the pairs' morphable model; frozen likewise.
-        generator: of `train_face_gan`, where `config.start` is "generator"; it is copied.
+        encoder: a trained `VoiceEncoder`; it is frozen and stays as it is.
+        expert: any `Expert` whose coefficients are those of the pairs' morphable model; it is frozen too.
+        generator: a result of `train_face_gan`, needed where `config.start` is "generator"; it is copied.
 
     Raises:
         InputError: too few people, an expert or a generator that does not fit, or `TrainingError` for a loss that is not a
@@ -196,56 +199,69 @@ def train_joint(
     others = {"encoder": encoder, "expert": expert} | ({} if generator is None else {"generator": generator})
     data = {"pairs": pairs.digest, **{name: weights_digest(network) for name, network in others.items()}}
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
-    listener, master = Frozen(encoder).to(run.device), Frozen(expert).to(run.device)
-    taught = master.module.module if isinstance(master.module, Frozen) else master.module
-    pictured = np.array([i for i in pairs.split("train") if len(pairs.pictures_of[int(i)])], np.int32)
+    frozen_encoder, frozen_expert = Frozen(encoder).to(run.device), Frozen(expert).to(run.device)
+    bare_expert = frozen_expert.module
+    bare_expert = bare_expert.module if isinstance(bare_expert, Frozen) else bare_expert
+    people = np.array([i for i in pairs.split("train") if len(pairs.pictures_of[int(i)])], np.int32)
     voices = VoiceTriplets(
-        pairs, listener, pictured, bank=config.bank, crop=config.crop, seed=config.run.seed, device=run.device, say=say
+        pairs,
+        frozen_encoder,
+        people,
+        bank=config.bank,
+        crop=config.crop,
+        seed=config.run.seed,
+        device=run.device,
+        say=say,
     )
     identity = np.full(len(pairs.people), -1, np.int64)
     identity[voices.people] = np.arange(len(voices.people))
     modes = pairs.morphable.modes
-    opinion = run.tensor(expert_opinions(pairs, master, voices.people, run.device))
-    if opinion.shape[1] != modes:
+    picture_targets = run.tensor(mean_expert_coefficients(pairs, frozen_expert, voices.people, run.device))
+    if picture_targets.shape[1] != modes:
         raise InputError(
-            f"the expert gives {opinion.shape[1]} coefficients, morphable model {pairs.morphable.name} has {modes}; give "
-            "an expert of this model"
+            f"the expert gives {picture_targets.shape[1]} coefficients, morphable model {pairs.morphable.name} has {modes}; "
+            "give an expert of this model"
         )
     space = {"coefficients": torch.eye(modes, device=run.device), "vertices": vertex_space(pairs.morphable, run.device)}
 
-    makes: dict[str, Any] = {"embedding": voices.width, "channels": config.channels, "kernel": config.kernel}
-    sees: dict[str, Any] = {"coefficients": modes, **_student_form(taught, config)}
-    face, features, judge = FaceGenerator(**makes), FaceEmbedding(config.critic), Discriminator()
+    face_architecture: dict[str, Any] = {
+        "embedding": voices.width,
+        "channels": config.channels,
+        "kernel": config.kernel,
+    }
+    student_form = _student_form(bare_expert, config)
+    student_architecture: dict[str, Any] = {"coefficients": modes, **student_form}
+    face, critic, discriminator = FaceGenerator(**face_architecture), FaceEmbedding(config.critic), Discriminator()
     if config.scaled:
         which = np.concatenate([pairs.pictures_of[int(i)] for i in voices.people])
         initialise_he(face, mean_colour(torch.from_numpy(pairs.pictures[which])))
-        initialise_he(features)
-    reader = ImageToFace(**sees)
-    reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
+        initialise_he(critic)
+    student = ImageToFace(**student_architecture)
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
     _start(face, generator, "the generator's widths are not the config's channels")
-    _start(reader, taught if config.student == "expert" else None, "a student can only start as our own expert")
+    _start(student, bare_expert if config.student == "expert" else None, "a student can only start as our own expert")
     if config.spectral:
-        normalise_spectrally(features, judge)
-    average = ExponentialMovingAverage(JointMesh.of(face, reader), config.average)
+        normalise_spectrally(critic, discriminator)
+    average = ExponentialMovingAverage(JointMesh.from_networks(face, student), config.average)
 
     gan = GanStep(
         run,
-        {"generator": face, "student": reader},
-        features,
-        judge,
+        {"generator": face, "student": student},
+        critic,
+        discriminator,
         Classifier(len(voices.people)),
         generator_rate=config.rate,
         critic_rate=config.rate,
         betas=config.betas,
         classify_fakes=config.classify_fakes,
     )
-    generate, read = gan.generators["generator"], gan.generators["student"]
+    generate, read_geometry = gan.generators["generator"], gan.generators["student"]
     run.network("average", average, trained=False)
     batch = run.share(config.batch)
-    held = HeldOut.of(pairs, listener, "validation", run.device)
-    trained = JointMesh.of(bare(generate), bare(read))
+    held = HeldOut.from_pairs(pairs, frozen_encoder, "validation", run.device)
+    trained = JointMesh.from_networks(bare(generate), bare(read_geometry))
 
-    for network in (generate, read, gan.critic, gan.discriminator, gan.classifier):
+    for network in (generate, read_geometry, gan.critic, gan.discriminator, gan.classifier):
         network.train()
     for step in run.steps(config.steps):
         rng = run.random(step)
@@ -259,21 +275,27 @@ def train_joint(
         critic_losses = gan.step_critics(real, fake[:count], label, label)
         with gan.frozen_critics():
             adversarial, classification = gan.generator_losses(fake[:count], label)
-            seen: Geometry = read(fake)
+            seen: Geometry = read_geometry(fake)
             with run.fabric.autocast():
-                told: Geometry = master(fake[:count].detach().clamp(-1, 1))
-            here, there = (seen.coefficients @ space[on] for on in (config.pseudo_truth_on, config.triplet_on))
+                target: Geometry = frozen_expert(fake[:count].detach().clamp(-1, 1))
+            in_pseudo_truth_space = seen.coefficients @ space[config.pseudo_truth_on]
+            in_triplet_space = seen.coefficients @ space[config.triplet_on]
             losses = {
                 "adversarial": adversarial,
                 "classification": classification,
                 "pseudo_truth": coefficient_loss(
-                    here[:count], told.coefficients.detach() @ space[config.pseudo_truth_on]
+                    in_pseudo_truth_space[:count], target.coefficients.detach() @ space[config.pseudo_truth_on]
                 ),
-                "divergence": divergence(told.pooled.detach(), seen.pooled[:count])
-                + divergence(told.middle.detach(), seen.middle[:count]),
-                "triplet": triplet_loss(there[:count], there[drawn.positive], there[drawn.negative], config.margin),
+                "divergence": divergence(target.pooled.detach(), seen.pooled[:count])
+                + divergence(target.middle.detach(), seen.middle[:count]),
+                "triplet": triplet_loss(
+                    in_triplet_space[:count],
+                    in_triplet_space[drawn.positive],
+                    in_triplet_space[drawn.negative],
+                    config.margin,
+                ),
                 "pictures": coefficient_loss(
-                    seen.coefficients[:count], opinion[torch.from_numpy(person).to(run.device)]
+                    seen.coefficients[:count], picture_targets[torch.from_numpy(person).to(run.device)]
                 ),
             }
             loss = torch.stack([getattr(config.weights, name) * value for name, value in losses.items()]).sum()
@@ -292,34 +314,41 @@ def train_joint(
         if run.wants_sheet(step):
             run.sheet(step, _sheet(real, fake[:count], seen.coefficients[:count], pairs.morphable))
 
-    mesh = JointMesh.of(face, reader)
+    mesh = JointMesh.from_networks(face, student)
     mesh.load_state_dict(average.module.state_dict())
     save_networks(
         folder,
-        {"face": face, "student": reader, "mesh": mesh},
+        {"face": face, "student": student, "mesh": mesh},
         {
-            "face": makes,
-            "student": sees,
-            "mesh": {"kind": "joint", **makes, "coefficients": modes, "student": _student_form(taught, config)},
+            "face": face_architecture,
+            "student": student_architecture,
+            "mesh": {"kind": "joint", **face_architecture, "coefficients": modes, "student": student_form},
         },
         {
-            "trained_on": [pairs.told(voices.people)],
+            "trained_on": [pairs.provenance(voices.people)],
             "licence": pairs.morphable.licence,
-            "metrics": held_out_metrics(pairs, listener, mesh, run.device, say),
-            "calibration": sex_calibration(held, mesh),
+            "metrics": held_out_metrics(pairs, frozen_encoder, mesh, run.device, say),
+            "calibration": sex_slope_report(held, mesh),
             "config": asdict(config),
         },
         pairs,
-        encoder=listener,
+        encoder=frozen_encoder,
     )
-    return JointNetworks(face.eval(), reader.eval())
+    return JointNetworks(face.eval(), student.eval())
 
 
-def expert_opinions(
+def mean_expert_coefficients(
     pairs: Pairs, expert: Frozen, people: NDArray[np.int32], device: torch.device, batch: int = 64
 ) -> NDArray[np.float32]:
-    """What an expert thinks of each person: its coefficients, averaged over the person's pictures; float32 [I, P], NaN for
-    everybody who is not among `people`. No 3D truth, and no picture that the GAN does not learn from."""
+    """Coefficients that an expert reads from each person's pictures, averaged per person: no 3D ground truth is used.
+
+    Args:
+        people: int32, indices of the people whose pictures the GAN learns from.
+        batch: pictures that the expert gets at a time.
+
+    Returns:
+        float32 [I, P] for all I people of the pairs; NaN for those who are not among `people`.
+    """
     which = np.concatenate([pairs.pictures_of[int(i)] for i in people])
     rows = []
     for start in range(0, len(which), batch):
@@ -333,8 +362,11 @@ def expert_opinions(
 
 
 def vertex_space(model: MorphableModel, device: torch.device) -> Tensor:
-    """L, float32 [P, P], such that ‖(α − α')·L‖² is the mean squared error between the vertices of α and α', in mm², over
-    all 3·N coordinates: the symmetric root of b·bᵀ / 3N. It spares the vertices themselves."""
+    """Matrix L, float32 [P, P], with which ‖(α − α')·L‖² is the mean squared error between the vertices of α and α'.
+
+    The mean runs over all 3·N coordinates, in mm². L is the symmetric root of b·bᵀ / 3N for the basis b [P, 3N], so that the
+    vertices need not be computed.
+    """
     flat = model.basis.reshape(model.modes, -1).astype(np.float64)
     values, vectors = np.linalg.eigh(flat @ flat.T / flat.shape[1])
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -342,6 +374,7 @@ def vertex_space(model: MorphableModel, device: torch.device) -> Tensor:
 
 
 def _student_form(expert: nn.Module, config: JointConfig) -> dict[str, Any]:
+    """Size and trunk of the student: the expert's where the student starts as its copy, else the config's."""
     if config.student == "expert" and isinstance(expert, ImageToFace):
         return {"size": expert.size, "trunk": expert.trunk}
     return {"size": config.student_size, "trunk": config.student_trunk}
@@ -358,7 +391,7 @@ def _start(network: nn.Module, given: nn.Module | None, wrong: str) -> None:
 
 
 def _sheet(real: Tensor, fake: Tensor, alpha: Tensor, model: MorphableModel) -> list[list[NDArray[np.uint8]]]:
-    """Rows of real pictures, generated ones, and renders of what the student sees in these."""
+    """Rows of the sample sheet: real pictures, generated ones, and renders of the faces that the student reads from these."""
     from voxface.training.faces.render import render_batch
 
     vertices = model.vertices(alpha[:8].detach().float().cpu().numpy())

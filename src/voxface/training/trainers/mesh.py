@@ -1,4 +1,4 @@
-"""Trains the mesh regressor on a frozen voice encoder (Wu 2022, §3.2 and Fig. 2, the supervised branch)."""
+"""Trains the mesh regressor, voice -> coefficients, on a frozen voice encoder (Wu 2022, §3.2 and Fig. 2, supervised branch)."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -11,12 +11,12 @@ from torch import nn
 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.data.pairs import Pairs
-from voxface.training.engine.best_state import Best
+from voxface.training.engine.best_state import BestState
 from voxface.training.engine.learning_rate import cosine, set_learning_rate
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
-from voxface.training.evaluation.sex_probability import sex_calibration
+from voxface.training.evaluation.sex_probability import sex_slope_report
 from voxface.training.losses.coefficients import coefficient_loss
 from voxface.training.losses.triplet import triplet_loss
 from voxface.training.models import MeshRegressor
@@ -27,26 +27,28 @@ from voxface.training.trainers.triplets import VoiceTriplets
 
 @dataclass(frozen=True)
 class MeshConfig:
-    """All hyper-parameters.
+    """Hyper-parameters of the training.
 
     Attributes:
-        run: what is the same for every training.
-        steps, batch, rate, betas, weight_decay: AdamW (Adam where `weight_decay` is 0).
-        schedule: "constant", or "cosine" down to zero.
+        run: settings that every training has.
+        steps, batch: steps, and anchors per step.
+        rate, betas, weight_decay: of AdamW, which is Adam where `weight_decay` is 0.
+        schedule: "constant", or "cosine": the learning rate falls to zero along half a cosine.
         hidden: width of the hidden layer; 0 is the paper's linear map.
-        dropout: before the last layer.
+        dropout: probability of dropout before the last layer.
         regression, triplet: weights of Eq. 2 and Eq. 3.
-        margin: of the triplet.
+        margin: of the triplet loss.
         target: "drawn": the person's own face (the paper's ground truth). "expected": the mean face of all people with such
             a voice, where the world knows it. An L2 loss is smallest at the conditional mean of its target, so both targets
-            have the same minimiser; the second only takes out the variance that a finite number of drawn faces adds.
-        altered: whether voices at other speeds are learnt from too. They are of no sure sex, and meshes that learn from them
-            agree less often with the speaker's.
-        noise: added to every number of the embedding, see `perturb`; Wen 2019 has 0.05, Wu 2022 tells of none.
-        bank: crops of every utterance that are encoded before the training; 0: new crops at every step.
+            have the same minimiser; "expected" only removes the variance that a finite number of drawn faces adds.
+        altered: whether voices at other speeds are learnt from too. Their sex is uncertain, and meshes that learn from them
+            agree less often with the speaker's sex.
+        noise: standard deviation of the noise on the embedding, see `perturb`; 0.05 in Wen 2019, none in Wu 2022.
+        bank: crops of every utterance that are encoded once, before the training; 0: new crops at every step.
         crop: shortest and longest crop in frames.
         validate_every: steps between validations.
-        keep: "last", or the state with the "best" error (RMS in mm, on the validation people) of all validations.
+        keep: which state is returned: the "last", or the one with the "best" error (RMS in mm, on the validation people) of all
+            validations.
     """
 
     run: RunConfig = field(default_factory=RunConfig)
@@ -102,10 +104,10 @@ def train_mesh(
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> MeshRegressor:
-    """Trains and returns the regressor, in eval mode; `folder` then holds `mesh.safetensors` and what belongs to it.
+    """Trains and returns the regressor, in eval mode; `folder` then holds `mesh.safetensors` and `checkpoint.json`.
 
     Args:
-        encoder: a trained `VoiceEncoder`; it is frozen for good (`Frozen`) and comes out as it went in.
+        encoder: a trained `VoiceEncoder`; it is frozen and stays as it is.
 
     Raises:
         InputError: too few people, faces that are not known, or `TrainingError` for a loss that is not a number.
@@ -133,14 +135,14 @@ def train_mesh(
     }
     module = MeshRegressor(**architecture)
     network = run.network("mesh", module)
-    best = run.network("best", Best(module), trained=False)
-    assert isinstance(best, Best)
+    best = run.network("best", BestState(module), trained=False)
+    assert isinstance(best, BestState)
     optimiser = run.optimiser(
         "mesh",
         torch.optim.AdamW(network.parameters(), config.rate, betas=config.betas, weight_decay=config.weight_decay),
     )
     batch = run.share(config.batch)
-    held = HeldOut.of(pairs, frozen, "validation", run.device)
+    held = HeldOut.from_pairs(pairs, frozen, "validation", run.device)
 
     network.train()
     for step in run.steps(config.steps):
@@ -171,10 +173,10 @@ def train_mesh(
         {"mesh": module},
         {"mesh": architecture},
         {
-            "trained_on": [pairs.told(voices.people)],
+            "trained_on": [pairs.provenance(voices.people)],
             "licence": pairs.morphable.licence,
             "metrics": metrics,
-            "calibration": sex_calibration(held, module),
+            "calibration": sex_slope_report(held, module),
             "config": asdict(config),
         },
         pairs,
@@ -184,4 +186,5 @@ def train_mesh(
 
 
 def _share_of_rate(step: int, config: MeshConfig) -> float:
+    """Share of the full learning rate at a step."""
     return 1.0 if config.schedule == "constant" else cosine(step, config.steps)

@@ -1,8 +1,8 @@
-"""Trains a face generator to picture the mesh of the same voice, in one neutral light and colouring; there is no adversary.
+"""Trains a face generator to draw the mesh of the same voice in one neutral light and colouring, without an adversary.
 
 A voice tells nothing of skin, hair or light, so a generator trained on people's pictures has to make them up for every voice.
-This one pictures what the mesh regressor says and no more: the target is a smooth function of the embedding, and L1 keeps it
-sharp. It is the default bundle's generator; `face_gan` is the one of Wen 2019.
+This generator draws what the mesh regressor says and no more: its target is a smooth function of the embedding, and the L1
+loss keeps it sharp. It is the default bundle's generator; `face_gan` trains the one of Wen 2019.
 """
 
 import io
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
-from voxface.training.data.embeddings import EmbeddingBank
+from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.images import as_images, as_pictures
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import parallel_map
@@ -36,16 +36,17 @@ _RENDERS: Final = "portraits.npz"
 
 @dataclass(frozen=True)
 class PortraitConfig:
-    """All hyper-parameters.
+    """Hyper-parameters of the training.
 
     Attributes:
-        run: what is the same for every training.
-        steps, batch, rate, betas: Adam; the rate rises for the first tenth and falls along a cosine.
+        run: settings that every training has.
+        steps, batch, betas: steps of Adam, portraits per step, and betas.
+        rate: full learning rate; it rises for the first tenth of the steps and falls along a cosine.
         portraits: rendered faces to learn from.
-        mixed: further ones, as a share, of voices half-way between two: they want a picture too.
+        mixed: further portraits, as a share of `portraits`, of voices half-way between two, which need a picture too.
         channels, kernel: of the generator; the published (1024, 512, 256, 128, 64) make 49 MB.
         crop: shortest and longest crop of an utterance, in frames.
-        workers: processes that render.
+        workers: processes that render; the result does not depend on it.
     """
 
     run: RunConfig = field(default_factory=RunConfig)
@@ -79,22 +80,22 @@ def train_portrait(
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> FaceGenerator:
-    """Trains and returns the generator, in eval mode; `folder` then holds `face.safetensors` and what belongs to it.
+    """Trains and returns the generator, in eval mode; `folder` then holds `face.safetensors` and `checkpoint.json`.
 
     Args:
         encoder: a trained `VoiceEncoder`; it is frozen.
         mesh: embedding [B, E] -> coefficients [B, P], trained on the same encoder; it is frozen.
 
     Raises:
-        ProviderError: Open3D, which renders, is not there.
+        ProviderError: Open3D, which renders the targets, is not installed.
         UsageError, InputError: see `Run`.
     """
     data = {"pairs": pairs.digest, "encoder": weights_digest(encoder), "mesh": weights_digest(mesh)}
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
-    frozen, geometry = Frozen(encoder).to(run.device), Frozen(mesh).to(run.device)
-    embeddings = _embeddings(pairs, frozen, config, run.device)
+    frozen_encoder, frozen_mesh = Frozen(encoder).to(run.device), Frozen(mesh).to(run.device)
+    embeddings = _embeddings(pairs, frozen_encoder, config, run.device)
     with torch.no_grad():
-        coefficients = geometry(torch.from_numpy(embeddings).to(run.device)).float().cpu().numpy()
+        coefficients = frozen_mesh(torch.from_numpy(embeddings).to(run.device)).float().cpu().numpy()
     pictures = _rendered(folder / _RENDERS, pairs.morphable, coefficients, config.workers, say, run.leads)
     voices = run.tensor(embeddings)
     targets = as_images(run.tensor(pictures))
@@ -109,12 +110,12 @@ def train_portrait(
     last = generator.model[-1]
     assert isinstance(last, nn.ConvTranspose2d)
     assert last.bias is not None
-    with torch.no_grad():  # start from the mean picture's colour, not from grey
+    with torch.no_grad():  # training starts from the mean picture's colour, not from grey
         last.bias.copy_(targets.mean((0, 2, 3)))
     network = run.network("face", generator)
     optimiser = run.optimiser("face", torch.optim.Adam(network.parameters(), config.rate, betas=config.betas))
     share = run.share(config.batch)
-    # Every tenth is not learnt from: it shows whether the generator has understood or remembered.
+    # Every tenth portrait is not learnt from: it shows whether the generator generalises.
     kept, learnt = np.arange(0, len(voices), 10), np.flatnonzero(np.arange(len(voices)) % 10)
 
     network.train()
@@ -145,18 +146,18 @@ def train_portrait(
             "metrics": {"portrait": {"l1": wrong, "trivial": {"mean_picture_l1": mean}}},
             "config": asdict(config),
         },
-        encoder=frozen,
+        encoder=frozen_encoder,
     )
     return generator.eval()
 
 
 def _embeddings(pairs: Pairs, encoder: Frozen, config: PortraitConfig, device: torch.device) -> NDArray[np.float32]:
-    """Voices of the training people, a crop at a time, and mixtures of two: float32 [portraits · (1 + mixed), E]."""
+    """Embeddings float32 [portraits · (1 + mixed), E]: of crops of the training people's voices, then of mixtures of two."""
     rng = np.random.default_rng([config.run.seed, 5])
-    bank = EmbeddingBank.of(
+    precomputed = PrecomputedEmbeddings.from_pairs(
         pairs, encoder, pairs.split("train"), each=1, length=config.crop, seed=config.run.seed, device=device
     )
-    voices = bank.embeddings[rng.permutation(len(bank.embeddings))[: config.portraits]]
+    voices = precomputed.embeddings[rng.permutation(len(precomputed.embeddings))[: config.portraits]]
     count = round(config.mixed * len(voices))
     mixed = voices[rng.integers(len(voices), size=count)] + voices[rng.integers(len(voices), size=count)]
     mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
@@ -171,7 +172,7 @@ def _rendered(
     say: Callable[[str], None],
     leads: bool,
 ) -> NDArray[np.uint8]:
-    """Renders uint8 [K, 64, 64, 3] of coefficients float32 [K, P]; those of an earlier, killed run are taken from `file`."""
+    """Renders uint8 [K, 64, 64, 3] of coefficients float32 [K, P]; `file` keeps them for a resumed run."""
     if file.is_file():
         with np.load(file, allow_pickle=False) as kept:
             if np.array_equal(kept["coefficients"], coefficients):

@@ -1,4 +1,4 @@
-"""Voices for a step of training: a person's, another utterance of theirs, and somebody else's (Wu 2022, §4)."""
+"""Triplets of voices: an anchor, a positive of the same person, and a negative of another speaker (Wu 2022, §4)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError
 from voxface.training.data.crops import crops, negatives, positives, utterances_of
-from voxface.training.data.embeddings import EmbeddingBank
+from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.pairs import Pairs
 from voxface.training.models.frozen import Frozen
 
@@ -20,12 +20,13 @@ Partners = Literal["drawn", "batch"]
 
 @dataclass(frozen=True)
 class Triplets:
-    """B anchors among V voices.
+    """Embeddings of V voices, of which B are anchors.
 
     Attributes:
         embeddings: [V, E] on the device, unit length; the first B are the anchors.
-        person: int32 [V], whose voices.
-        positive, negative: int64 [B] on the device, the row of each anchor's same person and of its other speaker.
+        person: int32 [V], whose voice each row is.
+        positive: int64 [B] on the device, for each anchor a row of the same person.
+        negative: int64 [B] on the device, for each anchor a row of another speaker.
     """
 
     embeddings: Tensor
@@ -35,20 +36,20 @@ class Triplets:
 
     @property
     def anchors(self) -> int:
-        """B."""
+        """B, how many anchors there are."""
         return len(self.positive)
 
 
 class VoiceTriplets:
     """Draws triplets of people's voices.
 
-    The positive is of the same person for certain, from another recording where there is one; the negative of another
-    speaker for certain. (In the published code the positive is the next item of a list, whoever that is, and the negative
-    may be the same person.)
+    The positive is always of the same person, from another recording where there is one; the negative is always of another
+    speaker. (In the authors' published code the positive is the next item of a list, whose person may be another, and the
+    negative may be of the same person.)
 
     Attributes:
-        people: int32 [I], those with utterances.
-        width: E.
+        people: int32 [I], the people who have utterances.
+        width: E, numbers of an embedding.
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class VoiceTriplets:
         device: torch.device,
         say: Callable[[str], None],
     ) -> None:
-        """Makes the bank, if one is wanted.
+        """Encodes the crops of the bank, if there is to be one.
 
         Args:
-            encoder: log-mel -> (embedding, columns); it is frozen for good.
-            bank: crops of every utterance whose embeddings are computed once, before the training; 0: at every step anew.
+            encoder: log-mel -> (embedding, frame embeddings); it is frozen.
+            people: int32, indices of the people to draw from.
+            bank: crops of every utterance that are encoded once, before the training; 0: new crops at every step.
             crop: shortest and longest crop in frames.
 
         Raises:
@@ -83,19 +85,19 @@ class VoiceTriplets:
         self.width = int(self._encoder(silence)[0].shape[1])
         self._bank = None
         if bank:
-            self._bank = EmbeddingBank.of(
+            self._bank = PrecomputedEmbeddings.from_pairs(
                 pairs, self._encoder, self.people, each=bank, length=crop, seed=seed, device=device
             )
             self._rows = torch.from_numpy(self._bank.embeddings).to(device)
             say(f"embeddings of {len(self._rows)} crops")
 
     def draw(self, count: int, rng: np.random.Generator, partners: Partners = "drawn") -> Triplets:
-        """`count` anchors of people drawn uniformly.
+        """Draws `count` anchors, of people drawn uniformly.
 
         Args:
             partners: "drawn": each anchor gets its own positive and negative, V = 3 · count (Wu 2022, §4).
-                "batch": the anchors are pairs of utterances of count/2 people, each the other's positive, and negatives are
-                anchors too, V = count: a third of the work.
+                "batch": the anchors are two utterances each of count/2 people, which are each other's positives, and
+                negatives are anchors too, V = count: a third of the work.
 
         Raises:
             ValueError: "batch" with a count that is odd or below four.

@@ -1,8 +1,9 @@
-"""Trains the voice encoder to tell speakers apart (Wen 2019, §3.1; the Cross-Modal Perceptionist uses the same encoder).
+"""Trains the voice encoder to identify speakers (Wen 2019, §3.1; Wu 2022 uses the same encoder).
 
-Every person of the pairs is a class; a recording played faster or slower is another person, so few recordings make more
-voices and the embedding stays sensitive to pitch and formants. Accuracy says little about people who are not among the
-classes: the validation asks whether two recordings of such people are told to be of one speaker (EER, AUC).
+Every person of the pairs is a class. A recording played faster or slower counts as another person, which makes more voices out
+of few recordings and keeps the embedding sensitive to pitch and formants. Accuracy on the classes says little about other
+people, so validation is speaker verification on people who are not among the classes: EER and AUC of "are these two
+recordings of one speaker?".
 """
 
 from collections.abc import Callable
@@ -36,20 +37,22 @@ _MELS: Final = FrontEndConfig().mels
 
 @dataclass(frozen=True)
 class VoiceEncoderConfig:
-    """All hyper-parameters.
+    """Hyper-parameters of the training.
 
     Attributes:
-        run: what is the same for every training.
-        steps, batch, rate, weight_decay: AdamW.
-        schedule: "constant", or "one-cycle": up for the first fifth, then down along a cosine.
+        run: settings that every training has.
+        steps, batch: steps of AdamW and voices per step.
+        rate, weight_decay: learning rate and weight decay of AdamW.
+        schedule: "constant", or "one-cycle": the rate rises for the first fifth of the steps, then falls along a cosine.
         crop: shortest and longest crop in frames.
-        crops: "shared": one length a batch, each utterance from a place of its own. "published": a stretch of the longest
-            length of each utterance, and of all of them the same part (facts of the published code).
-        mask_bands, mask_width: up to so many bands of up to so many mel bins are set to their mean (SpecAugment).
-        scale, margin: of the softmax over cosines; a margin above 0 is the additive angular margin.
-        sex, cues: weights of further tasks beside the identity: the sex, of voices as they were recorded, and pitch and
-            vocal-tract length as measured.
-        beside: share of a batch that comes from the pairs beside, where there are any.
+        crops: "shared": one length per batch, and for each utterance a random start. "published": as in the authors'
+            published code, a crop of the longest length from each utterance, and the same part of all of them.
+        mask_bands, mask_width: largest number of mel bands that are set to their mean, and their largest width in bins
+            (SpecAugment, Park et al. 2019, §2).
+        scale, margin: scale of the softmax over cosines, and its additive angular margin in radians (0: none).
+        sex, cues: loss weights of two further tasks: the sex, of voices at their own speed, and pitch and vocal-tract length
+            as measured.
+        beside: share of a batch that comes from the additional pairs `beside`, where there are any.
         validate_every: steps between validations.
     """
 
@@ -89,7 +92,7 @@ class VoiceEncoderConfig:
             raise UsageError(f"beside {self.beside}: a share of the batch, from 0 to below 1")
 
 
-# Neither paper says how its encoder was trained but for the loss and the data; batch and rate are those of the GAN.
+# Of its encoder's training each paper gives only loss and data; batch and rate here are those of the GAN.
 PRESETS: Final = {
     "default": VoiceEncoderConfig(),
     "wen2019": VoiceEncoderConfig(
@@ -108,13 +111,13 @@ PRESETS: Final = {
 }
 
 
-class Voices(NamedTuple):
-    """Voices and what is asked of them, as arrays or as tensors.
+class VoiceBatch(NamedTuple):
+    """A batch of voices with their labels, as arrays or as tensors.
 
     Attributes:
         log_mel: network input float32 [B, mels, T].
-        identity: int64 [B], whose.
-        sex: int64 [B], 0 female, 1 male, `UNSURE`.
+        identity: int64 [B], the class of the speaker.
+        sex: int64 [B], 0 female, 1 male, or `UNSURE`.
         cues: float32 [B, 2], log f0 and log tract length, standardised; NaN where not known.
     """
 
@@ -125,13 +128,15 @@ class Voices(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Choir:
-    """The training people of some pairs that have a voice.
+class TrainingSpeakers:
+    """People of the training split of some pairs who have utterances.
 
     Attributes:
-        people: int32 [N], their indices.
-        sexes: int64 [N].
-        cues: float32 [N, 2], standardised over them: measured lengths of tracts and true ones have not the same mean.
+        pairs: the pairs.
+        people: int32 [N], indices of these people in the pairs.
+        sexes: int64 [N], 0 female, 1 male, or `UNSURE`.
+        cues: float32 [N, 2], log f0 and log vocal-tract length, standardised over these people, because measured and true
+            tract lengths have different means.
     """
 
     pairs: Pairs
@@ -140,36 +145,40 @@ class Choir:
     cues: Float32
 
     @classmethod
-    def of(cls, pairs: Pairs) -> Self:
-        """Those of `pairs`."""
+    def from_pairs(cls, pairs: Pairs) -> Self:
+        """The training speakers of `pairs`."""
         people = np.array([i for i in pairs.split("train") if len(pairs.utterances[int(i)])], np.int32)
         sexes = np.where([pairs.people[int(i)].altered for i in people], UNSURE, pairs.sexes[people])
         return cls(pairs, people, sexes, _standardised(pairs.cues[people]))
 
-    def draw(self, count: int, length: int, part: int, config: VoiceEncoderConfig, rng: np.random.Generator) -> Voices:
-        """`count` people, anyone as often as another, and of each a crop of `length` frames.
+    def draw(
+        self, count: int, length: int, part: int, config: VoiceEncoderConfig, rng: np.random.Generator
+    ) -> VoiceBatch:
+        """Draws `count` people uniformly, and from each a crop of `length` frames.
 
         Args:
-            part: where in the longest crop, if crops are the published ones.
+            part: start of the crop within the crop of the longest length; used with `config.crops == "published"` only.
         """
         identity = rng.integers(len(self.people), size=count)
         utterances = utterances_of(self.pairs, self.people[identity], rng)
         if config.crops == "published":
             longest = config.crop[1]
-            pieces = [_stretch(self.pairs.utterance(int(u)), longest, rng)[part : part + length] for u in utterances]
+            pieces = [
+                _random_crop(self.pairs.utterance(int(u)), longest, rng)[part : part + length] for u in utterances
+            ]
         else:
             pieces = [crop(self.pairs.utterance(int(u)), length, rng) for u in utterances]
         log_mel = np.stack([_masked(piece, config.mask_bands, config.mask_width, rng).T for piece in pieces])
-        return Voices(log_mel, identity, self.sexes[identity], self.cues[identity])
+        return VoiceBatch(log_mel, identity, self.sexes[identity], self.cues[identity])
 
 
-class Heads(nn.Module):
-    """What the embedding is asked in training: whose voice, which sex, and how high and how long.
+class TrainingHeads(nn.Module):
+    """Heads on the embedding that only the training needs: speaker, sex, and cues of the voice.
 
     Attributes:
-        identity: of the training persons.
-        sex: of the two sexes.
-        cues: [B, E] -> standardised log f0 and log vocal-tract length [B, 2].
+        identity: classifier of the training people.
+        sex: classifier of the sexes.
+        cues: regression [B, E] -> standardised log f0 and log vocal-tract length [B, 2].
     """
 
     def __init__(self, identities: int, embedding: int, scale: float, margin: float) -> None:
@@ -179,8 +188,8 @@ class Heads(nn.Module):
         self.cues = nn.Linear(embedding, 2)
 
     def forward(self, embedding: Tensor, identity: Tensor, sex: Tensor, cues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The three losses; sexes that are `UNSURE` and cues that are not known (NaN) count for nothing."""
-        # A unit vector's numbers are small: the cues need not be learnt by a long weight.
+        """Losses of identity, sex and cues; sexes that are `UNSURE` and unknown cues (NaN) are left out."""
+        # The numbers of a unit vector are about 1/√E; scaled to about 1, they need no large weights.
         found = self.cues(embedding * embedding.shape[1] ** 0.5)
         known = torch.isfinite(cues)
         off = torch.where(known, found - torch.where(known, cues, torch.zeros_like(cues)), torch.zeros_like(cues))
@@ -190,15 +199,15 @@ class Heads(nn.Module):
         return self.identity(embedding, identity), wrong / (sex != UNSURE).sum().clamp(min=1), regression
 
 
-class Telling(nn.Module):
-    """Encoder and heads in one, so that a step is one forward pass: log-mel and labels to the three losses."""
+class EncoderWithHeads(nn.Module):
+    """Encoder and heads as one module, so that a step is one forward pass from log-mel and labels to the three losses."""
 
-    def __init__(self, encoder: VoiceEncoder, heads: Heads) -> None:
+    def __init__(self, encoder: VoiceEncoder, heads: TrainingHeads) -> None:
         super().__init__()
         self.encoder, self.heads = encoder, heads
 
     def forward(self, log_mel: Tensor, identity: Tensor, sex: Tensor, cues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Heads.forward`."""
+        """Returns the losses of `TrainingHeads.forward`."""
         losses: tuple[Tensor, Tensor, Tensor] = self.heads(self.encoder(log_mel)[0], identity, sex, cues)
         return losses
 
@@ -213,47 +222,49 @@ def train_voice_encoder(
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> VoiceEncoder:
-    """Trains and returns the encoder, in eval mode; `folder` then holds `encoder.safetensors` and what belongs to it.
+    """Trains and returns the encoder, in eval mode; `folder` then holds `encoder.safetensors` and `checkpoint.json`.
 
     Args:
-        beside: further people whose training voices are learnt too; nobody of them validates. Synthetic voices fill the
-            gaps between few real ones.
+        beside: additional pairs whose training voices are learnt too, but on whom nothing is validated: synthetic voices fill
+            the gaps between few real ones.
 
     Raises:
         InputError: fewer than two people to tell apart.
         UsageError, ProviderError: see `Run`.
     """
-    choirs = [Choir.of(p) for p in (pairs, beside) if p is not None]
-    people = choirs[0].people
+    sources = [TrainingSpeakers.from_pairs(p) for p in (pairs, beside) if p is not None]
+    people = sources[0].people
     if len(people) < 2:
         raise InputError("telling voices apart needs training utterances of two people; there are fewer in these pairs")
     data = {"pairs": pairs.digest} | ({"beside": beside.digest} if beside is not None else {})
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     encoder = VoiceEncoder(mels=pairs.frames.shape[1])
     width = encoder(torch.zeros(2, pairs.frames.shape[1], 64))[0].shape[1]
-    identities = sum(len(choir.people) for choir in choirs)
-    telling = run.network("encoder", Telling(encoder, Heads(identities, width, config.scale, config.margin)))
+    identities = sum(len(source.people) for source in sources)
+    model = run.network(
+        "encoder", EncoderWithHeads(encoder, TrainingHeads(identities, width, config.scale, config.margin))
+    )
     optimiser = run.optimiser(
-        "encoder", torch.optim.AdamW(telling.parameters(), config.rate, weight_decay=config.weight_decay)
+        "encoder", torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.weight_decay)
     )
     share = run.share(config.batch)
-    guests = round(config.beside * share) if beside is not None else 0
+    additional = round(config.beside * share) if beside is not None else 0
 
-    telling.train()
+    model.train()
     for step in run.steps(config.steps):
         rng = run.random(step)
-        alike = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes, unlike `rng`
-        length = int(alike.integers(config.crop[0], config.crop[1] + 1))
-        part = int(alike.integers(config.crop[1] - length + 1))
+        shared_rng = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes, unlike `rng`
+        length = int(shared_rng.integers(config.crop[0], config.crop[1] + 1))
+        part = int(shared_rng.integers(config.crop[1] - length + 1))
         drawn = [
-            choir.draw(count, length, part, config, rng)
-            for choir, count in zip(choirs, (share - guests, guests), strict=False)
+            source.draw(count, length, part, config, rng)
+            for source, count in zip(sources, (share - additional, additional), strict=False)
             if count
         ]
         drawn[1:] = [voices._replace(identity=voices.identity + len(people)) for voices in drawn[1:]]
-        voices = Voices(*(run.tensor(np.concatenate(parts)) for parts in zip(*drawn, strict=True)))
-        whose, sex, size = telling(*voices)
-        loss = whose + config.sex * sex + config.cues * size
+        voices = VoiceBatch(*(run.tensor(np.concatenate(parts)) for parts in zip(*drawn, strict=True)))
+        identity_loss, sex_loss, cue_loss = model(*voices)
+        loss = identity_loss + config.sex * sex_loss + config.cues * cue_loss
         set_learning_rate(optimiser, config.rate * _share_of_rate(step, config))
         run.descend(loss, optimiser)
         found: dict[str, float] = {}
@@ -261,7 +272,7 @@ def train_voice_encoder(
             found = verification(pairs, encoder, "validation", run.device)
         run.log(
             step,
-            {"loss": loss, "identity": whose, "sex": sex, "cues": size}
+            {"loss": loss, "identity": identity_loss, "sex": sex_loss, "cues": cue_loss}
             | {f"validation/{name}": value for name, value in found.items()},
             voices._asdict(),
         )
@@ -269,10 +280,10 @@ def train_voice_encoder(
             run.sheet(step, [[_similarities(pairs, encoder, run.device)]])
 
     encoder.eval()
-    metrics: dict[str, Any] = {"train": _told_apart(pairs, bare(telling), people, config, run)}
+    metrics: dict[str, Any] = {"train": _identification_accuracy(pairs, bare(model), people, config, run)}
     for split in ("validation", "test"):
         metrics[split] = verification(pairs, encoder, split, run.device)
-        metrics[split] |= sexes_told(pairs, bare(telling), split, run.device)
+        metrics[split] |= sex_accuracy(pairs, bare(model), split, run.device)
         say(f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics[split].items()))
     metrics["trivial"] = {"eer": 0.5, "auc": 0.5, "sex": 0.5, "identity_top1": 1 / identities}
     save_networks(
@@ -280,7 +291,7 @@ def train_voice_encoder(
         {"encoder": encoder},
         {"encoder": {"mels": pairs.frames.shape[1]}},
         {
-            "trained_on": [choir.pairs.told(choir.people) for choir in choirs],
+            "trained_on": [source.pairs.provenance(source.people) for source in sources],
             "licence": "Apache-2.0",
             "metrics": metrics,
             "config": asdict(config),
@@ -292,9 +303,9 @@ def train_voice_encoder(
 def verification(
     pairs: Pairs, encoder: nn.Module, split: Literal["train", "validation", "test"], device: torch.device
 ) -> dict[str, float]:
-    """EER and AUC of "these are one speaker" among a split's clean recordings; empty where there are too few.
+    """Speaker verification on a split's clean recordings: {"eer", "auc"}, or {} where there are too few recordings.
 
-    Where a person has one recording, its halves stand for two.
+    Where a person has one recording only, its two halves count as two recordings.
     """
     rows: list[Float32] = []
     labels: list[tuple[int, str, str]] = []
@@ -316,38 +327,41 @@ def verification(
     return {"eer": eer(same, different), "auc": auc(same, different)}
 
 
-def sexes_told(
-    pairs: Pairs, telling: nn.Module, split: Literal["train", "validation", "test"], device: torch.device
+def sex_accuracy(
+    pairs: Pairs, model: nn.Module, split: Literal["train", "validation", "test"], device: torch.device
 ) -> dict[str, float]:
-    """Share of a split's persons whose sex the head for it tells from their clean utterances (mean over them)."""
-    assert isinstance(telling, Telling)
+    """Accuracy of the sex head on a split: {"sex": share of people, "people": how many}, or {} without clean utterances.
+
+    A person's sex is the one with the greater cosine, averaged over the person's clean utterances.
+    """
+    assert isinstance(model, EncoderWithHeads)
     right = []
     for i in pairs.split(split):
-        own = [_embed(telling.encoder, pairs.utterance(int(u)), device) for u in pairs.clean_utterances[int(i)]]
+        own = [_embed(model.encoder, pairs.utterance(int(u)), device) for u in pairs.clean_utterances[int(i)]]
         if own:
             with torch.no_grad():
-                cosines = telling.heads.sex.cosines(torch.from_numpy(np.stack(own)).to(device))
+                cosines = model.heads.sex.cosines(torch.from_numpy(np.stack(own)).to(device))
             right.append(int(cosines.mean(0).argmax()) == pairs.sexes[int(i)])
     return {"sex": float(np.mean(right)), "people": float(len(right))} if right else {}
 
 
-def _told_apart(
-    pairs: Pairs, telling: nn.Module, people: NDArray[np.int32], config: VoiceEncoderConfig, run: Run
+def _identification_accuracy(
+    pairs: Pairs, model: nn.Module, people: NDArray[np.int32], config: VoiceEncoderConfig, run: Run
 ) -> dict[str, float]:
-    """Share of new crops of recordings it has learnt from that the identity head gives to the right person."""
-    assert isinstance(telling, Telling)
+    """Accuracy of the identity head on new crops of the recordings that were learnt from: {"identity_top1": share}."""
+    assert isinstance(model, EncoderWithHeads)
     rng = np.random.default_rng([config.run.seed, 13])
     identity = rng.integers(len(people), size=256)
     utterances = utterances_of(pairs, people[identity], rng)
     batch = np.stack([crop(pairs.utterance(int(u)), config.crop[1], rng).T for u in utterances])
-    telling.eval()
+    model.eval()
     with torch.no_grad():
-        cosines = telling.heads.identity.cosines(telling.encoder(run.tensor(batch))[0])
+        cosines = model.heads.identity.cosines(model.encoder(run.tensor(batch))[0])
     return {"identity_top1": float((cosines.argmax(1).cpu().numpy() == identity).mean())}
 
 
-def _stretch(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
-    """A random stretch of `length` frames of an utterance that is normalised as a whole; shorter ones are tiled."""
+def _random_crop(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
+    """A random crop of `length` frames of an utterance that is normalised as a whole; shorter utterances are repeated."""
     normal: Float32 = (frames - frames.mean(0)) / (frames.std(0) + np.finfo(np.float32).eps)
     if len(normal) < length:
         normal = np.tile(normal, (-(-length // len(normal)), 1))
@@ -356,7 +370,8 @@ def _stretch(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
 
 
 def _masked(frames: Float32, bands: int, width: int, rng: np.random.Generator) -> Float32:
-    """Normalised frames [T, mels] with up to `bands` bands of up to `width` bins set to their mean (SpecAugment)."""
+    """Frequency masking (SpecAugment): normalised frames [T, mels] with up to `bands` bands of up to `width` bins set to 0,
+    which is their mean."""
     masked = frames.copy()
     for _ in range(bands):
         wide = int(rng.integers(min(width, frames.shape[1]) + 1))
@@ -366,7 +381,7 @@ def _masked(frames: Float32, bands: int, width: int, rng: np.random.Generator) -
 
 
 def _standardised(cues: Float32) -> Float32:
-    """Logarithms of f0 and tract length [N, 2] in standard deviations; NaN where not known."""
+    """Logarithms of f0 and tract length [N, 2], standardised; NaN where they are not known."""
     logs = np.log(np.where(cues > 0, cues, np.nan))
     known = logs[np.isfinite(logs).all(1)]
     if len(known) < 2:
@@ -376,13 +391,14 @@ def _standardised(cues: Float32) -> Float32:
 
 
 def _share_of_rate(step: int, config: VoiceEncoderConfig) -> float:
+    """Share of the full learning rate at a step."""
     if config.schedule == "constant":
         return 1.0
     return warmup_then_cosine(step, config.steps, max(1, config.steps // 5), start=0.04)
 
 
 def _embed(encoder: nn.Module, frames: Float32, device: torch.device) -> Float32:
-    """The embedding float32 [E] of a whole utterance, as the runtime computes it."""
+    """Embedding float32 [E] of a whole utterance, as the runtime computes it."""
     training = encoder.training
     encoder.eval()
     with torch.no_grad():
@@ -393,8 +409,11 @@ def _embed(encoder: nn.Module, frames: Float32, device: torch.device) -> Float32
 
 
 def _similarities(pairs: Pairs, encoder: nn.Module, device: torch.device, most: int = 24) -> NDArray[np.uint8]:
-    """Cosines between halves of clean utterances of people of the validation (of the training where there are none), as a
-    picture: light is like; its diagonal is the same speaker."""
+    """Picture of the cosines between first and second halves of clean utterances; white is 1, black −1.
+
+    Row i and column j are people of the validation split (of the training split where that is empty); on the diagonal both
+    halves are of one speaker.
+    """
     people = pairs.split("validation") if len(pairs.split("validation")) else pairs.split("train")
     people = np.array([i for i in people if len(pairs.clean_utterances[int(i)])][:most])
     halves = [np.array_split(pairs.utterance(int(pairs.clean_utterances[int(i)][0])), 2) for i in people]

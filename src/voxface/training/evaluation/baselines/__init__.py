@@ -1,1 +1,6 @@
-"""What the trained systems have to beat: the cascade of Wu 2022, mean faces, and a linear map from simple voice cues."""
+"""Baselines that the trained networks have to beat.
+
+* `cascade`: face generator and image-to-3D expert one after the other (Wu 2022, Fig. 6, "Base")
+* `mean_faces`: the mean face, and the mean face of the sex
+* `linear_cues`: a linear map from pitch, vocal-tract length and sex
+"""

@@ -1,16 +1,16 @@
-"""The cascade of Wu 2022 (Fig. 6, "Base"): a face generator and an image-to-3D expert that know nothing of each other."""
+"""Cascade baseline of Wu 2022 (Fig. 6, "Base"): face generator, then image-to-3D expert, each trained without the other."""
 
 from torch import Tensor, nn
 
 
 class Cascade(nn.Module):
-    """Embedding [B, E] -> coefficients [B, P]: the expert's, of the picture that the generator shows.
+    """Embedding [B, E] -> coefficients [B, P] that the expert reads from the generated picture.
+
+    The picture is clamped to [-1, 1], as it is when shown, because the expert was trained on such pictures only.
 
     Args:
-        generator: of `train_face_gan`.
+        generator: a network that `train_face_gan` gives.
         expert: any `Expert`.
-
-    The picture is clamped to [-1, 1], as a person would see it: the two networks were trained apart.
     """
 
     def __init__(self, generator: nn.Module, expert: nn.Module) -> None:

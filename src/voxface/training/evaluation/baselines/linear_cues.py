@@ -1,4 +1,4 @@
-"""Face from three numbers one can measure on a voice: log f0, log vocal-tract length, and sex; no neural network."""
+"""Linear map from three cues of a voice (log f0, log vocal-tract length, sex) to coefficients: a baseline without a network."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,8 +14,9 @@ Float32 = NDArray[np.float32]
 
 
 def ridge(inputs: Float64, outputs: Float64, penalty: float) -> Float64:
-    """W float64 [D, P] that makes mean ‖xW − y‖² + penalty · ‖W‖² smallest; the last of the D inputs is the constant and
-    is not penalised.
+    """Ridge regression: W float64 [D, P] that minimises mean ‖xW − y‖² + penalty · ‖W‖².
+
+    The last of the D inputs is the constant and is not penalised.
 
     Args:
         inputs, outputs: float64 [B, D] and [B, P].
@@ -27,11 +28,12 @@ def ridge(inputs: Float64, outputs: Float64, penalty: float) -> Float64:
 
 @dataclass(frozen=True)
 class LinearCues:
-    """Coefficients as a linear map of standardised cues.
+    """Linear map from standardised cues to coefficients.
 
     Attributes:
-        mean, deviation: float64 [3], of log f0, log tract length and sex (-1 female, 1 male) among the people of the fit.
-        weights: float64 [4, P], the last row constant.
+        mean: float64 [3], of log f0, log tract length and sex (-1 female, 1 male) among the people of the fit.
+        deviation: float64 [3], the standard deviations of the same.
+        weights: float64 [4, P]; the last row is the constant term.
     """
 
     mean: Float64
@@ -46,7 +48,7 @@ class LinearCues:
 
         Args:
             people: whose true faces may be used: the training split.
-            sexes: int64 [len(people)], the sex cue; by default the people's own.
+            sexes: int64 [len(people)], the sex cue, 0 female, 1 male; by default the people's own sex.
 
         Raises:
             InputError: cues are known of fewer than five people.

@@ -1,4 +1,4 @@
-"""The face of everybody: one mean for all, or one for each sex, where the sex is heard or, as an oracle, known."""
+"""Mean faces as a baseline: one mean for everybody, or one per sex; the sex is heard by a linear classifier, or known."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,7 +14,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class MeanFaces:
-    """Means over people.
+    """Mean coefficients over people.
 
     Attributes:
         everybody: float32 [P].
@@ -25,8 +25,8 @@ class MeanFaces:
     by_sex: Float32
 
     @classmethod
-    def of(cls, pairs: Pairs, people: NDArray[np.int32]) -> Self:
-        """Means of the true coefficients of these people; the mean for all counts the sexes alike.
+    def from_pairs(cls, pairs: Pairs, people: NDArray[np.int32]) -> Self:
+        """Means of the true coefficients of these people; both sexes weigh the same in the mean for everybody.
 
         Raises:
             ValueError: one sex is missing.
@@ -47,22 +47,22 @@ class MeanFaces:
 
 
 @dataclass(frozen=True)
-class HeardSex:
-    """Sex by a linear map of the embedding (ridge regression to -1 and 1).
+class LinearSexClassifier:
+    """Sex from the voice embedding by a linear map (ridge regression to -1 and 1).
 
     Attributes:
-        weights: float64 [E + 1], the last one constant.
+        weights: float64 [E + 1]; the last one is the constant term.
     """
 
     weights: NDArray[np.float64]
 
     @classmethod
-    def of(cls, embeddings: Float32, sexes: NDArray[np.int64], penalty: float = 1e-2) -> Self:
-        """Fits embeddings float32 [B, E] and sexes int64 [B]."""
+    def fit(cls, embeddings: Float32, sexes: NDArray[np.int64], penalty: float = 1e-2) -> Self:
+        """Fits the map to embeddings float32 [B, E] with sexes int64 [B], 0 female, 1 male."""
         return cls(ridge(_with_one(embeddings), (2.0 * sexes.astype(np.float64) - 1)[:, None], penalty)[:, 0])
 
     def __call__(self, embeddings: Float32) -> NDArray[np.int64]:
-        """0 female, 1 male, int64 [B]."""
+        """Sexes int64 [B] of embeddings float32 [B, E]: 0 female, 1 male."""
         return (_with_one(embeddings) @ self.weights > 0).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""MobileNet (Howard 2017, Table 1), the trunk of 3DDFA-V2, with that project's state-dict names."""
+"""MobileNet (Howard 2017, Table 1), trunk of 3DDFA-V2, with that project's state-dict names."""
 
 from collections import OrderedDict
 
@@ -20,7 +20,7 @@ BLOCKS = (
     ("dw5_6", 512, 1024, 2),
     ("dw6", 1024, 1024, 1),
 )
-# At 120×120 pixels the first of 8×8 places that is not just the halving: where MobileNetV2's middle feature is taken too.
+# At 120×120 pixels, the second block with 8×8 positions, which corresponds to the middle feature of MobileNetV2.
 MIDDLE = "dw5_1"
 
 
@@ -50,7 +50,7 @@ class MobileNetV1(nn.Module):
 
 
 def _separable(channels: int, out: int, stride: int) -> nn.Sequential:
-    """Each channel filtered by itself, then mixed."""
+    """Depthwise-separable convolution: depthwise 3×3, then pointwise 1×1."""
     return nn.Sequential(
         OrderedDict(
             conv_dw=nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),

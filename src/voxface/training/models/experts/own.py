@@ -1,4 +1,4 @@
-"""Our own picture -> geometry network, expert and student alike (Wu 2022, §3.3: both have one architecture)."""
+"""Picture -> geometry network of our own, both expert and student (Wu 2022, §3.3: they have one architecture)."""
 
 from typing import Literal
 
@@ -15,18 +15,20 @@ Trunk = Literal["mobilenet_v2", "plain"]
 
 
 class ImageToFace(Expert):
-    """MobileNetV2 with two heads, pose and coefficients, each dropout 0.2 and a linear map. P = 50: 2.30 M parameters.
+    """Convolutional trunk with two heads, pose and coefficients, each dropout 0.2 and a linear layer.
 
-    Pose is weak perspective in units of the picture: A·v + t, rows of [A | t], takes a vertex v in *decimetres* (1 dm = 100 mm,
-    so that the numbers are about 1) to its place in picture heights from the middle of the picture: x right, y up, z towards
-    the camera. The expert's training (`trainers.expert`) teaches it; the distillation leaves it alone.
+    With MobileNetV2 and P = 50 it has 2.30 M parameters.
+
+    Pose is a weak-perspective camera, the rows of [A | t]: A·v + t takes a vertex v in *decimetres* (1 dm = 100 mm, so that the
+    numbers are about 1) to its place in picture heights from the middle of the picture, x right, y up, z towards the camera.
+    It is learnt by the expert (`trainers.expert`) and not used in the distillation.
 
     Args:
-        coefficients: P.
-        size: what pictures are resized to, pixels; 120 as published. Smaller is quicker and sees less; the middle feature
-            has size/16 places a side, rounded up.
-        dropout: of the heads.
-        trunk: "mobilenet_v2" as published, or "plain", see `PlainTrunk`: for CPUs, at 64 pixels.
+        coefficients: P, number of coefficients.
+        size: size in pixels that pictures are resized to; 120 as published. Smaller is faster and less accurate; the middle
+            feature has size/16 positions per side, rounded up.
+        dropout: probability of dropout in the heads.
+        trunk: "mobilenet_v2" as published, or "plain" (`PlainTrunk`), meant for CPUs and 64 pixels.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class ImageToFace(Expert):
 
     @torch.no_grad()
     def begin_at(self, coefficients: NDArray[np.float32], pose: NDArray[np.float32]) -> None:
-        """Lets an untrained network begin with these coefficients [P] and pose numbers [12], whatever it sees."""
+        """Sets the heads so that the untrained network gives these coefficients [P] and pose numbers [12] for every picture."""
         for head, values in ((self.shape, coefficients), (self.pose, pose)):
             linear = head[-1]
             assert isinstance(linear, nn.Linear)

@@ -1,13 +1,13 @@
-"""Experts of others: 3DDFA-V2 and SynergyNet (and the picture -> geometry part of Wu 2022's checkpoints), from their files.
+"""Published experts, read from their authors' files: 3DDFA-V2, SynergyNet, and the student of Wu 2022's checkpoints.
 
-Their networks want 120×120 pixels, BGR, (x − 127.5) / 128 (facts §4), and give 62 whitened numbers: 12 pose, 40 shape, 10
-expression of BFM-2009 without the neck, value = number · std + mean. Wu's published code hands them RGB; ours does not.
-Coefficients come out in standard deviations of the whitening, the space of a bundle that was imported from 3DDFA-V2's BFM
-(docs/face-models.md): number + mean / std. Pose comes out as they define it: rows of [A | t], from vertices in micrometres to
+As in their published code, these networks take 120×120 pixels, BGR, (x − 127.5) / 128, and give 62 whitened numbers: 12 pose,
+40 shape, 10 expression of BFM-2009 without the neck; value = number · std + mean. (Wu's published code gives them RGB.)
+Coefficients are returned in standard deviations of the whitening, number + mean / std, as in a bundle that was imported from
+3DDFA-V2's BFM (docs/face-models.md). Pose is returned as they define it: rows of [A | t], from vertices in micrometres to
 pixels of the 120×120 picture, x right, y up.
 
-Nothing in a file can run: checkpoints are read with `torch.load(weights_only=True)`, whitenings without pickles. The
-licences of weights and of BFM are their owners'; neither comes with voxface.
+No code in a file can run: checkpoints are read with `torch.load(weights_only=True)`, whitenings without pickles. Weights and
+BFM have licences of their own and do not come with voxface.
 """
 
 import zipfile
@@ -37,21 +37,22 @@ _WHITENINGS: Final = (("mean", "std"), ("param_mean", "param_std"))
 
 @dataclass(frozen=True)
 class Whitening:
-    """What the 62 numbers were divided by when the network was trained.
+    """Mean and standard deviation with which the 62 numbers were standardised when the network was trained.
 
     Attributes:
-        mean, std: float32 [62]: 12 pose, 40 shape, 10 expression.
+        mean, std: float32 [62] each: 12 pose, 40 shape, 10 expression.
     """
 
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Any], source: Path) -> Self:
-        """From the arrays of a whitening file; numbers after the 62nd (Wu's 40 of texture) are left out.
+    def from_arrays(cls, arrays: Mapping[str, Any], source: Path) -> Self:
+        """Takes the whitening from arrays of a file; numbers after the 62nd (Wu's 40 of texture) are left out.
 
         Raises:
-            InputError: neither `mean` and `std` nor `param_mean` and `param_std`, too few, or no numbers to divide by.
+            InputError: neither `mean` and `std` nor `param_mean` and `param_std`, too few numbers, or deviations that are not
+                positive.
         """
         for keys in _WHITENINGS:
             if all(key in arrays for key in keys):
@@ -74,12 +75,12 @@ class Whitening:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """From an `.npz`. 3DDFA-V2's `param_mean_std_62d_120x120.pkl` becomes one, if you trust that file, by
+        """Reads a whitening from an `.npz`. 3DDFA-V2's `param_mean_std_62d_120x120.pkl` becomes one, if you trust that file, by
 
             python -c "import numpy, pickle; numpy.savez('whitening.npz', **pickle.load(open('FILE.pkl', 'rb')))"
 
         Raises:
-            InputError: no such file, no `.npz`, pickled objects in it, or not as `of` wants it.
+            InputError: no such file, no `.npz`, pickled objects in it, or not as `from_arrays` wants it.
         """
         try:
             loaded = np.load(path, allow_pickle=False)
@@ -92,11 +93,11 @@ class Whitening:
             raise InputError(
                 f"{path}: no whitening that can be read ({why}); give an .npz with `mean` and `std`"
             ) from error
-        return cls.of(found, path)
+        return cls.from_arrays(found, path)
 
 
 class _Published(Expert):
-    """Input scaling and whitening, the same for both."""
+    """Input scaling and whitening that both published experts have."""
 
     mean: Tensor
     std: Tensor
@@ -108,7 +109,7 @@ class _Published(Expert):
         self.register_buffer("std", torch.from_numpy(whitening.std.copy()))
 
     def forward(self, images: Tensor) -> Geometry:
-        """Reads pictures [B, 3, H, H], RGB, [-1, 1]; see the module for what comes out."""
+        """Reads pictures [B, 3, H, H], RGB, in [-1, 1]; the module's docstring describes the result."""
         bgr = resized(images).flip(1) * (127.5 / 128)
         numbers, pooled, middle = self._numbers(bgr)
         value = numbers * self.std + self.mean
@@ -116,7 +117,7 @@ class _Published(Expert):
 
     @abstractmethod
     def _numbers(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(whitened numbers [B, 62], pooled, middle) of pictures as their networks want them."""
+        """(whitened numbers [B, 62], pooled, middle) of pictures [B, 3, 120, 120] as the network takes them."""
 
 
 class TDDFA(_Published):
@@ -144,7 +145,7 @@ class SynergyNet(_Published):
 
 
 class _ThreeHeads(MobileNetV2):
-    """The trunk with heads called as in the checkpoints: `classifier_ori.1.weight`, …"""
+    """MobileNetV2 with three heads, named as in the checkpoints: `classifier_ori.1.weight`, …"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,13 +160,13 @@ class _ThreeHeads(MobileNetV2):
 
 
 def load_tddfa(checkpoint: Path, whitening: Whitening) -> TDDFA:
-    """3DDFA-V2's `mb1_120x120.pth` (or `mb05_120x120.pth`, half as wide), in eval mode, on the CPU.
+    """Reads 3DDFA-V2's `mb1_120x120.pth` (or `mb05_120x120.pth`, half as wide), in eval mode, on the CPU.
 
     Raises:
-        InputError: unreadable, unsafe, or weights of another network.
+        InputError: the file is unreadable, holds more than weights, or weights of another network.
     """
     state = _state(checkpoint)
-    # Weights of several heads called `fc_param` were published too.
+    # Some published weights call the last layer `fc_param`.
     state = {name.replace("fc_param.", "fc."): value for name, value in state.items()}
     first = state.get("conv1.weight")
     width = len(first) / 32 if first is not None and first.ndim == 4 else 1.0
@@ -179,15 +180,15 @@ def load_tddfa(checkpoint: Path, whitening: Whitening) -> TDDFA:
 
 
 def load_synergynet(checkpoint: Path, whitening: Whitening | None = None) -> SynergyNet:
-    """SynergyNet's `best.pth.tar`, or the picture -> geometry network of Wu 2022, in eval mode, on the CPU.
+    """Reads SynergyNet's `best.pth.tar`, or the picture -> geometry network of Wu 2022, in eval mode, on the CPU.
 
     Args:
-        checkpoint: names may begin with anything (`module.I2P.backbone.`, `module.IGM.backbone.`); landmark refinement, BFM and
-            texture heads in it are left out.
-        whitening: unless given, `param_mean` and `param_std` of the checkpoint itself.
+        checkpoint: names may have any prefix (`module.I2P.backbone.`, `module.IGM.backbone.`); its landmark refinement, BFM
+            and texture heads are left out.
+        whitening: by default, `param_mean` and `param_std` of the checkpoint itself.
 
     Raises:
-        InputError: unreadable, unsafe, weights of another network, or no whitening.
+        InputError: the file is unreadable, holds more than weights, or weights of another network, or has no whitening.
     """
     state = _state(checkpoint)
     prefixes = sorted({name.removesuffix(_FIRST) for name in state if name.endswith(_FIRST)})
@@ -198,7 +199,7 @@ def load_synergynet(checkpoint: Path, whitening: Whitening | None = None) -> Syn
         )
     if whitening is None:
         arrays = {name: value.numpy() for name, value in state.items() if name in _WHITENINGS[1]}
-        whitening = Whitening.of(arrays, checkpoint)
+        whitening = Whitening.from_arrays(arrays, checkpoint)
     expert = SynergyNet(whitening)
     inner = {name[len(prefixes[0]) :]: value for name, value in state.items() if name.startswith(prefixes[0])}
     _fill(expert.network, inner, checkpoint, "SynergyNet (MobileNetV2)")
@@ -209,7 +210,7 @@ _FIRST: Final = "features.0.0.weight"
 
 
 def _state(checkpoint: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, `module.` of several devices taken off the names."""
+    """Tensors of a checkpoint by name, without the prefix `module.` of `DataParallel`."""
     try:
         loaded: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
@@ -227,13 +228,13 @@ def _state(checkpoint: Path) -> dict[str, Tensor]:
 
 
 def _fill(network: nn.Module, state: Mapping[str, Tensor], checkpoint: Path, what: str) -> None:
-    """Copies the weights `network` has names for.
+    """Copies the weights of all of the network's names.
 
     Raises:
         InputError: one is missing, has another shape, or holds NaN.
     """
     wanted = network.state_dict()
-    # Counters of batches seen, which old checkpoints lack, change nothing.
+    # `num_batches_tracked`, which old checkpoints do not have, changes nothing.
     missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

@@ -15,7 +15,7 @@ from voxface.runtime.errors import InputError  # noqa: E402
 from voxface.runtime.features.normalisation import normalise  # noqa: E402
 from voxface.training.data.images import as_images  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402
-from voxface.training.data.voice_face_batches import FreshVoices, VoiceFaceBatches  # noqa: E402
+from voxface.training.data.voice_face_sampler import OnTheFlyEmbeddings, VoiceFaceSampler  # noqa: E402
 from voxface.training.models import VoiceEncoder  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
 
@@ -41,9 +41,9 @@ def encoder() -> VoiceEncoder:
     return VoiceEncoder(channels=(8, 8, 8, 8), embedding=6)
 
 
-def fresh(pairs: Pairs, encoder: nn.Module, length: tuple[int, int] = (40, 90)) -> FreshVoices:
+def fresh(pairs: Pairs, encoder: nn.Module, length: tuple[int, int] = (40, 90)) -> OnTheFlyEmbeddings:
     utterances = np.concatenate([pairs.utterances[int(i)] for i in pairs.split("train")])
-    return FreshVoices(pairs, Frozen(encoder), utterances, length, torch.device("cpu"))
+    return OnTheFlyEmbeddings(pairs, Frozen(encoder), utterances, length, torch.device("cpu"))
 
 
 def test_crops_are_those_of_the_published_code(pairs: Pairs, encoder: VoiceEncoder) -> None:
@@ -76,7 +76,7 @@ def test_independent_draws_follow_how_much_there_is(encoder: VoiceEncoder) -> No
     whose = pairs.picture_person.copy()
     whose[whose.tolist().index(1)] = 0
     pairs = replace(pairs, picture_person=whose)
-    batches = VoiceFaceBatches(pairs, pairs.split("train"), fresh(pairs, encoder), torch.device("cpu"))
+    batches = VoiceFaceSampler(pairs, pairs.split("train"), fresh(pairs, encoder), torch.device("cpu"))
     batch = batches.draw(400, "independent", 0.5, np.random.default_rng(0))
     assert float((batch.face == 0).float().mean()) == pytest.approx(0.75, abs=0.06)
     assert float((batch.voice == 0).float().mean()) == pytest.approx(0.5, abs=0.06)
@@ -90,7 +90,7 @@ def test_independent_draws_follow_how_much_there_is(encoder: VoiceEncoder) -> No
 def test_a_batch_is_made_of_its_people(pairs: Pairs, encoder: VoiceEncoder) -> None:
     people = pairs.split("train")
     voices = fresh(pairs, encoder)
-    batches = VoiceFaceBatches(pairs, people, voices, torch.device("cpu"))
+    batches = VoiceFaceSampler(pairs, people, voices, torch.device("cpu"))
     batch = batches.draw(16, "balanced", 0.5, np.random.default_rng(1))
     originals = {int(i): as_images(torch.from_numpy(pairs.pictures[pairs.pictures_of[int(i)]])) for i in people}
     mirrored = 0
@@ -103,4 +103,4 @@ def test_a_batch_is_made_of_its_people(pairs: Pairs, encoder: VoiceEncoder) -> N
     expected = torch.cat(list(originals.values())).mean((0, 2, 3))
     torch.testing.assert_close(batches.mean_colour, expected, atol=1e-4, rtol=0)
     with pytest.raises(InputError, match="both a voice and a picture"):
-        VoiceFaceBatches(pairs, pairs.split("test"), voices, torch.device("cpu"))
+        VoiceFaceSampler(pairs, pairs.split("test"), voices, torch.device("cpu"))

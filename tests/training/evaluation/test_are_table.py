@@ -8,7 +8,7 @@ import pytest
 from tests.stand_ins.small_pairs import small_pairs
 from tests.stand_ins.sphere import sphere
 from voxface.training.data.pairs import Pairs, Person
-from voxface.training.evaluation.geometry import RATIOS, geometry_errors, ratios, relative_gain
+from voxface.training.evaluation.are_table import RATIOS, geometry_errors, ratios, relative_gain
 from voxface.training.faces.are_metric import anatomical_pairs, are_ratios
 
 EAR = {"outer_interocular": (0, 1), "ear": (2, 3)}

@@ -1,4 +1,4 @@
-"""Voices and pictures drawn for adversarial training: embeddings of one half of a batch, images of the other."""
+"""Sampler of batches for the face GAN: embeddings of voices, and real pictures."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voxface.runtime.errors import InputError
-from voxface.training.data.embeddings import EmbeddingBank
+from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.images import as_images, mean_colour
 from voxface.training.data.pairs import Pairs
 from voxface.training.models.frozen import Frozen
@@ -19,13 +19,13 @@ Sampling = Literal["independent", "balanced"]
 
 
 class Batch(NamedTuple):
-    """What one step of a GAN sees; k identities are the people both halves come from.
+    """Batch of one step of the GAN, from k people.
 
     Attributes:
-        embedding: float32 [B, E], of voices.
-        voice: int64 [B], whose, 0 to k − 1.
-        image: float32 [B, 3, H, W] in [-1, 1], real pictures.
-        face: int64 [B], whose.
+        embedding: embeddings of voices, float32 [B, E].
+        voice: whose voices, int64 [B], 0 to k − 1.
+        image: real pictures, float32 [B, 3, H, W] in [-1, 1].
+        face: whose pictures, int64 [B], 0 to k − 1.
     """
 
     embedding: Tensor
@@ -34,8 +34,12 @@ class Batch(NamedTuple):
     face: Tensor
 
 
-class Voices(Protocol):
-    """Something that has voices of people, by row."""
+class EmbeddingSource(Protocol):
+    """Source of voice embeddings, by row.
+
+    Attributes:
+        person: int32, whose voice each row is.
+    """
 
     person: NDArray[np.int32]
 
@@ -43,11 +47,11 @@ class Voices(Protocol):
         """Embeddings float32 [B, E] of these rows."""
 
 
-class FreshVoices:
-    """Runs the frozen encoder on new crops at every step, as the published code does; a row is an utterance.
+class OnTheFlyEmbeddings:
+    """Embeddings of new crops at every step, as in the authors' published code; a row is an utterance.
 
-    Each voice gives one stretch of the longest length, of a recording normalised as a whole; of all of them the same part is
-    taken, one random length and place for the batch (facts §1).
+    Each utterance, normalised as a whole, gives one crop of the longest length. Of all these crops the same part is encoded,
+    with one random length and start for the batch, as in the published code.
     """
 
     def __init__(
@@ -71,9 +75,9 @@ class FreshVoices:
         shortest, longest = self._length
         frames = int(rng.integers(shortest, longest + 1))
         start = int(rng.integers(longest - frames + 1))
-        return np.stack([self._stretch(int(row), longest, rng)[start : start + frames].T for row in rows])
+        return np.stack([self._random_crop(int(row), longest, rng)[start : start + frames].T for row in rows])
 
-    def _stretch(self, row: int, length: int, rng: np.random.Generator) -> Float32:
+    def _random_crop(self, row: int, length: int, rng: np.random.Generator) -> Float32:
         frames = self._pairs.utterance(int(self._utterances[row]))
         if len(frames) < length:
             frames = np.tile(frames, (-(-length // len(frames)), 1))
@@ -87,34 +91,35 @@ class FreshVoices:
         return embedded.float()
 
 
-class BankedVoices:
-    """Embeddings of crops made once, before training; a row is a crop."""
+class PrecomputedSource:
+    """Embeddings of crops that were encoded once, before the training; a row is a crop."""
 
-    def __init__(self, bank: EmbeddingBank, device: torch.device) -> None:
-        self.person = bank.person
-        self._embeddings = torch.from_numpy(bank.embeddings).to(device)
+    def __init__(self, precomputed: PrecomputedEmbeddings, device: torch.device) -> None:
+        self.person = precomputed.person
+        self._embeddings = torch.from_numpy(precomputed.embeddings).to(device)
 
     def embed(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        """Embeddings float32 [B, E] of these rows; nothing is random here."""
+        """Embeddings float32 [B, E] of these rows; `rng` is not used."""
         return self._embeddings[torch.from_numpy(rows).to(self._embeddings.device)]
 
 
-class VoiceFaceBatches:
-    """Batches of voices and pictures of the same people.
+class VoiceFaceSampler:
+    """Draws voices and pictures of the same people.
 
-    "independent", as in the published code: voices are drawn from all recordings alike and pictures from all pictures alike,
-    each draw on its own; people with more recordings (or pictures) come more often, and the voices of a batch belong to other
-    people than its pictures. (The published code goes through shuffled lists; here draws are with replacement, so that a step
-    follows from its seed.)
+    Sampling "independent", as in the authors' published code: voices are drawn uniformly from all recordings, and pictures
+    from all pictures, independently. People with more recordings (or pictures) come more often, and the voices of a batch
+    belong to other people than its pictures. (The published code goes through shuffled lists; here draws are with replacement,
+    so that a step follows from its seed.)
 
-    "balanced": people are drawn alike, as many different ones as the batch holds, and each gives a voice and a picture.
+    Sampling "balanced": people are drawn uniformly, as many different ones as the batch holds, and each gives a voice and a
+    picture.
 
     Attributes:
-        people: int32 [k], those who have both; identity c is person `people[c]`.
+        people: int32 [k], the people who have both voices and pictures; class c is person `people[c]`.
     """
 
-    def __init__(self, pairs: Pairs, people: NDArray[np.int32], voices: Voices, device: torch.device) -> None:
-        """Takes the people's pictures to the device.
+    def __init__(self, pairs: Pairs, people: NDArray[np.int32], voices: EmbeddingSource, device: torch.device) -> None:
+        """Moves the people's pictures to the device.
 
         Raises:
             InputError: nobody has both a voice and a picture.
@@ -136,7 +141,7 @@ class VoiceFaceBatches:
         return mean_colour(self._pictures)
 
     def draw(self, count: int, sampling: Sampling, flip: float, rng: np.random.Generator) -> Batch:
-        """`count` voices and `count` pictures, these mirrored with probability `flip`."""
+        """Draws `count` voices and `count` pictures; each picture is mirrored with probability `flip`."""
         if sampling == "independent":
             voices = self._heard.rows[rng.integers(len(self._heard.rows), size=count)]
             pictures = self._seen.rows[rng.integers(len(self._seen.rows), size=count)]
@@ -155,11 +160,11 @@ class VoiceFaceBatches:
 
 
 class _ByIdentity:
-    """Rows that belong to people, in the order of the people.
+    """Rows (of voices or pictures) by the people they belong to.
 
     Attributes:
-        rows: int64, those that belong to one of the people.
-        identity: int64, of every row; −1 for a stranger's.
+        rows: int64, the rows of these people, sorted by person.
+        identity: int64, the class of every row; −1 where it belongs to nobody of these people.
     """
 
     def __init__(self, person: NDArray[np.int32], people: NDArray[np.int32]) -> None:
@@ -171,15 +176,17 @@ class _ByIdentity:
         self._starts = np.cumsum(self._counts) - self._counts
 
     def one_each(self, identity: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """One row of each of these people, uniformly."""
+        """One row for each of these classes, drawn uniformly."""
         within = (rng.random(len(identity)) * self._counts[identity]).astype(np.int64)
         chosen: NDArray[np.int64] = self.rows[self._starts[identity] + within]
         return chosen
 
 
-def held_recordings(pairs: Pairs, people: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """bool [U]: utterances kept from training, to be generated from later: all renderings of the last recording of each of
-    these people who have two or more."""
+def held_out_recordings(pairs: Pairs, people: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Utterances that are kept from the training, for validation: bool [U].
+
+    They are all renderings of the last recording of each of these people who has two recordings or more.
+    """
     held = np.zeros(len(pairs.utterance_person), np.bool_)
     for i in people:
         own = pairs.utterances[int(i)]
@@ -189,7 +196,7 @@ def held_recordings(pairs: Pairs, people: NDArray[np.int32]) -> NDArray[np.bool_
     return held
 
 
-def banked(
+def precomputed_source(
     pairs: Pairs,
     encoder: Frozen,
     people: NDArray[np.int32],
@@ -199,9 +206,20 @@ def banked(
     seed: int,
     device: torch.device,
     done: Callable[[int, int], None] = lambda _done, _total: None,
-) -> BankedVoices:
-    """A bank of `each` crops of every utterance of these people that is not `held` back."""
-    bank = EmbeddingBank.of(pairs, encoder, people, each=each, length=length, seed=seed, device=device, done=done)
+) -> PrecomputedSource:
+    """Embeddings of `each` random crops of every utterance of these people that is not `held` out.
+
+    Args:
+        people: int32, indices of people.
+        held: bool [U], utterances left out.
+        each: crops of every utterance.
+        length: shortest and longest crop in frames.
+        done: called with (utterances done, utterances in all).
+    """
+    every = PrecomputedEmbeddings.from_pairs(
+        pairs, encoder, people, each=each, length=length, seed=seed, device=device, done=done
+    )
     kept = {(int(pairs.utterance_person[u]), int(pairs.utterance_recording[u])) for u in np.flatnonzero(~held)}
-    rows = np.array([pair in kept for pair in zip(bank.person.tolist(), bank.recording.tolist(), strict=True)])
-    return BankedVoices(EmbeddingBank(bank.embeddings[rows], bank.person[rows], bank.recording[rows]), device)
+    rows = np.array([pair in kept for pair in zip(every.person.tolist(), every.recording.tolist(), strict=True)])
+    learnt = PrecomputedEmbeddings(every.embeddings[rows], every.person[rows], every.recording[rows])
+    return PrecomputedSource(learnt, device)

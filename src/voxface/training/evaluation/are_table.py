@@ -1,7 +1,7 @@
-"""How far predicted faces are from the true ones: ratios of distances (ARE), landmarks, and vertices.
+"""Wu 2022, Table 1: absolute ratio errors (ARE) of predicted faces per ratio, with errors of landmarks and vertices.
 
-Errors are means over the utterances of a person first, over the people of a speaker next, and over speakers last (Wu 2022,
-§4; a recording played faster counts as another person of the same speaker).
+Errors are averaged over the utterances of a person first, then over the people of a speaker (a recording played at another
+speed counts as another person), and over speakers last (Wu 2022, §4).
 """
 
 from collections.abc import Mapping
@@ -20,21 +20,21 @@ from voxface.training.faces.are_metric import REFERENCE, anatomical_pairs, varia
 Float64 = NDArray[np.float64]
 
 RATIOS: Final = ("ear", "forehead", "midline", "cheek")
-"""In the order of Wu 2022, Table 1: ER, FR, MR, CR."""
+"""Ratios in the order of Wu 2022, Table 1: ER, FR, MR, CR."""
 
 _OUTER_CANTHI: Final = [36, 45]  # landmarks, Multi-PIE order
 
 
 @dataclass(frozen=True)
 class GeometryErrors:
-    """Errors of each speaker; S speakers.
+    """Errors of the predicted faces of S speakers.
 
     Attributes:
         speakers: their names, length S.
-        are: set of point pairs ("anatomical", and "paper" where the model has it) -> ratio -> float64 [S], absolute error of
-            the ratio.
-        key_points: float64 [S], ‖Δ‖₂ over the 68 landmarks over √(width · height) of the true face.
-        rms_mm: float64 [S], root mean square over vertices of the distance in millimetres.
+        are: absolute error of each ratio, by set of point pairs ("anatomical", and "paper" where the model has it) and
+            ratio: float64 [S].
+        key_points: float64 [S], ‖Δ‖₂ of the 68 landmarks, divided by √(width · height) of the true face.
+        rms_mm: float64 [S], root mean square distance of the vertices in millimetres.
     """
 
     speakers: tuple[str, ...]
@@ -43,7 +43,7 @@ class GeometryErrors:
     rms_mm: Float64
 
     def mean_are(self, pairs: str = "anatomical") -> Float64:
-        """Mean over the ratios, float64 [S]: the last line of Wu's table before the mean over speakers."""
+        """Mean ARE over the ratios, float64 [S]; its mean over speakers is the last line of Table 1."""
         return np.asarray(np.mean(list(self.are[pairs].values()), axis=0), np.float64)
 
     @cached_property
@@ -60,15 +60,16 @@ class GeometryErrors:
 def geometry_errors(
     pairs: Pairs, predicted: NDArray[np.float32], utterances: NDArray[np.int32], *, neutral: bool = True
 ) -> GeometryErrors:
-    """Compares one prediction an utterance with the true face of the person who speaks.
+    """Errors of one predicted face per utterance against the true face of the speaker.
 
     Args:
-        predicted: float32 [U, P] coefficients.
-        utterances: int32 [U].
-        neutral: leave the expression out of both: a person's geometry has none, but pictures make an expert see some.
+        predicted: coefficients float32 [U, P].
+        utterances: indices int32 [U] of the utterances.
+        neutral: whether expression is left out of both faces, because a person's geometry has none, while an expert finds
+            some in pictures.
 
     Raises:
-        ValueError: there are no utterances, or there is not one prediction for each.
+        ValueError: there are no utterances, or not one prediction for each.
     """
     if not len(utterances) or len(predicted) != len(utterances):
         raise ValueError(f"{len(predicted)} predictions of {len(utterances)} utterances")
@@ -100,11 +101,11 @@ def geometry_errors(
 
 @dataclass(frozen=True)
 class Gain:
-    """How much smaller a mean error is than another, as a share of that one.
+    """Relative reduction of a mean error against a baseline.
 
     Attributes:
         gain: 0.2 is a fifth less.
-        low, high: of the 95 % bootstrap interval over speakers.
+        low, high: ends of the 95 % bootstrap interval over speakers.
     """
 
     gain: float
@@ -113,10 +114,13 @@ class Gain:
 
 
 def relative_gain(errors: Float64, base: Float64, *, seed: int = 0) -> Gain:
-    """1 - mean(errors) / mean(base) of float64 [S], paired: the speakers are the same, in the same order.
+    """1 − mean(errors) / mean(base) with its bootstrap interval.
+
+    Args:
+        errors, base: float64 [S] each, of the same speakers in the same order.
 
     Raises:
-        ValueError: they are not as many.
+        ValueError: they have different numbers of speakers, or none.
     """
     if errors.shape != base.shape or not len(errors):
         raise ValueError(f"errors of {len(errors)} and {len(base)} speakers; they must be of the same speakers")
@@ -130,7 +134,12 @@ def relative_gain(errors: Float64, base: Float64, *, seed: int = 0) -> Gain:
 
 
 def ratios(model: MorphableModel, coefficients: Float64, pairs: Mapping[str, tuple[int, int]]) -> dict[str, Float64]:
-    """`are_ratios` of many faces: ratio -> float64 [U] of coefficients float64 [U, ≤ P], in the order of `RATIOS`."""
+    """Ratios of U faces, in the order of `RATIOS`: name -> float64 [U].
+
+    Args:
+        coefficients: float64 [U, ≤ P]; missing ones at the end are zero.
+        pairs: the two vertices of each distance, by name; each ratio is a distance over the one called `faces.are.REFERENCE`.
+    """
     lengths = {
         name: np.linalg.norm(np.diff(_points(model, coefficients, list(ends)), axis=1)[:, 0], axis=1)
         for name, ends in pairs.items()
@@ -140,14 +149,17 @@ def ratios(model: MorphableModel, coefficients: Float64, pairs: Mapping[str, tup
 
 
 def _points(model: MorphableModel, coefficients: Float64, vertices: list[int]) -> Float64:
-    """Places float64 [U, len(vertices), 3] in millimetres; coefficients left out at the end are zero."""
+    """Positions float64 [U, len(vertices), 3] of some vertices in millimetres; missing coefficients at the end are zero."""
     basis = model.basis[: coefficients.shape[1], vertices].astype(np.float64)
     return np.asarray(model.mean[vertices] + np.tensordot(coefficients, basis, axes=1))
 
 
 def _key_points(model: MorphableModel, here: Float64, there: Float64) -> Float64:
-    """Distances float64 [U] of the 68 landmarks as one vector, once the prediction has the true distance between the outer
-    eye corners (both heads with the middle between these at the origin), over √(width · height) of the true landmarks."""
+    """Landmark error float64 [U]: norm of the difference of the 68 landmarks over √(width · height) of the true ones.
+
+    Both heads have the middle between their outer eye corners at the origin, and the prediction is scaled to the true distance
+    between these.
+    """
     marks = [int(v) for v in model.landmarks]
 
     def placed(coefficients: Float64) -> tuple[Float64, Float64]:
@@ -162,7 +174,7 @@ def _key_points(model: MorphableModel, here: Float64, there: Float64) -> Float64
 
 
 def _rms(model: MorphableModel, difference: Float64) -> Float64:
-    """Root mean square over vertices, millimetres float64 [U], of differences of coefficients; ‖Σ d·b‖² = dᵀ(bbᵀ)d."""
+    """Root mean square over vertices, float64 [U] in millimetres, of coefficients' differences d: ‖Σ d·b‖² = dᵀ(bbᵀ)d."""
     flat = model.basis[: difference.shape[1]].reshape(difference.shape[1], -1).astype(np.float64)
     squares = np.einsum("up,pq,uq->u", difference, flat @ flat.T, difference)
     return np.asarray(np.sqrt(np.maximum(squares, 0) / len(model.mean)))
