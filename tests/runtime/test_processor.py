@@ -1,4 +1,4 @@
-"""The cores this process may use, and the threads a BLAS was asked for: the user's number counts, and so does a numpy already there."""
+"""The cores this process may use, and the threads a BLAS was asked for, which count unless numpy was imported before."""
 
 import json
 import os

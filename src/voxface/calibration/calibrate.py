@@ -10,9 +10,8 @@ from typing import Any, Final
 from onnx import NodeProto
 
 from voxface.calibration.clips import Clips
-from voxface.calibration.hazards import hazards
 from voxface.calibration.lowering import Key, Lowering
-from voxface.calibration.precision_plan import JSON, SVG, TABLE, Decision, PrecisionPlan, sensitivity_plot
+from voxface.calibration.precision_plan import JSON, SVG, TABLE, Decision, PrecisionPlan, fp16_hazards, sensitivity_plot
 from voxface.calibration.search import Search, search
 from voxface.calibration.task_error import TOLERANCES, ErrorMeter, Runner, TaskError, Tolerances, summary, worst
 from voxface.onnx_graph.graph import Graph
@@ -109,7 +108,9 @@ def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, repor
         )
     reference: dict[str, Runner] = {name: open_engine(bundle.graph(name), name=name) for name in GRAPHS}
     lowering = Lowering(
-        {name: Graph.from_bytes(bundle.graph(name), name=name) for name in GRAPHS}, weight_bits=settings.weight_bits
+        {name: Graph.from_bytes(bundle.graph(name), name=name) for name in GRAPHS},
+        weight_bits=settings.weight_bits,
+        int8=settings.mode != "fp16",
     )
     morphable = bundle.morphable
     lowering.observe("encoder", ({"log_mel": clip.log_mel} for clip in clips.calibration))
@@ -259,7 +260,7 @@ class _PrecisionSearch:
                 elif precision == "integer":
                     why = "computes no floating-point numbers"
                 elif share is not None:
-                    reasons = hazards(graph, node, ranges) if shown == "fp16" else []
+                    reasons = fp16_hazards(graph, node, ranges) if shown == "fp16" else []
                     alone = (
                         "alone it overflows"
                         if share == float("inf")

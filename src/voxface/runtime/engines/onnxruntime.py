@@ -3,16 +3,18 @@
 from contextlib import redirect_stdout
 from io import StringIO
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
-from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.files.cache_folder import cache_folder
 from voxface.runtime.processor import usable_cores
+
+if TYPE_CHECKING:  # the CPU needs none of it
+    from voxface.runtime.engines.onnxruntime_device import DeviceRunner
 
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
@@ -50,6 +52,14 @@ def _import() -> ModuleType:
             "ONNX Runtime is not installed; install one of voxface[cpu] and voxface[gpu] (never both)"
         ) from error
     return onnxruntime  # type: ignore[no-any-return]
+
+
+def _device_runner(ort: Any, session: Any, provider: str, name: str, graphs: bool) -> "DeviceRunner":
+    """Runs the session with its tensors on the device, if all of its arithmetic was put there."""
+    from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
+
+    check_placement(session, provider, name)
+    return DeviceRunner(ort, session, _DEVICES[provider], graphs=graphs)
 
 
 class OnnxRuntimeEngine:
@@ -110,14 +120,9 @@ class OnnxRuntimeEngine:
                 f"asked for provider {provider!r}, ONNX Runtime fell back to {self._session.get_providers()[0]}; "
                 "`voxface doctor` says which library is missing"
             )
-        if provider != "cpu":
-            check_placement(self._session, provider, name)
         self._provider = provider
-        self._device = (
-            DeviceRunner(ort, self._session, _DEVICES[provider], graphs="enable_cuda_graph" in given)
-            if provider in _DEVICES
-            else None
-        )
+        graphs = "enable_cuda_graph" in given
+        self._device = _device_runner(ort, self._session, provider, name, graphs) if provider in _DEVICES else None
         self.inputs = {
             i.name: TensorSpec(_DTYPES.get(i.type, i.type), tuple(i.shape)) for i in self._session.get_inputs()
         }
