@@ -1,4 +1,4 @@
-"""ONNX Runtime engine: CPU, CUDA and TensorRT providers, never a silent fallback from one to another."""
+"""The ONNX Runtime engine with its CPU, CUDA and TensorRT providers; none falls back silently to another."""
 
 from contextlib import redirect_stdout
 from io import StringIO
@@ -18,14 +18,14 @@ if TYPE_CHECKING:  # the CPU needs none of it
 
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
-_DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; on the CPU numpy's own memory is used
+_DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; the CPU provider uses numpy's memory
 
 
 def _provider_options(provider: str) -> dict[str, str]:
-    """What a provider is told.
+    """The options of a provider.
 
-    CUDA: no search for the fastest convolution at each new length of a clip, FP32 that is FP32 (no TF32), and CUDA graphs.
-    TensorRT builds when a session opens: what it built and timed is kept for the next time.
+    CUDA: no search for the fastest convolution at each new length of a clip, FP32 without TF32, and CUDA graphs. TensorRT
+    builds engines when a session opens: engines and timings are kept for the next session.
     """
     if provider == "cuda":
         return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "enable_cuda_graph": "1"}
@@ -33,7 +33,7 @@ def _provider_options(provider: str) -> dict[str, str]:
         folder = cache_folder("onnxruntime-tensorrt")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError:  # a read-only home costs building again
+        except OSError:  # on a read-only home engines are built again next time
             return {}
         return {
             "trt_engine_cache_enable": "1",
@@ -69,6 +69,7 @@ class OnnxRuntimeEngine:
         """Opens a session.
 
         Raises:
+            UsageError: a number of threads below 1.
             ProviderError: the provider is not in this ONNX Runtime, or it did not load.
             BundleError: the bytes are no graph.
         """
@@ -87,8 +88,8 @@ class OnnxRuntimeEngine:
         options.intra_op_num_threads = threads if threads is not None else min(4, usable_cores())
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":
-            # Where ONNX Runtime tells which node runs where, that is checked below. Where it does not (older ones), it is told
-            # to refuse; it then also refuses graphs whose few nodes that compute shapes belong on the CPU.
+            # An ONNX Runtime that can tell which node runs where is checked below. An older one is told to refuse nodes on the
+            # CPU; it then also refuses graphs whose few nodes that compute shapes belong on the CPU.
             told = hasattr(ort.InferenceSession, "get_provider_graph_assignment_info")
             entry = "session.record_ep_graph_assignment_info" if told else "session.disable_cpu_ep_fallback"
             options.add_session_config_entry(entry, "1")
@@ -132,11 +133,11 @@ class OnnxRuntimeEngine:
 
     @property
     def provider(self) -> str:
-        """The provider really used."""
+        """Name of the provider that runs the graph."""
         return self._provider
 
     def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
-        """Computes every output; those named in `out` are written there, on the CPU without a copy.
+        """Computes every output. An output named in `out` is written there, on the CPU without a copy.
 
         Raises:
             ValueError: an input is missing or does not fit its spec.
