@@ -114,8 +114,8 @@ def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, repor
     )
     morphable = bundle.morphable
     lowering.observe("encoder", ({"log_mel": clip.log_mel} for clip in clips.calibration))
-    everyone = ErrorMeter(reference, clips.calibration, morphable)
-    embeddings = [{"embedding": outputs.embedding[None]} for outputs in everyone.reference]
+    all_clips = ErrorMeter(reference, clips.calibration, morphable)
+    embeddings = [{"embedding": outputs.embedding[None]} for outputs in all_clips.reference]
     for name in ("face", "mesh"):
         lowering.observe(name, embeddings)
     decider = _PrecisionSearch(
@@ -202,16 +202,16 @@ class _PrecisionSearch:
             self._report(f"each node in {kind}", done + 1, len(candidates), "/".join(node))
         asked = 0
 
-        def score(bench: ErrorMeter, what: str) -> Callable[[frozenset[Key]], float]:
+        def score(meter: ErrorMeter, what: str) -> Callable[[frozenset[Key]], float]:
             def ask(nodes: frozenset[Key]) -> float:
                 nonlocal asked
                 asked += 1
                 chosen = choice(nodes)
                 if mixed:  # the emulator rounds INT8 at other places than this CPU, which may also saturate
-                    errors = bench.errors(self._lowering.emulators(*chosen))
-                    errors += bench.errors(self._lowering.engines(*chosen))
+                    errors = meter.errors(self._lowering.emulators(*chosen))
+                    errors += meter.errors(self._lowering.engines(*chosen))
                 else:
-                    errors = bench.errors(self._lowering.runners(*chosen))
+                    errors = meter.errors(self._lowering.runners(*chosen))
                 value = self._share(worst(errors))
                 self._report(f"sets in {kind}", asked, asked + 1, f"{len(nodes)} nodes, {what}")
                 return value
