@@ -62,7 +62,7 @@ def test_a_harmless_bundle_is_lowered_whole(tmp_path: Path, mode: str) -> None:
     result = calibrate(small_bundle(tmp_path / "small"), noise_clips(), CalibrationSettings(mode, loose))
     precisions = {(d.graph, d.node): d.precision for d in result.plan.decisions}
     if mode == "fp16":
-        # In half precision an embedding is not of unit length to four digits: what divides by its length is kept.
+        # In FP16 an embedding is not of unit length to four digits: what divides by its length is kept.
         assert {key for key, value in precisions.items() if value == "fp32"} <= NORMALISING
     else:
         assert precisions["face", "the_map8"] == "int8"

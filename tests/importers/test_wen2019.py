@@ -27,7 +27,7 @@ State = dict[str, Any]
 
 
 def published_encoder(widths: tuple[int, ...] = (64, 256, 384, 576, 864, 64)) -> State:
-    """By the published names and shapes, written out here; not by our module."""
+    """By the names and shapes of the published files, written out here, not by our module."""
     draw = torch.Generator().manual_seed(1)
     state: State = {}
     for k in range(5):

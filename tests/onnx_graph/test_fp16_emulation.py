@@ -1,4 +1,4 @@
-"""The half-precision emulator: against ONNX's reference, and where ONNX Runtime's CPU provider hides what happens."""
+"""The FP16 emulator: against ONNX's reference, and where ONNX Runtime's CPU provider hides what happens."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.fp16 import can_lower, to_fp16
 
 Steps = list[tuple[str, list[str], str, dict[str, Any]]]
-ULP = 2.0**-10  # of half precision, relative
+ULP = 2.0**-10  # of FP16, relative
 
 
 def lowered(steps: Steps, constants: dict[str, Any], shape: list[Any], out: list[Any], opset: int = 18) -> Graph:
@@ -143,5 +143,5 @@ def test_a_sum_does_not_depend_on_how_its_numbers_lie() -> None:
     assert _total(np.full((1, 4096), 0.1, np.float16), (1,))[0, 0] == np.float16(4096) * np.float16(0.1)
     with np.errstate(over="ignore"):
         assert np.isinf(_total(np.full((2, 1000), 100, np.float16), (1,))).all()
-    # A tree of 2,049 ones: the last one meets a sum of 2,048, beside which half precision has no room for it.
+    # A tree of 2,049 ones: the last one meets a sum of 2,048, beside which FP16 has no room for it.
     assert _total(np.ones((1, 2049), np.float16), (1,))[0, 0] == 2048

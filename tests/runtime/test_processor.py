@@ -1,4 +1,4 @@
-"""The cores this process may use, and how many threads its BLAS was asked for."""
+"""The cores this process may use, and the threads a BLAS was asked for, which count unless numpy was imported before."""
 
 import json
 import os

@@ -90,7 +90,7 @@ def train(
     pairs = small_pairs(config.people)
     learners = pairs.split("train")
     run = Run(folder, config, config.run, data=pairs.digest, resume=resume, say=say)
-    voice, generator = run.network("voice", Voice()), run.network("generator", Generator())
+    voice, generator = run.network("voice", Voice()), run.network("painter", Generator())
     critic = run.network("critic", Critic())
     average = run.network("average", copy.deepcopy(bare(generator)), trained=False)
     makers = run.optimiser("makers", torch.optim.Adam([*voice.parameters(), *generator.parameters()], config.rate))

@@ -10,7 +10,6 @@ The room imports `voxface.onnx_graph` and `voxface.runtime`, nothing of training
 | `lowering` | the graphs with any choice of nodes lowered |
 | `task_error` | the error in cosine, decibels and millimetres, and its tolerances |
 | `search` | which nodes to lower |
-| `hazards` | why a node is sensitive |
-| `precision_plan` | what each node runs in; as JSON, table and picture |
+| `precision_plan` | what each node runs in, and why; as JSON, table and picture |
 | `engine_comparison` | two engines side by side (`voxface compare`) |
 """

@@ -10,9 +10,8 @@ from typing import Any, Final
 from onnx import NodeProto
 
 from voxface.calibration.clips import Clips
-from voxface.calibration.hazards import hazards
 from voxface.calibration.lowering import Key, Lowering
-from voxface.calibration.precision_plan import JSON, SVG, TABLE, Decision, PrecisionPlan, sensitivity_plot
+from voxface.calibration.precision_plan import JSON, SVG, TABLE, Decision, PrecisionPlan, fp16_hazards, sensitivity_plot
 from voxface.calibration.search import Search, search
 from voxface.calibration.task_error import TOLERANCES, ErrorMeter, Runner, TaskError, Tolerances, summary, worst
 from voxface.onnx_graph.graph import Graph
@@ -110,12 +109,14 @@ def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, repor
         raise UsageError(f"{bundle.path}: is calibrated already ({before.mode}); give the bundle it was made from")
     reference: dict[str, Runner] = {name: open_engine(bundle.graph(name), name=name) for name in GRAPHS}
     lowering = Lowering(
-        {name: Graph.from_bytes(bundle.graph(name), name=name) for name in GRAPHS}, weight_bits=settings.weight_bits
+        {name: Graph.from_bytes(bundle.graph(name), name=name) for name in GRAPHS},
+        weight_bits=settings.weight_bits,
+        int8=settings.mode != "fp16",
     )
     morphable = bundle.morphable
     lowering.observe("encoder", ({"log_mel": clip.log_mel} for clip in clips.calibration))
-    everyone = ErrorMeter(reference, clips.calibration, morphable)
-    embeddings = [{"embedding": outputs.embedding[None]} for outputs in everyone.reference]
+    all_clips = ErrorMeter(reference, clips.calibration, morphable)
+    embeddings = [{"embedding": outputs.embedding[None]} for outputs in all_clips.reference]
     for name in ("face", "mesh"):
         lowering.observe(name, embeddings)
     decider = _PrecisionSearch(
@@ -202,16 +203,16 @@ class _PrecisionSearch:
             self._report(f"each node in {kind}", done + 1, len(candidates), "/".join(node))
         asked = 0
 
-        def score(bench: ErrorMeter, what: str) -> Callable[[frozenset[Key]], float]:
+        def score(meter: ErrorMeter, what: str) -> Callable[[frozenset[Key]], float]:
             def ask(nodes: frozenset[Key]) -> float:
                 nonlocal asked
                 asked += 1
                 chosen = choice(nodes)
                 if mixed:  # the emulator rounds INT8 at other places than this CPU, which may also saturate
-                    errors = bench.errors(self._lowering.emulators(*chosen))
-                    errors += bench.errors(self._lowering.engines(*chosen))
+                    errors = meter.errors(self._lowering.emulators(*chosen))
+                    errors += meter.errors(self._lowering.engines(*chosen))
                 else:
-                    errors = bench.errors(self._lowering.runners(*chosen))
+                    errors = meter.errors(self._lowering.runners(*chosen))
                 value = self._share(worst(errors))
                 self._report(f"sets in {kind}", asked, asked + 1, f"{len(nodes)} nodes, {what}")
                 return value
@@ -260,7 +261,7 @@ class _PrecisionSearch:
                 elif precision == "integer":
                     why = "computes no floating-point numbers"
                 elif share is not None:
-                    reasons = hazards(graph, node, ranges) if shown == "fp16" else []
+                    reasons = fp16_hazards(graph, node, ranges) if shown == "fp16" else []
                     alone = (
                         "alone it overflows"
                         if share == float("inf")

@@ -23,11 +23,18 @@ class Lowering:
         ranges: graph -> tensor -> its range on the calibration clips.
     """
 
-    def __init__(self, graphs: Mapping[str, Graph], *, weight_bits: int = WEIGHT_BITS) -> None:
+    def __init__(self, graphs: Mapping[str, Graph], *, weight_bits: int = WEIGHT_BITS, int8: bool = True) -> None:
+        """Takes the FP32 graphs.
+
+        Args:
+            graphs: name -> graph.
+            weight_bits: bits of INT8 weights, 7 or 8.
+            int8: whether nodes may be INT8; if not, the ranges that only INT8 needs are not recorded.
+        """
         self.graphs = dict(graphs)
         self.ranges: dict[str, dict[str, TensorRange]] = {}
         self._limits: dict[str, dict[str, float]] = {}
-        self._weight_bits = weight_bits
+        self._weight_bits, self._int8 = weight_bits, int8
         self._node_runners: dict[int, NodeRunner] = {}
 
     def observe(self, name: str, feeds: Iterable[Mapping[str, Tensor]]) -> None:
@@ -36,10 +43,13 @@ class Lowering:
         rewritten = _rewritten(graph, {node for at, node in self.int8_candidates() if at == name})
         found = record_ranges(rewritten, feeds)
         self.ranges[name] = found if rewritten is graph else found | record_ranges(graph, feeds)
-        self._limits[name] = {tensor: found.int8_limit() for tensor, found in self.ranges[name].items()}
+        if self._int8:
+            self._limits[name] = {tensor: found.int8_limit() for tensor, found in self.ranges[name].items()}
 
     def int8_candidates(self) -> list[Key]:
         """The nodes that may be INT8."""
+        if not self._int8:
+            return []
         return [
             (name, node.name)
             for name, graph in self.graphs.items()
@@ -63,8 +73,9 @@ class Lowering:
         found: list[Key] = []
         for name, graph in self.graphs.items():
             lowered = self.graph(name, int8, ())
-            region = int8_region(lowered)
-            left = {node.name for node in lowered.nodes} - region - {node for at, node in int8 if at == name}
+            left = {node.name for node in lowered.nodes} - {node for at, node in int8 if at == name}
+            if int8:
+                left -= int8_region(lowered)
             found += [(name, node.name) for node in graph.nodes if node.name in left and can_lower(graph, node)]
         return found
 

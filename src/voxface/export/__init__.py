@@ -1,1 +1,13 @@
-"""Checkpoint -> ONNX -> bundle. Imports torch and onnx; the runtime never imports this room."""
+"""From trained networks to files that run: ONNX graphs, bundles, TensorRT engines.
+
+| module | what it does |
+|---|---|
+| `onnx_export` | PyTorch network -> ONNX graph, compared with PyTorch |
+| `bundle_export` | checkpoint -> bundle |
+| `model_card` | the bundle's page for people |
+| `fused_graph` | the three graphs of a bundle as one |
+| `tensorrt_build`, `optimisation_profile` | ONNX graphs -> TensorRT engines, and the shapes they are built for |
+
+The room imports torch and onnx, but `tensorrt_build` only when it needs them. The runtime never imports this room, and formats
+of other projects are read in `voxface.importers`.
+"""

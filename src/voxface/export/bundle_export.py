@@ -1,4 +1,4 @@
-"""A checkpoint becomes a bundle: three verified graphs, the morphable model, the model card and the manifest."""
+"""A bundle made of a checkpoint: three graphs compared with PyTorch, the morphable model, the model card, the manifest."""
 
 from collections.abc import Sequence
 from importlib import metadata
@@ -31,7 +31,7 @@ from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import InputError
 from voxface.training.engine.trained_networks import TrainedNetworks
 
-# How far a graph may be from PyTorch with the same weights.
+# Output -> largest difference allowed between the ONNX graph and PyTorch with the same weights.
 TOLERANCES = {"embedding": 1e-4, "image": 1e-3, "coefficients": 1e-3}
 
 
@@ -46,8 +46,11 @@ def export_bundle(
     """Writes a bundle (a zip if `out` ends in `.voxface`, else a folder) and opens it again, which verifies it.
 
     Args:
+        checkpoint: the trained networks and their morphable model.
+        out: the file or folder to write.
+        fp16_storage: store large weights as FP16; the arithmetic stays FP32.
         imported: published networks that these are, where they were not trained here.
-        limits: what the model card says first under that heading.
+        limits: lines that the model card puts first under "Limits".
 
     Raises:
         InputError: networks that do not go together, or a graph that differs from PyTorch by more than its tolerance;
@@ -110,7 +113,7 @@ def export_bundle(
 
 
 def _sex_probability(checkpoint: TrainedNetworks) -> SexProbabilityEntry | None:
-    """What the run of the mesh network found out about how sure the sex of its meshes may be."""
+    """The manifest entry with the sex slope that the run of the mesh network has found; None if it found none."""
     found = next(
         (part.get("calibration") for name, part in checkpoint.parts.items() if "mesh" in name.split("+")), None
     )
@@ -123,10 +126,10 @@ def _sex_probability(checkpoint: TrainedNetworks) -> SexProbabilityEntry | None:
 
 
 def _embedding_size(checkpoint: TrainedNetworks) -> int:
-    """Numbers of the embedding, which all three networks have to agree on.
+    """Length of the embedding, on which all three networks have to agree.
 
     Raises:
-        InputError: they do not, or the encoder does not take the front end's features.
+        InputError: they do not agree, or the encoder does not take the front end's features.
     """
     layers: Any = checkpoint.encoder.model
     mels, size = layers[0].in_channels, layers[-1].out_channels

@@ -1,6 +1,6 @@
-"""The model card of a bundle: a page on what it was made of, how well it does beside trivial answers, and what it cannot do.
+"""The model card of a bundle: a page on its data, its metrics beside those of trivial answers, and its limits.
 
-It is written from what the manifest says, so that the two cannot disagree.
+It is written from the manifest, so that the two cannot disagree.
 """
 
 import json
@@ -11,7 +11,7 @@ from voxface.runtime.bundle.manifest import Manifest, SexProbabilityEntry
 from voxface.runtime.face.morphable_model import MorphableModel
 
 CARD: Final = "model_card.md"
-# Answers that need no model; a metric of this name, or one whose name ends in it, stands beside what the model does.
+# Trivial answers, which need no model. A metric that has this name, or whose name ends in it, is put beside the model's.
 _ANSWERS: Final = {
     "chance": "chance",
     "mean_face_per_sex": "mean face per sex",
@@ -33,12 +33,12 @@ _LIMITS: Final = (
 
 
 def model_card(manifest: Manifest, morphable: MorphableModel, limits: Sequence[str] = ()) -> str:
-    """The card, Markdown.
+    """The model card as Markdown.
 
     Args:
         manifest: manifest of the bundle, sealed or not.
-        morphable: its morphable model.
-        limits: limits of this bundle; they come before those that all bundles have.
+        morphable: morphable model of the bundle.
+        limits: limits of this bundle, which come before the limits of all bundles.
     """
     title = " ".join(str(part) for part in (manifest.name, manifest.version) if part)
     lines = [
@@ -85,7 +85,7 @@ def _sex_probability(found: SexProbabilityEntry | None) -> dict[str, Any]:
 
 
 def _metrics(metrics: Mapping[str, Any]) -> list[str]:
-    """One table a group: what the model does, with the trivial answers beside it."""
+    """A table for each group of metrics: the model's values, with those of trivial answers beside them."""
     rows, trivial = _rows(metrics)
     if not rows:
         return ["None were measured."]
@@ -108,7 +108,7 @@ def _metrics(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _rows(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], dict[tuple[str, str], Any]]:
-    """What was measured, and (what, kind of answer) -> what a trivial answer gets."""
+    """The model's metrics, and (metric, kind of answer) -> the metric of a trivial answer."""
     rows: list[tuple[str, Any]] = []
     trivial: dict[tuple[str, str], Any] = {}
     for path, value in _leaves(metrics, ()):

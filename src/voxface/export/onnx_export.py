@@ -21,12 +21,13 @@ OPSET = 18
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """How a network becomes a graph.
+    """How a network is exported.
 
     Attributes:
-        inputs, outputs: names, in the order of `forward`.
-        examples: inputs to trace with and to verify on, one tuple per size.
-        dynamic: input -> {axis: name of the dimension}.
+        inputs: names of the inputs, in the order of `forward`.
+        outputs: names of the outputs, in the order in which `forward` returns them.
+        examples: inputs to trace with and to verify on, one tuple for each size.
+        dynamic: input -> {axis: name of the dimension}, for dimensions whose length is free.
     """
 
     inputs: tuple[str, ...]
@@ -36,7 +37,7 @@ class GraphSpec:
 
 
 def encoder_spec(mels: int = 64) -> GraphSpec:
-    """log_mel [B, mels, T] -> embedding [B, E], columns [B, E, ceil(T / 32)]."""
+    """The encoder: log_mel [B, mels, T] -> embedding [B, E], columns [B, E, ceil(T / 32)]."""
     generator = torch.Generator().manual_seed(0)
     sizes = ((1, 1000), (1, 1001), (1, 1733), (1, 64), (3, 320))
     examples = [(torch.randn(b, mels, t, generator=generator),) for b, t in sizes]
@@ -44,7 +45,7 @@ def encoder_spec(mels: int = 64) -> GraphSpec:
 
 
 def embedding_spec(output: str, size: int = 64) -> GraphSpec:
-    """embedding [B, E] -> one output."""
+    """A network after the encoder: embedding [B, E] -> one output."""
     generator = torch.Generator().manual_seed(0)
     examples = [(nn.functional.normalize(torch.randn(b, size, generator=generator), dim=1),) for b in (1, 2, 7)]
     return GraphSpec(("embedding",), (output,), examples, {"embedding": {0: "B"}})
@@ -54,8 +55,8 @@ def to_onnx(network: nn.Module, spec: GraphSpec, *, fp16_storage: bool = False) 
     """The ONNX file of a network, and the largest difference of each output from PyTorch over all examples.
 
     Args:
-        network: in eval mode.
-        spec: names, examples, dynamic dimensions.
+        network: a network in eval mode.
+        spec: names, examples and dynamic dimensions.
         fp16_storage: store large weights that FP16 holds exactly as FP16, cast to FP32 when the graph is loaded: all large
             weights of a network from `round_to_fp16`. The arithmetic stays FP32.
 
@@ -64,7 +65,7 @@ def to_onnx(network: nn.Module, spec: GraphSpec, *, fp16_storage: bool = False) 
         BundleError: the exporter's graph is not valid.
     """
     shapes = tuple(dict.fromkeys(spec.dynamic.get(name, {}), torch.export.Dim.DYNAMIC) or None for name in spec.inputs)
-    # A batch of one would be taken for a constant, so the exporter is shown two.
+    # The exporter would take a batch of one for a constant, so it gets a batch of two.
     traced = tuple(torch.cat([x, x]) if x.shape[0] == 1 else x for x in spec.examples[0])
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -91,8 +92,8 @@ def to_onnx(network: nn.Module, spec: GraphSpec, *, fp16_storage: bool = False) 
 def round_to_fp16(network: nn.Module) -> nn.Module:
     """A copy of a network in eval mode with batch normalisation folded and large weights rounded to FP16.
 
-    Rounding is done here, after folding, so that the graph holds the very weights of this copy and any difference
-    between the two is the exporter's.
+    Weights are rounded here, after folding, so that the graph holds exactly the weights of this copy, and any difference
+    between the two comes from the exporter.
     """
     copy = deepcopy(network)
     for module in copy.modules():
@@ -112,7 +113,11 @@ def round_to_fp16(network: nn.Module) -> nn.Module:
 
 
 def compare_with_torch(network: nn.Module, graph: bytes, spec: GraphSpec) -> dict[str, float]:
-    """Largest absolute difference of each output between PyTorch and ONNX Runtime, over the examples of a spec."""
+    """Largest absolute difference of each output between PyTorch and ONNX Runtime, over the examples of a spec.
+
+    Raises:
+        ValueError: an output has another shape in ONNX.
+    """
     from voxface.runtime.engines.opening import open_engine
 
     worst = dict.fromkeys(spec.outputs, 0.0)

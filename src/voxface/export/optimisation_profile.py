@@ -1,4 +1,4 @@
-"""Which shapes an engine is built for: smallest, best and largest length of every dimension that has a name."""
+"""The optimisation profile of an engine: smallest, best and largest length of every dimension that has a name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from voxface.runtime.inference.face_estimator import CONTEXT, PIECE
 
 @dataclass(frozen=True)
 class DimensionRange:
-    """Smallest, best and largest length of a dimension."""
+    """The lengths of a dimension that an engine is built for: smallest, best and largest."""
 
     least: int
     best: int
     most: int
 
 
-# The runtime runs one clip at a time and cuts a long one into pieces of at most this many frames. The best length is the
-# shortest that an offline clip has; a live window may be shorter.
+# The runtime runs one clip at a time and cuts a long clip into pieces of at most the largest length here, in frames. The best
+# length is that of the shortest offline clip; a live window may be shorter.
 DEFAULT = {
     "B": DimensionRange(1, 1, 1),
     "T": DimensionRange(1, FrontEndConfig().shortest, (PIECE + 2 * CONTEXT) * STRIDE),
@@ -27,10 +27,10 @@ DEFAULT = {
 
 
 def read_range(text: str) -> tuple[str, DimensionRange]:
-    """A range from "T=1,1000,6272".
+    """The dimension and its lengths from a text like "T=1,1000,6272".
 
     Raises:
-        UsageError: it is not one.
+        UsageError: the text is no such thing.
     """
     name, _, values = text.partition("=")
     try:
@@ -52,8 +52,8 @@ def input_shapes(inputs: Mapping[str, TensorEntry], ranges: Mapping[str, Dimensi
     """Smallest, best and largest shape of each input, as the manifest lists them.
 
     Args:
-        inputs: a graph's inputs as the manifest has them.
-        ranges: dimension -> its lengths.
+        inputs: the inputs of a graph as a manifest lists them.
+    ranges: dimension -> lengths.
 
     Raises:
         UsageError: a dimension without a range.

@@ -1,7 +1,8 @@
-"""ONNX graphs to TensorRT plans, one way for both flavours; neither torch nor, while nothing is refused, onnx is imported.
+"""TensorRT plans made of ONNX graphs, in the same way for both flavours.
 
-Graphs are built strongly typed: the precision of every tensor is the one written in the ONNX file. TensorRT for RTX builds
-ahead of time for any GPU it knows, on a machine that has none; TensorRT proper builds for the GPU it runs on.
+Graphs are built strongly typed: every tensor has the precision that is written in the ONNX file. TensorRT for RTX builds ahead
+of time for any GPU it knows, on a machine without one; TensorRT proper builds for the GPU it runs on. The module imports no
+torch, and onnx only when a graph has to be rewritten.
 """
 
 import hashlib
@@ -34,7 +35,13 @@ Repair = Callable[
 
 @dataclass(frozen=True)
 class BuiltPlan:
-    """A plan and its entry in the manifest; `seconds` it took to build."""
+    """A plan that has been built.
+
+    Attributes:
+        entry: its entry in the manifest.
+        data: the bytes that the library reads.
+        seconds: how long it took to build.
+    """
 
     entry: EngineEntry
     data: bytes
@@ -49,7 +56,7 @@ class _Built:
 
 
 class _RefusedError(Exception):
-    """TensorRT did not build the graph; the text is its last error."""
+    """TensorRT did not build the graph; the message is its last error."""
 
 
 def build_bundle(
@@ -65,19 +72,22 @@ def build_bundle(
 ) -> tuple[Bundle, list[BuiltPlan]]:
     """Builds every graph of a bundle and writes the bundle with the engines in it, whole or not at all.
 
-    An engine takes the place of one of the same graph, flavour, version, targets and profile; those of other versions
-    and targets stay, so that one bundle may go to several machines.
+    An engine replaces one of the same graph, flavour, version, targets and profile. Engines of other versions and targets stay,
+    so that one bundle can go to several machines.
 
     Args:
-        out: a zip if it ends in `.voxface`, else a folder; may be where the bundle is.
+        bundle: the bundle whose graphs are built.
+        out: where the new bundle goes, a zip if it ends in `.voxface`, else a folder; may be the place of `bundle`.
+        flavour: "tensorrt" or "tensorrt-rtx".
         targets: compute capabilities, as "sm86"; None: for RTX all but Turing, else this machine's GPU.
-        ranges: dimension -> lengths, beside the defaults.
-        only: leave out engines that the bundle has already.
-        fused: put the three graphs as one beside them, with an engine of its own; a bundle that has it keeps it.
+        ranges: dimension -> lengths, in place of the defaults.
+        only: drop the engines that the bundle has already.
+        fused: add the three graphs as one, with an engine of its own; a bundle that has such a graph keeps it.
+        report: called with what is being built, the steps done and the number of steps.
 
     Raises:
-        UsageError: a target that cannot be, or a dimension without lengths.
-        ProviderError: no library, or for TensorRT proper no GPU.
+        UsageError: a target that cannot be built for, or a dimension without lengths.
+        ProviderError: the library is missing, or for TensorRT proper a GPU.
         InputError: TensorRT refuses a graph.
     """
     trt = library(flavour)
@@ -110,13 +120,13 @@ def _with_fused(bundle: Bundle) -> Bundle:
 
 
 def target_groups(trt: Any, flavour: str, targets: Sequence[str] | None) -> list[tuple[str, ...]]:
-    """Targets that go into one plan together, in order; Turing gets a plan of its own.
+    """The targets in groups, one plan for each group, in order; Turing gets a plan of its own.
 
-    One that holds Turing code beside other may be slower on the others, says the vendor.
+    The vendor says that a plan with code for Turing and for others may be slower on the others.
 
     Raises:
         UsageError: a target that this flavour does not build for.
-        ProviderError: TensorRT proper, and no GPU to build on.
+        ProviderError: for TensorRT proper, there is no GPU to build on.
     """
     if flavour == "tensorrt-rtx":
         names = (name for name in trt.ComputeCapability.__members__ if re.fullmatch(r"SM\d+", name))
@@ -145,7 +155,7 @@ def _engine(
     shapes: dict[str, ProfileEntry],
     report: Report | None,
 ) -> BuiltPlan:
-    """One plan with its entry."""
+    """Builds one plan and makes its entry."""
     onnx = bundle.graph(graph)
     began = time.perf_counter()
     label = f"{graph} for {','.join(targets)}"
@@ -245,11 +255,11 @@ def _build(
     label: str,
     report: Report | None,
 ) -> _Built:
-    """One try.
+    """Builds a graph once.
 
     Raises:
         _RefusedError: TensorRT did not parse or build the graph.
-        KeyboardInterrupt: the user stopped it.
+        KeyboardInterrupt: the user stopped the build.
     """
     log = log_of(trt)
     log.clear()
@@ -289,7 +299,7 @@ def _build(
 
 
 def _parser_error(parser: Any) -> str:
-    """The parser's last error with the node it is about; nothing if it gave none."""
+    """The parser's last error, with its node; empty if there was none."""
     if not parser.num_errors:
         return ""
     error = parser.get_error(parser.num_errors - 1)
@@ -298,7 +308,7 @@ def _parser_error(parser: Any) -> str:
 
 
 def _timing_cache(trt: Any, config: Any, target: str) -> Path:
-    """Gives the builder what earlier builds measured; returns where it is kept."""
+    """Gives the builder the timings of earlier builds; returns the file in which they are kept."""
     path = cache_folder(FOLDER, f"tensorrt-{trt.__version__}-{target}.timing")
     known = b""
     with suppress(OSError):
@@ -310,7 +320,7 @@ def _timing_cache(trt: Any, config: Any, target: str) -> Path:
 
 
 def _precision(trt: Any, network: Any) -> list[str]:
-    """Types in which convolutions and products are computed: "float32", "float16", "int8"."""
+    """The types in which convolutions and products are computed: "float32", "float16", "int8"."""
     found, layers = set(), [network.get_layer(index) for index in range(network.num_layers)]
     makers = {layer.get_output(0).name: layer for layer in layers}
     # A convolution over time is one over an image of height 1: the parser puts reshapes before it.
@@ -329,10 +339,10 @@ def _precision(trt: Any, network: Any) -> list[str]:
 
 @contextmanager
 def _watched(trt: Any, config: Any, label: str, report: Report | None) -> Iterator[None]:
-    """Progress while TensorRT builds, and a build that Ctrl-C ends.
+    """Reports progress while TensorRT builds, and lets Ctrl-C end the build.
 
-    An exception may not leave a callback, because TensorRT's code in between ends the process when one passes. So what
-    stops the build is noted, the build is told to end, and it is raised when the builder has returned.
+    An exception must not leave a callback, since it would end the process inside TensorRT's code. So an exception is kept, the
+    build is told to end, and the exception is raised when the builder has returned.
     """
     stopped: list[BaseException] = []
     if not hasattr(trt, "IProgressMonitor"):

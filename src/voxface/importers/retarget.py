@@ -1,11 +1,11 @@
 """A bundle's faces on another morphable model: a linear map between coefficients, found from the 68 landmarks both have.
 
-Each mode of the base model moves its 68 landmarks; the target's coefficients that move the target's landmarks alike are
-found by ridge regression: the most probable ones, given that a unit-normal population must become a unit-normal one and
-that landmarks of the two models agree only to within some millimetres. How many is estimated along with the coefficients
-(the evidence for it, MacKay 1992), once for movements and once for the two mean faces: there the models also differ in
-where on a face they put a landmark, and the target's mean must not be bent to mimic that. Position and turn of the head are
-left free, so that no coefficient answers for them.
+Each mode of the base model moves its 68 landmarks. Ridge regression finds the target's coefficients that move the target's
+landmarks in the same way: the most probable ones, given that a unit-normal population must become a unit-normal one and that
+landmarks of the two models agree only to within some millimetres. This uncertainty is estimated along with the coefficients by
+maximising the evidence (MacKay 1992), once for movements and once for the two mean faces. The mean faces also differ in where
+the models put a landmark on a face, and the target's mean must not be bent to imitate that. Position and turn of the head are
+left free, so that no coefficient has to explain them.
 """
 
 from dataclasses import dataclass, replace
@@ -24,23 +24,24 @@ from voxface.runtime.errors import BundleError
 from voxface.runtime.face.morphable_model import MorphableModel
 
 Float64 = NDArray[np.float64]
-START, LEAST = 1.0, 0.1  # mm: the uncertainty of a landmark's coordinate that is tried first, and the least believed
-DEGREES = 3 * 68 - 6  # coordinates of the landmarks, less position and turn
+START, LEAST = 1.0, 0.1  # mm: uncertainty of a landmark's coordinate, the first value tried and the smallest accepted
+DEGREES = 3 * 68 - 6  # degrees of freedom: coordinates of the landmarks without position and turn
 ROUNDS = 50  # far more than the estimate needs to settle
 TOLERANCE = 1e-3  # standard deviations between the extended graph and the map applied outside it
 
 
 @dataclass(frozen=True)
 class CoefficientMap:
-    """target coefficients = matrix · base coefficients + offset.
+    """The linear map: target coefficients = matrix · base coefficients + offset.
 
     Attributes:
-        matrix: float32 [Pt, Pb]; offset: float32 [Pt].
-        scale: size of the target's mean landmarks over the base's.
-        movement_mm: by how much, per coordinate, landmarks of the two move differently when an identity mode does.
-        placement_mm: by how much, per coordinate, the two models place landmarks differently on the mean face.
-        identity_explained: share (0 to 1) of the variance of the base's identity landmark movements the target follows.
-        expression_explained: the same of its expressions; None where one of the two has no expressions.
+        matrix: float32 [Pt, Pb].
+        offset: float32 [Pt].
+        scale: size of the target's mean landmarks over that of the base's.
+        movement_mm: uncertainty of a coordinate of a landmark's movement by an identity mode, in millimetres.
+        placement_mm: uncertainty of a coordinate of a landmark's place on the mean face, in millimetres.
+        identity_explained: share (0 to 1) of the variance of the base's identity movements that the target can follow.
+        expression_explained: the same share for expressions; None if one of the two models has no expressions.
     """
 
     matrix: NDArray[np.float32]
@@ -91,7 +92,7 @@ def coefficient_map(base: MorphableModel, target: MorphableModel) -> Coefficient
 def retarget_model(base: MorphableModel, target: MorphableModel, to: CoefficientMap) -> MorphableModel:
     """The target model with the base's sexes and face types, mapped.
 
-    `sex_scale` keeps its ratio to the distance between the mean woman and man, so that a face keeps its probability of
+    `sex_scale` keeps its ratio to the distance between the mean woman and the mean man, so that a face keeps its probability of
     being a woman's.
     """
     sex_means = to(base.sex_means)
@@ -178,11 +179,11 @@ def import_face_model(base: Bundle, target: MorphableModel, out: Path) -> Bundle
 
 
 def _population(data: bytes, identity_modes: int, to: CoefficientMap) -> bytes:
-    """The base's population of faces, a Gaussian per sex over identity, in the target's identity coefficients."""
+    """The base's population of faces, a Gaussian for each sex over identity, in the target's identity coefficients."""
     from voxface.training.faces.population import FacePopulation  # loads much that other imports do without
 
     here = FacePopulation.from_bytes(data)
-    # Identity goes to identity alone, so whatever the population says of expressions (nothing, as a rule) falls away.
+    # Identity is mapped to identity alone, so a population over expressions as well, which is unusual, loses these.
     matrix = to.matrix[:identity_modes, : here.mean.shape[1]]
     covariance = np.asarray(matrix @ here.covariance @ matrix.T, np.float32)
     mean = (here.mean @ matrix.T + to.offset[:identity_modes]).astype(np.float32)
@@ -190,7 +191,7 @@ def _population(data: bytes, identity_modes: int, to: CoefficientMap) -> bytes:
 
 
 def _similarity(here: Float64, there: Float64) -> tuple[float, Float64]:
-    """Scale and rotation [3, 3] that bring points [n, 3] `here` nearest to those `there` (Umeyama 1991)."""
+    """Scale and rotation [3, 3] that bring the points [n, 3] `here` nearest to the points `there` (Umeyama 1991)."""
     a, b = here - here.mean(axis=0), there - there.mean(axis=0)
     u, s, vt = np.linalg.svd(b.T @ a)
     proper = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
@@ -204,7 +205,7 @@ def _kinds(model: MorphableModel) -> tuple[slice, slice]:
 
 
 def _without_pose(landmarks: Float64) -> Float64:
-    """The projection [204, 204] of landmark movements that takes out shifts and small turns of the whole face."""
+    """The projection [204, 204] of landmark movements that removes shifts and small turns of the whole face."""
     centred = landmarks - landmarks.mean(axis=0)
     shifts = [np.tile(axis, (68, 1)) for axis in np.eye(3)]
     turns = [np.cross(axis, centred) for axis in np.eye(3)]
@@ -214,10 +215,12 @@ def _without_pose(landmarks: Float64) -> Float64:
 
 
 def _ridge(modes: Float64, wanted: Float64, variance: float) -> tuple[float, Float64]:
-    """Coefficients [P, K] of `modes` [204, P] for movements `wanted` [204, K], and the uncertainty of a coordinate (mm)
-    for which these movements are most probable.
+    """The most probable uncertainty of a coordinate, in millimetres, and the coefficients [P, K] found with it.
 
-    `variance` is what a coefficient has beforehand: 1 / K for K unit-normal modes that share in every coefficient.
+    Args:
+        modes: the movements of the target's modes, float64 [204, P].
+        wanted: the movements to imitate, float64 [204, K].
+        variance: prior variance of a coefficient: 1 / K for K unit-normal modes that share in every coefficient.
     """
     inner, answer = np.asarray(modes.T @ modes, np.float64), np.zeros((modes.shape[1], wanted.shape[1]))
     strength = np.linalg.eigvalsh(inner) if modes.size else np.zeros(0)
@@ -232,7 +235,11 @@ def _ridge(modes: Float64, wanted: Float64, variance: float) -> tuple[float, Flo
 
 
 def _verified(entry: GraphEntry, base: bytes, extended: bytes, to: CoefficientMap) -> GraphEntry:
-    """The entry with the extended graph's signature, after running it beside the base's on the same embeddings."""
+    """The entry with the extended graph's signature, after its outputs were compared with the map applied to the base graph's.
+
+    Raises:
+        BundleError: the base graph takes something else than an embedding, or the outputs differ.
+    """
     with open_engine(base, name="mesh") as old, open_engine(extended, name="mesh") as new:
         width = old.inputs["embedding"].shape[-1] if set(old.inputs) == {"embedding"} else "E"
         if not isinstance(width, int):

@@ -1,6 +1,6 @@
-"""A mesh network for a voice encoder that came without one: the mean face of the sex it hears.
+"""A mesh network for a voice encoder that has none: the mean face of the sex that it hears.
 
-A straight line through embeddings cannot tell more than that from a few hundred voices, and no more is claimed.
+From a few hundred voices, a linear function of embeddings cannot tell more than that, and no more is claimed.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ from voxface.training.models import MeshRegressor, VoiceEncoder
 
 Float64 = NDArray[np.float64]
 FOLDS: Final = 5
-PENALTIES: Final = tuple(float(10.0**power) for power in range(-5, 3))  # of the embeddings' mean variance
-SHORTEST: Final = 16_000  # samples of speech; less tells nothing
+PENALTIES: Final = tuple(float(10.0**power) for power in range(-5, 3))  # times the embeddings' mean variance
+SHORTEST: Final = 16_000  # samples of speech (1 s); shorter recordings are left out
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class HeardVoices:
     Attributes:
         embeddings: float64 [N, E].
         sexes: float64 [N], -1 female, 1 male.
-        speakers: whose, length N.
+        speakers: name of the speaker of each recording, length N.
         left_out: how many recordings could not be read or hold less than a second of speech.
     """
 
@@ -41,10 +41,10 @@ class HeardVoices:
     left_out: int
 
     @classmethod
-    def of(
+    def from_recordings(
         cls, encoder: VoiceEncoder, recordings: Sequence[Recording], done: Callable[[], None] = lambda: None
     ) -> "HeardVoices":
-        """Encodes whole recordings, as the runtime does."""
+        """Encodes whole recordings, as the runtime does; `done` is called after each."""
         rows, used = [], []
         for recording in recordings:
             try:
@@ -66,13 +66,14 @@ class HeardVoices:
 
 @dataclass(frozen=True)
 class SexLine:
-    """sex ≈ weight · embedding + offset, -1 female to 1 male.
+    """A linear function of embeddings: sex ≈ weight · embedding + offset, from -1 (female) to 1 (male).
 
     Attributes:
-        weight: float64 [E]; offset: a number.
-        penalty: of the ridge regression, chosen by cross-validation over speakers.
-        agreement: share of speakers whose recordings fall on the right side, in folds they were not learnt from.
-        speakers: how many.
+        weight: float64 [E].
+        offset: the constant term.
+        penalty: penalty of the ridge regression, chosen by cross-validation over speakers.
+        agreement: mean over speakers of the share of recordings on the right side, in folds that were not learnt from.
+        speakers: number of speakers.
     """
 
     weight: Float64
@@ -82,13 +83,13 @@ class SexLine:
     speakers: int
 
     def __call__(self, embeddings: Float64) -> Float64:
-        """Of embeddings float64 [N, E]."""
+        """Sexes float64 [N] of embeddings float64 [N, E]."""
         sexes: Float64 = embeddings @ self.weight + self.offset
         return sexes
 
 
 def fit_sex_line(voices: HeardVoices) -> SexLine:
-    """Ridge regression in which every speaker counts the same.
+    """Fits the line by ridge regression in which every speaker has the same weight.
 
     Raises:
         InputError: fewer than two women or two men.
@@ -134,7 +135,7 @@ def mean_face_of_the_sex(model: MorphableModel, line: SexLine) -> tuple[MeshRegr
 
 
 def mean_face(model: MorphableModel, embedding: int) -> tuple[MeshRegressor, dict[str, Any]]:
-    """A mesh network that does not listen: halfway between the mean woman and the mean man, whoever speaks."""
+    """A mesh network whose output is the same for every voice: the face halfway between the mean woman and the mean man."""
     return _linear(model, np.zeros((model.modes, embedding)), model.sex_means.astype(np.float64).mean(0))
 
 
@@ -146,7 +147,7 @@ def _linear(model: MorphableModel, weight: Float64, bias: Float64) -> tuple[Mesh
 
 
 def _ridge(x: Float64, y: Float64, share: Float64, penalty: float) -> tuple[Float64, float]:
-    """Weight [E] and offset of the weighted ridge regression of y [N] on x [N, E]; the offset costs nothing."""
+    """Weight [E] and offset of the ridge regression of y [N] on x [N, E] with weights `share`; the offset is not penalised."""
     share = share / share.sum()
     middle, mean = share @ x, float(share @ y)
     centred = x - middle

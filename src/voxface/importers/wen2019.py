@@ -1,9 +1,9 @@
 """The published networks of Wen 2019, or others of their layout, as a bundle.
 
-Their files are state dicts of one `nn.Sequential` called `model` each (facts §2): a voice embedding network of five 1-D
-convolutions and a generator of transposed 2-D ones. Widths are taken from the file. Nothing in a file can run: it is read with
-`torch.load(weights_only=True)`. Wen 2019 has no mesh network, so the mesh is the mean face of the population, or, given
-speech of known speakers, of the sex that is heard (`sex_head`).
+Each file is the state dict of one `nn.Sequential` called `model`: a voice embedding network of five 1-D convolutions, or a
+generator of transposed 2-D ones. Widths are taken from the file. Code in a file is not run: it is read with
+`torch.load(weights_only=True)`. Wen 2019 has no mesh network. The mesh is the mean face of the population or, given speech of
+speakers whose sex is known, the mean face of the sex that is heard (`sex_head`).
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def read_encoder(path: Path) -> tuple[VoiceEncoder, dict[str, Any]]:
     """A voice embedding network, in eval mode, and its architecture.
 
     Raises:
-        InputError: unreadable, unsafe, another network, weights that do not fit each other, or NaN among them.
+        InputError: the file is unreadable or unsafe, holds another network or NaN, or its weights do not fit each other.
     """
     state = _state(path, _ENCODER)
     weights = _chain(path, state, 3, 3, _ENCODER)
@@ -97,10 +97,13 @@ def import_wen2019(
     """Writes a bundle with these networks and the faces of `base` (a zip if `out` ends in `.voxface`, else a folder).
 
     Args:
-        voice, generator: the two files.
-        recordings: of speakers whose sex is known; the mesh is then the mean face of the sex heard. Held-out speakers
-            among them are measured on, not learnt from.
-        done: told of every recording.
+        voice: file of the voice embedding network.
+        generator: file of the face generator.
+        base: bundle whose faces are used.
+        out: the file or folder to write.
+        recordings: speech of speakers whose sex is known; with it, the mesh is the mean face of the sex heard. Held-out
+            speakers are measured on and not learnt from.
+        done: called after each recording.
 
     Raises:
         InputError: a file that cannot be used, files that do not go together, or too few speakers.
@@ -116,7 +119,7 @@ def import_wen2019(
     model = base.morphable
     metrics: dict[str, Any] = {}
     if recordings:
-        learnt = HeardVoices.of(encoder, [r for r in recordings if not r.held_out], done)
+        learnt = HeardVoices.from_recordings(encoder, [r for r in recordings if not r.held_out], done)
         line = fit_sex_line(learnt)
         mesh, mesh_architecture = mean_face_of_the_sex(model, line)
         what = (
@@ -124,7 +127,7 @@ def import_wen2019(
             "the published checkpoint has no mesh network"
         )
         metrics = {"sex_agreement_cross_validated": line.agreement, "trivial": {"sex_agreement_chance": 0.5}}
-        aside = HeardVoices.of(encoder, [r for r in recordings if r.held_out], done)
+        aside = HeardVoices.from_recordings(encoder, [r for r in recordings if r.held_out], done)
         if aside.speakers:
             metrics |= {
                 "sex_agreement_held_out": agreement_by_speaker(line(aside.embeddings), aside),
@@ -165,7 +168,7 @@ def import_wen2019(
 
 
 def _state(path: Path, wanted: str) -> dict[str, Tensor]:
-    """The tensors of a file, `module.` of several devices taken off the names."""
+    """The tensors of a file by name, without the prefix `module.` that training on several devices adds."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -191,10 +194,14 @@ def _state(path: Path, wanted: str) -> dict[str, Tensor]:
 
 
 def _chain(path: Path, state: Mapping[str, Tensor], dimensions: int, spacing: int, wanted: str) -> list[Tensor]:
-    """The convolutions' weights in order, each taking what the one before gives.
+    """The weights of the convolutions in order; each must take as many channels as the one before gives.
 
     Args:
-        dimensions: of a weight; spacing: from one convolution to the next in the sequence.
+        path: the file, for error messages.
+        state: the tensors of the file.
+        dimensions: number of dimensions of a weight.
+        spacing: distance from one convolution to the next in the sequence.
+        wanted: the kind of network, for error messages.
     """
     first = state.get("model.0.weight")
     if first is None:
@@ -222,10 +229,10 @@ def _chain(path: Path, state: Mapping[str, Tensor], dimensions: int, spacing: in
 
 
 def _fill(path: Path, network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Copies the weights.
+    """Copies the weights into a network.
 
     Raises:
-        InputError: one is missing, too many, of another shape, or not finite.
+        InputError: a weight is missing, superfluous, of another shape, or not finite.
     """
     wanted = network.state_dict()
     missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
@@ -243,6 +250,6 @@ def _fill(path: Path, network: nn.Module, state: Mapping[str, Tensor], what: str
 
 
 def _some(names: Mapping[str, Any] | Sequence[str]) -> str:
-    """A few of them."""
+    """The first three names, and how many more there are."""
     found = list(names)
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")

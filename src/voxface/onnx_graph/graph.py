@@ -62,10 +62,10 @@ class Graph:
         for node in model.graph.node:
             if node.domain not in ("", "ai.onnx"):
                 raise BundleError(
-                    f"{name}: operator {node.domain}::{node.op_type}; only standard ONNX can be calibrated"
+                    f"{name}: operator {node.domain}::{node.op_type}; only standard ONNX can be rewritten"
                 )
             if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
-                raise BundleError(f"{name}: {node.op_type} holds a graph of its own; control flow cannot be calibrated")
+                raise BundleError(f"{name}: {node.op_type} holds a graph of its own; control flow cannot be rewritten")
         for value in (*model.graph.input, *model.graph.output):
             value.ClearField("doc_string")
             value.ClearField("metadata_props")

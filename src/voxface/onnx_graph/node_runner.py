@@ -1,6 +1,7 @@
-"""One node at a time, in FP32: ONNX Runtime sessions of single nodes, kept for the next node of the same kind.
+"""The node runner: single ONNX nodes run by ONNX Runtime in FP32.
 
-Weights are inputs here, so that one session serves every convolution with the same attributes and every plan that is tried.
+The session of a node is kept for the next node of the same kind. Weights are inputs of these sessions, so that one session
+serves every convolution with the same attributes, whichever nodes are lowered.
 """
 
 from collections.abc import Sequence
@@ -28,14 +29,15 @@ class NodeRunner:
         self._sessions: dict[bytes, Any] = {}
 
     def run(self, node: NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
-        """The node's outputs, in its order; an output it leaves out is an empty array.
+        """The node's outputs in their order; an output that the node leaves out is an empty array.
 
         Args:
             node: any ONNX node without a graph inside.
-            inputs: its inputs, None where it leaves an optional one out; float16 is cast to FP32 on the way in.
+            inputs: its inputs, None for an optional input that it leaves out; float16 arrays are cast to float32.
 
         Raises:
-            BundleError: ONNX Runtime has no FP32 kernel for it, or refuses the inputs.
+            BundleError: ONNX Runtime has no FP32 kernel for the node, or refuses the inputs.
+            ImportError: ONNX Runtime is not installed.
         """
         feeds = {
             f"i{k}": x.astype(np.float32) if x.dtype == np.float16 else x for k, x in enumerate(inputs) if x is not None

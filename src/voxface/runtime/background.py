@@ -1,4 +1,4 @@
-"""A value that is computed while something else is done."""
+"""A value that is computed in the background, on a thread of its own."""
 
 from collections.abc import Callable
 from threading import Thread
@@ -10,12 +10,12 @@ T = TypeVar("T")
 class Background(Generic[T]):
     """Computes one value on a thread of its own.
 
-    Threads gain where the interpreter is let go of: in numpy's loops, in decompression, while a graph is loaded. (The pools
-    of `concurrent.futures` do the same; importing them takes a twentieth of what a first face may take.)
+    A thread gains time while its work releases the interpreter's lock: in numpy's loops, in decompression, while a graph is
+    loaded. `concurrent.futures` does the same, but importing it takes a twentieth of the time that a first face may take.
     """
 
     def __init__(self, compute: Callable[[], T]) -> None:
-        """Begins at once."""
+        """Starts the computation."""
         self._compute = compute
         self._values: list[T] = []
         self._error: BaseException | None = None
@@ -23,7 +23,7 @@ class Background(Generic[T]):
         self._thread.start()
 
     def result(self) -> T:
-        """The value, waited for; whatever `compute` raised is raised here, each time."""
+        """Waits for the value and returns it. An exception of `compute` is raised here, each time."""
         self._thread.join()
         if self._error is not None:
             raise self._error

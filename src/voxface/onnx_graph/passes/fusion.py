@@ -1,6 +1,6 @@
 """Several graphs as one: a first graph, and others whose only input is one of its outputs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from onnx import NodeProto, ValueInfoProto
 
@@ -46,5 +46,5 @@ def fuse(graphs: Mapping[str, Graph], link: str) -> Graph:
     return Graph(tuple(nodes), constants, first.inputs, tuple(outputs), first.opset, {}, {}).inferred()
 
 
-def _each(tensors: "list[str]", renamed: Mapping[str, str]) -> list[str]:
+def _each(tensors: Iterable[str], renamed: Mapping[str, str]) -> list[str]:
     return [renamed.get(tensor, tensor) for tensor in tensors]

@@ -1,18 +1,20 @@
-"""A plan's INT8 nodes as quantise-dequantise (QDQ) pairs: one graph for ONNX Runtime on CPUs and for TensorRT.
+"""INT8 in a graph: nodes between quantise-dequantise (QDQ) pairs, one graph for ONNX Runtime on CPUs and for TensorRT.
 
-TensorRT takes symmetric INT8 only and no quantised bias, so that is what both get: activations int8 with one scale a tensor,
-weights int8 with one scale an output channel, all zero points 0, biases float32 (ONNX Runtime quantises them as it loads).
+TensorRT takes symmetric INT8 only and no quantised bias, so both get the same: int8 activations with one scale a tensor, int8
+weights with one scale an output channel, all zero points 0, float32 biases (ONNX Runtime quantises them when it loads the
+graph).
 
-ONNX Runtime's own quantiser can be told to write the same, but its graph ran the face generator slower than FP32: x86 has
-INT8 kernels for unsigned activations, ONNX Runtime changes signed ones to unsigned as it loads, and can do so only for a
-quantised tensor that is dequantised once. Here every INT8 node has a pair of its own to read. A tensor has one scale from the
-convolution through what moves its numbers up to the ReLU, so that these cost no precision and run on 8 bits as well.
+ONNX Runtime's own quantiser can write such graphs, but its graph of the face generator ran slower than FP32. x86 processors
+have INT8 kernels for unsigned activations; ONNX Runtime turns signed activations into unsigned ones when it loads a graph, but
+only if the quantised tensor is dequantised once. So here every INT8 node reads a pair of its own. A tensor keeps one scale from
+the convolution through operations that move its numbers up to the ReLU: these operations lose no precision and run on 8 bits.
 
-What a graph gives out is not rounded to INT8: a voice unlike those that calibrated would be cut off at their range. ONNX
-Runtime has no INT8 convolution that gives out float32, so one whose output leaves the graph stays in FP32.
+The outputs of a graph are not rounded to INT8, since the output for a voice unlike those that calibrated would be clipped at
+their range. ONNX Runtime has no INT8 convolution with a float32 output, so a convolution whose output leaves the graph stays in
+FP32.
 
-Weights have 7 bits unless told otherwise. CPUs with AVX2 but without VNNI add two products in 16 bits, which saturates with
-8-bit weights (the default bundle's picture: 37 dB in place of 52); with 7 it cannot, and every device computes the same.
+Weights have 7 bits by default. CPUs with AVX2 but without VNNI add two products in 16 bits, which saturates with 8-bit weights
+(the default bundle's picture: 37 dB instead of 52). With 7 bits it cannot saturate, and every device computes the same.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,8 +35,8 @@ _AXES: Final = {"Conv": 0, "Gemm": 1, "MatMul": 1}  # of the weights: output cha
 
 
 def can_quantise(graph: Graph, node: NodeProto) -> bool:
-    """Whether `to_int8` takes a node: a matrix product of a float32 tensor with constant weights, or a convolution whose
-    output does not leave the graph."""
+    """Whether `to_int8` takes a node: a float32 matrix product with constant weights, or a convolution with constant weights
+    whose output does not leave the graph."""
     if node.op_type not in OPS or not graph.is_float(node.input[0]) or node.input[0] in graph.constants:
         return False
     weight = graph.constants.get(node.input[1])
@@ -45,7 +47,7 @@ def can_quantise(graph: Graph, node: NodeProto) -> bool:
 
 
 def gives_out(graph: Graph, node: NodeProto) -> bool:
-    """Whether what a node makes leaves the graph, at most moved or through a ReLU."""
+    """Whether the output of a node leaves the graph, with nothing but operations of `THROUGH` in between."""
     outputs = {value.name for value in graph.outputs}
     return _end(graph, node.output[0], outputs) in outputs
 
@@ -56,10 +58,10 @@ def to_int8(
     """The graph with the named nodes between QDQ pairs.
 
     Args:
-        graph: transposed convolutions that are named have been rewritten (`sub_pixel.rewrite`).
-        names: nodes that `can_quantise` holds of.
-        limits: tensor -> the magnitude that is to be 127, for what these nodes read and write, and for ReLUs after them.
-        weight_bits: 7 or 8, see above.
+        graph: graph whose named transposed convolutions have been rewritten (`sub_pixel.rewrite`).
+        names: nodes that `can_quantise` accepts.
+        limits: tensor -> the magnitude that becomes 127, for every tensor that these nodes or ReLUs after them read or make.
+        weight_bits: bits of the weights, 7 or 8; see the module's docstring.
 
     Raises:
         ValueError: a named node cannot be quantised.
@@ -67,9 +69,9 @@ def to_int8(
     nodes: list[NodeProto] = []
     constants: dict[str, Tensor] = {"int8.zero": np.array(0, np.int8)}
     outputs = {value.name for value in graph.outputs}
-    scales: dict[str, float] = {}  # of tensors that INT8 nodes make
+    scales: dict[str, float] = {}  # tensor that an INT8 node makes -> its scale
     wanted = _wanted(graph, names)
-    left: dict[str, list[str]] = {}  # tensor -> what the INT8 nodes that are yet to come read in its place
+    left: dict[str, list[str]] = {}  # tensor -> the dequantised copies that later INT8 nodes read
 
     def pairs(source: str, tensor: str, first: str, scale: float) -> None:
         constants[f"{tensor}.scale"] = np.array(scale, np.float32)
@@ -78,8 +80,8 @@ def to_int8(
         left[tensor] = [first, *(f"{tensor}.dequantised.{k}" for k in range(1, readers))]
         for k, result in enumerate(left[tensor]):
             which = f".{k}" if k else ""
-            # ONNX Runtime merges nodes that compute the same. What keeps these apart is an axis, which says nothing where
-            # a tensor has one scale.
+            # ONNX Runtime merges nodes that compute the same. The axis, which has no meaning for a tensor with one scale,
+            # keeps them apart.
             axis: dict[str, Any] = {"axis": min(k, len(graph.shapes.get(tensor, ())) - 1)} if readers > 1 else {}
             eight = f"{tensor}.int8{which}"
             nodes.append(
@@ -143,7 +145,7 @@ def quantised_weights(
 
 
 def int8_region(graph: Graph) -> set[str]:
-    """The nodes of a graph from `to_int8` whose data comes and goes as INT8: another precision there is nothing but Casts."""
+    """The nodes of a graph from `to_int8` whose data comes and goes as INT8: lowering them to FP16 would only add Casts."""
     quantised = {node.input[0] for node in graph.nodes if node.op_type == "QuantizeLinear"}
     return {
         node.name
@@ -158,12 +160,12 @@ def _scale(limit: float) -> float:
 
 
 def _data(node: NodeProto) -> list[str]:
-    """What of its inputs a node of `THROUGH` passes on."""
+    """The inputs that a node of `THROUGH` passes on."""
     return list(node.input) if node.op_type == "Concat" else [node.input[0]]
 
 
 def _wanted(graph: Graph, names: Collection[str]) -> set[str]:
-    """The tensors that INT8 nodes read, at once or after they are moved or went through a ReLU: to others 8 bits are no use."""
+    """The tensors that INT8 nodes read, directly or through operations of `THROUGH`; 8 bits are of no use to other tensors."""
     wanted: set[str] = set()
     for node in reversed(graph.nodes):
         if node.name in names:
@@ -174,8 +176,12 @@ def _wanted(graph: Graph, names: Collection[str]) -> set[str]:
 
 
 def _end(graph: Graph, tensor: str, outputs: Collection[str]) -> str:
-    """The tensor whose range decides: the ReLU's output if one follows, since what it cuts off need not be told apart, else
-    the last before something is computed with it, which may be a graph output. Parts of a Concat share the whole's."""
+    """The tensor whose range decides the scale of `tensor`.
+
+    It is the output of the ReLU if one follows, since the values that the ReLU cuts off need no levels. Otherwise it is the
+    last tensor before something is computed with it, which may be a graph output. The parts of a Concat share the range of the
+    whole.
+    """
     while tensor not in outputs:
         users = graph.consumers(tensor)
         if len(users) != 1 or users[0].op_type not in THROUGH or tensor not in _data(users[0]):

@@ -1,4 +1,4 @@
-"""Transposed convolutions as convolutions, exactly: what INT8 kernels exist for.
+"""Transposed convolutions as convolutions with the same result, because INT8 kernels exist for convolutions only.
 
 Four kinds occur in face generators:
 
@@ -8,15 +8,15 @@ Four kinds occur in face generators:
 * any kernel on a map of 1×1, stride 1, padding 0: a matrix product and a reshape.
 * kernel 1, stride 1: a convolution.
 
-A doubling has two forms. Pixels 2m − 1 and 2m are made of the same two, so that one convolution of the map padded by 1 can
-make four pixels at each of its (H + 1)×(W + 1) places; a border of one pixel is then cut off. On small maps, and for kernel 3,
-that is much to compute for nothing, and four convolutions without a border are faster.
+A doubling has two forms. Output pixels 2m − 1 and 2m are sums over the same two input pixels, so one convolution of the map
+padded by 1 can make four output pixels at each of its (H + 1)×(W + 1) places; a border of one pixel is then cut off. On small
+maps, and for kernel 3, too much of that work is cut off, and four convolutions without a border are faster.
 
-Either way there are 4·C channels, [2, 2, C], to be spread over the pixels. INT8 kernels keep the channels of a pixel side by
-side: spread in that order, 2·C bytes are copied at a time, while DepthToSpace picks up single ones.
+Both forms give 4·C channels, [2, 2, C], that are spread over the pixels. INT8 kernels store the channels of a pixel side by
+side. Spreading in that order copies 2·C bytes at a time, while DepthToSpace copies single bytes.
 
-Where the ReLU and the 1×1 layer that ends a generator follow, which treat each pixel alone, they come first: three channels
-are spread in place of C.
+The ReLU and the last 1×1 layer of a generator treat each pixel alone. If they follow a doubling, they are computed before the
+spreading: three channels are spread instead of C.
 """
 
 from collections.abc import Callable, Collection
@@ -30,17 +30,20 @@ from onnx import NodeProto, helper
 from voxface.onnx_graph.graph import Graph, attributes
 from voxface.onnx_graph.node_runner import Tensor
 
-# By the size of the kernel, for pixels 2m and 2m + 1 of a row: the taps they take, and how far these reach over its ends.
+# By the size of the kernel, for pixels 2m and 2m + 1 of a row: their taps, and how far these reach beyond the ends of the row.
 _TAPS: Final = {4: ((3, 1), (2, 0)), 3: ((1,), (2, 0))}
 _PADS: Final = {4: ((1, 0), (0, 1)), 3: ((0, 0), (0, 1))}
 _PARITIES: Final = tuple(product((0, 1), (0, 1)))
-# Times the arithmetic that one convolution may need of what four need: 8×8 pixels are beyond it, 16×16 are not.
+# How much more arithmetic one convolution may need than four: a map of 8×8 pixels exceeds this ratio, one of 16×16 does not.
 _ONE_FOR_ALL: Final = 1.2
 
 
 @dataclass
 class _Steps:
-    """What takes a node's place, all of it called NAME/something; nodes of the names in `instead_of` go with it."""
+    """The nodes and constants that replace a node, each called NAME/something.
+
+    The nodes whose names are in `instead_of` are replaced as well.
+    """
 
     name: str
     nodes: list[NodeProto] = field(default_factory=list)
@@ -66,13 +69,13 @@ def can_rewrite(graph: Graph, node: NodeProto) -> bool:
 
 
 def rewrite(graph: Graph, names: Collection[str]) -> Graph:
-    """The graph with the named transposed convolutions as convolutions; what they are called is the same up to a "/".
+    """The graph with the named transposed convolutions as convolutions.
 
-    The tensors they made are still there, except where a ReLU and a last 1×1 layer have come before the spreading: these two
-    keep the names of their nodes, and make other tensors.
+    The new nodes are called NAME/something. The tensors that the named nodes made are still there, unless a ReLU and a last 1×1
+    layer were moved before the spreading: these two keep their names and make other tensors.
 
     Raises:
-        ValueError: a named node is none that can be rewritten.
+        ValueError: a named node cannot be rewritten.
     """
     nodes: list[NodeProto] = []
     constants: dict[str, Tensor] = {}
@@ -94,7 +97,7 @@ def rewrite(graph: Graph, names: Collection[str]) -> Graph:
 
 
 def arithmetic_nodes(graph: Graph, name: str) -> set[str]:
-    """The nodes that do the arithmetic of node `name`, which may have been rewritten."""
+    """The names of the nodes that do the arithmetic of node `name`: itself, or those that it was rewritten into."""
     made = {f"{name}/{label}" for label in ("conv", "gemm", *(f"conv{row}{column}" for row, column in _PARITIES))}
     return {node.name for node in graph.nodes} & (made | {name})
 
@@ -174,7 +177,7 @@ def _four_convolutions(steps: _Steps, source: str, weight: Tensor, bias: Tensor 
 
 
 def _spread(steps: _Steps, pixels: str, channels: int, size: tuple[int, int], border: list[int], output: str) -> None:
-    """[B, 4·C, H, W] to [B, C, 2·H, 2·W], less the border; what needs the channels last is done in that order."""
+    """[B, 4·C, H, W] to [B, C, 2·H, 2·W] without the border, by way of arrays whose channels come last."""
     height, width = size
     split, joined = [-1, height, width, 2, 2, channels], [-1, 2 * height, 2 * width, channels]
     x = steps.node("Transpose", [pixels], "channels_last", perm=[0, 2, 3, 1])
@@ -192,7 +195,7 @@ def _crop(steps: _Steps, x: str, border: list[int], axes: list[int], output: str
 
 
 def _last_layers(graph: Graph, node: NodeProto) -> tuple[NodeProto, NodeProto] | None:
-    """The ReLU and the 1×1 layer that follow a node, if they alone do and the graph gives out what they make."""
+    """The ReLU and the 1×1 layer after a node, if nothing else reads its output and the graph gives out the layer's."""
     outputs = {value.name for value in graph.outputs}
     found = []
     for wanted in ("Relu", "ConvTranspose"):
@@ -206,7 +209,7 @@ def _last_layers(graph: Graph, node: NodeProto) -> tuple[NodeProto, NodeProto] |
 
 
 def _end_with(steps: _Steps, graph: Graph, relu: NodeProto, layer: NodeProto, pixels: str, border: list[int]) -> None:
-    """The last layers on [B, 4·C, H, W], once for each quarter of the channels, then spread and cropped."""
+    """The last layers applied to each quarter of the channels of [B, 4·C, H, W]; their output is spread and cropped."""
     steps.instead_of |= {relu.name, layer.name}
     positive, colours = f"{steps.name}/relu", f"{steps.name}/colours"
     steps.nodes.append(helper.make_node("Relu", [pixels], [positive], name=relu.name))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-STRIDE = 32  # frames to a column of the voice encoder
-PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples, until the sound goes on
+STRIDE = 32  # frames of one column of the voice encoder
+PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples until more sound arrives
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class FrontEndConfig:
             raise ValueError(f"{self.mels} mel bins are narrower than those of an FFT of {self.fft} points")
 
     def edges(self) -> NDArray[np.int64]:
-        """FFT bins where filters begin, peak and end: filter m at entries m, m + 1 and m + 2."""
+        """FFT bins of the mel filters, int64 [mels + 2]: filter m begins, peaks and ends at entries m, m + 1 and m + 2."""
         to_mel = 2595.0 * np.log10(1.0 + np.array([self.low_hz, self.high_hz]) / 700.0)
         edges_hz = 700.0 * (10.0 ** (np.linspace(to_mel[0], to_mel[1], self.mels + 2) / 2595.0) - 1.0)
         return np.rint(edges_hz * self.fft / self.sample_rate).astype(np.int64)

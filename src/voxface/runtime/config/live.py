@@ -9,12 +9,12 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 Mode = Literal["exact", "incremental"]
 MODES: tuple[Mode, ...] = ("exact", "incremental")
 
-# The distance between embeddings, of unit length, up to which the last image is shown again. At 0.15 the image shown differs
-# from the one left out by a quarter of a level of 255 on average, and by one level in the worst of 2,176 estimates of training
-# speakers (benchmarks/image_reuse.py).
+# The distance between embeddings (of unit length) up to which the last image is shown again. At 0.15 the image shown differs
+# from the image that was not computed by a quarter of a level of 255 on average, and by one level in the worst of 2,176
+# estimates of training speakers (benchmarks/image_reuse.py).
 IMAGE_REUSE_DISTANCE: Final[dict[Mode, float]] = {"exact": 0.0, "incremental": 0.15}
 
-# Recordings store settings under these names, which are older than the fields'.
+# Names of settings in recordings, where they differ from the fields' names: they are older.
 _STORED: Final = {"image_reuse_distance": "still", "detect_speaker_change": "watch_speaker"}
 
 
@@ -23,15 +23,15 @@ class LiveConfig:
     """When a live session estimates and when it stays silent. Lengths are in samples at 16 kHz.
 
     Attributes:
-        first: speech before the first estimate.
-        hop: speech between estimates.
-        window: the newest speech an estimate uses. It may hold up to 0.31 s more, since it begins where a frame of the voice
-            encoder begins.
-        hangover: silence that ends a turn of speech.
+        first: length of the speech before the first estimate.
+        hop: length of the speech between two estimates.
+        window: length of the newest speech that an estimate uses. It may be up to 0.31 s longer, since it begins where a frame
+            of the voice encoder begins.
+        hangover: length of the silence that ends a turn of speech.
         mode: how the window is encoded: "exact" encodes all of it at each estimate, as `voxface run` would; "incremental"
-            keeps what it can from the estimate before, so that a long window costs no more than a short one.
-        image_reuse_distance: the distance between embeddings, of unit length, up to which the image of the estimate before is
-            kept; 0: a new image each time; None: the mode's, `IMAGE_REUSE_DISTANCE`.
+            keeps partial results of the estimate before, so that a long window costs no more than a short one.
+    image_reuse_distance: the distance between embeddings (of unit length) up to which the image of the estimate before is
+        kept; 0: a new image each time; None: the mode's, `IMAGE_REUSE_DISTANCE`.
         detect_speaker_change: whether another speaker starts a new window.
     """
 

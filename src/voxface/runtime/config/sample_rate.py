@@ -1,3 +1,3 @@
-"""The one sample rate: every sample index of the project counts at it."""
+"""The sample rate of all audio inside voxface, in Hz; every sample index counts at it."""
 
 SAMPLE_RATE = 16_000

@@ -1,11 +1,11 @@
-"""What a graph takes and gives: element types and shapes."""
+"""The signature of a graph: element types and shapes of its inputs and outputs."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A graph input or output: its dtype (numpy's name) and shape; a named dimension may have any length."""
+    """An input or output of a graph: dtype (numpy's name) and shape. A dimension that has a name may have any length."""
 
     dtype: str
     shape: tuple[int | str, ...]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class VadConfig:
-    """The collector's settings.
+    """Settings of the voice activity detector.
 
     Attributes:
         mode: WebRTC aggressiveness, 0 (keeps most) to 3.
-        frame: samples a frame; WebRTC knows 10, 20 and 30 ms.
-        ring: frames that must agree before a segment opens or closes.
+        frame: samples of a frame: 160, 320 or 480, since WebRTC takes 10, 20 and 30 ms.
+        ring: number of frames that must agree before a segment opens or closes.
     """
 
     mode: int = 2

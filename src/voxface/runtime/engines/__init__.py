@@ -1,1 +1,11 @@
-"""One interface to whatever runs a graph; each backend brings the same two files: how to open, how to run."""
+"""Engines: whatever runs a graph, behind one interface (`engine.Engine`).
+
+| module | what it holds |
+|---|---|
+| `opening` | which engine runs a graph on a provider |
+| `onnxruntime`, `onnxruntime_device` | ONNX Runtime on CPUs and on GPUs |
+| `tensorrt`, `tensorrt_library`, `runtime_cache`, `cuda_memory` | TensorRT and TensorRT for RTX |
+| `traced` | an engine whose runs are recorded in a trace |
+
+A library is imported when an engine of it is opened, so that a machine needs only those it uses.
+"""

@@ -1,4 +1,4 @@
-"""CUDA from Python: every call checked, pinned host memory beside device memory, one stream, captured graphs."""
+"""CUDA from Python: checked calls, pinned host memory with device memory, a stream, captured graphs."""
 
 import ctypes
 from collections.abc import Callable
@@ -52,7 +52,7 @@ class Cuda:
         self.target = f"sm{major}{minor}"
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """What a function of CUDA's runtime returns beside its status.
+        """Calls a function of CUDA's runtime and returns what it gives besides its status.
 
         Raises:
             ProviderError: the status is an error.
@@ -77,7 +77,7 @@ class Cuda:
         self.call("cudaMemcpyAsync", buffer.host, buffer.device, size, kind, stream)
 
     def capture(self, stream: Any, queue: Callable[[], None]) -> Any:
-        """The executable graph of what `queue` puts on a stream; nothing of it runs.
+        """The executable CUDA graph of the work that `queue` puts on a stream; none of it runs.
 
         Raises:
             ProviderError: the work cannot be captured; the stream can be used again.
@@ -104,17 +104,18 @@ class Cuda:
 
 
 class Buffer:
-    """Memory of one tensor: pinned on the host, so that copies need no staging, and as much on the device.
+    """Memory of one tensor: pinned memory on the host, so that copies need no staging, and as much on the device.
 
     Attributes:
-        host, device: addresses; they stay the same until `free`, as captured graphs need.
+        host: address on the host; it stays the same until `free`, since captured graphs keep it.
+        device: address on the device; likewise.
     """
 
     def __init__(self, cuda: Cuda, size: int) -> None:
-        """Takes `size` bytes on either side.
+        """Allocates `size` bytes on the host and on the device.
 
         Raises:
-            ProviderError: there is not as much; nothing is kept then.
+            ProviderError: there is not enough memory; nothing stays allocated then.
         """
         self._cuda, self._size = cuda, size
         self.host = int(cuda.call("cudaMallocHost", size))
@@ -130,7 +131,7 @@ class Buffer:
         return np.ndarray(shape, dtype, memoryview(memory))
 
     def free(self) -> None:
-        """Gives both sides back."""
+        """Frees the memory on both sides."""
         self._cuda.call("cudaFree", self.device)
         self._cuda.call("cudaFreeHost", self.host)
 

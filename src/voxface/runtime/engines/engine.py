@@ -1,4 +1,4 @@
-"""The interface of every engine, whatever runs the graph."""
+"""The interface that every engine has, whatever runs the graph."""
 
 from types import TracebackType
 from typing import Protocol, Self
@@ -12,25 +12,25 @@ Array = NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """A loaded graph. A context manager: leaving it frees what it holds."""
+    """A loaded graph. It is a context manager: leaving it frees memory and sessions."""
 
     @property
     def provider(self) -> str:
-        """The provider really used."""
+        """Name of the provider that runs the graph."""
         ...
 
     @property
     def inputs(self) -> dict[str, TensorSpec]:
-        """What `run` wants."""
+        """The inputs that `run` takes: name -> dtype and shape."""
         ...
 
     @property
     def outputs(self) -> dict[str, TensorSpec]:
-        """What `run` gives."""
+        """The outputs that `run` gives: name -> dtype and shape."""
         ...
 
     def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
-        """Computes every output; those named in `out` are written there, without a copy."""
+        """Computes every output. An output named in `out` is written to that array."""
         ...
 
     def warm_up(self, lengths: dict[str, int] | None = None) -> None:

@@ -1,29 +1,31 @@
-"""ONNX Runtime engine: CPU, CUDA and TensorRT providers, never a silent fallback from one to another."""
+"""The ONNX Runtime engine with its CPU, CUDA and TensorRT providers; none falls back silently to another."""
 
 from contextlib import redirect_stdout
 from io import StringIO
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
-from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.files.cache_folder import cache_folder
 from voxface.runtime.processor import usable_cores
 
+if TYPE_CHECKING:  # the CPU needs none of it
+    from voxface.runtime.engines.onnxruntime_device import DeviceRunner
+
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
-_DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; on the CPU numpy's own memory is used
+_DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; the CPU provider uses numpy's memory
 
 
 def _provider_options(provider: str) -> dict[str, str]:
-    """What a provider is told.
+    """The options of a provider.
 
-    CUDA: no search for the fastest convolution at each new length of a clip, FP32 that is FP32 (no TF32), and CUDA graphs.
-    TensorRT builds when a session opens: what it built and timed is kept for the next time.
+    CUDA: no search for the fastest convolution at each new length of a clip, FP32 without TF32, and CUDA graphs. TensorRT
+    builds engines when a session opens: engines and timings are kept for the next session.
     """
     if provider == "cuda":
         return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "enable_cuda_graph": "1"}
@@ -31,7 +33,7 @@ def _provider_options(provider: str) -> dict[str, str]:
         folder = cache_folder("onnxruntime-tensorrt")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError:  # a read-only home costs building again
+        except OSError:  # on a read-only home engines are built again next time
             return {}
         return {
             "trt_engine_cache_enable": "1",
@@ -52,6 +54,14 @@ def _import() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return]
 
 
+def _device_runner(ort: Any, session: Any, provider: str, name: str, graphs: bool) -> "DeviceRunner":
+    """Runs the session with its tensors on the device, if all of its arithmetic was put there."""
+    from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
+
+    check_placement(session, provider, name)
+    return DeviceRunner(ort, session, _DEVICES[provider], graphs=graphs)
+
+
 class OnnxRuntimeEngine:
     """A graph in an ONNX Runtime session; see `voxface.runtime.engines.engine.Engine`."""
 
@@ -59,6 +69,7 @@ class OnnxRuntimeEngine:
         """Opens a session.
 
         Raises:
+            UsageError: a number of threads below 1.
             ProviderError: the provider is not in this ONNX Runtime, or it did not load.
             BundleError: the bytes are no graph.
         """
@@ -77,8 +88,8 @@ class OnnxRuntimeEngine:
         options.intra_op_num_threads = threads if threads is not None else min(4, usable_cores())
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":
-            # Where ONNX Runtime tells which node runs where, that is checked below. Where it does not (older ones), it is told
-            # to refuse; it then also refuses graphs whose few nodes that compute shapes belong on the CPU.
+            # An ONNX Runtime that can tell which node runs where is checked below. An older one is told to refuse nodes on the
+            # CPU; it then also refuses graphs whose few nodes that compute shapes belong on the CPU.
             told = hasattr(ort.InferenceSession, "get_provider_graph_assignment_info")
             entry = "session.record_ep_graph_assignment_info" if told else "session.disable_cpu_ep_fallback"
             options.add_session_config_entry(entry, "1")
@@ -110,14 +121,9 @@ class OnnxRuntimeEngine:
                 f"asked for provider {provider!r}, ONNX Runtime fell back to {self._session.get_providers()[0]}; "
                 "`voxface doctor` says which library is missing"
             )
-        if provider != "cpu":
-            check_placement(self._session, provider, name)
         self._provider = provider
-        self._device = (
-            DeviceRunner(ort, self._session, _DEVICES[provider], graphs="enable_cuda_graph" in given)
-            if provider in _DEVICES
-            else None
-        )
+        graphs = "enable_cuda_graph" in given
+        self._device = _device_runner(ort, self._session, provider, name, graphs) if provider in _DEVICES else None
         self.inputs = {
             i.name: TensorSpec(_DTYPES.get(i.type, i.type), tuple(i.shape)) for i in self._session.get_inputs()
         }
@@ -127,11 +133,11 @@ class OnnxRuntimeEngine:
 
     @property
     def provider(self) -> str:
-        """The provider really used."""
+        """Name of the provider that runs the graph."""
         return self._provider
 
     def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
-        """Computes every output; those named in `out` are written there, on the CPU without a copy.
+        """Computes every output. An output named in `out` is written there, on the CPU without a copy.
 
         Raises:
             ValueError: an input is missing or does not fit its spec.

@@ -1,4 +1,4 @@
-"""ONNX Runtime on a GPU: inputs and outputs in device memory, and one CUDA graph for each shape that comes again."""
+"""ONNX Runtime on a GPU: inputs and outputs in device memory, one CUDA graph for each shape that is used more than once."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from voxface.runtime.engines.engine import Array
 from voxface.runtime.errors import ProviderError
 
 CAPTURED = 4  # shapes with bound memory and a CUDA graph; ONNX Runtime keeps a graph as long as its session
-SEEN = 16  # shapes remembered as having come once
-# What ONNX Runtime keeps on the CPU on purpose: numbers about shapes, a few bytes, never the network's arithmetic.
+SEEN = 16  # shapes remembered as having been used once
+# Operators that ONNX Runtime keeps on the CPU on purpose: they compute shapes, a few bytes, never the network's arithmetic.
 SHAPE_OPERATORS = frozenset(
     [
         "Shape",
@@ -34,10 +34,10 @@ SHAPE_OPERATORS = frozenset(
 
 
 def check_placement(session: Any, provider: str, name: str) -> None:
-    """Finds arithmetic that ONNX Runtime put on the CPU although a GPU was asked for; older versions cannot be asked.
+    """Checks that ONNX Runtime put no arithmetic on the CPU when a GPU was asked for. Older versions do not tell.
 
     Raises:
-        ProviderError: there is some.
+        ProviderError: some arithmetic is on the CPU.
     """
     if not hasattr(session, "get_provider_graph_assignment_info"):
         return
@@ -58,15 +58,17 @@ def check_placement(session: Any, provider: str, name: str) -> None:
 class DeviceRunner:
     """Runs a session whose tensors live on a device.
 
-    A captured graph reads and writes where it did when it was captured, so a shape gets memory of its own when it comes for
-    the second time; its outputs' shapes are known by then.
+    A captured CUDA graph reads and writes the addresses that it had when it was captured. So a shape gets memory of its own
+    when it is used for the second time; the shapes of its outputs are known by then.
     """
 
     def __init__(self, ort: Any, session: Any, device: str, *, graphs: bool) -> None:
         """Takes an open session.
 
         Args:
-            device: ONNX Runtime's name of it, "cuda".
+            ort: the module onnxruntime.
+            session: the open session.
+            device: ONNX Runtime's name of the device, "cuda".
             graphs: whether the session was opened with `enable_cuda_graph`.
         """
         self._ort, self._session, self._device, self._graphs = ort, session, device, graphs
@@ -75,7 +77,7 @@ class DeviceRunner:
         self._bound: dict[tuple[Any, ...], tuple[Any, dict[str, Any], dict[str, Any], Any]] = {}
 
     def run(self, feeds: dict[str, Array], out: dict[str, Array]) -> dict[str, Array]:
-        """Every output; those named in `out` are copied there from the device.
+        """Computes every output. An output named in `out` is copied there from the device.
 
         Raises:
             ValueError: an array in `out` does not fit.
@@ -118,7 +120,7 @@ class DeviceRunner:
         return dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
 
     def _bind(self, feeds: dict[str, Array], outputs: list[tuple[Any, ...]]) -> tuple[Any, Any, Any, Any]:
-        """Memory that stays where it is, for one shape, and the number of the graph that is captured on it."""
+        """Device memory for one shape, at fixed addresses, and run options with the number of the graph captured on it."""
 
         def memory(shape: tuple[int, ...], dtype: Any) -> Any:
             return self._ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, self._device, 0)

@@ -1,6 +1,6 @@
-"""Opens engines: of an ONNX graph by itself, and of a graph of a bundle, which may come with plans that were built ahead.
+"""Opens engines: of an ONNX graph alone, and of a graph of a bundle, which may carry plans that were built ahead.
 
-A provider that was asked for and is not used is a `ProviderError` that names the cure.
+A provider that was asked for and cannot be used is a `ProviderError` that names the cure; nothing falls back silently.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ def open_engine(graph: bytes, provider: str = "cpu", *, name: str = "graph", thr
     """Loads an ONNX graph on a provider ("cpu", "cuda", "tensorrt").
 
     Args:
-        graph: the ONNX file's bytes.
-        provider: where it is to run.
+        graph: bytes of the ONNX file.
+        provider: provider that runs the graph.
         name: what error messages call the graph.
         threads: threads within an operator on the CPU; None: one per physical core, four at most.
 
     Raises:
         UsageError: no provider of that name.
-        ProviderError: the provider, or the library behind it, is not there.
+        ProviderError: the provider, or the library behind it, is not installed.
         BundleError: the bytes are no graph.
     """
     if provider not in PROVIDERS:
@@ -42,14 +42,14 @@ def open_graph(bundle: Bundle, name: str, provider: str = "cpu", *, threads: int
     """Loads a graph of a bundle on a provider.
 
     Args:
-        name: "encoder", "face", "mesh" or "fused".
-        provider: "cpu", "cuda" or "tensorrt" (all ONNX Runtime's), or "tensorrt-native" or "tensorrt-rtx", which run a plan
+        name: name of the graph: "encoder", "face", "mesh" or "fused".
+        provider: "cpu", "cuda" or "tensorrt", all of ONNX Runtime; or "tensorrt-native" or "tensorrt-rtx", which run a plan
             that `voxface build` has put into the bundle.
         threads: see `open_engine`.
 
     Raises:
         UsageError: no provider of that name.
-        ProviderError: the provider, the library behind it or a plan that fits is not there.
+        ProviderError: the provider or its library is not installed, or the bundle has no plan that fits.
         BundleError: the file is no graph, or no plan.
     """
     if provider in PROVIDERS:
@@ -104,5 +104,5 @@ def rebuild_command(bundle: Bundle, flavour: str) -> str:
 
 
 def _untargeted(command: str) -> str:
-    """Without --target, for a machine whose GPU is not known yet."""
+    """The command without --target, for a machine whose GPU is not known yet."""
     return command.replace(" --target {target}", "")

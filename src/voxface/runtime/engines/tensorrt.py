@@ -1,8 +1,8 @@
-"""TensorRT engine, both flavours: runs a bundle's plan with pinned memory, one stream and CUDA graphs.
+"""The TensorRT engine, both flavours: runs a bundle's plan with pinned memory, one stream and CUDA graphs.
 
-A shape that comes once runs plainly. One that comes again gets an execution context of its own, runs in it once and is then
-captured: from its third run on, copies and kernels are one launch. Contexts are not shared between captured shapes, because
-a context keeps data on the device that depends on the shape.
+The first run of a shape uses an execution context that all new shapes share. The second run gets a context of its own, which is
+captured afterwards: from the third run on, copies and kernels are one launch. Captured shapes do not share a context, because a
+context keeps data on the device that depends on the shape.
 """
 
 import math
@@ -26,16 +26,21 @@ from voxface.runtime.engines.runtime_cache import RuntimeCache
 from voxface.runtime.engines.tensorrt_library import INSTALL, library, log_of
 from voxface.runtime.errors import BundleError, ProviderError
 
-CAPTURED = 4  # shapes that keep a context and a graph at a time
-SEEN = 16  # shapes remembered as having come once
+CAPTURED = 4  # shapes that have a context and a graph at a time
+SEEN = 16  # shapes remembered as having been used once
 Key = tuple[tuple[int, ...], ...]
 
 
 @dataclass
 class _Context:
-    """An execution context, set to one shape; `graph` once that was captured, `why` if it cannot be.
+    """An execution context that is set to one shape.
 
-    `arrays` are the host's side of every input and output at this shape.
+    Attributes:
+        context: TensorRT's execution context.
+        shapes: shape of every input and output.
+        arrays: the host's side of every input and output at this shape.
+        graph: the captured CUDA graph; None until the shape has been captured.
+        why: why the shape could not be captured; empty if it was not tried or succeeded.
     """
 
     context: Any
@@ -49,18 +54,19 @@ class TensorRTEngine:
     """A plan on the first visible GPU; see `voxface.runtime.engines.engine.Engine`. Not thread-safe.
 
     Attributes:
-        uncaptured: shapes that could not be captured, with the reason; they run all the same, launched one by one.
+        uncaptured: shape that could not be captured -> the reason; its copies and kernels are launched one by one.
     """
 
     def __init__(self, plan: EnginePlan, *, cure: str) -> None:
         """Loads a plan.
 
         Args:
-            cure: the command that builds the plan anew; `{target}` in it becomes this GPU's.
+            plan: the plan of one graph.
+            cure: the command that builds the plan anew; `{target}` in it is replaced by this GPU's compute capability.
 
         Raises:
             ProviderError: no library, driver or GPU, or a plan of another version or for other GPUs.
-            BundleError: the library does not know the plan's bytes for one.
+            BundleError: the library does not recognise the bytes as a plan.
         """
         self._trt = trt = library(plan.flavour)
         self._cuda = cuda = Cuda()
@@ -89,22 +95,22 @@ class TensorRTEngine:
                 stack.callback(self._buffers[name].free)
             self._bind(self._plain.context)
             stack.callback(_drop, cuda, self._shapes, self._plain)
-            # An engine that is forgotten rather than left gives its memory back as well; at exit the driver does.
+            # An engine that is garbage-collected without being left frees its memory as well; at exit the driver frees it.
             self._close = weakref.finalize(self, stack.pop_all().close)
             self._close.atexit = False
 
     @property
     def provider(self) -> str:
-        """The provider really used: "tensorrt-native" or "tensorrt-rtx"."""
+        """Name of the provider that runs the graph: "tensorrt-native" or "tensorrt-rtx"."""
         return PLAN_PROVIDERS[self._plan.flavour]
 
     @property
     def captured(self) -> list[Key]:
-        """Shapes of the inputs that run as one CUDA graph at present."""
+        """The shapes of inputs that are captured at present."""
         return [key for key, made in self._shapes.items() if made.graph is not None]
 
     def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
-        """Computes every output; those named in `out` are written there, straight from pinned memory.
+        """Computes every output. An output named in `out` is written there straight from pinned memory.
 
         Raises:
             ValueError: an input is missing or does not fit, its shape is outside the profile, or the engine was left.
@@ -154,7 +160,12 @@ class TensorRTEngine:
         self._cache = self._engine = self._runtime = None
 
     def _load(self, runtime: Any) -> Any:
-        """The deserialised plan, or the exact reason why not."""
+        """The deserialised plan.
+
+        Raises:
+            ProviderError: a plan of another version or for other GPUs.
+            BundleError: the plan is damaged.
+        """
         plan, trt, target = self._plan, self._trt, self._cuda.target
         what = f"{plan.graph}: the engine"
         if plan.version != trt.__version__:
@@ -187,7 +198,7 @@ class TensorRTEngine:
         return engine
 
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
-        """Inputs and outputs of the engine, dimensions named as the manifest names them."""
+        """Inputs and outputs of the engine, their dimensions named as in the manifest."""
         trt, engine = self._trt, self._engine
         found: dict[bool, dict[str, TensorSpec]] = {True: {}, False: {}}
         for name in (engine.get_tensor_name(i) for i in range(engine.num_io_tensors)):
@@ -211,7 +222,7 @@ class TensorRTEngine:
         return RuntimeCache(self._plan, self._cuda.target, self._engine.create_runtime_config())
 
     def _context(self, *, specialise: bool) -> Any:
-        """A new execution context; with `specialise`, RTX compiles kernels for its very shape before the first run."""
+        """A new execution context; with `specialise`, RTX compiles kernels for its shape before the first run."""
         self._log.clear()
         if self._cache is None:
             context = self._engine.create_execution_context()
@@ -268,7 +279,7 @@ class TensorRTEngine:
         return tuple(feeds[name].shape for name in self.inputs)
 
     def _for_shape(self, key: Key) -> _Context:
-        """The context for a shape: its own if it has come before, else the one all new shapes share."""
+        """The context for a shape: its own if the shape has been used before, else the one that all new shapes share."""
         if key in self._shapes:
             self._shapes.move_to_end(key)
             return self._shapes[key]
@@ -283,7 +294,9 @@ class TensorRTEngine:
             return self._plain
         while len(self._shapes) >= CAPTURED:
             oldest, gone = self._shapes.popitem(last=False)
-            self._seen.pop(oldest, None)  # so that many shapes in turn run plainly rather than being captured each time
+            self._seen.pop(
+                oldest, None
+            )  # so that many shapes in turn share the first context and are not captured each time
             _destroy(self._cuda, gone)
         made = _Context(self._context(specialise=True))
         self._set(made, key)
@@ -302,7 +315,7 @@ class TensorRTEngine:
             self._cuda.to_host(self._buffers[name], made.arrays[name].nbytes, self._stream)
 
     def _capture(self, made: _Context, key: Key) -> None:
-        """Captures a shape that has run once; one that cannot be goes on plainly."""
+        """Captures a shape that has run once. If that fails, the shape goes on without a graph."""
         ask = getattr(made.context, "is_stream_capturable", None)
         try:
             if ask is not None and not ask(int(self._stream)):
@@ -337,7 +350,7 @@ def _destroy(cuda: Cuda, made: _Context) -> None:
 
 
 def _drop(cuda: Cuda, shapes: OrderedDict[Key, _Context], plain: _Context) -> None:
-    """Gives up every graph and context, before the memory they are bound to."""
+    """Destroys every graph and context, which has to happen before their memory is freed."""
     while shapes:
         _destroy(cuda, shapes.popitem()[1])
     plain.context = None

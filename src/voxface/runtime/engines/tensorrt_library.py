@@ -1,4 +1,4 @@
-"""The two TensorRT libraries, which have the same interface: how to get one, and what it says while it works."""
+"""The two TensorRT libraries, which have the same interface: how one is imported, and the messages that it logs."""
 
 import importlib
 from collections import deque
@@ -12,14 +12,14 @@ INSTALL = {
     "tensorrt": "TensorRT of this device (JetPack brings it; elsewhere the vendor's packages)",
     "tensorrt-rtx": "TensorRT for RTX: pip install 'voxface[tensorrt-rtx]'",
 }
-KEPT = 200  # messages
+KEPT = 200  # messages of a log
 
 
 def library(flavour: str) -> Any:
     """The Python module of a flavour ("tensorrt" or "tensorrt-rtx").
 
     Raises:
-        ProviderError: it is not installed, or does not load.
+        ProviderError: the module is not installed, or does not load.
     """
     try:
         return importlib.import_module(MODULES[flavour])
@@ -35,9 +35,9 @@ def library(flavour: str) -> Any:
 
 @cache
 def log_of(trt: Any) -> Any:
-    """What a library said: one collector for each, because TensorRT keeps to the first logger it is given.
+    """The logger of a library, which collects error messages: it has `clear()` and `last_error()`.
 
-    It has `clear()` and `last_error()`; pass it where a logger is wanted.
+    There is one for each library, because TensorRT keeps the first logger it is given.
     """
 
     class Log(trt.ILogger):  # type: ignore[misc]
@@ -53,7 +53,7 @@ def log_of(trt: Any) -> Any:
             self._messages.clear()
 
         def last_error(self) -> str:
-            """The last error in one line, or that there was none."""
+            """The last error message in one line; a sentence in its place if there was none."""
             if not self._messages:
                 return "TensorRT gave no reason"
             return " ".join(self._messages[-1][1].split())[:400]

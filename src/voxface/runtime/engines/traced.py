@@ -7,11 +7,11 @@ from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.timing.trace import Trace
 
-RUN = ".run"  # ends the names of engine runs in a trace
+RUN = ".run"  # suffix of the names of engine runs in a trace
 
 
 class TracedEngine:
-    """Passes everything on to another engine; see `voxface.runtime.engines.engine.Engine`."""
+    """An engine that passes all calls on to another one and records its runs; see `voxface.runtime.engines.engine.Engine`."""
 
     def __init__(self, engine: Engine, name: str, trace: Trace) -> None:
         self._engine, self._name, self._trace = engine, name + RUN, trace
@@ -20,11 +20,11 @@ class TracedEngine:
 
     @property
     def provider(self) -> str:
-        """The provider really used."""
+        """Name of the provider that runs the graph."""
         return self._engine.provider
 
     def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
-        """Runs it, and records how long that took."""
+        """Runs the engine and records when the run began and ended."""
         began = self._trace.now_ns()
         try:
             return self._engine.run(feeds, out)
@@ -32,7 +32,7 @@ class TracedEngine:
             self._trace.add(self._name, began, self._trace.now_ns())
 
     def warm_up(self, lengths: dict[str, int] | None = None) -> None:
-        """Warms it up."""
+        """Warms the engine up; nothing is recorded."""
         self._engine.warm_up(lengths)
 
     def __enter__(self) -> Self:

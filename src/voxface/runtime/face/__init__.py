@@ -1,1 +1,4 @@
-"""Faces as geometry and pictures: the morphable model, meshes, mesh files, a rasteriser, PNG."""
+"""Faces as geometry and pictures: the morphable model, meshes, mesh files (GLB, OBJ, PLY), a rasteriser, PNG files.
+
+The room imports numpy, and of the runtime only `errors`, `files`, `processor` and `background`.
+"""

@@ -10,9 +10,16 @@ Float32 = NDArray[np.float32]
 
 
 def glb(vertices: Float32, normals: Float32, colours: Float32, triangles: NDArray[np.int32]) -> bytes:
-    """A GLB file (glTF 2.0). Vertices in millimetres are written in metres, glTF's unit; colours [N, 3] in [0, 1] are sRGB."""
+    """A GLB file (glTF 2.0) of a mesh, in metres, the unit of glTF.
+
+    Args:
+        vertices: float32 [N, 3], millimetres.
+        normals: float32 [N, 3].
+        colours: float32 [N, 3] in [0, 1], sRGB.
+        triangles: int32 [F, 3].
+    """
     metres = np.ascontiguousarray(vertices * np.float32(0.001), "<f4")
-    # glTF wants linear vertex colours.
+    # glTF takes linear vertex colours.
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
     rgba = np.concatenate([np.rint(linear * 65535), np.full((len(colours), 1), 65535)], 1).astype("<u2")
     parts = [

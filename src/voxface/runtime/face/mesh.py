@@ -1,4 +1,4 @@
-"""What every viewer and file of a mesh needs beside vertices and triangles."""
+"""Properties of a mesh: the normals of its vertices and the edges of its boundary."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ Float32 = NDArray[np.float32]
 
 
 def vertex_normals(vertices: Float32, triangles: NDArray[np.int32]) -> Float32:
-    """Unit normals float32 [N, 3]: the mean of the adjoining triangles' normals, weighted by their area."""
+    """Unit normals of vertices, float32 [N, 3]: the mean of the adjoining triangles' normals, weighted by their areas."""
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     faces = np.cross(b - a, c - a)
     normals = np.stack(

@@ -28,17 +28,20 @@ PARTS = ("skin", "lips", "brows", "eyes", "scalp")
 
 @dataclass(frozen=True)
 class MorphableModel:
-    """A morphable model that keeps the contract of design §2.
+    """A morphable model of N vertices and P modes.
 
     Attributes:
-        name, version, licence, provenance: whose model this is and how it was made.
+        name: name of the model.
+        version: version of the model.
+        licence: licence under which it may be used.
+        provenance: who made it, and how.
         mean: float32 [N, 3], millimetres.
         basis: float32 [P, N, 3], millimetres per standard deviation; identity modes first, then expression modes.
-        identity_modes: how many of the P modes are identity.
+        identity_modes: number of identity modes among the P modes.
         triangles: int32 [F, 3], counter-clockwise seen from outside.
         landmarks: int32 [68] vertices in Multi-PIE order.
         are_pairs: the point pairs of the ARE metric (paper 2, §4.2): name -> (vertex, vertex).
-        measurements: name -> path of vertices; its length in millimetres is the measurement.
+        measurements: name -> path of vertices, whose length in millimetres is the measurement.
         parts: uint8 [N], index into `PARTS`.
         albedo: float32 [N, 3] in [0, 1], sRGB, the colours of a preview.
         sex_means: float32 [2, P], coefficients of the mean (female, male).
@@ -104,7 +107,7 @@ class MorphableModel:
     def vertices(self, coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vertices float32 [..., N, 3] in millimetres of coefficients float32 [..., P]."""
         basis = self.basis.reshape(self.modes, -1)
-        # One face alone goes through BLAS, which takes two thirds of the time, only if that keeps to one thread.
+        # A single face is computed by BLAS, in two thirds of einsum's time, only if BLAS uses one thread.
         whole = coefficients.ndim > 1 or has_one_thread()
         moved = coefficients @ basis if whole else np.einsum("p,pm->m", coefficients, basis)
         vertices = moved.reshape(*coefficients.shape[:-1], *self.mean.shape)
@@ -117,24 +120,28 @@ class MorphableModel:
         return self.vertices(self.sex_means)
 
     def place(self, coefficients: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Where faces of coefficients float32 [..., P] lie in a space in which the distance between two is that of their
-        meshes, RMS over vertices in millimetres: float64 [..., P]. No mesh is made."""
+        """Points float64 [..., P] for faces of coefficients float32 [..., P].
+
+        The distance between two points is the distance between the two meshes, RMS over vertices in millimetres. No mesh is
+        computed.
+        """
         placed: NDArray[np.float64] = coefficients @ self._axes
         return placed
 
     def distance(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-        """How far apart two faces are, RMS over vertices in millimetres, of their coefficients float32 [P]."""
+        """The distance between two faces of coefficients float32 [P], RMS over vertices in millimetres."""
         apart = self.place(one - other)
         return math.sqrt(apart @ apart)
 
     @cached_property
     def sex_places(self) -> NDArray[np.float64]:
-        """Where the mean woman and the mean man lie, float64 [2, P]."""
+        """The points (see `place`) of the mean woman and the mean man, float64 [2, P]."""
         return self.place(self.sex_means)
 
     @cached_property
     def type_places(self) -> NDArray[np.float64]:
-        """Where the mean woman and the mean man lie, and where each would if of each face type: float64 [2, 1 + types, P]."""
+        """The points (see `place`) of the mean woman and the mean man, first as they are, then with each face type: float64
+        [2, 1 + types, P]."""
         faces = np.array([*self.face_types.values()], np.float32).reshape(-1, self.modes)
         apart = self.place(faces - self.sex_means.mean(0))
         places: NDArray[np.float64] = self.sex_places[:, None] + np.concatenate([np.zeros((1, self.modes)), apart])
@@ -142,13 +149,15 @@ class MorphableModel:
 
     @cached_property
     def sexes_apart(self) -> float:
-        """How far the mean woman and the mean man are apart, RMS over vertices in millimetres."""
+        """The distance between the mean woman and the mean man, RMS over vertices in millimetres."""
         return self.distance(*self.sex_means)
 
     @cached_property
     def _axes(self) -> NDArray[np.float64]:
-        """A square root of BBᵀ/N, since the mean of squared distances over vertices is dᵀ(BBᵀ/N)d for the difference d of the
-        coefficients; float64 [P, P]."""
+        """A square root of BBᵀ/N, float64 [P, P].
+
+        For a difference d of coefficients, the mean over vertices of squared distances is dᵀ(BBᵀ/N)d.
+        """
         flat = self.basis.reshape(self.modes, -1)
         squares, axes = np.linalg.eigh((flat @ flat.T).astype(np.float64) / len(self.mean))
         return np.ascontiguousarray(axes * np.sqrt(np.maximum(squares, 0.0)))
@@ -158,17 +167,17 @@ class MorphableModel:
         return self._paths.lengths(np.subtract(*vertices[self._paths.ends]))
 
     def measurements_of(self, coefficients: NDArray[np.float32]) -> dict[str, float]:
-        """Every measurement, in millimetres, of coefficients float32 [P]: only the edges measured along are made."""
+        """Every measurement, in millimetres, of coefficients float32 [P]. Only the edges along the paths are computed."""
         edges = np.einsum("p,pm->m", coefficients, self._paths.basis)
         edges += self._paths.mean
         return self._paths.lengths(edges.reshape(-1, 3))
 
     @cached_property
     def _paths(self) -> "_Paths":
-        return _Paths.of(self)
+        return _Paths.from_model(self)
 
     def to_bytes(self) -> bytes:
-        """The model as an uncompressed `.npz`; the basis is stored in half precision (error below 4 µm per millimetre)."""
+        """The model as an `.npz` file; the basis is stored in FP16 (error below 4 µm per millimetre)."""
         metadata = {
             "schema": SCHEMA,
             "name": self.name,
@@ -209,10 +218,10 @@ class MorphableModel:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Reads what `to_bytes` wrote.
+        """A model from the bytes that `to_bytes` gave.
 
         Raises:
-            BundleError: the bytes are no morphable model, or one that breaks the contract.
+            BundleError: the bytes are no morphable model, or an invalid one.
         """
         try:
             if not data.startswith(b"PK"):
@@ -246,7 +255,7 @@ class MorphableModel:
 
 @dataclass(frozen=True)
 class _Paths:
-    """The edges E that measurements go along, path after path."""
+    """The E edges along which measurements are taken, path after path."""
 
     ends: NDArray[np.int64]  # [2, E], vertices
     mean: NDArray[np.float32]  # [3 E], from one end to the other
@@ -254,7 +263,7 @@ class _Paths:
     begins: dict[str, int]  # first edge of each path
 
     @classmethod
-    def of(cls, model: MorphableModel) -> Self:
+    def from_model(cls, model: MorphableModel) -> Self:
         paths = model.measurements.values()
         ends = np.array([edge for path in paths for edge in pairwise(path)], np.int64).reshape(-1, 2).T
         begins = np.cumsum([0, *(len(path) - 1 for path in paths)]).tolist()
@@ -266,7 +275,7 @@ class _Paths:
         )
 
     def lengths(self, edges: NDArray[np.float32]) -> dict[str, float]:
-        """Of every path, of edges float32 [E, 3]."""
+        """The length of every path, of edges float32 [E, 3]."""
         if not self.begins:
             return {}
         each = np.sqrt(np.einsum("ek,ek->e", edges, edges)).astype(np.float64)

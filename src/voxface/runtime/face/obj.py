@@ -7,7 +7,13 @@ Float32 = NDArray[np.float32]
 
 
 def obj(vertices: Float32, normals: Float32, triangles: NDArray[np.int32]) -> bytes:
-    """A Wavefront OBJ file, millimetres."""
+    """A Wavefront OBJ file of a mesh, in millimetres.
+
+    Args:
+        vertices: float32 [N, 3], millimetres.
+        normals: float32 [N, 3].
+        triangles: int32 [F, 3].
+    """
     corners = [f"{i}//{i}" for i in range(1, len(vertices) + 1)]
     return "".join(
         (

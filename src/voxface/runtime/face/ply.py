@@ -7,7 +7,14 @@ Float32 = NDArray[np.float32]
 
 
 def ply(vertices: Float32, normals: Float32, colours: Float32, triangles: NDArray[np.int32]) -> bytes:
-    """A binary PLY file, millimetres."""
+    """A binary PLY file of a mesh, in millimetres.
+
+    Args:
+        vertices: float32 [N, 3], millimetres.
+        normals: float32 [N, 3].
+        colours: float32 [N, 3] in [0, 1], sRGB.
+        triangles: int32 [F, 3].
+    """
     points = np.zeros(len(vertices), [("xyz", "<f4", 3), ("normal", "<f4", 3), ("rgb", "u1", 3)])
     points["xyz"], points["normal"], points["rgb"] = vertices, normals, np.rint(colours * 255)
     faces = np.zeros(len(triangles), [("count", "u1"), ("vertices", "<i4", 3)])

@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
-    """A PNG file (8-bit RGB) of an image uint8 [H, W, 3]."""
+    """A PNG file (8-bit RGB) of an image uint8 [H, W, 3].
+
+    Raises:
+        ValueError: the array is no such image.
+    """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
     height, width = image.shape[:2]

@@ -1,4 +1,4 @@
-"""Pictures of a mesh without a graphics card or a viewer: a small rasteriser, for reports and terminals."""
+"""A small software rasteriser: pictures of a mesh for reports and terminals, without a graphics card."""
 
 from itertools import pairwise
 
@@ -22,14 +22,14 @@ BACKGROUND = (236, 238, 241)
 def preview(
     vertices: Float32, triangles: NDArray[np.int32], colours: Float32, *, yaw: float = 0.0, size: int = 320
 ) -> NDArray[np.uint8]:
-    """Draws a mesh, uint8 [size, size, 3].
+    """A picture of a mesh, uint8 [size, size, 3], sRGB.
 
     Args:
-        vertices: float32 [N, 3], millimetres, in the frame of design §2.
+        vertices: float32 [N, 3], millimetres: x to the subject's left, y up, z out of the face.
         triangles: int32 [F, 3].
         colours: float32 [N, 3] in [0, 1], sRGB.
-        yaw: degrees the head turns to its left, which is the viewer's right; 0 from the front, 90 in profile.
-        size: pixels a side.
+        yaw: degrees by which the head turns to its left, the viewer's right; 0 is the front, 90 the profile.
+        size: width and height of the picture in pixels.
     """
     over = 2  # samples a pixel, per direction
     side = size * over
@@ -37,7 +37,7 @@ def preview(
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], np.float32)
     centre = (vertices.max(0) + vertices.min(0)) / 2
     turned = (vertices - centre) @ turn.T
-    # One scale for all heads, so that a larger head looks larger; only what would not fit is drawn smaller.
+    # One scale for all heads, so that a larger head looks larger; only a head that would not fit is drawn smaller.
     scale = side * 0.92 / max(_FRAME_MM, float(np.ptp(vertices, axis=0).max()))
     screen = np.stack([turned[:, 0] * scale + side / 2, side / 2 - turned[:, 1] * scale, turned[:, 2]], 1)
 
@@ -55,7 +55,7 @@ def preview(
     covered = np.zeros(side * side, bool)
     pixels, colour = _paint(screen, shaded, triangles[area < -_FLAT], side)
     image[pixels], covered[pixels] = colour, True
-    # Insides show through openings only: of the triangles seen from within, those over something uncovered are enough.
+    # Inner sides are visible through openings only: triangles seen from within matter where no outer side covers them.
     within = triangles[area > _FLAT]
     pixels, colour = _paint(screen, shaded * np.float32(_INSIDE), within[_over(~covered, screen, within, side)], side)
     free = ~covered[pixels]
@@ -67,7 +67,7 @@ def preview(
 
 
 def _box(screen: Float32, triangles: NDArray[np.int32], side: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """First and last pixel, int32 [F, 2] each, whose middle a triangle may cover; last < first where there is none."""
+    """First and last pixel, int32 [F, 2] each, whose centre a triangle may cover; last < first if there is none."""
     a, b, c = (screen[triangles[:, k], :2] for k in range(3))
     low = np.clip(np.ceil(np.minimum(np.minimum(a, b), c) - 0.5), 0, side).astype(np.int32)
     high = np.clip(np.floor(np.maximum(np.maximum(a, b), c) - 0.5), -1, side - 1).astype(np.int32)
@@ -116,7 +116,7 @@ def _paint(
         across, downwards = x.astype(np.float32), y.astype(np.float32)  # whole numbers times float32 would be float64
         u = u0[which] + ux[which] * across + uy[which] * downwards
         v = v0[which] + vx[which] * across + vy[which] * downwards
-        # A hair's breadth of overlap: rounding must not leave a pinhole between two triangles that share an edge.
+        # A small overlap: rounding must not leave a pinhole between two triangles that share an edge.
         inside = np.flatnonzero((u >= -_OVERLAP) & (v >= -_OVERLAP) & (u + v <= 1 + _OVERLAP))
         at = y[inside] * side + x[inside]
         nearest[at] = which[inside]  # the last one written stays

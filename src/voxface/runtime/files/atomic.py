@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all: written beside their place, then renamed over it."""
+"""Atomic writes: a file or folder is written beside its place and renamed over it, so that it appears whole or not at all."""
 
 import os
 import tempfile
@@ -11,8 +11,8 @@ from voxface.runtime.errors import InputError, UsageError
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Lets `write` fill a temporary file in the folder of `path`, then renames it to `path`.
 
-    Whatever `write` raises leaves no file behind and an existing `path` as it was. A link stays one; a device or a pipe, which
-    a file must not take the place of, is written to as it is.
+    If `write` raises, no file is left behind and an existing `path` stays as it was. A symbolic link stays a link: its target
+    is replaced. A device or a pipe is written to directly, since a file must not replace it.
     """
     if _is_stream(path):
         write(path)
@@ -23,7 +23,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(part)
         umask = os.umask(0)
         os.umask(umask)
-        part.chmod(0o666 & ~umask)  # mkstemp makes files private; a result is as readable as any other file
+        part.chmod(0o666 & ~umask)  # mkstemp makes private files; a result gets the usual permissions
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -80,7 +80,7 @@ def _check_replaceable(
 
 
 def check_writable(path: Path) -> None:
-    """Raises OSError where `write_atomically` would: before long work, not after it. Makes the folder, as that does."""
+    """Raises OSError if `write_atomically` would, so that long work is not done in vain. Makes the folder of `path`."""
     if _is_stream(path):
         if not os.access(path, os.W_OK):
             raise PermissionError(13, "Permission denied", str(path))
@@ -89,7 +89,7 @@ def check_writable(path: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises OSError where the folder cannot be written into, or not made; leaves it unmade."""
+    """Raises OSError if the folder cannot be written into or cannot be made; does not make it."""
     above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     with tempfile.TemporaryDirectory(prefix=".", dir=above):
         pass
