@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxface.cli.output import Progress, complain, print_json
+from voxface.cli.output import Progress, complain, print_json, warn
 from voxface.cli.threads import check_threads
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     clips: list[dict[str, Any]] = []
     bundle = Bundle.open(options.bundle)
     bundle.read_ahead()
+    if "speech_modulation" in bundle.missing_parts:
+        warn(f"{bundle.path}: {bundle.missing_parts['speech_modulation']}")
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
     ahead = deque(Background(partial(_hear, bundle, file)) for file in files[:1])
     with VoiceToFace(bundle, options.provider, threads=options.threads) as voice_to_face:
