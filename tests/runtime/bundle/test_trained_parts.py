@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.calibration.small_bundle import small_bundle
 from tests.conftest import SAMPLES
 from tests.runtime.live.stand_ins import voice
 from voxface.cli import main
@@ -215,10 +214,3 @@ def test_the_network_survives_its_file_to_the_bit(default_bundle: Bundle) -> Non
     for one, other in zip(weights.layers, read_layers(write_layers(weights.layers)), strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a, b)
-
-
-def test_small_bundles_have_no_parts(tmp_path: Path) -> None:
-    bundle = small_bundle(tmp_path / "small")
-    assert bundle.speech_modulation is None
-    assert bundle.speaker_change is None
-    assert set(bundle.missing_parts) == {"speech_modulation", "speaker_change"}

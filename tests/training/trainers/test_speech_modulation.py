@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
+
 from tests.calibration.small_bundle import small_bundle
 from tests.conftest import speech_like
 from voxface.runtime.bundle.bundle import Bundle
@@ -19,6 +21,7 @@ from voxface.training.data.sound_clips import Clip
 from voxface.training.trainers import speech_modulation
 from voxface.training.trainers.speech_modulation import SpeechModulationFit, fit, measured, with_speech_modulation
 
+pytestmark = pytest.mark.train
 WEIGHTS = SpeechModulationWeights(Movement(1.0, 0.25), Movement(2.0, 3.0), 0.5)
 
 
