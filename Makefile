@@ -130,7 +130,11 @@ default-bundle: system-packages $(VENV)/.ready
 	  --out $(RUNS)/portrait
 	$(VOXFACE) export $(RUNS)/encoder $(RUNS)/mesh $(RUNS)/portrait --storage float16 --name voxface-default \
 	  --version 0.2.0 --description "It shows the mean face of all people with such a voice (sex, and a little size), \
-	not the speaker's." --out src/voxface/runtime/bundle/default
+	not the speaker's." --out $(RUNS)/exported
+	$(VENV)/bin/python -m voxface.training.trainers.speech_modulation --speech $(SPEECH) \
+	  --room $(VOXFACE_SHARED)/rir/rir1.wav --bundle $(RUNS)/exported --out $(RUNS)/with-speech-modulation
+	$(VENV)/bin/python -m voxface.training.trainers.speaker_change --speech $(SPEECH) \
+	  --bundle $(RUNS)/with-speech-modulation --out src/voxface/runtime/bundle/default
 
 clean:
 	rm -rf $(DEMO) $(VENV) demo artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

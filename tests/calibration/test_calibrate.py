@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,19 @@ def test_clips_are_dealt_out_and_bad_ones_named(default_bundle: Bundle, tmp_path
     assert seen[-1] == "5/5 broken.wav"
     with pytest.raises(InputError, match="speech in one sound file only"):
         load_clips(tmp_path / "0.flac", default_bundle)
+
+
+def test_trained_parts_go_along(tmp_path: Path, default_bundle: Bundle) -> None:
+    """They were fitted to this encoder in another precision, which the manifest goes on naming."""
+    small = small_bundle(tmp_path / "small")
+    parts = default_bundle.manifest
+    source = small.replacing(
+        files={parts.speaker_change.file: default_bundle.files[parts.speaker_change.file]},
+        speech_modulation=parts.speech_modulation,
+        speaker_change=replace(parts.speaker_change, encoder_sha256=small.graph_digests()["encoder"]),
+    )
+    made = calibrate(source, noise_clips(4), CalibrationSettings("fp16")).write(tmp_path / "half")
+    assert not made.missing_parts
+    assert made.speech_modulation == default_bundle.speech_modulation
+    assert made.manifest.speaker_change == source.manifest.speaker_change
+    assert made.graph_digests()["encoder"] != made.manifest.speaker_change.encoder_sha256

@@ -31,7 +31,7 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_verify(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bundle", "verify") == 0
-    assert "ok, 6 files and 3 graphs" in capsys.readouterr().out
+    assert "ok, 7 files and 3 graphs" in capsys.readouterr().out
 
 
 def test_one_flipped_byte_stops_every_verb(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "morphable_model": {"file": "morphable.npz", "provenance": "made up"},
         "population": {"file": "population.npz"},
         "model_card": {"file": "model_card.md"},
+        "speech_modulation": {
+            "centre": {"change": 1.0, "syllables": 0.3},
+            "weight": {"change": 6.0, "syllables": 14.0},
+            "bias": 1.0,
+            "trained_on": ["nothing"],
+        },
     }
     # Like the embedded model's population: identity only.
     identity = model.identity_modes
@@ -169,6 +175,7 @@ def test_a_bundle_with_another_model(base: Path, tmp_path: Path, capsys: pytest.
     assert document["retargeting"]["placement_uncertainty_mm"] == pytest.approx(0.1, abs=0.05)
     assert document["retargeting"]["scale"] == pytest.approx(1, abs=1e-3)
     made = Bundle.open(tmp_path / out)
+    assert made.manifest.speech_modulation == Bundle.open(base).manifest.speech_modulation is not None, "it goes along"
     card = made.files["model_card.md"].decode()
     assert card.startswith("# base\n\n## Other faces\n")
     assert "those of flame (FLAME model licence" in card

@@ -9,6 +9,7 @@ from voxface.cli.arguments import BUNDLE_TO_READ, add_bundle, add_bundle_operand
 from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
+    from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.config.tensor_spec import TensorSpec
 
 # The formats of voxface.importers.face_models, which is not loaded for --help.
@@ -78,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{bundle.path}: ok, {len(bundle.files)} files and {len(document['verified'])} graphs")
     else:
         _print(document)
+        _print_parts(bundle)
     return 0
 
 
@@ -115,6 +117,7 @@ def _import(options: argparse.Namespace) -> int:
         print_json(document)
         return 0
     _print(document)
+    _print_parts(bundle)
     if "retargeting" in document and not options.wen2019:
         made = document["retargeting"]
         print(
@@ -217,6 +220,21 @@ def _print_card(bundle: Any) -> int:
         raise InputError(f"{bundle.path}: this bundle has no model card; bundles of older versions have none")
     print(bundle.files[entry.file].decode(), end="")
     return 0
+
+
+def _print_parts(bundle: "Bundle") -> None:
+    """The trained parts, and what the bundle goes without where there are none."""
+    if bundle.manifest.speech_modulation is not None:
+        print("  speech       told from music and noise by how its spectrum moves")
+    entry = bundle.manifest.speaker_change
+    if entry is not None:
+        fitted = bundle.graph_digests()["encoder"] == entry.encoder_sha256
+        of = (
+            "for this voice encoder" if fitted else "for the voice encoder before its precision was changed, or another"
+        )
+        print(f"  speakers     a change is noticed from evidence {entry.threshold:g} on, trained {of}")
+    for what in bundle.missing_parts.values():
+        print(f"  without      {what}")
 
 
 def _print(document: dict[str, Any]) -> None:

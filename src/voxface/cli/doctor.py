@@ -72,7 +72,13 @@ def examine(path: Path | None = None) -> dict[str, Any]:
 
         try:
             opened = Bundle.open(path)
-            bundle = {"path": str(opened.path), "name": opened.name, "ok": True}
+            _ = opened.speaker_change  # reads its network
+            bundle = {
+                "path": str(opened.path),
+                "name": opened.name,
+                "ok": True,
+                "missing_parts": opened.missing_parts,
+            }
         except VoxfaceError as error:
             bundle["why"] = str(error)
             problems.append(str(error))
@@ -194,6 +200,8 @@ def _print(report: dict[str, Any]) -> None:
     print("  " + (f"CUDA: {cuda['compute_capability']}" if cuda["ok"] else f"CUDA: {cuda['why']}"))
     bundle = report["bundle"]
     print("\nbundle\n  " + (f"ok   {bundle['path']}" if bundle["ok"] else f"-    {bundle.get('why', '')}"))
+    for what in bundle.get("missing_parts", {}).values():
+        print(f"  -    {what}")
     for engine in report["engines"]:
         what = f"{engine['graph']} {engine['flavour']} {engine['version']} for {','.join(engine['targets'])}"
         print(f"  {'ok  ' if engine['ok'] else '-   '} {what}" + (f": {engine['why']}" if not engine["ok"] else ""))

@@ -13,8 +13,16 @@ def print_json(document: Any) -> None:
 
 def complain(message: str) -> None:
     """Prints one line on standard error; characters of file names that cannot be printed are escaped."""
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-    print(f"voxface: error: {line}", file=sys.stderr)
+    print(f"voxface: error: {_printable(message)}", file=sys.stderr)
+
+
+def warn(message: str) -> None:
+    """Prints one line on standard error about what works, but not in full."""
+    print(f"voxface: warning: {_printable(message)}", file=sys.stderr)
+
+
+def _printable(message: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
 class Progress:

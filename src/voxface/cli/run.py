@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxface.cli.arguments import add_bundle, add_json, add_out, add_provider, add_threads, check_threads
-from voxface.cli.output import Progress, complain, print_json
+from voxface.cli.output import Progress, complain, print_json, warn
 
 if TYPE_CHECKING:
     from voxface.runtime.bundle.bundle import Bundle
@@ -63,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
     clips: list[dict[str, Any]] = []
     bundle = Bundle.open(options.bundle)
     bundle.read_ahead()
+    if "speech_modulation" in bundle.missing_parts:
+        warn(f"{bundle.path}: {bundle.missing_parts['speech_modulation']}")
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
     ahead = deque(Background(partial(_hear, bundle, file)) for file in files[:1])
     with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:

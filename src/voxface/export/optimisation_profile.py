@@ -53,7 +53,7 @@ def input_shapes(inputs: Mapping[str, TensorEntry], ranges: Mapping[str, Dimensi
 
     Args:
         inputs: the inputs of a graph as a manifest lists them.
-    ranges: dimension -> lengths.
+        ranges: dimension -> lengths.
 
     Raises:
         UsageError: a dimension without a range.

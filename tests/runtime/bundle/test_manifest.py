@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.stand_ins.small_bundle import small_bundle
 from voxface.runtime.bundle.bundle import DEFAULT, Bundle
 from voxface.runtime.bundle.json_record import Settings
 from voxface.runtime.bundle.manifest import GRAPHS, MANIFEST, GraphEntry, Manifest, digest
+from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import BundleError
 
@@ -89,11 +89,11 @@ def test_the_default_manifest_is_written_as_it_is_stored() -> None:
     assert bundle.replacing().manifest.to_bytes() + b"\n" == text
 
 
-def test_small_bundles_survive_too(tmp_path: Path) -> None:
-    small_bundle(tmp_path / "small")
-    document = json.loads((tmp_path / "small" / MANIFEST).read_text())
-    assert document["front_end"] == {}, "settings that have the default value need not be written"
-    assert Manifest.from_json(document).to_json() == document
+def test_settings_that_have_the_default_value_need_not_be_written() -> None:
+    document = {**DOCUMENT, "front_end": {}, "vad": {"mode": 3}}
+    manifest = Manifest.from_json(document)
+    assert manifest.to_json() == document
+    assert (manifest.front_end.config, manifest.vad.config) == (FrontEndConfig(), VadConfig(mode=3))
 
 
 @settings(max_examples=150, deadline=None)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from voxface.cli.arguments import add_bundle, add_json, add_provider, add_threads, check_threads
-from voxface.cli.output import complain, print_json
+from voxface.cli.output import complain, print_json, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +113,9 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
     with VoiceToFace(Bundle.open(options.bundle), options.provider, threads=options.threads) as voice_to_face:
         voice_to_face.warm_up()
         bundle = voice_to_face.bundle
+        for part, what in bundle.missing_parts.items():
+            if part != "speaker_change" or config.detect_speaker_change:
+                warn(f"{bundle.path}: {what}")
         about = {
             "bundle": {"path": str(bundle.path), "name": bundle.name, "sha256": bundle.manifest.sha256},
             "provider": voice_to_face.provider,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from voxface.runtime.background import Background
 from voxface.runtime.bundle.engine_plan import EnginePlan
@@ -22,6 +22,14 @@ from voxface.runtime.face.morphable_model import MorphableModel
 
 __all__ = ["DEFAULT", "FUSED", "GRAPHS", "Bundle"]
 DEFAULT = Path(__file__).parent / "default"
+# Trained part, by its field of the manifest -> what the runtime does not do without it.
+WITHOUT: Final = {
+    "speech_modulation": (
+        "no weights of the speech modulation, so music is not told from speech, and the confidence does not count how much "
+        "the sound moves as speech does"
+    ),
+    "speaker_change": "no speaker change detector, so a change of speaker is not noticed",
+}
 
 
 @dataclass(frozen=True)
@@ -137,17 +145,10 @@ class Bundle:
         )
 
     @property
-    def missing_parts(self) -> tuple[str, ...]:
-        """For each trained part that the bundle does not have, a sentence on what the runtime does without it."""
-        missing = []
-        if self.manifest.speech_modulation is None:
-            missing.append(
-                "it has no speech modulation weights: music is not told from speech, and confidence does not count how much "
-                "the sound moves as speech does"
-            )
-        if self.manifest.speaker_change is None:
-            missing.append("it has no speaker change detector: a change of speaker is not noticed")
-        return tuple(missing)
+    def missing_parts(self) -> dict[str, str]:
+        """The trained parts that the bundle does not have -> what the runtime does not do without them."""
+        manifest = self.manifest
+        return {name: what for name, what in WITHOUT.items() if getattr(manifest, name) is None}
 
     @cached_property
     def _reading(self) -> Background[MorphableModel]:

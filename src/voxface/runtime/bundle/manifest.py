@@ -166,11 +166,12 @@ class RetargetingEntry(JsonRecord):
     """How coefficients of one morphable model were mapped to another's; see `voxface.importers.retarget`.
 
     Attributes:
-        base_model: the model that the mesh network was trained for; `from` in JSON.
-        to: the model that it was mapped to.
-        base_bundle: the bundle with the former.
+        base_model: name of the morphable model that the mesh network was trained for; `from` in JSON.
+        to: name of the morphable model whose coefficients the bundle gives.
+        base_bundle: the bundle that the networks come from.
         scale: size of the target's mean landmarks over the base's.
-        movement_uncertainty_mm, placement_uncertainty_mm: by how much, per coordinate, the two disagree.
+        movement_uncertainty_mm: how much, per coordinate, landmarks of the two models move differently.
+        placement_uncertainty_mm: how much, per coordinate, the two models place landmarks differently.
         identity_explained, expression_explained: share (0 to 1) of the variance of landmark movements the target follows.
     """
 

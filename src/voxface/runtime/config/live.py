@@ -30,8 +30,8 @@ class LiveConfig:
         hangover: length of the silence that ends a turn of speech.
         mode: how the window is encoded: "exact" encodes all of it at each estimate, as `voxface run` would; "incremental"
             keeps partial results of the estimate before, so that a long window costs no more than a short one.
-    image_reuse_distance: the distance between embeddings (of unit length) up to which the image of the estimate before is
-        kept; 0: a new image each time; None: the mode's, `IMAGE_REUSE_DISTANCE`.
+        image_reuse_distance: the distance between embeddings (of unit length) up to which the image of the estimate before is
+            kept; 0: a new image each time; None: the mode's, `IMAGE_REUSE_DISTANCE`.
         detect_speaker_change: whether another speaker starts a new window.
     """
 

@@ -1,0 +1,147 @@
+"""The trainer of the speaker change detector: the fit, the threshold's rule, and what goes into a bundle."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch comes with voxface[train]")
+
+from voxface.runtime.inference.voice_to_face import VoiceToFace
+
+from tests.calibration.small_bundle import small_bundle
+from tests.conftest import SAMPLES
+from tests.runtime.live.stand_ins import voice
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.speaker_embedding_file import SPEAKER_EMBEDDING
+from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.live.events import SpeakerChanged
+from voxface.runtime.live.session import LiveSession
+from voxface.runtime.live.speaker_change import evidence
+from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
+from voxface.training.data.speech_corpus import VALIDATION, Recording
+from voxface.training.trainers import speaker_change
+from voxface.training.trainers.speaker_change import (
+    Evidence,
+    choose_threshold,
+    first_noticed,
+    fit,
+    group,
+    noticed_in_time,
+    with_speaker_change,
+)
+from voxface.training.trainers.speaker_change_streams import DifferenceRecorder, Stream, lasting, swapped
+
+pytestmark = pytest.mark.train
+FIRST = Evidence(np.eye(15)[0], 0.0)  # the first difference alone
+
+
+def stream(change: int | None, *scores: tuple[int, float]) -> Stream:
+    return Stream(change, [(at, np.eye(15)[0] * score) for at, score in scores])
+
+
+def test_two_estimates_in_a_row_have_to_agree() -> None:
+    found = stream(0, (100, 2.0), (200, 0.0), (300, 2.0), (400, 3.0))
+    assert first_noticed(found, 1.0, FIRST) == 400
+    assert first_noticed(found, 2.5, FIRST) is None
+    assert noticed_in_time(found, 1.0, FIRST)
+    assert not noticed_in_time(stream(0, (32_001, 2.0), (32_002, 2.0)), 1.0, FIRST), "2 s have passed"
+    assert noticed_in_time(stream(10_000, (32_001, 2.0), (32_002, 2.0)), 1.0, FIRST)
+
+
+def test_the_threshold_is_the_highest_that_lets_four_fifths_through() -> None:
+    changes = [(stream(0, (100, score), (200, score)), FIRST) for score in (1.0, 2.0, 3.0, 4.0, 4.6)]
+    assert choose_threshold(changes) == 1.95
+    assert choose_threshold([(stream(0), FIRST)]) == 0.0
+
+
+def test_a_fit_finds_what_differs() -> None:
+    rng = np.random.default_rng(0)
+    newest = 150 * 160
+    changes = [Stream(0, [(newest + 100 * k, rng.normal(1, 0.3, 15)) for k in range(10)]) for _ in range(20)]
+    same = [Stream(None, [(newest + 100 * k, rng.normal(0, 0.3, 15)) for k in range(10)]) for _ in range(20)]
+    found = fit(changes, same)
+    assert all(found(row) > 0 for stream in changes for _, row in stream.rows)
+    assert all(found(row) < 0 for stream in same for _, row in stream.rows)
+
+
+def test_groups_are_those_of_before() -> None:
+    someone = next(iter(VALIDATION))
+    assert group(Recording(someone, "F", Path("a.flac"))) == 0
+    assert {group(Recording(str(k), "F", Path("a.flac"))) for k in range(100_000, 100_100)} == {1, 2, 3}
+
+
+def test_differences_are_those_of_a_session(voice_to_face: VoiceToFace) -> None:
+    """The recorder sees the windows that the detector judges: by its evidence the change is found where a session finds it."""
+    weights = voice_to_face.speaker_change
+    assert weights is not None
+    both = np.concatenate([voice(0), voice(1)])
+    recorder = DifferenceRecorder(voice_to_face, SpeakerEmbeddingNetwork(weights.layers))
+    rows = recorder.record(both)
+    found = first_noticed(Stream(len(voice(0)), rows), weights.threshold, lambda row: evidence(row, weights))
+    session = LiveSession(voice_to_face, LiveConfig())
+    change = next(event for event in session.feed(both) if isinstance(event, SpeakerChanged))
+    assert found is not None
+    assert abs(found - change.position) < 1600
+    late = [row for row in rows if row[0] >= len(voice(0))]
+    again = recorder.record(both, begin=len(voice(0)))
+    assert [at for at, _ in again] == [at for at, _ in late]
+    for (_, one), (_, other) in zip(again, late, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_streams_of_one_speaker(voice_to_face: VoiceToFace) -> None:
+    weights = voice_to_face.speaker_change
+    assert weights is not None
+    recorder = DifferenceRecorder(voice_to_face, SpeakerEmbeddingNetwork(weights.layers))
+    recordings = [Recording("one", "F", SAMPLES[0])]
+    for streams in (lasting(recorder, recordings), swapped(recorder, recordings)):
+        (found,) = streams
+        assert found.change is None
+        assert found.rows
+        assert first_noticed(found, weights.threshold, lambda row: evidence(row, weights)) is None
+
+
+def test_a_detector_goes_into_a_bundle(default_bundle: Bundle, tmp_path: Path) -> None:
+    weights = default_bundle.speaker_change
+    assert weights is not None
+    other = replace(weights, threshold=1.25)
+    small = small_bundle(tmp_path / "small")
+    made = with_speaker_change(small, other, ("a test",)).write(tmp_path / "out.voxface")
+    entry, found = made.manifest.speaker_change, made.speaker_change
+    assert entry is not None
+    assert found is not None
+    assert entry.encoder_sha256 == small.graph_digests()["encoder"], "what it was fitted to"
+    assert entry.file in made.files
+    assert (found.threshold, found.encoder, found.cepstra) == (1.25, weights.encoder, weights.cepstra)
+    np.testing.assert_array_equal(found.layers[0][0], weights.layers[0][0])
+    again = with_speaker_change(default_bundle, weights, default_bundle.manifest.speaker_change.trained_on)
+    assert again.manifest.speaker_change == default_bundle.manifest.speaker_change
+    assert list(again.files) == [
+        *(name for name in default_bundle.files if name != SPEAKER_EMBEDDING),
+        SPEAKER_EMBEDDING,
+    ]
+
+
+@pytest.mark.slow
+def test_the_whole_training_on_a_few_speakers(
+    voice_to_face: VoiceToFace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Real networks and streams, of a few steps and speakers: the result is a detector a bundle takes."""
+    network = SpeakerEmbeddingNetwork(voice_to_face.speaker_change.layers)
+    seeds: list[int] = []
+
+    def trained(clips: list[np.ndarray], *, seed: int) -> SpeakerEmbeddingNetwork:
+        seeds.append(seed)
+        return network
+
+    monkeypatch.setattr(speaker_change.speaker_embedding, "train", trained)
+    monkeypatch.setattr(speaker_change, "group", lambda recording: int(recording.speaker[1:]) % 4)
+    recordings = [Recording(f"s{k}", "FM"[(k // 4) % 2], SAMPLES[(k // 4) % 2]) for k in range(8)]
+    made = speaker_change.train(voice_to_face, recordings)
+    assert seeds == [0, 1, 2, 3, 4]
+    assert 0 <= made.noticed <= 1
+    assert set(made.false_alarms) == {"one_recording", "halves", "moved_halves"}
+    bundle = with_speaker_change(voice_to_face.bundle, made.weights, ()).write(tmp_path / "out")
+    assert bundle.speaker_change.threshold == made.weights.threshold
