@@ -36,6 +36,7 @@ from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChan
 from voxface.runtime.live.session import Estimator, LiveSession
 from voxface.runtime.live.speaker_change import BEFORE, NEWEST, Differences, evidence
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
+from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.training.data.speech_corpus import librispeech
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
@@ -53,12 +54,13 @@ class Untiled:
     def __init__(self, whole: VoiceToFace) -> None:
         self._whole = whole
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(
+        self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0, *, timer: StageTimer
+    ) -> Estimate:
         """The face of a window."""
-        self._whole.stages.begin()
         found = self._whole.encoder.run({"log_mel": network_input(speech.log_mel, STRIDE)})
-        self._whole.stages.lap("encoder")
-        return self._whole.decode(speech, found["embedding"][0], found["columns"][0])
+        timer.lap("encoder")
+        return self._whole.decode(speech, found["embedding"][0], found["columns"][0], timer=timer)
 
 
 def costs(whole: VoiceToFace, updates: int) -> dict[str, Any]:
@@ -133,9 +135,11 @@ class Compared(IncrementalEstimator):
         self._before: tuple[Estimate, Estimate] | None = None
         self.rows: list[dict[str, float]] = []
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(
+        self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0, *, timer: StageTimer
+    ) -> Estimate:
         """The incremental one, its picture always made anew."""
-        ours = super().estimate(speech)
+        ours = super().estimate(speech, timer=timer)
         turn = self._calls % EVERY
         self._calls += 1
         if turn > 1:

@@ -32,7 +32,7 @@ SECONDS: Final = 5
 class NoDecoders:
     """Makes no face: whether one would be made is decided before."""
 
-    def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0) -> Any:
+    def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0, *, timer: Any) -> Any:
         """Something to count."""
         return StubEstimate(np.ones((64, 8), np.float32))
 

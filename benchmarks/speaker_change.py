@@ -64,7 +64,7 @@ class EncoderAlone:
         self.begin = 0
         self._blank = np.zeros((64, 8), np.float32)
 
-    def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0) -> Any:
+    def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0, *, timer: Any) -> Any:
         """An estimate's columns."""
         frame_embeddings = self._blank
         if speech.segments[-1][1] >= self.begin and len(speech.log_mel) >= NEWEST + BEFORE:

@@ -19,6 +19,7 @@ from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.events import Event, to_json
 from voxface.runtime.live.sink_worker import SinkEvent
 from voxface.runtime.live.stop import Stop
+from voxface.runtime.timing.stage_timer import StageTimer
 
 Samples = NDArray[np.int16]
 SPHERE = sphere()
@@ -33,7 +34,14 @@ class PlainEstimator:
         self.stalls: dict[int, float] = {}
         self._clock, self._seconds = clock, seconds
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer | None = None,
+    ) -> Estimate:
         self.calls += 1
         if self._clock:
             self._clock.sleep(self.stalls.get(self.calls, self._seconds))
@@ -41,6 +49,8 @@ class PlainEstimator:
             raise RuntimeError("no more memory on the device")
         embedding = speech.log_mel.mean(0)
         embedding = (embedding / np.linalg.norm(embedding)).astype(np.float32)
+        for stage in ("encoder", "face", "mesh") if timer else ():
+            timer.lap(stage)
         return Estimate(
             start=speech.segments[0][0],
             end=speech.segments[-1][1],
@@ -54,7 +64,7 @@ class PlainEstimator:
             model=SPHERE,
             confidence=0.5,
             attributes=Attributes({"female": 0.5, "male": 0.5}, "regular", {}),
-            stages_ns={"vad": 1000, "features": 1000, "encoder": 1000, "face": 1000, "mesh": 1000},
+            stages_ns={},
         )
 
 

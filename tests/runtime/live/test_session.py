@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,9 +253,9 @@ def test_settings_that_cannot_be(wrong: dict[str, int]) -> None:
 class Checking(PlainEstimator):
     """Refuses what is no speech, as the real one does."""
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, *more: Any, **named: Any) -> Estimate:
         check_speech(speech)
-        return super().estimate(speech, before, image_reuse_distance)
+        return super().estimate(speech, *more, **named)
 
 
 class Jumpy(SpeakerChangeDetector):

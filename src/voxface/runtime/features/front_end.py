@@ -1,6 +1,5 @@
 """Samples in, speech and its log-mel frames out: VAD, voicing and features joined; feed it live or a whole file."""
 
-import time
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,6 +12,7 @@ from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.features.log_mel import LogMelStream
 from voxface.runtime.features.periodicity import PeriodicityMeter
 from voxface.runtime.features.speech import Speech
+from voxface.runtime.timing.stage_timer import StageTimer
 
 
 class FrontEnd:
@@ -25,23 +25,20 @@ class FrontEnd:
         self._frames: list[NDArray[np.float32]] = []
         self._segments: list[tuple[int, int]] = []
         self._voiced = 0
-        self._vad_ns = 0
-        self._features_ns = 0
+        self._timer = StageTimer()
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Takes int16 [n]."""
-        began = time.perf_counter_ns()
-        events = self._vad.feed(samples)
-        self._vad_ns += time.perf_counter_ns() - began
-        self._take(events)
+        self._timer.begin()
+        self._handle(self._vad.feed(samples))
 
     def finish(self) -> Speech:
         """Ends the stream and says what was heard; `log_mel` is empty when there was no speech."""
-        self._take(self._vad.finish())
+        self._timer.begin()
+        self._handle(self._vad.finish())
         if self._voiced:
-            began = time.perf_counter_ns()
             self._frames.append(self._mel.finish())
-            self._features_ns += time.perf_counter_ns() - began
+            self._timer.lap("features")
         empty = np.empty((0, self._mel.config.mels), np.float32)
         return Speech(
             samples=self._vad.position,
@@ -49,23 +46,21 @@ class FrontEnd:
             voiced_samples=self._voiced,
             periodic=self._voicing.fraction,
             log_mel=np.concatenate([empty, *self._frames]),
-            vad_ns=self._vad_ns,
-            features_ns=self._features_ns,
+            front_end_ns=self._timer.drain(),
         )
 
-    def _take(self, events: list[VadEvent]) -> None:
+    def _handle(self, events: list[VadEvent]) -> None:
         audio = [event.samples for event in events if isinstance(event, SpeechAudio)]
         self._segments += [(event.start, event.end) for event in events if isinstance(event, SpeechEnded)]
         if not audio:
+            self._timer.lap("vad")
             return
         voiced = np.concatenate(audio)
         self._voiced += len(voiced)
-        began = time.perf_counter_ns()
         self._voicing.feed(voiced)
-        after_voicing = time.perf_counter_ns()
+        self._timer.lap("vad")
         self._frames.append(self._mel.feed(voiced))
-        self._vad_ns += after_voicing - began
-        self._features_ns += time.perf_counter_ns() - after_voicing
+        self._timer.lap("features")
 
 
 def listen(

@@ -1,6 +1,7 @@
 """What a front end heard: the speech of a stream as features."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +21,8 @@ class Speech:
         voiced_samples: how many samples the segments hold together.
         periodic: share of the speech that is periodic as voices are, 0 to 1.
         log_mel: float32 [T, mels] of the segments, concatenated, before normalisation.
-        vad_ns, features_ns: time spent.
+        front_end_ns: nanoseconds of the stages "vad" and "features", where the front end measured them; in a live session the
+            timer of the update has them.
         first_frame: number of the first of the frames, counted over all speech of the stream.
         known_peaks, known_likeness: `peaks` and `speech_modulation`, where they are known already.
     """
@@ -30,8 +32,7 @@ class Speech:
     voiced_samples: int
     periodic: float
     log_mel: NDArray[np.float32]
-    vad_ns: int
-    features_ns: int
+    front_end_ns: Mapping[str, int] = field(default_factory=dict)
     first_frame: int = 0
     known_peaks: NDArray[np.float32] | None = None
     known_speech_modulation: float | None = None

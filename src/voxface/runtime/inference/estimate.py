@@ -1,5 +1,6 @@
 """What voxface says about a voice: the face, the mesh, and how sure it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,7 +30,7 @@ class Estimate:
         model: the morphable model.
         confidence: 0 to 1, from how much it moves as speech does, how far the voice agrees with itself, and its length.
         attributes: read off the mesh.
-        stages_ns: time of each stage.
+        stages_ns: nanoseconds of each stage of the update that made the estimate; empty while the update is going on.
     """
 
     start: int
@@ -44,7 +45,7 @@ class Estimate:
     model: MorphableModel
     confidence: float
     attributes: Attributes
-    stages_ns: dict[str, int]
+    stages_ns: Mapping[str, int]
 
     @cached_property
     def measurements_mm(self) -> dict[str, float]:

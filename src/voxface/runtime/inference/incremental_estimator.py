@@ -16,7 +16,6 @@ class Parts(Protocol):
     """What makes a face in two steps: `voxface.runtime.inference.voice_to_face.VoiceToFace`."""
 
     bundle: Bundle
-    stages: StageTimer
 
     @property
     def encoder(self) -> Engine:
@@ -31,6 +30,7 @@ class Parts(Protocol):
         *,
         before: Estimate | None = None,
         image_reuse_distance: float = 0.0,
+        timer: StageTimer | None = None,
     ) -> Estimate:
         """The face of an embedding."""
         ...
@@ -47,18 +47,22 @@ class IncrementalEstimator:
         """Another voice begins."""
         self._encoder.restart()
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
-        """The face of a window.
+    def estimate(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer,
+    ) -> Estimate:
+        """The face of a window; `timer`, that of the update, counts the stages.
 
         Raises:
             NoSpeechError: there was no speech in it.
         """
-        stages = self._parts.stages
-        stages.take()  # what a failed estimate left
-        stages.begin()
         check_speech(speech)
         embedding, frame_embeddings = self._encoder.encode(speech.first_frame, speech.log_mel)
-        stages.lap("encoder")
+        timer.lap("encoder")
         return self._parts.decode(
-            speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance
+            speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance, timer=timer
         )

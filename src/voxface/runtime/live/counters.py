@@ -60,7 +60,7 @@ class Counters:
         """Faces made."""
         return self.events[FaceEstimated.kind]
 
-    def take(self, event: Event) -> None:
+    def count(self, event: Event) -> None:
         """Counts an event."""
         self.events[event.kind] += 1
         if isinstance(event, Lost):

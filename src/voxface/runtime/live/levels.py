@@ -33,8 +33,8 @@ class Level:
     clipped: float
 
     @classmethod
-    def of(cls, samples: NDArray[np.int16]) -> "Level":
-        """Of int16 [n]."""
+    def from_samples(cls, samples: NDArray[np.int16]) -> "Level":
+        """The level of samples int16 [n]."""
         meter = LevelMeter()
         meter.feed(samples)
         return meter.read()

@@ -12,6 +12,7 @@ from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, Lost
 from voxface.runtime.live.latency import LatencyBudget
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
+from voxface.runtime.timing.stage_timer import StageTimer
 
 # Spans of a trace round the stages of one block: one that made a face, and one that made none.
 UPDATE: Final = "update"
@@ -46,6 +47,7 @@ class Pipeline:
         self.first_face: int | None = None
         self.begun = session.position
         self._clock = clock
+        self._timer = StageTimer(session.trace)
         self._audio_input = AudioInput(channel, session.position)
         self._failures = 0
 
@@ -54,7 +56,7 @@ class Pipeline:
         """Length of the stream so far, what was lost included."""
         return (self.session.position - self.begun) / SAMPLE_RATE
 
-    def take(self, block: Block, *, behind: bool = False) -> None:
+    def feed(self, block: Block, *, behind: bool = False) -> None:
         """Takes a block.
 
         Raises:
@@ -62,38 +64,38 @@ class Pipeline:
             UsageError: the block has no such channel.
         """
         taken = self._clock.now_ns()
-        stages, estimates = self.session.stages, self.counters.estimates
-        began = stages.begin()
+        estimates = self.counters.estimates
+        began = self._timer.begin()
         if not block.frames:
             self.counters.edges["empty_blocks"] += 1
         items = self._audio_input.feed(block)
-        stages.lap("intake")
-        self.take_items(items, behind, block, taken)
-        stages.close(UPDATE if self.counters.estimates > estimates else QUIET, began)
+        self._timer.lap("intake")
+        self.feed_items(items, behind, block, taken)
+        self._timer.close(UPDATE if self.counters.estimates > estimates else QUIET, began)
 
-    def take_items(self, items: list[Item], behind: bool = False, block: Block | None = None, taken: int = 0) -> None:
-        """Takes what an intake made of a block; `block` and when it was `taken`: for the latency, where there is one."""
-        self.session.stages.begin()
+    def feed_items(self, items: list[Item], behind: bool = False, block: Block | None = None, taken: int = 0) -> None:
+        """Takes what an audio input made of a block; `block` and when it was `taken`: for the latency, where there is one."""
+        self._timer.begin()
         for item in items:
             if isinstance(item, Audio):
                 for sink_worker in self.sink_workers:
                     sink_worker.offer(item)
-                self._told()
-                self._tell(self.session.feed(item.samples, behind=behind), block, taken)
+                self._timer.lap_uncounted("tell")
+                self._hand_on(self.session.feed(item.samples, behind=behind, timer=self._timer), block, taken)
                 continue
-            self._tell([item], None, taken)
+            self._hand_on([item], None, taken)
             if isinstance(item, Lost):
-                self._tell(self.session.lose(item.end), None, taken)
+                self._hand_on(self.session.lose(item.end, timer=self._timer), None, taken)
 
     def finish(self) -> None:
         """Ends the stream: what is held is heard, the last estimate made."""
-        self.take_items(self._audio_input.finish())
-        self._tell(self.session.finish(), None, 0)
+        self.feed_items(self._audio_input.finish())
+        self._hand_on(self.session.finish(timer=self._timer), None, 0)
 
-    def _tell(self, events: list[Event], block: Block | None, taken: int) -> None:
+    def _hand_on(self, events: list[Event], block: Block | None, taken: int) -> None:
         done = self._clock.now_ns()
         for event in events:
-            self.counters.take(event)
+            self.counters.count(event)
             latency = None
             if isinstance(event, FaceEstimated):
                 latency = self._latency(event, block, taken, done)
@@ -101,20 +103,14 @@ class Pipeline:
                 self.last, self.last_latency_ns = event, latency
                 self.first_face = event.position if self.first_face is None else self.first_face
                 self._failures = 0
-            told = SinkEvent(event, self.session.position, latency, done)
+            sink_event = SinkEvent(event, self.session.position, latency, done)
             for sink_worker in self.sink_workers:
-                sink_worker.offer(told)
+                sink_worker.offer(sink_event)
             if isinstance(event, EngineFailed):
                 self._failures += 1
                 if self._failures >= MOST_FAILURES:
                     raise ProviderError(f"inference failed {self._failures} times in a row, last: {event.message}")
-
-        self._told()
-
-    def _told(self) -> None:
-        """Ends the stage of handing on; it belongs to a block, and to no estimate."""
-        self.session.stages.lap("tell")
-        del self.session.stages.ns["tell"]
+        self._timer.lap_uncounted("tell")  # a part of the block, but not of an estimate
 
     def _latency(self, event: FaceEstimated, block: Block | None, taken: int, done: int) -> dict[str, int]:
         stages = dict(event.estimate.stages_ns)

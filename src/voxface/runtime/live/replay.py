@@ -140,7 +140,7 @@ def run_replay(
             if clock and isinstance(item, Audio):
                 due = began + (item.start + len(item.samples) - recording.start) * 1_000_000_000 // SAMPLE_RATE
                 clock.sleep((due - clock.now_ns()) / 1e9)
-            pipeline.take_items([item])
+            pipeline.feed_items([item])
             if not all(screen.draw() for screen in screens):
                 stop.request("window closed")
         pipeline.finish()

@@ -40,15 +40,15 @@ def run_inline(
         VoxfaceError: what ended the source or the pipeline; sinks are closed all the same.
     """
 
-    def take(block: Block) -> None:
-        pipeline.take(block)
+    def feed(block: Block) -> None:
+        pipeline.feed(block)
         if not all(screen.draw() for screen in screens):
             stop.request("window closed")
         if limit_s is not None and pipeline.heard_s >= limit_s:
             stop.request(TIME_IS_UP)
 
     try:
-        source.run(take, stop)
+        source.run(feed, stop)
         pipeline.finish()
     finally:
         close(pipeline.sink_workers, pipeline)
@@ -87,7 +87,7 @@ def run_threaded(
     def infer() -> None:
         try:
             while (block := queue.get()) is not None:
-                pipeline.take(block, behind=queue.waiting_s > hop_s)
+                pipeline.feed(block, behind=queue.waiting_s > hop_s)
             pipeline.finish()
         except BaseException as error:
             errors.append(error)

@@ -5,6 +5,7 @@ split over calls, on the machine's speed or on the time of day.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -45,8 +46,21 @@ RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
 class Estimator(Protocol):
     """What makes a face of speech: `voxface.runtime.inference.voice_to_face.VoiceToFace`, or a stand-in."""
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
-        """The face of what was heard; the picture of the estimate `before` may stay if the voice has moved no farther."""
+    def estimate(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer,
+    ) -> Estimate:
+        """The face of what was heard.
+
+        Args:
+            before: the estimate before, of the same speaker.
+            image_reuse_distance: the distance between embeddings up to which the image of `before` may be kept.
+            timer: the timer of the update; gets the estimator's stages.
+        """
         ...
 
 
@@ -74,7 +88,7 @@ class LiveSession:
     Attributes:
         speaking: whether a turn of speech is open.
         reason: why there is no face now; None while there is one.
-        stages: where time goes; a pipeline counts its own stages here too.
+        trace: gets every stage; None: there is none.
     """
 
     def __init__(
@@ -128,7 +142,8 @@ class LiveSession:
         self._skipped = 0
         self._second_start, self._second_voiced = start, 0
         self._clipping = False
-        self.stages = StageTimer(trace)
+        self.trace = trace
+        self._own_timer = self._timer = StageTimer(trace)
         self._heard = start  # samples judged; fewer than a frame may wait beyond them
         self.reason: NoFaceReason | None = None
 
@@ -140,60 +155,63 @@ class LiveSession:
     @property
     def level(self) -> Level:
         """Of the newest whole hop; summed up when somebody asks, on whatever thread."""
-        return Level.of(_joined(self._last_hop))
+        return Level.from_samples(_joined(self._last_hop))
 
     @property
     def speaking(self) -> bool:
         """Whether a turn of speech is open; pauses up to the hangover belong to it."""
         return self._turn is not None
 
-    def feed(self, samples: NDArray[np.int16], *, behind: bool = False) -> list[Event]:
+    def feed(self, samples: NDArray[np.int16], *, behind: bool = False, timer: StageTimer | None = None) -> list[Event]:
         """Takes int16 [n] at 16 kHz, n ≥ 0; returns what happened, in order.
 
         Args:
             behind: more sound is waiting than one hop: estimates may be left out, a few in a row.
+            timer: the timer of the update, for a caller who has stages of its own, always the same one; None: the session's.
         """
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         events: list[Event] = []
-        self.stages.begin()
+        self._timer = timer or self._own_timer
+        self._timer.begin()
         audio = np.concatenate([self._held, samples])
         whole = len(audio) // self._frame * self._frame
         for at in range(0, whole, self._frame):
             self._step(audio[at : at + self._frame], behind, events)
         self._held = audio[whole:].copy()
-        self.stages.lap("vad")
+        self._timer.lap("vad")
         if self._turn is None:
-            self.stages.take()  # listening to a pause is no part of an estimate
+            self._timer.drain()  # listening to a pause is no part of an estimate
         return events
 
-    def lose(self, end: int) -> list[Event]:
-        """The samples up to absolute sample `end` will not come: closes what is open and goes on there."""
+    def lose(self, end: int, *, timer: StageTimer | None = None) -> list[Event]:
+        """The samples up to absolute sample `end` will not come: closes what is open and goes on there; `timer`: see `feed`."""
         if end < self.position:
             raise ValueError(f"sample {end} has been heard already; {self.position} is next")
-        events = self._close(final=False)
+        events = self._close(timer, final=False)
         self._vad = self._detector_at(end)
         self._heard = end
         self._second_start, self._second_voiced, self._this_second = end, 0, []
         self._clipping = False
         return events
 
-    def finish(self) -> list[Event]:
-        """Ends the stream: the last speech gets its estimate, and what is open is closed."""
-        return self._close(final=True)
+    def finish(self, *, timer: StageTimer | None = None) -> list[Event]:
+        """Ends the stream: the last speech gets its estimate, and what is open is closed; `timer`: see `feed`."""
+        return self._close(timer, final=True)
 
     # -- steps -----------------------------------------------------------------------------------------------------------
 
     def _step(self, frame: NDArray[np.int16], behind: bool, events: list[Event]) -> None:
         self._hear(frame)
         for event in self._vad.feed(frame):
-            self._take(event, behind, events)
+            self._handle(event, behind, events)
         self._end_turn(events)
         if self._heard - self._second_start >= RANGE_JUDGED:
             self._judge_second(events)
 
-    def _close(self, final: bool) -> list[Event]:
-        self.stages.begin()
+    def _close(self, timer: StageTimer | None, *, final: bool) -> list[Event]:
+        self._timer = timer or self._own_timer
+        self._timer.begin()
         events: list[Event] = []
         found: list[VadEvent] = []
         if len(self._held):
@@ -201,7 +219,7 @@ class LiveSession:
             found += self._vad.feed(self._held)
             self._held = np.empty(0, np.int16)
         for event in found + self._vad.finish():
-            self._take(event, False, events)
+            self._handle(event, False, events)
         fresh = self._window.voiced - self._window.origin
         if final and fresh >= self.config.first and self._window.voiced > self._estimated:
             self._estimate(events)
@@ -220,7 +238,7 @@ class LiveSession:
         if self._heard // self.config.hop != (self._heard - len(samples)) // self.config.hop:
             self._last_hop, self._this_hop = self._this_hop, []
 
-    def _take(self, event: VadEvent, behind: bool, events: list[Event]) -> None:
+    def _handle(self, event: VadEvent, behind: bool, events: list[Event]) -> None:
         if isinstance(event, SpeechStarted):
             if self._turn is None:
                 events.append(VoiceStarted(event.start))
@@ -246,7 +264,7 @@ class LiveSession:
             self._turn = None
 
     def _judge_second(self, events: list[Event]) -> None:
-        level, start = Level.of(_joined(self._this_second)), self._second_start
+        level, start = Level.from_samples(_joined(self._this_second)), self._second_start
         self._clipping = level.clipped > CLIPPED
         if not self._second_voiced:
             self._no_face(level.reason(), start, events)
@@ -264,7 +282,8 @@ class LiveSession:
         self._estimate(events)
 
     def _estimate(self, events: list[Event]) -> None:
-        self.stages.lap("vad")
+        timer = self._timer
+        timer.lap("vad")
         speech = self._speech()
         refusal = self._refusal(speech)
         if refusal in ("music", "noise") and self._gate.begins_anew(speech):
@@ -273,33 +292,32 @@ class LiveSession:
             refusal = self._refusal(speech)
         if refusal is not None:
             self._no_face(refusal, speech.segments[0][0], events)
-            self.stages.lap("gate")
-            self.stages.take()  # which no estimate took
+            timer.lap("gate")
+            timer.drain()  # there is no estimate to have these times
             return
-        self.stages.lap("gate")
+        timer.lap("gate")
         try:
-            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_distance)
-            self.stages.begin()
+            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_distance, timer=timer)
             change = self._watch.judge(speech, estimate.frame_embeddings) if self.config.detect_speaker_change else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
-            self.stages.begin()
-            self.stages.take()
+            timer.begin()
+            timer.drain()
             return
         if change is not None:
             self._change_speaker(speech, change.voiced, change.score, events)
-            self.stages.lap("watch")
+            timer.lap("watch")
             if self._window.voiced - self._window.origin >= self.config.first:
                 self._estimate(
                     events
                 )  # what the new speaker has said is looked at like any window: it may be no speech
+            else:
+                timer.drain()  # there is no estimate to have these times
             return
         moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
-        self.stages.lap("watch")
-        spent = estimate.stages_ns
-        for stage, ns in self.stages.take().items():
-            spent[stage] = spent.get(stage, 0) + ns
+        timer.lap("watch")
+        estimate = replace(estimate, stages_ns=timer.drain())
         self._last = estimate
         self._estimated = self._window.voiced
         self.reason = None
@@ -313,7 +331,7 @@ class LiveSession:
 
     def _speech(self) -> Speech:
         speech = self._window.speech(self._heard)
-        self.stages.lap("features")
+        self._timer.lap("features")
         return speech
 
     def _restart(self, voiced: int) -> int:

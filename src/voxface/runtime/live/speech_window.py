@@ -89,8 +89,6 @@ class SpeechWindow:
             voiced_samples=self.voiced - start,
             periodic=self._periodicity.share(self.voiced - self.origin),
             log_mel=frames,
-            vad_ns=0,
-            features_ns=0,
             first_frame=start // self._hop,
             known_peaks=self._peaks[start // self._hop - self._first : count],
             known_speech_modulation=self._speech_modulation.of(start // self._hop, frames),

@@ -41,7 +41,7 @@ def count_allocations(pipeline: Pipeline, loop: Loop, updates: int = 12) -> Allo
             block = loop.block(0, 0)
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            pipeline.take(block)
+            pipeline.feed(block)
             if pipeline.counters.estimates > estimates:
                 peaks.append((tracemalloc.get_traced_memory()[1] - before) / 1e3)
     finally:

@@ -320,8 +320,8 @@ class Profiler:
 
     def drain(self) -> None:
         """Sums up the spans so far."""
-        spans = self.trace.take()
-        self._times.take(spans)
+        spans = self.trace.drain()
+        self._times.add(spans)
         if self._keep:
             room = max(0, MOST_SPANS - len(self.spans))
             self.spans += spans[:room]

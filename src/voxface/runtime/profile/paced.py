@@ -94,7 +94,7 @@ def lead_in(
     while (pipeline.last is None or pipeline.last.estimate.voiced_seconds < wanted) and fed < most:
         if stop():
             break
-        pipeline.take(loop.block(0, 0))
+        pipeline.feed(loop.block(0, 0))
         fed += loop.size
         watch()
     if pipeline.last is None:
@@ -140,7 +140,7 @@ def run_paced(
             found.idle_wall_ns += clock.now_ns() - slept
         starts = clock.now_ns()
         estimates = pipeline.counters.estimates
-        pipeline.take(loop.block(due, starts))
+        pipeline.feed(loop.block(due, starts))
         done = clock.now_ns()
         if pipeline.counters.estimates > estimates:
             found.response.add(done - due)

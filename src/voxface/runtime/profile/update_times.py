@@ -36,7 +36,7 @@ class UpdateTimes:
         self._open: dict[int, list[Span]] = {}  # of each thread, what no span lies round yet
         self._within: dict[int, dict[str, int]] = {}
 
-    def take(self, spans: Iterable[Span]) -> None:
+    def add(self, spans: Iterable[Span]) -> None:
         """More spans, each thread's in the order in which they ended."""
         for span in spans:
             waiting = self._open.setdefault(span.thread, [])
@@ -44,7 +44,7 @@ class UpdateTimes:
             while waiting and waiting[-1].began >= span.began:
                 within.append(waiting.pop())
             if span.name == UPDATE:
-                self._add(span, within, self._within.pop(span.thread, {}))
+                self._add_update(span, within, self._within.pop(span.thread, {}))
             elif span.name == QUIET:
                 self.quiet.add(span.ended - span.began)
                 self._within.pop(span.thread, None)
@@ -56,7 +56,7 @@ class UpdateTimes:
                     parts = self._within.setdefault(span.thread, {})
                     parts[span.name] = parts.get(span.name, 0) + span.ended - span.began
 
-    def _add(self, update: Span, stages: list[Span], within: dict[str, int]) -> None:
+    def _add_update(self, update: Span, stages: list[Span], within: dict[str, int]) -> None:
         runs = {name.removesuffix(RUN): ns for name, ns in within.items() if name.endswith(RUN)}
         parts = {name: ns for name, ns in within.items() if not name.endswith(RUN)}
         took = update.ended - update.began

@@ -64,6 +64,6 @@ class Trace:
         """Calls the calling thread so; for threads that others started."""
         self.threads[threading.get_ident()] = name
 
-    def take(self) -> list[Span]:
-        """The spans since the last time, oldest end first."""
+    def drain(self) -> list[Span]:
+        """The spans since the last call, in the order in which they ended; they are kept no longer."""
         return [Span(*self._spans.popleft()) for _ in range(len(self._spans))]  # others may add meanwhile
