@@ -29,8 +29,7 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.incremental_encoder import MOVED
-from voxface.runtime.inference.incremental_estimator import IncrementalEstimator
+from voxface.runtime.inference.incremental import MOVED, IncrementalEstimator
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.session import Estimator, LiveSession

@@ -25,8 +25,7 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.attributes import Attributes
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.live.block import Block
-from voxface.runtime.live.block_queue import BlockQueue
+from voxface.runtime.live.block import Block, BlockQueue
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.device_clock import DeviceClock
 from voxface.runtime.live.pipeline import Pipeline

@@ -14,7 +14,7 @@ from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.features.normalisation import RunningStatistics, network_input, normalise
-from voxface.runtime.inference.incremental_encoder import PROVISIONAL, IncrementalEncoder
+from voxface.runtime.inference.incremental import PROVISIONAL, IncrementalEncoder
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 WINDOW = 800

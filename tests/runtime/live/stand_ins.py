@@ -16,8 +16,9 @@ from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
-from voxface.runtime.live.events import Event, to_json
+from voxface.runtime.live.events import Event
 from voxface.runtime.live.sink_worker import SinkEvent
+from voxface.runtime.live.sinks.json_lines import event_json
 from voxface.runtime.live.stop import Stop
 from voxface.runtime.timing.stage_timer import StageTimer
 
@@ -96,7 +97,7 @@ class Notebook:
         self.closed += 1
 
     def lines(self) -> list[dict[str, object]]:
-        return [to_json(told.event) for told in self.told]
+        return [event_json(told.event) for told in self.told]
 
 
 class Blocks:
@@ -128,7 +129,7 @@ def cut(samples: NDArray[np.generic], rate: int = SAMPLE_RATE, block_s: float = 
 
 
 def lines(events: list[Event]) -> list[dict[str, object]]:
-    return [to_json(event) for event in events]
+    return [event_json(event) for event in events]
 
 
 @lru_cache

@@ -9,12 +9,13 @@ from tests.runtime.live.stand_ins import noise, nothing, voice
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged
-from voxface.runtime.live.latency import LatencyBudget
 from voxface.runtime.live.levels import LOWEST_DB, LevelMeter
+from voxface.runtime.live.pipeline import STAGES
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import STEADY, Differences, SpeakerChangeDetector, evidence
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
 from voxface.runtime.live.speech_gate import SpeechGate
+from voxface.runtime.timing.histogram import StageHistograms
 
 
 def hear(voice_to_face: VoiceToFace, samples: np.ndarray, **settings: bool) -> list[Event]:
@@ -85,7 +86,7 @@ def test_levels() -> None:
 
 
 def test_a_budget_tells_only_what_was_measured() -> None:
-    budget = LatencyBudget()
+    budget = StageHistograms(STAGES)
     budget.add({"encoder": 2_000_000, "total": 3_000_000})
     assert set(budget.milliseconds()) == {"encoder", "total"}
     assert budget.milliseconds()["total"]["max"] == 3.0

@@ -1,14 +1,12 @@
 """What a live session tells: frozen events, each with the range of absolute samples (16 kHz) it speaks of.
 
-`to_json` gives one line's worth of any of them. Times that a clock measured stand under "latency_ms" alone, so that without
-it two runs over the same samples give the same text.
+`voxface.runtime.live.sinks.json_lines` writes them as JSON.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.inference.estimate import Estimate, estimate_json
+from voxface.runtime.inference.estimate import Estimate
 
 NoFaceReason = Literal["silence", "noise", "music", "too quiet", "clipping", "all-zero microphone", "too little speech"]
 LossCause = Literal["queue full", "device overflow", "device away", "recording gap"]
@@ -150,25 +148,3 @@ Event = (
     | StreamStarted
     | StreamEnded
 )
-
-
-def to_json(event: Event, latency_ms: dict[str, float] | None = None) -> dict[str, Any]:
-    """One event as a JSON object; `latency_ms` goes with a face."""
-    if not isinstance(event, FaceEstimated):
-        values = {field.name: getattr(event, field.name) for field in fields(event)}
-        return {"event": event.kind, **values}
-    estimate = event.estimate
-    return {
-        "event": event.kind,
-        "start": estimate.start,
-        "end": estimate.end,
-        "position": event.position,
-        "speaker": event.speaker,
-        "voiced_s": estimate.voiced_seconds,
-        "heard_s": event.position / SAMPLE_RATE,
-        "frames": estimate.frames,
-        "moved_mm": event.moved_mm,
-        "converged": event.converged,
-        **estimate_json(estimate),
-        **({"latency_ms": latency_ms} if latency_ms is not None else {}),
-    }

@@ -9,11 +9,17 @@ from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.counters import Counters
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, Lost
-from voxface.runtime.live.latency import LatencyBudget
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
+from voxface.runtime.timing.histogram import StageHistograms
 from voxface.runtime.timing.stage_timer import StageTimer
 
+# Where the time of an estimate goes, from the converter (ADC) to the sinks. The stages from "intake" to "watch" follow one
+# another without a gap.
+STAGES: Final = (
+    "capture", "queue", "intake", "vad", "features", "gate", "encoder", "face", "mesh", "attributes", "watch", "sink",
+    "total",
+)  # fmt: skip
 # Spans of a trace round the stages of one block: one that made a face, and one that made none.
 UPDATE: Final = "update"
 QUIET: Final = "block"
@@ -26,7 +32,7 @@ class Pipeline:
     Attributes:
         session: the state machine.
         counters: everything that was counted.
-        budget: where the time of estimates went.
+        budget: histograms of the time of each of `STAGES`, over all estimates.
         last: the newest face; None before the first.
         first_face: samples heard when the first face was made.
     """
@@ -41,7 +47,7 @@ class Pipeline:
         self.session = session
         self.sink_workers = sink_workers if sink_workers is not None else []
         self.counters = Counters()
-        self.budget = LatencyBudget()
+        self.budget = StageHistograms(STAGES)
         self.last: FaceEstimated | None = None
         self.last_latency_ns: dict[str, int] | None = None
         self.first_face: int | None = None

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from voxface.runtime.live.block import Block
-from voxface.runtime.live.block_queue import BlockQueue
+from voxface.runtime.live.block import Block, BlockQueue
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.sink_worker import SinkWorker

@@ -19,7 +19,7 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.incremental_estimator import IncrementalEstimator, Parts
+from voxface.runtime.inference.incremental import IncrementalEstimator, Parts
 from voxface.runtime.live.events import (
     EngineFailed,
     Event,

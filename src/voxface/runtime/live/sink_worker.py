@@ -24,7 +24,7 @@ class SinkEvent:
     Attributes:
         event: what happened.
         fed: absolute sample up to which the session had been fed.
-        latency_ns: stages of a face, see `voxface.runtime.live.latency`; None for other events.
+        latency_ns: stages of a face, see `voxface.runtime.live.pipeline.STAGES`; None for other events.
         done_ns: when it came from the session.
     """
 

@@ -22,9 +22,8 @@ from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock, SystemClock
 from voxface.runtime.live.events import FaceEstimated
-from voxface.runtime.live.latency import STAGES
 from voxface.runtime.live.microphone import Microphone
-from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.live.pipeline import STAGES, Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker

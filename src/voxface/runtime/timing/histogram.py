@@ -1,6 +1,7 @@
-"""Percentiles of a stream of times in constant memory: a log-linear (HDR) histogram."""
+"""Percentiles of a stream of times in constant memory: a log-linear (HDR) histogram, one or one a stage."""
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -61,3 +62,28 @@ class Histogram:
         """p50, p90, p99, p99.9 and the largest."""
         found = {name: self.percentile_ns(share) / 1e6 for name, share in SHARES.items()}
         return {**found, "max": self.largest_ns / 1e6}
+
+
+class StageHistograms:
+    """A histogram of the times of each stage.
+
+    Attributes:
+        stages: the histogram of each stage, by its name.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Starts an empty histogram for each of the stages `names`."""
+        self.stages = {name: Histogram() for name in names}
+
+    def add(self, ns: Mapping[str, int]) -> None:
+        """Counts one time, in nanoseconds, of each stage in `ns`.
+
+        Raises:
+            KeyError: a stage has another name.
+        """
+        for name, value in ns.items():
+            self.stages[name].add(value)
+
+    def milliseconds(self) -> dict[str, dict[str, float]]:
+        """p50, p90, p99, p99.9 and the largest of each stage that has a time."""
+        return {name: histogram.milliseconds() for name, histogram in self.stages.items() if histogram.count}

@@ -29,9 +29,9 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.face.png import png
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.live.audio_input import Audio
-from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted, to_json
+from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted
 from voxface.runtime.live.sink_worker import SinkEvent
-from voxface.runtime.live.sinks.json_lines import line
+from voxface.runtime.live.sinks.json_lines import event_json, line
 
 FORMAT: Final = 1
 MANIFEST: Final = "recording.json"
@@ -119,7 +119,7 @@ class Recorder:
     def _add_event(self, told: SinkEvent) -> None:
         event = told.event
         if isinstance(event, INPUTS):
-            document = {"fed": told.fed, **to_json(event)}
+            document = {"fed": told.fed, **event_json(event)}
             self._inputs.write(json.dumps(document, separators=(",", ":")) + "\n")
             self._inputs.flush()
         if isinstance(event, FaceEstimated):

@@ -11,14 +11,19 @@ in copies, which shift against the stride as the window grows; and those that we
 moved farthest since, as long as the others' have moved too far in the mean.
 """
 
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.features.normalisation import RunningStatistics
+from voxface.runtime.features.speech import Speech
+from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.voice_to_face import check_speech
+from voxface.runtime.timing.stage_timer import StageTimer
 
 # Standard deviations that statistics may have moved since the columns in use were encoded, mean over these: what they add to
 # the embedding has one direction, so it is the mean that counts. Chosen so that every estimate keeps a cosine of 0.995 to the
@@ -130,3 +135,60 @@ class IncrementalEncoder:
         old[youngest[np.cumsum(age[youngest]) <= self._moved * len(age)]] = False
         old[:-1] |= old[1:]
         return old
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """What makes a face in two steps: `voxface.runtime.inference.voice_to_face.VoiceToFace`."""
+
+    bundle: Bundle
+
+    @property
+    def encoder(self) -> Engine:
+        """Normalised frames to embedding and columns."""
+        ...
+
+    def decode(
+        self,
+        speech: Speech,
+        embedding: Array,
+        frame_embeddings: Array,
+        *,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        timer: StageTimer | None = None,
+    ) -> Estimate:
+        """The face of an embedding."""
+        ...
+
+
+class IncrementalEstimator:
+    """Estimates the windows of one stream in turn; `Speech.first_frame` says where each lies. Not thread-safe."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._encoder = IncrementalEncoder(parts.encoder, parts.bundle.front_end.shortest)
+
+    def restart(self) -> None:
+        """Another voice begins."""
+        self._encoder.restart()
+
+    def estimate(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer,
+    ) -> Estimate:
+        """The face of a window; `timer`, that of the update, counts the stages.
+
+        Raises:
+            NoSpeechError: there was no speech in it.
+        """
+        check_speech(speech)
+        embedding, frame_embeddings = self._encoder.encode(speech.first_frame, speech.log_mel)
+        timer.lap("encoder")
+        return self._parts.decode(
+            speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance, timer=timer
+        )
