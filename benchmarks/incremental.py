@@ -158,7 +158,7 @@ class Compared(IncrementalEstimator):
         error = (ours.image.astype(float) - exact.image) / 255
         row = {
             "frames": len(speech.log_mel),
-            "first": speech.first_frame,
+            "first": speech.window.first,
             "blocks": self._encoder.encoded,
             "cosine": _cosine(ours, exact),
             "mesh_mm": float(np.sqrt(((ours.vertices - exact.vertices) ** 2).sum(1).mean())),
@@ -167,7 +167,7 @@ class Compared(IncrementalEstimator):
         }
         if len(speech.log_mel) >= NEWEST + BEFORE:
             ours_, exact_ = (
-                evidence(Differences(SpeakerEmbeddingNetwork.own()).of(speech, estimate.frame_embeddings))
+                evidence(Differences(SpeakerEmbeddingNetwork.own()).measure(speech, estimate.frame_embeddings))
                 for estimate in (ours, exact)
             )
             row["evidence"] = abs(ours_ - exact_)

@@ -83,7 +83,7 @@ class Trace(SpeakerChangeDetector):
     def judge(self, speech: Speech, frame_embeddings: np.ndarray) -> Change | None:
         """Never a change."""
         if len(speech.log_mel) >= NEWEST + BEFORE and frame_embeddings.any():
-            self.rows.append((speech.segments[-1][1], self._differences.of(speech, frame_embeddings)))
+            self.rows.append((speech.segments[-1][1], self._differences.measure(speech, frame_embeddings)))
         return None
 
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.config.front_end import STRIDE
+from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
-from voxface.runtime.features.normalisation import RunningStatistics, network_input, normalise
-from voxface.runtime.inference.incremental import PROVISIONAL, IncrementalEncoder
+from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.normalisation import RunningNormalisation, network_input, normalise
+from voxface.runtime.inference.incremental import IncrementalEncoder
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 WINDOW = 800
@@ -61,6 +62,11 @@ def frames_of(count: int, mels: int = 8, seed: int = 0) -> Array:
     return (5 + 3 * np.sin(walk) + rng.normal(0, 1, (count, mels))).astype(np.float32)
 
 
+def live(first: int, frames: Array) -> FrameWindow:
+    """A window of a stream that goes on."""
+    return FrameWindow(first, frames, max(0, len(frames) - PROVISIONAL))
+
+
 @pytest.fixture(scope="module")
 def speech(voice_to_face: VoiceToFace) -> Array:
     return np.concatenate([voice_to_face.listen(read_blocks(Path(path))).log_mel for path in SAMPLES])
@@ -81,11 +87,11 @@ def windows(count: int, hop: int = HOP, begin: int = 100, longest: int = WINDOW)
 )
 def test_statistics_are_those_of_the_window(steps: list[tuple[int, int]], start: int, provisional: int) -> None:
     frames = frames_of(4000)
-    statistics, first, end = RunningStatistics(8), 0, 5
+    statistics, first, end = RunningNormalisation(8), 0, 5
     for dropped, added in steps:
         end += added
         first = min(first + dropped, end - 4)
-        mean, deviation = statistics.of(start + first, frames[first:end], end - first - provisional)
+        mean, deviation = statistics.measure(FrameWindow(start + first, frames[first:end], end - first - provisional))
         wide = frames[first:end].astype(np.float64)
         np.testing.assert_allclose(mean, wide.mean(0), rtol=0, atol=1e-10)
         np.testing.assert_allclose(deviation, wide.std(0), rtol=0, atol=1e-7)
@@ -95,11 +101,11 @@ def test_statistics_do_not_drift_in_a_long_stream() -> None:
     """Four million frames, eleven hours, by way of one loud one that would leave its rounding in a sum kept for ever."""
     frames = frames_of(100_000)
     frames[5000] = 1e6
-    statistics, longest = RunningStatistics(8), 0.0
+    statistics, longest = RunningNormalisation(8), 0.0
     for turn in range(40):
         for end in range(WINDOW, len(frames), 1037):
             window = frames[end - WINDOW : end]
-            mean, deviation = statistics.of(turn * len(frames) + end - WINDOW, window, WINDOW)
+            mean, deviation = statistics.measure(FrameWindow(turn * len(frames) + end - WINDOW, window, WINDOW))
         wide = window.astype(np.float64)
         longest = max(longest, float(np.abs(mean - wide.mean(0)).max()), float(np.abs(deviation - wide.std(0)).max()))
     assert longest < 1e-10
@@ -108,7 +114,7 @@ def test_statistics_do_not_drift_in_a_long_stream() -> None:
 
 def test_frames_that_are_all_the_same_have_no_spread() -> None:
     same = np.full((500, 8), np.float32(-11.512925))
-    mean, deviation = RunningStatistics(8).of(7, same, 497)
+    mean, deviation = RunningNormalisation(8).measure(FrameWindow(7, same, 497))
     np.testing.assert_allclose(mean, same[0], rtol=1e-12)
     assert deviation.max() < 1e-6
 
@@ -130,7 +136,7 @@ def test_with_everything_encoded_it_is_the_whole_input(begin: int, hops: list[in
     for hop in hops:
         end += hop
         first = max(0, end - WINDOW)
-        _, frame_embeddings = encoder.encode(start + first, frames[first:end])
+        _, frame_embeddings = encoder.encode(live(start + first, frames[first:end]))
         whole = Sums().run({"log_mel": network_input(frames[first:end])})["columns"][0]
         np.testing.assert_allclose(frame_embeddings, whole, rtol=0, atol=1e-3)
 
@@ -151,7 +157,7 @@ def test_what_is_remembered_stands_where_it_stood(begin: int, hops: list[tuple[i
         first, end = min(first + dropped, end - 1), end + added
         window = frames[first:end].copy()
         window[-PROVISIONAL:] += 1  # they will be others the next time
-        _, frame_embeddings = encoder.encode(start + first, window)
+        _, frame_embeddings = encoder.encode(live(start + first, window))
         whole = Sums().run({"log_mel": np.resize(window, (max(len(window), 1000), 8)).T[None]})["columns"][0]
         np.testing.assert_allclose(frame_embeddings, whole, rtol=0, atol=1e-3)
 
@@ -159,7 +165,7 @@ def test_what_is_remembered_stands_where_it_stood(begin: int, hops: list[tuple[i
 class Untouched:
     """Statistics of frames that are normal already."""
 
-    def of(self, first: int, frames: Array, final: int) -> tuple[Array, Array]:
+    def measure(self, window: FrameWindow) -> tuple[Array, Array]:
         return np.zeros(8), np.ones(8)
 
 
@@ -171,7 +177,7 @@ def test_with_statistics_that_stay_every_column_is_the_whole_inputs(voice_to_fac
     encoder = IncrementalEncoder(engine, 640)
     for first in range(0, 3 * 640, STRIDE):
         window = frames[first : first + 640]
-        embedding, frame_embeddings = encoder.encode(first, window)
+        embedding, frame_embeddings = encoder.encode(live(first, window))
         whole = voice_to_face.encoder.run({"log_mel": network_input(window, 640)})
         scale = np.abs(whole["columns"]).max()
         np.testing.assert_allclose(frame_embeddings / scale, whole["columns"][0] / scale, rtol=0, atol=1e-5)
@@ -186,7 +192,7 @@ def test_the_fuller_the_window_the_less_is_encoded(voice_to_face: VoiceToFace, s
     engine = Counting(voice_to_face.encoder)
     encoder = IncrementalEncoder(engine, 1000)
     for first, end in sliding(len(speech)):
-        encoder.encode(first, speech[first:end])
+        encoder.encode(live(first, speech[first:end]))
     frames = np.array(engine.frames)
     assert frames[0] == 1000
     young, growing, full = frames[:20].mean(), frames[20:70].mean(), frames[80:].mean()
@@ -200,7 +206,7 @@ def test_a_longer_window_has_more_room(voice_to_face: VoiceToFace, speech: Array
     engine = Counting(voice_to_face.encoder)
     encoder = IncrementalEncoder(engine, 1000)
     for end in (1000, 1010, 1020, 1030, 1040):
-        embedding, _ = encoder.encode(0, speech[:end])
+        embedding, _ = encoder.encode(live(0, speech[:end]))
         exact = voice_to_face.encoder.run({"log_mel": network_input(speech[:end])})["embedding"][0]
         assert embedding @ exact > 0.995
     assert [frames < 600 for frames in engine.frames] == [False, True, True, False, True]
@@ -210,7 +216,7 @@ def test_a_longer_window_has_more_room(voice_to_face: VoiceToFace, speech: Array
 def test_it_is_near_the_exact_embedding(voice_to_face: VoiceToFace, speech: Array) -> None:
     encoder = IncrementalEncoder(voice_to_face.encoder, 1000)
     for first, end in sliding(len(speech) // 2):
-        embedding, frame_embeddings = encoder.encode(first, speech[first:end])
+        embedding, frame_embeddings = encoder.encode(live(first, speech[first:end]))
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-6)
         if end % 50 == 0:
             exact = voice_to_face.encoder.run({"log_mel": network_input(speech[first:end])})
@@ -226,10 +232,10 @@ def test_an_engine_that_fails_leaves_nothing_behind(voice_to_face: VoiceToFace, 
         if turn % 7 == 3:
             setattr(broken, fault, True)
             with pytest.raises((RuntimeError, FloatingPointError)):
-                other.encode(first, speech[first:end])
+                other.encode(live(first, speech[first:end]))
             setattr(broken, fault, False)
         for mine, theirs in zip(
-            one.encode(first, speech[first:end]), other.encode(first, speech[first:end]), strict=True
+            one.encode(live(first, speech[first:end])), other.encode(live(first, speech[first:end])), strict=True
         ):
             np.testing.assert_array_equal(mine, theirs)
 
@@ -237,11 +243,11 @@ def test_an_engine_that_fails_leaves_nothing_behind(voice_to_face: VoiceToFace, 
 def test_after_a_restart_it_is_as_new(voice_to_face: VoiceToFace, speech: Array) -> None:
     encoder = IncrementalEncoder(voice_to_face.encoder, 1000)
     for first, end in windows(600):
-        encoder.encode(first, speech[first:end])
+        encoder.encode(live(first, speech[first:end]))
     encoder.restart()
     new = IncrementalEncoder(voice_to_face.encoder, 1000)
     for end in range(650, 700, HOP):
-        mine, theirs = encoder.encode(500, speech[500:end]), new.encode(500, speech[500:end])
+        mine, theirs = encoder.encode(live(500, speech[500:end])), new.encode(live(500, speech[500:end]))
         np.testing.assert_array_equal(mine[0], theirs[0])
 
 
@@ -250,8 +256,8 @@ def test_after_a_long_gap_everything_is_encoded(voice_to_face: VoiceToFace, spee
     engine = Counting(voice_to_face.encoder)
     encoder = IncrementalEncoder(engine, 1000)
     for first, end in sliding(500):
-        encoder.encode(first, speech[first:end])
-    embedding, _ = encoder.encode(640, speech[640:])
+        encoder.encode(live(first, speech[first:end]))
+    embedding, _ = encoder.encode(live(640, speech[640:]))
     exact = voice_to_face.encoder.run({"log_mel": network_input(speech[640:])})["embedding"][0]
     np.testing.assert_allclose(embedding, exact, rtol=0, atol=1e-5)
     assert engine.frames[-1] == 1000

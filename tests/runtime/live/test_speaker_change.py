@@ -7,6 +7,7 @@ import pytest
 
 from tests.runtime.live.stand_ins import noise, nothing, voice
 from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.levels import LOWEST_DB, LevelMeter
@@ -54,10 +55,10 @@ def test_evidence_has_to_last(voice_to_face: VoiceToFace) -> None:
     assert told[-1].voiced == speech.voiced_samples - 24_000
     watch.restart()
     assert watch.judge(speech, frame_embeddings) is None
-    again = replace(speech, log_mel=np.tile(speech.log_mel[:150], (3, 1)))
-    alike = Differences(SpeakerEmbeddingNetwork.own()).of(again, np.ones((64, 14), np.float32))
+    again = replace(speech, window=FrameWindow.whole(np.tile(speech.log_mel[:150], (3, 1))))
+    alike = Differences(SpeakerEmbeddingNetwork.own()).measure(again, np.ones((64, 14), np.float32))
     assert alike == pytest.approx(0, abs=0.02)
-    assert evidence(alike) < 0 < evidence(Differences(SpeakerEmbeddingNetwork.own()).of(speech, frame_embeddings))
+    assert evidence(alike) < 0 < evidence(Differences(SpeakerEmbeddingNetwork.own()).measure(speech, frame_embeddings))
 
 
 def test_the_gate_lets_speech_through_and_holds_on_to_it(voice_to_face: VoiceToFace) -> None:

@@ -9,6 +9,7 @@ from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, VadEvent
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.log_mel import LogMelStream
 from voxface.runtime.features.periodicity import PeriodicityMeter
 from voxface.runtime.features.speech import Speech
@@ -45,7 +46,7 @@ class FrontEnd:
             segments=self._segments,
             voiced_samples=self._voiced,
             periodic=self._voicing.fraction,
-            log_mel=np.concatenate([empty, *self._frames]),
+            window=FrameWindow.whole(np.concatenate([empty, *self._frames])),
             front_end_ns=self._timer.drain(),
         )
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.features.frame_window import FrameWindow
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -34,38 +35,36 @@ def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> F
     return out
 
 
-BLOCK: Final = 32  # frames
+BLOCK_FRAMES: Final = 32
 
 
-class RunningStatistics:
-    """Remembers sums of whole blocks of frames, so that a window costs a few rows instead of all of its frames.
+class RunningNormalisation:
+    """The mean and deviation that normalise the windows of one stream, from sums of whole blocks of frames.
 
-    A block's sums are made of its frames once and dropped with the block. Nothing is ever subtracted from a sum, so nothing
-    drifts, however long the stream.
+    A window costs a few rows instead of all of its frames. The sums of a block are computed from its frames once, and dropped
+    with the block. Nothing is ever subtracted from a sum, so rounding errors do not add up, however long the stream.
     """
 
     def __init__(self, mels: int) -> None:
         self._first = 0  # block
         self._sums: Float64 = np.empty((0, 2, mels))  # of frames, and of their squares
 
-    def of(self, first: int, frames: Float32, final: int) -> tuple[Float64, Float64]:
-        """Mean and population standard deviation, float64 [mels] each, of frames float32 [T, mels].
-
-        Args:
-            first: number of the first of them in the stream; it never falls.
-            final: how many of them will be the same when they are asked for again; the rest may change.
-        """
-        begin, end = -(-first // BLOCK), (first + final) // BLOCK  # whole blocks
+    def measure(self, window: FrameWindow) -> tuple[Float64, Float64]:
+        """Mean and population standard deviation of a window's frames, float64 [mels] each; `first` may rise by any number."""
+        first, frames, final = window.first, window.frames, window.final
+        begin, end = -(-first // BLOCK_FRAMES), (first + final) // BLOCK_FRAMES  # whole blocks
         if begin >= end:
             return _mean_and_deviation(_sums(frames), len(frames))
         known = min(len(self._sums), max(0, begin - self._first))
         self._sums, self._first = self._sums[known:], begin if known == len(self._sums) else self._first + known
         fresh = self._first + len(self._sums)
         if fresh < end:
-            blocks = frames[fresh * BLOCK - first : end * BLOCK - first].reshape(end - fresh, BLOCK, -1)
+            blocks = frames[fresh * BLOCK_FRAMES - first : end * BLOCK_FRAMES - first].reshape(
+                end - fresh, BLOCK_FRAMES, -1
+            )
             wide = blocks.astype(np.float64)
             self._sums = np.concatenate([self._sums, np.stack([wide.sum(1), (wide**2).sum(1)], 1)])
-        edges = _sums(frames[: begin * BLOCK - first]) + _sums(frames[end * BLOCK - first :])
+        edges = _sums(frames[: begin * BLOCK_FRAMES - first]) + _sums(frames[end * BLOCK_FRAMES - first :])
         return _mean_and_deviation(self._sums.sum(0) + edges, len(frames))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.speech_modulation import speech_modulation
 
 
@@ -20,22 +21,25 @@ class Speech:
         segments: [start, end) of each speech segment, absolute sample indices.
         voiced_samples: how many samples the segments hold together.
         periodic: share of the speech that is periodic as voices are, 0 to 1.
-        log_mel: float32 [T, mels] of the segments, concatenated, before normalisation.
+        window: the log-mel frames of the segments, concatenated.
         front_end_ns: nanoseconds of the stages "vad" and "features", where the front end measured them; in a live session the
             timer of the update has them.
-        first_frame: number of the first of the frames, counted over all speech of the stream.
-        known_peaks, known_likeness: `peaks` and `speech_modulation`, where they are known already.
+        known_peaks, known_speech_modulation: `peaks` and `speech_modulation`, where they are known already.
     """
 
     samples: int
     segments: list[tuple[int, int]]
     voiced_samples: int
     periodic: float
-    log_mel: NDArray[np.float32]
+    window: FrameWindow
     front_end_ns: Mapping[str, int] = field(default_factory=dict)
-    first_frame: int = 0
     known_peaks: NDArray[np.float32] | None = None
     known_speech_modulation: float | None = None
+
+    @property
+    def log_mel(self) -> NDArray[np.float32]:
+        """The log-mel frames, float32 [T, mels], before normalisation."""
+        return self.window.frames
 
     @cached_property
     def peaks(self) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
+from voxface.runtime.features.frame_window import FrameWindow
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -67,17 +68,13 @@ class RunningSpeechModulation:
         self._known: list[Stretch] = []
         self._speech_modulation = 0.0  # of all these
 
-    def of(self, first: int, frames: Float32) -> float:
-        """`speech_modulation` of frames float32 [T, mels], bit for bit.
-
-        Args:
-            first: number of the first of them in the stream; it never falls. What is known serves again where it rises by
-                multiples of 32.
-        """
-        if len(frames) < STRETCH + PROVISIONAL:
+    def measure(self, window: FrameWindow) -> float:
+        """`speech_modulation` of a window's frames, bit for bit; all but the last `PROVISIONAL` of them are final."""
+        first, frames = window.first, window.frames
+        if window.final < STRETCH:
             return speech_modulation(frames)
         gone, aside = divmod(first - self._first, STRIDE)
-        begins = _begins(frames)
+        begins = _begins(window.final)
         if not gone and not aside and len(begins) == len(self._known):
             return self._speech_modulation
         self._first, self._known = first, self._known[gone:] if not aside else []
@@ -102,7 +99,7 @@ def modulation_score(found: Movement) -> float:
 
 def movement(log_mel: Float32) -> Movement:
     """Measures log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; not how loud they are."""
-    return movement_of([measure(log_mel[begin : begin + STRETCH]) for begin in _begins(log_mel)])
+    return movement_of([measure(log_mel[begin : begin + STRETCH]) for begin in _begins(len(log_mel) - PROVISIONAL)])
 
 
 def movement_of(stretches: list[Stretch]) -> Movement:
@@ -111,9 +108,9 @@ def movement_of(stretches: list[Stretch]) -> Movement:
     return Movement(math.log(change / len(stretches) + 1e-3), syllabic / max(modulation, 1e-9))
 
 
-def _begins(log_mel: Float32) -> range:
-    """Where stretches begin: all of those whose frames no more sound will change, or the one there is."""
-    return range(0, max(0, len(log_mel) - PROVISIONAL - STRETCH) + 1, STRIDE)
+def _begins(final: int) -> range:
+    """Where the stretches of a window with so many final frames begin; a window that is too short has one all the same."""
+    return range(0, max(0, final - STRETCH) + 1, STRIDE)
 
 
 def measure(stretch: Float32) -> Stretch:

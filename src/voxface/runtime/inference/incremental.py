@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
+from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.engines.engine import Array, Engine
-from voxface.runtime.features.normalisation import RunningStatistics
+from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.normalisation import RunningNormalisation
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.voice_to_face import check_speech
@@ -55,7 +56,7 @@ class IncrementalEncoder:
 
     def restart(self) -> None:
         """Another voice: what was encoded with the statistics of the one before is of no use."""
-        self._statistics = RunningStatistics(self._mels)
+        self._statistics = RunningNormalisation(self._mels)
         self._forget(1024)
 
     def _forget(self, room: int) -> None:
@@ -66,19 +67,15 @@ class IncrementalEncoder:
         )  # mean and deviation that each was encoded with
         self._frame_embeddings: Array = np.empty((room, self._width), np.float32)
 
-    def encode(self, first: int, frames: Array) -> tuple[Array, Array]:
-        """Embedding float32 [E] and columns float32 [E, C] of a window, C as of the whole, tiled input.
-
-        Args:
-            first: number of its first frame in the stream; it never falls but by a restart. What is known serves again
-                where it rises by multiples of 32.
-            frames: log-mel float32 [T, mels] before normalisation; the last three may be others the next time.
+    def encode(self, window: FrameWindow) -> tuple[Array, Array]:
+        """Embedding float32 [E] and frame embeddings float32 [E, C] of a window; C is that of the whole, tiled input.
 
         Raises:
             FloatingPointError: the engine gave what is no number. After this or any exception of the engine, what is
                 remembered is right as before.
         """
-        count, final = len(frames), max(0, len(frames) - PROVISIONAL)
+        first, frames, final = window.first, window.frames, window.final
+        count = len(frames)
         if count > len(self._places):
             self._forget(2 * count)
         total = max(count, self._shortest)
@@ -88,7 +85,7 @@ class IncrementalEncoder:
         lasting = (local >= STRIDE) & (local + STRIDE <= final) & (starts + STRIDE <= total)
         places = first + local
         lasting[0], places[0] = final >= STRIDE, ~first  # so can the left edge, which is no column of another window
-        mean, deviation = self._statistics.of(first, frames, final)
+        mean, deviation = self._statistics.measure(window)
         normal = np.stack([mean, deviation + np.finfo(np.float32).eps]).astype(np.float32)
         rows = places % len(self._places)
         known = lasting & (self._places[rows] == places)
@@ -163,7 +160,7 @@ class Parts(Protocol):
 
 
 class IncrementalEstimator:
-    """Estimates the windows of one stream in turn; `Speech.first_frame` says where each lies. Not thread-safe."""
+    """Estimates the windows of one stream in turn; `Speech.window` says where each lies. Not thread-safe."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -187,7 +184,7 @@ class IncrementalEstimator:
             NoSpeechError: there was no speech in it.
         """
         check_speech(speech)
-        embedding, frame_embeddings = self._encoder.encode(speech.first_frame, speech.log_mel)
+        embedding, frame_embeddings = self._encoder.encode(speech.window)
         timer.lap("encoder")
         return self._parts.decode(
             speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance, timer=timer

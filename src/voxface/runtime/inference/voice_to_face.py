@@ -18,6 +18,7 @@ from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.front_end import listen
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.features.normalisation import network_input
@@ -91,7 +92,7 @@ class VoiceToFace:
         noise = np.random.default_rng(0).integers(-3000, 3000, 2 * front_end.sample_rate).astype(np.int16)
         speech = replace(self.listen([noise]), segments=[(0, len(noise))], voiced_samples=len(noise), periodic=1.0)
         features = log_mel(noise, front_end)
-        estimate = self.estimate(replace(speech, log_mel=features))
+        estimate = self.estimate(replace(speech, window=FrameWindow.whole(features)))
         _ = estimate.vertices, estimate.measurements_mm
 
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
+from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.live.speaker_embedding import RunningSpeakerEmbedding, SpeakerEmbeddingNetwork
 
@@ -68,7 +68,7 @@ class SpeakerChangeDetector:
         if len(speech.log_mel) < NEWEST + BEFORE:
             self._agreed = 0
             return None
-        found = evidence(self._differences.of(speech, frame_embeddings)) - self._threshold
+        found = evidence(self._differences.measure(speech, frame_embeddings)) - self._threshold
         self._agreed = self._agreed + 1 if found > 0 else 0
         if self._agreed < STEADY:
             return None
@@ -84,21 +84,20 @@ class Differences:
         self._voices = RunningSpeakerEmbedding(speaker_embedding)
         self._mels = speaker_embedding.mels
 
-    def of(self, speech: Speech, frame_embeddings: Float32) -> NDArray[np.float64]:
+    def measure(self, speech: Speech, frame_embeddings: Float32) -> NDArray[np.float64]:
         """float64 [15], in the order of the weights.
 
         Args:
             speech: more than `NEWEST` + `BEFORE` frames.
             columns: float32 [E, C] of the same window.
         """
-        log_mel, first = speech.log_mel, speech.first_frame
-        final = len(log_mel) - PROVISIONAL
+        log_mel = speech.log_mel
         sides = frame_embeddings @ _sides(frame_embeddings.shape[1])
         (one, together), (_, other) = (sides.T @ sides).tolist()
         cosine = together / (math.sqrt(one * other) + 1e-12)
         # A bundle with another front end has frames that the network does not know: it then speaks against a change.
         known = log_mel.shape[1] == self._mels
-        voices = self._voices.disagreement(first, log_mel, final, NEWEST, COMPARED) if known else 0.0
+        voices = self._voices.disagreement(speech.window, NEWEST, COMPARED) if known else 0.0
         loud, new_loud, apart = _spectra(log_mel, speech.peaks)
         found = np.empty(15)
         found[:3] = 1 - cosine, voices, min(abs(new_loud - loud), 3.0)

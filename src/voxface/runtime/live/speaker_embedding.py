@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.files.atomic import write_atomically
 
 Float32 = NDArray[np.float32]
@@ -137,16 +138,15 @@ class RunningSpeakerEmbedding:
         self._first = 0  # step
         self._steps: Float32 = np.empty((0, speaker_embedding.width), np.float32)
 
-    def disagreement(self, first: int, frames: Float32, final: int, newest: int, compared: int) -> float:
+    def disagreement(self, window: FrameWindow, newest: int, compared: int) -> float:
         """How far the voices are apart, 0 to 2, see `SpeakerEmbeddingNetwork.disagreement`.
 
         Args:
-            first: number of the first frame in the stream; it never falls.
-            frames: log-mel float32 [T, mels].
-            final: how many of them will be the same the next time.
+            window: the frames; `first` may rise by any number.
             newest: how many frames at the end are compared with those before.
             compared: how many of those before, at most.
         """
+        first, frames, final = window.first, window.frames, window.final
         end = first + len(frames)
         begin = -(-max(first, end - newest - compared) // STRIDE)
         known = self._steps[begin - self._first :] if begin >= self._first else self._steps[:0]

@@ -5,7 +5,8 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.config.front_end import STRIDE, FrontEndConfig
+from voxface.runtime.config.front_end import PROVISIONAL, STRIDE, FrontEndConfig
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.log_mel import LogMelStream
 from voxface.runtime.features.periodicity import RunningPeriodicity
 from voxface.runtime.features.speech import Speech
@@ -79,19 +80,20 @@ class SpeechWindow:
         count = self._count + len(tail)
         self._put(self._count, tail)
         start = self._start(self._first + count)
-        frames = self._frames[start // self._hop - self._first : count]
+        first = start // self._hop
+        frames = self._frames[first - self._first : count]
+        window = FrameWindow(first, frames, max(0, len(frames) - PROVISIONAL))
         segments = [
-            (first + max(0, start - voiced), end) for first, end, voiced in self._ranges if voiced + end - first > start
+            (begin + max(0, start - voiced), end) for begin, end, voiced in self._ranges if voiced + end - begin > start
         ]
         return Speech(
             samples=heard - segments[0][0] if segments else 0,
             segments=segments,
             voiced_samples=self.voiced - start,
             periodic=self._periodicity.share(self.voiced - self.origin),
-            log_mel=frames,
-            first_frame=start // self._hop,
-            known_peaks=self._peaks[start // self._hop - self._first : count],
-            known_speech_modulation=self._speech_modulation.of(start // self._hop, frames),
+            window=window,
+            known_peaks=self._peaks[first - self._first : count],
+            known_speech_modulation=self._speech_modulation.measure(window),
         )
 
     def _put(self, place: int, frames: Float32) -> None:
