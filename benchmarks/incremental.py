@@ -29,7 +29,7 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.incremental import MOVED, IncrementalEstimator
+from voxface.runtime.inference.incremental import DRIFT_LIMIT, IncrementalEstimator
 from voxface.runtime.inference.voice_to_face import VoiceToFace
 from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.session import Estimator, LiveSession
@@ -272,7 +272,7 @@ def main() -> None:
         whole.warm_up()
         measured = {
             "load_average_before": round(load, 2),
-            "moved": MOVED,
+            "moved": DRIFT_LIMIT,
             "cost": costs(whole, options.updates),
         }
         sounds = [np.concatenate(list(read_blocks(path)))[: 14 * SAMPLE_RATE] for path in list(held.values())]

@@ -131,7 +131,7 @@ def sliding(count: int, hop: int = HOP, begin: int = 100, longest: int = WINDOW)
 @given(st.integers(40, 1400), st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(0, 2**40))
 def test_with_everything_encoded_it_is_the_whole_input(begin: int, hops: list[int], start: int) -> None:
     frames = frames_of(begin + sum(hops))
-    encoder = IncrementalEncoder(Sums(), 1000, moved=-1)
+    encoder = IncrementalEncoder(Sums(), 1000, drift_limit=-1)
     end = begin
     for hop in hops:
         end += hop
@@ -150,7 +150,7 @@ def test_with_everything_encoded_it_is_the_whole_input(begin: int, hops: list[in
 def test_what_is_remembered_stands_where_it_stood(begin: int, hops: list[tuple[int, int]], start: int) -> None:
     """Frames that need no normalising, in windows that slide and grow anyhow: every column is right, however old."""
     frames = frames_of(begin + sum(added for _, added in hops))
-    encoder = IncrementalEncoder(Sums(), 1000, moved=1e9)
+    encoder = IncrementalEncoder(Sums(), 1000, drift_limit=1e9)
     encoder._statistics = Untouched()  # type: ignore[assignment]
     first, end = 0, begin
     for dropped, added in hops:

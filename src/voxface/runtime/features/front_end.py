@@ -1,4 +1,4 @@
-"""Samples in, speech and its log-mel frames out: VAD, voicing and features joined; feed it live or a whole file."""
+"""The front end of a whole signal: voice activity detection, periodicity and log-mel frames of what is speech."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ from voxface.runtime.timing.stage_timer import StageTimer
 
 
 class FrontEnd:
-    """Feeds one stream of int16 samples at 16 kHz through VAD and features; use a new one for each stream."""
+    """Finds the speech in one stream of int16 samples at 16 kHz and computes its features; make a new one for each stream."""
 
     def __init__(self, features: FrontEndConfig | None = None, vad: VadConfig | None = None) -> None:
         self._vad = VoiceActivityDetector(vad)
@@ -29,12 +29,12 @@ class FrontEnd:
         self._timer = StageTimer()
 
     def feed(self, samples: NDArray[np.int16]) -> None:
-        """Takes int16 [n]."""
+        """Takes samples int16 [n]."""
         self._timer.begin()
         self._handle(self._vad.feed(samples))
 
     def finish(self) -> Speech:
-        """Ends the stream and says what was heard; `log_mel` is empty when there was no speech."""
+        """Ends the stream and returns its speech; `log_mel` is empty when there was none."""
         self._timer.begin()
         self._handle(self._vad.finish())
         if self._voiced:
@@ -67,7 +67,7 @@ class FrontEnd:
 def listen(
     blocks: Iterable[NDArray[np.int16]], features: FrontEndConfig | None = None, vad: VadConfig | None = None
 ) -> Speech:
-    """What a front end of its own hears in int16 blocks at 16 kHz."""
+    """The speech in a stream of int16 blocks at 16 kHz."""
     front_end = FrontEnd(features, vad)
     for block in blocks:
         front_end.feed(block)

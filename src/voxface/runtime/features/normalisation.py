@@ -1,4 +1,4 @@
-"""Normalisation of log-mel frames to mean 0 and deviation 1 in each mel bin: of a whole signal, and of windows that slide."""
+"""Normalisation of log-mel frames to mean 0 and deviation 1 in each mel bin: of a whole signal, and of a sliding window."""
 
 from typing import Final
 
@@ -10,13 +10,13 @@ from voxface.runtime.features.frame_window import FrameWindow
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-_SUMMED = 1024  # frames summed at once in single precision: a longer sum would lose the small ones
+_SUMMED = 1024  # frames summed at once in single precision: a longer sum would lose small values
 _EPSILON = np.finfo(np.float32).eps
 
 
 def normalise(frames: Float32) -> Float32:
-    """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
-    centred: Float32 = frames - frames[0]  # so that bins that never change, as in digital silence, are zero in the end
+    """Frames float32 [T, mels], each mel bin minus its mean and divided by its population standard deviation."""
+    centred: Float32 = frames - frames[0]  # bins that never change, as in digital silence, become exactly zero
     parts = [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
     centred -= sum(np.add.reduce(centred[part], 0) for part in parts) / np.float32(len(frames))
     squares = sum(np.einsum("tm,tm->m", centred[part], centred[part]) for part in parts)
@@ -25,7 +25,7 @@ def normalise(frames: Float32) -> Float32:
 
 
 def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> Float32:
-    """Normalised frames [T, mels] as the voice encoder takes them: float32 [1, mels, max(T, shortest)], tiled over time."""
+    """The voice encoder's input: frames [T, mels] normalised, and repeated to float32 [1, mels, max(T, shortest)]."""
     count = len(frames)
     out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
     out[0, :, :count] = normalise(frames).T

@@ -1,4 +1,4 @@
-"""What a front end heard: the speech of a stream as features."""
+"""The speech of a stream or of a window of it, as features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from voxface.runtime.features.speech_modulation import speech_modulation
 
 @dataclass(frozen=True)
 class Speech:
-    """What a front end heard.
+    """Speech, and the features that networks and decisions need of it.
 
     Attributes:
-        samples: samples heard, at 16 kHz.
+        samples: length of the sound in which the speech lay, in samples at 16 kHz, pauses included.
         segments: [start, end) of each speech segment, absolute sample indices.
-        voiced_samples: how many samples the segments hold together.
-        periodic: share of the speech that is periodic as voices are, 0 to 1.
+        voiced_samples: samples of all segments together.
+        periodic: share of the speech that is periodic as a voice is, 0 to 1.
         window: the log-mel frames of the segments, concatenated.
         front_end_ns: nanoseconds of the stages "vad" and "features", where the front end measured them; in a live session the
             timer of the update has them.
@@ -43,20 +43,20 @@ class Speech:
 
     @cached_property
     def peaks(self) -> NDArray[np.float32]:
-        """The highest mel bin of every frame, float32 [T]: how loud it is."""
+        """The highest mel bin of each frame, float32 [T]: how loud the frame is."""
         return self.log_mel.max(1) if self.known_peaks is None else self.known_peaks
 
     @cached_property
     def speech_modulation(self) -> float:
-        """How much it moves as speech does, 0 to 1, see `voxface.runtime.features.speech_modulation`; more than one asks."""
+        """How much the sound moves as speech does, 0 to 1, see `voxface.runtime.features.speech_modulation`."""
         return speech_modulation(self.log_mel) if self.known_speech_modulation is None else self.known_speech_modulation
 
     @property
     def seconds(self) -> float:
-        """Length of what was heard."""
+        """Length of the sound, pauses included."""
         return self.samples / SAMPLE_RATE
 
     @property
     def voiced_seconds(self) -> float:
-        """Length of the speech in it."""
+        """Length of the speech."""
         return self.voiced_samples / SAMPLE_RATE

@@ -1,10 +1,10 @@
-"""How much sound moves as speech does.
+"""Speech modulation: how much a sound moves as speech does, from 0 to 1.
 
 A VAD lets music and much noise through. What sets speech apart is how its spectrum moves: from vowel to fricative to closure
 and back, a few syllables a second. Steady sounds do not move, music holds its notes, and noise jitters from frame to frame.
 
-It is measured over stretches of 1 s that begin every 32 frames, each for itself, and that is all a window is: what was
-measured of a stretch serves every window that has it.
+A window is measured in stretches of 1 s that begin every 32 frames, each stretch by itself. So the measurement of a stretch
+is used again in every later window that contains the stretch.
 """
 
 import math
@@ -53,7 +53,7 @@ _HANNING: Final = np.hanning(STRETCH)
 
 
 class Stretch(NamedTuple):
-    """What is measured of a stretch: how far its cepstra move, the energy of their modulation at syllables, and at all."""
+    """Measurements of a stretch: how far its cepstra move, the energy of their modulation at 3 to 6 Hz, and at 1 to 50 Hz."""
 
     change: float
     syllabic: float
@@ -61,12 +61,12 @@ class Stretch(NamedTuple):
 
 
 class RunningSpeechModulation:
-    """Measures the windows of one stream in turn, each stretch once."""
+    """The speech modulation of the windows of one stream in turn; each stretch is measured once."""
 
     def __init__(self) -> None:
-        self._first = 0  # frame
+        self._first = 0  # number of the first frame of the newest window
         self._known: list[Stretch] = []
-        self._speech_modulation = 0.0  # of all these
+        self._speech_modulation = 0.0  # of all known stretches
 
     def measure(self, window: FrameWindow) -> float:
         """`speech_modulation` of a window's frames, bit for bit; all but the last `PROVISIONAL` of them are final."""
@@ -85,25 +85,25 @@ class RunningSpeechModulation:
 
 
 def speech_modulation(log_mel: Float32) -> float:
-    """How much log-mel frames float32 [T, mels] move as speech does, 0 to 1; 0 for what is too short to tell."""
+    """How much log-mel frames float32 [T, mels] move as speech does, 0 to 1; 0 for less than `SHORTEST` frames."""
     if len(log_mel) < SHORTEST:
         return 0.0
     return modulation_score(movement(log_mel))
 
 
 def modulation_score(found: Movement) -> float:
-    """How much a movement is that of speech, 0 to 1."""
+    """How much a movement resembles that of speech, 0 to 1."""
     change, syllables = found.change - CENTRE.change, found.syllables - CENTRE.syllables
     return logistic(BIAS + WEIGHT.change * change + WEIGHT.syllables * syllables)
 
 
 def movement(log_mel: Float32) -> Movement:
-    """Measures log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; not how loud they are."""
+    """The movement of log-mel frames float32 [T, mels], T ≥ `SHORTEST`, before normalisation; loudness has no influence."""
     return movement_of([measure(log_mel[begin : begin + STRETCH]) for begin in _begins(len(log_mel) - PROVISIONAL)])
 
 
 def movement_of(stretches: list[Stretch]) -> Movement:
-    """That of all together."""
+    """The movement of several stretches together."""
     change, syllabic, modulation = (sum(column) for column in zip(*stretches, strict=True))
     return Movement(math.log(change / len(stretches) + 1e-3), syllabic / max(modulation, 1e-9))
 
@@ -114,7 +114,7 @@ def _begins(final: int) -> range:
 
 
 def measure(stretch: Float32) -> Stretch:
-    """Measures a stretch, or something shorter, float32 [t, mels], `STEP` < t ≤ `STRETCH`."""
+    """Measures a stretch, or a shorter piece, float32 [t, mels], `STEP` < t ≤ `STRETCH`."""
     tenth = len(stretch) * 9 // 10
     shape = cepstra(stretch, float(np.partition(stretch.max(1), tenth)[tenth]))
     moved = shape[1:, STEP:] - shape[1:, :-STEP]
@@ -123,17 +123,17 @@ def measure(stretch: Float32) -> Stretch:
 
 
 def cepstra(log_mel: Float32, loud: float) -> Float64:
-    """Cepstra 1 to 6, float64 [6, t], of frames float32 [t, mels]; what is fainter than `loud` by `RANGE` is levelled."""
+    """Cepstra 1 to 6, float64 [6, t], of frames float32 [t, mels]; bins more than `RANGE` below `loud` are raised to there."""
     levelled = np.maximum(log_mel, np.float32(loud - RANGE))
     shape: Float64 = (levelled @ _cosines(log_mel.shape[1])).T.astype(np.float64)
     return shape
 
 
 def modulation(tracks: Float64) -> tuple[float, float]:
-    """Energy at 3 to 6 Hz and at 1 to 50 Hz in the spectra of tracks [k, t], t ≤ 100, sampled at 100 Hz, each without its mean
-    and under a Hann window; what is shorter than 1 s is repeated.
+    """Energy at 3 to 6 Hz and at 1 to 50 Hz in the spectra of tracks [k, t], t ≤ 100, sampled at 100 Hz.
 
-    The latter is Parseval's sum: of all bins but 0 Hz, of which those up to 50 Hz are one half, and 50 Hz itself twice.
+    Each track loses its mean and is multiplied by a Hann window; a track shorter than 1 s is repeated. The second energy
+    follows from Parseval's theorem: the sum over all bins holds 0 Hz and 50 Hz once and the bins between them twice.
     """
     if tracks.shape[1] < STRETCH:
         tracks = tracks[:, np.arange(STRETCH) % tracks.shape[1]]
@@ -150,7 +150,7 @@ def logistic(score: float) -> float:
 
 @lru_cache(maxsize=4)
 def _cosines(mels: int) -> Float32:
-    """The columns of the orthonormal DCT-II that give cepstra 1 to 6: float32 [mels, CEPSTRA]."""
+    """The vectors of the orthonormal DCT-II that give cepstra 1 to 6: float32 [mels, CEPSTRA]."""
     place = (np.arange(mels) + 0.5) / mels
     columns: Float64 = np.sqrt(2 / mels) * np.cos(np.pi * place[:, None] * np.arange(1, CEPSTRA + 1))
     return columns.astype(np.float32)
@@ -158,7 +158,7 @@ def _cosines(mels: int) -> Float32:
 
 @lru_cache(maxsize=1)
 def _waves() -> Float64:
-    """Of a stretch, the bins at 0 and 50 Hz and, real and imaginary, those of the syllables: float64 [STRETCH, 10]."""
+    """The waves of the bins at 0 Hz, 50 Hz and 3 to 6 Hz, the latter real and imaginary: float64 [STRETCH, 10]."""
     syllabic = range(SYLLABIC[0], SYLLABIC[1] + 1)
     angle = 2 * np.pi / STRETCH * np.arange(STRETCH)[:, None]
     return np.concatenate([np.cos(angle * [0, STRETCH // 2, *syllabic]), np.sin(angle * [*syllabic])], 1)

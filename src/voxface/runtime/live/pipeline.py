@@ -1,4 +1,4 @@
-"""What one thread does with each block: intake, session, counting, and handing on to the sinks."""
+"""The work of the inference thread on each block: audio input, session, counters, and handing events on to the sinks."""
 
 from typing import Final
 
@@ -20,21 +20,24 @@ STAGES: Final = (
     "capture", "queue", "intake", "vad", "features", "gate", "encoder", "face", "mesh", "attributes", "watch", "sink",
     "total",
 )  # fmt: skip
-# Spans of a trace round the stages of one block: one that made a face, and one that made none.
+# Spans of a trace round the stages of one block: of a block that made a face, and of one that made none.
 UPDATE: Final = "update"
 QUIET: Final = "block"
-MOST_FAILURES: Final = 20  # of the engine in a row: two seconds of speech
+MOST_FAILURES: Final = 20  # failures of the engine in a row: two seconds of speech
 
 
 class Pipeline:
-    """Takes blocks one after another; not thread-safe.
+    """Feeds blocks to a live session and hands its events on to sinks; not thread-safe.
 
     Attributes:
-        session: the state machine.
-        counters: everything that was counted.
+        session: the live session.
+        sink_workers: the sinks with the threads that they run on.
+        counters: counters of the run.
         budget: histograms of the time of each of `STAGES`, over all estimates.
         last: the newest face; None before the first.
-        first_face: samples heard when the first face was made.
+        last_latency_ns: nanoseconds of the stages of the newest face.
+        first_face: absolute sample at which the first face was made.
+        begun: absolute sample at which the run began.
     """
 
     def __init__(
@@ -59,11 +62,11 @@ class Pipeline:
 
     @property
     def heard_s(self) -> float:
-        """Length of the stream so far, what was lost included."""
+        """Length of the stream so far in seconds, lost samples included."""
         return (self.session.position - self.begun) / SAMPLE_RATE
 
     def feed(self, block: Block, *, behind: bool = False) -> None:
-        """Takes a block.
+        """Processes a block; `behind`: newer sound is already waiting, so estimates may be left out.
 
         Raises:
             ProviderError: the engine failed too often in a row.
@@ -80,7 +83,13 @@ class Pipeline:
         self._timer.close(UPDATE if self.counters.estimates > estimates else QUIET, began)
 
     def feed_items(self, items: list[Item], behind: bool = False, block: Block | None = None, taken: int = 0) -> None:
-        """Takes what an audio input made of a block; `block` and when it was `taken`: for the latency, where there is one."""
+        """Processes the items that an audio input made of a block.
+
+        Args:
+            behind: newer sound is already waiting, so estimates may be left out.
+            block: the block, for the latency of its faces; None: the items come from elsewhere.
+            taken: when the block was taken out of the queue, nanoseconds of the clock.
+        """
         self._timer.begin()
         for item in items:
             if isinstance(item, Audio):
@@ -94,7 +103,7 @@ class Pipeline:
                 self._hand_on(self.session.lose(item.end, timer=self._timer), None, taken)
 
     def finish(self) -> None:
-        """Ends the stream: what is held is heard, the last estimate made."""
+        """Ends the stream: processes the samples that are still held, and makes the last estimate."""
         self.feed_items(self._audio_input.finish())
         self._hand_on(self.session.finish(timer=self._timer), None, 0)
 
@@ -122,7 +131,7 @@ class Pipeline:
         stages = dict(event.estimate.stages_ns)
         if block is None or not block.captured_ns:
             return {**stages, "total": sum(stages.values())}
-        # When the newest sample the estimate knows of was at the converter.
+        # When the newest sample of the estimate was at the converter.
         newest = self._audio_input.captured_ns(event.position)
         return {
             "capture": max(0, block.arrived_ns - newest),

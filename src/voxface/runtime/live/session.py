@@ -1,7 +1,7 @@
-"""The live session: samples in, events out. A pure state machine, without threads, devices or a clock of its own.
+"""The live session: a pure state machine that takes samples and returns events, without threads, devices or a clock.
 
-Every decision falls on a frame of the VAD at a fixed place of the stream, so the events do not depend on how the samples are
-split over calls, on the machine's speed or on the time of day.
+Every decision is made at a frame of the VAD, which lies at a fixed place of the stream. So the events do not depend on how
+the samples are split over calls, on the speed of the machine or on the time of day.
 """
 
 from collections.abc import Callable
@@ -38,9 +38,9 @@ from voxface.runtime.live.speech_window import SpeechWindow
 from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
 
-MOST_SKIPPED: Final = 5  # estimates left out in a row while the machine is too slow: then one is made all the same
-CONVERGED_MM: Final = 0.5
-RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
+MOST_SKIPPED: Final = 5  # the most estimates left out in a row while the machine is too slow; the next one is made
+CONVERGED_MM: Final = 0.5  # a mesh that moves by less is steady
+LEVEL_SAMPLES: Final = SAMPLE_RATE  # the level is judged over whole seconds
 
 
 class Estimator(Protocol):
@@ -65,7 +65,7 @@ class Estimator(Protocol):
 
 
 class Detector(Protocol):
-    """What finds speech: `voxface.runtime.audio.vad.VoiceActivityDetector`, or one with the same events.
+    """A voice activity detector: `voxface.runtime.audio.vad.VoiceActivityDetector`, or another with the same events.
 
     Attributes:
         position: absolute index of the next sample to be fed.
@@ -74,21 +74,21 @@ class Detector(Protocol):
     position: int
 
     def feed(self, samples: NDArray[np.int16]) -> list[VadEvent]:
-        """Takes int16 [n] at 16 kHz."""
+        """Takes samples int16 [n] at 16 kHz; returns the events that they complete."""
         ...
 
     def finish(self) -> list[VadEvent]:
-        """Ends the input."""
+        """Ends the input; returns the last events."""
         ...
 
 
 class LiveSession:
-    """Feed samples, get events. Use a new one for each stream; not thread-safe.
+    """A session over one stream: `feed` takes samples and returns events. Not thread-safe.
 
     Attributes:
-        speaking: whether a turn of speech is open.
+        config: the settings.
         reason: why there is no face now; None while there is one.
-        trace: gets every stage; None: there is none.
+        trace: gets every stage as a span; None: there is no trace.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class LiveSession:
 
         Args:
             estimator: makes the faces; in mode "incremental" one that can be asked for them in two steps.
-            config: when, and how.
-            features, vad: the bundle's.
-            detector: makes a voice activity detector other than WebRTC's; asked again after each loss of samples.
-            skips: the positions of estimates to leave out, as a recording tells them; None: those that `feed` is told.
-            trace: gets every stage; give it to the estimator too.
+            config: the settings; None: the defaults.
+            features, vad: settings of the bundle's front end; None: the defaults.
+            detector: makes a voice activity detector, at the start and after each loss of samples; None: WebRTC's.
+            skips: positions of the estimates to leave out, from a recording; None: `feed` decides.
+            trace: gets every stage as a span; the estimator needs the same trace.
         """
         self.config = config or LiveConfig()
         self._estimator = estimator
@@ -154,7 +154,7 @@ class LiveSession:
 
     @property
     def level(self) -> Level:
-        """Of the newest whole hop; summed up when somebody asks, on whatever thread."""
+        """The level of the newest whole hop. Measured on demand; may be called from any thread."""
         return Level.from_samples(_joined(self._last_hop))
 
     @property
@@ -163,11 +163,11 @@ class LiveSession:
         return self._turn is not None
 
     def feed(self, samples: NDArray[np.int16], *, behind: bool = False, timer: StageTimer | None = None) -> list[Event]:
-        """Takes int16 [n] at 16 kHz, n ≥ 0; returns what happened, in order.
+        """Takes samples int16 [n] at 16 kHz, n ≥ 0; returns the events in order.
 
         Args:
-            behind: more sound is waiting than one hop: estimates may be left out, a few in a row.
-            timer: the timer of the update, for a caller who has stages of its own, always the same one; None: the session's.
+            behind: more than one hop of sound is waiting, so estimates may be left out, a few in a row.
+            timer: the timer of the update, for a caller with stages of its own, the same in each call; None: the session's own.
         """
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
@@ -185,7 +185,7 @@ class LiveSession:
         return events
 
     def lose(self, end: int, *, timer: StageTimer | None = None) -> list[Event]:
-        """The samples up to absolute sample `end` will not come: closes what is open and goes on there; `timer`: see `feed`."""
+        """Goes on at absolute sample `end`, since the samples before it are lost; ends an open turn. `timer`: see `feed`."""
         if end < self.position:
             raise ValueError(f"sample {end} has been heard already; {self.position} is next")
         events = self._close(timer, final=False)
@@ -196,7 +196,7 @@ class LiveSession:
         return events
 
     def finish(self, *, timer: StageTimer | None = None) -> list[Event]:
-        """Ends the stream: the last speech gets its estimate, and what is open is closed; `timer`: see `feed`."""
+        """Ends the stream: makes the last estimate and ends an open turn. `timer`: see `feed`."""
         return self._close(timer, final=True)
 
     # -- steps -----------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class LiveSession:
         for event in self._vad.feed(frame):
             self._handle(event, behind, events)
         self._end_turn(events)
-        if self._heard - self._second_start >= RANGE_JUDGED:
+        if self._heard - self._second_start >= LEVEL_SAMPLES:
             self._judge_second(events)
 
     def _close(self, timer: StageTimer | None, *, final: bool) -> list[Event]:
@@ -251,7 +251,7 @@ class LiveSession:
             if self._window.voiced >= self._due:
                 while self._due <= self._window.voiced:
                     self._due += self.config.hop
-                self._make_due(behind, events)
+                self._estimate_or_skip(behind, events)
         elif self._turn is not None:
             self._turn = (self._turn[0], event.end)
 
@@ -272,7 +272,7 @@ class LiveSession:
 
     # -- estimates -------------------------------------------------------------------------------------------------------
 
-    def _make_due(self, behind: bool, events: list[Event]) -> None:
+    def _estimate_or_skip(self, behind: bool, events: list[Event]) -> None:
         skip = self._heard in self._skips if self._skips is not None else behind and self._skipped < MOST_SKIPPED
         if skip:
             self._skipped += 1
@@ -308,9 +308,7 @@ class LiveSession:
             self._change_speaker(speech, change.voiced, change.score, events)
             timer.lap("watch")
             if self._window.voiced - self._window.origin >= self.config.first:
-                self._estimate(
-                    events
-                )  # what the new speaker has said is looked at like any window: it may be no speech
+                self._estimate(events)  # the new speaker's sound is judged like any window: it may be no speech
             else:
                 timer.drain()  # there is no estimate to have these times
             return
@@ -335,7 +333,7 @@ class LiveSession:
         return speech
 
     def _restart(self, voiced: int) -> int:
-        """Forgets the speech before place `voiced` of the window; returns the sample at which the rest begins."""
+        """Forgets the speech before place `voiced` of the window; returns the absolute sample at which the rest begins."""
         start = self._window.restart(voiced)
         if self._incremental:
             self._incremental.restart()
@@ -343,7 +341,7 @@ class LiveSession:
         return start
 
     def _change_speaker(self, speech: Speech, voiced: int, score: float, events: list[Event]) -> None:
-        """`voiced`: speech in the window before the new speaker's."""
+        """Starts the window of a new speaker, after `voiced` samples of the window's speech."""
         start = self._restart(self._window.voiced - speech.voiced_samples + voiced)
         self._speaker += 1
         self._last = None

@@ -1,4 +1,4 @@
-"""What `voxface live --json` prints at the end."""
+"""The summary that `voxface live --json` prints at the end of a run."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from voxface.runtime.live.sinks.json_lines import event_json
 
 
 def summary(pipeline: Pipeline, ended: str) -> dict[str, Any]:
-    """Last estimate, percentiles of every stage, every counter."""
+    """The last face, percentiles of every stage and every counter as JSON; `ended`: why the run ended."""
     last, stages = pipeline.last, pipeline.last_latency_ns
     return {
         "ended": ended,

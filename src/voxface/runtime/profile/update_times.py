@@ -1,4 +1,4 @@
-"""Sums the spans of a trace up: one time for each stage and engine of each update."""
+"""Sums up the spans of a trace to one time for each stage and engine of each update."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,18 +12,18 @@ MOST_WAITING: Final = 1000
 
 
 class UpdateTimes:
-    """Takes spans as they end; those of an update may come in several calls.
+    """Times of updates, from their spans. The spans of an update may come in several calls of `add`.
 
     Attributes:
-        service: how long updates took, from the first stage to the last.
-        stages: of each stage that lies directly within updates, its time in each update.
-        engines: of each engine, the time of its runs in each update.
-        parts: of what is named "STAGE.PART" and is no engine run, its time in each update.
-        kernels: of all engines together.
-        outside: what of an update was no engine run.
-        quiet: how long the blocks took that made no face.
-        staged_ns: time of the stages of all updates; over `service.total_ns` it is the share that has a name.
-        first_ns: the first update.
+        service: times of updates, from the first stage to the last.
+        stages: times of each stage that lies directly within updates.
+        engines: times of the runs of each engine in an update.
+        parts: times of spans named "STAGE.PART" that are no engine runs.
+        kernels: times of all engine runs of an update together.
+        outside: times of an update outside of engine runs.
+        quiet: times of the blocks that made no face.
+        staged_ns: time of the stages of all updates; over `service.total_ns` it is the share of the time that has a name.
+        first_ns: time of the first update.
     """
 
     def __init__(self) -> None:
@@ -33,11 +33,11 @@ class UpdateTimes:
         self.parts: dict[str, Histogram] = {}
         self.staged_ns = 0
         self.first_ns = 0
-        self._open: dict[int, list[Span]] = {}  # of each thread, what no span lies round yet
+        self._open: dict[int, list[Span]] = {}  # of each thread, the spans that no other span contains yet
         self._within: dict[int, dict[str, int]] = {}
 
     def add(self, spans: Iterable[Span]) -> None:
-        """More spans, each thread's in the order in which they ended."""
+        """Adds spans; those of a thread in the order in which they ended."""
         for span in spans:
             waiting = self._open.setdefault(span.thread, [])
             within: list[Span] = []
@@ -50,7 +50,7 @@ class UpdateTimes:
                 self._within.pop(span.thread, None)
             else:
                 waiting.append(span)
-                if len(waiting) > 2 * MOST_WAITING:  # of a thread that makes no updates
+                if len(waiting) > 2 * MOST_WAITING:  # of a thread without updates
                     del waiting[:MOST_WAITING]
                 if "." in span.name:
                     parts = self._within.setdefault(span.thread, {})

@@ -16,7 +16,7 @@ from voxface.runtime.live.sink_worker import SinkEvent
 
 
 class JsonLines:
-    """Writes to a stream, which stays open."""
+    """A sink that writes one line for each event to a stream; `close` leaves the stream open."""
 
     name = "json_lines"
     keeps_all = False
@@ -26,20 +26,20 @@ class JsonLines:
         self._stream = stream
 
     def audio(self, audio: Audio) -> None:
-        """Not written."""
+        """Ignored: sound is not written."""
 
     def event(self, sink_event: SinkEvent) -> None:
-        """One line."""
+        """Writes an event as one line."""
         self._stream.write(line(sink_event))
         self._stream.flush()
 
     def close(self) -> None:
-        """Writes what is held."""
+        """Flushes the stream."""
         self._stream.flush()
 
 
 def line(sink_event: SinkEvent) -> str:
-    """An event as a line of JSON."""
+    """An event as one line of JSON."""
     return (
         json.dumps(event_json(sink_event.event, sink_event.latency_ms), allow_nan=False, separators=(",", ":")) + "\n"
     )
