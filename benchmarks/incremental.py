@@ -30,12 +30,12 @@ from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.face_estimator import FaceEstimator
-from voxface.runtime.inference.incremental_encoder import MOVED
-from voxface.runtime.inference.incremental_estimator import IncrementalEstimator
+from voxface.runtime.inference.incremental import DRIFT_LIMIT, IncrementalEstimator
 from voxface.runtime.live.events import EngineFailed, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.session import Estimator, LiveSession
 from voxface.runtime.live.speaker_change import BEFORE, NEWEST, Differences, evidence
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
+from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.training.data.speech_corpus import librispeech
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
@@ -54,12 +54,13 @@ class Untiled:
         self._whole = whole
         self.speech_modulation, self.speaker_change = whole.speech_modulation, whole.speaker_change
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(
+        self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0, *, timer: StageTimer
+    ) -> Estimate:
         """The face of a window."""
-        self._whole.stages.begin()
         found = self._whole.encoder.run({"log_mel": network_input(speech.log_mel, STRIDE)})
-        self._whole.stages.lap("encoder")
-        return self._whole.decode(speech, found["embedding"][0], found["columns"][0])
+        timer.lap("encoder")
+        return self._whole.decode(speech, found["embedding"][0], found["columns"][0], timer=timer)
 
 
 def costs(whole: FaceEstimator, updates: int) -> dict[str, Any]:
@@ -136,9 +137,11 @@ class Compared(IncrementalEstimator):
         self._before: tuple[Estimate, Estimate] | None = None
         self.rows: list[dict[str, float]] = []
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(
+        self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0, *, timer: StageTimer
+    ) -> Estimate:
         """The incremental one, its picture always made anew."""
-        ours = super().estimate(speech)
+        ours = super().estimate(speech, timer=timer)
         turn = self._calls % EVERY
         self._calls += 1
         if turn > 1:
@@ -158,7 +161,7 @@ class Compared(IncrementalEstimator):
         error = (ours.image.astype(float) - exact.image) / 255
         row = {
             "frames": len(speech.log_mel),
-            "first": speech.first_frame,
+            "first": speech.window.first,
             "blocks": self._encoder.encoded,
             "cosine": _cosine(ours, exact),
             "mesh_mm": float(np.sqrt(((ours.vertices - exact.vertices) ** 2).sum(1).mean())),
@@ -169,7 +172,7 @@ class Compared(IncrementalEstimator):
             weights = self._whole.speaker_change
             network = SpeakerEmbeddingNetwork(weights.layers)
             ours_, exact_ = (
-                evidence(Differences(network).of(speech, estimate.frame_embeddings), weights)
+                evidence(Differences(network).measure(speech, estimate.frame_embeddings), weights)
                 for estimate in (ours, exact)
             )
             row["evidence"] = abs(ours_ - exact_)
@@ -274,7 +277,7 @@ def main() -> None:
         whole.warm_up()
         measured = {
             "load_average_before": round(load, 2),
-            "moved": MOVED,
+            "moved": DRIFT_LIMIT,
             "cost": costs(whole, options.updates),
         }
         sounds = [np.concatenate(list(read_blocks(path)))[: 14 * SAMPLE_RATE] for path in list(held.values())]

@@ -24,13 +24,13 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.attributes import Attributes
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.live.block import Block
-from voxface.runtime.live.block_queue import BlockQueue
+from voxface.runtime.live.block import Block, BlockQueue
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.device_clock import DeviceClock
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
+from voxface.runtime.timing.stage_timer import StageTimer
 
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 DRIFT_PPM: Final = 80.0
@@ -46,7 +46,9 @@ class StandIn:
         self.speech_modulation, self.speaker_change = bundle.speech_modulation, bundle.speaker_change
         self.coefficients = np.zeros(self.model.modes, np.float32)
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(
+        self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0, *, timer: StageTimer
+    ) -> Estimate:
         """The same face always."""
         shapes = speech.log_mel - speech.log_mel.mean(1, keepdims=True)
         parts = np.array_split(shapes, max(1, len(shapes) // 32))
@@ -58,7 +60,7 @@ class StandIn:
             image=np.zeros((64, 64, 3), np.uint8), image_embedding=embedding,
             coefficients=self.coefficients, model=self.model, confidence=0.5,
             attributes=Attributes({"female": 0.5, "male": 0.5}, "unknown", {}),
-            stages_ns={"vad": speech.vad_ns, "features": speech.features_ns, "encoder": 0, "face": 0, "mesh": 0},
+            stages_ns={},
         )  # fmt: skip
 
 
@@ -128,7 +130,7 @@ def soak(
         queue.put(Block(block[:, None], SAMPLE_RATE, round(due * 1e9), now, first=samples - len(block)))
         taken = queue.get()
         assert taken is not None
-        pipeline.take(taken)
+        pipeline.feed(taken)
         if early is None and number > hours * 9000:
             early = resident_mb()
         if number % 360_000 == 0 and number:

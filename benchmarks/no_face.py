@@ -37,7 +37,7 @@ class NoDecoders:
     speech_modulation = Bundle.open().speech_modulation
     speaker_change = None
 
-    def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0) -> Any:
+    def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0, *, timer: Any) -> Any:
         """Something to count."""
         return StubEstimate(np.ones((64, 8), np.float32))
 

@@ -39,7 +39,7 @@ def main() -> None:
         pipeline.sink_workers.append(SinkWorker(window, clock, "here", lambda _: None))
         for at in range(0, len(sound), BLOCK):
             now = clock.now_ns()
-            pipeline.take(Block(sound[at : at + BLOCK, None], SAMPLE_RATE, now, now, first=at))
+            pipeline.feed(Block(sound[at : at + BLOCK, None], SAMPLE_RATE, now, now, first=at))
             if wanted and (at + BLOCK) / SAMPLE_RATE >= wanted[0]:
                 wanted.pop(0)
                 image = window.picture().reshape(240, 2, 320, 2, 3).mean((1, 3))

@@ -46,7 +46,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "bundle": "errors files background config face",
             "engines": "errors files processor timing config bundle",
             "audio": "errors config engines",
-            "features": "errors config audio",
+            "features": "errors timing config audio",
             "inference": "errors files processor background timing config face bundle engines audio features",
             "live": "errors files timing config face bundle audio features inference",
             "voice_to_face": "errors timing config face bundle audio features inference live",

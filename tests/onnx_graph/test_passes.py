@@ -9,7 +9,7 @@ onnx = pytest.importorskip("onnx", reason="onnx comes with voxface[calibrate]")
 
 from onnx import TensorProto, helper  # noqa: E402
 
-from tests.calibration.small_bundle import Steps, encoder, face, graph, mesh  # noqa: E402
+from tests.stand_ins.small_bundle import Steps, encoder, face, graph, mesh  # noqa: E402
 from voxface.onnx_graph.graph import Graph, show_tensors  # noqa: E402
 from voxface.onnx_graph.passes.dimension_names import name_dimensions  # noqa: E402
 from voxface.onnx_graph.passes.fp16 import FP16_FROM, store_fp16  # noqa: E402

@@ -17,9 +17,11 @@ from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
-from voxface.runtime.live.events import Event, to_json
+from voxface.runtime.live.events import Event
 from voxface.runtime.live.sink_worker import SinkEvent
+from voxface.runtime.live.sinks.json_lines import event_json
 from voxface.runtime.live.stop import Stop
+from voxface.runtime.timing.stage_timer import StageTimer
 
 Samples = NDArray[np.int16]
 SPHERE = sphere()
@@ -37,7 +39,14 @@ class PlainEstimator:
         self.stalls: dict[int, float] = {}
         self._clock, self._seconds = clock, seconds
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer | None = None,
+    ) -> Estimate:
         self.calls += 1
         if self._clock:
             self._clock.sleep(self.stalls.get(self.calls, self._seconds))
@@ -45,6 +54,8 @@ class PlainEstimator:
             raise RuntimeError("no more memory on the device")
         embedding = speech.log_mel.mean(0)
         embedding = (embedding / np.linalg.norm(embedding)).astype(np.float32)
+        for stage in ("encoder", "face", "mesh") if timer else ():
+            timer.lap(stage)
         return Estimate(
             start=speech.segments[0][0],
             end=speech.segments[-1][1],
@@ -58,7 +69,7 @@ class PlainEstimator:
             model=SPHERE,
             confidence=0.5,
             attributes=Attributes({"female": 0.5, "male": 0.5}, "regular", {}),
-            stages_ns={"vad": 1000, "features": 1000, "encoder": 1000, "face": 1000, "mesh": 1000},
+            stages_ns={},
         )
 
 
@@ -90,7 +101,7 @@ class Notebook:
         self.closed += 1
 
     def lines(self) -> list[dict[str, object]]:
-        return [to_json(told.event) for told in self.told]
+        return [event_json(told.event) for told in self.told]
 
 
 class Blocks:
@@ -122,7 +133,7 @@ def cut(samples: NDArray[np.generic], rate: int = SAMPLE_RATE, block_s: float = 
 
 
 def lines(events: list[Event]) -> list[dict[str, object]]:
-    return [to_json(event) for event in events]
+    return [event_json(event) for event in events]
 
 
 @lru_cache

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from voxface.runtime.inference.voice_to_face import VoiceToFace
 
 from tests.conftest import SAMPLES
-from tests.runtime.live.stand_ins import voice
+from tests.stand_ins.live_session import voice
 from voxface.cli import main
 from voxface.runtime.bundle.bundle import DEFAULT, Bundle
 from voxface.runtime.bundle.manifest import MANIFEST
@@ -22,6 +21,7 @@ from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
 from voxface.runtime.errors import BundleError
 from voxface.runtime.inference.confidence import confidence
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
 from voxface.runtime.live.session import LiveSession
 from voxface.training.data.synthetic_music import music
@@ -55,19 +55,19 @@ def test_the_default_bundle_has_what_was_trained(default_bundle: Bundle) -> None
     assert entry.encoder_sha256 == default_bundle.graph_digests()["encoder"]
 
 
-def test_without_parts_music_passes_and_speakers_are_one(without: Bundle, voice_to_face: VoiceToFace) -> None:
+def test_without_parts_music_passes_and_speakers_are_one(without: Bundle, face_estimator: FaceEstimator) -> None:
     both = np.concatenate([voice(0), voice(1)])
-    with VoiceToFace(without) as plain:
+    with FaceEstimator(without) as plain:
         session = LiveSession(plain, LiveConfig(hop=3200))
         events = session.feed(both) + session.finish()
         assert [event for event in events if isinstance(event, FaceEstimated)]
         assert not [event for event in events if isinstance(event, SpeakerChanged)]
         speech = plain.listen([voice(0)])
-        found, expected = plain.estimate(speech), voice_to_face.estimate(speech)
+        found, expected = plain.estimate(speech), face_estimator.estimate(speech)
         np.testing.assert_array_equal(found.image, expected.image)
         assert found.confidence == confidence(1.0, found.frame_embeddings, speech.voiced_seconds) > expected.confidence
         faces = []
-        for estimator in (plain, voice_to_face):
+        for estimator in (plain, face_estimator):
             session = LiveSession(estimator, LiveConfig(hop=3200))
             events = session.feed(music(7001, 6)) + session.finish()
             faces.append(sum(isinstance(event, FaceEstimated) for event in events))

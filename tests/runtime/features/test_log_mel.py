@@ -50,7 +50,7 @@ def test_two_streams_in_turns_do_not_disturb_each_other() -> None:
     parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for first, last in ((0, 1600), (1600, 20_000), (20_000, 20_200), (20_200, 24_000)):
         for stream, sound, got in zip(streams, sounds, parts, strict=True):
-            got.append(stream.feed_and_look(sound[first:last])[0])  # the tail is asked for at every estimate
+            got.append(stream.feed_with_tail(sound[first:last])[0])  # the tail is asked for at every estimate
     for stream, sound, got in zip(streams, sounds, parts, strict=True):
         np.testing.assert_array_equal(np.concatenate([*got, stream.finish()]), log_mel(sound))
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.front_end import PROVISIONAL
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.features.speech_modulation import (
     SHORTEST,
@@ -118,18 +120,18 @@ def test_a_sliding_window_is_measured_as_it_would_be_alone(steps: list[tuple[int
         first, end = first + dropped, max(end + added, first + dropped + 40)
         window = frames[first:end].copy()
         window[-3:] = window[-4]
-        assert running.of(first, window) == measurable_movement(window)
+        assert running.measure(FrameWindow(first, window, len(window) - PROVISIONAL)) == measurable_movement(window)
         assert len(window) < 103 or len(running._known) == (len(window) - 103) // 32 + 1
 
 
 def test_a_sliding_window_measures_no_stretch_twice(speech: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     frames, measured = log_mel(np.resize(speech, 800_000)), []
-    measure = RunningSpeechModulation.of.__globals__["measure"]
+    measure = RunningSpeechModulation.measure.__globals__["measure"]
     monkeypatch.setitem(
-        RunningSpeechModulation.of.__globals__, "measure", lambda part: measured.append(1) or measure(part)
+        RunningSpeechModulation.measure.__globals__, "measure", lambda part: measured.append(1) or measure(part)
     )
     running = RunningSpeechModulation()
     for end in range(200, 4000, 10):
         first = max(0, end - 800) // 32 * 32
-        running.of(first, frames[first:end])
+        running.measure(FrameWindow(first, frames[first:end], end - first - PROVISIONAL))
     assert len(measured) == (3990 - 3 - 100) // 32 + 1

@@ -13,9 +13,10 @@ from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
-from voxface.runtime.features.normalisation import RunningStatistics, network_input, normalise
+from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.normalisation import RunningNormalisation, network_input, normalise
 from voxface.runtime.inference.face_estimator import FaceEstimator
-from voxface.runtime.inference.incremental_encoder import IncrementalEncoder
+from voxface.runtime.inference.incremental import IncrementalEncoder
 
 WINDOW = 800
 HOP = 10
@@ -61,6 +62,11 @@ def frames_of(count: int, mels: int = 8, seed: int = 0) -> Array:
     return (5 + 3 * np.sin(walk) + rng.normal(0, 1, (count, mels))).astype(np.float32)
 
 
+def live(first: int, frames: Array) -> FrameWindow:
+    """A window of a stream that goes on."""
+    return FrameWindow(first, frames, max(0, len(frames) - PROVISIONAL))
+
+
 @pytest.fixture(scope="module")
 def speech(face_estimator: FaceEstimator) -> Array:
     return np.concatenate([face_estimator.listen(read_blocks(Path(path))).log_mel for path in SAMPLES])
@@ -81,11 +87,11 @@ def windows(count: int, hop: int = HOP, begin: int = 100, longest: int = WINDOW)
 )
 def test_statistics_are_those_of_the_window(steps: list[tuple[int, int]], start: int, provisional: int) -> None:
     frames = frames_of(4000)
-    statistics, first, end = RunningStatistics(8), 0, 5
+    statistics, first, end = RunningNormalisation(8), 0, 5
     for dropped, added in steps:
         end += added
         first = min(first + dropped, end - 4)
-        mean, deviation = statistics.of(start + first, frames[first:end], end - first - provisional)
+        mean, deviation = statistics.measure(FrameWindow(start + first, frames[first:end], end - first - provisional))
         wide = frames[first:end].astype(np.float64)
         np.testing.assert_allclose(mean, wide.mean(0), rtol=0, atol=1e-10)
         np.testing.assert_allclose(deviation, wide.std(0), rtol=0, atol=1e-7)
@@ -95,11 +101,11 @@ def test_statistics_do_not_drift_in_a_long_stream() -> None:
     """Four million frames, eleven hours, by way of one loud one that would leave its rounding in a sum kept for ever."""
     frames = frames_of(100_000)
     frames[5000] = 1e6
-    statistics, longest = RunningStatistics(8), 0.0
+    statistics, longest = RunningNormalisation(8), 0.0
     for turn in range(40):
         for end in range(WINDOW, len(frames), 1037):
             window = frames[end - WINDOW : end]
-            mean, deviation = statistics.of(turn * len(frames) + end - WINDOW, window, WINDOW)
+            mean, deviation = statistics.measure(FrameWindow(turn * len(frames) + end - WINDOW, window, WINDOW))
         wide = window.astype(np.float64)
         longest = max(longest, float(np.abs(mean - wide.mean(0)).max()), float(np.abs(deviation - wide.std(0)).max()))
     assert longest < 1e-10
@@ -108,7 +114,7 @@ def test_statistics_do_not_drift_in_a_long_stream() -> None:
 
 def test_frames_that_are_all_the_same_have_no_spread() -> None:
     same = np.full((500, 8), np.float32(-11.512925))
-    mean, deviation = RunningStatistics(8).of(7, same, 497)
+    mean, deviation = RunningNormalisation(8).measure(FrameWindow(7, same, 497))
     np.testing.assert_allclose(mean, same[0], rtol=1e-12)
     assert deviation.max() < 1e-6
 
@@ -125,12 +131,12 @@ def sliding(count: int, hop: int = HOP, begin: int = 100, longest: int = WINDOW)
 @given(st.integers(40, 1400), st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(0, 2**40))
 def test_with_everything_encoded_it_is_the_whole_input(begin: int, hops: list[int], start: int) -> None:
     frames = frames_of(begin + sum(hops))
-    encoder = IncrementalEncoder(Sums(), 1000, moved=-1)
+    encoder = IncrementalEncoder(Sums(), 1000, drift_limit=-1)
     end = begin
     for hop in hops:
         end += hop
         first = max(0, end - WINDOW)
-        _, frame_embeddings = encoder.encode(start + first, frames[first:end])
+        _, frame_embeddings = encoder.encode(live(start + first, frames[first:end]))
         whole = Sums().run({"log_mel": network_input(frames[first:end])})["columns"][0]
         np.testing.assert_allclose(frame_embeddings, whole, rtol=0, atol=1e-3)
 
@@ -144,14 +150,14 @@ def test_with_everything_encoded_it_is_the_whole_input(begin: int, hops: list[in
 def test_what_is_remembered_stands_where_it_stood(begin: int, hops: list[tuple[int, int]], start: int) -> None:
     """Frames that need no normalising, in windows that slide and grow anyhow: every column is right, however old."""
     frames = frames_of(begin + sum(added for _, added in hops))
-    encoder = IncrementalEncoder(Sums(), 1000, moved=1e9)
+    encoder = IncrementalEncoder(Sums(), 1000, drift_limit=1e9)
     encoder._statistics = Untouched()  # type: ignore[assignment]
     first, end = 0, begin
     for dropped, added in hops:
         first, end = min(first + dropped, end - 1), end + added
         window = frames[first:end].copy()
         window[-PROVISIONAL:] += 1  # they will be others the next time
-        _, frame_embeddings = encoder.encode(start + first, window)
+        _, frame_embeddings = encoder.encode(live(start + first, window))
         whole = Sums().run({"log_mel": np.resize(window, (max(len(window), 1000), 8)).T[None]})["columns"][0]
         np.testing.assert_allclose(frame_embeddings, whole, rtol=0, atol=1e-3)
 
@@ -159,7 +165,7 @@ def test_what_is_remembered_stands_where_it_stood(begin: int, hops: list[tuple[i
 class Untouched:
     """Statistics of frames that are normal already."""
 
-    def of(self, first: int, frames: Array, final: int) -> tuple[Array, Array]:
+    def measure(self, window: FrameWindow) -> tuple[Array, Array]:
         return np.zeros(8), np.ones(8)
 
 
@@ -173,7 +179,7 @@ def test_with_statistics_that_stay_every_column_is_the_whole_inputs(
     encoder = IncrementalEncoder(engine, 640)
     for first in range(0, 3 * 640, STRIDE):
         window = frames[first : first + 640]
-        embedding, frame_embeddings = encoder.encode(first, window)
+        embedding, frame_embeddings = encoder.encode(live(first, window))
         whole = face_estimator.encoder.run({"log_mel": network_input(window, 640)})
         scale = np.abs(whole["columns"]).max()
         np.testing.assert_allclose(frame_embeddings / scale, whole["columns"][0] / scale, rtol=0, atol=1e-5)
@@ -188,7 +194,7 @@ def test_the_fuller_the_window_the_less_is_encoded(face_estimator: FaceEstimator
     engine = Counting(face_estimator.encoder)
     encoder = IncrementalEncoder(engine, 1000)
     for first, end in sliding(len(speech)):
-        encoder.encode(first, speech[first:end])
+        encoder.encode(live(first, speech[first:end]))
     frames = np.array(engine.frames)
     assert frames[0] == 1000
     young, growing, full = frames[:20].mean(), frames[20:70].mean(), frames[80:].mean()
@@ -202,7 +208,7 @@ def test_a_longer_window_has_more_room(face_estimator: FaceEstimator, speech: Ar
     engine = Counting(face_estimator.encoder)
     encoder = IncrementalEncoder(engine, 1000)
     for end in (1000, 1010, 1020, 1030, 1040):
-        embedding, _ = encoder.encode(0, speech[:end])
+        embedding, _ = encoder.encode(live(0, speech[:end]))
         exact = face_estimator.encoder.run({"log_mel": network_input(speech[:end])})["embedding"][0]
         assert embedding @ exact > 0.995
     assert [frames < 600 for frames in engine.frames] == [False, True, True, False, True]
@@ -212,7 +218,7 @@ def test_a_longer_window_has_more_room(face_estimator: FaceEstimator, speech: Ar
 def test_it_is_near_the_exact_embedding(face_estimator: FaceEstimator, speech: Array) -> None:
     encoder = IncrementalEncoder(face_estimator.encoder, 1000)
     for first, end in sliding(len(speech) // 2):
-        embedding, frame_embeddings = encoder.encode(first, speech[first:end])
+        embedding, frame_embeddings = encoder.encode(live(first, speech[first:end]))
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-6)
         if end % 50 == 0:
             exact = face_estimator.encoder.run({"log_mel": network_input(speech[first:end])})
@@ -228,10 +234,10 @@ def test_an_engine_that_fails_leaves_nothing_behind(face_estimator: FaceEstimato
         if turn % 7 == 3:
             setattr(broken, fault, True)
             with pytest.raises((RuntimeError, FloatingPointError)):
-                other.encode(first, speech[first:end])
+                other.encode(live(first, speech[first:end]))
             setattr(broken, fault, False)
         for mine, theirs in zip(
-            one.encode(first, speech[first:end]), other.encode(first, speech[first:end]), strict=True
+            one.encode(live(first, speech[first:end])), other.encode(live(first, speech[first:end])), strict=True
         ):
             np.testing.assert_array_equal(mine, theirs)
 
@@ -239,11 +245,11 @@ def test_an_engine_that_fails_leaves_nothing_behind(face_estimator: FaceEstimato
 def test_after_a_restart_it_is_as_new(face_estimator: FaceEstimator, speech: Array) -> None:
     encoder = IncrementalEncoder(face_estimator.encoder, 1000)
     for first, end in windows(600):
-        encoder.encode(first, speech[first:end])
+        encoder.encode(live(first, speech[first:end]))
     encoder.restart()
     new = IncrementalEncoder(face_estimator.encoder, 1000)
     for end in range(650, 700, HOP):
-        mine, theirs = encoder.encode(500, speech[500:end]), new.encode(500, speech[500:end])
+        mine, theirs = encoder.encode(live(500, speech[500:end])), new.encode(live(500, speech[500:end]))
         np.testing.assert_array_equal(mine[0], theirs[0])
 
 
@@ -252,8 +258,8 @@ def test_after_a_long_gap_everything_is_encoded(face_estimator: FaceEstimator, s
     engine = Counting(face_estimator.encoder)
     encoder = IncrementalEncoder(engine, 1000)
     for first, end in sliding(500):
-        encoder.encode(first, speech[first:end])
-    embedding, _ = encoder.encode(640, speech[640:])
+        encoder.encode(live(first, speech[first:end]))
+    embedding, _ = encoder.encode(live(640, speech[640:]))
     exact = face_estimator.encoder.run({"log_mel": network_input(speech[640:])})["embedding"][0]
     np.testing.assert_allclose(embedding, exact, rtol=0, atol=1e-5)
     assert engine.frames[-1] == 1000

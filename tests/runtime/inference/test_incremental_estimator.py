@@ -152,7 +152,7 @@ def test_a_recording_is_heard_again_in_its_own_mode(
     pipeline = Pipeline(session, clock)
     pipeline.sink_workers.append(SinkWorker(Recorder(tmp_path / "r", about), clock, "here", lambda _: None))
     for block in cut(voice()[:64_000]):
-        pipeline.take(block)
+        pipeline.feed(block)
     pipeline.finish()
     for sink_worker in pipeline.sink_workers:
         sink_worker.close(1)

@@ -18,6 +18,7 @@ from voxface.runtime.live.async_stream import AsyncStream
 from voxface.runtime.live.events import Event, FaceEstimated, Skipped
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.stream import Stream
+from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.voice_to_face import VoiceToFace
 
 BLOCKS = np.array_split(voice(), 400)  # of 20 ms
@@ -54,11 +55,18 @@ class Waiting(PlainEstimator):
         super().__init__()
         self.begun, self.go = threading.Event(), threading.Event()
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer,
+    ) -> Estimate:
         self.begun.set()
         if not self.go.wait(10):
             raise AssertionError("nobody let it go: the loop was blocked")
-        return super().estimate(speech, before, image_reuse_distance)
+        return super().estimate(speech, before, image_reuse_distance, timer=timer)
 
 
 def test_events_are_those_of_a_stream(voice_to_face: VoiceToFace) -> None:

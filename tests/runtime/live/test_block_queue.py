@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from tests.stand_ins.live_session import cut, noise
 from voxface.runtime.live.audio_input import AudioInput
-from voxface.runtime.live.block import Block
-from voxface.runtime.live.block_queue import BlockQueue
+from voxface.runtime.live.block import Block, BlockQueue
 from voxface.runtime.live.clock import SystemClock
 
 

@@ -239,7 +239,7 @@ def test_with_the_system_clock_too() -> None:
 def test_counters_stay_small() -> None:
     pipeline = Pipeline(LiveSession(PlainEstimator()), VirtualClock())
     for k in range(1000):
-        pipeline.counters.take(Lost(10 * k, 10 * k + 5, "queue full"))
+        pipeline.counters.count(Lost(10 * k, 10 * k + 5, "queue full"))
     told = pipeline.counters.to_json()["lost"]["queue full"]
     assert (told["count"], told["samples"], len(told["ranges"]), told["last"]) == (1000, 5000, 20, [9990, 9995])
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -231,8 +232,8 @@ def test_behind_leaves_estimates_out_but_never_all() -> None:
 def test_the_tail_of_a_stream_does_not_end_it() -> None:
     stream, whole = LogMelStream(), LogMelStream()
     nothing_new = np.empty(0, np.int16)
-    first, once = stream.feed_and_look(voice()[:5000])
-    none, twice = stream.feed_and_look(nothing_new)
+    first, once = stream.feed_with_tail(voice()[:5000])
+    none, twice = stream.feed_with_tail(nothing_new)
     assert len(none) == 0
     np.testing.assert_array_equal(once, twice)
     ended = LogMelStream()
@@ -240,7 +241,7 @@ def test_the_tail_of_a_stream_does_not_end_it() -> None:
     np.testing.assert_array_equal(once, ended.finish())
     rest = stream.feed(voice()[5000:9000])
     np.testing.assert_array_equal(np.concatenate([first, rest]), whole.feed(voice()[:9000]))
-    np.testing.assert_array_equal(stream.feed_and_look(nothing_new)[1], stream.finish())
+    np.testing.assert_array_equal(stream.feed_with_tail(nothing_new)[1], stream.finish())
 
 
 @pytest.mark.parametrize("wrong", [{"hop": 0}, {"first": 100}, {"window": 10**9}, {"mode": "magic"}, {"hangover": -1}])
@@ -252,9 +253,9 @@ def test_settings_that_cannot_be(wrong: dict[str, int]) -> None:
 class Checking(PlainEstimator):
     """Refuses what is no speech, as the real one does."""
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(self, speech: Speech, *more: Any, **named: Any) -> Estimate:
         check_speech(speech)
-        return super().estimate(speech, before, image_reuse_distance)
+        return super().estimate(speech, *more, **named)
 
 
 class Jumpy(SpeakerChangeDetector):

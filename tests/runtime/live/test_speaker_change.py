@@ -7,14 +7,16 @@ import pytest
 
 from tests.stand_ins.live_session import noise, nothing, voice
 from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged
-from voxface.runtime.live.latency import LatencyBudget
 from voxface.runtime.live.levels import LOWEST_DB, LevelMeter
+from voxface.runtime.live.pipeline import STAGES
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import STEADY, Differences, SpeakerChangeDetector, evidence
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
 from voxface.runtime.live.speech_gate import SpeechGate
+from voxface.runtime.timing.histogram import StageHistograms
 
 
 def hear(face_estimator: FaceEstimator, samples: np.ndarray, **settings: bool) -> list[Event]:
@@ -55,10 +57,10 @@ def test_evidence_has_to_last(face_estimator: FaceEstimator) -> None:
     assert told[-1].voiced == speech.voiced_samples - 24_000
     watch.restart()
     assert watch.judge(speech, frame_embeddings) is None
-    again = replace(speech, log_mel=np.tile(speech.log_mel[:150], (3, 1)))
-    alike = Differences(network).of(again, np.ones((64, 14), np.float32))
+    again = replace(speech, window=FrameWindow.whole(np.tile(speech.log_mel[:150], (3, 1))))
+    alike = Differences(network).measure(again, np.ones((64, 14), np.float32))
     assert alike == pytest.approx(0, abs=0.02)
-    assert evidence(alike, weights) < 0 < evidence(Differences(network).of(speech, frame_embeddings), weights)
+    assert evidence(alike, weights) < 0 < evidence(Differences(network).measure(speech, frame_embeddings), weights)
 
 
 def test_the_gate_lets_speech_through_and_holds_on_to_it(face_estimator: FaceEstimator) -> None:
@@ -87,7 +89,7 @@ def test_levels() -> None:
 
 
 def test_a_budget_tells_only_what_was_measured() -> None:
-    budget = LatencyBudget()
+    budget = StageHistograms(STAGES)
     budget.add({"encoder": 2_000_000, "total": 3_000_000})
     assert set(budget.milliseconds()) == {"encoder", "total"}
     assert budget.milliseconds()["total"]["max"] == 3.0

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.stand_ins.live_session import voice
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.speaker_embedding_file import read_layers, write_layers
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.live.speaker_embedding import SEEN, STRIDE, RunningSpeakerEmbedding, SpeakerEmbeddingNetwork
 
@@ -49,8 +50,9 @@ def test_what_is_remembered_is_what_would_be_found(start: int, hops: list[tuple[
         first = min(first + dropped, end - 260)
         window = clip[first:end].copy()
         window[-3:] += 1  # they will be others the next time
-        found = running.disagreement(start + first, window, len(window) - 3, 150, 400)
-        new = RunningSpeakerEmbedding(own).disagreement(start + first, window, len(window) - 3, 150, 400)
+        there = FrameWindow(start + first, window, len(window) - 3)
+        found = running.disagreement(there, 150, 400)
+        new = RunningSpeakerEmbedding(own).disagreement(there, 150, 400)
         assert found == pytest.approx(new, abs=1e-5)
         assert len(running._steps) <= (150 + 400) // STRIDE
 

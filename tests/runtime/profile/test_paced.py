@@ -27,10 +27,10 @@ def paced(blocks: int, seconds: float, stalls: dict[int, float] | None = None) -
     pipeline = Pipeline(LiveSession(estimator, CONFIG, trace=trace), clock)
     loop = Loop(VOICE, CONFIG.hop, "voice")
     lead_in(pipeline, loop)
-    trace.take()
+    trace.drain()
     estimator.stalls = {estimator.calls + k: took for k, took in (stalls or {}).items()}
     times = UpdateTimes()
-    found = run_paced(pipeline, loop, clock, blocks, watch=lambda: times.take(trace.take()), cpu_ns=lambda: 0)
+    found = run_paced(pipeline, loop, clock, blocks, watch=lambda: times.add(trace.drain()), cpu_ns=lambda: 0)
     return found, times, pipeline
 
 
@@ -123,7 +123,7 @@ def test_the_synthetic_voice_is_speech_throughout(seed: int) -> None:
     pipeline = Pipeline(LiveSession(PlainEstimator(), CONFIG), VirtualClock())
     loop = Loop(voice, CONFIG.hop, "voice")
     for _ in range(120):
-        pipeline.take(loop.block(0, 0))
+        pipeline.feed(loop.block(0, 0))
     counters = pipeline.counters.to_json()
     assert counters["estimates"] >= 109  # none in the first second
     assert counters["no_face"] == {}

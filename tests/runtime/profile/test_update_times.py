@@ -31,7 +31,7 @@ def test_stages_and_runs(cuts: list[int]) -> None:
     times = UpdateTimes()
     at = 0
     for cut in [*cuts, len(spans)]:
-        times.take([*spans[at : at + cut], *others[:3]])
+        times.add([*spans[at : at + cut], *others[:3]])
         others, at = others[3:], at + cut
     assert (times.service.count, times.quiet.count, times.first_ns) == (4, 4, 100)
     assert {name: stage.percentile_ns(1) for name, stage in times.stages.items()} == {"vad": 45, "encoder": 50}
@@ -45,5 +45,5 @@ def test_stages_and_runs(cuts: list[int]) -> None:
 
 def test_a_thread_without_updates_is_forgotten() -> None:
     times = UpdateTimes()
-    times.take(Span("deliver", 2, 10 * k, 10 * k + 5) for k in range(100_000))
+    times.add(Span("deliver", 2, 10 * k, 10 * k + 5) for k in range(100_000))
     assert sum(map(len, times._open.values())) <= 2000

@@ -28,11 +28,11 @@ def test_stages_leave_no_gap() -> None:
         clock.now += took
         stages.lap(name)
     stages.close("whole", began)
-    assert stages.take() == {"a": 10, "b": 5}
-    assert stages.take() == {}
-    spans = [(span.name, span.began - began, span.ended - began) for span in trace.take()]
+    assert stages.drain() == {"a": 10, "b": 5}
+    assert stages.drain() == {}
+    spans = [(span.name, span.began - began, span.ended - began) for span in trace.drain()]
     assert spans == [("a", 0, 3), ("b", 3, 8), ("a", 8, 15), ("whole", 0, 15)]
-    assert trace.take() == []
+    assert trace.drain() == []
 
 
 def test_without_a_trace_stages_are_counted_and_nothing_is_kept() -> None:
@@ -40,7 +40,7 @@ def test_without_a_trace_stages_are_counted_and_nothing_is_kept() -> None:
     began = stages.begin()
     stages.lap("a")
     stages.close("whole", began)
-    assert set(stages.take()) == {"a"}
+    assert set(stages.drain()) == {"a"}
     assert stages.trace is None
 
 
@@ -48,12 +48,12 @@ def test_a_trace_is_bounded_and_can_be_switched_off() -> None:
     trace = Trace(Ticks(1), most=3)
     for _ in range(5):
         trace.add("a", 0, 1)
-    assert len(trace.take()) == 3
+    assert len(trace.drain()) == 3
     assert trace.dropped == 2
     trace.recording = False
     with trace.span("b"):
         pass
-    assert trace.take() == []
+    assert trace.drain() == []
 
 
 @given(st.recursive(st.integers(0, 40), lambda inner: st.lists(inner, max_size=4), max_leaves=25))
@@ -68,7 +68,7 @@ def test_whatever_nests_is_a_valid_trace(work: Any) -> None:
             clock.now += part if isinstance(part, int) else 1
 
     do(work)
-    document = trace_events(trace.take(), trace.threads, {})
+    document = trace_events(trace.drain(), trace.threads, {})
     check_trace(document)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert min(event["ts"] for event in document["traceEvents"] if event["ph"] == "X") == 0
@@ -86,7 +86,7 @@ def test_one_track_a_thread(tmp_path: Path) -> None:
     other.join()
     trace.name_thread("first")
     work()
-    write_trace(tmp_path / "t.json", trace.take(), trace.threads, {"of": "a test"})
+    write_trace(tmp_path / "t.json", trace.drain(), trace.threads, {"of": "a test"})
     document = read_trace(tmp_path / "t.json")
     names = {e["args"]["name"]: e["tid"] for e in document["traceEvents"] if e["name"] == "thread_name"}
     assert set(names) == {"first", "other"}
@@ -129,7 +129,7 @@ def test_the_rules_find_what_is_wrong(spoil: Callable[[list[dict[str, Any]]], No
     trace = Trace(clock)
     with trace.span("outer"), trace.span("inner"):
         pass
-    document = trace_events(trace.take(), trace.threads, {})
+    document = trace_events(trace.drain(), trace.threads, {})
     check_trace(document)
     spoilt = copy.deepcopy(document)
     spoil(spoilt["traceEvents"])

@@ -153,7 +153,7 @@ def test_the_published_trunk_learns_the_pictures_it_sees(tmp_path: Path) -> None
     shares = []
     for steps in (75, 150, 225, 300, 375, 450):
         expert = train_expert(pairs, replace(config, steps=steps), tmp_path / "run", resume=True)
-        seen = Renders.made(tmp_path / "run" / "renders.npz", model, spread, renders)
+        seen = Renders.load_or_draw(tmp_path / "run" / "renders.npz", model, spread, renders)
         found = measure(expert, seen, slice(0, 32), model, torch.device("cpu"))
         shares.append(found["error_mm"] / found["trivial"]["error_mm"])
         if shares[-1] < 0.5:

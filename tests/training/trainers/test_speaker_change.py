@@ -8,14 +8,13 @@ import pytest
 
 pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
-from voxface.runtime.inference.voice_to_face import VoiceToFace
-
-from tests.calibration.small_bundle import small_bundle
 from tests.conftest import SAMPLES
-from tests.runtime.live.stand_ins import voice
+from tests.stand_ins.live_session import voice
+from tests.stand_ins.small_bundle import small_bundle
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.speaker_embedding_file import SPEAKER_EMBEDDING
 from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.events import SpeakerChanged
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import evidence
@@ -72,15 +71,15 @@ def test_groups_are_those_of_before() -> None:
     assert {group(Recording(str(k), "F", Path("a.flac"))) for k in range(100_000, 100_100)} == {1, 2, 3}
 
 
-def test_differences_are_those_of_a_session(voice_to_face: VoiceToFace) -> None:
+def test_differences_are_those_of_a_session(face_estimator: FaceEstimator) -> None:
     """The recorder sees the windows that the detector judges: by its evidence the change is found where a session finds it."""
-    weights = voice_to_face.speaker_change
+    weights = face_estimator.speaker_change
     assert weights is not None
     both = np.concatenate([voice(0), voice(1)])
-    recorder = DifferenceRecorder(voice_to_face, SpeakerEmbeddingNetwork(weights.layers))
+    recorder = DifferenceRecorder(face_estimator, SpeakerEmbeddingNetwork(weights.layers))
     rows = recorder.record(both)
     found = first_noticed(Stream(len(voice(0)), rows), weights.threshold, lambda row: evidence(row, weights))
-    session = LiveSession(voice_to_face, LiveConfig())
+    session = LiveSession(face_estimator, LiveConfig())
     change = next(event for event in session.feed(both) if isinstance(event, SpeakerChanged))
     assert found is not None
     assert abs(found - change.position) < 1600
@@ -91,10 +90,10 @@ def test_differences_are_those_of_a_session(voice_to_face: VoiceToFace) -> None:
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-def test_streams_of_one_speaker(voice_to_face: VoiceToFace) -> None:
-    weights = voice_to_face.speaker_change
+def test_streams_of_one_speaker(face_estimator: FaceEstimator) -> None:
+    weights = face_estimator.speaker_change
     assert weights is not None
-    recorder = DifferenceRecorder(voice_to_face, SpeakerEmbeddingNetwork(weights.layers))
+    recorder = DifferenceRecorder(face_estimator, SpeakerEmbeddingNetwork(weights.layers))
     recordings = [Recording("one", "F", SAMPLES[0])]
     for streams in (lasting(recorder, recordings), swapped(recorder, recordings)):
         (found,) = streams
@@ -126,10 +125,10 @@ def test_a_detector_goes_into_a_bundle(default_bundle: Bundle, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_the_whole_training_on_a_few_speakers(
-    voice_to_face: VoiceToFace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    face_estimator: FaceEstimator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Real networks and streams, of a few steps and speakers: the result is a detector a bundle takes."""
-    network = SpeakerEmbeddingNetwork(voice_to_face.speaker_change.layers)
+    network = SpeakerEmbeddingNetwork(face_estimator.speaker_change.layers)
     seeds: list[int] = []
 
     def trained(clips: list[np.ndarray], *, seed: int) -> SpeakerEmbeddingNetwork:
@@ -139,9 +138,9 @@ def test_the_whole_training_on_a_few_speakers(
     monkeypatch.setattr(speaker_change.speaker_embedding, "train", trained)
     monkeypatch.setattr(speaker_change, "group", lambda recording: int(recording.speaker[1:]) % 4)
     recordings = [Recording(f"s{k}", "FM"[(k // 4) % 2], SAMPLES[(k // 4) % 2]) for k in range(8)]
-    made = speaker_change.train(voice_to_face, recordings)
+    made = speaker_change.train(face_estimator, recordings)
     assert seeds == [0, 1, 2, 3, 4]
     assert 0 <= made.noticed <= 1
     assert set(made.false_alarms) == {"one_recording", "halves", "moved_halves"}
-    bundle = with_speaker_change(voice_to_face.bundle, made.weights, ()).write(tmp_path / "out")
+    bundle = with_speaker_change(face_estimator.bundle, made.weights, ()).write(tmp_path / "out")
     assert bundle.speaker_change.threshold == made.weights.threshold

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
 
-from tests.calibration.small_bundle import small_bundle
 from tests.conftest import speech_like
+from tests.stand_ins.small_bundle import small_bundle
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights

@@ -14,8 +14,8 @@ from voxface.runtime.errors import InputError, UsageError
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
 BLOCK_SECONDS = 4.0
-UNKNOWN: Final = 2**62  # frames from which libsndfile means that it does not know how many
-STREAMED: Final = 0x7FFF0000  # bytes that a WAV announces, from which whoever wrote it did not know either
+UNKNOWN: Final = 2**62  # from this number of frames on, libsndfile does not know how many a file has
+STREAMED: Final = 0x7FFF0000  # from this number of bytes on, the writer of a WAV did not know its length
 _ANNOUNCED: Final = re.compile(r"data\s*:\s*(\d+) \(should be (\d+)\)")
 
 
@@ -23,11 +23,11 @@ def read_blocks(path: Path, channel: int | None = None) -> Iterator[NDArray[np.i
     """The sound of a file, int16 [n] at 16 kHz, one channel or the mean of all, in blocks of a few seconds.
 
     Args:
-        channel: from 0; None: the mean of all.
+        channel: the channel to read, from 0; None: the mean of all channels.
 
     Raises:
-        InputError: the file is missing, no sound libsndfile reads, empty, cut short, or holds NaN or infinity.
-        UsageError: it has no such channel.
+        InputError: the file is missing, empty, cut short, no sound that libsndfile reads, or holds NaN or infinity.
+        UsageError: the file has no such channel.
     """
     import soundfile
 
@@ -66,8 +66,8 @@ def _read_open(path: Path, file: "object", channel: int | None) -> Iterator[NDAr
     assert isinstance(file, soundfile.SoundFile)
     if channel is not None and channel >= file.channels:
         raise UsageError(f"channel {channel + 1}: {path.name} has {file.channels}")
-    # soundfile seeks after each block otherwise, to where it reckons itself to be: a FLAC of unknown length cannot be read
-    # then, and what a damaged file leaves out is taken for read.
+    # Otherwise soundfile seeks after each block to the place where it should be. A FLAC of unknown length could then not be
+    # read, and parts that are missing in a damaged file would count as read.
     file.seekable = lambda: False
     rate, promised = int(file.samplerate), int(file.frames)
     if promised == 0:
@@ -88,7 +88,7 @@ def _read_open(path: Path, file: "object", channel: int | None) -> Iterator[NDAr
         mono = block.mean(1, dtype=np.float32) if channel is None else block[:, channel]
         yield to_int16(resampler.feed(mono))
     yield to_int16(resampler.feed(np.empty(0, np.float32), last=True))
-    announced = _ANNOUNCED.search(file.extra_info)  # a WAV; libsndfile reads what is there
+    announced = _ANNOUNCED.search(file.extra_info)  # of a WAV only; libsndfile reads the bytes that are there
     if announced and int(announced[2]) < int(announced[1]) < STREAMED:
         promised = round(promised * int(announced[1]) / max(1, int(announced[2])))
     if done < promised < UNKNOWN:
@@ -106,7 +106,7 @@ def find_audio(paths: list[Path]) -> list[Path]:
     """The files among `paths`, with each folder replaced by the sound files below it, in order of name.
 
     Raises:
-        InputError: a folder without a sound file in it, or one that cannot be looked into.
+        InputError: a folder holds no sound file, or cannot be read.
     """
     found: list[Path] = []
     for path in paths:
@@ -124,5 +124,5 @@ def find_audio(paths: list[Path]) -> list[Path]:
 
 
 def _is_sound(path: Path) -> bool:
-    """By its name; a Mac keeps what belongs to a file in another one, whose name begins with "._"."""
+    """Whether a path is a sound file, by its name; files that begin with "._" hold metadata of macOS."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and path.is_file()

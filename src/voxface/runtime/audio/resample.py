@@ -7,13 +7,13 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 
 
 def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Float samples in [-1, 1] at int16 scale, rounded and clipped. 16-bit files survive the way there and back exactly."""
+    """Float samples in [-1, 1] as int16, rounded and clipped. Samples of a 16-bit file come back exactly."""
     scaled: NDArray[np.int16] = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
     return scaled
 
 
 class Resampler:
-    """Streaming conversion of mono float32 from `rate` to 16 kHz; the same bits however the samples are split."""
+    """Converts a stream of mono float32 from `rate` to 16 kHz; the result does not depend on how the samples are split."""
 
     def __init__(self, rate: int) -> None:
         self._stream = None
@@ -23,7 +23,7 @@ class Resampler:
             self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
 
     def feed(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
-        """Takes float32 [n]; returns what is ready, float32 [m]. `last` flushes."""
+        """Takes float32 [n]; returns the samples that are ready, float32 [m]. `last`: ends the stream and returns the rest."""
         if self._stream is None:
             return samples
         ready: NDArray[np.float32] = self._stream.resample_chunk(np.ascontiguousarray(samples), last=last)

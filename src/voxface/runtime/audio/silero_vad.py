@@ -1,8 +1,8 @@
-"""Silero's voice activity detector in ONNX Runtime, with the events of `voxface.runtime.audio.vad`. Optional.
+"""Silero's voice activity detector in ONNX Runtime, an alternative to `voxface.runtime.audio.vad` with the same events.
 
-It is steadier in noise than WebRTC's, but cuts speech elsewhere than the encoder was trained on, and an estimate is then not
-what `voxface run` makes of the same sound. The file comes from the package silero-vad, which is looked for but never imported
-(it would load torch), or from the user.
+It is steadier in noise than WebRTC's. But it cuts speech at other places than the detector that the encoder was trained with,
+so estimates differ from those of `voxface run` on the same sound. The network's file comes from the user or from the package
+silero-vad, which is located but never imported, since that would load torch.
 """
 
 import importlib.util
@@ -19,18 +19,18 @@ from voxface.runtime.engines.engine import Engine
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import InputError, ProviderError
 
-CHUNK: Final = 512  # samples the network judges at once
-CONTEXT: Final = 64  # samples before them that it sees too
-ENTER, LEAVE = 0.5, 0.35  # probability that opens a segment, and below which it counts as a pause
-PRE_ROLL: Final = 2  # chunks before the first voiced one that belong to the segment
-HANGOVER: Final = 4  # chunks of pause that close it
+CHUNK: Final = 512  # samples that the network judges at once
+CONTEXT_SAMPLES: Final = 64  # the newest samples before a chunk, which the network sees too
+ENTER, LEAVE = 0.5, 0.35  # speech probability that opens a segment, and below which a chunk counts as a pause
+PRE_ROLL: Final = 2  # chunks that a segment begins with: the first voiced one and the one before it
+HANGOVER: Final = 4  # chunks of pause in a row that close a segment
 
 
 def open_silero(path: Path | None = None) -> Engine:
     """Loads the network from `path`, or from the installed package.
 
     Raises:
-        ProviderError: neither is there.
+        ProviderError: no path is given and the package is not installed.
         InputError: the file is not Silero's network.
     """
     if path is None:
@@ -54,10 +54,10 @@ class SileroDetector:
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Starts at sample 0 with a fresh state; several may share an engine."""
+        """Starts at sample 0 with a fresh state; several detectors may share an engine."""
         self._engine = engine
         self._state = np.zeros((2, 1, 128), np.float32)
-        self._context = np.zeros(CONTEXT, np.float32)
+        self._context = np.zeros(CONTEXT_SAMPLES, np.float32)
         self._held = np.empty(0, np.int16)
         self._ring: deque[tuple[int, NDArray[np.int16]]] = deque(maxlen=PRE_ROLL)
         self._start: int | None = None
@@ -65,7 +65,7 @@ class SileroDetector:
         self.position = 0
 
     def feed(self, samples: NDArray[np.int16]) -> list[VadEvent]:
-        """Takes any number of samples, int16 [n]; returns what became certain with them, in order."""
+        """Takes any number of samples, int16 [n]; returns the events that they complete, in order."""
         events: list[VadEvent] = []
         at = self.position - len(self._held)
         audio = np.concatenate([self._held, samples])
@@ -77,7 +77,7 @@ class SileroDetector:
         return events
 
     def finish(self) -> list[VadEvent]:
-        """Ends the input: what is still open is closed. Samples that never filled a chunk are not speech."""
+        """Ends the input and closes an open segment. Samples that never filled a chunk are not speech."""
         if self._start is None:
             return []
         ended = SpeechEnded(self._start, self.position - len(self._held))
@@ -109,5 +109,5 @@ class SileroDetector:
             "sr": np.array(SAMPLE_RATE, np.int64),
         }
         probability, self._state = self._engine.run(feeds).values()
-        self._context = samples[-CONTEXT:]
+        self._context = samples[-CONTEXT_SAMPLES:]
         return float(probability.ravel()[0])

@@ -1,10 +1,10 @@
-"""Voice activity: which samples are speech. A pure state machine; feed samples, get events.
+"""Voice activity detection: a pure state machine that takes samples and returns events.
 
-The collector is the one of the `wen2019` front end: WebRTC VAD judges 20 ms frames, and two voiced frames in a row open a
-segment, two unvoiced ones close it. Its quirks change which samples are kept, so published weights need them reproduced:
+The rules are those of the `wen2019` front end: WebRTC's VAD judges frames of 20 ms; two voiced frames in a row open a segment,
+and two unvoiced ones close it. Its peculiarities change which samples are kept, so published weights need them reproduced:
 
-* the VAD keeps state, and every frame in the ring is judged again at every step, oldest first, so most frames are judged
-  twice, and the order and number of the calls matter;
+* the VAD keeps state, and at every step every frame in the ring is judged again, oldest first: most frames are judged twice,
+  and the order and number of the calls matter;
 * a frame is judged only once at least one further sample has arrived, so an exactly fitting last frame is never judged;
 * the frames that close a segment stay in it.
 """
@@ -21,7 +21,7 @@ from voxface.runtime.config.vad import VadConfig
 
 
 class SpeechJudge(Protocol):
-    """What says whether one frame is speech; it may keep state between calls."""
+    """Decides whether a frame is speech; it may keep state between calls."""
 
     def is_speech(self, frame: bytes, sample_rate: int) -> bool:
         """Whether a frame of mono 16-bit PCM is speech."""
@@ -29,7 +29,10 @@ class SpeechJudge(Protocol):
 
 
 class WebRtcJudge:
-    """WebRTC's VAD, as `webrtcvad.Vad`; that module looks up its own version first, which takes a tenth of a first face."""
+    """WebRTC's VAD, the same as `webrtcvad.Vad`.
+
+    That module is not imported: it looks up its own version first, which takes a tenth of the time to a first face.
+    """
 
     def __init__(self, mode: int) -> None:
         import _webrtcvad
@@ -58,13 +61,13 @@ class VoiceActivityDetector:
         if judge is None:
             judge = WebRtcJudge(self.config.mode)
         self._judge: SpeechJudge = judge
-        self._pending = b""  # never more than one frame: it waits for the sample after it
+        self._pending = b""  # at most one frame: a frame waits for the sample after it
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=self.config.ring)
         self._start: int | None = None
         self.position = 0
 
     def feed(self, samples: NDArray[np.int16]) -> list[VadEvent]:
-        """Takes any number of samples, int16 [n]; returns what became certain with them, in order."""
+        """Takes any number of samples, int16 [n]; returns the events that they complete, in order."""
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         data = self._pending + samples.tobytes()
@@ -78,7 +81,7 @@ class VoiceActivityDetector:
         return events
 
     def finish(self) -> list[VadEvent]:
-        """Ends the input: what is still open is closed. Samples that never filled a frame are not speech."""
+        """Ends the input and closes an open segment. Samples that never filled a frame are not speech."""
         if self._start is None:
             return []
         ended = SpeechEnded(self._start, self._judged)

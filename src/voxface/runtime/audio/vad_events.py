@@ -1,4 +1,4 @@
-"""What voice activity detectors tell: where speech begins, its samples, where it ends."""
+"""The events of voice activity detectors: a segment of speech began, its samples, it ended."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class SpeechStarted:
-    """A segment opened at absolute sample `start`; its first samples follow."""
+    """A segment opened at absolute sample `start`; its samples follow as `SpeechAudio`."""
 
     start: int
 

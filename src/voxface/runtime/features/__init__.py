@@ -1,1 +1,1 @@
-"""Features of speech, each streaming twin beside its offline one: log-mel frames, normalisation, periodicity, modulation."""
+"""Features of speech: log-mel frames, normalisation, periodicity, modulation; each for a whole signal and for a stream."""

@@ -1,6 +1,5 @@
-"""Samples in, speech and its log-mel frames out: VAD, voicing and features joined; feed it live or a whole file."""
+"""The front end of a whole signal: voice activity detection, periodicity and log-mel frames of what is speech."""
 
-import time
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,13 +9,15 @@ from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, VadEvent
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.log_mel import LogMelStream
 from voxface.runtime.features.periodicity import PeriodicityMeter
 from voxface.runtime.features.speech import Speech
+from voxface.runtime.timing.stage_timer import StageTimer
 
 
 class FrontEnd:
-    """Feeds one stream of int16 samples at 16 kHz through VAD and features; use a new one for each stream."""
+    """Finds the speech in one stream of int16 samples at 16 kHz and computes its features; make a new one for each stream."""
 
     def __init__(self, features: FrontEndConfig | None = None, vad: VadConfig | None = None) -> None:
         self._vad = VoiceActivityDetector(vad)
@@ -25,53 +26,48 @@ class FrontEnd:
         self._frames: list[NDArray[np.float32]] = []
         self._segments: list[tuple[int, int]] = []
         self._voiced = 0
-        self._vad_ns = 0
-        self._features_ns = 0
+        self._timer = StageTimer()
 
     def feed(self, samples: NDArray[np.int16]) -> None:
-        """Takes int16 [n]."""
-        began = time.perf_counter_ns()
-        events = self._vad.feed(samples)
-        self._vad_ns += time.perf_counter_ns() - began
-        self._take(events)
+        """Takes samples int16 [n]."""
+        self._timer.begin()
+        self._handle(self._vad.feed(samples))
 
     def finish(self) -> Speech:
-        """Ends the stream and says what was heard; `log_mel` is empty when there was no speech."""
-        self._take(self._vad.finish())
+        """Ends the stream and returns its speech; `log_mel` is empty when there was none."""
+        self._timer.begin()
+        self._handle(self._vad.finish())
         if self._voiced:
-            began = time.perf_counter_ns()
             self._frames.append(self._mel.finish())
-            self._features_ns += time.perf_counter_ns() - began
+            self._timer.lap("features")
         empty = np.empty((0, self._mel.config.mels), np.float32)
         return Speech(
             samples=self._vad.position,
             segments=self._segments,
             voiced_samples=self._voiced,
             periodic=self._voicing.fraction,
-            log_mel=np.concatenate([empty, *self._frames]),
-            vad_ns=self._vad_ns,
-            features_ns=self._features_ns,
+            window=FrameWindow.whole(np.concatenate([empty, *self._frames])),
+            front_end_ns=self._timer.drain(),
         )
 
-    def _take(self, events: list[VadEvent]) -> None:
+    def _handle(self, events: list[VadEvent]) -> None:
         audio = [event.samples for event in events if isinstance(event, SpeechAudio)]
         self._segments += [(event.start, event.end) for event in events if isinstance(event, SpeechEnded)]
         if not audio:
+            self._timer.lap("vad")
             return
         voiced = np.concatenate(audio)
         self._voiced += len(voiced)
-        began = time.perf_counter_ns()
         self._voicing.feed(voiced)
-        after_voicing = time.perf_counter_ns()
+        self._timer.lap("vad")
         self._frames.append(self._mel.feed(voiced))
-        self._vad_ns += after_voicing - began
-        self._features_ns += time.perf_counter_ns() - after_voicing
+        self._timer.lap("features")
 
 
 def listen(
     blocks: Iterable[NDArray[np.int16]], features: FrontEndConfig | None = None, vad: VadConfig | None = None
 ) -> Speech:
-    """What a front end of its own hears in int16 blocks at 16 kHz."""
+    """The speech in a stream of int16 blocks at 16 kHz."""
     front_end = FrontEnd(features, vad)
     for block in blocks:
         front_end.feed(block)

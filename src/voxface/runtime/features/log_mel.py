@@ -1,9 +1,9 @@
 """Log-mel spectrogram of the `wen2019` front end, the same bits offline and streaming.
 
-One frame computer serves both: the stream hands it whole frames as they fill, and the tail at the end. Published voice
-encoders were trained on this front end, quirks included (int16 scale; pre-emphasis whose "previous sample" of a frame is
-the last sample of the frame before it, although the frames overlap; a repeated tail); leaving them out changes normalised
-features by up to about 3.
+`FrameComputer` serves both: a stream hands it the frames that became complete, and at the end the tail. Published voice
+encoders were trained on this front end with its peculiarities: samples at int16 scale; pre-emphasis in which the "previous
+sample" of a frame is the last sample of the frame before it, although frames overlap; a tail that repeats samples. Leaving
+them out changes normalised features by up to about 3.
 """
 
 from functools import lru_cache
@@ -16,11 +16,11 @@ from voxface.runtime.config.front_end import FrontEndConfig
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 _SILENCE = np.zeros(1, np.int16)
-_BLOCK = 16  # frames computed at once: what lies between samples and log-mel stays in the processor's cache
+_BLOCK = 16  # frames computed at once, so few that intermediate results stay in the processor's cache
 
 
 def mel_filters(config: FrontEndConfig) -> Float64:
-    """Triangular filters float64 [fft/2 + 1, mels]; each has area one over frequency in Hz."""
+    """Triangular mel filters float64 [fft/2 + 1, mels]; each has area 1 over frequency in Hz."""
     edges = config.edges()
     hz = config.sample_rate / config.fft
     filters = np.zeros((config.fft // 2 + 1, config.mels))
@@ -32,10 +32,10 @@ def mel_filters(config: FrontEndConfig) -> Float64:
 
 
 class FrameComputer:
-    """Turns windows of samples into log-mel frames. Keeps its working memory: one for each stream, not thread-safe.
+    """Computes log-mel frames from windows of samples. It reuses its working memory, so each stream needs its own.
 
-    Every frame is computed by operations whose result does not depend on which other frames stand in the same call: a
-    matrix product, whose rounding changes with its number of rows, is avoided.
+    The result of a frame does not depend on the other frames of the call. That rules out a matrix product, whose rounding
+    changes with its number of rows.
     """
 
     def __init__(self, config: FrontEndConfig) -> None:
@@ -67,7 +67,7 @@ class FrameComputer:
         np.multiply(before, -self.config.preemphasis, out=y[:, 0])
         y += x
         y *= self._hamming
-        # Real and imaginary parts side by side: squared in one go.
+        # The real and imaginary parts lie side by side, so one product squares both.
         parts = np.fft.rfft(y, self.config.fft, out=self._spectrum[:k]).view(np.float64)
         parts *= parts
         np.add(parts[:, ::2], parts[:, 1::2], out=power)
@@ -80,9 +80,9 @@ class FrameComputer:
 
 @lru_cache(maxsize=4)
 def _filter_runs(config: FrontEndConfig) -> tuple[NDArray[np.intp], Float64, NDArray[np.intp]]:
-    """A filter's bins are one run, so each filter is a segment of one long row of (power × weight).
+    """The mel filters as segments of one row of (power × weight): the bins of a filter are neighbours.
 
-    Returns the bins and the weights of that row, and where in it each segment begins.
+    Returns the bin and the weight of each place of the row, and the place where each filter begins.
     """
     filters = mel_filters(config)
     runs = [np.flatnonzero(column) for column in filters.T]
@@ -91,30 +91,30 @@ def _filter_runs(config: FrontEndConfig) -> tuple[NDArray[np.intp], Float64, NDA
 
 
 class LogMelStream:
-    """Log-mel frames of a growing signal. Remembers only the samples that further frames need.
+    """Log-mel frames of a growing signal. It keeps only the samples that further frames need.
 
     Attributes:
-        frames: how many frames have been given out.
+        frames: number of frames returned so far.
     """
 
     def __init__(self, config: FrontEndConfig | None = None) -> None:
         self.config = config or FrontEndConfig()
         self._compute = FrameComputer(self.config)
-        self._held = np.empty(0, np.int16)  # starts at sample frames × hop
+        self._held = np.empty(0, np.int16)  # begins at sample frames × hop
         self._before = np.int16(0)
         self.frames = 0
         self._finished = False
 
     def feed(self, samples: NDArray[np.int16]) -> Float32:
-        """Takes int16 [n]; returns the frames that became whole, float32 [k, mels], k ≥ 0."""
+        """Takes samples int16 [n]; returns the frames that became complete, float32 [k, mels], k ≥ 0."""
         return self._advance(samples, tail=False)[0]
 
-    def feed_and_look(self, samples: NDArray[np.int16]) -> tuple[Float32, Float32]:
-        """As `feed`, and the frames that `finish` would give then; the stream goes on as if these had not been asked for."""
+    def feed_with_tail(self, samples: NDArray[np.int16]) -> tuple[Float32, Float32]:
+        """Like `feed`, and returns also the frames that `finish` would return now; the stream stays open."""
         return self._advance(samples, tail=True)
 
     def finish(self) -> Float32:
-        """Ends the signal; returns its tail frames, float32 [k, mels]: each filled by repeating what is left of it."""
+        """Ends the signal; returns its tail frames, float32 [k, mels], each filled up by repeating its samples."""
         tail = self._advance(np.empty(0, np.int16), tail=True)[1]
         self._finished = True
         self._held = np.empty(0, np.int16)
@@ -122,7 +122,7 @@ class LogMelStream:
         return tail
 
     def _advance(self, samples: NDArray[np.int16], *, tail: bool) -> tuple[Float32, Float32]:
-        """Whole frames and tail frames, computed in one go."""
+        """The complete frames and, if `tail`, the tail frames, computed in one call."""
         if self._finished:
             raise ValueError("the stream has been finished; start a new one")
         if samples.dtype != np.int16 or samples.ndim != 1:
@@ -131,7 +131,7 @@ class LogMelStream:
         held = np.concatenate([self._held, samples, _SILENCE])
         count = len(held) - 1
         whole = max(0, (count - window) // hop + 1)
-        # Overlapping rows of the held samples, without a copy; numpy checks that they lie within.
+        # Overlapping rows of the held samples without a copy; numpy checks the bounds.
         windows = np.ndarray((whole, window), np.int16, held, 0, (hop * 2, 2))
         if tail:
             rest = _tail_samples(count - whole * hop, hop, window)
@@ -149,8 +149,8 @@ class LogMelStream:
 
 @lru_cache(maxsize=64)
 def _tail_samples(left: int, hop: int, window: int) -> NDArray[np.intp]:
-    """Which of the last `left` samples each tail frame is made of, [k, window]: those from its beginning on, again and again;
-    of the silence after them, if it begins where they end."""
+    """The samples of each tail frame, as indices [k, window] into the last `left` samples: those from the frame's beginning
+    to the end, repeated. A frame that begins at the very end repeats the sample of silence that follows there."""
     begin = np.arange(0, left + 1, hop)[:, None]
     return begin + np.arange(window) % np.maximum(1, left - begin)
 

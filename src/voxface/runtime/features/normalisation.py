@@ -1,4 +1,4 @@
-"""Normalisation of log-mel frames to mean 0 and deviation 1 in each mel bin: of a whole signal, and of windows that slide."""
+"""Normalisation of log-mel frames to mean 0 and deviation 1 in each mel bin: of a whole signal, and of a sliding window."""
 
 from typing import Final
 
@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.features.frame_window import FrameWindow
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-_SUMMED = 1024  # frames summed at once in single precision: a longer sum would lose the small ones
+_SUMMED = 1024  # frames summed at once in single precision: a longer sum would lose small values
 _EPSILON = np.finfo(np.float32).eps
 
 
 def normalise(frames: Float32) -> Float32:
-    """Each mel bin of float32 [T, mels] minus its mean, over its population standard deviation."""
-    centred: Float32 = frames - frames[0]  # so that bins that never change, as in digital silence, are zero in the end
+    """Frames float32 [T, mels], each mel bin minus its mean and divided by its population standard deviation."""
+    centred: Float32 = frames - frames[0]  # bins that never change, as in digital silence, become exactly zero
     parts = [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
     centred -= sum(np.add.reduce(centred[part], 0) for part in parts) / np.float32(len(frames))
     squares = sum(np.einsum("tm,tm->m", centred[part], centred[part]) for part in parts)
@@ -24,7 +25,7 @@ def normalise(frames: Float32) -> Float32:
 
 
 def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> Float32:
-    """Normalised frames [T, mels] as the voice encoder takes them: float32 [1, mels, max(T, shortest)], tiled over time."""
+    """The voice encoder's input: frames [T, mels] normalised, and repeated to float32 [1, mels, max(T, shortest)]."""
     count = len(frames)
     out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
     out[0, :, :count] = normalise(frames).T
@@ -34,38 +35,36 @@ def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> F
     return out
 
 
-BLOCK: Final = 32  # frames
+BLOCK_FRAMES: Final = 32
 
 
-class RunningStatistics:
-    """Remembers sums of whole blocks of frames, so that a window costs a few rows instead of all of its frames.
+class RunningNormalisation:
+    """The mean and deviation that normalise the windows of one stream, from sums of whole blocks of frames.
 
-    A block's sums are made of its frames once and dropped with the block. Nothing is ever subtracted from a sum, so nothing
-    drifts, however long the stream.
+    A window costs a few rows instead of all of its frames. The sums of a block are computed from its frames once, and dropped
+    with the block. Nothing is ever subtracted from a sum, so rounding errors do not add up, however long the stream.
     """
 
     def __init__(self, mels: int) -> None:
         self._first = 0  # block
         self._sums: Float64 = np.empty((0, 2, mels))  # of frames, and of their squares
 
-    def of(self, first: int, frames: Float32, final: int) -> tuple[Float64, Float64]:
-        """Mean and population standard deviation, float64 [mels] each, of frames float32 [T, mels].
-
-        Args:
-            first: number of the first of them in the stream; it never falls.
-            final: how many of them will be the same when they are asked for again; the rest may change.
-        """
-        begin, end = -(-first // BLOCK), (first + final) // BLOCK  # whole blocks
+    def measure(self, window: FrameWindow) -> tuple[Float64, Float64]:
+        """Mean and population standard deviation of a window's frames, float64 [mels] each; `first` may rise by any number."""
+        first, frames, final = window.first, window.frames, window.final
+        begin, end = -(-first // BLOCK_FRAMES), (first + final) // BLOCK_FRAMES  # whole blocks
         if begin >= end:
             return _mean_and_deviation(_sums(frames), len(frames))
         known = min(len(self._sums), max(0, begin - self._first))
         self._sums, self._first = self._sums[known:], begin if known == len(self._sums) else self._first + known
         fresh = self._first + len(self._sums)
         if fresh < end:
-            blocks = frames[fresh * BLOCK - first : end * BLOCK - first].reshape(end - fresh, BLOCK, -1)
+            blocks = frames[fresh * BLOCK_FRAMES - first : end * BLOCK_FRAMES - first].reshape(
+                end - fresh, BLOCK_FRAMES, -1
+            )
             wide = blocks.astype(np.float64)
             self._sums = np.concatenate([self._sums, np.stack([wide.sum(1), (wide**2).sum(1)], 1)])
-        edges = _sums(frames[: begin * BLOCK - first]) + _sums(frames[end * BLOCK - first :])
+        edges = _sums(frames[: begin * BLOCK_FRAMES - first]) + _sums(frames[end * BLOCK_FRAMES - first :])
         return _mean_and_deviation(self._sums.sum(0) + edges, len(frames))
 
 

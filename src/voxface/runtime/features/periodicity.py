@@ -1,4 +1,4 @@
-"""How much of what the VAD kept is voiced speech: periodic in the range of human pitch.
+"""How much of the sound that a VAD kept is voiced speech: periodic in the range of human pitch.
 
 The WebRTC VAD takes loud stationary noise for speech. Speech has vowels, and vowels are periodic; white noise never is.
 """
@@ -17,11 +17,13 @@ _AT_ONCE = 256  # frames: bounds memory on long clips
 
 
 class PeriodicityMeter:
-    """Counts frames of a signal whose normalised autocorrelation peaks above `PERIODIC`; any split of the samples.
+    """Counts the frames of a signal whose normalised autocorrelation peaks above `PERIODIC`.
+
+    The result does not depend on how the samples are split over calls of `feed`.
 
     Attributes:
-        frames: frames judged.
-        periodic: how many of them were periodic.
+        frames: number of frames judged.
+        periodic: number of periodic frames among them.
     """
 
     def __init__(self) -> None:
@@ -30,7 +32,7 @@ class PeriodicityMeter:
         self.periodic = 0
 
     def feed(self, samples: NDArray[np.int16]) -> NDArray[np.bool_]:
-        """Takes int16 [n] at 16 kHz; returns of each frame that became whole whether it is periodic, bool [k]."""
+        """Takes samples int16 [n] at 16 kHz; returns whether each frame that became complete is periodic, bool [k]."""
         held = np.concatenate([self._held, samples])
         count = len(held) // FRAME
         found = np.empty(count, np.bool_)
@@ -49,17 +51,17 @@ class PeriodicityMeter:
 
 
 def periodicity(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Highest normalised autocorrelation, float64 [k] in [-1, 1], of frames [k, n] over the lags of human pitch."""
+    """Highest normalised autocorrelation over the lags of human pitch, float64 [k] in [-1, 1], of each of the frames [k, n]."""
     centred = frames - frames.mean(1, keepdims=True)
     spectrum = np.fft.rfft(centred, 1024)
     correlation = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:, SHORTEST_LAG : LONGEST_LAG + 1]
     energy = np.concatenate([np.zeros((len(frames), 1)), np.cumsum(centred**2, 1)], 1)
     size = frames.shape[1]
-    # Of the frame without its last samples, as many as the lag, and without its first.
+    # For each lag, the energy of the frame without its last `lag` samples, and without its first `lag` samples.
     first = energy[:, size - LONGEST_LAG : size - SHORTEST_LAG + 1][:, ::-1]
     rest = energy[:, size:] - energy[:, SHORTEST_LAG : LONGEST_LAG + 1]
     both = first * rest
-    # The sum of squares of a frame quieter than one unit of int16 says nothing.
+    # At least 1: frames quieter than one unit of int16 hold nothing but rounding.
     peaks: NDArray[np.float64] = (correlation / np.sqrt(np.maximum(both, 1.0))).max(1)
     return peaks
 
@@ -68,26 +70,26 @@ BATCH_FRAMES: Final = 50  # frames judged at once, 2 s
 
 
 class RunningPeriodicity:
-    """Takes the speech of one stream; asked again and again."""
+    """The share of periodic frames in the newest speech of a stream. Frames are judged in batches, and only once."""
 
     def __init__(self, longest: int) -> None:
-        """It will be asked about `longest` samples at most."""
+        """`longest`: the most samples that `share` is asked about."""
         self._most = max(1, longest // FRAME)
         self._meter = PeriodicityMeter()
         self._waiting: list[NDArray[np.int16]] = []
         self._samples = 0
-        self._known = np.empty(0, np.bool_)  # the newest of the judged frames
+        self._known = np.empty(0, np.bool_)  # whether each of the newest judged frames is periodic
 
     def feed(self, samples: NDArray[np.int16]) -> None:
-        """Takes int16 [n] at 16 kHz."""
+        """Takes speech int16 [n] at 16 kHz."""
         self._waiting.append(samples)
         self._samples += len(samples)
 
     def share(self, newest: int) -> float:
-        """Share of the judged frames of the newest samples that are periodic, 1 while there is none.
+        """Share of periodic frames among the judged frames of the `newest` samples; 1 while none is judged.
 
-        It is at least `LEAST_PERIODIC` if and only if that of all their frames is: when the judged ones leave that open, the
-        others are judged at once.
+        It is at least `LEAST_PERIODIC` if and only if the share among all frames of these samples is: when the judged frames
+        leave that open, the others are judged at once.
         """
         wanted = min(newest // FRAME, self._most)
         waiting = self._samples // FRAME - self._meter.frames

@@ -1,6 +1,7 @@
-"""What a front end heard: the speech of a stream as features."""
+"""The speech of a stream or of a window of it, as features."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -8,21 +9,22 @@ from numpy.typing import NDArray
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.speech_modulation import measurable_movement, modulation_score
 
 
 @dataclass(frozen=True)
 class Speech:
-    """What a front end heard.
+    """Speech, and the features that networks and decisions need of it.
 
     Attributes:
-        samples: samples heard, at 16 kHz.
+        samples: length of the sound in which the speech lay, in samples at 16 kHz, pauses included.
         segments: [start, end) of each speech segment, absolute sample indices.
-        voiced_samples: how many samples the segments hold together.
-        periodic: share of the speech that is periodic as voices are, 0 to 1.
-        log_mel: float32 [T, mels] of the segments, concatenated, before normalisation.
-        vad_ns, features_ns: time spent.
-        first_frame: number of the first of the frames, counted over all speech of the stream.
+        voiced_samples: samples of all segments together.
+        periodic: share of the speech that is periodic as a voice is, 0 to 1.
+        window: the log-mel frames of the segments, concatenated.
+        front_end_ns: nanoseconds of the stages "vad" and "features", where the front end measured them; in a live session the
+            timer of the update has them.
         known_peaks, known_movement: `peaks` and `movement`, where they are known already.
     """
 
@@ -30,33 +32,36 @@ class Speech:
     segments: list[tuple[int, int]]
     voiced_samples: int
     periodic: float
-    log_mel: NDArray[np.float32]
-    vad_ns: int
-    features_ns: int
-    first_frame: int = 0
+    window: FrameWindow
+    front_end_ns: Mapping[str, int] = field(default_factory=dict)
     known_peaks: NDArray[np.float32] | None = None
     known_movement: Movement | None = None
 
+    @property
+    def log_mel(self) -> NDArray[np.float32]:
+        """The log-mel frames, float32 [T, mels], before normalisation."""
+        return self.window.frames
+
     @cached_property
     def peaks(self) -> NDArray[np.float32]:
-        """The highest mel bin of every frame, float32 [T]: how loud it is."""
+        """The highest mel bin of each frame, float32 [T]: how loud the frame is."""
         return self.log_mel.max(1) if self.known_peaks is None else self.known_peaks
 
     @cached_property
     def movement(self) -> Movement | None:
-        """How its spectrum moves; None where it is too short to tell."""
+        """How the spectrum moves; None where the sound is too short to tell."""
         return measurable_movement(self.log_mel) if self.known_movement is None else self.known_movement
 
     def speech_modulation(self, weights: SpeechModulationWeights) -> float:
-        """How much it moves as speech does, 0 to 1, see `voxface.runtime.features.speech_modulation`."""
+        """How much the sound moves as speech does, 0 to 1, see `voxface.runtime.features.speech_modulation`."""
         return modulation_score(self.movement, weights)
 
     @property
     def seconds(self) -> float:
-        """Length of what was heard."""
+        """Length of the sound, pauses included."""
         return self.samples / SAMPLE_RATE
 
     @property
     def voiced_seconds(self) -> float:
-        """Length of the speech in it."""
+        """Length of the speech."""
         return self.voiced_samples / SAMPLE_RATE

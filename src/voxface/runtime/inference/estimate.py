@@ -1,6 +1,7 @@
 """What voxface says about a voice: the face, the mesh, and how sure it is."""
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -39,7 +40,7 @@ class Estimate:
         model: the morphable model; None after unpickling.
         confidence: 0 to 1, from how much it moves as speech does, how far the voice agrees with itself, and its length.
         attributes: read off the mesh.
-        stages_ns: time of each stage.
+        stages_ns: nanoseconds of each stage of the update that made the estimate; empty while the update is going on.
     """
 
     start: int
@@ -54,7 +55,7 @@ class Estimate:
     model: MorphableModel | None
     confidence: float
     attributes: Attributes
-    stages_ns: dict[str, int]
+    stages_ns: Mapping[str, int]
 
     @cached_property
     def measurements_mm(self) -> dict[str, float]:

@@ -14,7 +14,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.bundle.bundle import FUSED, GRAPHS, Bundle
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.manifest import FUSED, GRAPHS
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
@@ -22,6 +23,7 @@ from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError, UsageError
+from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.front_end import listen
 from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.features.normalisation import network_input
@@ -43,7 +45,6 @@ class FaceEstimator:
     Attributes:
         bundle: the bundle in use.
         provider: the provider really used.
-        stages: where the time of the present estimate has gone.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class FaceEstimator:
             self._fused = opened(FUSED) if wanted and self.bundle.fused else None
             self._engines = engines.pop_all()
         self._closed = False
-        self.stages = StageTimer(trace)
+        self._trace = trace
         self.provider = self._encoder.provider
         self.morphable = self.bundle.morphable
 
@@ -98,43 +99,61 @@ class FaceEstimator:
         noise = np.random.default_rng(0).integers(-3000, 3000, 2 * front_end.sample_rate).astype(np.int16)
         speech = replace(self.listen([noise]), segments=[(0, len(noise))], voiced_samples=len(noise), periodic=1.0)
         features = log_mel(noise, front_end)
-        estimate = self.estimate(replace(speech, log_mel=features))
+        estimate = self.estimate(replace(speech, window=FrameWindow.whole(features)))
         _ = estimate.vertices, estimate.measurements_mm
 
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
         return listen(blocks, self.bundle.front_end, self.bundle.vad)
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
+    def estimate(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer | None = None,
+    ) -> Estimate:
         """The face of what a front end heard.
 
         Args:
             before, image_reuse_distance: see `decode`.
+            timer: the timer of the update, for a caller who has stages of its own: it counts the stages, and the estimate
+                has no `stages_ns`. None: the estimate has the times of its own stages and those of the front end.
 
         Raises:
             NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
             ProviderError: a network gave numbers that are not finite.
             UsageError: the engines were freed by `close`.
         """
+        if timer is not None:
+            return self._estimate(speech, before, image_reuse_distance, timer)
+        timer = StageTimer(self._trace)
+        for stage, ns in speech.front_end_ns.items():
+            timer.add(stage, ns)
+        estimate = self._estimate(speech, before, image_reuse_distance, timer)
+        return replace(estimate, stages_ns=timer.drain())
+
+    def _estimate(
+        self, speech: Speech, before: Estimate | None, image_reuse_distance: float, timer: StageTimer
+    ) -> Estimate:
         self.check_open()
-        stages = self.stages
-        stages.take()  # what a failed estimate left
-        stages.begin()
         check_speech(speech)
         features = network_input(speech.log_mel, self.bundle.front_end.shortest)
-        stages.lap("features")
+        timer.lap("features")
         if self._fused is not None and _frame_embeddings(features) <= PIECE + 2 * CONTEXT:
             out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
-            stages.lap("encoder")
+            timer.lap("encoder")
             embedding = self._numbers("encoder", out["embedding"])
             pixels = self._pixels(out["image"])
-            stages.lap("face")
-            return self._face_of(speech, embedding, out["columns"], pixels, embedding, out["coefficients"])
+            timer.lap("face")
+            timer.add("mesh", 0)  # the one graph's time is the encoder's
+            return self._face_of(speech, embedding, out["columns"], pixels, embedding, out["coefficients"], timer)
         embedding, frame_embeddings = self._encode(features)
         self._numbers("encoder", embedding)
-        stages.lap("encoder")
+        timer.lap("encoder")
         return self.decode(
-            speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance
+            speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance, timer=timer
         )
 
     def decode(
@@ -145,15 +164,18 @@ class FaceEstimator:
         *,
         before: Estimate | None = None,
         image_reuse_distance: float = 0.0,
+        timer: StageTimer | None = None,
     ) -> Estimate:
-        """The face of an embedding float32 [E] that was made of speech; it closes the `stages` that were begun for it.
+        """The face of an embedding float32 [E] that was made of speech; it has no `stages_ns`.
 
         Args:
             columns: float32 [E, C], those the embedding is the mean of.
             before: an estimate of the same voice, whose image may be kept.
             image_reuse_distance: the distance up to which it is kept, between this embedding and the one that the image was
                 made from. The mesh, which costs little, is always new.
+            timer: counts the stages "face", "mesh" and "attributes"; None: nobody asks for their times.
         """
+        timer = timer or StageTimer(self._trace)
         if before is not None and _distance(embedding, before.image_embedding) <= image_reuse_distance:
             pixels, image_embedding = before.image, before.image_embedding
         else:
@@ -161,10 +183,10 @@ class FaceEstimator:
                 self._pixels(self._face.run({"embedding": embedding[None]})["image"][0]),
                 embedding,
             )
-        self.stages.lap("face")
+        timer.lap("face")
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
-        self.stages.lap("mesh")
-        return self._face_of(speech, embedding, frame_embeddings, pixels, image_embedding, coefficients)
+        timer.lap("mesh")
+        return self._face_of(speech, embedding, frame_embeddings, pixels, image_embedding, coefficients, timer)
 
     def _face_of(
         self,
@@ -174,16 +196,16 @@ class FaceEstimator:
         pixels: NDArray[np.uint8],
         image_embedding: Array,
         coefficients: Array,
+        timer: StageTimer,
     ) -> Estimate:
         """What the networks gave, read: attributes, confidence."""
         self._numbers("mesh", coefficients)
         own = _own(frame_embeddings, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
         weights = self.speech_modulation
-        likeness = 1.0 if weights is None else speech.speech_modulation(weights)
-        sure = confidence(likeness, own, speech.voiced_seconds)
-        self.stages.lap("attributes")
-        ns = {"features": 0, "face": 0, "mesh": 0, **self.stages.take()}
+        modulation = 1.0 if weights is None else speech.speech_modulation(weights)
+        sure = confidence(modulation, own, speech.voiced_seconds)
+        timer.lap("attributes")
         return Estimate(
             start=speech.segments[0][0],
             end=speech.segments[-1][1],
@@ -197,7 +219,7 @@ class FaceEstimator:
             model=self.morphable,
             confidence=sure,
             attributes=attributes,
-            stages_ns={**ns, "vad": speech.vad_ns, "features": speech.features_ns + ns["features"]},
+            stages_ns={},
         )
 
     @property

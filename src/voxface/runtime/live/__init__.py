@@ -1,8 +1,8 @@
 """From a live voice to a moving face and mesh.
 
-In the middle stand state machines without threads, devices or a clock (`session` and what it is made of: feed samples, get
-events); at the edge threads, queues, devices and files (`sources`, `microphone`, `block_queue`, `runner`, `sinks`). Whatever
-waits is handed a clock, so a day passes in a test within seconds.
+The inner part is state machines without threads, devices or a clock: `session` and its parts take samples and return events.
+The outer part is threads, queues, devices and files: `sources`, `microphone`, `block`, `runner`, `sinks`. All code that waits
+is given a clock, so that a test lets a day pass within seconds.
 
-This room imports sounddevice inside functions only, and nothing that draws: windows belong to the command line.
+This room imports sounddevice inside functions only. It draws nothing: windows belong to the command line.
 """

@@ -1,6 +1,6 @@
-"""Blocks of any rate, channels and format in; int16 at 16 kHz with absolute indices out. A pure state machine.
+"""Audio input: converts blocks of any rate, channels and format to int16 at 16 kHz with absolute indices. A state machine.
 
-Resampling goes on across blocks (block by block it clicks) and ends where frames were lost.
+Resampling continues across blocks, since resampling each block alone would click, and starts anew where frames were lost.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from voxface.runtime.errors import UsageError
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.events import LossCause, Lost, Rejected, StreamEnded, StreamStarted
 
-LIMIT: Final = 8.0  # float samples beyond are garbage, not loudness
+LIMIT: Final = 8.0  # float samples of a larger magnitude are garbage, not loudness
 LONGEST_GAP_S: Final = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Audio:
-    """Samples int16 [n] at 16 kHz, the first one at absolute sample `start`."""
+    """Samples int16 [n] at 16 kHz; the first of them has the absolute index `start`."""
 
     start: int
     samples: NDArray[np.int16]
@@ -31,33 +31,33 @@ Item = Audio | Lost | Rejected | StreamStarted | StreamEnded
 
 
 class AudioInput:
-    """Takes the blocks of all streams of a run, in order.
+    """Converts the blocks of all streams of a run, in order.
 
     Attributes:
         position: absolute index of the next sample at 16 kHz.
     """
 
     def __init__(self, channel: int | None = None, start: int = 0) -> None:
-        """Takes `channel`, from 0, or the mean of all; begins at absolute sample `start`."""
+        """Uses `channel`, from 0, or with None the mean of all channels; begins at absolute sample `start`."""
         self._channel = channel
         self._stream: int | None = None
         self._rate = SAMPLE_RATE
         self._base = start  # absolute sample of the stream's frame 0
-        self._next = 0  # frame
+        self._next = 0  # number of the next frame
         self._captured = 0
         self._resampler = Resampler(SAMPLE_RATE)
         self.position = start
 
     def captured_ns(self, position: int) -> int:
-        """When absolute sample `position` of the present stream was at the converter; the resampler's delay is not in it."""
+        """When absolute sample `position` of the present stream was at the converter, without the resampler's delay."""
         newest = self._base + self._next * SAMPLE_RATE // self._rate
         return self._captured - (newest - position) * 1_000_000_000 // SAMPLE_RATE
 
     def feed(self, block: Block) -> list[Item]:
-        """What a block holds; a `Lost` before its samples where some are missing.
+        """Converts a block; where frames before it are missing, a `Lost` precedes its samples.
 
         Raises:
-            UsageError: the block has no such channel.
+            UsageError: the block does not have the chosen channel.
         """
         items: list[Item] = []
         if block.gone:
@@ -86,13 +86,13 @@ class AudioInput:
         return items
 
     def finish(self) -> list[Item]:
-        """What the resampler still holds."""
+        """Ends the stream; returns the samples that the resampler still holds."""
         items: list[Item] = []
         self._flush(items)
         return items
 
     def _begin(self, block: Block, channels: int, items: list[Item]) -> None:
-        if self._stream is not None:  # the device was away: time went on
+        if self._stream is not None:  # the device was away, and time went on
             self._flush(items)
             began = block.captured_ns - block.length_ns
             away = min(max(0.0, (began - self._captured) / 1e9), LONGEST_GAP_S)
@@ -121,7 +121,7 @@ class AudioInput:
             self._resampler = Resampler(self._rate)
 
     def _usable(self, block: Block, items: list[Item]) -> NDArray[Any]:
-        """One channel of the block, what is no number replaced by zero."""
+        """The samples of one channel; NaN, infinite and far too large samples are replaced by zero and reported."""
         samples = block.samples if self._channel is None else block.samples[:, [self._channel]]
         if samples.dtype != np.int16:
             samples = samples.astype(np.float32, copy=False)

@@ -1,7 +1,7 @@
-"""Time, and waiting for it: the system's, or a virtual one in which a day passes as fast as it can be computed.
+"""Clocks: time, waiting and threads; of the system, or virtual, so that a day passes as fast as it can be computed.
 
-Every thread of a live run is started by a clock and waits through it. Virtual time stands still while any of them works, and
-jumps to the next moment somebody waits for as soon as all of them wait.
+Every thread of a live run is started by a clock and waits through it. Virtual time stands still while any thread works. When
+all threads wait, it jumps to the next moment that one of them waits for.
 """
 
 import threading
@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 
 class Monitor(Protocol):
-    """A lock with waiting: enter it, then look at or change what it guards."""
+    """A lock with waiting: within its context, the data that it guards may be read and changed."""
 
     def __enter__(self) -> Self: ...
 
@@ -21,39 +21,39 @@ class Monitor(Protocol):
     ) -> None: ...
 
     def wait(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Within the monitor: waits until `ready()` or the time is over; whether it was ready."""
+        """Within the context: waits until `ready()` or the end of the time; returns whether it was ready."""
         ...
 
     def notify(self) -> None:
-        """Within the monitor: whoever waits looks again."""
+        """Within the context: every waiting thread checks `ready()` again."""
         ...
 
 
 class Task(Protocol):
-    """Work on a thread of its own."""
+    """Work that runs on a thread of its own."""
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Waits until it is done; whether it is."""
+        """Waits until the work is done; returns whether it is."""
         ...
 
 
 class Clock(Protocol):
-    """What tells the time, waits, and starts threads that wait."""
+    """Gives the time, waits, and starts threads that wait."""
 
     def now_ns(self) -> int:
-        """Nanoseconds since some moment; never goes back."""
+        """The time in nanoseconds since a fixed moment; never decreases."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Waits."""
+        """Waits for so many seconds."""
         ...
 
     def monitor(self) -> Monitor:
-        """A new monitor."""
+        """Makes a monitor."""
         ...
 
     def start(self, work: Callable[[], None], name: str) -> Task:
-        """Runs `work` on a thread."""
+        """Runs `work` on a new thread called `name`."""
         ...
 
 
@@ -95,20 +95,20 @@ class SystemClock:
     """The system's monotonic clock and its threads."""
 
     def now_ns(self) -> int:
-        """Nanoseconds of the monotonic clock."""
+        """The monotonic clock in nanoseconds."""
         return time.monotonic_ns()
 
     def sleep(self, seconds: float) -> None:
-        """Waits; not at all for what is over."""
+        """Waits for so many seconds; returns at once for a negative number."""
         if seconds > 0:
             time.sleep(seconds)
 
     def monitor(self) -> Monitor:
-        """A new lock with waiting."""
+        """Makes a monitor."""
         return _SystemMonitor()
 
     def start(self, work: Callable[[], None], name: str) -> Task:
-        """Runs `work` on a daemon thread: a device that never returns must not keep the process."""
+        """Runs `work` on a daemon thread, since a device that never returns must not keep the process alive."""
         task = _Task(self, self.monitor())
 
         def run() -> None:
@@ -122,7 +122,7 @@ class SystemClock:
 
 
 class _VirtualMonitor:
-    """All monitors of a virtual clock share its one lock: whoever waits can then see that everybody does."""
+    """A monitor of a virtual clock; all of them share its one lock, so that a waiting thread can see that all threads wait."""
 
     def __init__(self, clock: "VirtualClock") -> None:
         self._clock = clock
@@ -144,7 +144,7 @@ class _VirtualMonitor:
 
 
 class VirtualClock:
-    """Time for tests. The thread that makes it counts as its first; others are started by `start`."""
+    """Virtual time, for tests. The thread that makes the clock is its first thread; `start` starts the others."""
 
     def __init__(self, now_ns: int = 0) -> None:
         self.lock = threading.Condition()
@@ -157,16 +157,16 @@ class VirtualClock:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Waits, in virtual time."""
+        """Waits for so many seconds of virtual time."""
         with self.lock:
             self.wait(lambda: False, max(0.0, seconds))
 
     def monitor(self) -> Monitor:
-        """A monitor that shares the clock's lock."""
+        """Makes a monitor, which shares the clock's lock."""
         return _VirtualMonitor(self)
 
     def start(self, work: Callable[[], None], name: str) -> Task:
-        """Runs `work` on a thread that virtual time waits for."""
+        """Runs `work` on a new thread; virtual time stands still while it works."""
         task = _Task(self, self.monitor())
         with self.lock:
             self._threads += 1
@@ -184,10 +184,10 @@ class VirtualClock:
         return task
 
     def wait(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Within the lock: waits in virtual time.
+        """Within the lock: waits until `ready()` or the end of the virtual time; returns whether it was ready.
 
         Raises:
-            RuntimeError: everybody waits for ever.
+            RuntimeError: all threads wait, and none of them for a moment in time.
         """
         deadline = float("inf") if timeout_s is None else self._now + round(timeout_s * 1e9)
         token = object()
@@ -203,7 +203,7 @@ class VirtualClock:
             del self._waiting[token]
 
     def _advance(self) -> bool:
-        """Jumps to the next deadline if everybody waits and nobody is ready."""
+        """Jumps to the next deadline if all threads wait and none is ready; returns whether it did."""
         if len(self._waiting) < self._threads:
             return False
         if any(ready() or deadline <= self._now for deadline, ready in self._waiting.values()):

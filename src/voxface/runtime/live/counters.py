@@ -1,4 +1,4 @@
-"""Everything that went wrong or was left out, counted with where it happened, in constant memory."""
+"""Counters of a live run: what went wrong or was left out, and where in the stream; in constant memory."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,11 +11,13 @@ RANGES_KEPT: Final = 20
 
 @dataclass
 class Ranges:
-    """Ranges of absolute samples: how many, how long together, the first `RANGES_KEPT` and the last.
+    """A summary of ranges of absolute samples.
 
     Attributes:
-        count: how many ranges.
-        samples: samples in them.
+        count: number of ranges.
+        samples: samples in all of them together.
+        first: the first `RANGES_KEPT` ranges, as (start, end).
+        last: the newest range.
     """
 
     count: int = 0
@@ -24,7 +26,7 @@ class Ranges:
     last: tuple[int, int] | None = None
 
     def add(self, start: int, end: int) -> None:
-        """One more range."""
+        """Counts the range [start, end)."""
         self.count += 1
         self.samples += end - start
         if len(self.first) < RANGES_KEPT:
@@ -32,7 +34,7 @@ class Ranges:
         self.last = (start, end)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON; `last` only where it is not among the first."""
+        """The summary as JSON; "last" is there only if that range is not among the first."""
         document: dict[str, Any] = {
             "count": self.count,
             "samples": self.samples,
@@ -44,7 +46,17 @@ class Ranges:
 
 
 class Counters:
-    """Counts the events of a run, and what the edges report by name."""
+    """Counts the events of a run, and numbers that sources, queues and sinks report.
+
+    Attributes:
+        events: number of events, by kind.
+        no_face: number of `NoFace` events, by reason.
+        lost: ranges of lost samples, by cause.
+        rejected: ranges with samples that were not usable.
+        rejected_samples: number of these samples.
+        images_reused: number of faces with the image of an earlier face.
+        edges: numbers of sources, queues and sinks, by name.
+    """
 
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
@@ -57,10 +69,10 @@ class Counters:
 
     @property
     def estimates(self) -> int:
-        """Faces made."""
+        """Number of faces made."""
         return self.events[FaceEstimated.kind]
 
-    def take(self, event: Event) -> None:
+    def count(self, event: Event) -> None:
         """Counts an event."""
         self.events[event.kind] += 1
         if isinstance(event, Lost):
@@ -74,7 +86,7 @@ class Counters:
             self.no_face[event.reason] += 1
 
     def to_json(self) -> dict[str, Any]:
-        """Every counter by name; those of events are there even where they are 0."""
+        """Every counter by name; counters of events are included even if they are 0."""
         return {
             "estimates": self.estimates,
             "pictures_kept": self.images_reused,

@@ -1,7 +1,8 @@
-"""What a device delivers against the clock: samples that were lost without a word, and drift. A pure state machine.
+"""A device compared with the clock: samples lost without a report, and drift. A pure state machine.
 
-Drivers lose sound without saying so (PortAudio on PulseAudio told of no overflow after a stall of 300 ms). A block may come
-late, never early; so the least lateness over a second tells of lost sound, and how it moves over minutes of drift.
+Some drivers lose sound without reporting it: PortAudio on PulseAudio reported no overflow after a stall of 300 ms. A block may
+arrive late, but never early. So a rise of the least lateness within a second shows lost sound, and its slow change over
+minutes shows drift.
 """
 
 from typing import Final
@@ -12,18 +13,18 @@ DRIFT_S: Final = 10.0
 
 
 class DeviceClock:
-    """Watches one stream.
+    """Compares the blocks of one stream with the clock.
 
     Attributes:
-        lost_frames: frames found missing so far.
-        latest_s: the most that a block came after its time.
+        lost_frames: number of frames found missing so far.
+        latest_s: the longest time in seconds that a block came after it was due.
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._frames = 0  # delivered and lost
         self._began: int | None = None
-        self._usual: float | None = None  # lateness when all is well, followed slowly
+        self._usual: float | None = None  # lateness in regular operation, followed slowly
         self._least = self._least_long = float("inf")
         self._second_ends = self._long_ends = 0.0
         self._first: tuple[float, float] | None = None
@@ -32,7 +33,7 @@ class DeviceClock:
         self.latest_s = 0.0
 
     def feed(self, frames: int, now_ns: int) -> int:
-        """A block of `frames` arrived at `now_ns`; returns how many frames went missing before it, mostly 0."""
+        """Counts a block of `frames` that arrived at `now_ns`; returns the number of frames lost before it, mostly 0."""
         if self._began is None:
             self._began = now_ns - round(frames / self._rate * 1e9)
             self._second_ends, self._long_ends = SETTLE_S, DRIFT_S
@@ -50,7 +51,9 @@ class DeviceClock:
                 missing = round((self._least - self._usual) * self._rate)
                 self._frames += missing
                 self.lost_frames += missing
-                self._least_long = float("inf")  # not to be mixed with what was measured before
+                self._least_long = float(
+                    "inf"
+                )  # the lateness before the correction must not be mixed with that after it
             else:
                 self._usual += 0.05 * (self._least - self._usual)
             self._least = float("inf")
@@ -65,7 +68,7 @@ class DeviceClock:
 
     @property
     def drift_ppm(self) -> float | None:
-        """How much faster the device counts than the clock, parts in a million; None within the first 20 s."""
+        """How much faster the device counts than the clock, in parts per million; None within the first 20 s."""
         if self._first is None or self._newest is None or self._newest[0] <= self._first[0]:
             return None
         return (self._first[1] - self._newest[1]) / (self._newest[0] - self._first[0]) * 1e6

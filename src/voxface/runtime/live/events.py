@@ -1,14 +1,12 @@
-"""What a live session tells: frozen events, each with the range of absolute samples (16 kHz) it speaks of.
+"""Events of a live session: frozen data, each with the absolute samples (16 kHz) that it is about.
 
-`to_json` gives one line's worth of any of them. Times that a clock measured stand under "latency_ms" alone, so that without
-it two runs over the same samples give the same text.
+`voxface.runtime.live.sinks.json_lines` writes them as JSON.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.inference.estimate import Estimate, estimate_json
+from voxface.runtime.inference.estimate import Estimate
 
 NoFaceReason = Literal["silence", "noise", "music", "too quiet", "clipping", "all-zero microphone", "too little speech"]
 LossCause = Literal["queue full", "device overflow", "device away", "recording gap"]
@@ -24,7 +22,7 @@ class VoiceStarted:
 
 @dataclass(frozen=True)
 class VoiceEnded:
-    """The turn of speech [start, end) is over: nothing more came within the hangover."""
+    """The turn of speech [start, end) is over: no speech followed within the hangover."""
 
     kind: ClassVar[str] = "voice-ended"
     start: int
@@ -36,12 +34,12 @@ class FaceEstimated:
     """A face from the window of speech up to now.
 
     Attributes:
-        position: samples heard when it was made. In mode "exact" it is what `voxface run` makes of exactly these, as long
-            as their speech fits the window and is of one speaker.
-        speaker: number of the speaker, from 1; another number is another speaker's window.
+        position: number of samples heard when the face was made. In mode "exact" the face is the one that `voxface run` makes
+            of exactly these samples, as long as their speech fits the window and is of one speaker.
+        speaker: number of the speaker, counted from 1.
         moved_mm: how far the mesh moved since the estimate before (RMS over vertices); None for a speaker's first.
-        converged: whether it has moved by less than half a millimetre for a second of speech.
-        estimate: what is said.
+        converged: whether the mesh has moved by less than half a millimetre per estimate for a second of speech.
+        estimate: the face.
     """
 
     kind: ClassVar[str] = "face"
@@ -54,7 +52,7 @@ class FaceEstimated:
 
 @dataclass(frozen=True)
 class NoFace:
-    """From [start, end) no face is made, for `reason`; told when the reason changes. Whatever face there was may stay."""
+    """From samples [start, end) no face is made, for `reason`; sent when the reason changes. The last face may stay shown."""
 
     kind: ClassVar[str] = "no-face"
     start: int
@@ -64,13 +62,13 @@ class NoFace:
 
 @dataclass(frozen=True)
 class SpeakerChanged:
-    """Somebody else speaks.
+    """Another speaker speaks.
 
     Attributes:
         start: first sample of the new speaker's window.
-        position: samples heard when it was noticed.
-        speaker: the new number.
-        score: the evidence; above 0 a change is likelier than not.
+        position: number of samples heard when the change was noticed.
+        speaker: number of the new speaker.
+        score: the evidence for the change above the detector's threshold; greater than 0.
     """
 
     kind: ClassVar[str] = "speaker-changed"
@@ -82,7 +80,7 @@ class SpeakerChanged:
 
 @dataclass(frozen=True)
 class Skipped:
-    """The estimate due at `position` was left out, because more sound was waiting already."""
+    """The estimate due at `position` was left out, because newer sound was already waiting."""
 
     kind: ClassVar[str] = "skipped"
     position: int
@@ -90,7 +88,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class EngineFailed:
-    """The estimate due at `position` failed; the session goes on."""
+    """The estimate due at `position` failed with `message`; the session goes on."""
 
     kind: ClassVar[str] = "engine-failed"
     position: int
@@ -119,7 +117,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class StreamStarted:
-    """A device or file began to deliver at sample `start`, as it was opened: its rate in Hz and its channels."""
+    """A device or file began to deliver at sample `start`, with its rate in Hz and number of channels as it was opened."""
 
     kind: ClassVar[str] = "stream-started"
     start: int
@@ -130,7 +128,7 @@ class StreamStarted:
 
 @dataclass(frozen=True)
 class StreamEnded:
-    """The device that delivered until sample `start` is gone; the run waits for it."""
+    """The device that delivered up to sample `start` is gone; the run waits for its return."""
 
     kind: ClassVar[str] = "stream-ended"
     start: int
@@ -150,25 +148,3 @@ Event = (
     | StreamStarted
     | StreamEnded
 )
-
-
-def to_json(event: Event, latency_ms: dict[str, float] | None = None) -> dict[str, Any]:
-    """One event as a JSON object; `latency_ms` goes with a face."""
-    if not isinstance(event, FaceEstimated):
-        values = {field.name: getattr(event, field.name) for field in fields(event)}
-        return {"event": event.kind, **values}
-    estimate = event.estimate
-    return {
-        "event": event.kind,
-        "start": estimate.start,
-        "end": estimate.end,
-        "position": event.position,
-        "speaker": event.speaker,
-        "voiced_s": estimate.voiced_seconds,
-        "heard_s": event.position / SAMPLE_RATE,
-        "frames": estimate.frames,
-        "moved_mm": event.moved_mm,
-        "converged": event.converged,
-        **estimate_json(estimate),
-        **({"latency_ms": latency_ms} if latency_ms is not None else {}),
-    }

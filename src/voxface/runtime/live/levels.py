@@ -1,4 +1,4 @@
-"""How loud the sound is, and what that alone says: a dead microphone, silence, too quiet, clipping."""
+"""Loudness of the sound, and what it alone shows: a dead microphone, silence, speech too quiet, clipping."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -18,12 +18,12 @@ CLIPPED: Final = 0.05  # share of samples at full scale; shouting into a good mi
 
 @dataclass(frozen=True)
 class Level:
-    """Sound over a stretch.
+    """Loudness of a piece of sound.
 
     Attributes:
-        samples: its length.
-        rms_db, peak_db: decibels below full scale; `LOWEST_DB` for none.
-        zeros, clipped: shares of samples that are exactly zero, and at full scale.
+        samples: length of the piece.
+        rms_db, peak_db: decibels relative to full scale; `LOWEST_DB` for digital silence.
+        zeros, clipped: shares of samples that are exactly zero, and that are at full scale.
     """
 
     samples: int
@@ -33,14 +33,14 @@ class Level:
     clipped: float
 
     @classmethod
-    def of(cls, samples: NDArray[np.int16]) -> "Level":
-        """Of int16 [n]."""
+    def from_samples(cls, samples: NDArray[np.int16]) -> "Level":
+        """The level of samples int16 [n]."""
         meter = LevelMeter()
         meter.feed(samples)
         return meter.read()
 
     def reason(self) -> NoFaceReason:
-        """Why there is no speech in a stretch in which a VAD found none."""
+        """Why a VAD found no speech in the piece."""
         if self.zeros == 1:
             return "all-zero microphone"
         if self.rms_db < SILENCE_DB:
@@ -49,27 +49,27 @@ class Level:
 
 
 class LevelMeter:
-    """Adds up samples until it is read."""
+    """Measures the level of all samples since it was last read."""
 
     def __init__(self) -> None:
         self._samples = self._zeros = self._clipped = self._peak = 0
         self._squares = 0.0
 
     def feed(self, samples: NDArray[np.int16]) -> None:
-        """Takes int16 [n]."""
+        """Takes samples int16 [n]."""
         if not len(samples):
             return
         wide = samples.astype(np.float64)
         peak = max(int(samples.max()), -int(samples.min()))
         self._samples += len(samples)
-        # Not `dot`: a BLAS shares so long a one among threads, which then spin for a tenth of each second.
+        # Not `dot`: a BLAS divides a sum of this length among threads, which then spin for a tenth of each second.
         self._squares += float(np.einsum("n,n->", wide, wide))
         self._peak = max(self._peak, peak)
         self._zeros += len(samples) - int(np.count_nonzero(samples))
         self._clipped += int(np.count_nonzero(np.abs(wide) >= 32767)) if peak >= 32767 else 0
 
     def read(self) -> Level:
-        """What was fed since the last reading."""
+        """The level of the samples since the last reading."""
         count = max(1, self._samples)
         level = Level(
             self._samples,
@@ -84,5 +84,5 @@ class LevelMeter:
 
 
 def decibels(amplitude: float) -> float:
-    """Of full scale, `LOWEST_DB` at least; `amplitude` at int16 scale."""
+    """Decibels of an `amplitude` at int16 scale relative to full scale; at least `LOWEST_DB`."""
     return max(LOWEST_DB, float(20 * np.log10(max(amplitude, 1e-9) / FULL_SCALE)))

@@ -1,6 +1,6 @@
-"""A microphone through PortAudio: opened at any rate, watched, and opened again when it was away.
+"""A microphone through PortAudio: opened at a rate that it takes, watched, and opened again after it was away.
 
-The callback hands blocks over and nothing else. PortAudio is behind `Backend`, so that tests bring devices of their own.
+The callback does nothing but hand blocks over. PortAudio is behind `Backend`, so that tests can bring devices of their own.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from voxface.runtime.live.device_clock import DeviceClock
 from voxface.runtime.live.stop import Stop
 
 BLOCK_S: Final = 0.01
-SILENT_S: Final = 2.0  # without a block for so long, a device is gone
+SILENT_S: Final = 2.0  # a device that delivers no block for so long is gone
 RETRY_S: Final = 1.0
 POLL_S: Final = 0.1
 
@@ -28,11 +28,12 @@ class Device:
     """An input device.
 
     Attributes:
-        index: PortAudio's number, which changes when devices come and go.
-        name: what it is called; `host` what offers it (ALSA, Core Audio, WASAPI, …).
-        channels: how many it has.
-        rate: its default rate, Hz.
-        default: whether it is the one used when none is named.
+        index: PortAudio's number of the device; it changes when devices come and go.
+        name: name of the device.
+        host: the system interface that offers it (ALSA, Core Audio, WASAPI, …).
+        channels: number of input channels.
+        rate: default rate in Hz.
+        default: whether it is used when no device is named.
     """
 
     index: int
@@ -44,10 +45,10 @@ class Device:
 
 
 class DeviceError(Exception):
-    """A device could not be opened; what PortAudio says."""
+    """A device could not be opened; the message is PortAudio's."""
 
 
-# A block float32 [n, channels], how old its first frame is in seconds, and whether frames were lost before it.
+# Takes a block float32 [n, channels], the age of its first frame in seconds, and whether frames were lost before it.
 Callback = Callable[[Samples, float, bool], None]
 
 
@@ -55,39 +56,39 @@ class Handle(Protocol):
     """An open device."""
 
     def active(self) -> bool:
-        """Whether it still runs."""
+        """Whether the device still delivers."""
         ...
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the device."""
         ...
 
 
 class Backend(Protocol):
-    """What knows devices: PortAudio, or a stand-in."""
+    """Finds and opens devices: PortAudio, or a stand-in for tests."""
 
     def devices(self) -> list[Device]:
-        """Input devices now."""
+        """The input devices that are there now."""
         ...
 
     def rescan(self) -> None:
-        """Looks for devices anew; nothing may be open."""
+        """Searches for devices again; none may be open."""
         ...
 
     def open(self, device: Device, rate: int, channels: int, block: int, callback: Callback) -> Handle:
-        """Opens a device and starts it.
+        """Opens a device, which calls `callback` with each block of `block` frames.
 
         Raises:
-            DeviceError: it does not open so.
+            DeviceError: it does not open at this rate with this number of channels.
         """
         ...
 
 
 class PortAudio:
-    """PortAudio by way of the package sounddevice."""
+    """PortAudio through the package sounddevice."""
 
     def __init__(self) -> None:
-        """Loads it.
+        """Loads the library.
 
         Raises:
             ProviderError: the package or the library is missing.
@@ -103,7 +104,7 @@ class PortAudio:
         self._sd: Any = sounddevice
 
     def devices(self) -> list[Device]:
-        """Input devices now."""
+        """The input devices that are there now."""
         hosts = self._sd.query_hostapis()
         chosen = self._sd.default.device[0]
         chosen = chosen if chosen is not None and chosen >= 0 else next(
@@ -123,16 +124,16 @@ class PortAudio:
         ]
 
     def rescan(self) -> None:
-        """PortAudio lists devices once, when it begins; so it has to begin again."""
+        """Restarts PortAudio, which lists devices only when it starts."""
         self._sd._terminate()
         self._sd._initialize()
 
     def open(self, device: Device, rate: int, channels: int, block: int, callback: Callback) -> Handle:
-        """Opens a device and starts it."""
+        """Opens a device and starts it; see `Backend.open`."""
 
         def called(samples: Samples, frames: int, times: Any, status: Any) -> None:
             age = times.currentTime - times.inputBufferAdcTime
-            # Some hosts give no time of the converter, or nonsense: then the block was just filled.
+            # Some hosts give no time of the converter, or a wrong one: then the block counts as just filled.
             age = age if frames / rate <= age < 5 and times.inputBufferAdcTime > 0 else frames / rate
             callback(samples.copy(), age, bool(status.input_overflow))
 
@@ -159,14 +160,14 @@ class _Stream:
 
 
 class Microphone:
-    """A source that stays with one device, by its name, until it is stopped.
+    """A source that uses one device until it is stopped; it waits for a device of this name when the device goes away.
 
     Attributes:
-        xruns: blocks with PortAudio's flag that frames were lost before them.
-        losses: how often the device went away.
-        clock_losses: frames found missing by the clock alone.
-        drift_ppm: how much faster the device counts than the system; None when it is too early to say.
-        device: what is or was open.
+        xruns: number of blocks that PortAudio marked as preceded by lost frames.
+        losses: number of times the device went away.
+        clock_losses: number of frames that the clock alone showed to be missing.
+        drift_ppm: how much faster the device counts than the system, in parts per million; None while it is too early to say.
+        device: the device that is or was open.
     """
 
     def __init__(
@@ -181,12 +182,12 @@ class Microphone:
         """Chooses `device`, an index or part of a name (None: the default one).
 
         Args:
-            rate: Hz; None: 16 kHz where the device takes it, else its own.
-            channel: the channel that will be heard, from 0: so many are opened at least.
+            rate: the rate in Hz; None: 16 kHz if the device takes it, else its default rate.
+            channel: the channel that will be used, from 0; enough channels are opened to have it.
 
         Raises:
-            ProviderError: no such device, or none at all.
-            UsageError: the device has no such channel, or several fit the name.
+            ProviderError: there is no such device, or none at all.
+            UsageError: the device has no such channel, or several devices fit the name.
         """
         self._clock, self._backend, self._wanted_rate, self._channel = clock, backend, rate, channel
         self._stream = -1
@@ -200,7 +201,7 @@ class Microphone:
             raise UsageError(f"--channel {channel + 1}: {self.device.name} has {self.device.channels}")
 
     def run(self, deliver: Callable[[Block], None], stop: Stop) -> None:
-        """Delivers until stopped; waits for a device that went away.
+        """Delivers blocks until `stop`; waits for the device when it went away.
 
         Raises:
             ProviderError: the device does not open at first.
@@ -228,7 +229,7 @@ class Microphone:
                 self._wait_for_return(stop)
 
     def to_json(self) -> dict[str, Any]:
-        """What is known of the device."""
+        """The device and its counters as JSON."""
         return {
             "name": self.device.name,
             "xruns": self.xruns,
@@ -242,25 +243,31 @@ class Microphone:
         device = self.device
         self._heard_ns = self._clock.now_ns()
         error: DeviceError | None = None
-        # 16 kHz needs no resampling, which would hold sound back; some devices open at their own rate only, and some
-        # with all their channels only.
+        # 16 kHz comes first: it needs no resampling, which would delay the sound. Some devices open only at their own rate,
+        # and some only with all their channels.
         rates = (self._wanted_rate,) if self._wanted_rate else dict.fromkeys((SAMPLE_RATE, device.rate))
         least = 1 if self._channel is None else self._channel + 1
         for rate, channels in product(rates, dict.fromkeys((least, device.channels))):
-            watch = DeviceClock(rate)
+            device_clock = DeviceClock(rate)
             stream = self._stream + 1
             try:
                 handle = self._backend.open(
-                    device, rate, channels, max(1, round(BLOCK_S * rate)), self._receiver(deliver, stream, rate, watch)
+                    device,
+                    rate,
+                    channels,
+                    max(1, round(BLOCK_S * rate)),
+                    self._receiver(deliver, stream, rate, device_clock),
                 )
             except DeviceError as failed:
                 error = error or failed
                 continue
-            self._stream, self._device_clock = stream, watch
+            self._stream, self._device_clock = stream, device_clock
             return handle
         raise error or DeviceError("no channel")
 
-    def _receiver(self, deliver: Callable[[Block], None], stream: int, rate: int, watch: DeviceClock) -> Callback:
+    def _receiver(
+        self, deliver: Callable[[Block], None], stream: int, rate: int, device_clock: DeviceClock
+    ) -> Callback:
         frames = 0
 
         def receive(samples: Samples, age: float, overflow: bool) -> None:
@@ -268,9 +275,9 @@ class Microphone:
             now = self._clock.now_ns()
             self._heard_ns = now
             self.xruns += overflow
-            missing = watch.feed(len(samples), now)
+            missing = device_clock.feed(len(samples), now)
             self.clock_losses += missing
-            self.drift_ppm = watch.drift_ppm
+            self.drift_ppm = device_clock.drift_ppm
             captured = now - round(age * 1e9) + len(samples) * 1_000_000_000 // rate
             block = Block(
                 samples, rate, captured, now, stream, frames + missing,
@@ -283,7 +290,7 @@ class Microphone:
         return receive
 
     def _wait_for_return(self, stop: Stop) -> None:
-        """Until a device of the same name is there again."""
+        """Waits until a device of the same name is there again."""
         while not stop():
             waited = 0.0
             while waited < RETRY_S and not stop():
@@ -294,7 +301,7 @@ class Microphone:
             try:
                 self._backend.rescan()
                 found = [d for d in self._backend.devices() if d.name == self.device.name]
-            except Exception:  # PortAudio raises its own while devices come and go
+            except Exception:  # PortAudio raises errors of its own while devices come and go
                 continue
             if found:
                 self.device = found[0]
@@ -302,11 +309,11 @@ class Microphone:
 
 
 def choose(devices: list[Device], wanted: str | None) -> Device:
-    """The device that is meant by an index or part of a name; None: the default one.
+    """Finds the device with an index or a part of a name; None: the default device.
 
     Raises:
-        ProviderError: there is none.
-        UsageError: several fit.
+        ProviderError: no device fits.
+        UsageError: several devices fit.
     """
     if not devices:
         raise ProviderError("no microphone found; plug one in, or give --source FILE (`voxface devices` lists them)")

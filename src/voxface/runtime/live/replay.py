@@ -1,4 +1,4 @@
-"""A recording heard again: the same samples, losses and omissions in the same order, so the same events, faces and meshes."""
+"""Replay of a recording: the same samples, losses and skipped estimates in the same order give the same events and meshes."""
 
 import json
 from collections.abc import Iterator
@@ -21,27 +21,28 @@ from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import Screen, close
 from voxface.runtime.live.sink_worker import SinkEvent
 from voxface.runtime.live.sinks.json_lines import line
-from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST, VERTICES, picture_of
+from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST, VERTICES, image_path
 from voxface.runtime.live.stop import Stop
 
-BLOCK = SAMPLE_RATE // 50
+BLOCK_SAMPLES = SAMPLE_RATE // 50
 
 
 class Recording:
-    """A folder that `Recorder` wrote.
+    """A recording in a folder that `Recorder` wrote.
 
     Attributes:
-        about: its `recording.json`.
-        config: the session's settings.
-        start: its first sample.
+        folder: the folder.
+        about: contents of `recording.json`.
+        config: settings of the session.
+        start: absolute index of the first sample.
         skips: positions of the estimates that were left out.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Reads what describes it.
+        """Reads everything but the sound, the events and the meshes.
 
         Raises:
-            InputError: it is no recording, or damaged.
+            InputError: the folder holds no recording, or a damaged one.
         """
         self.folder = folder
         if not (folder / MANIFEST).is_file():
@@ -60,10 +61,10 @@ class Recording:
             raise InputError(f"{folder}: a damaged recording ({error})") from error
 
     def items(self) -> Iterator[Item]:
-        """What the session was fed, in order.
+        """The sound and the events that the session was fed, in order.
 
         Raises:
-            InputError: a sound file of it is missing or damaged.
+            InputError: a sound file is missing or damaged.
         """
         waiting = list(self._inputs)
         position = self.start
@@ -79,7 +80,7 @@ class Recording:
                 while at < len(block):
                     while waiting and waiting[0][0] <= position:
                         yield waiting.pop(0)[1]
-                    stop = min(len(block), at + BLOCK)
+                    stop = min(len(block), at + BLOCK_SAMPLES)
                     if waiting:
                         stop = min(stop, at + waiting[0][0] - position)
                     yield Audio(position, block[at:stop])
@@ -88,7 +89,7 @@ class Recording:
         yield from (item for _, item in waiting)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Its events as they were written, without the times a clock measured.
+        """The recorded events as JSON, without the times that a clock measured.
 
         Raises:
             InputError: the file is missing or damaged.
@@ -102,7 +103,7 @@ class Recording:
             raise InputError(f"{path}: damaged ({error}); the recording cannot be compared") from error
 
     def meshes(self) -> NDArray[np.float32]:
-        """The vertices of every face, float32 [K, N, 3]; K is 0 where there are none.
+        """The vertices of every face, float32 [K, N, 3]; K is 0 if there are none.
 
         Raises:
             InputError: the file is damaged.
@@ -120,17 +121,17 @@ class Recording:
 
 
 def comparable(document: dict[str, Any]) -> dict[str, Any]:
-    """An event's JSON without what differs from run to run."""
+    """The JSON of an event without the times, which differ from run to run."""
     return {key: value for key, value in document.items() if key != "latency_ms"}
 
 
 def run_replay(
     recording: Recording, pipeline: Pipeline, stop: Stop, screens: list[Screen], clock: Clock | None = None
 ) -> None:
-    """Feeds a recording to a pipeline on the calling thread, at its own pace where a clock is given.
+    """Feeds a recording to a pipeline on the calling thread; with a clock at the pace of the recording, else without waiting.
 
     Raises:
-        VoxfaceError: the recording is damaged, or the engine fails; sinks are closed all the same.
+        VoxfaceError: the recording is damaged, or the engine fails; the sinks are closed all the same.
     """
     began = clock.now_ns() if clock else 0
     try:
@@ -140,7 +141,7 @@ def run_replay(
             if clock and isinstance(item, Audio):
                 due = began + (item.start + len(item.samples) - recording.start) * 1_000_000_000 // SAMPLE_RATE
                 clock.sleep((due - clock.now_ns()) / 1e9)
-            pipeline.take_items([item])
+            pipeline.feed_items([item])
             if not all(screen.draw() for screen in screens):
                 stop.request("window closed")
         pipeline.finish()
@@ -149,13 +150,13 @@ def run_replay(
 
 
 class Comparison:
-    """A sink that compares the events, pictures and meshes of a replay with those that were recorded.
+    """A sink that compares the events, images and meshes of a replay with those of the recording.
 
     Attributes:
-        events: how many were compared.
-        differences: how many differ, in themselves or in their picture or mesh, missing ones included.
-        first: the first pair that differs.
-        broken: whether it could not be compared to its end.
+        events: number of events compared.
+        differences: number of events that are missing or differ, in themselves, their image or their mesh.
+        first: the first pair that differs, of the replay and of the recording.
+        broken: whether the comparison failed before the end.
     """
 
     name = "comparison"
@@ -172,25 +173,25 @@ class Comparison:
         self.first: tuple[dict[str, Any] | None, dict[str, Any] | None] | None = None
 
     def audio(self, audio: Audio) -> None:
-        """Not compared: it is read from the recording."""
+        """Ignored: the sound is the recording's own."""
 
-    def event(self, told: SinkEvent) -> None:
-        """Compares one."""
-        ours, recorded = comparable(json.loads(line(told))), next(self._expected, None)
-        if isinstance(told.event, FaceEstimated):
-            differs = [what for what, same in self._same(told.event) if not same]
+    def event(self, sink_event: SinkEvent) -> None:
+        """Compares an event."""
+        ours, recorded = comparable(json.loads(line(sink_event))), next(self._expected, None)
+        if isinstance(sink_event.event, FaceEstimated):
+            differs = [what for what, same in self._same(sink_event.event) if not same]
             self._faces += 1
             if differs:  # the event itself does not hold them
                 ours["differs"] = differs
         self._compare(ours, recorded)
 
     def close(self) -> None:
-        """What was recorded and did not come again counts as different."""
+        """Ends the comparison: each recorded event that the replay did not give counts as a difference."""
         for left in self._expected:
             self._compare(None, left)
 
     def to_json(self) -> dict[str, Any]:
-        """What was found."""
+        """The result as JSON."""
         return {
             "identical": not self.differences and not self.broken,
             "events": self.events,
@@ -198,7 +199,7 @@ class Comparison:
         }
 
     def _same(self, event: FaceEstimated) -> Iterator[tuple[str, bool]]:
-        picture = picture_of(self._folder, event)
+        picture = image_path(self._folder, event)
         yield "picture", picture.is_file() and picture.read_bytes() == png(event.estimate.image)
         known = self._faces < len(self._meshes)
         yield "mesh", known and np.array_equal(self._meshes[self._faces], event.estimate.vertices)

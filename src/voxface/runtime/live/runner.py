@@ -1,10 +1,9 @@
-"""Threads round a pipeline: one captures, one infers, one for each sink; the main thread draws and hears signals."""
+"""The threads of a live run: one captures, one runs the pipeline, one serves each sink; the main thread draws."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from voxface.runtime.live.block import Block
-from voxface.runtime.live.block_queue import BlockQueue
+from voxface.runtime.live.block import Block, BlockQueue
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.sink_worker import SinkWorker
@@ -12,43 +11,46 @@ from voxface.runtime.live.stop import TIME_IS_UP, Stop
 
 QUEUE_S: Final = 10.0
 POLL_S: Final = 0.05
-FLUSH_S: Final = 10.0  # what a device, an engine or a sink gets to come to an end
+FLUSH_S: Final = 10.0  # time that a device, an engine or a sink gets to finish
 
 
 class Source(Protocol):
-    """Where sound comes from."""
+    """A source of sound."""
 
     def run(self, deliver: Callable[[Block], None], stop: Stop) -> None:
-        """Delivers blocks until there are no more or `stop()`; runs on a thread of its own in a threaded run."""
+        """Delivers blocks until the source ends or `stop()`; in a threaded run on a thread of its own."""
         ...
 
 
 class Screen(Protocol):
-    """What is drawn by the main thread."""
+    """A display that the main thread draws."""
 
     def draw(self) -> bool:
-        """Draws the newest; False when its user closed it."""
+        """Draws the newest face; returns False when the user closed the display."""
         ...
 
 
 def run_inline(
     source: Source, pipeline: Pipeline, stop: Stop, screens: list[Screen], *, limit_s: float | None = None
 ) -> None:
-    """Everything on the calling thread, as fast as it goes: nothing is ever dropped, and every run is the same.
+    """Runs everything on the calling thread, as fast as possible: no sound is dropped, and every run gives the same result.
+
+    Args:
+        limit_s: ends the run after so many seconds of sound.
 
     Raises:
-        VoxfaceError: what ended the source or the pipeline; sinks are closed all the same.
+        VoxfaceError: the source or the pipeline failed; the sinks are closed all the same.
     """
 
-    def take(block: Block) -> None:
-        pipeline.take(block)
+    def feed(block: Block) -> None:
+        pipeline.feed(block)
         if not all(screen.draw() for screen in screens):
             stop.request("window closed")
         if limit_s is not None and pipeline.heard_s >= limit_s:
             stop.request(TIME_IS_UP)
 
     try:
-        source.run(take, stop)
+        source.run(feed, stop)
         pipeline.finish()
     finally:
         close(pipeline.sink_workers, pipeline)
@@ -64,13 +66,14 @@ def run_threaded(
     queue_s: float = QUEUE_S,
     limit_s: float | None = None,
 ) -> None:
-    """Captures on one thread and infers on another; returns when the source ended or `stop` was asked for.
+    """Captures on one thread and runs the pipeline on another; returns when the source has ended or `stop` was requested.
 
     Args:
-        limit_s: ends after so many seconds.
+        queue_s: the most seconds of sound that may wait between the two threads.
+        limit_s: ends the run after so many seconds.
 
     Raises:
-        VoxfaceError: what ended the source or the pipeline; sinks are closed all the same.
+        VoxfaceError: the source or the pipeline failed; the sinks are closed all the same.
     """
     queue = BlockQueue(clock, queue_s)
     hop_s = pipeline.session.config.hop / 16_000
@@ -87,7 +90,7 @@ def run_threaded(
     def infer() -> None:
         try:
             while (block := queue.get()) is not None:
-                pipeline.take(block, behind=queue.waiting_s > hop_s)
+                pipeline.feed(block, behind=queue.waiting_s > hop_s)
             pipeline.finish()
         except BaseException as error:
             errors.append(error)
@@ -113,7 +116,7 @@ def run_threaded(
                     pipeline.counters.edges["threads_left_behind"] += 1
                     break
                 if clock.now_ns() - stopping > FLUSH_S * 5e8:
-                    queue.close()  # a source that does not return must not keep what was captured from being heard
+                    queue.close()  # a source that does not return must not hold back the sound that was captured
         capturing.join(1.0)
     finally:
         pipeline.counters.edges["blocks"] = queue.blocks
@@ -125,7 +128,7 @@ def run_threaded(
 
 
 def close(sink_workers: list[SinkWorker], pipeline: Pipeline) -> None:
-    """Lets every sink write what it holds, and counts what it missed."""
+    """Closes every sink, which writes what it still holds, and counts the events that it missed."""
     edges = pipeline.counters.edges
     for sink_worker in sink_workers:
         if not sink_worker.close(FLUSH_S):

@@ -1,10 +1,11 @@
-"""The live session: samples in, events out. A pure state machine, without threads, devices or a clock of its own.
+"""The live session: a pure state machine that takes samples and returns events, without threads, devices or a clock.
 
-Every decision falls on a frame of the VAD at a fixed place of the stream, so the events do not depend on how the samples are
-split over calls, on the machine's speed or on the time of day.
+Every decision is made at a frame of the VAD, which lies at a fixed place of the stream. So the events do not depend on how
+the samples are split over calls, on the speed of the machine or on the time of day.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.incremental_estimator import IncrementalEstimator, Parts
+from voxface.runtime.inference.incremental import IncrementalEstimator, Parts
 from voxface.runtime.live.events import (
     EngineFailed,
     Event,
@@ -39,9 +40,9 @@ from voxface.runtime.live.speech_window import SpeechWindow
 from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
 
-MOST_SKIPPED: Final = 5  # estimates left out in a row while the machine is too slow: then one is made all the same
-CONVERGED_MM: Final = 0.5
-RANGE_JUDGED: Final = SAMPLE_RATE  # silence is judged over whole seconds
+MOST_SKIPPED: Final = 5  # the most estimates left out in a row while the machine is too slow; the next one is made
+CONVERGED_MM: Final = 0.5  # a mesh that moves by less is steady
+LEVEL_SAMPLES: Final = SAMPLE_RATE  # the level is judged over whole seconds
 
 
 class Estimator(Protocol):
@@ -61,13 +62,26 @@ class Estimator(Protocol):
         """The weights of the speaker change detector."""
         ...
 
-    def estimate(self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0) -> Estimate:
-        """The face of what was heard; the picture of the estimate `before` may stay if the voice has moved no farther."""
+    def estimate(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer,
+    ) -> Estimate:
+        """The face of what was heard.
+
+        Args:
+            before: the estimate before, of the same speaker.
+            image_reuse_distance: the distance between embeddings up to which the image of `before` may be kept.
+            timer: the timer of the update; gets the estimator's stages.
+        """
         ...
 
 
 class Detector(Protocol):
-    """What finds speech: `voxface.runtime.audio.vad.VoiceActivityDetector`, or one with the same events.
+    """A voice activity detector: `voxface.runtime.audio.vad.VoiceActivityDetector`, or another with the same events.
 
     Attributes:
         position: absolute index of the next sample to be fed.
@@ -76,21 +90,21 @@ class Detector(Protocol):
     position: int
 
     def feed(self, samples: NDArray[np.int16]) -> list[VadEvent]:
-        """Takes int16 [n] at 16 kHz."""
+        """Takes samples int16 [n] at 16 kHz; returns the events that they complete."""
         ...
 
     def finish(self) -> list[VadEvent]:
-        """Ends the input."""
+        """Ends the input; returns the last events."""
         ...
 
 
 class LiveSession:
-    """Feed samples, get events. Use a new one for each stream; not thread-safe.
+    """A session over one stream: `feed` takes samples and returns events. Not thread-safe.
 
     Attributes:
-        speaking: whether a turn of speech is open.
+        config: the settings.
         reason: why there is no face now; None while there is one.
-        stages: where time goes; a pipeline counts its own stages here too.
+        trace: gets every stage as a span; None: there is no trace.
     """
 
     def __init__(
@@ -109,11 +123,11 @@ class LiveSession:
 
         Args:
             estimator: makes the faces; in mode "incremental" one that can be asked for them in two steps.
-            config: when, and how.
-            features, vad: the bundle's.
-            detector: makes a voice activity detector other than WebRTC's; asked again after each loss of samples.
-            skips: the positions of estimates to leave out, as a recording tells them; None: those that `feed` is told.
-            trace: gets every stage; give it to the estimator too.
+            config: the settings; None: the defaults.
+            features, vad: settings of the bundle's front end; None: the defaults.
+            detector: makes a voice activity detector, at the start and after each loss of samples; None: WebRTC's.
+            skips: positions of the estimates to leave out, from a recording; None: `feed` decides.
+            trace: gets every stage as a span; the estimator needs the same trace.
         """
         self.config = config or LiveConfig()
         self._estimator: Estimator | IncrementalEstimator = estimator
@@ -145,7 +159,8 @@ class LiveSession:
         self._skipped = 0
         self._second_start, self._second_voiced = start, 0
         self._clipping = False
-        self.stages = StageTimer(trace)
+        self.trace = trace
+        self._own_timer = self._timer = StageTimer(trace)
         self._heard = start  # samples judged; fewer than a frame may wait beyond them
         self.reason: NoFaceReason | None = None
 
@@ -156,61 +171,64 @@ class LiveSession:
 
     @property
     def level(self) -> Level:
-        """Of the newest whole hop; summed up when somebody asks, on whatever thread."""
-        return Level.of(_joined(self._last_hop))
+        """The level of the newest whole hop. Measured on demand; may be called from any thread."""
+        return Level.from_samples(_joined(self._last_hop))
 
     @property
     def speaking(self) -> bool:
         """Whether a turn of speech is open; pauses up to the hangover belong to it."""
         return self._turn is not None
 
-    def feed(self, samples: NDArray[np.int16], *, behind: bool = False) -> list[Event]:
-        """Takes int16 [n] at 16 kHz, n ≥ 0; returns what happened, in order.
+    def feed(self, samples: NDArray[np.int16], *, behind: bool = False, timer: StageTimer | None = None) -> list[Event]:
+        """Takes samples int16 [n] at 16 kHz, n ≥ 0; returns the events in order.
 
         Args:
-            behind: more sound is waiting than one hop: estimates may be left out, a few in a row.
+            behind: more than one hop of sound is waiting, so estimates may be left out, a few in a row.
+            timer: the timer of the update, for a caller with stages of its own, the same in each call; None: the session's own.
         """
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         events: list[Event] = []
-        self.stages.begin()
+        self._timer = timer or self._own_timer
+        self._timer.begin()
         audio = np.concatenate([self._held, samples])
         whole = len(audio) // self._frame * self._frame
         for at in range(0, whole, self._frame):
             self._step(audio[at : at + self._frame], behind, events)
         self._held = audio[whole:].copy()
-        self.stages.lap("vad")
+        self._timer.lap("vad")
         if self._turn is None:
-            self.stages.take()  # listening to a pause is no part of an estimate
+            self._timer.drain()  # listening to a pause is no part of an estimate
         return events
 
-    def lose(self, end: int) -> list[Event]:
-        """The samples up to absolute sample `end` will not come: closes what is open and goes on there."""
+    def lose(self, end: int, *, timer: StageTimer | None = None) -> list[Event]:
+        """Goes on at absolute sample `end`, since the samples before it are lost; ends an open turn. `timer`: see `feed`."""
         if end < self.position:
             raise ValueError(f"sample {end} has been heard already; {self.position} is next")
-        events = self._close(final=False)
+        events = self._close(timer, final=False)
         self._vad = self._detector_at(end)
         self._heard = end
         self._second_start, self._second_voiced, self._this_second = end, 0, []
         self._clipping = False
         return events
 
-    def finish(self) -> list[Event]:
-        """Ends the stream: the last speech gets its estimate, and what is open is closed."""
-        return self._close(final=True)
+    def finish(self, *, timer: StageTimer | None = None) -> list[Event]:
+        """Ends the stream: makes the last estimate and ends an open turn. `timer`: see `feed`."""
+        return self._close(timer, final=True)
 
     # -- steps -----------------------------------------------------------------------------------------------------------
 
     def _step(self, frame: NDArray[np.int16], behind: bool, events: list[Event]) -> None:
         self._hear(frame)
         for event in self._vad.feed(frame):
-            self._take(event, behind, events)
+            self._handle(event, behind, events)
         self._end_turn(events)
-        if self._heard - self._second_start >= RANGE_JUDGED:
+        if self._heard - self._second_start >= LEVEL_SAMPLES:
             self._judge_second(events)
 
-    def _close(self, final: bool) -> list[Event]:
-        self.stages.begin()
+    def _close(self, timer: StageTimer | None, *, final: bool) -> list[Event]:
+        self._timer = timer or self._own_timer
+        self._timer.begin()
         events: list[Event] = []
         found: list[VadEvent] = []
         if len(self._held):
@@ -218,7 +236,7 @@ class LiveSession:
             found += self._vad.feed(self._held)
             self._held = np.empty(0, np.int16)
         for event in found + self._vad.finish():
-            self._take(event, False, events)
+            self._handle(event, False, events)
         fresh = self._window.voiced - self._window.origin
         if final and fresh >= self.config.first and self._window.voiced > self._estimated:
             self._estimate(events)
@@ -237,7 +255,7 @@ class LiveSession:
         if self._heard // self.config.hop != (self._heard - len(samples)) // self.config.hop:
             self._last_hop, self._this_hop = self._this_hop, []
 
-    def _take(self, event: VadEvent, behind: bool, events: list[Event]) -> None:
+    def _handle(self, event: VadEvent, behind: bool, events: list[Event]) -> None:
         if isinstance(event, SpeechStarted):
             if self._turn is None:
                 events.append(VoiceStarted(event.start))
@@ -250,7 +268,7 @@ class LiveSession:
             if self._window.voiced >= self._due:
                 while self._due <= self._window.voiced:
                     self._due += self.config.hop
-                self._make_due(behind, events)
+                self._estimate_or_skip(behind, events)
         elif self._turn is not None:
             self._turn = (self._turn[0], event.end)
 
@@ -263,7 +281,7 @@ class LiveSession:
             self._turn = None
 
     def _judge_second(self, events: list[Event]) -> None:
-        level, start = Level.of(_joined(self._this_second)), self._second_start
+        level, start = Level.from_samples(_joined(self._this_second)), self._second_start
         self._clipping = level.clipped > CLIPPED
         if not self._second_voiced:
             self._no_face(level.reason(), start, events)
@@ -271,7 +289,7 @@ class LiveSession:
 
     # -- estimates -------------------------------------------------------------------------------------------------------
 
-    def _make_due(self, behind: bool, events: list[Event]) -> None:
+    def _estimate_or_skip(self, behind: bool, events: list[Event]) -> None:
         skip = self._heard in self._skips if self._skips is not None else behind and self._skipped < MOST_SKIPPED
         if skip:
             self._skipped += 1
@@ -281,7 +299,8 @@ class LiveSession:
         self._estimate(events)
 
     def _estimate(self, events: list[Event]) -> None:
-        self.stages.lap("vad")
+        timer = self._timer
+        timer.lap("vad")
         speech = self._speech()
         refusal = self._refusal(speech)
         if refusal in ("music", "noise") and self._gate.begins_anew(speech):
@@ -290,33 +309,30 @@ class LiveSession:
             refusal = self._refusal(speech)
         if refusal is not None:
             self._no_face(refusal, speech.segments[0][0], events)
-            self.stages.lap("gate")
-            self.stages.take()  # which no estimate took
+            timer.lap("gate")
+            timer.drain()  # there is no estimate to have these times
             return
-        self.stages.lap("gate")
+        timer.lap("gate")
         try:
-            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_limit)
-            self.stages.begin()
+            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_limit, timer=timer)
             change = self._watch.judge(speech, estimate.frame_embeddings) if self._watch else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
-            self.stages.begin()
-            self.stages.take()
+            timer.begin()
+            timer.drain()
             return
         if change is not None:
             self._change_speaker(speech, change.voiced, change.score, events)
-            self.stages.lap("watch")
+            timer.lap("watch")
             if self._window.voiced - self._window.origin >= self.config.first:
-                self._estimate(
-                    events
-                )  # what the new speaker has said is looked at like any window: it may be no speech
+                self._estimate(events)  # the new speaker's sound is judged like any window: it may be no speech
+            else:
+                timer.drain()  # there is no estimate to have these times
             return
         moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
-        self.stages.lap("watch")
-        spent = estimate.stages_ns
-        for stage, ns in self.stages.take().items():
-            spent[stage] = spent.get(stage, 0) + ns
+        timer.lap("watch")
+        estimate = replace(estimate, stages_ns=timer.drain())
         self._last = estimate
         self._estimated = self._window.voiced
         self.reason = None
@@ -330,11 +346,11 @@ class LiveSession:
 
     def _speech(self) -> Speech:
         speech = self._window.speech(self._heard)
-        self.stages.lap("features")
+        self._timer.lap("features")
         return speech
 
     def _restart(self, voiced: int) -> int:
-        """Forgets the speech before place `voiced` of the window; returns the sample at which the rest begins."""
+        """Forgets the speech before place `voiced` of the window; returns the absolute sample at which the rest begins."""
         start = self._window.restart(voiced)
         if self._incremental:
             self._incremental.restart()
@@ -342,7 +358,7 @@ class LiveSession:
         return start
 
     def _change_speaker(self, speech: Speech, voiced: int, score: float, events: list[Event]) -> None:
-        """`voiced`: speech in the window before the new speaker's."""
+        """Starts the window of a new speaker, after `voiced` samples of the window's speech."""
         start = self._restart(self._window.voiced - speech.voiced_samples + voiced)
         self._speaker += 1
         self._last = None

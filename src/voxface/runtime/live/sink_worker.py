@@ -1,6 +1,6 @@
-"""Between a session and a sink: a bounded mailbox, in which a newer face takes the place of one not yet fetched.
+"""A sink worker delivers events to a sink through a bounded queue, in which a newer face replaces a face that still waits.
 
-A slow or failing sink harms neither the session nor other sinks; what it misses is counted.
+A slow or failing sink affects neither the session nor other sinks; the events that it misses are counted.
 """
 
 from collections import deque
@@ -12,20 +12,20 @@ from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.clock import Clock, Task
 from voxface.runtime.live.events import Event, FaceEstimated
 
-MOST_WAITING: Final = 4000  # items; of 20 ms of sound each, 80 s
+MOST_WAITING: Final = 4000  # items; with 20 ms of sound each, 80 s
 
 Where = Literal["here", "thread", "main"]
 
 
 @dataclass(frozen=True)
 class SinkEvent:
-    """An event on its way to sinks.
+    """An event on its way to the sinks.
 
     Attributes:
-        event: what happened.
+        event: the event.
         fed: absolute sample up to which the session had been fed.
-        latency_ns: stages of a face, see `voxface.runtime.live.latency`; None for other events.
-        done_ns: when it came from the session.
+        latency_ns: the stages of a face, see `voxface.runtime.live.pipeline.STAGES`; None for other events.
+        done_ns: when the event came from the session, nanoseconds of the clock.
     """
 
     event: Event
@@ -40,12 +40,12 @@ class SinkEvent:
 
 
 class Sink(Protocol):
-    """Where events go. What it raises ends it alone.
+    """A receiver of events. An exception that it raises ends this sink alone.
 
     Attributes:
-        name: what counters call it.
-        keeps_all: whether it wants every face, not only the newest.
-        wants_audio: whether it wants the sound too.
+        name: its name in counters.
+        keeps_all: whether it gets every face; else a newer face may replace one that waits.
+        wants_audio: whether it gets the sound too.
     """
 
     name: str
@@ -53,36 +53,36 @@ class Sink(Protocol):
     wants_audio: bool
 
     def audio(self, audio: Audio) -> None:
-        """The sound that the session is fed, before the events it causes."""
+        """Takes sound that the session is fed, before the events that the sound causes."""
         ...
 
-    def event(self, told: SinkEvent) -> None:
-        """Something happened."""
+    def event(self, sink_event: SinkEvent) -> None:
+        """Takes an event."""
         ...
 
     def close(self) -> None:
-        """Nothing more comes: what is held is to be written."""
+        """Ends the sink; it writes what it still holds."""
         ...
 
 
 class SinkWorker:
-    """Delivers to one sink: within the caller, on a thread of its own, or when the main thread asks.
+    """Delivers items to one sink: in the caller ("here"), on a thread of its own, or on the main thread when that drains it.
 
     Attributes:
         sink: the sink.
-        superseded: faces that a newer one replaced before they were fetched.
-        dropped: items dropped because the sink was too slow.
-        error: what ended the sink; None while it lives.
+        superseded: number of faces that a newer face replaced before they were delivered.
+        dropped: number of items dropped because the sink was too slow.
+        error: the exception that ended the sink; None while it works.
     """
 
     def __init__(
         self, sink: Sink, clock: Clock, where: Where, delivered: Callable[[int], None], most_waiting: int = MOST_WAITING
     ) -> None:
-        """`delivered` is told the nanoseconds from session to sink of each face."""
+        """`delivered` is called with the nanoseconds that each face took from the session to the end of the sink's work."""
         self.sink = sink
         self._clock, self._where, self._delivered, self._most = clock, where, delivered, most_waiting
         self._changed = clock.monitor()
-        self._waiting: deque[list[Audio | SinkEvent]] = deque()  # an emptied list is a face that was replaced
+        self._waiting: deque[list[Audio | SinkEvent]] = deque()  # an empty list is a face that was replaced
         self._face: list[Audio | SinkEvent] | None = None
         self._closed = False
         self._task: Task | None = None
@@ -93,11 +93,11 @@ class SinkWorker:
 
     @property
     def on_main(self) -> bool:
-        """Whether the main thread is to fetch what waits."""
+        """Whether the main thread has to call `drain`."""
         return self._where == "main"
 
     def offer(self, item: Audio | SinkEvent) -> None:
-        """Hands over an item; never waits, unless the sink is called here."""
+        """Hands over an item; never waits, except for a sink that works in the caller."""
         if self.error is not None or (isinstance(item, Audio) and not self.sink.wants_audio):
             return
         if self._where == "here":
@@ -116,7 +116,7 @@ class SinkWorker:
             self._changed.notify()
 
     def drain(self) -> None:
-        """Delivers what waits, on the calling thread."""
+        """Delivers all waiting items on the calling thread."""
         while True:
             with self._changed:
                 if not self._waiting:
@@ -127,7 +127,7 @@ class SinkWorker:
                 self._deliver(item)
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """Delivers what waits and closes the sink; whether that was done in time."""
+        """Delivers all waiting items and closes the sink; returns whether that was done in time."""
         if self._where != "thread":
             self.drain()
             self._close_sink()

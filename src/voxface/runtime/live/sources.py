@@ -22,17 +22,22 @@ PCM_DTYPES: Final[dict[PcmFormat, str]] = {"s16le": "<i2", "f32le": "<f4"}
 
 
 class FileSource:
-    """A sound file, at its own pace or as fast as it can be heard."""
+    """A sound file as a source, at its own pace or as fast as the pipeline takes it."""
 
     def __init__(
         self, path: Path, clock: Clock | None = None, block_s: float = BLOCK_S, *, channel: int | None = None
     ) -> None:
-        """`clock`: paces it; None: without waiting. `channel`: from 0; None: the mean of all."""
+        """Reads `path` in blocks of `block_s` seconds.
+
+        Args:
+            clock: sets the pace; None: blocks are delivered without waiting.
+            channel: the channel to use, from 0; None: the mean of all channels.
+        """
         self._channel = channel
         self._path, self._clock, self._block = path, clock, max(1, round(block_s * SAMPLE_RATE))
 
     def run(self, deliver: Callable[[Block], None], stop: Stop) -> None:
-        """Delivers the file in blocks.
+        """Delivers the file in blocks until its end or `stop()`.
 
         Raises:
             InputError: the file cannot be used.
@@ -63,7 +68,7 @@ def _cut(blocks: Iterator[NDArray[np.int16]], size: int) -> Iterator[NDArray[np.
 
 
 class PcmSource:
-    """Raw interleaved PCM from a pipe, as it comes; the pipe's writer waits where inference is slower."""
+    """Raw interleaved PCM from a pipe, as it comes; the writer of the pipe waits when inference is slower."""
 
     def __init__(
         self,
@@ -76,14 +81,14 @@ class PcmSource:
         *,
         limit_s: float | None = None,
     ) -> None:
-        """`limit_s`: for how long a pipe is waited for that may say nothing."""
+        """`limit_s`: ends the source after so many seconds, even if the pipe delivers nothing."""
         self._limit = limit_s
         self._descriptor, self._rate, self._channels, self._form = descriptor, rate, channels, form
         self._clock = clock
         self._bytes = max(1, round(block_s * rate)) * channels * np.dtype(PCM_DTYPES[form]).itemsize
 
     def run(self, deliver: Callable[[Block], None], stop: Stop) -> None:
-        """Delivers what comes until the writer closes the pipe.
+        """Delivers blocks until the writer closes the pipe or `stop()`.
 
         Raises:
             InputError: the pipe ends within a frame.
@@ -95,7 +100,7 @@ class PcmSource:
             if ends is not None and self._clock.now_ns() >= ends:
                 stop.request(TIME_IS_UP)
                 return
-            # Asked with a time limit, for a signal must end a silent pipe too.
+            # With a time limit, so that a signal ends the wait for a silent pipe too.
             if not select.select([self._descriptor], [], [], 0.1)[0]:
                 continue
             data = os.read(self._descriptor, self._bytes)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.speaker_change import FRAMES, Layers
+from voxface.runtime.features.frame_window import FrameWindow
 
 Float32 = NDArray[np.float32]
 STRIDE: Final = 3  # frames between its steps
@@ -33,19 +34,22 @@ class SpeakerEmbeddingNetwork:
 
     @property
     def mels(self) -> int:
-        """Mel bins it takes."""
+        """Number of mel bins that the network takes."""
         return len(self.layers[0][0]) // FRAMES
 
     @property
     def width(self) -> int:
-        """Numbers of a step."""
+        """Numbers of one step."""
         return len(self.layers[-2][1])
 
     @cached_property
     def _shifted(self) -> tuple[tuple[Float32, Float32], ...]:
-        """Weight and floor of each layer, such that it gives max(x, floor) in place of max(x + bias, 0): what lacks to that,
-        the next one's floor makes up for; and weight and bias of the last. The first layer's weight is such that every frame
-        loses its mean, and with it its loudness."""
+        """Weight and floor of each layer but the last, and weight and bias of the last.
+
+        A layer computes max(x, floor) with floor = -bias, which is max(x + bias, 0) - bias. The next layer's bias takes up the
+        difference, so that adding biases is saved. The weight of the first layer also subtracts the mean of each frame over its
+        mel bins, and with it the loudness.
+        """
         (first, lacking), *others = self.layers
         taps = first.reshape(FRAMES, self.mels, -1)
         shifted = [((taps - taps.mean(1, keepdims=True)).reshape(FRAMES * self.mels, -1), -lacking)]
@@ -56,7 +60,7 @@ class SpeakerEmbeddingNetwork:
         return *shifted, (weight, bias + lacking @ weight[: len(lacking)])
 
     def steps(self, log_mel: Float32) -> Float32:
-        """One row for every `STRIDE` frames of log-mel float32 [T, mels], T ≥ `SEEN`; it has seen `SEEN` from there on."""
+        """One row for every `STRIDE` frames of log-mel float32 [T, mels], T ≥ `SEEN`; it sees `SEEN` frames from there on."""
         (first, a), (second, b), (third, c), (fourth, d) = self._shifted[:4]
         x = _rows(np.ascontiguousarray(log_mel), FRAMES, STRIDE) @ first
         np.maximum(x, a, out=x)
@@ -68,7 +72,7 @@ class SpeakerEmbeddingNetwork:
         return np.maximum(x, d, out=x)
 
     def voices(self, *lots: Float32) -> Float32:
-        """Of each lot of rows of `steps`, float32 [lots, E]; their direction is what counts."""
+        """A speaker embedding of each lot of rows of `steps`, float32 [lots, E]; only the direction has a meaning."""
         weight, bias = self._shifted[-1]
         known = np.empty((len(lots), len(weight)), np.float32)
         mean, spread = known[:, : self.width], known[:, self.width :]
@@ -84,36 +88,38 @@ class SpeakerEmbeddingNetwork:
         return voices
 
     def disagreement(self, one: Float32, other: Float32) -> float:
-        """1 - cosine of the voices of two lots of steps, 0 to 2."""
+        """1 - cosine of the speaker embeddings of two lots of steps, 0 to 2."""
         voices = self.voices(one, other)
         (first, both), (_, second) = (voices @ voices.T).tolist()
         return 1.0 - float(both / math.sqrt(first * second))
 
 
 def _rows(x: Float32, taps: int, stride: int) -> Float32:
-    """`taps` rows next to each other, every `stride` rows, of contiguous x; no copy, and numpy checks that they lie within."""
+    """Every `stride` rows of contiguous x, `taps` rows side by side as one; no copy, and numpy checks the bounds."""
     shape = (len(x) - taps) // stride + 1, taps * x.shape[1]
     return np.ndarray(shape, x.dtype, x, 0, (stride * x.strides[0], x.itemsize))
 
 
 class RunningSpeakerEmbedding:
-    """Takes each step of the network once. Steps begin at multiples of their stride, counted from the stream's beginning."""
+    """Compares the voices in windows of one stream in turn. Each step of the network is computed once.
+
+    Steps begin at multiples of `STRIDE` frames, counted from the beginning of the stream.
+    """
 
     def __init__(self, speaker_embedding: SpeakerEmbeddingNetwork) -> None:
         self._network = speaker_embedding
-        self._first = 0  # step
+        self._first = 0  # number of the first known step
         self._steps: Float32 = np.empty((0, speaker_embedding.width), np.float32)
 
-    def disagreement(self, first: int, frames: Float32, final: int, newest: int, compared: int) -> float:
-        """How far the voices are apart, 0 to 2, see `SpeakerEmbeddingNetwork.disagreement`.
+    def disagreement(self, window: FrameWindow, newest: int, compared: int) -> float:
+        """How far the newest speech is from the speech before it, 0 to 2, see `SpeakerEmbeddingNetwork.disagreement`.
 
         Args:
-            first: number of the first frame in the stream; it never falls.
-            frames: log-mel float32 [T, mels].
-            final: how many of them will be the same the next time.
-            newest: how many frames at the end are compared with those before.
-            compared: how many of those before, at most.
+            window: the frames; `first` may rise by any number.
+            newest: number of frames at the end that are compared with those before.
+            compared: the most frames before them that are used.
         """
+        first, frames, final = window.first, window.frames, window.final
         end = first + len(frames)
         begin = -(-max(first, end - newest - compared) // STRIDE)
         known = self._steps[begin - self._first :] if begin >= self._first else self._steps[:0]

@@ -1,4 +1,4 @@
-"""The wish that a run ends, and why."""
+"""A request that a run ends, and its reason."""
 
 from typing import Final
 
@@ -6,25 +6,25 @@ TIME_IS_UP: Final = "time is up"
 
 
 class Stop:
-    """Asked from anywhere, a signal handler included; everybody looks at it before going on.
+    """A request that a run ends, made from any thread or signal handler. Every loop of a run checks it.
 
     Attributes:
-        reason: why; None while nobody asked.
+        reason: the reason of the first request; None while there is none.
     """
 
     def __init__(self) -> None:
         self.reason: str | None = None
 
     def request(self, reason: str) -> None:
-        """Asks for the end; the first reason stays."""
+        """Requests the end; the reason of the first request stays."""
         if self.reason is None:
             self.reason = reason
 
     def __call__(self) -> bool:
-        """Whether somebody asked."""
+        """Whether the end was requested."""
         return self.reason is not None
 
     @property
     def early(self) -> str | None:
-        """The reason, unless it is that the time was up."""
+        """The reason of a request before the time was up; None otherwise."""
         return self.reason if self.reason != TIME_IS_UP else None

@@ -1,4 +1,4 @@
-"""How much memory Python and numpy ask for within an update. Tracing it slows everything, so it is a pass of its own."""
+"""Memory that Python and numpy allocate in an update, measured in a pass of its own, since tracing slows everything."""
 
 import gc
 import statistics
@@ -12,13 +12,13 @@ from voxface.runtime.profile.paced import Loop
 
 @dataclass(frozen=True)
 class Allocations:
-    """Of Python and numpy; what engines allocate for themselves is not seen.
+    """Allocations of Python and numpy in updates; those of engines are not included.
 
     Attributes:
-        updates: how many were looked at.
-        peak_kb: most that was held at once beyond what was held before the update, median, kilobytes.
-        kept_blocks: blocks that an update leaves behind once garbage is collected, on average; about 0 where memory does
-            not grow.
+        updates: number of updates measured.
+        peak_kb: the most memory held during an update above that held before it, median over updates, kilobytes.
+        kept_blocks: blocks that an update leaves allocated after garbage collection, on average; about 0 if memory does not
+            grow.
     """
 
     updates: int
@@ -27,7 +27,7 @@ class Allocations:
 
 
 def count_allocations(pipeline: Pipeline, loop: Loop, updates: int = 12) -> Allocations:
-    """Feeds a pipeline whose window is full."""
+    """Measures `updates` updates of a pipeline whose window is full."""
     peaks: list[float] = []
     tracing = tracemalloc.is_tracing()
     gc.collect()
@@ -41,7 +41,7 @@ def count_allocations(pipeline: Pipeline, loop: Loop, updates: int = 12) -> Allo
             block = loop.block(0, 0)
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            pipeline.take(block)
+            pipeline.feed(block)
             if pipeline.counters.estimates > estimates:
                 peaks.append((tracemalloc.get_traced_memory()[1] - before) / 1e3)
     finally:

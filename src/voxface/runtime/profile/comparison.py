@@ -1,4 +1,4 @@
-"""A profile beside one that was saved: how many times as long, and whether that is too much."""
+"""Comparison of a profile with a saved one: the ratio of each time, and whether it is too large."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,22 +8,23 @@ from voxface.runtime.errors import UsageError
 from voxface.runtime.profile.machine import Machine
 from voxface.runtime.profile.report import Report, Settings
 
-# What two runs of the same may differ by. A scheduler's whim is as long as the smallest stages, and their p99 is made of such.
-LEAST_MS: Final = 0.25  # longer by less is not worse
-ENOUGH: Final = {"p50": 30, "p99": 1000}  # updates, so that ten are above a p99
-WHOLE: Final = ("response", "service")  # of which p99 is judged as well
+# Differences between two runs of the same program are no finding. Interruptions by the scheduler take as long as the smallest
+# stages, and the p99 of those consists of them.
+LEAST_MS: Final = 0.25  # a smaller difference is not worse
+ENOUGH: Final = {"p50": 30, "p99": 1000}  # updates needed to judge a percentile: of 1000, ten are above p99
+WHOLE: Final = ("response", "service")  # the times whose p99 is judged as well
 
 
 @dataclass(frozen=True)
 class Row:
-    """One percentile of one time.
+    """One percentile of one time in both profiles.
 
     Attributes:
         what: "response", "service", or a stage.
         percentile: "p50" or "p99".
-        saved_ms, now_ms: the two.
-        judged: whether it counts.
-        worse: whether it counts, is above the threshold and longer by `LEAST_MS` at least.
+        saved_ms, now_ms: its value in the saved and in the new profile.
+        judged: whether there are enough updates to judge it.
+        worse: whether it is judged, its ratio is above the threshold and its difference at least `LEAST_MS`.
     """
 
     what: str
@@ -35,14 +36,17 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as long as it was; None where it was nothing."""
+        """The new time over the saved one; None if the saved one is 0."""
         return self.now_ms / self.saved_ms if self.saved_ms else None
 
 
 def check_comparable(saved: Report, settings: Settings, machine: Machine, path: Path) -> None:
-    """Raises UsageError, which says what differs, unless what is to be measured is what was saved, on the same machine.
+    """Checks that a saved profile is of the same measurement on the same machine as the one to be made.
 
-    Versions, threads and mode may differ: they are what one changes.
+    Versions, threads and mode may differ: they are what a user changes between profiles.
+
+    Raises:
+        UsageError: something else differs; the message names it.
     """
     before, after = saved.settings, settings
     differs = [
@@ -64,10 +68,10 @@ def check_comparable(saved: Report, settings: Settings, machine: Machine, path: 
 
 
 def compare(saved: Report, now: Report, threshold: float) -> list[Row]:
-    """p50 and p99 of response, service and the stages of both.
+    """Compares p50 and p99 of response, service and the stages that both profiles have.
 
     Args:
-        threshold: the ratio above which a time is worse.
+        threshold: the ratio above which a time counts as worse.
     """
     times = [
         ("response", saved.response_ms, now.response_ms),
@@ -85,7 +89,7 @@ def compare(saved: Report, now: Report, threshold: float) -> list[Row]:
 
 
 def changes(saved: Report, now: Report) -> list[str]:
-    """What differs and may."""
+    """The differences that do not prevent a comparison: threads, mode, versions."""
     pairs = [
         ("threads", saved.settings.threads, now.settings.threads),
         ("mode", saved.settings.mode, now.settings.mode),
@@ -95,7 +99,7 @@ def changes(saved: Report, now: Report) -> list[str]:
 
 
 def _source(settings: Settings) -> str:
-    """A file by what is in it, whatever its name."""
+    """Names the sound; a file by its content, not by its name."""
     return f"sound file {settings.source_sha256[:12]}" if settings.source_sha256 else settings.source
 
 

@@ -1,6 +1,6 @@
-"""What a profile means, in words: rules that look at a report and say what they see, each with its numbers.
+"""Diagnosis of a profile in words: each rule looks for one problem in a report and states it with its numbers.
 
-A rule is a function of the report alone. Its limit stands beside it.
+A rule is a function of the report alone. Its limits are the constants below.
 """
 
 from collections.abc import Callable
@@ -9,18 +9,18 @@ from typing import Final
 from voxface.runtime.profile.report import Report
 
 FULL: Final = 1.0  # utilisation from which updates queue up
-FILLED: Final = 0.9  # share of the window
-FIRST: Final = 5.0  # times p50: a first update that slow
-JITTER: Final = 0.1  # coefficient of variation
-SPINNING: Final = 0.1  # of a core, while nothing is to be done
-OUTSIDE: Final = 1 / 3  # share of an update that is no engine run
-SPEED_UP: Final = 1.1  # twice the threads, and less than that is gained
+FILLED: Final = 0.9  # share of the window below which it is not full
+FIRST: Final = 5.0  # a first update is slow from this multiple of p50 on
+JITTER: Final = 0.1  # coefficient of variation from which the machine is unsteady
+SPINNING: Final = 0.1  # share of a core used while there is nothing to do, from which threads spin
+OUTSIDE: Final = 1 / 3  # share of an update outside of engine runs, from which it is dispatch-bound
+SPEED_UP: Final = 1.1  # a smaller gain does not justify twice the threads
 CORES_USED: Final = 1.5  # CPU time over time, from which more than one thread works
-READS: Final = 0.6  # share of the memory's speed
+READS: Final = 0.6  # share of the memory bandwidth from which a part is memory-bound
 
 
 def falling_behind(report: Report) -> str | None:
-    """Work takes more time than there is, or each quarter begins later: by more than one update over the run."""
+    """The work takes more time than there is, or updates begin later and later: by more than one period over the run."""
     skipped = report.counters.get("skipped_estimates", 0)
     if report.utilisation is None:
         return (
@@ -41,7 +41,7 @@ def falling_behind(report: Report) -> str | None:
 
 
 def stalled(report: Report) -> str | None:
-    """An update responded after the next one was due, although there is time enough."""
+    """An update responded only after the next one was due, although there is enough time on average."""
     period_ms, longest = 1000 / report.settings.updates_per_second, report.response_ms["max"]
     if longest <= period_ms or report.utilisation is None or falling_behind(report) is not None:
         return None
@@ -52,7 +52,7 @@ def stalled(report: Report) -> str | None:
 
 
 def window_not_full(report: Report) -> str | None:
-    """The window held less speech than it can, so that updates may cost less than later ones."""
+    """The window was not full of speech, so the updates measured may cost less than later ones."""
     filled = report.window_filled_s
     if filled is None or filled >= FILLED * report.settings.window_s:
         return None
@@ -63,7 +63,7 @@ def window_not_full(report: Report) -> str | None:
 
 
 def too_many_threads(report: Report) -> str | None:
-    """More threads than cores; or they work, and half of them would be as fast."""
+    """There are more threads than cores, or all of them work but half of them would be as fast."""
     threads, cores, scaling = report.settings.threads, report.machine.cores, report.scaling
     if threads > cores:
         return f"too many threads: {threads} on {cores} cores take turns. Give --threads {cores} at most."
@@ -86,7 +86,7 @@ def spinning(report: Report) -> str | None:
 
 
 def jittery(report: Report) -> str | None:
-    """One computation takes now this long, now that long."""
+    """The time of one small computation, always the same, varies."""
     if report.jitter < JITTER:
         return None
     return (
@@ -96,7 +96,7 @@ def jittery(report: Report) -> str | None:
 
 
 def slow_first(report: Report) -> str | None:
-    """The first update after warming up takes much longer than the rest."""
+    """The first update after warming up takes much longer than the others."""
     first, usual = report.cold_start_ms["first_update"], report.service_ms["p50"]
     if first < FIRST * usual:
         return None
@@ -107,7 +107,7 @@ def slow_first(report: Report) -> str | None:
 
 
 def memory_bound(report: Report) -> str | None:
-    """Something reads memory nearly as fast as memory can be read."""
+    """A part of the update reads memory nearly as fast as is possible."""
     bound = [r for r in report.readings if r.gb_per_s >= READS * r.limit_gb_per_s]
     if not bound:
         return None
@@ -147,5 +147,5 @@ RULES: Final[tuple[Callable[[Report], str | None], ...]] = (
 
 
 def diagnose(report: Report) -> dict[str, str]:
-    """What every rule that applies says, by its name."""
+    """The problems that the rules found: the name of each rule that applies, and its words."""
     return {rule.__name__: said for rule in RULES if (said := rule(report)) is not None}

@@ -1,4 +1,4 @@
-"""What a profile tells of the machine: what it is, how steady, how fast it reads memory, and what this process holds of it."""
+"""The machine of a profile: name and cores, steadiness, speed of memory, and the memory that this process uses."""
 
 import platform
 import statistics
@@ -19,11 +19,11 @@ READ_RUNS: Final = 15
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a profile was made.
+    """The machine on which a profile was made.
 
     Attributes:
         cpu: the processor's name.
-        cores: those this process may use.
+        cores: number of cores that this process may use.
         system: the operating system.
     """
 
@@ -33,7 +33,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """This one."""
+    """The machine that runs this process."""
     return Machine(_cpu(), usable_cores(), f"{platform.system()} {platform.machine()}")
 
 
@@ -51,7 +51,7 @@ def jitter() -> float:
 
 
 def read_bandwidth(size: int) -> float:
-    """Bytes a second at which one thread reads `size` bytes that it has read before, from wherever they then are."""
+    """Bytes per second at which one thread reads `size` bytes again and again, from whichever cache or memory holds them."""
     data = np.ones(max(1024, size // 4), np.float32)
     times = []
     for _ in range(READ_RUNS):
@@ -62,7 +62,7 @@ def read_bandwidth(size: int) -> float:
 
 
 def resident_mb() -> dict[str, float | None]:
-    """Memory of this process, megabytes: resident now, and at most so far; None where the system does not tell."""
+    """Memory of this process in megabytes: resident now, and its peak so far; None if the system does not tell."""
     status = Path("/proc/self/status")
     if status.exists():
         fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)

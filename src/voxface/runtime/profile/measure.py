@@ -1,4 +1,4 @@
-"""Makes a profile: loads a bundle, lets it hear something at a fixed rate or a microphone, and reports."""
+"""Makes a profile: loads a bundle, feeds it sound at a fixed rate or from a microphone, and reports the times."""
 
 import platform
 import statistics
@@ -21,9 +21,8 @@ from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock, SystemClock
 from voxface.runtime.live.events import FaceEstimated
-from voxface.runtime.live.latency import STAGES
 from voxface.runtime.live.microphone import Microphone
-from voxface.runtime.live.pipeline import Pipeline
+from voxface.runtime.live.pipeline import STAGES, Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
 from voxface.runtime.live.stop import Stop
@@ -41,7 +40,7 @@ SYNTHETIC: Final = "synthetic voice"
 MICROPHONE: Final = "microphone"
 SYNTHETIC_S: Final = 30 * SYLLABLE_S
 ORDER: Final = (*STAGES, "tell")
-ROUNDS: Final = 12  # of each number of threads
+ROUNDS: Final = 12  # estimates measured with each number of threads
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,10 @@ class ProfileSetup:
     """What is to be measured.
 
     Attributes:
-        bundle: its path; None: the default one.
-        provider, threads: where it runs.
-        config: when it estimates; one update each hop.
-        seconds: how long.
+        bundle: path of the bundle; None: the default bundle.
+        provider, threads: provider of the engines, and threads of an engine on the CPU.
+        config: settings of the live session; there is one update each hop.
+        seconds: length of the measurement.
     """
 
     bundle: Path | None
@@ -63,20 +62,22 @@ class ProfileSetup:
 
 
 class Profiler:
-    """A bundle loaded for a profile, and all that is found out about it. A context manager that frees the engines.
+    """A bundle loaded for a profile, and what has been measured of it. A context manager that frees the engines.
 
     Attributes:
         plan, bundle, voice_to_face: what is measured.
-        trace: where spans are collected.
-        spans, dropped: those kept for a trace to be written, and how many there were beyond the most that are kept.
+        trace: collects the spans.
+        spans: the spans kept for a trace file.
+        dropped: number of spans beyond the most that are kept.
     """
 
     def __init__(self, plan: ProfileSetup, imported: tuple[int, int], *, keep_spans: bool = False) -> None:
-        """Loads and warms up.
+        """Loads the bundle and warms it up.
 
         Args:
-            imported: when the imports began and ended, nanoseconds of `time.perf_counter_ns`.
-            keep_spans: for a trace to be written; else they are summed up and forgotten.
+            plan: what is to be measured.
+            imported: begin and end of the imports, nanoseconds of `time.perf_counter_ns`.
+            keep_spans: whether to keep the spans for a trace file; else they are only summed up.
 
         Raises:
             BundleError, ProviderError, UsageError: see `VoiceToFace`.
@@ -108,7 +109,7 @@ class Profiler:
         self.voice_to_face.close()
 
     def settings(self, source: str, sha256: str | None = None) -> Settings:
-        """What is measured, with this sound; `sha256`: the digest of its file."""
+        """The settings of a measurement with the sound `source`; `sha256`: digest of its file."""
         config = self.plan.config
         return Settings(
             bundle=self.bundle.name,
@@ -132,15 +133,16 @@ class Profiler:
         watch: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
     ) -> Report:
-        """Lets it hear samples int16 [n] at 16 kHz (None: a synthetic voice), again and again, at a fixed rate.
+        """Measures updates at a fixed rate on samples int16 [n] at 16 kHz, repeated (None: a synthetic voice).
 
         Args:
-            source, sha256: what they are, and the digest of their file.
-            stop: may end it early.
+            source, sha256: name of the sound, and digest of its file.
+            stop: may end the measurement early.
             watch: called after each update.
+            clock: sets the pace; None: the system clock.
 
         Raises:
-            NoSpeechError: no face came of them.
+            NoSpeechError: the samples gave no face.
         """
         clock, stop = clock or SystemClock(), stop or Stop()
         config = self.plan.config
@@ -170,11 +172,11 @@ class Profiler:
     def microphone(
         self, microphone: Microphone, stop: Stop, *, clock: Clock, watch: Callable[[], None] = lambda: None
     ) -> Report:
-        """Hears a microphone as `voxface live` does, threads, queue and all, and what it leaves out under load.
+        """Measures a microphone with the threads and the queue of `voxface live`, and counts what is left out under load.
 
         Raises:
             ProviderError: the device does not open.
-            NoSpeechError: no face came of what was heard.
+            NoSpeechError: the sound gave no face.
         """
         steady = jitter()
         pipeline = self._pipeline(clock)
@@ -224,7 +226,7 @@ class Profiler:
                 "more speech"
             )
         wall_ns = paced.wall_ns if paced else wall_ns
-        counters, budget = pipeline.counters.to_json(), pipeline.budget.stages  # before more is heard
+        counters, budget = pipeline.counters.to_json(), pipeline.budget.stages  # before more sound is fed
         self.trace.recording = False
         if paced is None:
             pipeline = self._pipeline(SystemClock())
@@ -271,7 +273,7 @@ class Profiler:
         return Pipeline(session, clock, [SinkWorker(_Mesh(self.trace), clock, "here", lambda _: None)])
 
     def _scaling(self) -> Scaling | None:
-        """Times one estimate with all threads and with half of them, in turns."""
+        """Times one estimate with all threads and with half of them, in turn; None where that cannot be done."""
         half = self.plan.threads // 2
         if not half or self.voice_to_face.provider != "cpu":
             return None
@@ -292,7 +294,7 @@ class Profiler:
         return Scaling(half, statistics.median(times[half]) / statistics.median(times[self.plan.threads]), busy / took)
 
     def _readings(self, times: UpdateTimes) -> list[Reading]:
-        """The graphs' weights, as many bytes as their files have at least, and the morphable model's basis."""
+        """Reading speed of the graphs' weights, counted as the bytes of their files, and of the morphable model's basis."""
         wanted: list[tuple[str, int, Histogram | None]] = []
         if self.voice_to_face.provider == "cpu":
             wanted += [(f"{name} graph", len(self.bundle.graph(name)), times.engines.get(name)) for name in GRAPHS]
@@ -312,9 +314,9 @@ class Profiler:
         self._cold[name] = (ended - began) / 1e6
 
     def drain(self) -> None:
-        """Sums up the spans so far."""
-        spans = self.trace.take()
-        self._times.take(spans)
+        """Sums up the spans that the trace has collected."""
+        spans = self.trace.drain()
+        self._times.add(spans)
         if self._keep:
             room = max(0, MOST_SPANS - len(self.spans))
             self.spans += spans[:room]
@@ -322,7 +324,7 @@ class Profiler:
 
 
 class _Mesh:
-    """A sink that wants the mesh of every face, as a window does; it is made when somebody asks for it."""
+    """A sink that computes the mesh of every face, as a window does."""
 
     name = "mesh"
     keeps_all = True
@@ -332,16 +334,16 @@ class _Mesh:
         self._trace = trace
 
     def audio(self, audio: Audio) -> None:
-        """Not wanted."""
+        """Ignored."""
 
-    def event(self, told: SinkEvent) -> None:
-        """Asks for the mesh."""
-        if isinstance(told.event, FaceEstimated):
+    def event(self, sink_event: SinkEvent) -> None:
+        """Computes the mesh of a face."""
+        if isinstance(sink_event.event, FaceEstimated):
             with self._trace.span("mesh.decode"):
-                _ = told.event.estimate.vertices
+                _ = sink_event.event.estimate.vertices
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to do."""
 
 
 class _Drain:
@@ -355,26 +357,26 @@ class _Drain:
         self._profiler, self._watch = profiler, watch
 
     def audio(self, audio: Audio) -> None:
-        """Not wanted."""
+        """Ignored."""
 
-    def event(self, told: SinkEvent) -> None:
-        """Something happened, so there is something to sum up."""
+    def event(self, sink_event: SinkEvent) -> None:
+        """Sums up the spans so far."""
         with self._profiler.trace.span("sink"):
             self._profiler.drain()
             self._watch()
 
     def close(self) -> None:
-        """The rest is summed up by whoever runs the profile."""
+        """Nothing to do: the profiler sums up the remaining spans."""
 
 
 class _TracedSource:
-    """A source whose deliveries are spans; a device delivers from a thread of its own."""
+    """A source whose deliveries are recorded as spans, on the device's own thread."""
 
     def __init__(self, source: Microphone, trace: Trace) -> None:
         self._source, self._trace, self._named = source, trace, False
 
     def run(self, deliver: Callable[[Block], None], stop: Stop) -> None:
-        """Delivers what the source does."""
+        """Delivers the blocks of the source."""
 
         def traced(block: Block) -> None:
             if not self._named:

@@ -1,8 +1,9 @@
-"""Updates at a fixed rate. Each has a moment at which it is due, whatever became of the one before it.
+"""Updates at a fixed rate: each update has a moment at which it is due, however long the updates before it took.
 
-An update that begins late because others took long is as late for whoever waits for it. So response times count from the
-moment it was due, and a stall is charged to every update that waited (else the stall would hide all but one of them:
-coordinated omission). Service times count from where it began. Nothing is left out, as a live run would under load.
+An update that begins late because others took long is late for its user. So response times count from the moment at which the
+update was due, and a stall is charged to every update that had to wait. Otherwise a stall would count only once, which is
+known as coordinated omission. Service times count from the beginning of the work. No update is left out, unlike in a live run
+under load.
 """
 
 import time
@@ -20,23 +21,23 @@ from voxface.runtime.live.counters import Counters
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.timing.histogram import Histogram
 
-MOST_ROUNDS = 6  # of the window's length, heard while it fills
+MOST_ROUNDS = 6  # the most sound fed to fill the window, in window lengths
 
 
 class Loop:
-    """A sound again and again, in blocks.
+    """A sound repeated without end, in blocks.
 
     Attributes:
         size: samples of a block.
         length: samples of the sound.
-        source: what it is, for a person.
+        source: name of the sound, for display.
     """
 
     def __init__(self, samples: NDArray[np.int16], size: int, source: str) -> None:
         """Takes the sound, int16 [n] at 16 kHz, n > 0."""
         self.size = size
         self.source = source
-        self._samples = np.tile(samples, -(-size // len(samples)) + 1)  # so that a block is one slice
+        self._samples = np.tile(samples, -(-size // len(samples)) + 1)  # long enough that each block is one slice
         self.length = len(samples)
         self._next = 0
 
@@ -54,13 +55,13 @@ class Paced:
     """What a paced run measured.
 
     Attributes:
-        response: of each update, from the moment it was due to its end.
-        late_ns: how late each quarter of the run that it came to began its blocks, on average.
-        wall_ns, cpu_ns: of the run, the latter of all threads of the process.
-        idle_wall_ns, idle_cpu_ns: of what of it was waiting for the next block.
-        busy_ns: of what of it was work.
-        period_ns: between two blocks.
-        blocks: how many.
+        period_ns: time from block to block.
+        blocks: number of blocks fed.
+        response: the time of each update from the moment it was due to its end.
+        late_ns: how late blocks began, on average over each quarter of the run that was reached.
+        wall_ns, cpu_ns: time of the run, and CPU time of all threads of the process.
+        idle_wall_ns, idle_cpu_ns: the same for the time spent waiting for the next block.
+        busy_ns: time spent working.
     """
 
     period_ns: int
@@ -81,20 +82,20 @@ def lead_in(
     stop: Callable[[], bool] = lambda: False,
     watch: Callable[[], None] = lambda: None,
 ) -> float:
-    """Feeds sound as fast as it goes until the window is full, so that the updates to be measured are alike.
+    """Feeds sound without waiting until the window is full, so that the updates to be measured are alike; resets the counters.
 
     Returns:
-        Seconds of speech in the window. Counters begin anew.
+        Seconds of speech in the window.
 
     Raises:
-        NoSpeechError: no face came of it.
+        NoSpeechError: the sound gave no face.
     """
     wanted = (pipeline.session.config.window - 2 * pipeline.session.config.hop) / SAMPLE_RATE
     fed, most = 0, max(MOST_ROUNDS * pipeline.session.config.window, loop.length)
     while (pipeline.last is None or pipeline.last.estimate.voiced_seconds < wanted) and fed < most:
         if stop():
             break
-        pipeline.take(loop.block(0, 0))
+        pipeline.feed(loop.block(0, 0))
         fed += loop.size
         watch()
     if pipeline.last is None:
@@ -122,8 +123,8 @@ def run_paced(
     """Feeds `blocks` blocks, each when its last sample is due.
 
     Args:
-        stop: asked before each block.
-        watch: called after each, in time that is waited anyway.
+        stop: asked before each block whether to end.
+        watch: called after each block, in the time before the next one is due.
     """
     period = loop.size * 1_000_000_000 // SAMPLE_RATE
     found = Paced(period, 0)
@@ -140,7 +141,7 @@ def run_paced(
             found.idle_wall_ns += clock.now_ns() - slept
         starts = clock.now_ns()
         estimates = pipeline.counters.estimates
-        pipeline.take(loop.block(due, starts))
+        pipeline.feed(loop.block(due, starts))
         done = clock.now_ns()
         if pipeline.counters.estimates > estimates:
             found.response.add(done - due)

@@ -1,4 +1,4 @@
-"""What a profile found, as it is printed, saved and compared."""
+"""The report of a profile, which is printed, saved and compared."""
 
 import json
 import types
@@ -14,7 +14,7 @@ from voxface.runtime.profile.machine import Machine
 FORMAT: Final = 2
 QUANTILES: Final = ("p50", "p90", "p99", "p99.9", "max")
 
-Percentiles = dict[str, float]  # of each of `QUANTILES`, milliseconds
+Percentiles = dict[str, float]  # milliseconds of each of `QUANTILES`
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Settings:
     """What was measured.
 
     Attributes:
-        bundle, bundle_sha256: its name and the digest of its manifest.
-        provider: the provider really used.
+        bundle, bundle_sha256: name of the bundle, and digest of its manifest.
+        provider: the provider in use.
         threads: threads of an engine on the CPU.
         mode: how the window is encoded.
-        source: the sound: its file's name.
-        source_sha256: digest of that file; of any other sound None.
-        updates_per_second: asked for.
-        window_s: speech of an update.
+        source: name of the sound, or of its file.
+        source_sha256: digest of the file; None for other sound.
+        updates_per_second: the rate asked for.
+        window_s: seconds of speech in a full window.
     """
 
     bundle: str
@@ -45,12 +45,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Scaling:
-    """The same estimate with all threads and with half of them, taking turns; medians.
+    """The time of one estimate with all threads and with half of them, measured in turn.
 
     Attributes:
-        half_threads: how many half are.
-        speed_up: how many times as fast it is with all as with half.
-        cores_used: CPU time over time, with all.
+        half_threads: half the number of threads.
+        speed_up: median time with half of the threads over that with all.
+        cores_used: CPU time over time, with all threads.
     """
 
     half_threads: int
@@ -60,13 +60,13 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Reading:
-    """How fast something goes through the numbers it needs, beside how fast memory gives as many of them.
+    """The speed at which a part of the update reads its data, and the speed that memory allows.
 
     Attributes:
-        what: a part of the update.
-        megabytes: read by it at least.
-        gb_per_s: megabytes over its p50.
-        limit_gb_per_s: what one thread reads of a block of that size.
+        what: the part of the update.
+        megabytes: the data that the part reads at least.
+        gb_per_s: these bytes over the part's p50.
+        limit_gb_per_s: speed at which one thread reads a block of that size.
     """
 
     what: str
@@ -80,34 +80,35 @@ class Report:
     """A profile. Times are milliseconds.
 
     Attributes:
-        settings, machine, versions: of what, where, with which packages.
-        cold_start_ms: "import", "bundle", "engines", "warm_up", "first_update", and their sum, "total".
-        seconds, seconds_asked: how long the measurement took, and was to take.
-        ended: the signal that ended it early; None where nothing did.
-        window_filled_s: speech in the window when it began; of a microphone None, whose window fills meanwhile.
-        updates: blocks of sound that made a face.
-        quiet_blocks: those that made none.
-        response_ms: from the moment an update was due (for a microphone: its newest sample was at the converter) to its end.
-        service_ms: from where its work began.
-        stages_ms: its stages, which follow one another.
-        waiting_ms: what lies before the service: of a microphone "capture" and "queue".
-        engines_ms: engine runs within the stages, of the updates that had any.
-        engine_runs: how many these were.
-        parts_ms: what lies within a stage and is no engine run: "mesh.decode", the vertices of a face, within "tell".
-        staged: share of the service that is in a stage.
-        outside_ms: p50 of what of an update is no engine run.
+        settings, machine, versions: what was measured, on which machine, with which packages.
+        cold_start_ms: times of "import", "bundle", "engines", "warm_up", "first_update", and their sum, "total".
+        seconds, seconds_asked: length of the measurement, and the length asked for.
+        ended: the signal that ended the measurement early; None if it was not ended.
+        window_filled_s: seconds of speech in the window at the beginning; None for a microphone, whose window fills meanwhile.
+        updates: number of blocks of sound that made a face.
+        quiet_blocks: number of blocks that made none.
+        response_ms: time of an update from the moment it was due to its end; for a microphone it is due when its newest sample
+            was at the converter.
+        service_ms: time of an update from the beginning of its work to its end.
+        stages_ms: times of the stages of an update, which follow one another.
+        waiting_ms: times before the work begins: for a microphone "capture" and "queue".
+        engines_ms: times of the engine runs within the stages, over the updates that had such runs.
+        engine_runs: number of these updates, by engine.
+        parts_ms: times of parts of a stage that are no engine runs: "mesh.decode", the vertices of a face, within "tell".
+        staged: share of the service time that is in a stage.
+        outside_ms: p50 of the time of an update outside of engine runs.
         overhead: `outside_ms` over p50 of the engine runs.
-        utilisation: share of the time that was work; of a microphone None.
-        late_ms: how late the blocks of each quarter of the run that it came to were begun, on average; of a microphone empty.
+        utilisation: share of the time that was spent working; None for a microphone.
+        late_ms: how late blocks began, on average over each quarter of the run that was reached; empty for a microphone.
         cpu: CPU time of the process over time: 1 is one core.
-        idle_cpu: the same, of the time in which nothing was to be done; None where that is not known.
-        memory_mb: "resident" and "peak".
-        allocations: of Python and numpy, counted in a pass of its own.
-        counters: what was lost, skipped and failed, as `voxface live` counts.
-        jitter: coefficient of variation of one small computation.
-        scaling: None for one thread.
-        readings: what reads much memory.
-        device: the microphone.
+        idle_cpu: the same for the time in which there was nothing to do; None if it is not known.
+        memory_mb: memory of the process, "resident" and "peak".
+        allocations: allocations of Python and numpy, counted in a pass of its own.
+        counters: what was lost, skipped and failed, with the names of `voxface live`.
+        jitter: coefficient of variation of the time of one small computation.
+        scaling: the gain from threads; None for one thread.
+        readings: the parts that read much memory.
+        device: the microphone; None for other sound.
     """
 
     settings: Settings
@@ -143,19 +144,19 @@ class Report:
     device: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON, with its format."""
+        """The report as JSON, with the number of its format."""
         return {"format": FORMAT, **asdict(self)}
 
     def save(self, path: Path) -> None:
-        """Writes it, whole or not at all."""
+        """Writes the report to a file, whole or not at all."""
         write_bytes(path, json.dumps(self.to_json(), indent=1, allow_nan=False).encode() + b"\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads a report that `save` wrote.
 
         Raises:
-            InputError: there is none, it is damaged, or of another format.
+            InputError: the file is missing, damaged, or of another format.
         """
         try:
             document = json.loads(path.read_text(), parse_constant=_refuse)
@@ -183,7 +184,7 @@ def _refuse(constant: str) -> None:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """`value` as an annotation says; TypeError or KeyError where it is something else."""
+    """Converts JSON to the type `kind`; raises TypeError or KeyError if it is something else."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return value

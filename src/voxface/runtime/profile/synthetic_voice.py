@@ -1,6 +1,6 @@
-"""A voice for measuring with: vowels and hisses a few times a second, enough for a VAD and to be taken for speech.
+"""A synthetic voice for measurements: vowels and hisses a few times a second, which VAD and speech gate take for speech.
 
-It says nothing and is nobody's; `voxface.training.world` has voices that sound like people.
+It says no words and sounds like no person; `voxface.training.world` has voices that sound like people.
 """
 
 from typing import Final
@@ -16,11 +16,11 @@ HISS: Final = 0.3  # share of a syllable
 # Formants 1 to 3 of five vowels, Hz (Peterson & Barney 1952, men), and their bandwidths.
 VOWELS: Final = ((270, 2290, 3010), (730, 1090, 2440), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410))
 BANDWIDTHS: Final = (80.0, 100.0, 150.0)
-STEP: Final = 160  # samples between moments at which the formants are looked at
+STEP: Final = 160  # samples between the moments at which formants are computed
 
 
 def synthetic_voice(seconds: float, seed: int = 0) -> NDArray[np.int16]:
-    """Int16 [n] at 16 kHz; the same seed gives the same samples."""
+    """Samples int16 [n] at 16 kHz; the same seed gives the same samples."""
     rng = np.random.default_rng(seed)
     count = round(seconds * SAMPLE_RATE)
     t = np.arange(count) / SAMPLE_RATE
@@ -46,7 +46,7 @@ def synthetic_voice(seconds: float, seed: int = 0) -> NDArray[np.int16]:
 
 
 def _resonance(hz: float, formants: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much resonances [k, 3] strengthen a frequency, float64 [k]: the gains of second-order filters, one after another."""
+    """The gain float64 [k] of a frequency through resonances [k, 3]: second-order filters in series."""
     gains = formants**2 / np.hypot(formants**2 - hz**2, np.array(BANDWIDTHS) * hz)
     product: NDArray[np.float64] = gains.prod(1)
     return product

@@ -1,4 +1,4 @@
-"""Sums the spans of a trace up: one time for each stage and engine of each update."""
+"""Sums up the spans of a trace to one time for each stage and engine of each update."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,18 +12,18 @@ MOST_WAITING: Final = 1000
 
 
 class UpdateTimes:
-    """Takes spans as they end; those of an update may come in several calls.
+    """Times of updates, from their spans. The spans of an update may come in several calls of `add`.
 
     Attributes:
-        service: how long updates took, from the first stage to the last.
-        stages: of each stage that lies directly within updates, its time in each update.
-        engines: of each engine, the time of its runs in each update.
-        parts: of what is named "STAGE.PART" and is no engine run, its time in each update.
-        kernels: of all engines together.
-        outside: what of an update was no engine run.
-        quiet: how long the blocks took that made no face.
-        staged_ns: time of the stages of all updates; over `service.total_ns` it is the share that has a name.
-        first_ns: the first update.
+        service: times of updates, from the first stage to the last.
+        stages: times of each stage that lies directly within updates.
+        engines: times of the runs of each engine in an update.
+        parts: times of spans named "STAGE.PART" that are no engine runs.
+        kernels: times of all engine runs of an update together.
+        outside: times of an update outside of engine runs.
+        quiet: times of the blocks that made no face.
+        staged_ns: time of the stages of all updates; over `service.total_ns` it is the share of the time that has a name.
+        first_ns: time of the first update.
     """
 
     def __init__(self) -> None:
@@ -33,30 +33,30 @@ class UpdateTimes:
         self.parts: dict[str, Histogram] = {}
         self.staged_ns = 0
         self.first_ns = 0
-        self._open: dict[int, list[Span]] = {}  # of each thread, what no span lies round yet
+        self._open: dict[int, list[Span]] = {}  # of each thread, the spans that no other span contains yet
         self._within: dict[int, dict[str, int]] = {}
 
-    def take(self, spans: Iterable[Span]) -> None:
-        """More spans, each thread's in the order in which they ended."""
+    def add(self, spans: Iterable[Span]) -> None:
+        """Adds spans; those of a thread in the order in which they ended."""
         for span in spans:
             waiting = self._open.setdefault(span.thread, [])
             within: list[Span] = []
             while waiting and waiting[-1].began >= span.began:
                 within.append(waiting.pop())
             if span.name == UPDATE:
-                self._add(span, within, self._within.pop(span.thread, {}))
+                self._add_update(span, within, self._within.pop(span.thread, {}))
             elif span.name == QUIET:
                 self.quiet.add(span.ended - span.began)
                 self._within.pop(span.thread, None)
             else:
                 waiting.append(span)
-                if len(waiting) > 2 * MOST_WAITING:  # of a thread that makes no updates
+                if len(waiting) > 2 * MOST_WAITING:  # of a thread without updates
                     del waiting[:MOST_WAITING]
                 if "." in span.name:
                     parts = self._within.setdefault(span.thread, {})
                     parts[span.name] = parts.get(span.name, 0) + span.ended - span.began
 
-    def _add(self, update: Span, stages: list[Span], within: dict[str, int]) -> None:
+    def _add_update(self, update: Span, stages: list[Span], within: dict[str, int]) -> None:
         runs = {name.removesuffix(RUN): ns for name, ns in within.items() if name.endswith(RUN)}
         parts = {name: ns for name, ns in within.items() if not name.endswith(RUN)}
         took = update.ended - update.began

@@ -1,1 +1,1 @@
-"""Where time goes: stage timer, traces, histograms."""
+"""Measuring time: the timer of an update's stages, traces, histograms."""

@@ -1,4 +1,4 @@
-"""Traces as trace-event JSON, which Perfetto and chrome://tracing show."""
+"""Traces as trace-event JSON, the format that Perfetto and chrome://tracing show."""
 
 import json
 import os
@@ -14,11 +14,11 @@ def trace_events(spans: Iterable[Span], threads: dict[int, str], about: dict[str
     """A trace-event document (JSON object format): complete events in microseconds, one track a thread.
 
     Args:
-        spans: in any order; those of one thread nest.
-        threads: their names.
-        about: what the trace is of; shown as its metadata.
+        spans: in any order; spans of one thread must nest.
+        threads: name of each thread, by its identifier.
+        about: what was traced; shown as the metadata of the trace.
     """
-    # At the same moment the longer span comes first: it is the one round the other.
+    # Of spans that begin together the longest comes first: it contains the others.
     ordered = sorted(spans, key=lambda span: (span.began, -span.ended))
     start = ordered[0].began if ordered else 0
     numbers = {thread: number for number, thread in enumerate(dict.fromkeys(span.thread for span in ordered), 1)}

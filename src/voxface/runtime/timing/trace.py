@@ -12,8 +12,10 @@ MOST_SPANS: Final = 2_000_000  # about 300 MB
 
 
 class Span(NamedTuple):
-    """What one thread did from `began` to `ended`, nanoseconds of one clock. A span is recorded when it ends, so after all
-    those within it."""
+    """A piece of work of one thread, from `began` to `ended`, nanoseconds of one clock.
+
+    A span is recorded when it ends, so after all spans within it.
+    """
 
     name: str
     thread: int
@@ -25,10 +27,10 @@ class Trace:
     """Collects spans from any thread.
 
     Attributes:
-        now_ns: its clock.
-        recording: whether spans are kept; may be switched.
-        dropped: spans beyond the most that are kept.
-        threads: name of each thread seen.
+        now_ns: the clock.
+        recording: whether spans are kept; may be switched at any time.
+        dropped: number of spans beyond the most that are kept.
+        threads: name of each thread that recorded a span, by its identifier.
     """
 
     def __init__(self, now_ns: Callable[[], int] = time.perf_counter_ns, most: int = MOST_SPANS) -> None:
@@ -37,10 +39,10 @@ class Trace:
         self.dropped = 0
         self.threads: dict[int, str] = {}
         self._most = most
-        self._spans: deque[tuple[str, int, int, int]] = deque()  # spans, but cheaper to make
+        self._spans: deque[tuple[str, int, int, int]] = deque()  # the fields of spans: tuples are cheaper to make
 
     def add(self, name: str, began: int, ended: int) -> None:
-        """A span of the calling thread."""
+        """Records a span of the calling thread."""
         if not self.recording:
             return
         thread = get_ident()
@@ -53,7 +55,7 @@ class Trace:
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
-        """What is done inside is a span."""
+        """A context that is recorded as a span."""
         began = self.now_ns()
         try:
             yield
@@ -61,9 +63,9 @@ class Trace:
             self.add(name, began, self.now_ns())
 
     def name_thread(self, name: str) -> None:
-        """Calls the calling thread so; for threads that others started."""
+        """Names the calling thread; for threads that a library started."""
         self.threads[threading.get_ident()] = name
 
-    def take(self) -> list[Span]:
-        """The spans since the last time, oldest end first."""
-        return [Span(*self._spans.popleft()) for _ in range(len(self._spans))]  # others may add meanwhile
+    def drain(self) -> list[Span]:
+        """The spans since the last call, in the order in which they ended; they are kept no longer."""
+        return [Span(*self._spans.popleft()) for _ in range(len(self._spans))]  # other threads may add spans meanwhile

@@ -82,14 +82,16 @@ class DifferenceRecorder:
         session.finish()
         return self._rows
 
-    def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0) -> Any:
+    def estimate(
+        self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0, *, timer: Any = None
+    ) -> Any:
         """Writes down the window's differences; nothing is encoded before the moment that counts."""
         end = speech.segments[-1][1]
         if end < self._begin or len(speech.log_mel) < NEWEST + BEFORE:
             return StubEstimate(self._blank)
         frame_embeddings = self._voice_to_face.frame_embeddings(speech)
         if frame_embeddings.any():
-            self._rows.append((end, self._differences.of(speech, frame_embeddings)))
+            self._rows.append((end, self._differences.measure(speech, frame_embeddings)))
         return StubEstimate(frame_embeddings)
 
 

@@ -1,1 +1,1 @@
-"""Where events of a live session go, as far as it needs no screen: JSON lines, recordings."""
+"""Sinks without a screen: JSON lines, recordings."""

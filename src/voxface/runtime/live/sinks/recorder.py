@@ -1,11 +1,11 @@
-"""A recording of a live run: its sound, its events, every face and mesh; `replay` reads it back bit for bit.
+"""A recording of a live run: its sound, its events, every face and mesh. `live.replay` gives the same results bit for bit.
 
-recording.json     what ran: bundle, settings, format; "complete" once it was closed
-audio/*.wav        what the session was fed, 16 kHz, a file an hour and after every loss, named by its first sample
-inputs.jsonl       what came between the samples: streams, losses, rejected samples, estimates left out
+recording.json     bundle, settings and format of the run; "complete" once the recording was closed
+audio/*.wav        the sound that the session was fed, 16 kHz; a new file each hour and after every loss, named by its start
+inputs.jsonl       the events between the samples: streams, losses, rejected samples, estimates left out
 events.jsonl       every event
-faces/*.png        a picture an estimate, named by its position
-vertices.npy       float32 [K, N, 3], millimetres, a mesh an estimate
+faces/*.png        the image of each estimate, named by the estimate's position
+vertices.npy       float32 [K, N, 3], millimetres: the mesh of each estimate
 mesh.glb           the last mesh
 """
 
@@ -29,9 +29,9 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.face.png import png
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.live.audio_input import Audio
-from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted, to_json
+from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted
 from voxface.runtime.live.sink_worker import SinkEvent
-from voxface.runtime.live.sinks.json_lines import line
+from voxface.runtime.live.sinks.json_lines import event_json, line
 
 FORMAT: Final = 1
 MANIFEST: Final = "recording.json"
@@ -41,18 +41,22 @@ INPUTS: Final = (StreamStarted, StreamEnded, Lost, Rejected, Skipped)
 
 
 class Recorder:
-    """Writes a folder that must not exist yet, or be empty."""
+    """A sink that writes a recording to a folder."""
 
     name = "recorder"
     keeps_all = True
     wants_audio = True
 
     def __init__(self, folder: Path, about: dict[str, Any], model: MorphableModel | None = None) -> None:
-        """`about` is what `recording.json` says of the run; `model`: colours and triangles of the last mesh.
+        """Makes the folder, which must not exist yet or be empty.
+
+        Args:
+            about: the contents of `recording.json`.
+            model: gives the colours and triangles of `mesh.glb`; None: there will be no such file.
 
         Raises:
-            UsageError: the folder holds something.
-            InputError: it cannot be written.
+            UsageError: the folder is not empty.
+            InputError: the folder cannot be written.
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"--record {folder}: exists already; give a new folder")
@@ -72,17 +76,17 @@ class Recorder:
             raise InputError(f"--record {folder}: cannot be written ({error.strerror})") from error
 
     def audio(self, audio: Audio) -> None:
-        """Adds to the sound."""
+        """Adds sound to the recording."""
         with self._noticing():
             self._add_audio(audio)
 
-    def event(self, told: SinkEvent) -> None:
-        """Adds an event, with its picture and mesh if it is a face."""
+    def event(self, sink_event: SinkEvent) -> None:
+        """Adds an event; of a face also the image and the mesh."""
         with self._noticing():
-            self._add_event(told)
+            self._add_event(sink_event)
 
     def close(self) -> None:
-        """Closes every file; after a failure the recording stays readable and is not marked complete."""
+        """Closes every file. After a failure the recording stays readable, but is not marked complete."""
         if self._closed:
             return
         self._closed = True
@@ -97,7 +101,7 @@ class Recorder:
             self._write_manifest(complete=not self._broken)
 
     def discard(self) -> None:
-        """Takes the recording away again, once it is closed: nothing was heard, and the next try is to find its place free."""
+        """Deletes the closed recording, for a run that heard nothing: the next try can use the same folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextmanager
@@ -116,20 +120,20 @@ class Recorder:
         self._wav.write(audio.samples)
         self._next = audio.start + len(audio.samples)
 
-    def _add_event(self, told: SinkEvent) -> None:
-        event = told.event
+    def _add_event(self, sink_event: SinkEvent) -> None:
+        event = sink_event.event
         if isinstance(event, INPUTS):
-            document = {"fed": told.fed, **to_json(event)}
+            document = {"fed": sink_event.fed, **event_json(event)}
             self._inputs.write(json.dumps(document, separators=(",", ":")) + "\n")
             self._inputs.flush()
         if isinstance(event, FaceEstimated):
-            write_bytes(picture_of(self._folder, event), png(event.estimate.image))
+            write_bytes(image_path(self._folder, event), png(event.estimate.image))
             vertices = event.estimate.vertices
             if self._vertices is None:
                 self._vertices = _Rows(self._folder / VERTICES, vertices.shape)
             self._vertices.add(vertices)
             self._last = vertices
-        self._events.write(line(told))
+        self._events.write(line(sink_event))
         self._events.flush()
 
     def _write_manifest(self, *, complete: bool) -> None:
@@ -137,13 +141,13 @@ class Recorder:
         write_bytes(self._folder / MANIFEST, text.encode() + b"\n")
 
 
-def picture_of(folder: Path, event: FaceEstimated) -> Path:
-    """Where a recording keeps the picture of an estimate."""
+def image_path(folder: Path, event: FaceEstimated) -> Path:
+    """The file in which a recording keeps the image of a face."""
     return folder / "faces" / f"{event.position:016d}.png"
 
 
 class _Wav:
-    """A WAV file whose header is right after every block, whatever ends the process."""
+    """A WAV file whose header is correct after every block, however the process ends."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
@@ -168,7 +172,7 @@ class _Wav:
 
 
 class _Rows:
-    """A .npy file float32 [K, ...] that grows by a row, its header right after each."""
+    """A .npy file float32 [K, ...] that grows row by row; its header is correct after every row."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self._file = path.open("wb")
