@@ -203,7 +203,8 @@ def hear(face_estimator: FaceEstimator, clip: Clip) -> Heard:
     except NoSpeechError:
         return Heard(clip.kind, clip.source, 0.0, 0.0, None)
     estimate = face_estimator.estimate(speech)
-    frame_embeddings = face_estimator._encode(network_input(speech.log_mel, face_estimator.bundle.front_end.shortest))[1]
+    features = network_input(speech.log_mel, face_estimator.bundle.front_end.shortest)
+    frame_embeddings = face_estimator._encode(features)[1]
     own = frame_embeddings[:, : max(1, min(frame_embeddings.shape[1], len(speech.log_mel) // STRIDE))]
     before = max(0.0, 2 * agreement(own) - 1) * speech.voiced_seconds / (speech.voiced_seconds + 1)
     moved = astuple(movement(speech.log_mel)) if len(speech.log_mel) >= SHORTEST else None
