@@ -17,7 +17,6 @@ from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.voice_to_face import VoiceToFace
 
-
 SELDOM = LiveConfig(hop=8000)
 
 
