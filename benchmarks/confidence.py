@@ -96,15 +96,16 @@ def reported_clips(shared: Path, recorded: Path | None) -> Iterator[Clip]:
                 yield Clip(RECORDED + folder.name, path.stem, window(whole, rng.uniform(4, 8), rng))
 
 
-def hear(voice_to_face: FaceEstimator, clip: Clip) -> Heard:
+def hear(face_estimator: FaceEstimator, clip: Clip) -> Heard:
     """Runs one clip."""
-    speech = voice_to_face.listen([clip.samples])
+    speech = face_estimator.listen([clip.samples])
     try:
         check_speech(speech)
     except NoSpeechError:
         return Heard(clip.kind, clip.source, 0.0, 0.0, False)
-    estimate = voice_to_face.estimate(speech)
-    frame_embeddings = voice_to_face._encode(network_input(speech.log_mel, voice_to_face.bundle.front_end.shortest))[1]
+    estimate = face_estimator.estimate(speech)
+    features = network_input(speech.log_mel, face_estimator.bundle.front_end.shortest)
+    frame_embeddings = face_estimator._encode(features)[1]
     own = frame_embeddings[:, : max(1, min(frame_embeddings.shape[1], len(speech.log_mel) // STRIDE))]
     before = max(0.0, 2 * agreement(own) - 1) * speech.voiced_seconds / (speech.voiced_seconds + 1)
     return Heard(clip.kind, clip.source, estimate.confidence, before, speech.movement is not None)
@@ -141,13 +142,13 @@ def main() -> None:
     options = parser.parse_args()
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     recorded = Path(os.environ["VOXFACE_MUSIC"]) if "VOXFACE_MUSIC" in os.environ else None
-    with FaceEstimator() as voice_to_face:
+    with FaceEstimator() as face_estimator:
         known = librispeech(shared / "speech" / "librispeech")
-        fitted = fit_json(train(voice_to_face.bundle, known, read(shared / "rir" / "rir1.wav")))
+        fitted = fit_json(train(face_estimator.bundle, known, read(shared / "rir" / "rir1.wav")))
         print(fitted)
         if options.fit:
             return
-        heard = [hear(voice_to_face, clip) for clip in reported_clips(shared, recorded)]
+        heard = [hear(face_estimator, clip) for clip in reported_clips(shared, recorded)]
     speech = [h for h in heard if h.kind in SPEECH]
     other = [h for h in heard if h.kind not in (*SPEECH, "interviews")]
     rows = {}

@@ -50,8 +50,8 @@ def main() -> None:
 
     bundle = Bundle.open()
     with Neighbours() as neighbours:
-        with FaceEstimator(bundle) as voice_to_face:
-            heard = [voice_to_face.listen(read_blocks(clip)).log_mel for clip in CLIPS]
+        with FaceEstimator(bundle) as face_estimator:
+            heard = [face_estimator.listen(read_blocks(clip)).log_mel for clip in CLIPS]
         speech = [{"log_mel": network_input(log_mel)[:, :, :FRAMES].copy()} for log_mel in heard]
         with open_engine(bundle.graph("encoder")) as encoder:
             embeddings = [{"embedding": encoder.run(feed)["embedding"]} for feed in speech]

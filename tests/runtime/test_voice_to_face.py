@@ -17,6 +17,8 @@ from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.voice_to_face import VoiceToFace
 
+SELDOM = LiveConfig(hop=8000)
+
 
 def assert_same(one: Estimate, other: Estimate) -> None:
     for name in ("embedding", "image", "coefficients", "vertices"):
@@ -126,16 +128,16 @@ def test_streams_have_the_settings_of_the_bundle(default_bundle: Bundle) -> None
     bundle = replace(default_bundle)
     bundle.__dict__["vad"] = vad  # as if its manifest said so
     with VoiceToFace(bundle, threads=1) as face:
-        expected = LiveSession(face.estimator, features=bundle.front_end, vad=vad).feed(voice())
-        plain = LiveSession(face.estimator).feed(voice())
-        ours = face.stream().feed(voice())[1:]
+        expected = LiveSession(face.estimator, SELDOM, features=bundle.front_end, vad=vad).feed(voice())
+        plain = LiveSession(face.estimator, SELDOM).feed(voice())
+        ours = face.stream(SELDOM).feed(voice())[1:]
     assert lines(ours) == lines(expected)
     assert lines(expected) != lines(plain)
 
 
 @lru_cache
 def alone(face: VoiceToFace, which: int) -> list[dict[str, object]]:
-    with face.stream(LiveConfig(hop=3200)) as stream:
+    with face.stream(SELDOM) as stream:
         return lines(stream.feed(voice(which)) + stream.finish())
 
 
@@ -144,7 +146,7 @@ def test_streams_and_estimates_share_the_networks_from_any_thread(voice_to_face:
     estimates: list[Estimate] = []
 
     def hear(which: int) -> None:
-        with voice_to_face.stream(LiveConfig(hop=3200)) as stream:
+        with voice_to_face.stream(SELDOM) as stream:
             events = [event for block in np.array_split(voice(which), 40) for event in stream.feed(block)]
             found[which] = lines(events + stream.finish())
 

@@ -146,7 +146,9 @@ def test_a_source_is_read_ahead_so_far_and_no_farther() -> None:
             for _ in range(20):
                 await asyncio.sleep(0.001)
             assert (given, engine.calls) == (before, heard), "while the engine waits, nobody asks for more"
-            assert given < len(BLOCKS)
+            assert stream._stream is not None
+            taken = int(np.searchsorted(np.cumsum([*map(len, BLOCKS)]), stream._stream._frames)) + 1
+            assert given == taken + 5, "those that wait, and the one under way"
             engine.go.set()
             await reading
         assert given == len(BLOCKS)

@@ -86,11 +86,11 @@ class AsyncStream:
 
         async def read() -> None:
             async for samples in source:
+                waiting.append(check_samples(samples).copy())
+                changed.set()
                 while len(waiting) >= self._most:
                     changed.clear()
                     await changed.wait()
-                waiting.append(check_samples(samples).copy())
-                changed.set()
 
         reader = asyncio.create_task(read())
         self._readers.add(reader)
