@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from tests.training.small_pairs import small_pairs
 from voxface.runtime.errors import VoxfaceError
-from voxface.training.data import crops
+from voxface.training.data import crops, images
 from voxface.training.engine.run import Run, RunConfig, bare
 
 QUICK = RunConfig(checkpoint_every=4, log_every=1, sample_every=10, accelerator="cpu")
@@ -101,7 +101,7 @@ def train(
         voices = run.tensor(crops.crops(pairs, crops.utterances_of(pairs, people, rng), 64, rng))
         if step == bad_step and run.leads:
             voices[0] = torch.nan
-        real = functional.avg_pool2d(run.tensor(crops.pictures_of(pairs, people, rng)), 8).requires_grad_()
+        real = functional.avg_pool2d(run.tensor(images.pictures_of(pairs, people, rng)), 8).requires_grad_()
         embeddings = voice(voices)
         fake = generator(embeddings + 0.1 * torch.randn_like(embeddings))
 
