@@ -22,7 +22,7 @@ from torch.nn import functional
 from tests.stand_ins.small_pairs import small_pairs
 from tests.training.seeds import varied
 from voxface.runtime.errors import VoxfaceError
-from voxface.training.data import crops
+from voxface.training.data import crops, images
 from voxface.training.engine.run import Run, RunConfig, bare
 
 QUICK = RunConfig(seed=varied(), checkpoint_every=4, log_every=1, sample_every=10, accelerator="cpu")
@@ -50,7 +50,7 @@ class Voice(nn.Module):
         return functional.normalize(self.layers(voices).mean(2))
 
 
-class Generator(nn.Module):
+class Painter(nn.Module):
     """[B, 4] to a picture [B, 3, 8, 8]; its memory format is not the usual one."""
 
     def __init__(self) -> None:
@@ -90,10 +90,10 @@ def train(
     pairs = small_pairs(config.people)
     learners = pairs.split("train")
     run = Run(folder, config, config.run, data=pairs.digest, resume=resume, say=say)
-    voice, generator = run.network("voice", Voice()), run.network("painter", Generator())
+    voice, painter = run.network("voice", Voice()), run.network("painter", Painter())
     critic = run.network("critic", Critic())
-    average = run.network("average", copy.deepcopy(bare(generator)), trained=False)
-    makers = run.optimiser("makers", torch.optim.Adam([*voice.parameters(), *generator.parameters()], config.rate))
+    average = run.network("average", copy.deepcopy(bare(painter)), trained=False)
+    makers = run.optimiser("makers", torch.optim.Adam([*voice.parameters(), *painter.parameters()], config.rate))
     judges = run.optimiser("judges", torch.optim.SGD(critic.parameters(), config.rate, momentum=0.9, nesterov=True))
     share = run.share(config.batch)
     for step in run.steps(config.steps):
@@ -102,9 +102,9 @@ def train(
         voices = run.tensor(crops.crops(pairs, crops.utterances_of(pairs, people, rng), 64, rng))
         if step == bad_step and run.leads:
             voices[0] = torch.nan
-        real = functional.avg_pool2d(run.tensor(crops.pictures_of(pairs, people, rng)), 8).requires_grad_()
+        real = functional.avg_pool2d(run.tensor(images.pictures_of(pairs, people, rng)), 8).requires_grad_()
         embeddings = voice(voices)
-        fake = generator(embeddings + 0.1 * torch.randn_like(embeddings))
+        fake = painter(embeddings + 0.1 * torch.randn_like(embeddings))
 
         opinions, doubts = critic(torch.cat([real, fake.detach()])).chunk(2)
         (slope,) = torch.autograd.grad(opinions.sum(), real, create_graph=True)
@@ -119,14 +119,14 @@ def train(
         bare(critic).requires_grad_(True)
 
         with torch.no_grad():
-            for mean, now in zip(average.parameters(), generator.parameters(), strict=True):
+            for mean, now in zip(average.parameters(), painter.parameters(), strict=True):
                 mean.lerp_(now, 0.1)
         run.log(step, {"judging": judging, "penalty": penalty, "making": making}, {"voices": voices, "people": people})
         if run.wants_sheet(step):
             with torch.no_grad():
                 pictures = bare(average)(torch.eye(4))
             run.sheet(step, [list(((pictures.permute(0, 2, 3, 1).numpy() + 1) * 127).astype(np.uint8))])
-    return {"voice": bare(voice), "generator": bare(generator), "critic": bare(critic), "average": average}
+    return {"voice": bare(voice), "painter": bare(painter), "critic": bare(critic), "average": average}
 
 
 def train_line(folder: Path, config: SmallConfig) -> nn.Module:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.features.normalisation import network_input
-from voxface.training.data.crops import crop, negatives, pictures_of, positives, utterances_of
+from voxface.training.data.crops import crop, negatives, positives, utterances_of
+from voxface.training.data.images import pictures_of
 from voxface.training.data.pairs import Pairs, Person
 
 

@@ -25,14 +25,7 @@ from lightning_fabric.plugins import MixedPrecision  # noqa: E402
 from torch import nn  # noqa: E402
 
 from tests.conftest import ROOT  # noqa: E402
-from tests.stand_ins.small_training import (  # noqa: E402
-    QUICK,
-    Critic,
-    Generator,
-    SmallConfig,
-    train,
-    train_line,
-)
+from tests.stand_ins.small_training import QUICK, Critic, Painter, SmallConfig, train, train_line  # noqa: E402
 from voxface.runtime.errors import InputError, ProviderError, UsageError, VoxfaceError  # noqa: E402
 from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, TrainingError, bare  # noqa: E402
@@ -309,8 +302,8 @@ def flip(file: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "name"),
     [
-        (cut, "generator.safetensors"),
-        (flip, "generator.safetensors"),
+        (cut, "painter.safetensors"),
+        (flip, "painter.safetensors"),
         (flip, "optimiser-makers.safetensors"),
         (Path.unlink, "optimiser-makers.safetensors"),
         (cut, "state.json"),
@@ -522,21 +515,21 @@ def test_bare_takes_off_what_the_run_has_put_on(tmp_path: Path) -> None:
     assert bare(average) is average
 
 
-def test_a_step_of_the_generator_leaves_the_critic_alone(tmp_path: Path) -> None:
+def test_a_step_of_the_painter_leaves_the_critic_alone(tmp_path: Path) -> None:
     run = run_in(tmp_path)
-    generator, critic = run.network("generator", Generator()), run.network("critic", Critic())
-    makers = run.optimiser("makers", torch.optim.Adam(generator.parameters()))
+    painter, critic = run.network("painter", Painter()), run.network("critic", Critic())
+    makers = run.optimiser("makers", torch.optim.Adam(painter.parameters()))
     judges = run.optimiser("judges", torch.optim.Adam(critic.parameters()))
-    run.descend(critic(generator(torch.randn(3, 4)).detach()).mean(), judges)
+    run.descend(critic(painter(torch.randn(3, 4)).detach()).mean(), judges)
     before = weights({"critic": bare(critic)}), [p.grad.clone() for p in critic.parameters()]
-    painted = weights({"generator": bare(generator)})
+    painted = weights({"painter": bare(painter)})
 
     bare(critic).requires_grad_(False)
-    run.descend(bare(critic)(generator(torch.randn(3, 4))).mean(), makers)
+    run.descend(bare(critic)(painter(torch.randn(3, 4))).mean(), makers)
     bare(critic).requires_grad_(True)
     assert weights({"critic": bare(critic)}) == before[0]
     assert all(torch.equal(p.grad, was) for p, was in zip(critic.parameters(), before[1], strict=True))
-    assert weights({"generator": bare(generator)}) != painted
+    assert weights({"painter": bare(painter)}) != painted
 
 
 def test_descend_clips_each_optimisers_gradients(tmp_path: Path) -> None:
@@ -733,12 +726,12 @@ def test_sigkill_at_any_moment(tmp_path: Path) -> None:
         ended(undisturbed)
     first = int(out.split()[4]) if out.startswith("going on") else 0
     assert done - 4 <= first <= done
-    for name in ("curve.jsonl", "voice.0", "generator.0", "critic.0", "average.0"):
+    for name in ("curve.jsonl", "voice.0", "painter.0", "critic.0", "average.0"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 def check_same_everywhere(folder: Path) -> None:
-    for name in ("voice", "generator", "critic", "average"):
+    for name in ("voice", "painter", "critic", "average"):
         assert (folder / f"{name}.0").read_bytes() == (folder / f"{name}.1").read_bytes(), name
     losses = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
     assert [point["step"] for point in losses] == list(range(12))
@@ -770,7 +763,7 @@ def test_two_processes_killed_go_on_to_the_same_numbers(tmp_path: Path, whole_of
         out, _ = ended(process)
     assert out.startswith("going on from step")
     check_same_everywhere(tmp_path / "killed")
-    for name in ("curve.jsonl", "voice.0", "generator.0", "critic.0", "average.0"):
+    for name in ("curve.jsonl", "voice.0", "painter.0", "critic.0", "average.0"):
         assert (tmp_path / "killed" / name).read_bytes() == (whole_of_two / name).read_bytes(), name
 
 

@@ -2,10 +2,10 @@
 
 * `pairs`: people with voices, pictures and coefficients, in a folder and in memory
 * `speech_corpus`: recordings of known speakers
-* `crops`: random crops of voices; pictures, positives and negatives of people
+* `crops`: random crops of voices; positives and negatives
 * `embeddings`: embeddings of voices by a frozen encoder
 * `voice_face_sampler`: batches of the face GAN
-* `images`: conversion between pictures and what networks take
+* `images`: random pictures of people; conversion between pictures and what networks take
 * `expert_renders`: renders that the expert learns from
 * `voice_augmentation`, `expert_augmentation`, `differentiable_augmentation`: of speech, renders, and what a critic gets
 * `parallel_map`: work on many items in several processes

@@ -1,4 +1,4 @@
-"""Random crops of voices, normalised as in the runtime, and random pictures, positives and negatives of people."""
+"""Random crops of voices, normalised as in the runtime, and random utterances: of people, positives and negatives."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.features.normalisation import normalise
-from voxface.training.data.images import as_image_array
 from voxface.training.data.pairs import Pairs
 
 Float32 = NDArray[np.float32]
@@ -37,15 +36,6 @@ def crops(
 def utterances_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
     """One utterance of each person, drawn uniformly from all renderings: int32 [B]."""
     return np.array([rng.choice(pairs.utterances[int(i)]) for i in people], np.int32)
-
-
-def pictures_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator, flip: float = 0.5) -> Float32:
-    """One picture of each person, mirrored with probability `flip` (Wen 2019: 0.5): float32 [B, 3, H, W] in [-1, 1]."""
-    picked = np.array([rng.choice(pairs.pictures_of[int(i)]) for i in people])
-    pictures = pairs.pictures[picked]
-    mirrored = rng.random(len(pictures)) < flip
-    pictures[mirrored] = pictures[mirrored, :, ::-1]
-    return as_image_array(pictures)
 
 
 def positives(pairs: Pairs, utterances: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:

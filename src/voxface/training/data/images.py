@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from voxface.training.data.pairs import Pairs
+
 _HALF_RANGE: Final = 127.5  # and the level that becomes 0
 
 
@@ -36,3 +38,14 @@ def mean_colour(pictures: Tensor) -> Tensor:
     """Mean of all pixels of uint8 pictures [B, H, W, 3] as a colour of images: float32 [3] in [-1, 1]."""
     sums = pictures.sum((0, 1, 2), dtype=torch.int64)
     return (sums.double() / (pictures.numel() / 3) / _HALF_RANGE - 1).float()
+
+
+def pictures_of(
+    pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator, flip: float = 0.5
+) -> NDArray[np.float32]:
+    """One picture of each person, mirrored with probability `flip` (Wen 2019: 0.5): float32 [B, 3, H, W] in [-1, 1]."""
+    picked = np.array([rng.choice(pairs.pictures_of[int(i)]) for i in people])
+    pictures = pairs.pictures[picked]
+    mirrored = rng.random(len(pictures)) < flip
+    pictures[mirrored] = pictures[mirrored, :, ::-1]
+    return as_image_array(pictures)

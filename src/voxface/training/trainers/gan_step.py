@@ -92,12 +92,12 @@ class GanStep:
             The losses "discriminator" and "classifier" and, with a penalty, "r1" without its factor.
         """
         count = len(real)
-        real = augment(real, self._augmentations)
+        real = self._augmented(real)
         if r1 is not None:
             real.requires_grad_()
         # A compiled network has no second derivative.
         with nullcontext() if r1 is None else torch.compiler.set_stance("force_eager"):
-            features = self.critic(self._laid_out(torch.cat([real, augment(fake.detach(), self._augmentations)])))
+            features = self.critic(self._laid_out(torch.cat([real, self._augmented(fake.detach())])))
             verdict = self.discriminator(features)
             names = self.classifier(features if self._conditional or self._classify_fakes else features[:count])
             if self._conditional:
@@ -126,7 +126,7 @@ class GanStep:
             (adversarial loss, the classifier's cross-entropy).
         """
         with self.run.fabric.autocast():  # bare networks have none of their own
-            features = bare(self.critic)(self._laid_out(augment(fake, self._augmentations)))
+            features = bare(self.critic)(self._laid_out(self._augmented(fake)))
             verdict, names = bare(self.discriminator)(features).float(), bare(self.classifier)(features).float()
         if self._conditional:
             verdict = verdict + names.gather(1, person[:, None])
@@ -145,6 +145,9 @@ class GanStep:
         yield
         for network in critics:
             network.requires_grad_(True)
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        return augment(images, self._augmentations) if self._augmentations else images
 
     def _laid_out(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self._channels_last else images

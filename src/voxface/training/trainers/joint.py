@@ -25,8 +25,7 @@ from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.training.data.crops import pictures_of
-from voxface.training.data.images import as_images, as_pictures, mean_colour
+from voxface.training.data.images import as_images, as_pictures, mean_colour, pictures_of
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.ema import ExponentialMovingAverage
 from voxface.training.engine.run import Run, RunConfig, bare
