@@ -68,6 +68,7 @@ class Variation:
             "OPENBLAS_CORETYPE": blas,
             **mkl,
             **dict.fromkeys(threads, str(self.threads)),
+            "OMP_WAIT_POLICY": "PASSIVE",  # or two threads on a busy machine spend their time waiting for each other
             VARIABLE: str(self.seed),
         }
 
