@@ -91,7 +91,9 @@ def variations(best: str) -> list[Variation]:
     """A few of all combinations, among them each instruction set and each number of threads with each seed."""
     levels, limits = available(best)
     return [
-        Variation(levels[k % len(levels)], limits[(k + seed) % len(limits)], THREADS[(k + seed) % len(THREADS)], seed)
+        Variation(
+            levels[k % len(levels)], limits[(k + seed) % len(limits)], THREADS[(k + seed // 2) % len(THREADS)], seed
+        )
         for seed in SEEDS
         for k in range(len(limits))
     ]
