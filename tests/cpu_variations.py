@@ -68,6 +68,7 @@ class Variation:
             "OPENBLAS_CORETYPE": blas,
             **mkl,
             **dict.fromkeys(threads, str(self.threads)),
+            "OMP_WAIT_POLICY": "PASSIVE",  # or two threads on a busy machine spend their time waiting for each other
             VARIABLE: str(self.seed),
         }
 
@@ -90,7 +91,9 @@ def variations(best: str) -> list[Variation]:
     """A few of all combinations, among them each instruction set and each number of threads with each seed."""
     levels, limits = available(best)
     return [
-        Variation(levels[k % len(levels)], limits[(k + seed) % len(limits)], THREADS[(k + seed) % len(THREADS)], seed)
+        Variation(
+            levels[k % len(levels)], limits[(k + seed) % len(limits)], THREADS[(k + seed // 2) % len(THREADS)], seed
+        )
         for seed in SEEDS
         for k in range(len(limits))
     ]

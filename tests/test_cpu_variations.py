@@ -46,6 +46,7 @@ def test_each_instruction_set_and_number_of_threads_meets_each_seed(best: str) -
     assert {(v.onednn, v.seed) for v in found} == set(product(limits, SEEDS))
     if best != "default":  # which has one variation for each seed
         assert {(v.threads, v.seed) for v in found} == set(product(THREADS, SEEDS))
+        assert {(v.onednn, v.threads) for v in found} == set(product(limits, THREADS))
     assert all(v.seed != 0 for v in quick_variations(best))
 
 
