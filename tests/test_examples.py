@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from tests.conftest import SAMPLES
-from tests.runtime.live.virtual_microphone import missing, virtual_microphone
+from tests.stand_ins.virtual_microphone import missing, virtual_microphone
 from voxface.runtime.errors import InputError, NoSpeechError, ProviderError
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

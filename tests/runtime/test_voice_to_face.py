@@ -1,7 +1,6 @@
 """The front door for programs: samples of any kind, streams with the bundle's settings, several threads, closing."""
 
 import threading
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -125,8 +124,7 @@ def test_closed_twice_and_used_after_it(default_bundle: Bundle) -> None:
 
 def test_streams_have_the_settings_of_the_bundle(default_bundle: Bundle) -> None:
     vad = VadConfig(mode=3, frame=480, ring=10)
-    bundle = replace(default_bundle)
-    bundle.__dict__["vad"] = vad  # as if its manifest said so
+    bundle = default_bundle.replacing(vad=vad)
     with VoiceToFace(bundle, threads=1) as face:
         expected = LiveSession(face.estimator, SELDOM, features=bundle.front_end, vad=vad).feed(voice())
         plain = LiveSession(face.estimator, SELDOM).feed(voice())

@@ -1,4 +1,4 @@
-"""The errors a person can do something about; each knows the exit code of the command line (design §4)."""
+"""The errors a person can do something about; each knows the exit code of the command line."""
 
 from typing import ClassVar
 

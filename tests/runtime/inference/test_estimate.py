@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.test_run import run
+from tests.command_line import run
 from tests.conftest import SAMPLES
 from tests.stand_ins.sphere import sphere
 from voxface.runtime.errors import InputError, UsageError
