@@ -1,9 +1,9 @@
-"""From networks in PyTorch to a bundle that runs without it: a training's checkpoint, exported, and used.
+"""From networks in PyTorch to a bundle that runs without it: trained networks, exported, and used.
 
     pip install ".[train]"
     python examples/06_export.py [--out mine.voxface]
 
-The networks here are small and have learnt nothing: their faces are noise. A checkpoint of `voxface train` takes the same way,
+The networks here are small and have learnt nothing: their faces are noise. Networks of `voxface train` go the same way,
 by `voxface export runs/encoder runs/gan runs/mesh --out mine.voxface`.
 """
 
@@ -19,12 +19,12 @@ def checkpoint(folder: Path) -> None:
     """Writes a checkpoint as a training does."""
     import torch
 
-    from voxface.training.engine.trained_networks import Checkpoint
+    from voxface.training.engine.trained_networks import TrainedNetworks
     from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
 
     torch.manual_seed(0)
     model = voxface.Bundle.open().morphable
-    Checkpoint(
+    TrainedNetworks(
         encoder=VoiceEncoder(channels=(32, 48, 64, 96)),
         face=FaceGenerator(channels=(64, 32, 16, 16, 8), kernel="k3"),
         mesh=MeshRegressor(model.modes),
@@ -45,9 +45,9 @@ def checkpoint(folder: Path) -> None:
 def export(folder: Path, out: Path) -> voxface.Bundle:
     """Every network to ONNX, each compared with PyTorch before anything is written; with manifest and model card."""
     from voxface.export.bundle_export import export_bundle
-    from voxface.training.engine.trained_networks import Checkpoint
+    from voxface.training.engine.trained_networks import TrainedNetworks
 
-    return export_bundle(Checkpoint.load(folder), out)
+    return export_bundle(TrainedNetworks.load(folder), out)
 
 
 def main() -> int:
@@ -59,13 +59,13 @@ def main() -> int:
         try:
             checkpoint(folder)
             bundle = export(folder, out)
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             print(f"export needs {error.name}; pip install '.[train]'", file=sys.stderr)
             return voxface.ProviderError.exit_code
         except voxface.VoxfaceError as error:
             print(error, file=sys.stderr)
             return error.exit_code
-        for name, worst in bundle.manifest["precision"]["largest_difference_from_pytorch"].items():
+        for name, worst in bundle.manifest.to_json()["precision"]["largest_difference_from_pytorch"].items():
             print(f"{name:<14} differs from PyTorch by {worst:.2g} at most")
         with voxface.VoiceToFace(out) as voice_to_face:  # torch is of no use from here on
             _, estimate = voice_to_face.estimate_file(Path(__file__).parent / "sample_male.flac")

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import SAMPLES, speech_like
 from tests.stand_ins.live_session import lines, nothing, voice
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.json_record import Settings
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import InputError, NoSpeechError, UsageError
@@ -124,7 +125,7 @@ def test_closed_twice_and_used_after_it(default_bundle: Bundle) -> None:
 
 def test_streams_have_the_settings_of_the_bundle(default_bundle: Bundle) -> None:
     vad = VadConfig(mode=3, frame=480, ring=10)
-    bundle = default_bundle.replacing(vad=vad)
+    bundle = default_bundle.replacing(vad=Settings.complete(vad))
     with VoiceToFace(bundle, threads=1) as face:
         expected = LiveSession(face.estimator, SELDOM, features=bundle.front_end, vad=vad).feed(voice())
         plain = LiveSession(face.estimator, SELDOM).feed(voice())
