@@ -40,11 +40,14 @@ PIECE = 192  # columns encoded at once: about a minute of speech, so that memory
 
 
 class FaceEstimator:
-    """A bundle loaded on a provider. Not thread-safe; a context manager that frees its engines.
+    """The networks of a bundle on a provider. Not thread-safe; a context manager that frees its engines.
 
     Attributes:
         bundle: the bundle in use.
         provider: the provider really used.
+        morphable: the bundle's morphable model.
+        speech_modulation: the weights that tell speech from music and noise; None: confidence does not count that.
+        speaker_change: the weights of the speaker change detector; None: no change of speaker is looked for.
     """
 
     def __init__(
@@ -88,6 +91,10 @@ class FaceEstimator:
         self._trace = trace
         self.provider = self._encoder.provider
         self.morphable = self.bundle.morphable
+        self.speech_modulation: SpeechModulationWeights | None = self.bundle.speech_modulation
+        self.speaker_change: SpeakerChangeWeights | None = self.bundle.speaker_change
+        self._shortest = self.bundle.front_end.shortest
+        self._sex_slope = self.bundle.sex_slope
 
     def warm_up(self) -> None:
         """Makes one face of noise and of every graph, so that the first estimate is as fast as those after it."""
@@ -139,7 +146,7 @@ class FaceEstimator:
     ) -> Estimate:
         self.check_open()
         check_speech(speech)
-        features = network_input(speech.log_mel, self.bundle.front_end.shortest)
+        features = network_input(speech.log_mel, self._shortest)
         timer.lap("features")
         if self._fused is not None and _frame_embeddings(features) <= PIECE + 2 * CONTEXT:
             out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
@@ -201,7 +208,7 @@ class FaceEstimator:
         """What the networks gave, read: attributes, confidence."""
         self._numbers("mesh", coefficients)
         own = _own(frame_embeddings, len(speech.log_mel))
-        attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
+        attributes = read_attributes(self.morphable, coefficients, self._sex_slope)
         weights = self.speech_modulation
         modulation = 1.0 if weights is None else speech.speech_modulation(weights)
         sure = confidence(modulation, own, speech.voiced_seconds)
@@ -223,16 +230,6 @@ class FaceEstimator:
         )
 
     @property
-    def speech_modulation(self) -> SpeechModulationWeights | None:
-        """The bundle's weights that tell speech from music and noise; without them confidence does not count that."""
-        return self.bundle.speech_modulation
-
-    @property
-    def speaker_change(self) -> SpeakerChangeWeights | None:
-        """The bundle's weights of the speaker change detector."""
-        return self.bundle.speaker_change
-
-    @property
     def encoder(self) -> Engine:
         """The voice encoder: log-mel [B, mels, T], normalised, to embedding [B, E] and columns [B, E, C]."""
         return self._encoder
@@ -240,7 +237,7 @@ class FaceEstimator:
     def frame_embeddings(self, speech: Speech) -> Array:
         """The voice encoder's columns float32 [E, C] of speech, without a face: for what only compares voices."""
         self.check_open()
-        frame_embeddings = self._encode(network_input(speech.log_mel, self.bundle.front_end.shortest))[1]
+        frame_embeddings = self._encode(network_input(speech.log_mel, self._shortest))[1]
         return _own(frame_embeddings, len(speech.log_mel))
 
     def _encode(self, features: Array) -> tuple[Array, Array]:

@@ -147,6 +147,7 @@ class LiveSession:
         self._this_hop: list[NDArray[np.int16]] = []
         self._this_second: list[NDArray[np.int16]] = []
         self._window = SpeechWindow(self._features, self.config.window)
+        self._image_reuse_distance = self.config.image_reuse_limit
         self._gate = SpeechGate(estimator.speech_modulation)
         weights = estimator.speaker_change if self.config.detect_speaker_change else None
         self._watch = None if weights is None else SpeakerChangeDetector(weights)
@@ -314,7 +315,7 @@ class LiveSession:
             return
         timer.lap("gate")
         try:
-            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_limit, timer=timer)
+            estimate = self._estimator.estimate(speech, self._last, self._image_reuse_distance, timer=timer)
             change = self._watch.judge(speech, estimate.frame_embeddings) if self._watch else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
