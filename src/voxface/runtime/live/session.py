@@ -149,7 +149,7 @@ class LiveSession:
         self._window = SpeechWindow(self._features, self.config.window)
         self._gate = SpeechGate(estimator.speech_modulation)
         weights = estimator.speaker_change if self.config.detect_speaker_change else None
-        self._watch = None if weights is None else SpeakerChangeDetector(weights)
+        self._change_detector = None if weights is None else SpeakerChangeDetector(weights)
         self._speaker = 1
         self._due = self.config.first  # speech, in samples since the stream began
         self._estimated = -1  # speech in the last estimate
@@ -315,7 +315,7 @@ class LiveSession:
         timer.lap("gate")
         try:
             estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_limit, timer=timer)
-            change = self._watch.judge(speech, estimate.frame_embeddings) if self._watch else None
+            change = self._change_detector.judge(speech, estimate.frame_embeddings) if self._change_detector else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
             timer.begin()
@@ -363,8 +363,8 @@ class LiveSession:
         self._speaker += 1
         self._last = None
         self._steady = 0
-        if self._watch:
-            self._watch.restart()
+        if self._change_detector:
+            self._change_detector.restart()
         self._gate.restart()
         events.append(SpeakerChanged(start, self._heard, self._speaker, score))
 
