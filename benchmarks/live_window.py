@@ -2,8 +2,9 @@
 
     python -m benchmarks.live_window
 
-The whole of `voxface live`: capture, inference and window, each on its thread, for 16 s of speech. Also said: what was dropped,
-and the time from the converter to the estimate. The mesh moves in every frame. The same sound is then heard with nothing drawn.
+Everything of `voxface live` runs: capture, inference and window, each on its thread, for 16 s of speech. The result also has
+what was dropped, and the time from the converter (ADC) to the estimate. The mesh moves in every frame. Afterwards the same
+sound is processed without a window.
 """
 
 import os

@@ -277,7 +277,7 @@ class FaceEstimator:
         Raises:
             ProviderError: a number is NaN or infinite.
         """
-        if not math.isfinite(sum(found.tolist())):
+        if not math.isfinite(sum(found.tolist())):  # min and max would pass over a NaN
             raise self._overflow(network)
         return found
 
