@@ -53,7 +53,7 @@ def main() -> None:
         soundfile.write(path, np.concatenate(sound), SAMPLE_RATE)
         pipeline = Pipeline(voice_to_face.live_session(), clock)
         window = Restless(pipeline, voice_to_face.morphable, visible=False, frames_a_second=0)
-        pipeline.sink_workers.append(SinkWorker(window, clock, "main", pipeline.budget.stages["sink"].add))
+        pipeline.sink_workers.append(SinkWorker(window, clock, "main", pipeline.stage_histograms.stages["sink"].add))
         began, busy = time.perf_counter(), time.process_time()
         run_threaded(FileSource(path, clock), pipeline, clock, Stop(), [window])
         took, spent = time.perf_counter() - began, time.process_time() - busy
@@ -61,7 +61,7 @@ def main() -> None:
         for mode in MODES:
             plain = Pipeline(voice_to_face.live_session(LiveConfig(mode=mode, image_reuse_distance=0.0)), clock)
             run_threaded(FileSource(path, clock), plain, clock, Stop(), [])
-            alone[mode] = plain.budget.milliseconds()
+            alone[mode] = plain.stage_histograms.milliseconds()
     record(
         "live_window",
         "python -m benchmarks.live_window",
@@ -71,7 +71,7 @@ def main() -> None:
             "frames_per_s": window.frames / took,
             "cores_used": spent / took,
             "load_average_before": load,
-            "latency_ms": pipeline.budget.milliseconds(),
+            "latency_ms": pipeline.stage_histograms.milliseconds(),
             "latency_ms_with_nothing_drawn": alone,
             "counters": pipeline.counters.to_json(),
         },

@@ -60,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--still",
         type=float,
         metavar="DISTANCE",
-        help="keep the picture while the embedding moves no farther (0; 0.15 in mode incremental, where that is unseen)",
+        help="reuse the image while the embedding is within this distance (0; in mode incremental 0.15, which is not visible)",
     )
-    when.add_argument("--one-speaker", action="store_true", help="do not watch for another speaker")
+    when.add_argument("--one-speaker", action="store_true", help="do not look for a change of speaker")
     when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
     when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")
     add_bundle(when)
@@ -133,7 +133,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
         sinks = _sinks(options, about, config, voice_to_face)
         comparison = Comparison(recording) if recording else None
         shows = open_screens(options, pipeline, voice_to_face.morphable)
-        delivered = pipeline.budget.stages["sink"].add
+        delivered = pipeline.stage_histograms.stages["sink"].add
         for sink in [*sinks, *([comparison] if comparison else [])]:
             pipeline.sink_workers.append(SinkWorker(sink, clock, "thread" if threaded else "here", delivered))
         for screen in shows:

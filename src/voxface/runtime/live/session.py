@@ -46,10 +46,10 @@ LEVEL_SAMPLES: Final = SAMPLE_RATE  # the level is judged over whole seconds
 
 
 class Estimator(Protocol):
-    """What makes a face of speech: `voxface.runtime.inference.face_estimator.FaceEstimator`, or a stand-in.
+    """A maker of faces from speech: `voxface.runtime.inference.face_estimator.FaceEstimator`, or a stand-in.
 
-    It brings what was trained for its voice encoder and its features. Without weights of the speech modulation music is not
-    refused, and without those of the speaker change detector no change of speaker is looked for.
+    It has the trained parts that fit its voice encoder and its features. Without weights of the speech modulation, music is not
+    refused; without those of the speaker change detector, no change of speaker is looked for.
     """
 
     @property
@@ -70,7 +70,7 @@ class Estimator(Protocol):
         *,
         timer: StageTimer,
     ) -> Estimate:
-        """The face of what was heard.
+        """The face of a window of speech.
 
         Args:
             before: the estimate before, of the same speaker.

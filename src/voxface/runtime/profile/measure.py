@@ -45,7 +45,7 @@ ROUNDS: Final = 12  # estimates measured with each number of threads
 
 @dataclass(frozen=True)
 class ProfileSetup:
-    """What is to be measured.
+    """The setup of a profile: what to measure.
 
     Attributes:
         bundle: path of the bundle; None: the default bundle.
@@ -181,7 +181,7 @@ class Profiler:
         steady = jitter()
         pipeline = self._pipeline(clock)
         pipeline.sink_workers.append(
-            SinkWorker(_Drain(self, watch), clock, "thread", pipeline.budget.stages["sink"].add)
+            SinkWorker(_Drain(self, watch), clock, "thread", pipeline.stage_histograms.stages["sink"].add)
         )
         source = _TracedSource(microphone, self.trace)
         began, busy = clock.now_ns(), time.process_time_ns()
@@ -195,7 +195,7 @@ class Profiler:
                 f"{microphone.device.name}: no face in {pipeline.heard_s:.1f} s ({why}); speak, or give --source"
             )
         self._cold["first_update"] = self._times.first_ns / 1e6
-        response = pipeline.budget.stages["total"]
+        response = pipeline.stage_histograms.stages["total"]
         loop = Loop(synthetic_voice(SYNTHETIC_S), self.plan.config.hop, SYNTHETIC)
         settings = self.settings(MICROPHONE)
         return self._report(
@@ -226,7 +226,7 @@ class Profiler:
                 "more speech"
             )
         wall_ns = paced.wall_ns if paced else wall_ns
-        counters, budget = pipeline.counters.to_json(), pipeline.budget.stages  # before more sound is fed
+        counters, waiting = pipeline.counters.to_json(), pipeline.stage_histograms.stages  # before more sound is fed
         self.trace.recording = False
         if paced is None:
             pipeline = self._pipeline(SystemClock())
@@ -248,7 +248,7 @@ class Profiler:
             response_ms=response.milliseconds(),
             service_ms=times.service.milliseconds(),
             stages_ms={name: times.stages[name].milliseconds() for name in ORDER if name in times.stages},
-            waiting_ms={} if paced else {name: budget[name].milliseconds() for name in ("capture", "queue")},
+            waiting_ms={} if paced else {name: waiting[name].milliseconds() for name in ("capture", "queue")},
             engines_ms={name: runs.milliseconds() for name, runs in times.engines.items()},
             engine_runs={name: runs.count for name, runs in times.engines.items()},
             parts_ms={name: part.milliseconds() for name, part in times.parts.items()},

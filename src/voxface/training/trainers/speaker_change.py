@@ -63,7 +63,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class SpeakerChangeFit:
-    """What was trained, and how it does on speakers it was not trained on.
+    """The trained detector, and its results on speakers that it was not trained on.
 
     Attributes:
         weights: everything that goes into the bundle.
@@ -77,7 +77,7 @@ class SpeakerChangeFit:
 
 
 def first_noticed(stream: Stream, threshold: float, score: Score) -> int | None:
-    """The sample at which the detector would first notice a change; None where it would not."""
+    """The sample at which the detector would first notice a change; None if it would not notice any."""
     agreed = 0
     for at, found in stream.rows:
         agreed = agreed + 1 if score(found) > threshold else 0
