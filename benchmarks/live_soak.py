@@ -38,7 +38,7 @@ BLOCK: Final = SAMPLE_RATE // 10
 
 
 class StandIn:
-    """An estimate from nothing; its columns are mean spectra, so that speakers change."""
+    """An estimator without networks. Its frame embeddings are mean spectra, so that changes of speaker are found."""
 
     def __init__(self) -> None:
         bundle = Bundle.open()
