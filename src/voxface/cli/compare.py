@@ -1,4 +1,4 @@
-"""`voxface compare`: two engines on the same speech: how far apart their results are, how fast each is, where they first differ.
+"""`voxface compare`: two engines on the same speech: the difference of their results, their speed, and where they first differ.
 
 `--json` prints {"sides": [{"bundle", "provider"} × 2], "clips", "error": {"worst", "mean"}, "latency_ms": {GRAPH: [{"p50",
 "p90", "p99"} × 2]}, "speed_up": {GRAPH}, "walk": {GRAPH: {"tensors", "parted", "farthest"}}, "skipped"}.
