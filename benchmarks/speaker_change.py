@@ -98,17 +98,17 @@ def main() -> None:
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     recordings = librispeech(shared / "speech" / "librispeech")
     held = [r for r in recordings if r.held_out]
-    with FaceEstimator(threads=1) as voice_to_face:
+    with FaceEstimator(threads=1) as face_estimator:
         if options.fit:
-            check_target(options.fit, voice_to_face.bundle.path)
-            made = train(voice_to_face, recordings)
-            with_speaker_change(voice_to_face.bundle, made.weights, TRAINED_ON).write(options.fit)
+            check_target(options.fit, face_estimator.bundle.path)
+            made = train(face_estimator, recordings)
+            with_speaker_change(face_estimator.bundle, made.weights, TRAINED_ON).write(options.fit)
             print(f"{options.fit}: {made.weights}, {made.noticed}, {made.false_alarms}")
             return
-        weights = voice_to_face.speaker_change
+        weights = face_estimator.speaker_change
         if weights is None:
             raise SystemExit("the default bundle has no speaker change detector")
-        recorder = DifferenceRecorder(voice_to_face, SpeakerEmbeddingNetwork(weights.layers))
+        recorder = DifferenceRecorder(face_estimator, SpeakerEmbeddingNetwork(weights.layers))
         alone = [r for r in held if sum(other.speaker == r.speaker for other in held) == 1]
         many = [r for r in held if r not in alone]
         one_each = alone + [r for k, r in enumerate(many) if k == 0 or r.speaker != many[k - 1].speaker]

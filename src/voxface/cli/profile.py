@@ -194,8 +194,8 @@ def _measure(
     source = MICROPHONE if microphone else source
     sha256 = _sha256(options.source) if options.source else None
     stop = Stop()
-    plan = ProfileSetup(options.bundle, options.provider, options.threads, config, options.seconds)
-    with Profiler(plan, imported, keep_spans=options.trace is not None) as profiler:
+    setup = ProfileSetup(options.bundle, options.provider, options.threads, config, options.seconds)
+    with Profiler(setup, imported, keep_spans=options.trace is not None) as profiler:
         if saved is not None:
             check_comparable(saved, profiler.settings(source, sha256), this_machine(), options.against)
         progress = Progress(max(1, round(options.seconds * options.updates_per_second)), "updates")

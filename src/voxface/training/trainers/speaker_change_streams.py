@@ -65,10 +65,10 @@ class DifferenceRecorder:
 
     speaker_change = None  # no change is acted on
 
-    def __init__(self, voice_to_face: FaceEstimator, network: SpeakerEmbeddingNetwork) -> None:
-        """Takes the voice encoder of `voice_to_face`, and the network that makes speaker embeddings."""
-        self.speech_modulation = voice_to_face.speech_modulation
-        self._voice_to_face, self._network = voice_to_face, network
+    def __init__(self, face_estimator: FaceEstimator, network: SpeakerEmbeddingNetwork) -> None:
+        """Takes the voice encoder of `face_estimator`, and the network that makes speaker embeddings."""
+        self.speech_modulation = face_estimator.speech_modulation
+        self._face_estimator, self._network = face_estimator, network
         self._blank = np.zeros((64, 8), np.float32)
         self._begin = 0
         self._differences = Differences(network)
@@ -89,7 +89,7 @@ class DifferenceRecorder:
         end = speech.segments[-1][1]
         if end < self._begin or len(speech.log_mel) < NEWEST + BEFORE:
             return StubEstimate(self._blank)
-        frame_embeddings = self._voice_to_face.frame_embeddings(speech)
+        frame_embeddings = self._face_estimator.frame_embeddings(speech)
         if frame_embeddings.any():
             self._rows.append((end, self._differences.measure(speech, frame_embeddings)))
         return StubEstimate(frame_embeddings)
