@@ -1,16 +1,17 @@
-"""Confidence: whether noise, silence and music get a lower one than speech, with the default bundle.
+"""Confidence of noise, silence and music compared with that of speech, with the default bundle.
 
     VOXFACE_SHARED=… [VOXFACE_MUSIC=…] python -m benchmarks.confidence [--fit]
 
-The speech modulation is fitted (`--fit` prints it) by `voxface.training.trainers.speech_modulation` to speakers of the
-training against synthetic noise and music; that module's own command writes the fit into a bundle. Reported are other
-speakers, the other rooms, real noises and other synthetic ones, and other clips of synthetic music, whose styles the fit has
-met; a sound without speech for the front end counts as confidence 0. `VOXFACE_MUSIC` names a folder of recorded music, a folder
-a source, which the fit does not use; the sources of the recorded result are Debian's and PyPI's packages of these names.
+The weights of the speech modulation are fitted by `voxface.training.trainers.speech_modulation`, to speech of the training
+speakers against synthetic noise and music. `--fit` prints the fit; that module's own command writes it into a bundle. The
+reported numbers are of other speakers, the other rooms, real noises, other synthetic noises, and other clips of synthetic music
+in the same styles. A sound in which the front end finds no speech counts as confidence 0. `VOXFACE_MUSIC` names a folder of
+recorded music, with a folder for each source, which the fit does not use. The sources of the stored result are packages of
+Debian and PyPI with these names.
 
-What has been looked at: candidates for what to measure were first compared on all speakers and the four real noises; the
-final choices were made on training speakers, synthetic sounds and the music of `CONSULTED`. The other two sources of music were
-heard before and after the way the three parts are put together was changed; that change was not made for them.
+How choices were made: candidate measures were first compared on all speakers and the four real noises. The final choices
+were made on training speakers, synthetic sounds and the music of `CONSULTED`. The other two sources of music were measured
+before and after a change to how the three parts of the confidence are combined; that change was not made for them.
 """
 
 import argparse

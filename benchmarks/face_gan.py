@@ -8,15 +8,15 @@ On a GPU the defaults are the full networks; on a CPU give fewer steps and narro
 
 * **Step time**: the presets take turns, a few steps each, many times; a third one in turn is `modern` in plain eager PyTorch
   (single precision, no compiling, torch's usual memory layout, the encoder run at every step), so that the effect
-  of speed alone can be seen. A step is everything: drawing the batch, both updates, and waiting for the losses.
+  of speed alone can be seen. A step includes everything: drawing the batch, both updates, and waiting for the losses.
 * **Same steps**: both are trained for `--steps`.
 * **Same time**: both get the wall-clock time that `wen2019` needs for these steps (or `--minutes`); the time to encode
-  `modern`'s bank of voices is taken off its share. Training is paid for by measured step time, so what else the machine does
-  meanwhile changes nothing.
+  `modern`'s bank of voices is subtracted from its share. The number of steps follows from the measured step time, so other
+  load on the machine changes nothing.
 
 One judge, trained once on real pictures only (`voxface.training.evaluation.picture_judge`), rates both on recordings that
 neither was trained on: FID-like distance (lower is better; not comparable with FIDs elsewhere), identity of training people,
-sex of validation people. Trivial answers are reported beside them.
+sex of validation people. Trivial methods are reported as well.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The embedded morphable model against what is published of heads, against a model of real scans, and against itself.
+"""The embedded morphable model compared with published head measurements and with a model of real scans.
 
     python -m benchmarks.faces [--model embedded.npz --population population.npz] [--ict FOLDER]
 
-Without a model given: the default bundle's. It draws 10,000 faces of each sex and measures them; builds the population
-once more (needs anny) to see what 40 modes leave out; counts on 1,000 faces where the surface passes through itself; and
-compares the spread of the 68 landmarks with ICT-FaceKit's, whose modes come from scans.
+Without `--model` it takes the default bundle's. It draws 10,000 faces of each sex and measures them; builds the population
+again (needs anny) to see what 40 modes leave out; counts where the surface of 1,000 faces passes through itself; and compares
+the spread of the 68 landmarks with ICT-FaceKit's, whose modes come from scans.
 """
 
 import argparse

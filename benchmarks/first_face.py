@@ -2,9 +2,9 @@
 
     python -m benchmarks.first_face
 
-Both read the same FLAC, compute the same features and write one PNG; the PyTorch side takes weights of the same sizes
-from a safetensors file. They take turns, with a third that only imports what voxface is built on, the floor under its time;
-each start is a fresh process with a warm file cache and compiled modules, as an installation has them.
+Both read the same FLAC, compute the same features and write a PNG; the PyTorch side reads weights of the same sizes from a
+safetensors file. They take turns with a third process, which only imports the packages that voxface uses and so shows the least
+possible time. Each start is a new process with a warm file cache and compiled modules, as in an installation.
 """
 
 import os

@@ -1,13 +1,13 @@
-"""Faces from 68 landmarks: how near they come to known faces, and how many a second.
+"""Faces fitted to 68 landmarks: the error on known faces, and the speed.
 
     VOXFACE_SHARED=… python -m benchmarks.fitting [--faces 1000]
 
-Faces are drawn from the model's own prior (unit-normal coefficients), neutral ones first, with the identity modes alone, then
-with expressions; they are turned at random, up to 40° aside, 20° up or down and 20° over; the mean face is 120 pixels wide.
-The error of a face is the median over all vertices of the distance between fitted and true vertex, and what is reported is
-the median over faces with a 95 % bootstrap interval over faces. "Pose removed" means that the fitted head was first brought
-onto the true one by rotation, translation and one scale (`mesh_error`). The trivial answer is the mean face, treated alike.
-Speed: the batched solver on two threads, on one, and the same solver called once a face; the three take turns.
+Faces are drawn from the model's own prior (unit-normal coefficients): first neutral ones, with the identity modes alone, then
+faces with expressions. They are turned at random, up to 40° in yaw, 20° in pitch and 20° in roll; the mean face is 120 pixels
+wide. The error of a face is the median over all vertices of the distance between fitted and true vertex. Reported is the
+median over faces, with a 95 % bootstrap interval. "Pose removed" means that the fitted head was first brought onto the true
+one by rotation, translation and one scale (`mesh_error`). The trivial method is the mean face, treated in the same way. Speed:
+the batched solver on two threads, on one thread, and the same solver called once per face; the three take turns.
 """
 
 import argparse

@@ -2,11 +2,11 @@
 
     python -m benchmarks.front_end
 
-Log-mel, 64 bins, of 8 s of speech: streaming with 10 and 100 ms a call (a live session asks for features once an estimate,
-0.1 s), and all of it in one call. kaldi-native-fbank streams; it computes 512-point FFTs in single precision, ours, because
-published encoders ask for it, 1024-point ones in double. librosa has no stream: it computes the whole at once. Voice activity:
-20 ms a call for WebRTC's (alone, and in the collector, which asks about most frames twice); Silero judges 32 ms a call.
-Each side's whole clip is timed, in turns, one thread; times are per 10 ms of sound.
+Log-mel, 64 bins, of 8 s of speech: streaming with 10 and 100 ms a call (a live session computes features once per estimate,
+every 0.1 s), and all of it in one call. kaldi-native-fbank streams with 512-point FFTs in single precision; ours are 1024-point
+FFTs in double precision, because published encoders need them. librosa cannot stream and computes the whole at once. Voice
+activity: 20 ms a call for WebRTC's (alone, and in the collector, which asks about most frames twice), 32 ms a call for Silero.
+Every side runs the whole clip, in turns, on one thread; times are per 10 ms of sound.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A live session with a full window, for timing everything that 0.1 s of sound costs."""
+"""A live session with a full window, for timing all the work that 0.1 s of sound causes."""
 
 import time
 from typing import Final

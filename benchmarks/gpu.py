@@ -3,13 +3,14 @@ engines take turns.
 
     python -m benchmarks.gpu [--keep full] [--engine half.voxface …]
 
-An update is what live operation repeats: 1000 frames of features on the host to embedding, image and coefficients on the
-host, batch 1. Weights are random (the time does not depend on them), seeded, the same on all sides; TF32 is off on all
-sides. Where an update is captured, CUDA events around many launches in a row say what the GPU alone takes, and how many times
-as long the update takes from the host: what Python and waiting add. How far the sides agree is said as cosine distance of
-embeddings, grey levels of pictures and millimetres of meshes.
-For reduced precision, keep the bundle, calibrate it, build its engines, and give the result with --engine: its weights are
-then still the ones PyTorch has. Without a GPU it ends with exit code 5.
+An update is the work that a live session repeats: from 1000 frames of features on the host to embedding, image and
+coefficients on the host, batch 1. Weights are random (the time does not depend on them), seeded, and the same on all sides;
+TF32 is off on all sides. If an update is captured, CUDA events around many launches in a row give the time of the GPU alone.
+The ratio of the whole update to it shows what Python and waiting add. The agreement of the sides is given as cosine distance
+of embeddings, grey levels of images and millimetres of meshes.
+
+For reduced precision, keep the bundle, calibrate it, build its engines, and pass the result with --engine: its weights are
+then the same as PyTorch's. Without a GPU the program ends with exit code 5.
 """
 
 import argparse

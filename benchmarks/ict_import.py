@@ -1,4 +1,4 @@
-"""The import of ICT-FaceKit, a real model of scanned faces: is it read right, and how far do voices carry over.
+"""The import of ICT-FaceKit, a model of scanned faces: whether it is read correctly, and how much the retargeting keeps.
 
 VOXFACE_SHARED=… python -m benchmarks.ict_import
 """

@@ -2,8 +2,8 @@
 
     python -m benchmarks.image_reuse
 
-Speakers of the training in mode "incremental", default bundle. Every picture is drawn here; the thresholds are applied
-afterwards, as `FaceEstimator.decode` applies them.
+Training speakers in mode "incremental", default bundle. Every image is computed here; the distances are applied afterwards
+in the same way as in `FaceEstimator.decode`.
 """
 
 import os

@@ -1,14 +1,14 @@
-"""Mode incremental beside mode exact: what an update costs as the window grows, and how far apart the two are.
+"""Mode incremental compared with mode exact: the cost of an update as the window grows, and the difference of the estimates.
 
     VOXFACE_SHARED=… python -m benchmarks.incremental [--updates N] [--recordings N]
 
-Cost: whole live sessions, the default bundle, one thread, a window of each length full; all sessions hear the same hop of
-100 ms one after another, so that what else the machine does hits them alike. Mode exact tiles a window to 10 s, so it costs
-nearly the same at 2 s as at 8 s: "untiled" encodes the window as it is, which is what the papers' code would do. Mode
-incremental encodes less of a longer window, since more of it stands still.
+Cost: whole live sessions with the default bundle on one thread, with full windows of several lengths. All sessions get the same
+hop of 100 ms one after another, so that other load on the machine affects all alike. Mode exact repeats a window to 10 s, so it
+costs nearly the same at 2 s as at 8 s; "untiled" encodes the window as it is, as the papers' code would. Mode incremental
+encodes less of a longer window, because more of it stays unchanged.
 
-Agreement: one recording of each speaker the bundle was not trained on, heard by sessions in mode incremental; at every fifth
-update the exact estimate of the very same window is made beside it. How much is encoded was chosen on speakers of the training.
+Agreement: one recording of each speaker that the bundle was not trained on, in mode incremental. At every fifth update the
+exact estimate of the same window is made too. The limit of the drift was chosen on training speakers.
 """
 
 import argparse

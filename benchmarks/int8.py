@@ -2,10 +2,10 @@
 
     python -m benchmarks.int8
 
-All graphs of one kind take turns in one process, so that what else the machine does hits them alike. FP32 generators run in
-two forms: transposed convolutions as exported, and as convolutions (the form that INT8 needs). What INT8 gains depends on
-the processor: with VNNI or dot-product instructions one does the work of three. What it can gain at most is seen from plain
-layers of the sizes that occur here, four equal ones after another with nothing between them.
+All graphs of one kind take turns in one process, so that other load on the machine affects all alike. FP32 generators run in
+two forms: with transposed convolutions as exported, and with plain convolutions (the form that INT8 needs). The gain of INT8
+depends on the processor: one VNNI or dot-product instruction does the work of three others. The largest possible gain is
+measured on plain layers of the sizes that occur here, four equal ones after another with nothing between them.
 """
 
 from functools import partial

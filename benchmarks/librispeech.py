@@ -1,9 +1,9 @@
-"""The default bundle on every recording of real speech: which fail, and how faces agree with voices.
+"""The default bundle on every recording of real speech: how many fail, and how often the face has the speaker's sex.
 
     VOXFACE_SHARED=… python -m benchmarks.librispeech
 
-Sex is read off the mesh and off the picture and compared with the speaker's, on speakers not used in training, beside the
-trivial answers; intervals are 95 % Wilson (over speakers).
+The sex of the mesh and of the image is compared with the speaker's, on speakers not used in training, and with trivial
+answers; intervals are 95 % Wilson (over speakers).
 """
 
 import os

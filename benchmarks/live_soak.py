@@ -2,9 +2,9 @@
 
     python -m benchmarks.live_soak [--hours 40] [--start N] [--hop-ms 1000] [--record]
 
-Two synthesised voices, silence and noise take turns every few minutes; a stand-in takes the place of the networks, everything
-else is what runs live: device clock, queue, audio input, session, counters, sinks. The device runs 80 parts in a million
-too fast. Memory is measured after a quarter of the time, when every kind of sound has occurred, and at the end.
+Two synthesised voices, silence and noise take turns every few minutes. A stand-in replaces the networks; everything else is as
+in a live run: device clock, queue, audio input, session, counters, sinks. The device runs 80 parts in a million too fast.
+Memory is measured after a quarter of the time, when every kind of sound has occurred, and at the end.
 """
 
 import argparse
@@ -38,7 +38,7 @@ BLOCK: Final = SAMPLE_RATE // 10
 
 
 class StandIn:
-    """An estimate from nothing; its columns are mean spectra, so that speakers change."""
+    """An estimator without networks. Its frame embeddings are mean spectra, so that changes of speaker are found."""
 
     def __init__(self) -> None:
         bundle = Bundle.open()

@@ -2,8 +2,9 @@
 
     python -m benchmarks.live_window
 
-The whole of `voxface live`: capture, inference and window, each on its thread, for 16 s of speech. Also said: what was dropped,
-and the time from the converter to the estimate. The mesh moves in every frame. The same sound is then heard with nothing drawn.
+Everything of `voxface live` runs: capture, inference and window, each on its thread, for 16 s of speech. The result also has
+what was dropped, and the time from the converter (ADC) to the estimate. The mesh moves in every frame. Afterwards the same
+sound is processed without a window.
 """
 
 import os
@@ -52,7 +53,7 @@ def main() -> None:
         soundfile.write(path, np.concatenate(sound), SAMPLE_RATE)
         pipeline = Pipeline(voice_to_face.live_session(), clock)
         window = Restless(pipeline, voice_to_face.morphable, visible=False, frames_a_second=0)
-        pipeline.sink_workers.append(SinkWorker(window, clock, "main", pipeline.budget.stages["sink"].add))
+        pipeline.sink_workers.append(SinkWorker(window, clock, "main", pipeline.stage_histograms.stages["sink"].add))
         began, busy = time.perf_counter(), time.process_time()
         run_threaded(FileSource(path, clock), pipeline, clock, Stop(), [window])
         took, spent = time.perf_counter() - began, time.process_time() - busy
@@ -60,7 +61,7 @@ def main() -> None:
         for mode in MODES:
             plain = Pipeline(voice_to_face.live_session(LiveConfig(mode=mode, image_reuse_distance=0.0)), clock)
             run_threaded(FileSource(path, clock), plain, clock, Stop(), [])
-            alone[mode] = plain.budget.milliseconds()
+            alone[mode] = plain.stage_histograms.milliseconds()
     record(
         "live_window",
         "python -m benchmarks.live_window",
@@ -70,7 +71,7 @@ def main() -> None:
             "frames_per_s": window.frames / took,
             "cores_used": spent / took,
             "load_average_before": load,
-            "latency_ms": pipeline.budget.milliseconds(),
+            "latency_ms": pipeline.stage_histograms.milliseconds(),
             "latency_ms_with_nothing_drawn": alone,
             "counters": pipeline.counters.to_json(),
         },

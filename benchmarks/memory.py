@@ -3,9 +3,9 @@
     python -m benchmarks.memory
 
 PyTorch runs networks of the default bundle's sizes as the papers' programs do (`papers_pipeline`), ten times a second.
-Resident memory is what the system counts for the process, the most of it and at the end; processor time is that of the second
-half, when loading is over and the window is full. One voice speaks without a pause; in "two voices" another takes over every
-eight seconds, so that the window is never full for long.
+Resident memory is what the system reports for the process: the largest value and the one at the end. Processor time is that of
+the second half, when loading is over and the window is full. One voice speaks without a pause; in "two voices" the voice
+changes every eight seconds, so that the window is never full for long.
 """
 
 import os

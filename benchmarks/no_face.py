@@ -1,12 +1,12 @@
-"""No face: whether a live session makes none of noise and music, and one of noisy speech; 5 s windows, whole sessions.
+"""How often a live session makes a face of noise, silence and music, and of speech with and without noise, in 5 s windows.
 
     VOXFACE_SHARED=… python -m benchmarks.no_face
 
-A window counts as having a face if any estimate is made in it. Each goes through a session of its own: no window profits from
-what was heard before. Real noises are heard at their own level and at three others; speech is of the speakers held out from the
-bundle's training, at 10 dB over the real noises. The gate's threshold was set on speakers of the training in synthetic noise
-and on synthetic music, and raised once after a first run of this benchmark (0.72 let 7 % of the music pass); the reported music
-is of seeds that neither had met, in the same ten styles.
+A window counts as having a face if any estimate is made in it. Each has a session of its own, so no window profits from earlier
+sound. Real noises are played at their own level and at three others. Speech is of the speakers held out from the bundle's
+training, as it is and at 10 dB above the real noises. The gate's threshold was set on training speakers in synthetic noise and
+on synthetic music, and raised once after a first run of this benchmark (0.72 let 7 % of the music pass). The reported music has
+seeds that neither of the two used, in the same ten styles.
 """
 
 import os

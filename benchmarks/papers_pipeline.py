@@ -1,4 +1,4 @@
-"""An update as the papers' published programs compute it: the whole clip anew each time.
+"""An update as the papers' published programs compute it: from the whole clip each time.
 
 Log-mel frame by frame in numpy, tiling to 1000 frames, encoder, generator, and a mesh decoder beside them. It follows
 what the published programs do; the functions that run the networks are handed in.

@@ -1,9 +1,9 @@
-"""The output of `voxface profile` for the default bundle, word for word, for docs/profiling.md.
+"""The output of `voxface profile` for the default bundle, verbatim, for docs/profiling.md.
 
     python -m benchmarks.profile
 
-Also how long an update takes outside of engine runs, and in them: with the default bundle and at full size, in both modes.
-Mode incremental reuses most images, so engines run less.
+It also measures the time of an update outside of engine runs and in them: with the default bundle and at full size, in both
+modes. In mode incremental engines run less, because most images are reused.
 """
 
 import json

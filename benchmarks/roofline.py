@@ -1,11 +1,11 @@
-"""The roofline of this machine: the most multiplications a second in FP32 and INT8, and bytes a second from memory.
+"""The roofline of this machine: the largest rates of multiplication in FP32 and INT8, and of reading memory.
 
     python -m benchmarks.roofline
 
 FP32: square matrix products, the fastest of ONNX Runtime, PyTorch and numpy. INT8: the same graphs, and convolutions in the
-shapes of the networks, as `voxface calibrate` writes them, beside FP32 in the same shapes: what INT8 can gain on this
-processor at most. Memory: buffers larger than its caches, read and copied. Other benchmarks divide their graphs' operations
-by these rates, which gives the least time they could take here.
+shapes of the networks, as `voxface calibrate` writes them, beside FP32 in the same shapes, which gives the largest gain that
+INT8 can have on this processor. Memory: buffers larger than the caches, read and copied. Other benchmarks divide the operations
+of their graphs by these rates, which gives the least time that they could take here.
 """
 
 import os

@@ -4,17 +4,17 @@
 
 Two speakers' recordings follow one another without a pause, in four random orders of the speakers; a change counts as noticed
 if it is reported within 2 s of the second speaker's first speech. Any change reported in a stream of one speaker is a false
-alarm. Such streams are: a recording alone; two halves of one, the later first; two neighbouring recordings of a chapter (four
-held-out speakers have several); two halves, the later of them at another level and through an equaliser, in place of another
-microphone, since no speaker has two chapters here.
+alarm. Such streams are: a recording alone; its two halves, the later first; two neighbouring recordings of a chapter (four
+held-out speakers have several); and its two halves, the later one at another level and through an equaliser, which stands for
+another microphone, because no speaker has two chapters here.
 
 `--fit OUT` trains the detector anew (`voxface.training.trainers.speaker_change`) on speakers who are not held out, and writes
 the default bundle with it to OUT. It takes half an hour on one core.
 
-The network and the weights were settled before the held-out speakers were heard. The threshold was 2.0 then, the highest at
-which 85 % of the training speakers' changes are noticed; once the held-out curve was known it went back to the rule that held
-before, 80 %: 80.6 % of the changes are noticed at 2.65, where 0.2 % of the training speakers' streams give false alarms, and
-79.9 % at 2.7. What is reported at the threshold is better by that choice.
+The network and the weights were fixed before the held-out speakers were measured. The threshold was 2.0 then, the highest at
+which 85 % of the training speakers' changes are noticed. When the held-out curve was known, the threshold was set by an earlier
+rule instead, 80 %: of the training speakers' changes 80.6 % are noticed at 2.65, where 0.2 % of their streams give false
+alarms, and 79.9 % at 2.7. The numbers reported at the threshold profit from that choice.
 """
 
 import argparse
@@ -98,17 +98,17 @@ def main() -> None:
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     recordings = librispeech(shared / "speech" / "librispeech")
     held = [r for r in recordings if r.held_out]
-    with FaceEstimator(threads=1) as voice_to_face:
+    with FaceEstimator(threads=1) as face_estimator:
         if options.fit:
-            check_target(options.fit, voice_to_face.bundle.path)
-            made = train(voice_to_face, recordings)
-            with_speaker_change(voice_to_face.bundle, made.weights, TRAINED_ON).write(options.fit)
+            check_target(options.fit, face_estimator.bundle.path)
+            made = train(face_estimator, recordings)
+            with_speaker_change(face_estimator.bundle, made.weights, TRAINED_ON).write(options.fit)
             print(f"{options.fit}: {made.weights}, {made.noticed}, {made.false_alarms}")
             return
-        weights = voice_to_face.speaker_change
+        weights = face_estimator.speaker_change
         if weights is None:
             raise SystemExit("the default bundle has no speaker change detector")
-        recorder = DifferenceRecorder(voice_to_face, SpeakerEmbeddingNetwork(weights.layers))
+        recorder = DifferenceRecorder(face_estimator, SpeakerEmbeddingNetwork(weights.layers))
         alone = [r for r in held if sum(other.speaker == r.speaker for other in held) == 1]
         many = [r for r in held if r not in alone]
         one_each = alone + [r for k, r in enumerate(many) if k == 0 or r.speaker != many[k - 1].speaker]

@@ -2,9 +2,9 @@
 
     python -m benchmarks.streams
 
-Predicted from the processor time that 0.1 s of sound costs a session whose window is full, and then done: k sessions on one
-core and one thread, each due every 0.1 s at times set beforehand, evenly apart. What is late stays late: a session is timed
-from when it was due, not from when its turn came. Sessions share one set of engines, or have their own.
+The number is predicted from the processor time that 0.1 s of sound costs a session with a full window, and then measured: k
+sessions on one core and one thread, each due every 0.1 s at fixed, evenly spaced times. A session is timed from the moment it
+was due, not from its turn, so lateness adds up. Sessions share one set of engines, or have their own.
 """
 
 import os

@@ -1,22 +1,22 @@
-"""Wu 2022's Table 1 on people whose true faces are known: cascade, supervised, joint, and what is trivial beside them.
+"""Table 1 of Wu 2022 on people whose true faces are known: cascade, supervised and joint training, and trivial methods.
 
     python -m benchmarks.synthetic_world --seeds 3 [--out FOLDER] [--accelerator auto] [--people N …]
 
 For every seed a synthetic world is made (voices and pictures from known anatomy, `training.world.synthetic`), a voice encoder
 is trained on it, then the face GAN, the supervised mesh regressor and the joint trainings; one expert, trained on renders of
-the embedded model's population and on none of these people, serves all seeds. What is compared is the error of ratios (ARE,
-`training.evaluation.are_table`) on people of the test split, of whom nothing was learnt:
+the embedded model's population and on none of these people, serves all seeds. Compared is the error of ratios (ARE,
+`voxface.training.evaluation.are_table`) on people of the test split, on whom nothing was trained:
 
-* `cascade`: the GAN's picture, read by the expert; no joint training. Gains are over this one, as in the paper.
+* `cascade`: the GAN's picture, read by the expert; no joint training. Gains are relative to this method, as in the paper.
 * `supervised …`, `joint …`: the presets of `train mesh` and `train joint`.
 * trivial: the mean face; the mean face of the sex that is heard, and of the true sex (an oracle); a linear map of true f0,
   true tract length and the sex heard.
-* oracle: the mean face of all people with the true f0, tract length and sex, which the world knows; no method that hears can
-  be better but by chance.
-* `expert, real pictures`: what the expert sees in the person's own pictures; no voice in it.
+* oracle: the mean face of all people with the true f0, tract length and sex, which the world knows; a method that gets the
+  voice alone can be better only by chance.
+* `expert, real pictures`: the expert on the person's own pictures, without a voice.
 
-Every stage has a folder under `--out` and is skipped where that is finished; a stage that was interrupted goes on from its
-last checkpoint. All sizes are options; the defaults depend on whether there is a GPU. On a CPU the joint trainings start from
+Every stage has a folder under `--out` and is skipped if that is finished; a stage that was interrupted resumes from its last
+checkpoint. All sizes are options; the defaults depend on whether there is a GPU. On a CPU the joint trainings start from
 the cascade (its generator, and the expert as student), because from scratch they would need the paper's 50,000 steps.
 """
 

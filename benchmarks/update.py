@@ -5,9 +5,9 @@
 The same networks on all sides: the papers' at full size, with random weights, and those of the default bundle's sizes.
 PyTorch, eager and compiled, and ONNX Runtime with its default settings compute the whole window at every update, features
 included, as the published programs do (`papers_pipeline`); voxface is a live session that is fed 0.1 s of sound, and its
-time is all that happens until the estimate is there: levels, VAD, features, judging, encoder, face, mesh and attributes.
-Sides take turns, with a pause between, so that none runs beside threads that another left spinning. INT8 is every layer
-that can be INT8, on the same graphs; on a real model `voxface calibrate` leaves some in FP32.
+time includes everything up to the estimate: levels, VAD, features, speech gate, encoder, face, mesh and attributes. The sides
+take turns, with a pause between, so that none runs beside spinning threads of another. INT8 means every layer that can be INT8,
+on the same graphs; on a real model `voxface calibrate` leaves some in FP32.
 """
 
 import sys

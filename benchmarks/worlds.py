@@ -1,8 +1,8 @@
-"""How much a voice tells about a face in both training worlds, and how well the voice cues can be measured.
+"""How much a voice tells about a face in both training worlds, and how accurately the cues of a voice can be measured.
 
     VOXFACE_SHARED=… python -m benchmarks.worlds
 
-Faces are drawn given true cues; the conditional mean, the best any method can do on average, is compared with the mean face
+Faces are drawn given true cues. The conditional mean, which no method can beat on average, is compared with the mean face
 of the sex and with the mean face of everyone, in the ratios of the ARE metric and in the mesh. Cues are measured on synthetic
 voices, where they are known, and on both halves of real recordings (speakers that are not held out).
 """

@@ -22,7 +22,7 @@ def first_face() -> str:
         f"Process start to all files of the first face of an 8 s clip: {row['voxface_s']['p50']:.2f} s "
         f"(median of {row['rounds']}; {machine['cores']} cores of {machine['cpu']}); to import numpy, ONNX Runtime, soundfile "
         f"and WebRTC's VAD alone takes {row['imports_alone_s']['p50']:.2f} s of these. The same networks in eager PyTorch, "
-        f"which write the picture only: {row['pytorch_eager_s']['p50']:.2f} s in the same run, {row['ratio']['p50']:.1f} times "
+        f"which write the image only: {row['pytorch_eager_s']['p50']:.2f} s in the same run, {row['ratio']['p50']:.1f} times "
         f"as long.{_busy(row)}"
     )
 
@@ -126,7 +126,7 @@ def incremental_agreement() -> str:
     measured = load("incremental")["measured"]["agreement"]
     lines = [
         "| speakers never trained on, windows of | estimates | blocks encoded of 32 | cosine to exact, mean | "
-        "1st percentile | least | below 0.995 | mesh, mm, median / 99th | picture, dB, median / 1st |",
+        "1st percentile | least | below 0.995 | mesh, mm, median / 99th | image, dB, median / 1st |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     names = {
@@ -162,7 +162,7 @@ def image_reuse() -> str:
     """How many images are reused at each distance, and how far a reused image is from a new one."""
     measured = load("image_reuse")["measured"]
     lines = [
-        "| embedding may move | pictures kept | levels of 255 off, mean | worst | dB, median | worst |",
+        "| distance of embeddings up to | images reused | levels of 255 off, mean | worst | dB, median | worst |",
         "|---|---|---|---|---|---|",
     ]
     for distance, row in measured["distances"].items():

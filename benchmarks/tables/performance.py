@@ -262,7 +262,7 @@ def budgets() -> str:
             f"≤ {BUDGET_OVERHEAD:.0%}",
             "–",
             f"{over:.1%}, {sides['exact']['p50_ms']:.1f} ms; incremental {sides['incremental']['p50_ms']:.1f} ms, "
-            f"{sides['incremental']['of_engine_runs']:.0%}, where most pictures are kept",
+            f"{sides['incremental']['of_engine_runs']:.0%}, where most images are reused",
             over <= BUDGET_OVERHEAD,
         )
     if (RESULTS / "gpu.json").exists():

@@ -1,4 +1,4 @@
-"""voxface turns a live voice into a face image and a 3D face mesh, on the edge.
+"""voxface turns a live voice into a face image and a 3D face mesh, on the device.
 
     import voxface
 
@@ -11,7 +11,7 @@
                 if isinstance(event, voxface.FaceEstimated):
                     event.estimate.image
 
-`dir(voxface)` lists all there is. Names are imported when first used, so that `import voxface` costs nothing.
+`dir(voxface)` lists all names. Each is imported when it is first used, so that `import voxface` is fast.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -39,7 +39,7 @@ Report = Callable[[str, int, int, str], None]  # phase, how much of it is done, 
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """How to calibrate.
+    """Settings of a calibration.
 
     Attributes:
         mode: "fp16", "int8" (the rest stays FP32), or "mixed" (INT8 where it is within tolerance, else FP16, else FP32).

@@ -41,7 +41,7 @@ class Side:
 
 @dataclass(frozen=True)
 class EngineComparison:
-    """How two engines differ.
+    """The differences between two engines.
 
     Attributes:
         errors: task error of each clip, the second side against the first.
@@ -57,7 +57,7 @@ class EngineComparison:
 
 @dataclass(frozen=True)
 class TensorDifference:
-    """How far one tensor of the two sides is apart.
+    """The difference between the two sides in one tensor.
 
     Attributes:
         tensor: name of the tensor.

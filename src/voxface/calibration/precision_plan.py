@@ -29,7 +29,7 @@ _LOW, _HIGH = -6.0, 2.0  # powers of ten of the tolerance
 
 @dataclass(frozen=True)
 class Decision:
-    """What one node runs in.
+    """The precision of one node.
 
     Attributes:
         graph: name of the graph.
@@ -54,7 +54,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class PrecisionPlan:
-    """What every node of a bundle runs in.
+    """The precision of every node of a bundle.
 
     Attributes:
         mode: "fp16", "int8" or "mixed".

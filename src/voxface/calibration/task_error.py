@@ -55,7 +55,7 @@ TOLERANCES: Final = {
 
 @dataclass(frozen=True)
 class GraphOutputs:
-    """What the three graphs give out for one clip.
+    """The outputs of the three graphs for one clip.
 
     Attributes:
         embedding: float32 [E].
@@ -90,7 +90,7 @@ class TaskError:
 
     @classmethod
     def between(cls, outputs: GraphOutputs, reference: GraphOutputs, morphable: MorphableModel) -> "TaskError":
-        """How far `outputs` are from `reference`."""
+        """The error of `outputs` against `reference`."""
         one, other = outputs.embedding.astype(np.float64), reference.embedding.astype(np.float64)
         with np.errstate(all="ignore"):
             lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))

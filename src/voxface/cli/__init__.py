@@ -13,13 +13,13 @@ VERBS = {
     "devices": "microphones, and which of them work",
     "profile": "how fast it runs here, where the time goes, and whether it was faster before",
     "doctor": "what is installed, what works, and how to mend what does not",
-    "bundle": "look into bundles and verify them",
-    "export": "what was trained to ONNX and a bundle",
-    "calibrate": "a bundle in FP16 or INT8, decided node by node on real speech",
-    "build": "TensorRT engines of a bundle's graphs, built ahead",
-    "compare": "two engines side by side: how far apart, how fast, and where they part",
+    "bundle": "show and verify bundles; import published face models and networks",
+    "export": "trained networks to ONNX graphs in a bundle",
+    "calibrate": "a bundle to FP16 or INT8, decided node by node on real speech",
+    "build": "TensorRT engines of a bundle's graphs, built ahead of time",
+    "compare": "two engines side by side: how far apart, how fast, and where they first differ",
     "train": "voice encoder, face and mesh networks, and experts, from pairs of voices and faces",
-    "data": "synthetic faces, and 3D faces fitted to landmarks",
+    "data": "voices and faces to train on, synthetic faces, and 3D faces fitted to landmarks",
 }
 
 # Verbs that run beside other work on the device, so they keep to one BLAS thread: see `voxface.runtime.processor`.

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T=MIN,BEST,MAX",
         help="lengths of a dimension the engine takes: T frames (1,1000,6272), B clips at a time (1,1,1)",
     )
-    parser.add_argument("--only", action="store_true", help="leave out engines that the bundle has already")
+    parser.add_argument("--only", action="store_true", help="remove engines that the bundle has already")
     parser.add_argument(
         "--fused", action="store_true", help="also one graph from log-mel to picture and coefficients: one launch"
     )

@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("VOICE_EMBEDDING", "GENERATOR"),
         help="Wen 2019's voice embedding network and face generator (.pth)",
     )
-    action.add_argument("--format", choices=FORMATS, help="what PATH is (found out from it)")
-    action.add_argument("--landmarks", type=Path, metavar="FILE", help="68 vertex indices, for models that carry none")
+    action.add_argument("--format", choices=FORMATS, help="format of PATH (detected from its contents)")
+    action.add_argument("--landmarks", type=Path, metavar="FILE", help="68 vertex indices, for models that have none")
     action.add_argument(
         "--modes",
         type=_count,

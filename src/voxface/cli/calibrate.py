@@ -15,18 +15,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     add_bundle_operand(parser, f"{BUNDLE_TO_READ} whose arithmetic is FP32")
     add_audio(parser, "folder of speech; half of its files calibrate, the others measure")
-    parser.add_argument("--precision", required=True, choices=("fp16", "int8", "mixed"), help="mixed: INT8, then FP16")
+    parser.add_argument(
+        "--precision", required=True, choices=("fp16", "int8", "mixed"), help="mixed: INT8 where possible, else FP16"
+    )
     add_out(parser)
-    parser.add_argument("--min-cosine", type=float, help="of the embeddings, worst clip (fp16 0.9999, else 0.999)")
-    parser.add_argument("--min-psnr", type=float, metavar="DB", help="of the picture, worst clip (fp16 45, else 35)")
-    parser.add_argument("--max-mm", type=float, help="any vertex of the worst clip may move (fp16 0.05, else 0.3)")
+    parser.add_argument(
+        "--min-cosine", type=float, help="least cosine of embeddings, worst clip (fp16 0.9999, else 0.999)"
+    )
+    parser.add_argument(
+        "--min-psnr", type=float, metavar="DB", help="least PSNR of the image, worst clip (fp16 45, else 35)"
+    )
+    parser.add_argument("--max-mm", type=float, help="largest shift of a vertex, worst clip (fp16 0.05, else 0.3)")
     add_clips(parser, 64)
     parser.add_argument(
         "--weight-bits",
         type=int,
         choices=(7, 8),
         default=7,
-        help="of INT8 weights; 8 is finer, but saturates on x86 processors without VNNI (%(default)s)",
+        help="bits of INT8 weights; 8 is finer, but saturates on x86 processors without VNNI (%(default)s)",
     )
     add_json(parser)
 

@@ -1,4 +1,4 @@
-"""`voxface compare`: two engines on the same speech: how far apart their results are, how fast each is, where they part.
+"""`voxface compare`: two engines on the same speech: the difference of their results, their speed, and where they first differ.
 
 `--json` prints {"sides": [{"bundle", "provider"} × 2], "clips", "error": {"worst", "mean"}, "latency_ms": {GRAPH: [{"p50",
 "p90", "p99"} × 2]}, "speed_up": {GRAPH}, "walk": {GRAPH: {"tensors", "parted", "farthest"}}, "skipped"}.
@@ -18,24 +18,26 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     add_bundle_operand(parser)
-    parser.add_argument("--against", type=Path, help="another bundle for the second side, a calibrated one say")
+    parser.add_argument("--against", type=Path, help="another bundle for the second side, such as a calibrated one")
     parser.add_argument(
         "--providers",
         nargs="+",
         default=["cpu"],
         metavar="PROVIDER",
-        help="of the two sides: cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native; one serves both (cpu)",
+        help="providers of the two sides: cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native; one serves both (cpu)",
     )
     add_audio(parser, "sound file, or folder of speech")
     add_clips(parser, 16)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each clip that are timed (%(default)s)")
     add_threads(parser)
-    parser.add_argument("--no-walk", dest="walk", action="store_false", help="do not look for where they part")
+    parser.add_argument(
+        "--no-walk", dest="walk", action="store_false", help="do not look for the first tensor that differs"
+    )
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compares; prints how far apart the two are, how fast, and where they part."""
+    """Compares; prints how far apart the two are, how fast, and where they first differ."""
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.errors import ProviderError, UsageError
 

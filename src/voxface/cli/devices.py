@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Lists input devices; 5 where there is none, or none of them opens."""
+    """Lists input devices; returns 5 if there are none, or if none of them opens."""
     from voxface.runtime.errors import ProviderError, UsageError
     from voxface.runtime.live.microphone import PortAudio
 
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def listen(backend: "Backend", device: "Device", seconds: float, *, show: bool = False) -> dict[str, Any]:
-    """Opens a device and hears it for a while: whether it opens, how loud it is, and what is wrong with what comes."""
+    """Opens a device and listens for a while: whether it opens, how loud it is, and what is wrong with its sound."""
     import time
 
     import numpy as np
@@ -100,7 +100,7 @@ def listen(backend: "Backend", device: "Device", seconds: float, *, show: bool =
 
 
 def problem(samples: int, zeros: float, clipped: float) -> str | None:
-    """What is wrong with a device, and the cure."""
+    """The problem of a device, and the cure."""
     if not samples:
         return "it delivers nothing; is another program using it?"
     if zeros == 1:

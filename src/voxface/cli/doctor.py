@@ -149,7 +149,7 @@ def _cuda() -> dict[str, Any]:
 
 
 def _advice(gpus: list[dict[str, str]], packages: dict[str, str | None], providers: dict[str, Any]) -> list[str]:
-    """What to install so that a GPU that is present gets used."""
+    """Advice: what to install so that a GPU that is present is used."""
     if not gpus or any(found["ok"] for name, found in providers.items() if name != "cpu"):
         return []
     if packages["onnxruntime"] and not packages["onnxruntime-gpu"]:

@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders of trainings that together hold a voice encoder, a face and a mesh network, or one checkpoint of all",
     )
     add_out(parser)
-    parser.add_argument("--name", help="what the bundle is called (as the checkpoint is, or as --out)")
-    parser.add_argument("--version", help="of this bundle (the checkpoint's, or 1)")
+    parser.add_argument("--name", help="name of the bundle (the checkpoint's, or that of --out)")
+    parser.add_argument("--version", help="version of the bundle (the checkpoint's, or 1)")
     parser.add_argument("--description", help="one sentence on what it is and on what data it was trained")
     parser.add_argument(
         "--storage",

@@ -33,32 +33,38 @@ LONGEST_S = 24 * 3600
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     parser.add_argument(
-        "--source", type=Path, metavar="AUDIO", help="a sound file, heard again and again (a synthetic voice)"
+        "--source", type=Path, metavar="AUDIO", help="a sound file, played repeatedly (a synthetic voice)"
     )
     parser.add_argument(
         "--mic",
         nargs="?",
         const="",
         metavar="DEVICE",
-        help="a microphone, by number or part of its name (the default one), by way of everything `voxface live` does",
+        help="a microphone, by number or part of its name (the default one); runs everything that `voxface live` runs",
     )
     parser.add_argument("--seconds", type=float, default=10, metavar="S", help="how long to measure (%(default)g)")
-    parser.add_argument("--updates-per-second", type=float, default=10, metavar="R", help="1 to 50 (%(default)g)")
+    parser.add_argument(
+        "--updates-per-second", type=float, default=10, metavar="R", help="updates a second, 1 to 50 (%(default)g)"
+    )
     parser.add_argument("--window", type=float, default=8, metavar="S", help="speech an update uses (%(default)g)")
     parser.add_argument("--mode", default="exact", help="how the window is encoded (%(default)s)")
     add_bundle(parser)
     add_provider(parser)
     add_threads(parser, 1)
     parser.add_argument("--trace", type=Path, metavar="FILE", help="every stage of every update, for ui.perfetto.dev")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the profile, to compare with")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="save the profile, for a later --against")
     parser.add_argument(
         "--against",
         type=Path,
         metavar="FILE",
-        help="compare with a saved profile; exit code 3 where this one is slower",
+        help="compare with a saved profile; exit code 3 if this one is slower",
     )
     parser.add_argument(
-        "--threshold", type=float, default=1.2, metavar="X", help="how many times as long is too long (%(default)g)"
+        "--threshold",
+        type=float,
+        default=1.2,
+        metavar="X",
+        help="ratio of times above which one counts as slower (%(default)g)",
     )
     add_json(parser)
 
@@ -188,8 +194,8 @@ def _measure(
     source = MICROPHONE if microphone else source
     sha256 = _sha256(options.source) if options.source else None
     stop = Stop()
-    plan = ProfileSetup(options.bundle, options.provider, options.threads, config, options.seconds)
-    with Profiler(plan, imported, keep_spans=options.trace is not None) as profiler:
+    setup = ProfileSetup(options.bundle, options.provider, options.threads, config, options.seconds)
+    with Profiler(setup, imported, keep_spans=options.trace is not None) as profiler:
         if saved is not None:
             check_comparable(saved, profiler.settings(source, sha256), this_machine(), options.against)
         progress = Progress(max(1, round(options.seconds * options.updates_per_second)), "updates")

@@ -62,14 +62,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_out(sub, "folder of this training", metavar="RUN")
         if name == "voice-encoder":
             sub.add_argument(
-                "--beside", type=Path, metavar="PAIRS", help="further voices to learn beside these, synthetic ones say"
+                "--beside", type=Path, metavar="PAIRS", help="further voices to train on, such as synthetic ones"
             )
         if name in ("face-gan", "mesh", "joint", "portrait"):
             sub.add_argument(
-                "--encoder", type=Path, required=True, metavar="RUN", help="trained voice encoder; it is kept as it is"
+                "--encoder", type=Path, required=True, metavar="RUN", help="trained voice encoder; it is not changed"
             )
         if name == "portrait":
-            sub.add_argument("--mesh", type=Path, required=True, metavar="RUN", help="trained mesh network to picture")
+            sub.add_argument(
+                "--mesh",
+                type=Path,
+                required=True,
+                metavar="RUN",
+                help="trained mesh network, whose meshes are rendered",
+            )
         if name == "joint":
             sub.add_argument(
                 "--expert", type=Path, required=True, metavar="RUN|FILE", help="own expert, or a published one (.pth)"
@@ -98,8 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--accelerator", choices=("auto", "cpu", "cuda"), help="(the preset's, auto as a rule)")
         sub.add_argument("--devices", metavar="N", help="processes, one a device (1; under torchrun, its number)")
         sub.add_argument("--precision", metavar="P", help="32-true, bf16-mixed or 16-mixed (the preset's)")
-        sub.add_argument("--checkpoint-every", metavar="N", help="steps a kill can cost (the preset's)")
-        sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+        sub.add_argument("--checkpoint-every", metavar="N", help="steps between checkpoints (the preset's)")
+        sub.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
         add_json(sub)
 
 

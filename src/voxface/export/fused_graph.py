@@ -1,7 +1,7 @@
-"""A bundle with its three graphs as one: log-mel in; embedding, columns, picture and coefficients out.
+"""A bundle's three graphs as one: log-mel in; embedding, frame embeddings, image and coefficients out.
 
-On a GPU each graph costs a launch, a copy in, a copy out and a wait; one graph costs one of each, and TensorRT can optimise
-across what were their borders. On the CPU, where calling a graph takes a hundredth of a millisecond, it gains nothing.
+On a GPU every graph costs a launch, a copy in, a copy out and a wait. One graph costs these once, and TensorRT can optimise
+across the borders of the three. On the CPU, where calling a graph takes a hundredth of a millisecond, nothing is gained.
 """
 
 from voxface.onnx_graph.graph import Graph
@@ -14,7 +14,7 @@ LINK = "embedding"  # the tensor that goes from the encoder to the other two
 
 
 def with_fused(bundle: Bundle) -> Bundle:
-    """The bundle, in memory, with the fused graph in it; the same bundle if it has the right one already.
+    """The bundle, in memory, with the fused graph; the same bundle if it already has the one that fits its graphs.
 
     Raises:
         BundleError: a graph is not valid, or the three do not fit together.

@@ -21,7 +21,7 @@ OPSET = 18
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """How a network is exported.
+    """The settings with which a network is exported.
 
     Attributes:
         inputs: names of the inputs, in the order of `forward`.

@@ -1,20 +1,20 @@
-"""The errors a person can do something about; each knows the exit code of the command line."""
+"""The errors that a user can act on, each with its exit code of the command line."""
 
 from typing import ClassVar
 
 
 class VoxfaceError(Exception):
-    """One line that says what was wrong, where, and what to do.
+    """An error that a user can act on: one line that says what was wrong, where, and what to do.
 
     Attributes:
-        exit_code: what the command line exits with when this error ends it.
+        exit_code: exit code of a command that ends with this error.
     """
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(VoxfaceError):
-    """An option or argument that cannot be."""
+    """An option or argument with an impossible value, or a call that is not allowed now."""
 
     exit_code = 2
 
@@ -32,7 +32,7 @@ class NoSpeechError(VoxfaceError):
 
 
 class ProviderError(VoxfaceError):
-    """An execution provider, library or device that was asked for and is not there."""
+    """An execution provider, library or device that was asked for and cannot be used."""
 
     exit_code = 5
 

@@ -1,4 +1,4 @@
-"""The front door for programs: a bundle loaded on a provider, which makes faces of files, of samples and of live streams."""
+"""`VoiceToFace`, the class that programs begin with: a loaded bundle that makes faces of files, samples and live streams."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -32,8 +32,8 @@ if TYPE_CHECKING:  # a program that only reads files need not wait for these
 class VoiceToFace:
     """A bundle loaded on a provider. A context manager that frees its engines.
 
-    Front end, voice activity detector and every other setting that a method does not take are the bundle's, as on the command
-    line. Any thread may call any method, and several streams may be open: one estimate is made at a time, the others wait.
+    Front end and voice activity detector have the bundle's settings, as on the command line. Any thread may call any method,
+    and several streams may be open; one estimate is made at a time, and the others wait.
 
         with voxface.VoiceToFace() as voice_to_face:
             estimate = voice_to_face.estimate(samples, 48_000)
@@ -56,14 +56,14 @@ class VoiceToFace:
         Args:
             bundle: a bundle, opened or by its path; None: the default one.
             provider: "cpu", "cuda", "tensorrt", "tensorrt-rtx" or "tensorrt-native".
-            threads: for inference on the CPU; None: one per core, four at most.
-            fused: whether a whole update runs as one graph, where the bundle has it; None: on GPUs.
-            trace: gets the stages of estimates and live sessions, and the engines' runs.
+            threads: number of threads for inference on the CPU; None: one per core, four at most.
+            fused: whether a whole update runs as one graph, if the bundle has that graph; None: on GPUs only.
+            trace: records the stages of estimates and live sessions, and the runs of the engines.
 
         Raises:
-            BundleError: the bundle is missing, damaged, or none.
-            ProviderError: the provider is not there.
-            UsageError: there is no such provider.
+            BundleError: the bundle is missing or damaged, or the path leads to something else.
+            ProviderError: the provider cannot be used on this machine.
+            UsageError: there is no provider of that name.
         """
         self.estimator = FaceEstimator(bundle, provider, threads=threads, fused=fused, trace=trace)
         self._trace = trace
@@ -85,7 +85,7 @@ class VoiceToFace:
         return self.estimator.morphable
 
     def warm_up(self) -> None:
-        """Makes one face of noise, so that the first estimate is as fast as those after it."""
+        """Makes one face of noise, so that the first estimate is as fast as later ones."""
         with self._using():
             self.estimator.warm_up()
 
@@ -93,13 +93,13 @@ class VoiceToFace:
         """The face of a stretch of sound; `Estimate.start` and `end` count samples at 16 kHz.
 
         Args:
-            samples: int16, or float32 in [-1, 1]; [n] or [n, channels], whose mean is heard.
+            samples: int16, or float32 in [-1, 1]; [n], or [n, channels], of which the mean is used.
             sample_rate: Hz, 4,000 to 768,000.
 
         Raises:
-            NoSpeechError: there is no speech in it, or only noise that a VAD takes for speech.
+            NoSpeechError: there is no speech in it, or only noise that the VAD takes for speech.
             InputError: a sample is NaN or infinite, or float samples are beyond ±8, so not in [-1, 1].
-            UsageError: an array of another type or shape, no such sample rate, or this `VoiceToFace` was closed.
+            UsageError: an array of another type or shape, a sample rate out of range, or this `VoiceToFace` was closed.
             ProviderError: a network gave numbers that are not finite.
         """
         table, rate = check_samples(samples), check_rate(sample_rate)
@@ -121,11 +121,11 @@ class VoiceToFace:
             raise NoSpeechError(f"{path}: {error}") from None
 
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
-        """What the bundle's front end hears in blocks int16 [n] at 16 kHz."""
+        """The speech in blocks int16 [n] at 16 kHz, found by the bundle's front end."""
         return self.estimator.listen(blocks)
 
     def estimate_speech(self, speech: Speech) -> Estimate:
-        """The face of what a front end heard.
+        """The face of speech that `listen` found.
 
         Raises:
             NoSpeechError, ProviderError, UsageError: see `estimate`.
@@ -141,7 +141,7 @@ class VoiceToFace:
             sample_rate: of the samples, Hz, 4,000 to 768,000.
 
         Raises:
-            UsageError: there is no such sample rate, or this `VoiceToFace` was closed.
+            UsageError: the sample rate is out of range, or this `VoiceToFace` was closed.
         """
         from voxface.runtime.live.stream import Stream
 
@@ -160,11 +160,11 @@ class VoiceToFace:
 
         Args:
             config, sample_rate: see `stream`.
-            waiting: the most blocks that are read ahead of a source.
-            skip_when_behind: whether estimates may be left out while more sound waits than the settings' hop.
+            waiting: the largest number of blocks that are read ahead from a source.
+            skip_when_behind: whether estimates may be skipped while more sound than `config.hop` waits.
 
         Raises:
-            UsageError: `waiting` is less than 1; on entering it what `stream` raises.
+            UsageError: `waiting` is less than 1. `async with` raises what `stream` raises.
         """
         from voxface.runtime.live.async_stream import AsyncStream
 
@@ -179,7 +179,7 @@ class VoiceToFace:
         start: int = 0,
         skips: frozenset[int] | None = None,
     ) -> "LiveSession":
-        """The state machine of a live stream with the bundle's settings, to be fed int16 at 16 kHz; `stream` takes more.
+        """The state machine of a live stream with the bundle's settings. It takes int16 at 16 kHz only; `stream` converts.
 
         Args:
             config: when to estimate and how.
@@ -199,17 +199,17 @@ class VoiceToFace:
         )
 
     def close(self) -> None:
-        """Frees the engines, after an estimate that is under way; what is asked of it afterwards raises UsageError. To close
-        twice is no error."""
+        """Frees the engines, after an estimate that is under way. Methods that need them raise UsageError from then on.
+        Closing twice is no error."""
         with self._lock:
             self.estimator.close()
 
     @contextmanager
     def _using(self) -> Iterator[None]:
-        """Keeps other threads from the engines.
+        """A context in which no other thread uses the engines.
 
         Raises:
-            UsageError: they were freed.
+            UsageError: the engines were freed.
         """
         with self._lock:
             self.estimator.check_open()
@@ -225,10 +225,10 @@ class VoiceToFace:
 
 
 def _at_16_khz(table: NDArray[Any], rate: int) -> Iterator[NDArray[np.int16]]:
-    """Samples int16 or float32 [n, channels] as a live session hears them: int16 [n] at 16 kHz.
+    """Samples int16 or float32 [n, channels], converted as in a live session to int16 [n] at 16 kHz.
 
     Raises:
-        InputError: a sample is no number, or far out of range.
+        InputError: a sample is NaN or infinite, or float samples are far out of range.
     """
     from voxface.runtime.live.audio_input import LIMIT, Audio, AudioInput
     from voxface.runtime.live.block import Block

@@ -94,13 +94,13 @@ def test_a_voice_at_the_microphone() -> None:
     assert microphone.to_json()["device_losses"] == microphone.to_json()["frames_lost_by_the_clock"] == 0
     assert notebook.told[0].event == StreamStarted(0, "desk microphone", 48_000, 1)
     # A block of 10 ms, the VAD's frame, and what the resampler holds back at this rate.
-    assert pipeline.budget.milliseconds()["capture"]["p99"] <= 60
+    assert pipeline.stage_histograms.milliseconds()["capture"]["p99"] <= 60
 
 
 def test_without_resampling_the_newest_sample_is_a_block_old() -> None:
     clock = VirtualClock()
     _, pipeline, _ = listen(Desk(clock, lambda _: [HEAD]), clock, 5)
-    assert 0 <= pipeline.budget.milliseconds()["capture"]["p99"] <= 11
+    assert 0 <= pipeline.stage_histograms.milliseconds()["capture"]["p99"] <= 11
 
 
 def test_a_device_that_goes_away_and_returns_with_another_rate() -> None:

@@ -32,7 +32,7 @@ def live(
     clock = clock or VirtualClock()
     notebook = notebook or Notebook()
     pipeline = Pipeline(LiveSession(estimator or PlainEstimator()), clock)
-    pipeline.sink_workers.append(SinkWorker(notebook, clock, "thread", pipeline.budget.stages["sink"].add))
+    pipeline.sink_workers.append(SinkWorker(notebook, clock, "thread", pipeline.stage_histograms.stages["sink"].add))
     run_threaded(Blocks(blocks, clock), pipeline, clock, stop or Stop(), [], queue_s=queue_s)
     return pipeline, notebook
 
@@ -61,7 +61,7 @@ def test_without_waiting_and_in_real_time_are_the_same() -> None:
     assert sum(line["event"] == "face" for line in fast.lines()) > 100
 
 
-def test_the_budget_of_an_estimate() -> None:
+def test_the_stages_of_an_estimate() -> None:
     clock = VirtualClock()
     pipeline, notebook = live(cut(TALK), PlainEstimator(clock, seconds=0.004), clock=clock)
     faces = [told for told in notebook.told if isinstance(told.event, FaceEstimated)]
@@ -72,7 +72,7 @@ def test_the_budget_of_an_estimate() -> None:
         }
         assert 0 <= told.latency_ns["capture"] <= 20_000_000  # the block it waited for
         assert 4_000_000 <= told.latency_ns["total"] <= 25_000_000
-    milliseconds = pipeline.budget.milliseconds()
+    milliseconds = pipeline.stage_histograms.milliseconds()
     assert 4 <= milliseconds["total"]["p50"] <= 25
     assert milliseconds["sink"]["p99"] >= 0
 

@@ -268,7 +268,7 @@ class Jumpy(SpeakerChangeDetector):
 def test_another_speaker_who_says_nothing_gets_no_face() -> None:
     """Noise that a VAD lets through makes no second voice: that is no failure of an engine."""
     session = LiveSession(Checking())
-    session._watch = Jumpy(PlainEstimator.speaker_change)
+    session._change_detector = Jumpy(PlainEstimator.speaker_change)
     events = run(np.concatenate([voice()[:90_000], noise(3, 3000)]), session)
     changed = next(at for at, event in enumerate(events) if isinstance(event, SpeakerChanged))
     after = [event for event in events[changed:] if not isinstance(event, VoiceStarted | VoiceEnded)]

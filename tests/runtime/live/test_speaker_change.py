@@ -88,8 +88,8 @@ def test_levels() -> None:
     assert meter.read().samples == 0
 
 
-def test_a_budget_tells_only_what_was_measured() -> None:
-    budget = StageHistograms(STAGES)
-    budget.add({"encoder": 2_000_000, "total": 3_000_000})
-    assert set(budget.milliseconds()) == {"encoder", "total"}
-    assert budget.milliseconds()["total"]["max"] == 3.0
+def test_stage_histograms_tell_only_what_was_measured() -> None:
+    histograms = StageHistograms(STAGES)
+    histograms.add({"encoder": 2_000_000, "total": 3_000_000})
+    assert set(histograms.milliseconds()) == {"encoder", "total"}
+    assert histograms.milliseconds()["total"]["max"] == 3.0

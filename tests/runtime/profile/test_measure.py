@@ -16,13 +16,13 @@ from voxface.runtime.profile.measure import SYNTHETIC, Profiler, ProfileSetup
 from voxface.runtime.profile.report import Report
 from voxface.runtime.timing.perfetto_trace import trace_events
 
-PLAN = ProfileSetup(None, "cpu", 1, LiveConfig(window=32_000), 1.5)
+SETUP = ProfileSetup(None, "cpu", 1, LiveConfig(window=32_000), 1.5)
 
 
 @pytest.fixture(scope="module")
 def measured() -> tuple[Report, Profiler]:
     now = time.perf_counter_ns()
-    with Profiler(PLAN, (now - 1_000_000, now), keep_spans=True) as profiler:
+    with Profiler(SETUP, (now - 1_000_000, now), keep_spans=True) as profiler:
         return profiler.paced(None, SYNTHETIC), profiler
 
 
@@ -78,7 +78,7 @@ def test_the_trace_nests_and_stages_are_the_whole_update(measured: tuple[Report,
 
 def test_a_trace_keeps_so_many_spans_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voxface.runtime.profile.measure.MOST_SPANS", 50)
-    with Profiler(replace(PLAN, seconds=0.3), (0, 0), keep_spans=True) as profiler:
+    with Profiler(replace(SETUP, seconds=0.3), (0, 0), keep_spans=True) as profiler:
         profiler.paced(None, SYNTHETIC)
     assert len(profiler.spans) == 50
     assert profiler.dropped > 50
@@ -86,16 +86,16 @@ def test_a_trace_keeps_so_many_spans_and_no_more(monkeypatch: pytest.MonkeyPatch
 
 
 def test_pictures_that_stay_are_no_runs() -> None:
-    plan = ProfileSetup(None, "cpu", 1, LiveConfig(window=32_000, mode="incremental", image_reuse_distance=1.9), 0.5)
-    with Profiler(plan, (0, 0)) as profiler:
+    setup = ProfileSetup(None, "cpu", 1, LiveConfig(window=32_000, mode="incremental", image_reuse_distance=1.9), 0.5)
+    with Profiler(setup, (0, 0)) as profiler:
         report = profiler.paced(None, SYNTHETIC)
     assert report.updates == 5
     assert report.engine_runs == {"encoder": 5, "mesh": 5}
 
 
 def test_half_the_threads_take_turns() -> None:
-    plan = ProfileSetup(None, "cpu", 2, LiveConfig(window=16_000), 0.2)
-    with Profiler(plan, (0, 0)) as profiler:
+    setup = ProfileSetup(None, "cpu", 2, LiveConfig(window=16_000), 0.2)
+    with Profiler(setup, (0, 0)) as profiler:
         report = profiler.paced(None, SYNTHETIC)
     assert report.scaling is not None
     assert report.scaling.half_threads == 1
@@ -104,7 +104,7 @@ def test_half_the_threads_take_turns() -> None:
 
 
 def test_what_holds_no_speech_is_told_by_name() -> None:
-    with Profiler(PLAN, (0, 0)) as profiler:
+    with Profiler(SETUP, (0, 0)) as profiler:
         with pytest.raises(NoSpeechError, match=r"silence\.wav"):
             profiler.paced(nothing(2.0), "silence.wav")
         with pytest.raises(NoSpeechError, match=r"empty\.wav: no samples"):

@@ -37,7 +37,7 @@ def test_stages_and_runs(cuts: list[int]) -> None:
     assert {name: stage.percentile_ns(1) for name, stage in times.stages.items()} == {"vad": 45, "encoder": 50}
     assert {name: run.percentile_ns(1) for name, run in times.engines.items()} == {"encoder": 38}
     assert {name: part.percentile_ns(1) for name, part in times.parts.items()} == {"encoder.pack": 3}
-    assert times.kernels.total_ns == 4 * 38
+    assert times.engine_total.total_ns == 4 * 38
     assert times.outside.total_ns == 4 * 62
     assert times.staged_ns == 4 * 95
     assert times.quiet.largest_ns == 6

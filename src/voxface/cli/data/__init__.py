@@ -66,11 +66,11 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
     prepare.add_argument("--noise", type=Path, help="folder of noises, for augmentation (white noise)")
     prepare.add_argument("--rooms", type=Path, help="folder of room impulse responses, for augmentation (none)")
     add_out(prepare, "folder to make")
-    prepare.add_argument("--pictures", type=int, help="of every person (4)")
+    prepare.add_argument("--pictures", type=int, help="pictures of every person (4)")
     prepare.add_argument("--size", type=int, choices=(64, 120), help="pictures' size, px (64)")
     prepare.add_argument("--variants", type=int, help="augmented renderings of a recording, beside the clean one (2)")
     prepare.add_argument(
-        "--speeds", type=float, nargs="+", help="each makes a person of a training speaker (0.9 1.0 1.1)"
+        "--speeds", type=float, nargs="+", help="each speed of a training speaker counts as a person (0.9 1.0 1.1)"
     )
     add_seed(prepare, "faces")
     prepare.add_argument("--workers", type=int, help="processes (as many as there are cores)")
@@ -86,16 +86,16 @@ def _add_synth(synth: argparse.ArgumentParser) -> None:
     add_seed(synth, "people")
     synth.add_argument("--size", type=int, choices=(64, 120), help="pictures' size, px (64 of people, 120 of faces)")
     people = synth.add_argument_group("with --people")
-    people.add_argument("--utterances", type=int, help="of every person (6)")
-    people.add_argument("--seconds", type=float, help="of every utterance (6)")
-    people.add_argument("--pictures", type=int, help="of every person (4)")
+    people.add_argument("--utterances", type=int, help="utterances of every person (6)")
+    people.add_argument("--seconds", type=float, help="length of every utterance (6)")
+    people.add_argument("--pictures", type=int, help="pictures of every person (4)")
     people.add_argument(
-        "--coupling", type=float, help="how closely faces go with voices, 0 to 1, far more than real ones do (0.9)"
+        "--coupling", type=float, help="correlation of faces with voices, 0 to 1; real ones have far less (0.9)"
     )
     people.add_argument("--variants", type=int, help="augmented renderings of an utterance, beside the clean one (1)")
     people.add_argument("--workers", type=int, help="processes (as many as there are cores)")
     faces = synth.add_argument_group("with --count")
-    faces.add_argument("--sex", choices=("F", "M", "both"), help="whose faces (both, in turns)")
+    faces.add_argument("--sex", choices=("F", "M", "both"), help="sex of the faces (both, in turns)")
     _add_model(synth)
     synth.add_argument("--population", type=Path, help="population.npz that goes with the model (the bundle's own)")
 

@@ -39,7 +39,7 @@ def read_population(file: Path) -> "FacePopulation":
 
 
 def model_and_population(options: argparse.Namespace) -> "tuple[MorphableModel, FacePopulation]":
-    """The model, and the population that was made with it: the one asked for, or that of the model's bundle."""
+    """The model and its population: the one asked for, or that of the model's bundle."""
     from voxface.runtime.errors import UsageError
 
     population = read_population(options.population) if options.population else _bundled_population(options)
@@ -72,7 +72,7 @@ def new_folder(out: Path) -> None:
 
 
 def _bundled_population(options: argparse.Namespace) -> "FacePopulation | None":
-    """The population of the bundle the model comes from, where there is one."""
+    """The population of the bundle that the model comes from; None if it has none."""
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.training.faces.population import FacePopulation
 

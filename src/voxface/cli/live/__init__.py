@@ -29,17 +29,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--realtime",
         action="store_true",
-        help="a file at its own pace; standard input dropped rather than held up when inference is slower",
+        help="play a file at its own pace; drop sound of standard input, instead of making it wait, when inference is slower",
     )
     source.add_argument("--device", metavar="NAME", help="microphone, by number or part of its name (voxface devices)")
-    source.add_argument("--rate", type=int, metavar="HZ", help="of the microphone (its own)")
+    source.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the microphone (its own)")
     source.add_argument(
-        "--replay", type=Path, metavar="DIR", help="hear a recording again with its own settings, and compare"
+        "--replay", type=Path, metavar="DIR", help="process a recording again with its own settings, and compare"
     )
-    source.add_argument("--pcm-rate", type=int, default=16_000, metavar="HZ", help="of standard input (%(default)s)")
-    source.add_argument("--pcm-channels", type=int, default=1, metavar="N", help="of standard input (%(default)s)")
-    source.add_argument("--pcm-format", choices=("s16le", "f32le"), default="s16le", help="(%(default)s)")
-    source.add_argument("--channel", type=int, metavar="N", help="the channel to hear, from 1 (the mean of all)")
+    source.add_argument(
+        "--pcm-rate", type=int, default=16_000, metavar="HZ", help="sample rate of standard input (%(default)s)"
+    )
+    source.add_argument(
+        "--pcm-channels", type=int, default=1, metavar="N", help="channels of standard input (%(default)s)"
+    )
+    source.add_argument(
+        "--pcm-format", choices=("s16le", "f32le"), default="s16le", help="format of standard input (%(default)s)"
+    )
+    source.add_argument("--channel", type=int, metavar="N", help="the channel to use, counted from 1 (the mean of all)")
     source.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds")
     when = parser.add_argument_group("estimates")
     when.add_argument("--hop-ms", type=float, default=100, help="speech between estimates (%(default)g)")
@@ -48,21 +54,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=8,
         metavar="S",
-        help="speech an estimate uses (%(default)g); another speaker is noticed with 4 s or more",
+        help="speech an estimate uses (%(default)g); a change of speaker is found with 4 s or more",
     )
     when.add_argument(
         "--mode",
         choices=("exact", "incremental"),
         default="exact",
-        help="whether the whole window is encoded at each estimate, or what is new of it (%(default)s)",
+        help="whether each estimate encodes the whole window, or only what has changed (%(default)s)",
     )
     when.add_argument(
         "--still",
         type=float,
         metavar="DISTANCE",
-        help="keep the picture while the embedding moves no farther (0; 0.15 in mode incremental, where that is unseen)",
+        help="reuse the image while the embedding is within this distance (0; in mode incremental 0.15, which is not visible)",
     )
-    when.add_argument("--one-speaker", action="store_true", help="do not watch for another speaker")
+    when.add_argument("--one-speaker", action="store_true", help="do not look for a change of speaker")
     when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
     when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")
     add_bundle(when)
@@ -133,7 +139,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
         sinks = _sinks(options, about, config, voice_to_face)
         comparison = Comparison(recording) if recording else None
         shows = open_screens(options, pipeline, voice_to_face.morphable)
-        delivered = pipeline.budget.stages["sink"].add
+        delivered = pipeline.stage_histograms.stages["sink"].add
         for sink in [*sinks, *([comparison] if comparison else [])]:
             pipeline.sink_workers.append(SinkWorker(sink, clock, "thread" if threaded else "here", delivered))
         for screen in shows:

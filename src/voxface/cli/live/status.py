@@ -21,7 +21,7 @@ def status(pipeline: "Pipeline", sink_event: "SinkEvent | None") -> list[str]:
     if not isinstance(event, FaceEstimated):
         return [first, "waiting for a second of voice"]
     estimate = event.estimate
-    total = pipeline.budget.stages["total"]
+    total = pipeline.stage_histograms.stages["total"]
     settled = "settled" if event.converged else "converging"
     return [
         first,

@@ -64,7 +64,7 @@ class Terminal:
         self._write(self.lines())
 
     def lines(self) -> list[str]:
-        """What is drawn, line by line."""
+        """The lines to draw."""
         from voxface.cli.live.status import status
 
         wave = "".join(BARS[max(0, min(8, round((db + 60) / 60 * 8)))] for db in self._levels)

@@ -109,7 +109,7 @@ class Window:
         return self._open
 
     def picture(self) -> NDArray[np.uint8]:
-        """What the window shows, uint8 [H, W, 3], the mesh where it is going to."""
+        """The contents of the window, uint8 [H, W, 3], with the mesh at the end of its movement."""
         self._at = self._target
         self._move()
         self._flat.textures = [self._o3d.geometry.Image(self._panel())]

@@ -22,7 +22,7 @@ from voxface.runtime.face.morphable_model import MorphableModel
 
 __all__ = ["DEFAULT", "FUSED", "GRAPHS", "Bundle"]
 DEFAULT = Path(__file__).parent / "default"
-# Trained part, by its field of the manifest -> what the runtime does not do without it.
+# Trained part, by its field of the manifest -> what the runtime cannot do without it.
 WITHOUT: Final = {
     "speech_modulation": (
         "no weights of the speech modulation, so music is not told from speech, and the confidence does not count how much "
@@ -73,12 +73,12 @@ class Bundle:
         graphs: Mapping[str, GraphEntry | None] | None = None,
         **changes: Any,
     ) -> Self:
-        """A bundle, in memory, that differs from this one in what is given; its manifest is sealed anew.
+        """A changed copy of this bundle, in memory, with a newly sealed manifest.
 
         Args:
-            files: name -> new contents; None takes a file away.
-            graphs: name -> new entry of the manifest; None takes a graph away.
-            changes: new values of other fields of the `Manifest`; None takes a field away.
+            files: name -> new contents; None removes a file.
+            graphs: name -> new entry of the manifest; None removes a graph.
+            changes: new values of other fields of the `Manifest`; None removes a field.
         """
         contents = {**self.files, **(files or {})}
         entries = {**self.manifest.graphs, **(graphs or {})}
@@ -146,7 +146,7 @@ class Bundle:
 
     @property
     def missing_parts(self) -> dict[str, str]:
-        """The trained parts that the bundle does not have -> what the runtime does not do without them."""
+        """The trained parts that the bundle lacks -> what the runtime cannot do without them."""
         manifest = self.manifest
         return {name: what for name, what in WITHOUT.items() if getattr(manifest, name) is None}
 
@@ -163,7 +163,8 @@ class Bundle:
         return Background(read)
 
     def read_ahead(self) -> None:
-        """Begins to read the morphable model, which takes as long as loading the graphs; `morphable` then has it sooner."""
+        """Begins to read the morphable model in the background, so that `morphable` waits less; reading takes as long as
+        loading the graphs."""
         _ = self._reading
 
     @property
@@ -173,12 +174,13 @@ class Bundle:
 
     @property
     def sex_slope(self) -> float:
-        """The factor of the evidence for a sex, see `inference.attributes.read_attributes`; 1 where none was measured."""
+        """The factor of the evidence for a sex, see `voxface.runtime.inference.attributes.read_attributes`; 1 if the bundle
+        has none."""
         calibration = self.manifest.calibration
         return 1.0 if calibration is None or calibration.sex_slope is None else float(calibration.sex_slope)
 
     def graph(self, name: str) -> bytes:
-        """The ONNX file of a graph: "encoder", "face", "mesh", or "fused" where there is one."""
+        """The ONNX file of a graph: "encoder", "face", "mesh", or "fused" if the bundle has it."""
         return self.files[self.manifest.graphs[name].file]
 
     def graph_digests(self) -> dict[str, str]:
@@ -187,7 +189,7 @@ class Bundle:
 
     @cached_property
     def fused(self) -> bool:
-        """Whether there is a graph "fused" that was made of the present graphs; calibration makes others."""
+        """Whether there is a graph "fused" that was made of the present graphs, and not of those before a calibration."""
         entry = self.manifest.graphs.get(FUSED)
         return entry is not None and entry.file in self.files and entry.of == self.graph_digests()
 
@@ -198,7 +200,7 @@ class Bundle:
 
     @cached_property
     def plans(self) -> tuple[EnginePlan, ...]:
-        """The engines that were built ahead for its graphs, see `voxface build`; most bundles have none."""
+        """The plans that `voxface build` made of its graphs; most bundles have none."""
         return tuple(
             EnginePlan.from_entry(entry, self.manifest.graphs, self.files[entry.file])
             for entry in self.manifest.engines or ()

@@ -1,4 +1,4 @@
-"""A plan: one graph that TensorRT has built, in the form a bundle carries, with everything that must agree for it to run."""
+"""A plan: a graph built by TensorRT and stored in a bundle, with everything that must agree for it to run."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Self
 from voxface.runtime.bundle.manifest import EngineEntry, GraphEntry
 from voxface.runtime.config.tensor_spec import TensorSpec
 
-# flavour -> provider that runs its plans; "tensorrt" as a provider is ONNX Runtime's, which builds for itself
+# Flavour -> provider that runs its plans. The provider "tensorrt" is ONNX Runtime's, which builds its engines itself.
 PLAN_PROVIDERS = {"tensorrt": "tensorrt-native", "tensorrt-rtx": "tensorrt-rtx"}
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
@@ -48,7 +48,7 @@ class EnginePlan:
             data: contents of the engine's file.
 
         Raises:
-            ValueError: the entry names a graph or a flavour that there is not.
+            ValueError: the entry names an unknown graph or flavour.
         """
         if entry.flavour not in PLAN_PROVIDERS:
             raise ValueError(f"engine of unknown flavour {entry.flavour!r}")

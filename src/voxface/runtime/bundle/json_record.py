@@ -15,18 +15,18 @@ _KINDS: Final = {str: "a text", int: "a whole number", float: "a finite number"}
 
 
 def stored_as(name: str) -> Any:
-    """An optional field of a `JsonRecord` whose JSON name is not its own, because Python reserves the name."""
+    """An optional field of a `JsonRecord` that has another name in JSON, because Python reserves that name."""
     return field(default=None, metadata={"json": name})
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonRecord:
-    """A JSON object. Subclasses declare its fields; one that may be missing has the default None.
+    """A JSON object. Subclasses declare its fields; a field that may be missing has the default None.
 
     Field types may be `str`, `int`, `float`, `Any`, tuples and mappings of these, other records, and unions.
 
     Attributes:
-        unknown: fields of the object that the class does not declare, and null values of those it does.
+        unknown: fields of the object that the class does not declare, and declared fields whose value is null.
     """
 
     unknown: Mapping[str, Any] = field(default_factory=dict)
@@ -37,10 +37,10 @@ class JsonRecord:
 
         Args:
             document: the JSON object.
-            at: its place in the whole document, for messages.
+            at: its path in the whole document, for messages.
 
         Raises:
-            ValueError: a field is missing or has a value of another type; the message names it by its place.
+            ValueError: a field is missing or has a value of another type; the message names its path.
         """
         if not isinstance(document, Mapping):
             raise ValueError(f"{at or 'it'} is no object")
@@ -67,13 +67,13 @@ class JsonRecord:
 
 @dataclass(frozen=True)
 class Settings(Generic[Config]):
-    """Settings in a manifest, which need not write those that have the default value.
+    """Settings in a manifest, which may leave out those that have their default value.
 
-    A setting that the configuration class does not know is an error: ignoring it would give other results.
+    A setting that the configuration class does not know is an error, because ignoring it would change results.
 
     Attributes:
         config: all settings.
-        written: names of those that the JSON object holds.
+        written: names of the settings that the JSON object holds.
     """
 
     config: Config
@@ -81,7 +81,7 @@ class Settings(Generic[Config]):
 
     @classmethod
     def complete(cls, config: Config) -> Self:
-        """Settings of which each is written."""
+        """Settings that are all written."""
         return cls(config, tuple(each.name for each in fields(config)))  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _decode_union(kinds: list[Any], value: Any, at: str) -> Any:
 
 
 def _decode_scalar(kind: type, value: Any, at: str) -> Any:
-    """A text or number as it is: 1 stays 1 where a fraction may stand, so that it is written as it was read."""
+    """A text or number, unchanged: 1 stays an integer for a field of type float, so that it is written as it was read."""
     fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
     if not fits or (kind is float and not isfinite(value)):
         raise ValueError(f"{at} is {value!r}, not {_KINDS[kind]}")

@@ -1,7 +1,7 @@
 """The manifest, `bundle.json`: its fields, its check and its digest.
 
-It names schema, licence, provenance, front-end and VAD settings, graph signatures, measured precision, trained parts, and
-every file with size and SHA-256. It carries its own digest, so that a change to it shows as well.
+It holds schema, licence, provenance, front-end and VAD settings, graph signatures, measured precision, trained parts, and size
+and SHA-256 of every file. Its own digest is in it as well, so that a changed manifest is noticed too.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ FUSED: Final = "fused"  # the three as one, for GPUs; few bundles have it
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry(JsonRecord):
-    """A file of the bundle: bytes and SHA-256, which reading verifies."""
+    """A file of the bundle: size in bytes and SHA-256, which are verified when the bundle is read."""
 
     size: int
     sha256: str
@@ -36,14 +36,14 @@ class FileEntry(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class FileReference(JsonRecord):
-    """The name of one of the bundle's files, as the population, the model card or a calibration's tables have it."""
+    """The name of one of the bundle's files: of the population, the model card, or a calibration's tables."""
 
     file: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorEntry(JsonRecord):
-    """A graph input or output: numpy's name of its dtype, and its shape, in which a named dimension has any length."""
+    """A graph input or output: numpy's name of its dtype, and its shape; a dimension that has a name may have any length."""
 
     dtype: str
     shape: tuple[int | str, ...]
@@ -71,7 +71,7 @@ class GraphEntry(JsonRecord):
     Attributes:
         file: its file.
         inputs, outputs: its signature.
-        of: of a fused graph, SHA-256 of the graphs it was made of.
+        of: only for a fused graph: SHA-256 of each graph that it was made of.
     """
 
     file: str
@@ -82,7 +82,7 @@ class GraphEntry(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class MorphableModelEntry(JsonRecord):
-    """The file of the morphable model, where it comes from, and its licence where that is not the bundle's."""
+    """The file of the morphable model, its origin, and its licence if that is not the bundle's."""
 
     file: str
     provenance: str | None = None
@@ -91,12 +91,12 @@ class MorphableModelEntry(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class SexProbabilityEntry(JsonRecord):
-    """How sure the sex that is read off a mesh may be; `calibration` in JSON.
+    """The sex slope, which turns the evidence of a mesh into a probability of the sex; `calibration` in JSON.
 
     Attributes:
-        sex_slope: what the evidence for a sex is multiplied with.
-        people: how many it was fitted to.
-        log_loss: at slope 1 ("at_slope_1"), at this slope ("calibrated"), and of a coin ("coin").
+        sex_slope: factor of the evidence, see `voxface.runtime.inference.attributes.read_attributes`.
+        people: number of people that it was fitted to.
+        log_loss: mean negative log-likelihood at slope 1 ("at_slope_1"), at this slope ("calibrated"), and of a coin ("coin").
     """
 
     sex_slope: float | None = None
@@ -115,7 +115,7 @@ class SourceEntry(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibratedPrecision(JsonRecord):
-    """How a bundle was calibrated to FP16 or INT8, and what that changed; see `voxface.calibration.calibrate`."""
+    """The calibration of a bundle to FP16 or INT8, and its measured error; see `voxface.calibration.calibrate`."""
 
     mode: str
     tolerances: Mapping[str, float] | None = None
@@ -134,7 +134,7 @@ class CalibratedPrecision(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionEntry(JsonRecord):
-    """Types of stored weights and of arithmetic, and output -> largest absolute difference that each makes."""
+    """Types of stored weights and of arithmetic, and the largest absolute difference that each makes to every output."""
 
     storage: str | None = None
     arithmetic: str | None = None
@@ -153,7 +153,7 @@ class ImportedFile(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedEntry(JsonRecord):
-    """Published networks that a bundle was made of, and what stands in for a mesh network they do not have."""
+    """Published networks that a bundle was made of, and what replaces the mesh network that they lack."""
 
     format: str
     encoder: ImportedFile | None = None
@@ -163,7 +163,7 @@ class ImportedEntry(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class RetargetingEntry(JsonRecord):
-    """How coefficients of one morphable model were mapped to another's; see `voxface.importers.retarget`.
+    """The map from coefficients of one morphable model to those of another; see `voxface.importers.retarget`.
 
     Attributes:
         base_model: name of the morphable model that the mesh network was trained for; `from` in JSON.
@@ -205,7 +205,7 @@ class ChangeEntry(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineEntry(JsonRecord):
-    """A graph that TensorRT has built; see `voxface.runtime.bundle.engine_plan`."""
+    """A graph built by TensorRT; see `voxface.runtime.bundle.engine_plan`."""
 
     graph: str
     flavour: str
@@ -239,9 +239,9 @@ class MovementEntry(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechModulationEntry(JsonRecord):
-    """The trained weights that tell speech from music and noise, and what they were trained on.
+    """The trained weights that tell speech from music and noise, and the data they were trained on.
 
-    They depend on the front end and on nothing else of the bundle.
+    Of all parts of the bundle they depend on the front end only.
     """
 
     centre: MovementEntry
@@ -272,11 +272,11 @@ class SpeakerChangeEntry(JsonRecord):
 
     Attributes:
         file: its speaker embedding network.
-        weights: of the evidence.
-        threshold: the evidence above which there is another speaker.
-        encoder_sha256: SHA-256 of the ONNX file of the voice encoder the weights were fitted to. It stays where the encoder
-            gets another precision.
-        trained_on: speech it was trained on.
+        weights: weights of the evidence.
+        threshold: evidence above it means another speaker.
+        encoder_sha256: SHA-256 of the ONNX file of the voice encoder that the weights were fitted to. It does not change when
+            the encoder is calibrated to another precision.
+        trained_on: the speech that it was trained on.
     """
 
     file: str
@@ -288,21 +288,21 @@ class SpeakerChangeEntry(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(JsonRecord):
-    """What `bundle.json` says; `voxface.runtime.bundle.bundle.Bundle` has it with the files.
+    """The contents of `bundle.json`; `voxface.runtime.bundle.bundle.Bundle` joins them with the files.
 
     Attributes:
-        schema: of the manifest's own format.
+        schema: number of the manifest's format.
         trained_on: a line for each data set, with licence and attribution.
-        metrics: free in form: network -> what was measured, with trivial answers beside it.
-        architecture: network -> keyword arguments it was built with.
+        metrics: network -> measurements, with those of trivial methods; of no fixed form.
+        architecture: network -> keyword arguments that it was built with.
         graphs: "encoder", "face", "mesh" and, in some bundles, "fused".
-        population: spread of faces within each sex.
-        calibration: of the probability of a sex.
-        training: network -> settings of its run.
-        tools: package -> version that made the bundle.
-        engines: graphs that were built ahead.
-        speech_modulation, speaker_change: trained parts; without one the runtime goes without.
-        files: every file but `bundle.json`; None before the manifest is sealed.
+        population: file with the distribution of faces within each sex.
+        calibration: the sex slope.
+        training: network -> settings of its training run.
+        tools: package -> version, of the packages that made the bundle.
+        engines: graphs that TensorRT built ahead of time.
+        speech_modulation, speaker_change: trained parts; None: the runtime does without, see `Bundle.missing_parts`.
+        files: every file except `bundle.json`; None before the manifest is sealed.
         sha256: digest of the rest, see `digest`; None before the manifest is sealed.
     """
 
@@ -349,7 +349,7 @@ class Manifest(JsonRecord):
         """A manifest from the contents of `bundle.json`.
 
         Raises:
-            BundleError: no JSON, no manifest, another schema, a digest that does not match, or see `from_json`.
+            BundleError: not JSON, not a manifest, another schema, a digest that does not match, or see `from_json`.
         """
         try:
             document = json.loads(data)
@@ -381,7 +381,7 @@ class Manifest(JsonRecord):
         return json.dumps(self.to_json(), indent=1).encode()
 
     def sealed(self, files: Mapping[str, bytes]) -> Self:
-        """The manifest with the table of these files and its digest."""
+        """The manifest with a table of these files and with its digest."""
         table = {
             name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest())
             for name, data in sorted(files.items())
@@ -390,10 +390,10 @@ class Manifest(JsonRecord):
         return replace(listed, sha256=digest(listed.to_json()))
 
     def check(self) -> None:
-        """Checks what types alone do not say: that parts refer to files that are listed, and fit each other.
+        """Checks what types cannot: that every part's file is listed, and that the parts fit each other.
 
         Raises:
-            BundleError: they do not.
+            BundleError: a file is not listed, or two parts do not fit.
         """
         listed = self.files or {}
         try:
@@ -432,7 +432,7 @@ def digest(document: Mapping[str, Any]) -> str:
 
 
 def check_inside(name: str) -> None:
-    """Raises BundleError where the name of a file leads out of the bundle."""
+    """Raises BundleError if the name of a file leads out of the bundle."""
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0] or "\0" in name:
         raise BundleError(f"names a file outside the bundle ({name!r}); do not use this bundle")

@@ -1,4 +1,4 @@
-"""Bundles are read from a folder or a zip, and every file is verified before a byte of it is used."""
+"""Reads bundles from a folder or a zip; every file is verified before a byte of it is used."""
 
 import hashlib
 import lzma
@@ -21,8 +21,8 @@ def read_bundle(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest and all files of a bundle, verified.
 
     Raises:
-        BundleError: missing, no bundle, another schema, a path outside the bundle, a wrong size or hash, or a manifest that
-            is incomplete or wrong; the message begins with the path.
+        BundleError: missing, not a bundle, another schema, a path outside the bundle, a wrong size or hash, or a manifest
+            that is incomplete or wrong; the message begins with the path.
     """
     if not path.is_dir() and not path.is_file():
         raise BundleError(f"{path}: no such bundle; give a bundle's folder or a {SUFFIX} file")
@@ -47,7 +47,7 @@ def _read_zip(path: Path) -> tuple[Manifest, dict[str, bytes]]:
 
 
 def _verified(read: Read) -> tuple[Manifest, dict[str, bytes]]:
-    """The manifest and the files it lists, each of the size and SHA-256 that it says."""
+    """The manifest and the files that it lists, after checking the size and SHA-256 of each."""
     manifest = Manifest.from_bytes(read(MANIFEST, LARGEST_MANIFEST))
     files: dict[str, bytes] = {}
     for name, entry in (manifest.files or {}).items():

@@ -17,7 +17,7 @@ def read_layers(data: bytes) -> Layers:
     """The layers of the network, widened to FP32.
 
     Raises:
-        BundleError: the bytes are no such archive, or layers do not follow on each other or are not finite.
+        BundleError: the bytes are no such archive, or the layers do not fit each other or are not finite.
     """
     try:
         if not data.startswith(b"PK"):

@@ -1,4 +1,4 @@
-"""Bundles are written whole or not at all, and take the place of nothing but a bundle."""
+"""Writes bundles, whole or not at all; nothing is replaced except a bundle."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
     """Writes a bundle: one zip where the name ends in `.voxface`, else a folder.
 
     Args:
-        manifest: need not be sealed; the table of files and the digest are made anew.
+        manifest: need not be sealed; its table of files and its digest are computed here.
         files: name -> bytes of every file but the manifest.
 
     Raises:
@@ -26,14 +26,15 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
 
 
 def check_target(path: Path, *sources: Path) -> None:
-    """Checks that a bundle may be written to `path`: nothing is there, or a bundle and nothing else, which is then replaced.
+    """Checks that a bundle may be written to `path`: either nothing is there, or a bundle alone, which is then replaced.
 
     Args:
-        sources: files and folders that are read; `path` must neither be one nor lie in one.
+        path: the folder or `.voxface` file to write.
+        sources: files and folders that are read; `path` must neither be one of them nor lie in one.
 
     Raises:
-        UsageError: something would be lost.
-        InputError: it cannot be written.
+        UsageError: a file would be lost.
+        InputError: `path` cannot be written.
     """
     real = Path(os.path.realpath(path))
     for source in sources:
@@ -62,7 +63,7 @@ def _holds_bundle(path: Path) -> bool:
 
 
 def _check_own(folder: Path) -> None:
-    """Raises UsageError where a bundle's folder also holds other files, which would be deleted with it."""
+    """Raises UsageError if a bundle's folder also holds other files, which would be deleted with it."""
     try:
         own = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())["files"]}
     except (OSError, ValueError, KeyError, TypeError):
@@ -86,10 +87,10 @@ def write_zip(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Non
 
 
 def write_folder(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
-    """Writes a bundle as a folder. It is made beside its place and then swapped in; an old bundle stays valid until then.
+    """Writes a bundle as a folder. It is made beside `path` and then renamed; an old bundle stays valid until then.
 
     Raises:
-        UsageError: the old one holds files that are not the bundle's.
+        UsageError: the folder of the old bundle holds other files too.
     """
     path = Path(os.path.realpath(path))
     if path.exists():

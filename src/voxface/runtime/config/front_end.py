@@ -1,11 +1,11 @@
-"""The settings of the front end, and how its frames fall into the columns of the voice encoder."""
+"""The settings of the front end, and how many of its frames make one frame embedding of the voice encoder."""
 
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-STRIDE = 32  # frames of one column of the voice encoder
+STRIDE = 32  # frames from one frame embedding of the voice encoder to the next
 PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples until more sound arrives
 
 
@@ -33,8 +33,8 @@ class FrontEndConfig:
             raise ValueError(f"hop {self.hop}, window {self.window}, FFT {self.fft} are not in ascending order")
         if (self.sample_rate, self.hop) != (16_000, 160) or self.window > PROVISIONAL * self.hop:
             raise ValueError(
-                f"hop {self.hop}, window {self.window} at {self.sample_rate} Hz: likeness to speech and the watch for another "
-                "speaker are made for a frame each 10 ms, of 30 ms at most, at 16 kHz"
+                f"hop {self.hop}, window {self.window} at {self.sample_rate} Hz: speech modulation and speaker change "
+                "detection need a frame every 10 ms, of 30 ms at most, at 16 kHz"
             )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ValueError(f"mel range {self.low_hz}-{self.high_hz} Hz is not within 0-{self.sample_rate / 2} Hz")

@@ -20,13 +20,13 @@ _STORED: Final = {"image_reuse_distance": "still", "detect_speaker_change": "wat
 
 @dataclass(frozen=True)
 class LiveConfig:
-    """When a live session estimates and when it stays silent. Lengths are in samples at 16 kHz.
+    """Settings of a live session. Lengths are in samples at 16 kHz.
 
     Attributes:
         first: length of the speech before the first estimate.
         hop: length of the speech between two estimates.
         window: length of the newest speech that an estimate uses. It may be up to 0.31 s longer, since it begins where a frame
-            of the voice encoder begins.
+            embedding of the voice encoder begins.
         hangover: length of the silence that ends a turn of speech.
         mode: how the window is encoded: "exact" encodes all of it at each estimate, as `voxface run` would; "incremental"
             keeps partial results of the estimate before, so that a long window costs no more than a short one.
@@ -63,7 +63,7 @@ class LiveConfig:
         return IMAGE_REUSE_DISTANCE[self.mode] if self.image_reuse_distance is None else self.image_reuse_distance
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as recordings store them: numbers throughout, so that they stay what they were."""
+        """The settings as recordings store them: None is replaced by its value, so that later defaults do not change them."""
         explicit = replace(self, image_reuse_distance=self.image_reuse_limit)
         return {_STORED.get(field.name, field.name): getattr(explicit, field.name) for field in fields(self)}
 

@@ -15,7 +15,7 @@ CEPSTRA: Final = 12  # cepstra compared, 1 to 12
 
 @dataclass(frozen=True, eq=False)
 class SpeakerChangeWeights:
-    """What the detector was trained to: a logistic regression on how two parts of a window differ.
+    """The trained detector: a logistic regression on the differences between two parts of a window, and a network.
 
     Attributes:
         encoder: weight of the disagreement of the voice encoder's frame embeddings.
@@ -23,7 +23,7 @@ class SpeakerChangeWeights:
         loudness: weight of the difference in loudness.
         cepstra: weights of the differences in cepstra 1 to 12.
         bias: the logit of parts that do not differ.
-        threshold: the evidence above which there is another speaker.
+        threshold: evidence above it means another speaker.
         layers: the speaker embedding network: weight float32 [taps × in, out] and bias float32 [out] of five layers.
     """
 
@@ -50,7 +50,7 @@ class SpeakerChangeWeights:
 
 
 def check_layers(layers: Layers) -> None:
-    """Raises ValueError unless the layers follow on each other as those of the speaker embedding network do."""
+    """Raises ValueError unless the layers fit each other as those of the speaker embedding network must."""
     if len(layers) != len(TAPS) + 1:
         raise ValueError(f"{len(layers)} layers, not {len(TAPS) + 1}")
     width: int | None = None  # numbers that the layer before gives; any count of mel bins for the first

@@ -6,11 +6,11 @@ from dataclasses import astuple, dataclass
 
 @dataclass(frozen=True)
 class Movement:
-    """How the shape of a spectrum, its cepstra, moves over some sound.
+    """The movement of a spectrum's shape, which is described by its cepstra, over a piece of sound.
 
     Attributes:
-        change: logarithm of how far cepstra 2 to 6 move in 0.2 s (root mean square of the five, mean over time). The first
-            is left out, since every drum moves it.
+        change: logarithm of the change of cepstra 2 to 6 within 0.2 s (root mean square of the five, mean over time). The
+            first cepstrum is left out, since every drum moves it.
         syllables: share of 3 to 6 Hz in the modulation energy, 1 to 50 Hz, of cepstra 1 to 6.
     """
 

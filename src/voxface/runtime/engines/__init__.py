@@ -1,7 +1,8 @@
-"""Engines: whatever runs a graph, behind one interface (`engine.Engine`).
+"""Engines, which run graphs, behind one interface.
 
 | module | what it holds |
 |---|---|
+| `engine` | the interface, `Engine` |
 | `opening` | which engine runs a graph on a provider |
 | `onnxruntime`, `onnxruntime_device` | ONNX Runtime on CPUs and on GPUs |
 | `tensorrt`, `tensorrt_library`, `runtime_cache`, `cuda_memory` | TensorRT and TensorRT for RTX |

@@ -1,4 +1,4 @@
-"""The interface that every engine has, whatever runs the graph."""
+"""`Engine`, the interface of all engines."""
 
 from types import TracebackType
 from typing import Protocol, Self

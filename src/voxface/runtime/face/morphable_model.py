@@ -1,6 +1,6 @@
 """The 3D morphable model (3DMM): coefficients in, vertices in millimetres out; measurements and attributes of a face.
 
-vertices = mean + Σ_p coefficient_p · basis_p  (paper 2, Eq. 1; Blanz & Vetter 1999), with the standard deviations folded
+vertices = mean + Σ_p coefficient_p · basis_p  (Wu 2022, Eq. 1; Blanz & Vetter 1999), with the standard deviations folded
 into the basis, so that coefficients are unit-normal. Frame: millimetres, right-handed, origin between the outer corners of
 the eyes, x to the subject's left, y up, z out of the face.
 """
@@ -40,7 +40,7 @@ class MorphableModel:
         identity_modes: number of identity modes among the P modes.
         triangles: int32 [F, 3], counter-clockwise seen from outside.
         landmarks: int32 [68] vertices in Multi-PIE order.
-        are_pairs: the point pairs of the ARE metric (paper 2, §4.2): name -> (vertex, vertex).
+        are_pairs: the point pairs of the ARE metric (Wu 2022, §4.2): name -> (vertex, vertex).
         measurements: name -> path of vertices, whose length in millimetres is the measurement.
         parts: uint8 [N], index into `PARTS`.
         albedo: float32 [N, 3] in [0, 1], sRGB, the colours of a preview.

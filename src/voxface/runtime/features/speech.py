@@ -23,9 +23,9 @@ class Speech:
         voiced_samples: samples of all segments together.
         periodic: share of the speech that is periodic as a voice is, 0 to 1.
         window: the log-mel frames of the segments, concatenated.
-        front_end_ns: nanoseconds of the stages "vad" and "features", where the front end measured them; in a live session the
-            timer of the update has them.
-        known_peaks, known_movement: `peaks` and `movement`, where they are known already.
+        front_end_ns: nanoseconds of the stages "vad" and "features", if the front end measured them; in a live session they
+            are in the timer of the update.
+        known_peaks, known_movement: `peaks` and `movement`, if they are known already.
     """
 
     samples: int
@@ -49,7 +49,7 @@ class Speech:
 
     @cached_property
     def movement(self) -> Movement | None:
-        """How the spectrum moves; None where the sound is too short to tell."""
+        """The movement of the spectrum; None if the sound is too short to measure it."""
         return measurable_movement(self.log_mel) if self.known_movement is None else self.known_movement
 
     def speech_modulation(self, weights: SpeechModulationWeights) -> float:

@@ -1,1 +1,1 @@
-"""From speech to a face: the engines of a bundle, the estimate they give, and how far it can be trusted."""
+"""From speech to a face: the engines of a bundle, the estimate that they give, and its confidence."""

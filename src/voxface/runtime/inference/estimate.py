@@ -1,4 +1,4 @@
-"""What voxface says about a voice: the face, the mesh, and how sure it is."""
+"""The estimate that voxface makes of a voice: image, mesh, attributes and confidence."""
 
 import json
 from collections.abc import Mapping
@@ -23,24 +23,25 @@ ESTIMATE_JSON: Final = "estimate.json"
 
 @dataclass(frozen=True)
 class Estimate:
-    """One face from one stretch of voice.
+    """The face of one stretch of voice.
 
-    A pickled estimate leaves its morphable model (7 MB) out and keeps the measurements. After unpickling all is there but what
-    needs the model (`vertices`, `moved_mm`, `save`): `with_model` gives it back.
+    A pickled estimate contains the measurements, but not its morphable model (7 MB). After unpickling, `vertices`, `moved_mm`
+    and `save`, which need the model, raise UsageError; `with_model` gives an estimate that has it again.
 
     Attributes:
-        start, end: absolute samples (16 kHz) the estimate used.
-        voiced_seconds: speech among them.
-        frames: log-mel frames of that speech.
-        embedding: float32 [64], unit length.
-        columns: float32 [E, C], the voice encoder's, one each 0.32 s of speech: the embedding is their mean, made unit length.
+        start, end: first sample and end of the sound used: absolute indices at 16 kHz, [start, end).
+        voiced_seconds: length of the speech in it.
+        frames: number of log-mel frames of that speech.
+        embedding: float32 [E], unit length; E is 64 in the default bundle.
+        frame_embeddings: float32 [E, C], one every 0.32 s of speech; `embedding` is their mean, made unit length.
         image: uint8 [H, W, 3], RGB.
-        drawn: float32 [64], the embedding the picture is of: this one's, or one before that is hardly another.
-        coefficients: float32 [P], unit-normal space of the morphable model.
+        image_embedding: float32 [E], the embedding that the image was made from: `embedding`, or that of an earlier estimate
+            if its image was reused.
+        coefficients: float32 [P], in the unit-normal space of the morphable model.
         model: the morphable model; None after unpickling.
-        confidence: 0 to 1, from how much it moves as speech does, how far the voice agrees with itself, and its length.
-        attributes: read off the mesh.
-        stages_ns: nanoseconds of each stage of the update that made the estimate; empty while the update is going on.
+        confidence: 0 to 1, see `voxface.runtime.inference.confidence.confidence`.
+        attributes: sex and face type of the mesh.
+        stages_ns: nanoseconds of each stage of the update that made the estimate; empty until the update is finished.
     """
 
     start: int
@@ -59,12 +60,12 @@ class Estimate:
 
     @cached_property
     def measurements_mm(self) -> dict[str, float]:
-        """Lengths in millimetres, read off the mesh; made when first asked for, since a window shows none."""
+        """Lengths on the mesh in millimetres, by name; computed when first asked for, because not every program needs them."""
         return self._known_model().measurements_of(self.coefficients)
 
     @cached_property
     def vertices(self) -> Float32:
-        """The mesh, float32 [N, 3], millimetres; made when first asked for, since not every sink wants one.
+        """The mesh, float32 [N, 3], millimetres; computed when first asked for, because not every sink needs it.
 
         Raises:
             UsageError: the estimate was unpickled, and has no model.
@@ -73,7 +74,7 @@ class Estimate:
 
     @property
     def image_reused(self) -> bool:
-        """Whether the picture is that of an estimate before, since the embedding has hardly moved."""
+        """Whether the image is that of an earlier estimate, because the embedding has hardly changed since."""
         return self.image_embedding is not self.embedding
 
     def moved_mm(self, before: "Estimate") -> float:
@@ -85,10 +86,13 @@ class Estimate:
         return self._known_model().distance(self.coefficients, before.coefficients)
 
     def with_model(self, model: MorphableModel) -> "Estimate":
-        """This estimate with the morphable model it was made with, as after unpickling: `bundle.morphable` of its bundle.
+        """A copy of this estimate with a morphable model, for use after unpickling.
+
+        Args:
+            model: the model that the estimate was made with: `bundle.morphable` of its bundle.
 
         Raises:
-            UsageError: the model has another number of coefficients, so it is another one.
+            UsageError: the model has another number of coefficients, so the estimate was made with another one.
         """
         if len(self.coefficients) != model.modes:
             raise UsageError(
@@ -102,7 +106,7 @@ class Estimate:
         three-quarter and side) and `estimate.json` (`estimate_json`) into a folder: all of them, or none.
 
         Args:
-            folder: made where it is missing; replaced where it holds an estimate that was saved before, and nothing else.
+            folder: created if it is missing; replaced if it holds an estimate that was saved before, and nothing else.
 
         Returns:
             The path of each file by its name.
@@ -120,12 +124,12 @@ class Estimate:
         return {name: folder / name for name in contents}
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: all but the model and the mesh, which the model makes again; the measurements are made for it."""
+        """The state to pickle: everything except the model and the mesh, and with the measurements, which need the model."""
         _ = self.measurements_mm
         return {name: value for name, value in self.__dict__.items() if name != "vertices"} | {"model": None}
 
     def __copy__(self) -> Self:
-        """A copy with its model, which pickling alone leaves out."""
+        """A copy that keeps the model, which a copy by way of `__getstate__` would lose."""
         return replace(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -143,7 +147,7 @@ class Estimate:
 
 
 def estimate_json(estimate: Estimate) -> dict[str, Any]:
-    """What an estimate says, as JSON; the picture and the mesh are files of their own."""
+    """The numbers of an estimate as JSON; image and mesh are files of their own."""
     return {
         "embedding": estimate.embedding.tolist(),
         "coefficients": estimate.coefficients.tolist(),

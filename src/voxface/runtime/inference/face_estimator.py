@@ -1,4 +1,4 @@
-"""The networks of a bundle, one after another: speech in, estimate out.
+"""The networks of a bundle, run one after another: speech in, estimate out.
 
 Programs use `voxface.VoiceToFace` (`voxface.runtime.voice_to_face`), which takes samples, files and streams.
 """
@@ -35,8 +35,10 @@ from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
 
-CONTEXT = 2  # columns on either side whose receptive field (63 frames) reaches into a piece
-PIECE = 192  # columns encoded at once: about a minute of speech, so that memory does not grow with the clip
+CONTEXT = (
+    2  # frame embeddings encoded beside a piece on either side, because the receptive field (63 frames) reaches there
+)
+PIECE = 192  # frame embeddings encoded at once: about a minute of speech, so that memory does not grow with the clip
 
 
 class FaceEstimator:
@@ -59,13 +61,15 @@ class FaceEstimator:
         fused: bool | None = None,
         trace: Trace | None = None,
     ) -> None:
-        """Loads `bundle`, opened or by its path (None: the default one), on `provider`.
+        """Loads a bundle on a provider.
 
         Args:
+            bundle: an opened bundle or its path; None: the default one.
+            provider: see `open_graph`.
             threads: see `open_engine`.
-            fused: whether to run a whole update as one graph, where the bundle has it; None: on GPUs, since on a CPU it
-                gains nothing.
-            trace: gets stages and engine runs.
+            fused: whether to run a whole update as one graph, if the bundle has that graph; None: on GPUs only, since on a
+                CPU it gains nothing.
+            trace: records stages and engine runs.
 
         Raises:
             BundleError, ProviderError: see `Bundle.open` and `open_graph`.
@@ -97,7 +101,7 @@ class FaceEstimator:
         self._sex_slope = self.bundle.sex_slope
 
     def warm_up(self) -> None:
-        """Makes one face of noise and of every graph, so that the first estimate is as fast as those after it."""
+        """Runs every graph once and makes one face of noise, so that the first estimate is as fast as later ones."""
         self.check_open()
         front_end = self.bundle.front_end
         self._encoder.warm_up({"T": front_end.shortest})
@@ -125,8 +129,8 @@ class FaceEstimator:
 
         Args:
             before, image_reuse_distance: see `decode`.
-            timer: the timer of the update, for a caller who has stages of its own: it counts the stages, and the estimate
-                has no `stages_ns`. None: the estimate has the times of its own stages and those of the front end.
+            timer: the timer of the update, from a caller that has further stages: the stages are added to it, and
+                `stages_ns` of the estimate is empty. None: `stages_ns` has these stages and those of the front end.
 
         Raises:
             NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
@@ -173,14 +177,16 @@ class FaceEstimator:
         image_reuse_distance: float = 0.0,
         timer: StageTimer | None = None,
     ) -> Estimate:
-        """The face of an embedding float32 [E] that was made of speech; it has no `stages_ns`.
+        """The face of an embedding; its `stages_ns` is empty.
 
         Args:
-            columns: float32 [E, C], those the embedding is the mean of.
-            before: an estimate of the same voice, whose image may be kept.
-            image_reuse_distance: the distance up to which it is kept, between this embedding and the one that the image was
-                made from. The mesh, which costs little, is always new.
-            timer: counts the stages "face", "mesh" and "attributes"; None: nobody asks for their times.
+            speech: the speech that was encoded.
+            embedding: float32 [E].
+            frame_embeddings: float32 [E, C], whose mean the embedding is.
+            before: an earlier estimate of the same voice, whose image may be reused.
+            image_reuse_distance: the distance, between `embedding` and the embedding that the earlier image was made from,
+                up to which that image is reused. The mesh, which costs little, is always new.
+            timer: the stages "face", "mesh" and "attributes" are added to it; None: they are not measured.
         """
         timer = timer or StageTimer(self._trace)
         if before is not None and _distance(embedding, before.image_embedding) <= image_reuse_distance:
@@ -205,7 +211,7 @@ class FaceEstimator:
         coefficients: Array,
         timer: StageTimer,
     ) -> Estimate:
-        """What the networks gave, read: attributes, confidence."""
+        """The estimate, with attributes and confidence computed from the outputs of the networks."""
         self._numbers("mesh", coefficients)
         own = _own(frame_embeddings, len(speech.log_mel))
         attributes = read_attributes(self.morphable, coefficients, self._sex_slope)
@@ -231,19 +237,20 @@ class FaceEstimator:
 
     @property
     def encoder(self) -> Engine:
-        """The voice encoder: log-mel [B, mels, T], normalised, to embedding [B, E] and columns [B, E, C]."""
+        """The voice encoder: normalised log-mel [B, mels, T] to `embedding` [B, E] and, as `columns`, frame embeddings
+        [B, E, C]."""
         return self._encoder
 
     def frame_embeddings(self, speech: Speech) -> Array:
-        """The voice encoder's columns float32 [E, C] of speech, without a face: for what only compares voices."""
+        """The frame embeddings float32 [E, C] of speech, without a face: for code that only compares voices."""
         self.check_open()
         frame_embeddings = self._encode(network_input(speech.log_mel, self._shortest))[1]
         return _own(frame_embeddings, len(speech.log_mel))
 
     def _encode(self, features: Array) -> tuple[Array, Array]:
-        """Embedding [E] and columns [E, C] of network input [1, mels, T].
+        """Embedding [E] and frame embeddings [E, C] of network input [1, mels, T].
 
-        Long input goes through in pieces that overlap by the receptive field: the columns are those of the whole.
+        Long input is encoded in pieces that overlap by the receptive field, so the frame embeddings are those of the whole.
         """
         total = _frame_embeddings(features)
         if total <= PIECE + 2 * CONTEXT:
@@ -262,8 +269,12 @@ class FaceEstimator:
         return (mean / np.linalg.norm(mean)).astype(np.float32), joined
 
     def _numbers(self, network: str, found: Array) -> Array:
-        """The few numbers a network gave. Half precision overflows without a word, and min and max take NaN for a number."""
-        if not math.isfinite(sum(found.tolist())):
+        """The output of a network, checked to be finite, because FP16 overflows without an error.
+
+        Raises:
+            ProviderError: a number is NaN or infinite.
+        """
+        if not math.isfinite(sum(found.tolist())):  # min and max would pass over a NaN
             raise self._overflow(network)
         return found
 
@@ -285,7 +296,7 @@ class FaceEstimator:
             raise UsageError(f"{self.bundle.name}: its engines were closed; open the bundle again to go on")
 
     def close(self) -> None:
-        """Frees the engines; what is asked of them afterwards raises UsageError. To close twice is no error."""
+        """Frees the engines; methods that need them raise UsageError from then on. Closing twice is no error."""
         self._closed = True
         self._engines.close()
 
@@ -299,24 +310,24 @@ class FaceEstimator:
 
 
 def _frame_embeddings(features: Array) -> int:
-    """How many columns network input [1, mels, T] gives."""
+    """The number of frame embeddings that network input [1, mels, T] gives."""
     return -(-int(features.shape[2]) // STRIDE)
 
 
 def _pixels(image: Array) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3] of a network's picture float32 [3, H, W], clamped to [-1, 1].
+    """A network's image float32 [3, H, W], clamped to [-1, 1], as uint8 [H, W, 3].
 
     Raises:
-        FloatingPointError: something in it is no number.
+        FloatingPointError: a value is NaN.
     """
     levels = image * np.float32(127.5)
-    levels += np.float32(128)  # and a half of one to round
+    levels += np.float32(128)  # 127.5, and 0.5 because the conversion to uint8 cuts instead of rounding
     np.minimum(levels, np.float32(255.5), out=levels)
     np.maximum(levels, np.float32(0.5), out=levels)
     with np.errstate(invalid="raise"):
         planes = levels.astype(np.uint8)
     pixels = np.empty((*planes.shape[1:], len(planes)), np.uint8)
-    for channel, plane in enumerate(planes):  # in one go it takes longer
+    for channel, plane in enumerate(planes):  # one transposed copy of all three takes longer
         pixels[:, :, channel] = plane
     return pixels
 
@@ -326,7 +337,7 @@ def _distance(one: Array, other: Array) -> float:
 
 
 def _own(frame_embeddings: Array, frames: int) -> Array:
-    """A short clip was tiled to the network's shortest input; only its own columns speak for it."""
+    """The frame embeddings of a clip without those of its repetitions: short clips are tiled to the shortest input."""
     return frame_embeddings[:, : max(1, min(frame_embeddings.shape[1], frames // STRIDE))]
 
 

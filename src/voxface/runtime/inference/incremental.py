@@ -45,7 +45,7 @@ class IncrementalEncoder:
         """`engine` is the voice encoder, `shortest` its shortest input in frames.
 
         Args:
-            drift_limit: see `DRIFT_LIMIT`; below 0 everything is encoded at each update, as in the exact way.
+            drift_limit: see `DRIFT_LIMIT`; below 0 everything is encoded at each update, as in mode "exact".
         """
         self._engine, self._shortest, self._drift_limit = engine, shortest, drift_limit
         self._mels = int(engine.inputs["log_mel"].shape[1])
@@ -61,13 +61,12 @@ class IncrementalEncoder:
     def _forget(self, room: int) -> None:
         # The frame embedding at frame p of the stream is kept in row p modulo `room`: no two of one window share a row.
         self._places: Places = np.full(room, np.iinfo(np.int64).min)
-        self._normals: Array = np.empty(
-            (room, 2, self._mels), np.float32
-        )  # the mean and deviation that each was encoded with
+        # The mean and deviation that each was encoded with.
+        self._normals: Array = np.empty((room, 2, self._mels), np.float32)
         self._frame_embeddings: Array = np.empty((room, self._width), np.float32)
 
     def encode(self, window: FrameWindow) -> tuple[Array, Array]:
-        """Embedding float32 [E] and frame embeddings float32 [E, C] of a window; C is that of the whole, tiled input.
+        """Embedding float32 [E] and frame embeddings float32 [E, C] of a window; C counts those of its repetitions too.
 
         Raises:
             FloatingPointError: the engine gave numbers that are not finite. After this or any exception of the engine, the
@@ -103,7 +102,7 @@ class IncrementalEncoder:
         fresh = self._engine.run({"log_mel": np.ascontiguousarray(normalised.T[None])})["columns"][0].T
         if not np.isfinite(fresh).all():
             raise FloatingPointError("the voice encoder gave numbers that are not finite")
-        wanted[1:] &= wanted[:-1]  # needs the block before it too, except the first
+        wanted[1:] &= wanted[:-1]  # each needs the block before it too, except the first
         frame_embeddings[wanted] = fresh[wanted[chosen]]
         wanted &= lasting
         into = rows[wanted]
@@ -159,7 +158,7 @@ class Parts(Protocol):
 
 
 class IncrementalEstimator:
-    """Estimates the windows of one stream in turn; `Speech.window` says where each lies. Not thread-safe."""
+    """Estimates of the windows of one stream in turn; `Speech.window` says where each lies. Not thread-safe."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

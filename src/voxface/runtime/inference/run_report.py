@@ -1,4 +1,4 @@
-"""What a run leaves behind: a folder a clip with face, mesh and pictures, and a report over all of them."""
+"""The results of `voxface run` on disk: a folder with image and mesh for each clip, and a report on all of them."""
 
 import html
 import json
@@ -30,9 +30,15 @@ class RunReport:
         self._taken = {REPORT_JSON, REPORT_HTML}
 
     def write_clip(self, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
-        """Writes `face.png`, `mesh.glb`, `.ply`, `.obj` and `mesh.png` into the clip's folder; returns its JSON entry.
+        """Writes `face.png`, `mesh.glb`, `mesh.ply`, `mesh.obj` and `mesh.png` into a folder of the clip, all or none.
 
-        All of a clip's files appear, or none.
+        Args:
+            file: the sound file; the folder is named after it.
+            speech, estimate: what was found in it.
+            total_ns: nanoseconds that the clip took, reading included.
+
+        Returns:
+            The clip's entry in `report.json`.
 
         Raises:
             InputError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""A live stream for asyncio: estimates run on a thread of their own, so that the event loop goes on meanwhile."""
+"""A live stream for asyncio: estimates are made on a thread of their own, so that the event loop goes on meanwhile."""
 
 import asyncio
 from collections import deque
@@ -20,15 +20,15 @@ T = TypeVar("T")
 
 
 class AsyncStream:
-    """A `Stream` whose work is done on a thread of its own. An asynchronous context manager; `VoiceToFace.stream_async` makes
-    one, and it is opened on entering.
+    """A `Stream` whose work is done on a thread of its own. It is an asynchronous context manager, which opens the stream on
+    entering; `VoiceToFace.stream_async` makes one.
 
         async with voice_to_face.stream_async(sample_rate=48_000) as stream:
             async for event in stream.events(source):  # an asynchronous iterator of samples
                 ...
 
-    Leaving the context finishes the stream; an exception or a cancelled task ends it where it is, after the estimate that is
-    under way. All methods belong to the event loop in which it was entered.
+    Leaving the context finishes the stream. After an exception, or if the task was cancelled, the stream ends without another
+    estimate once the one under way is finished. Its methods are for the event loop in which the context was entered.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class AsyncStream:
 
         Args:
             opened: opens the stream; called on the thread.
-            waiting: the most blocks that `events` reads ahead, at least 1.
-            skip_when_behind: whether estimates may be left out while more sound waits than the settings' hop, each with an
-                event `Skipped`: for sound that comes at its own pace on a machine that is at times too slow.
+            waiting: the largest number of blocks that `events` reads ahead, at least 1.
+            skip_when_behind: whether estimates may be skipped while more sound than `config.hop` waits, each with an event
+                `Skipped`; for sound that comes at its own pace, on a machine that is sometimes too slow.
 
         Raises:
             UsageError: `waiting` is less than 1.
@@ -59,10 +59,10 @@ class AsyncStream:
         return None if self._stream is None else self._stream.face
 
     async def feed(self, samples: Samples, *, lost: int = 0, behind: bool = False) -> list[Event]:
-        """Hears a block on the thread and returns what happened; see `Stream.feed`.
+        """Feeds a block on the thread and returns its events; see `Stream.feed`.
 
-        Calls are heard in the order in which they were made. A call that is cancelled while it is heard is heard to its end;
-        its events are lost.
+        Blocks are fed in the order of the calls. A call that is cancelled while its block is being fed does not stop that; the
+        block's events are lost.
 
         Raises:
             UsageError: see `Stream.feed`.
@@ -71,14 +71,14 @@ class AsyncStream:
         return await self._run(partial(self._entered().feed, own, lost=lost, behind=behind))
 
     async def events(self, source: AsyncIterable[Samples]) -> AsyncGenerator[Event, None]:
-        """Feeds the stream from a source of blocks until that ends, and finishes it; yields what happens, in order.
+        """Feeds the stream from a source of blocks until the source ends, and finishes it; yields the events in order.
 
-        The source is read by a task of its own, at most `waiting` blocks ahead. While that many wait, because estimates or the
-        reader of the events take longer than the sound lasts, the source is not asked for more: nothing is dropped here.
+        A task of its own reads the source, at most `waiting` blocks ahead. While that many blocks wait, because estimates or
+        the reader of the events are slower than the sound, the source is not asked for more. Nothing is dropped.
 
         Raises:
             UsageError: see `Stream.feed`.
-            Exception: whatever the source raises, after the events of the blocks before.
+            Exception: any exception of the source, after the events of the blocks before it.
         """
         stream = self._entered()
         waiting: deque[Samples] = deque()
@@ -113,7 +113,7 @@ class AsyncStream:
             await self._end(reader)
 
     async def finish(self) -> list[Event]:
-        """Ends the stream and returns what happened; see `Stream.finish`."""
+        """Ends the stream and returns its last events; see `Stream.finish`."""
         return await self._run(self._entered().finish)
 
     async def __aenter__(self) -> Self:
@@ -133,7 +133,7 @@ class AsyncStream:
                 await self._end(reader)
             if kind is not None:
                 stream.close()
-            # Behind whatever the thread is at: once the context is left, the engines may be freed.
+            # This waits for the thread's present work, because the engines may be freed once the context is left.
             await asyncio.shield(self._run(stream.finish))
         finally:
             stream.close()
@@ -154,7 +154,7 @@ class AsyncStream:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _end(self, reader: "asyncio.Task[None]") -> None:
-        """Ends a task that reads a source, and lets the source clean up; what the source raised then is of no interest."""
+        """Ends a task that reads a source and lets the source clean up; an exception that it raises then is ignored."""
         self._readers.discard(reader)
         reader.cancel()
         await asyncio.wait([reader])

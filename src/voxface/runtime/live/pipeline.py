@@ -33,7 +33,7 @@ class Pipeline:
         session: the live session.
         sink_workers: the sinks with the threads that they run on.
         counters: counters of the run.
-        budget: histograms of the time of each of `STAGES`, over all estimates.
+        stage_histograms: histograms of the time of each of `STAGES`, over all estimates.
         last: the newest face; None before the first.
         last_latency_ns: nanoseconds of the stages of the newest face.
         first_face: absolute sample at which the first face was made.
@@ -50,7 +50,7 @@ class Pipeline:
         self.session = session
         self.sink_workers = sink_workers if sink_workers is not None else []
         self.counters = Counters()
-        self.budget = StageHistograms(STAGES)
+        self.stage_histograms = StageHistograms(STAGES)
         self.last: FaceEstimated | None = None
         self.last_latency_ns: dict[str, int] | None = None
         self.first_face: int | None = None
@@ -114,7 +114,7 @@ class Pipeline:
             latency = None
             if isinstance(event, FaceEstimated):
                 latency = self._latency(event, block, taken, done)
-                self.budget.add(latency)
+                self.stage_histograms.add(latency)
                 self.last, self.last_latency_ns = event, latency
                 self.first_face = event.position if self.first_face is None else self.first_face
                 self._failures = 0

@@ -46,10 +46,10 @@ LEVEL_SAMPLES: Final = SAMPLE_RATE  # the level is judged over whole seconds
 
 
 class Estimator(Protocol):
-    """What makes a face of speech: `voxface.runtime.inference.face_estimator.FaceEstimator`, or a stand-in.
+    """A maker of faces from speech: `voxface.runtime.inference.face_estimator.FaceEstimator`, or a stand-in.
 
-    It brings what was trained for its voice encoder and its features. Without weights of the speech modulation music is not
-    refused, and without those of the speaker change detector no change of speaker is looked for.
+    It has the trained parts that fit its voice encoder and its features. Without weights of the speech modulation, music is not
+    refused; without those of the speaker change detector, no change of speaker is looked for.
     """
 
     @property
@@ -70,7 +70,7 @@ class Estimator(Protocol):
         *,
         timer: StageTimer,
     ) -> Estimate:
-        """The face of what was heard.
+        """The face of a window of speech.
 
         Args:
             before: the estimate before, of the same speaker.
@@ -150,7 +150,7 @@ class LiveSession:
         self._image_reuse_distance = self.config.image_reuse_limit
         self._gate = SpeechGate(estimator.speech_modulation)
         weights = estimator.speaker_change if self.config.detect_speaker_change else None
-        self._watch = None if weights is None else SpeakerChangeDetector(weights)
+        self._change_detector = None if weights is None else SpeakerChangeDetector(weights)
         self._speaker = 1
         self._due = self.config.first  # speech, in samples since the stream began
         self._estimated = -1  # speech in the last estimate
@@ -316,7 +316,7 @@ class LiveSession:
         timer.lap("gate")
         try:
             estimate = self._estimator.estimate(speech, self._last, self._image_reuse_distance, timer=timer)
-            change = self._watch.judge(speech, estimate.frame_embeddings) if self._watch else None
+            change = self._change_detector.judge(speech, estimate.frame_embeddings) if self._change_detector else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
             timer.begin()
@@ -364,8 +364,8 @@ class LiveSession:
         self._speaker += 1
         self._last = None
         self._steady = 0
-        if self._watch:
-            self._watch.restart()
+        if self._change_detector:
+            self._change_detector.restart()
         self._gate.restart()
         events.append(SpeakerChanged(start, self._heard, self._speaker, score))
 

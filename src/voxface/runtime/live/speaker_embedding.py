@@ -1,7 +1,7 @@
-"""Whose voice a second or two of speech is: a small network on log-mel frames, for comparing and nothing else.
+"""Speaker embeddings of a second or two of speech, by a small network on log-mel frames; used for comparison only.
 
-It needs neither the bundle's voice encoder nor the mean of the window, which two voices in it share. Its layers come with the
-bundle and are trained by `voxface.training.trainers.speaker_embedding`.
+The network needs neither the bundle's voice encoder nor the mean of the window, which two voices in one window share. Its
+layers come with the bundle and are trained by `voxface.training.trainers.speaker_embedding`.
 """
 
 import math

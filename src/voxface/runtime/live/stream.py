@@ -20,10 +20,10 @@ Samples = NDArray[Any]  # int16, or float32 in [-1, 1]; [n] or [n, channels]
 
 
 class Stream:
-    """One stream of sound: feed blocks of any size, get the events they cause, those of `voxface live` on the same samples.
+    """One stream of sound: it takes blocks of any size and returns the events that `voxface live` gives for these samples.
 
-    The events do not depend on how the samples are split into blocks. A context manager that finishes the stream, unless an
-    exception leaves it. `VoiceToFace.stream` opens one.
+    The events do not depend on how the samples are split into blocks. As a context manager it finishes the stream on leaving,
+    or ends it without another estimate after an exception. `VoiceToFace.stream` opens one.
 
         with voice_to_face.stream(sample_rate=48_000) as stream:
             for samples in blocks:
@@ -49,11 +49,11 @@ class Stream:
         Args:
             session: a new one, which no other stream feeds.
             sample_rate: Hz, 4,000 to 768,000.
-            using: entered while the session is fed; it keeps others from the engines meanwhile.
-            source: what delivers the sound, for the event `StreamStarted`.
+            using: makes a context that is entered while the session is fed, so that no other thread uses the engines meanwhile.
+            source: name of what delivers the sound, for the event `StreamStarted`.
 
         Raises:
-            UsageError: there is no such sample rate.
+            UsageError: the sample rate is out of range.
         """
         self.sample_rate = check_rate(sample_rate)
         self.face: FaceEstimated | None = None
@@ -70,7 +70,7 @@ class Stream:
 
     @property
     def position(self) -> int:
-        """Samples heard so far, at 16 kHz, lost ones included."""
+        """Number of samples at 16 kHz that the session got so far, lost ones included."""
         return self._session.position
 
     @property
@@ -80,24 +80,24 @@ class Stream:
 
     @property
     def no_face(self) -> NoFaceReason | None:
-        """Why there is no face now; None while there is one, or before anything is known."""
+        """The reason why there is no face now; None while there is one, or before anything is known."""
         return self._session.reason
 
     def feed(self, samples: Samples, *, lost: int = 0, behind: bool = False) -> list[Event]:
-        """Hears a block and returns what happened, in order. It takes as long as the estimates that fall due in it.
+        """Takes a block and returns its events, in order, after the estimates that are due in it.
 
-        What is NaN, infinite or beyond ±8 becomes silence and an event `Rejected`. An engine that fails costs one estimate and
-        gives an event `EngineFailed`. The array may be used again as soon as `feed` returns.
+        Samples that are NaN, infinite or beyond ±8 become zeros and an event `Rejected`. If an engine fails, that estimate is
+        lost and there is an event `EngineFailed`. The array may be used again as soon as `feed` returns.
 
         Args:
-            samples: int16, or float32 in [-1, 1]; [n] or [n, channels], whose mean is heard; n may be 0.
-            lost: frames that are missing between the block before and this one: an event `Lost`, and no speech is joined
-                across them.
-            behind: whether more sound waits than `config.hop`: estimates may be left out then, each with an event `Skipped`.
+            samples: int16, or float32 in [-1, 1]; [n], or [n, channels], of which the mean is used; n may be 0.
+            lost: number of frames missing between the block before and this one. They give an event `Lost`, and speech is not
+                joined across them.
+            behind: whether more sound than `config.hop` waits; estimates may then be skipped, each with an event `Skipped`.
 
         Raises:
-            UsageError: an array of another type or shape or with other channels than before, or a stream or `VoiceToFace` that
-                has ended.
+            UsageError: an array of another type or shape, or with another number of channels than before; the stream has
+                ended; or its `VoiceToFace` was closed.
         """
         table = check_samples(samples)
         if self._ended:
@@ -114,7 +114,7 @@ class Stream:
             return self._hear(items, behind)
 
     def events(self, blocks: Iterable[Samples]) -> Iterator[Event]:
-        """Feeds every block as its turn comes, then finishes the stream; yields what happens, in order.
+        """Feeds one block after the other, then finishes the stream; yields the events in order.
 
         Raises:
             UsageError: see `feed`.
@@ -124,8 +124,8 @@ class Stream:
         yield from self.finish()
 
     def finish(self) -> list[Event]:
-        """Ends the stream: what is held is heard, the last speech gets its estimate, what is open is closed. A stream that has
-        ended has no more events.
+        """Ends the stream and returns its last events: the resampler's last samples are used, the last speech gets its
+        estimate, and an open turn of speech ends. There are none if the stream has ended before.
 
         Raises:
             UsageError: its `VoiceToFace` was closed.
@@ -138,7 +138,7 @@ class Stream:
             return events + self._kept(self._session.finish())
 
     def close(self) -> None:
-        """Ends the stream where it is, without another estimate."""
+        """Ends the stream at once, without another estimate."""
         self._ended = True
 
     def __enter__(self) -> Self:
@@ -164,6 +164,6 @@ class Stream:
         return events
 
     def _kept(self, events: list[Event]) -> list[Event]:
-        """The events of the session, the newest face among them kept."""
+        """The events of the session; the newest face among them becomes `face`."""
         self.face = next((event for event in reversed(events) if isinstance(event, FaceEstimated)), self.face)
         return events

@@ -18,6 +18,6 @@ def summary(pipeline: Pipeline, ended: str) -> dict[str, Any]:
         "first_face_s": None if pipeline.first_face is None else (pipeline.first_face - pipeline.begun) / SAMPLE_RATE,
         "no_face": pipeline.session.reason,
         "last": event_json(last, {k: v / 1e6 for k, v in stages.items()}) if last and stages else None,
-        "latency_ms": pipeline.budget.milliseconds(),
+        "latency_ms": pipeline.stage_histograms.milliseconds(),
         "counters": pipeline.counters.to_json(),
     }

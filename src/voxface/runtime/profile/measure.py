@@ -45,7 +45,7 @@ ROUNDS: Final = 12  # estimates measured with each number of threads
 
 @dataclass(frozen=True)
 class ProfileSetup:
-    """What is to be measured.
+    """The setup of a profile: what to measure.
 
     Attributes:
         bundle: path of the bundle; None: the default bundle.
@@ -65,24 +65,24 @@ class Profiler:
     """A bundle loaded for a profile, and what has been measured of it. A context manager that frees the engines.
 
     Attributes:
-        plan, bundle, voice_to_face: what is measured.
+        setup, bundle, voice_to_face: what is measured.
         trace: collects the spans.
         spans: the spans kept for a trace file.
         dropped: number of spans beyond the most that are kept.
     """
 
-    def __init__(self, plan: ProfileSetup, imported: tuple[int, int], *, keep_spans: bool = False) -> None:
+    def __init__(self, setup: ProfileSetup, imported: tuple[int, int], *, keep_spans: bool = False) -> None:
         """Loads the bundle and warms it up.
 
         Args:
-            plan: what is to be measured.
+            setup: what to measure.
             imported: begin and end of the imports, nanoseconds of `time.perf_counter_ns`.
             keep_spans: whether to keep the spans for a trace file; else they are only summed up.
 
         Raises:
             BundleError, ProviderError, UsageError: see `VoiceToFace`.
         """
-        self.plan = plan
+        self.setup = setup
         self.trace = Trace()
         self.spans: list[Span] = []
         self.dropped = 0
@@ -92,9 +92,9 @@ class Profiler:
         self.trace.add("import", *imported)
         self._cold["import"] = (imported[1] - imported[0]) / 1e6
         with self._step("bundle"):
-            self.bundle = Bundle.open(plan.bundle)
+            self.bundle = Bundle.open(setup.bundle)
         with self._step("engines"):
-            self.voice_to_face = VoiceToFace(self.bundle, plan.provider, threads=plan.threads, trace=self.trace)
+            self.voice_to_face = VoiceToFace(self.bundle, setup.provider, threads=setup.threads, trace=self.trace)
         try:
             with self._step("warm_up"):
                 self.voice_to_face.warm_up()
@@ -110,12 +110,12 @@ class Profiler:
 
     def settings(self, source: str, sha256: str | None = None) -> Settings:
         """The settings of a measurement with the sound `source`; `sha256`: digest of its file."""
-        config = self.plan.config
+        config = self.setup.config
         return Settings(
             bundle=self.bundle.name,
             bundle_sha256=str(self.bundle.manifest.sha256),
             provider=self.voice_to_face.provider,
-            threads=self.plan.threads,
+            threads=self.setup.threads,
             mode=config.mode,
             source=source,
             source_sha256=sha256,
@@ -145,7 +145,7 @@ class Profiler:
             NoSpeechError: the samples gave no face.
         """
         clock, stop = clock or SystemClock(), stop or Stop()
-        config = self.plan.config
+        config = self.setup.config
         samples = synthetic_voice(SYNTHETIC_S) if samples is None else samples
         if not len(samples):
             raise NoSpeechError(f"{source}: no samples, so no face to measure")
@@ -161,7 +161,7 @@ class Profiler:
             self.drain()
             watch()
 
-        blocks = max(1, round(self.plan.seconds * SAMPLE_RATE / config.hop))
+        blocks = max(1, round(self.setup.seconds * SAMPLE_RATE / config.hop))
         found = run_paced(pipeline, loop, clock, blocks, stop=stop, watch=after)
         memory = resident_mb()
         settings = self.settings(source, sha256)
@@ -181,11 +181,11 @@ class Profiler:
         steady = jitter()
         pipeline = self._pipeline(clock)
         pipeline.sink_workers.append(
-            SinkWorker(_Drain(self, watch), clock, "thread", pipeline.budget.stages["sink"].add)
+            SinkWorker(_Drain(self, watch), clock, "thread", pipeline.stage_histograms.stages["sink"].add)
         )
         source = _TracedSource(microphone, self.trace)
         began, busy = clock.now_ns(), time.process_time_ns()
-        run_threaded(source, pipeline, clock, stop, [], limit_s=self.plan.seconds)
+        run_threaded(source, pipeline, clock, stop, [], limit_s=self.setup.seconds)
         wall, busy = clock.now_ns() - began, time.process_time_ns() - busy
         memory = resident_mb()
         self.drain()
@@ -195,8 +195,8 @@ class Profiler:
                 f"{microphone.device.name}: no face in {pipeline.heard_s:.1f} s ({why}); speak, or give --source"
             )
         self._cold["first_update"] = self._times.first_ns / 1e6
-        response = pipeline.budget.stages["total"]
-        loop = Loop(synthetic_voice(SYNTHETIC_S), self.plan.config.hop, SYNTHETIC)
+        response = pipeline.stage_histograms.stages["total"]
+        loop = Loop(synthetic_voice(SYNTHETIC_S), self.setup.config.hop, SYNTHETIC)
         settings = self.settings(MICROPHONE)
         return self._report(
             settings, pipeline, response, steady, memory, loop, stop,
@@ -222,17 +222,17 @@ class Profiler:
         times = self._times
         if not times.service.count:
             raise NoSpeechError(
-                f"{settings.source}: no face within {self.plan.seconds:g} s to measure; give more --seconds, or a source with "
+                f"{settings.source}: no face within {self.setup.seconds:g} s to measure; give more --seconds, or a source with "
                 "more speech"
             )
         wall_ns = paced.wall_ns if paced else wall_ns
-        counters, budget = pipeline.counters.to_json(), pipeline.budget.stages  # before more sound is fed
+        counters, waiting = pipeline.counters.to_json(), pipeline.stage_histograms.stages  # before more sound is fed
         self.trace.recording = False
         if paced is None:
             pipeline = self._pipeline(SystemClock())
             lead_in(pipeline, loop)
         allocations = count_allocations(pipeline, loop)
-        kernels, outside = times.kernels.percentile_ns(0.5), times.outside.percentile_ns(0.5)
+        engine_total, outside = times.engine_total.percentile_ns(0.5), times.outside.percentile_ns(0.5)
         cold = {**self._cold, "total": sum(self._cold.values())}
         return Report(
             settings=settings,
@@ -240,7 +240,7 @@ class Profiler:
             versions=_versions(),
             cold_start_ms=cold,
             seconds=wall_ns / 1e9,
-            seconds_asked=self.plan.seconds,
+            seconds_asked=self.setup.seconds,
             ended=stop.early,
             window_filled_s=window_filled_s,
             updates=times.service.count,
@@ -248,13 +248,13 @@ class Profiler:
             response_ms=response.milliseconds(),
             service_ms=times.service.milliseconds(),
             stages_ms={name: times.stages[name].milliseconds() for name in ORDER if name in times.stages},
-            waiting_ms={} if paced else {name: budget[name].milliseconds() for name in ("capture", "queue")},
+            waiting_ms={} if paced else {name: waiting[name].milliseconds() for name in ("capture", "queue")},
             engines_ms={name: runs.milliseconds() for name, runs in times.engines.items()},
             engine_runs={name: runs.count for name, runs in times.engines.items()},
             parts_ms={name: part.milliseconds() for name, part in times.parts.items()},
             staged=times.staged_ns / max(1, times.service.total_ns),
             outside_ms=outside / 1e6,
-            overhead=outside / max(1, kernels),
+            overhead=outside / max(1, engine_total),
             utilisation=paced.busy_ns / max(1, paced.blocks * paced.period_ns) if paced else None,
             late_ms=[ns / 1e6 for ns in paced.late_ns] if paced else [],
             cpu=(paced.cpu_ns if paced else cpu_ns) / max(1, wall_ns),
@@ -269,20 +269,20 @@ class Profiler:
         )
 
     def _pipeline(self, clock: Clock) -> Pipeline:
-        session = self.voice_to_face.live_session(self.plan.config)
+        session = self.voice_to_face.live_session(self.setup.config)
         return Pipeline(session, clock, [SinkWorker(_Mesh(self.trace), clock, "here", lambda _: None)])
 
     def _scaling(self) -> Scaling | None:
         """Times one estimate with all threads and with half of them, in turn; None where that cannot be done."""
-        half = self.plan.threads // 2
+        half = self.setup.threads // 2
         if not half or self.voice_to_face.provider != "cpu":
             return None
-        speech = self.voice_to_face.listen([synthetic_voice(self.plan.config.window / SAMPLE_RATE)])
-        times: dict[int, list[int]] = {self.plan.threads: [], half: []}
+        speech = self.voice_to_face.listen([synthetic_voice(self.setup.config.window / SAMPLE_RATE)])
+        times: dict[int, list[int]] = {self.setup.threads: [], half: []}
         busy = took = 0
-        with VoiceToFace(self.bundle, self.plan.provider, threads=half) as other:
+        with VoiceToFace(self.bundle, self.setup.provider, threads=half) as other:
             for round_ in range(ROUNDS + 2):
-                for threads, face in ((self.plan.threads, self.voice_to_face), (half, other)):
+                for threads, face in ((self.setup.threads, self.voice_to_face), (half, other)):
                     began, used = time.perf_counter_ns(), time.process_time_ns()
                     face.estimate_speech(speech)
                     wall, used = time.perf_counter_ns() - began, time.process_time_ns() - used
@@ -291,7 +291,7 @@ class Profiler:
                     times[threads].append(wall)
                     if threads != half:
                         busy, took = busy + used, took + wall
-        return Scaling(half, statistics.median(times[half]) / statistics.median(times[self.plan.threads]), busy / took)
+        return Scaling(half, statistics.median(times[half]) / statistics.median(times[self.setup.threads]), busy / took)
 
     def _readings(self, times: UpdateTimes) -> list[Reading]:
         """Reading speed of the graphs' weights, counted as the bytes of their files, and of the morphable model's basis."""

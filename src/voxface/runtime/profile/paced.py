@@ -52,7 +52,7 @@ class Loop:
 
 @dataclass
 class Paced:
-    """What a paced run measured.
+    """The measurements of a paced run.
 
     Attributes:
         period_ns: time from block to block.

@@ -19,7 +19,7 @@ Percentiles = dict[str, float]  # milliseconds of each of `QUANTILES`
 
 @dataclass(frozen=True)
 class Settings:
-    """What was measured.
+    """The settings of a profile.
 
     Attributes:
         bundle, bundle_sha256: name of the bundle, and digest of its manifest.

@@ -19,7 +19,7 @@ class UpdateTimes:
         stages: times of each stage that lies directly within updates.
         engines: times of the runs of each engine in an update.
         parts: times of spans named "STAGE.PART" that are no engine runs.
-        kernels: times of all engine runs of an update together.
+        engine_total: times of all engine runs of an update together.
         outside: times of an update outside of engine runs.
         quiet: times of the blocks that made no face.
         staged_ns: time of the stages of all updates; over `service.total_ns` it is the share of the time that has a name.
@@ -27,7 +27,7 @@ class UpdateTimes:
     """
 
     def __init__(self) -> None:
-        self.service, self.kernels, self.outside, self.quiet = (Histogram() for _ in range(4))
+        self.service, self.engine_total, self.outside, self.quiet = (Histogram() for _ in range(4))
         self.stages: dict[str, Histogram] = {}
         self.engines: dict[str, Histogram] = {}
         self.parts: dict[str, Histogram] = {}
@@ -68,6 +68,6 @@ class UpdateTimes:
                 histograms.setdefault(name, Histogram()).add(ns)
         self.first_ns = self.first_ns or took
         self.service.add(took)
-        self.kernels.add(sum(runs.values()))
+        self.engine_total.add(sum(runs.values()))
         self.outside.add(took - sum(runs.values()))
         self.staged_ns += sum(sums.values())

@@ -2,6 +2,7 @@
 
 * `pairs`: people with voices, pictures and coefficients, in a folder and in memory
 * `speech_corpus`: recordings of known speakers
+* `sound_clips`, `synthetic_music`: clips of speech, noise and music, to tell speech from other sound
 * `crops`: random crops of voices; positives and negatives
 * `embeddings`: embeddings of voices by a frozen encoder
 * `voice_face_sampler`: batches of the face GAN

@@ -138,7 +138,8 @@ def ratios(model: MorphableModel, coefficients: Float64, pairs: Mapping[str, tup
 
     Args:
         coefficients: float64 [U, ≤ P]; missing ones at the end are zero.
-        pairs: the two vertices of each distance, by name; each ratio is a distance over the one called `faces.are.REFERENCE`.
+        pairs: the two vertices of each distance, by name; each ratio is a distance over the one called
+            `faces.are_metric.REFERENCE`.
     """
     lengths = {
         name: np.linalg.norm(np.diff(_points(model, coefficients, list(ends)), axis=1)[:, 0], axis=1)

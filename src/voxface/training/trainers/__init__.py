@@ -8,5 +8,7 @@
 * `triplets`: anchors, positives and negatives of `mesh` and `joint` (Wu 2022, §4)
 * `expert`: picture -> coefficients and pose, on renders
 * `portrait`: voice -> neutral picture of its mesh
-* `speaker_embedding`: small network that detects a change of speaker in a live stream
+* `speaker_change`, `speaker_change_streams`: the speaker change detector of a bundle, and the streams that it is fitted to
+* `speaker_embedding`: the detector's network
+* `speech_modulation`: weights that tell speech from music and noise
 """

@@ -63,7 +63,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class SpeakerChangeFit:
-    """What was trained, and how it does on speakers it was not trained on.
+    """The trained detector, and its results on speakers that it was not trained on.
 
     Attributes:
         weights: everything that goes into the bundle.
@@ -77,7 +77,7 @@ class SpeakerChangeFit:
 
 
 def first_noticed(stream: Stream, threshold: float, score: Score) -> int | None:
-    """The sample at which the detector would first notice a change; None where it would not."""
+    """The sample at which the detector would first notice a change; None if it would not notice any."""
     agreed = 0
     for at, found in stream.rows:
         agreed = agreed + 1 if score(found) > threshold else 0
@@ -132,11 +132,11 @@ def group(recording: Recording) -> int:
     return 1 + int(hashlib.sha1(("fold" + recording.speaker).encode()).hexdigest(), 16) % (GROUPS - 1)
 
 
-def train(voice_to_face: FaceEstimator, recordings: Sequence[Recording]) -> SpeakerChangeFit:
-    """Trains network, weights and threshold for the voice encoder of `voice_to_face`.
+def train(face_estimator: FaceEstimator, recordings: Sequence[Recording]) -> SpeakerChangeFit:
+    """Trains network, weights and threshold for the voice encoder of `face_estimator`.
 
     Args:
-        voice_to_face: the bundle, loaded.
+        face_estimator: the bundle, loaded.
         recordings: of known speakers; those that are held out are left out.
     """
     torch.set_num_threads(1)  # on one thread the result is the same every time
@@ -146,7 +146,7 @@ def train(voice_to_face: FaceEstimator, recordings: Sequence[Recording]) -> Spea
     same: dict[str, list[list[Stream]]] = {"one_recording": [], "halves": [], "moved_halves": []}
     for k in range(GROUPS):
         network = speaker_embedding.train([clips[r] for r in known if group(r) != k], seed=k)
-        recorder = DifferenceRecorder(voice_to_face, network)
+        recorder = DifferenceRecorder(face_estimator, network)
         some = [r for r in known if group(r) == k]
         changes.append([stream for seed in (100, 101, 102) for stream in changing(recorder, some, seed)])
         same["one_recording"].append(lasting(recorder, some))
@@ -217,8 +217,8 @@ def main() -> int:
     try:
         bundle = Bundle.open(options.bundle)
         check_target(options.out, bundle.path)
-        with FaceEstimator(bundle, threads=1) as voice_to_face:
-            made = train(voice_to_face, librispeech(options.speech))
+        with FaceEstimator(bundle, threads=1) as face_estimator:
+            made = train(face_estimator, librispeech(options.speech))
         with_speaker_change(bundle, made.weights, TRAINED_ON).write(options.out)
     except VoxfaceError as error:
         print(f"voxface: error: {error}", file=sys.stderr)

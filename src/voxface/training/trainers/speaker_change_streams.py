@@ -1,8 +1,8 @@
-"""Streams with and without a change of speaker, and how the two parts of each of their windows differ.
+"""Streams with and without a change of speaker, and the differences between the two parts of each of their windows.
 
-What the speaker change detector is fitted to, and what it is measured on: recordings of two speakers, one after the other; a
-recording alone; two halves of one, the later first; and two halves, the later of them at another level and through an
-equaliser, in place of another microphone.
+The speaker change detector is fitted to them and measured on them. They are recordings of two speakers, one after the other; a
+recording alone; its two halves, the later first; and its two halves, the later one at another level and through an equaliser,
+which stands for another microphone.
 """
 
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ PART_S: Final = 5  # seconds of each half
 
 
 class Stream(NamedTuple):
-    """A stream that was heard.
+    """A stream, measured.
 
     Attributes:
-        change: the sample at which the second speaker begins to speak; None where there is one speaker.
+        change: the sample at which the second speaker begins to speak; None if there is one speaker.
         rows: newest sample of each window, and its differences float64 [15], see `Differences`.
     """
 
@@ -43,12 +43,12 @@ class Stream(NamedTuple):
 
 @dataclass(frozen=True)
 class StubEstimate:
-    """An estimate without a face: what a live session asks of one where no face is made.
+    """An estimate without a face: it has only what a live session needs of an estimate.
 
     Attributes:
-        frame_embeddings: the voice encoder's, float32 [E, C].
+        frame_embeddings: float32 [E, C].
         stages_ns: empty.
-        image_reused: there is no image to reuse.
+        image_reused: False, because there is no image.
     """
 
     frame_embeddings: NDArray[np.float32]
@@ -56,19 +56,19 @@ class StubEstimate:
     image_reused: bool = False
 
     def moved_mm(self, before: Any) -> float:
-        """A face that is not there does not move."""
+        """0, because there is no face."""
         return 0.0
 
 
 class DifferenceRecorder:
-    """An estimator that makes no face and writes down how the two parts of every window differ."""
+    """An estimator that makes no face, but records the differences between the two parts of every window."""
 
     speaker_change = None  # no change is acted on
 
-    def __init__(self, voice_to_face: FaceEstimator, network: SpeakerEmbeddingNetwork) -> None:
-        """Takes the voice encoder of `voice_to_face`, and the network that makes speaker embeddings."""
-        self.speech_modulation = voice_to_face.speech_modulation
-        self._voice_to_face, self._network = voice_to_face, network
+    def __init__(self, face_estimator: FaceEstimator, network: SpeakerEmbeddingNetwork) -> None:
+        """Takes the voice encoder of `face_estimator`, and the network that makes speaker embeddings."""
+        self.speech_modulation = face_estimator.speech_modulation
+        self._face_estimator, self._network = face_estimator, network
         self._blank = np.zeros((64, 8), np.float32)
         self._begin = 0
         self._differences = Differences(network)
@@ -85,11 +85,11 @@ class DifferenceRecorder:
     def estimate(
         self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0, *, timer: Any = None
     ) -> Any:
-        """Writes down the window's differences; nothing is encoded before the moment that counts."""
+        """Records the window's differences; windows that end before `begin` are not encoded, to save time."""
         end = speech.segments[-1][1]
         if end < self._begin or len(speech.log_mel) < NEWEST + BEFORE:
             return StubEstimate(self._blank)
-        frame_embeddings = self._voice_to_face.frame_embeddings(speech)
+        frame_embeddings = self._face_estimator.frame_embeddings(speech)
         if frame_embeddings.any():
             self._rows.append((end, self._differences.measure(speech, frame_embeddings)))
         return StubEstimate(frame_embeddings)
@@ -134,13 +134,13 @@ def moved(recorder: DifferenceRecorder, recordings: Sequence[Recording], seed: i
 
 
 def onset(samples: Samples) -> int:
-    """Where speech begins."""
+    """The sample at which speech begins."""
     events = VoiceActivityDetector().feed(samples)
     return next((event.start for event in events if isinstance(event, SpeechStarted)), 0)
 
 
 def equalised(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Through a smooth equaliser that is about 2.5 dB off at any frequency, and up to 4 dB louder or softer."""
+    """The samples through a smooth random equaliser (about 2.5 dB at each frequency), up to 4 dB louder or softer."""
     place = np.sqrt(np.arange(513) / 512)
     waves = sum(rng.normal() * size * np.cos(np.pi * k * place) for k, size in enumerate((1.5, 1.5, 1.0, 1.0), 1))
     response = np.fft.fftshift(np.fft.irfft(10 ** ((waves + rng.uniform(-4, 4)) / 20))) * np.hanning(1024)

@@ -1,4 +1,4 @@
-"""Trains the small network of the live speaker watch: a voice from a second or two of log-mel frames.
+"""Trains the small network of the speaker change detector: a speaker embedding of a second or two of log-mel frames.
 
 An x-vector network (Snyder et al. 2018) of 41 thousand numbers: convolutions, mean and spread over time, a linear layer. It
 learns to tell the training speakers apart, each also played slower and faster as if somebody else, by an additive margin
@@ -22,7 +22,7 @@ from voxface.runtime.features.log_mel import log_mel
 from voxface.runtime.live.speaker_embedding import DILATION, LEAST_VARIANCE, STRIDE, SpeakerEmbeddingNetwork
 
 SPEEDS: Final = (0.84, 0.92, 1.0, 1.09, 1.19)
-SHORT: Final = (90, 170)  # frames: what the watch compares
+SHORT: Final = (90, 170)  # frames: the lengths that the detector compares
 LONG: Final = (200, 400)
 SCALE: Final = 20.0
 MARGIN: Final = 0.15
@@ -149,5 +149,5 @@ def _affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
 
 
 def _short(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What half precision keeps of them: so the file holds them."""
+    """The values rounded to FP16, as the file stores them."""
     return values.astype(np.float16).astype(np.float32)

@@ -2,7 +2,7 @@
 
     python -m voxface.training.trainers.speech_modulation --speech LIBRISPEECH --room ROOM.wav [--bundle IN] --out OUT
 
-A logistic regression on how spectra move (`voxface.runtime.features.speech_modulation`), fitted to speakers of the training, in
+A logistic regression on the movement of spectra (`voxface.runtime.features.speech_modulation`), fitted to training speakers, in
 clean, noisy and short recordings and in one room, against synthetic noise and music. It takes some minutes on one core.
 """
 
@@ -61,7 +61,7 @@ def training_clips(recordings: Sequence[Recording], room: Samples) -> Iterator[C
 
 
 def measured(clip: Clip, front_end: FrontEndConfig, vad: VadConfig) -> Movement | None:
-    """How a clip's spectrum moves; None where the front end finds no speech in it, or too little to tell."""
+    """The movement of a clip's spectrum; None if the front end finds no speech in it, or too little to measure."""
     speech = listen([clip.samples], front_end, vad)
     try:
         check_speech(speech)
