@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
-from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.log_mel import FrameWindow
 from voxface.runtime.features.speech_modulation import measurable_movement, modulation_score
 
 

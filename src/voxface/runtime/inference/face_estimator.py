@@ -23,9 +23,8 @@ from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError, UsageError
-from voxface.runtime.features.frame_window import FrameWindow
 from voxface.runtime.features.front_end import listen
-from voxface.runtime.features.log_mel import log_mel
+from voxface.runtime.features.log_mel import FrameWindow, log_mel
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.periodicity import LEAST_PERIODIC
 from voxface.runtime.features.speech import Speech
