@@ -86,6 +86,7 @@ class FaceEstimator:
         self._trace = trace
         self.provider = self._encoder.provider
         self.morphable = self.bundle.morphable
+        self._shortest, self._sex_slope = self.bundle.front_end.shortest, self.bundle.sex_slope
 
     def warm_up(self) -> None:
         """Makes one face of noise and of every graph, so that the first estimate is as fast as those after it."""
@@ -137,7 +138,7 @@ class FaceEstimator:
     ) -> Estimate:
         self.check_open()
         check_speech(speech)
-        features = network_input(speech.log_mel, self.bundle.front_end.shortest)
+        features = network_input(speech.log_mel, self._shortest)
         timer.lap("features")
         if self._fused is not None and _frame_embeddings(features) <= PIECE + 2 * CONTEXT:
             out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
@@ -167,7 +168,7 @@ class FaceEstimator:
         """The face of an embedding float32 [E] that was made of speech; it has no `stages_ns`.
 
         Args:
-            columns: float32 [E, C], those the embedding is the mean of.
+            frame_embeddings: float32 [E, C], those the embedding is the mean of.
             before: an estimate of the same voice, whose image may be kept.
             image_reuse_distance: the distance up to which it is kept, between this embedding and the one that the image was
                 made from. The mesh, which costs little, is always new.
@@ -199,7 +200,7 @@ class FaceEstimator:
         """What the networks gave, read: attributes, confidence."""
         self._numbers("mesh", coefficients)
         own = _own(frame_embeddings, len(speech.log_mel))
-        attributes = read_attributes(self.morphable, coefficients, self.bundle.sex_slope)
+        attributes = read_attributes(self.morphable, coefficients, self._sex_slope)
         weights = self.speech_modulation
         modulation = 1.0 if weights is None else speech.speech_modulation(weights)
         sure = confidence(modulation, own, speech.voiced_seconds)
@@ -238,7 +239,7 @@ class FaceEstimator:
     def frame_embeddings(self, speech: Speech) -> Array:
         """The voice encoder's columns float32 [E, C] of speech, without a face: for what only compares voices."""
         self.check_open()
-        frame_embeddings = self._encode(network_input(speech.log_mel, self.bundle.front_end.shortest))[1]
+        frame_embeddings = self._encode(network_input(speech.log_mel, self._shortest))[1]
         return _own(frame_embeddings, len(speech.log_mel))
 
     def _encode(self, features: Array) -> tuple[Array, Array]:

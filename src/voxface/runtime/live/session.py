@@ -151,6 +151,7 @@ class LiveSession:
         weights = estimator.speaker_change if self.config.detect_speaker_change else None
         self._watch = None if weights is None else SpeakerChangeDetector(weights)
         self._speaker = 1
+        self._image_reuse_limit = self.config.image_reuse_limit
         self._due = self.config.first  # speech, in samples since the stream began
         self._estimated = -1  # speech in the last estimate
         self._turn: tuple[int, int | None] | None = None  # start, and end unless speech goes on
@@ -314,7 +315,7 @@ class LiveSession:
             return
         timer.lap("gate")
         try:
-            estimate = self._estimator.estimate(speech, self._last, self.config.image_reuse_limit, timer=timer)
+            estimate = self._estimator.estimate(speech, self._last, self._image_reuse_limit, timer=timer)
             change = self._watch.judge(speech, estimate.frame_embeddings) if self._watch else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
