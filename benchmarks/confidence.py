@@ -28,8 +28,9 @@ from voxface.runtime.audio.decode import SUFFIXES
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.features.normalisation import network_input
+from voxface.runtime.features.speech import check_speech
 from voxface.runtime.inference.confidence import agreement
-from voxface.runtime.inference.face_estimator import FaceEstimator, check_speech
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.training.data.sound_clips import (
     NOISES,
     SPEECH,

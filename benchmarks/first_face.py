@@ -31,7 +31,7 @@ import numpy as np, torch
 from pathlib import Path
 from safetensors.torch import load_file
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.features.log_mel import network_input
+from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.front_end import FrontEnd
 from voxface.runtime.face.png import png
 from voxface.training.models import FaceGenerator, VoiceEncoder

@@ -4,6 +4,7 @@ Everything is read from the real tree, so a new room must be given its place her
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -66,6 +67,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
         },
     }.items()
 }  # fmt: skip
+FROM_VOXFACE = re.compile(r"^ *from (voxface[\w.]*) import (?:\(([^)#]*)\)|([\w, ]+))", re.MULTILINE)
 HEAVY = ("torch", "onnx", "open3d", "matplotlib", "trimesh", "anny")
 
 
@@ -146,6 +148,46 @@ def test_no_two_modules_import_each_other() -> None:
 
 def module_name(file: Path) -> str:
     return ".".join(file.relative_to(HOUSE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def names_of(module: str) -> frozenset[str]:
+    """Every name that a module of this tree has at its top level; modules of a package included."""
+    place = ROOT / "src" / Path(*module.split("."))
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return top_level_names(file) | ({p.stem for p in place.iterdir()} if place.is_dir() else frozenset())
+
+
+@cache
+def top_level_names(file: Path) -> frozenset[str]:
+    found: set[str] = set()
+    left: list[ast.AST] = [ast.parse(file.read_text())]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+            continue  # what is within is no name of the module
+        left += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("folder", ["src", "benchmarks", "examples"])
+def test_every_name_imported_from_voxface_is_there(folder: str) -> None:
+    """Also where no test runs the import: most benchmarks need data or a GPU."""
+    import voxface
+
+    found = 0
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        # The text, not the syntax tree: some benchmarks hand a program to another process as a string.
+        for module, several, one in FROM_VOXFACE.findall(file.read_text()):
+            there = names_of(module) | (set(voxface.__all__) if module == "voxface" else set())
+            missing = {name.split(" as ")[0].strip() for name in (several or one).split(",")} - there - {""}
+            assert not missing, f"{file.relative_to(ROOT)} imports {missing} from {module}"
+            found += 1
+    assert found
 
 
 def test_the_runtime_names_nothing_heavy_even_inside_functions() -> None:

@@ -13,7 +13,8 @@ from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.errors import InputError, NoSpeechError, VoxfaceError
 from voxface.runtime.features.front_end import FrontEnd
 from voxface.runtime.features.normalisation import network_input
-from voxface.runtime.inference.face_estimator import CONTEXT, PIECE, check_speech
+from voxface.runtime.features.speech import check_speech
+from voxface.runtime.inference.face_estimator import CONTEXT, PIECE
 
 LONGEST = (PIECE + 2 * CONTEXT) * STRIDE  # frames that the runtime gives the encoder at once, at most
 

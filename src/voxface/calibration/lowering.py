@@ -123,4 +123,5 @@ class Lowering:
 
 def _rewritten(graph: Graph, names: Collection[str]) -> Graph:
     """The graph with the transposed convolutions among the named nodes as convolutions."""
-    return rewrite(graph, [node.name for node in graph.nodes if node.name in names and can_rewrite(graph, node)])
+    transposed = [node.name for node in graph.nodes if node.name in names and can_rewrite(graph, node)]
+    return rewrite(graph, transposed) if transposed else graph

@@ -11,8 +11,7 @@ from voxface.runtime.audio.resample import Resampler, to_int16
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.features.front_end import FrontEnd
 from voxface.runtime.features.periodicity import PeriodicityMeter, periodicity
-from voxface.runtime.features.speech import Speech
-from voxface.runtime.inference.face_estimator import check_speech
+from voxface.runtime.features.speech import Speech, check_speech
 
 AUDIO = speech_like(12.0)
 

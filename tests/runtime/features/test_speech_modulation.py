@@ -9,8 +9,7 @@ from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import PROVISIONAL
-from voxface.runtime.features.frame_window import FrameWindow
-from voxface.runtime.features.log_mel import log_mel
+from voxface.runtime.features.log_mel import FrameWindow, log_mel
 from voxface.runtime.features.speech_modulation import (
     SHORTEST,
     RunningSpeechModulation,

@@ -13,7 +13,7 @@ from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
-from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.log_mel import FrameWindow
 from voxface.runtime.features.normalisation import RunningNormalisation, network_input, normalise
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.inference.incremental import IncrementalEncoder

@@ -15,9 +15,9 @@ from tests.stand_ins.ticks import Ticks
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.features.log_mel import LogMelStream
-from voxface.runtime.features.speech import Speech
+from voxface.runtime.features.speech import Speech, check_speech
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.face_estimator import FaceEstimator, check_speech
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.events import (
     EngineFailed,
     Event,

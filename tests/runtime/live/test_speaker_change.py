@@ -7,7 +7,7 @@ import pytest
 
 from tests.stand_ins.live_session import noise, nothing, voice
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.log_mel import FrameWindow
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged
 from voxface.runtime.live.levels import LOWEST_DB, LevelMeter

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from tests.stand_ins.live_session import voice
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.speaker_embedding_file import read_layers, write_layers
-from voxface.runtime.features.frame_window import FrameWindow
-from voxface.runtime.features.log_mel import log_mel
+from voxface.runtime.features.log_mel import FrameWindow, log_mel
 from voxface.runtime.live.speaker_embedding import SEEN, STRIDE, RunningSpeakerEmbedding, SpeakerEmbeddingNetwork
 
 

@@ -9,8 +9,7 @@ from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, VadEvent
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
-from voxface.runtime.features.frame_window import FrameWindow
-from voxface.runtime.features.log_mel import LogMelStream
+from voxface.runtime.features.log_mel import FrameWindow, LogMelStream
 from voxface.runtime.features.periodicity import PeriodicityMeter
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.timing.stage_timer import StageTimer

@@ -1,4 +1,4 @@
-"""Log-mel spectrogram of the `wen2019` front end, the same bits offline and streaming.
+"""Log-mel spectrogram of the `wen2019` front end, the same bits offline and streaming, and windows of its frames.
 
 `FrameComputer` serves both: a stream hands it the frames that became complete, and at the end the tail. Published voice
 encoders were trained on this front end with its peculiarities: samples at int16 scale; pre-emphasis in which the "previous
@@ -6,7 +6,9 @@ sample" of a frame is the last sample of the frame before it, although frames ov
 them out changes normalised features by up to about 3.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,31 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 _SILENCE = np.zeros(1, np.int16)
 _BLOCK = 16  # frames computed at once, so few that intermediate results stay in the processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class FrameWindow:
+    """Neighbouring log-mel frames of the speech of one stream.
+
+    Windows that follow one another in a stream keep a contract: `first` never falls, and for one speaker it rises by multiples
+    of `STRIDE` (32 frames, the step between two frame embeddings of the voice encoder). So whatever is computed every 32
+    frames stands at the same places of the stream as in the window before, and what is known of a place is used again.
+
+    Attributes:
+        first: number of the first frame, counted from 0 over all speech of the stream.
+        frames: float32 [T, mels], before normalisation.
+        final: how many of the frames, from the first, are the same in every later window that holds them. The frames after
+            them, at most `PROVISIONAL`, repeat the newest samples and change when the sound goes on.
+    """
+
+    first: int
+    frames: Float32
+    final: int
+
+    @classmethod
+    def whole(cls, frames: Float32) -> Self:
+        """All frames float32 [T, mels] of a stream that has ended."""
+        return cls(0, frames, len(frames))
 
 
 def mel_filters(config: FrontEndConfig) -> Float64:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import FrontEndConfig
-from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.log_mel import FrameWindow
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

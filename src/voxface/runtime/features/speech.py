@@ -1,4 +1,4 @@
-"""The speech of a stream or of a window of it, as features."""
+"""The speech of a stream or of a window of it, as features, and the check that there is any."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
-from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.errors import NoSpeechError
+from voxface.runtime.features.log_mel import FrameWindow
+from voxface.runtime.features.periodicity import LEAST_PERIODIC
 from voxface.runtime.features.speech_modulation import measurable_movement, modulation_score
 
 
@@ -65,3 +67,16 @@ class Speech:
     def voiced_seconds(self) -> float:
         """Length of the speech."""
         return self.voiced_samples / SAMPLE_RATE
+
+
+def check_speech(speech: Speech) -> None:
+    """Raises NoSpeechError, with the reason, unless there is speech to make a face of."""
+    if speech.samples == 0:
+        raise NoSpeechError("no samples, so no speech")
+    if not speech.voiced_samples:
+        raise NoSpeechError(f"no speech found in {speech.seconds:.2f} s (silence, or too quiet for the VAD)")
+    if speech.periodic < LEAST_PERIODIC:
+        raise NoSpeechError(
+            f"no speech found in {speech.seconds:.2f} s: there is sound, but only {speech.periodic:.0%} of it is "
+            "voiced as speech is (noise?)"
+        )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
-from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.log_mel import FrameWindow
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -22,13 +22,11 @@ from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
-from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError, UsageError
-from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.features.front_end import listen
-from voxface.runtime.features.log_mel import log_mel
+from voxface.runtime.features.log_mel import FrameWindow, log_mel
 from voxface.runtime.features.normalisation import network_input
-from voxface.runtime.features.periodicity import LEAST_PERIODIC
-from voxface.runtime.features.speech import Speech
+from voxface.runtime.features.speech import Speech, check_speech
 from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.confidence import confidence
 from voxface.runtime.inference.estimate import Estimate
@@ -339,16 +337,3 @@ def _distance(one: Array, other: Array) -> float:
 def _own(frame_embeddings: Array, frames: int) -> Array:
     """The frame embeddings of a clip without those of its repetitions: short clips are tiled to the shortest input."""
     return frame_embeddings[:, : max(1, min(frame_embeddings.shape[1], frames // STRIDE))]
-
-
-def check_speech(speech: Speech) -> None:
-    """Raises NoSpeechError, with the reason, unless there is speech to make a face of."""
-    if speech.samples == 0:
-        raise NoSpeechError("no samples, so no speech")
-    if not speech.voiced_samples:
-        raise NoSpeechError(f"no speech found in {speech.seconds:.2f} s (silence, or too quiet for the VAD)")
-    if speech.periodic < LEAST_PERIODIC:
-        raise NoSpeechError(
-            f"no speech found in {speech.seconds:.2f} s: there is sound, but only {speech.periodic:.0%} of it is "
-            "voiced as speech is (noise?)"
-        )

@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.engines.engine import Array, Engine
-from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.log_mel import FrameWindow
 from voxface.runtime.features.normalisation import RunningNormalisation
-from voxface.runtime.features.speech import Speech
+from voxface.runtime.features.speech import Speech, check_speech
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.face_estimator import check_speech
 from voxface.runtime.timing.stage_timer import StageTimer
 
 # The drift, in standard deviations, that statistics may have since the frame embeddings in use were encoded, mean over these.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.speaker_change import FRAMES, Layers
-from voxface.runtime.features.frame_window import FrameWindow
+from voxface.runtime.features.log_mel import FrameWindow
 
 Float32 = NDArray[np.float32]
 STRIDE: Final = 3  # frames between its steps

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE, FrontEndConfig
-from voxface.runtime.features.frame_window import FrameWindow
-from voxface.runtime.features.log_mel import LogMelStream
+from voxface.runtime.features.log_mel import FrameWindow, LogMelStream
 from voxface.runtime.features.periodicity import RunningPeriodicity
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.features.speech_modulation import RunningSpeechModulation

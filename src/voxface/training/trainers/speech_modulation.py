@@ -24,7 +24,7 @@ from voxface.runtime.config.speech_modulation import Movement, SpeechModulationW
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import NoSpeechError, VoxfaceError
 from voxface.runtime.features.front_end import listen
-from voxface.runtime.inference.face_estimator import check_speech
+from voxface.runtime.features.speech import check_speech
 from voxface.training.data.sound_clips import NOISES, SPEECH, Clip, Samples, read, scaled, speech_clips, synthetic_noise
 from voxface.training.data.speech_corpus import LIBRISPEECH_CITATION, Recording, librispeech
 from voxface.training.data.synthetic_music import STYLES, music
