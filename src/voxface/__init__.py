@@ -16,6 +16,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from voxface.runtime import telemetry as _telemetry
+
 if TYPE_CHECKING:
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.config.front_end import FrontEndConfig
@@ -53,6 +55,9 @@ if TYPE_CHECKING:
     from voxface.runtime.voice_to_face import VoiceToFace
 
 __version__ = "0.1.0"
+
+_telemetry.switch_off()  # before anything of voxface imports ONNX Runtime
+
 _MODULES = {
     "AsyncStream": "live.async_stream",
     "Attributes": "inference.attributes",

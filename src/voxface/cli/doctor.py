@@ -55,6 +55,7 @@ def examine(path: Path | None = None) -> dict[str, Any]:
     one thing to do.
     """
     from voxface import __version__
+    from voxface.runtime import telemetry
 
     packages = {name: _version(name) for name in PACKAGES}
     problems = [f"{name} is missing; {PACKAGES[name][1]}" for name in NEEDED if packages[name] is None]
@@ -89,6 +90,7 @@ def examine(path: Path | None = None) -> dict[str, Any]:
     except ImportError as error:  # one of the packages above, already named
         problems.append(f"voxface.runtime does not import: {error}")
     gpus = _gpu()
+    collects = telemetry.why_on()
     return {
         "voxface": __version__,
         "python": platform.python_version(),
@@ -100,8 +102,9 @@ def examine(path: Path | None = None) -> dict[str, Any]:
         "cuda": _cuda(),
         "bundle": bundle,
         "engines": engines,
+        "telemetry": {"off": collects is None} if collects is None else {"off": False, "why": collects},
         "problems": problems,
-        "advice": _advice(gpus, packages, providers),
+        "advice": [*_advice(gpus, packages, providers), *([collects] if collects else [])],
     }
 
 
@@ -205,6 +208,8 @@ def _print(report: dict[str, Any]) -> None:
     for engine in report["engines"]:
         what = f"{engine['graph']} {engine['flavour']} {engine['version']} for {','.join(engine['targets'])}"
         print(f"  {'ok  ' if engine['ok'] else '-   '} {what}" + (f": {engine['why']}" if not engine["ok"] else ""))
+    off = report["telemetry"]["off"]
+    print(f"\ntelemetry of dependencies\n  {'ok   off' if off else '-    may be on, see below'}")
     if report["advice"]:
         print("\n" + "\n".join(f"advice: {a}" for a in report["advice"]))
     print("\n" + ("\n".join(f"problem: {p}" for p in report["problems"]) or "No problem found."))

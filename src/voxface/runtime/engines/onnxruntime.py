@@ -1,5 +1,6 @@
 """The ONNX Runtime engine with its CPU, CUDA and TensorRT providers; none falls back silently to another."""
 
+import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 from types import ModuleType, TracebackType
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from voxface.runtime import telemetry
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
@@ -51,6 +53,10 @@ def _import() -> ModuleType:
         raise ProviderError(
             "ONNX Runtime is not installed; install one of voxface[cpu] and voxface[gpu] (never both)"
         ) from error
+    if (why := telemetry.why_on()) is not None:
+        warnings.warn(f"voxface: {why}", RuntimeWarning, stacklevel=2)  # shown once
+        if hasattr(onnxruntime, "disable_telemetry_events"):  # too late for its files, not for what it would send
+            onnxruntime.disable_telemetry_events()
     return onnxruntime  # type: ignore[no-any-return]
 
 
