@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,9 +21,9 @@ Float32 = NDArray[np.float32]
 ESTIMATE_JSON: Final = "estimate.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # comparing arrays gives no truth value, so == of all fields would raise
 class Estimate:
-    """One face from one stretch of voice.
+    """One face from one stretch of voice. Two estimates are equal only if they are one object; compare their arrays.
 
     A pickled estimate leaves its morphable model (7 MB) out and keeps the measurements. After unpickling all is there but what
     needs the model (`vertices`, `moved_mm`, `save`): `with_model` gives it back.
@@ -33,9 +33,11 @@ class Estimate:
         voiced_seconds: speech among them.
         frames: log-mel frames of that speech.
         embedding: float32 [64], unit length.
-        columns: float32 [E, C], the voice encoder's, one each 0.32 s of speech: the embedding is their mean, made unit length.
+        frame_embeddings: float32 [E, C], the voice encoder's, one each 0.32 s of speech: the embedding is their mean, made unit
+            length.
         image: uint8 [H, W, 3], RGB.
-        drawn: float32 [64], the embedding the picture is of: this one's, or one before that is hardly another.
+        image_embedding: float32 [64], the embedding that the picture was made from: `embedding`, or that of an estimate before
+            from which it hardly differs.
         coefficients: float32 [P], unit-normal space of the morphable model.
         model: the morphable model; None after unpickling.
         confidence: 0 to 1, from how much it moves as speech does, how far the voice agrees with itself, and its length.
@@ -108,7 +110,8 @@ class Estimate:
             The path of each file by its name.
 
         Raises:
-            UsageError: the folder holds something else, or is a file; or the estimate was unpickled, and has no model.
+            UsageError: the folder holds something else, or is a file or the working directory; or the estimate was unpickled,
+                and has no model.
             InputError: the folder cannot be written.
         """
         contents = {
@@ -125,13 +128,20 @@ class Estimate:
         return {name: value for name, value in self.__dict__.items() if name != "vertices"} | {"model": None}
 
     def __copy__(self) -> Self:
-        """A copy with its model, which pickling alone leaves out."""
-        return replace(self)
+        """A copy with the same model, which pickling leaves out, and with the measurements of an unpickled estimate."""
+        return self._with_attributes(self.__dict__)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """A copy with arrays of its own and the same model."""
         memo[id(self.model)] = self.model
-        return type(self)(**{field.name: deepcopy(getattr(self, field.name), memo) for field in fields(self)})
+        return self._with_attributes(deepcopy(self.__dict__, memo))
+
+    def _with_attributes(self, attributes: dict[str, Any]) -> Self:
+        """An estimate of these attributes; those that were made on demand are among them, since without a model they could not
+        be made again."""
+        made = object.__new__(type(self))
+        made.__dict__.update(attributes)
+        return made
 
     def _known_model(self) -> MorphableModel:
         if self.model is None:
