@@ -2,6 +2,7 @@
 
 import threading
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,3 +181,14 @@ def test_closing_waits_for_what_is_under_way(default_bundle: Bundle) -> None:
     face.close()
     assert any(event.kind == "face" for event in events)
     assert not any(event.kind == "engine-failed" for event in events)
+
+
+@pytest.mark.parametrize("threads", [0, 257, 1.5, "2"])
+def test_a_number_of_threads_that_cannot_be_is_refused(default_bundle: Bundle, threads: Any) -> None:
+    with pytest.raises(UsageError, match="threads: at least 1, at most 256"):
+        VoiceToFace(default_bundle, threads=threads)
+
+
+def test_lengths_of_a_stream_are_whole_numbers_of_samples() -> None:
+    with pytest.raises(TypeError, match=r"window is 16000\.0, no whole number of samples"):
+        LiveConfig(window=16_000.0)  # type: ignore[arg-type]

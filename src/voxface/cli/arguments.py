@@ -14,7 +14,6 @@ else:
 BUNDLE_TO_READ: Final = "bundle folder or .voxface file"
 BUNDLE_TO_WRITE: Final = "bundle to write: NAME.voxface, or a folder"
 PROVIDERS: Final = "cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
-MOST_THREADS: Final = 256  # an operator gains from as many as there are cores; thousands take the machine down
 
 
 def add_json(parser: Container, what: str = "one JSON document on standard output") -> None:
@@ -65,6 +64,7 @@ def add_seed(parser: Container, others: str) -> None:
 
 def check_threads(threads: int | None) -> None:
     """Raises UsageError for a number of threads that cannot be; None: the engine's own choice."""
+    from voxface.runtime.engines.onnxruntime import MOST_THREADS
     from voxface.runtime.errors import UsageError
 
     if threads is not None and not 1 <= threads <= MOST_THREADS:

@@ -238,6 +238,7 @@ def _print_parts(bundle: "Bundle") -> None:
 
 
 def _print(document: dict[str, Any]) -> None:
+    document = {name: value for name, value in document.items() if value is not None}  # null is as good as missing
     model = document["morphable_model"]
     print(f"{document['name']} {document.get('version', '')} — {document['path']}, {document['bytes'] / 1e6:.1f} MB")
     print(f"  {document.get('description', '')}")
@@ -258,7 +259,7 @@ def _print(document: dict[str, Any]) -> None:
     for engine in document.get("engines", []):
         print(
             f"  engine       {engine['graph']} {engine['flavour']} {engine['version']} for {', '.join(engine['targets'])}, "
-            f"{'+'.join(engine.get('precision', []))}, {engine.get('size', 0) / 1e6:.1f} MB"
+            f"{'+'.join(engine.get('precision') or [])}, {(engine.get('size') or 0) / 1e6:.1f} MB"
         )
     if "imported" in document:
         print(f"  mesh is the  {document['imported']['mesh']}")

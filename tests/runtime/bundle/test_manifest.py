@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxface.cli import main
 from voxface.runtime.bundle.bundle import DEFAULT, Bundle
 from voxface.runtime.bundle.json_record import Settings
 from voxface.runtime.bundle.manifest import GRAPHS, MANIFEST, GraphEntry, Manifest, digest
@@ -185,3 +186,32 @@ def test_unknown_fields_go_along(default_bundle: Bundle, tmp_path: Path) -> None
     bundle = Bundle(default_bundle.path, manifest, default_bundle.files).replacing(name="other").write(tmp_path / "b")
     assert bundle.manifest.unknown == {"colour": "blue"}
     assert json.loads((tmp_path / "b" / MANIFEST).read_text())["colour"] == "blue"
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "reason"),
+    [
+        ("front_end", "floor", "x", "front_end.floor is 'x', not a finite number"),
+        ("front_end", "preemphasis", None, "front_end.preemphasis is None, not a finite number"),
+        ("front_end", "name", 5, "front_end.name is 5, not a text"),
+        ("front_end", "mels", True, "front_end.mels is True, not a whole number"),
+        ("vad", "frame", 320.0, "vad.frame is 320.0, not a whole number"),
+        ("vad", "ring", True, "vad.ring is True, not a whole number"),
+        ("speaker_change", "threshold", 10**400, "speaker_change.threshold is 1"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(section: str, name: str, value: object, reason: str) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document[section][name] = value
+    with pytest.raises(BundleError, match=reason):
+        Manifest.from_json(document)
+
+
+def test_a_bundle_with_nulls_is_described(
+    default_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nulls = dict.fromkeys(("metrics", "model_card", "trained_on", "licence", "description", "version", "engines"))
+    bundle = default_bundle.replacing(**nulls, unknown=nulls)
+    bundle.write(tmp_path / "nulls")
+    assert main(["bundle", "info", str(tmp_path / "nulls")]) == 0
+    assert "not given" in capsys.readouterr().out

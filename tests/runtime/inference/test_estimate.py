@@ -145,6 +145,34 @@ def test_without_its_model_it_is_not_saved(estimate: Estimate, tmp_path: Path) -
     assert set(contents(tmp_path / "face")) == NAMES
 
 
+def test_a_folder_that_is_there_keeps_its_permissions_and_is_not_the_working_directory(
+    estimate: Estimate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    estimate.save(private)
+    assert private.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(UsageError, match="is the working directory"):
+        estimate.save(".")
+    assert not list(Path.cwd().iterdir())
+
+
+def test_copies_of_an_unpickled_estimate_keep_its_measurements(estimate: Estimate) -> None:
+    unpickled = pickle.loads(pickle.dumps(estimate))
+    for made in (copy.copy(unpickled), copy.deepcopy(unpickled)):
+        assert made.measurements_mm == estimate.measurements_mm
+        assert made.image_reused == estimate.image_reused
+
+
+def test_estimates_can_be_compared_and_looked_for(estimate: Estimate) -> None:
+    other = copy.deepcopy(estimate)
+    assert estimate != other
+    assert [other, estimate].index(estimate) == 1
+    assert len({estimate, other}) == 2
+
+
 def test_copies_keep_the_model(estimate: Estimate) -> None:
     for again in (copy.copy(estimate), copy.deepcopy(estimate)):
         assert again.model is estimate.model

@@ -153,6 +153,10 @@ def test_what_is_lost_is_an_event_and_moves_the_index() -> None:
     assert abs(stream.position - len(voice()) - 16_000) < 1000, "the resampler holds some back"
     with pytest.raises(UsageError, match="cannot be lost"):
         stream.feed(voice(), lost=-1)
+    with pytest.raises(UsageError, match="cannot be lost; give a whole number"):
+        stream.feed(voice(), lost=1.5)  # type: ignore[arg-type]
+    stream.feed(nothing(0.1), lost=np.int64(160))  # type: ignore[arg-type]
+    assert type(stream.position) is int
 
 
 def test_what_is_no_sample_is_an_event() -> None:

@@ -116,8 +116,10 @@ def _decode(kind: Any, value: Any, at: str) -> Any:
     if origin is Settings:
         if not isinstance(value, Mapping):
             raise ValueError(f"{at} is no object")
+        kinds = {each.name: each.type for each in fields(args[0])}
+        known = {name: _decode(kinds.get(name, Any), each, _below(at, name)) for name, each in value.items()}
         try:
-            return Settings(args[0](**value), tuple(value))
+            return Settings(args[0](**known), tuple(value))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{at}: {error}") from error
     if isinstance(kind, type) and issubclass(kind, JsonRecord):
@@ -141,9 +143,16 @@ def _decode_union(kinds: list[Any], value: Any, at: str) -> Any:
 def _decode_scalar(kind: type, value: Any, at: str) -> Any:
     """A text or number, unchanged: 1 stays an integer for a field of type float, so that it is written as it was read."""
     fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
-    if not fits or (kind is float and not isfinite(value)):
+    if not fits or (kind is float and not _is_finite(value)):
         raise ValueError(f"{at} is {value!r}, not {_KINDS[kind]}")
     return value
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return isfinite(number)
+    except OverflowError:  # a whole number beyond the largest float, which JSON may hold
+        return False
 
 
 def _encode(value: Any) -> Any:

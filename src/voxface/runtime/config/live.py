@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, SupportsIndex
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 
@@ -44,6 +44,9 @@ class LiveConfig:
     detect_speaker_change: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("first", "hop", "window", "hangover"):
+            if not isinstance(getattr(self, name), SupportsIndex):
+                raise TypeError(f"{name} is {getattr(self, name)!r}, no whole number of samples")
         if self.mode not in MODES:
             raise ValueError(f"mode {self.mode!r} is not one of {', '.join(MODES)}")
         if not 0 < self.hop <= self.first <= self.window:

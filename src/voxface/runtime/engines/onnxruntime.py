@@ -3,8 +3,9 @@
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
+from operator import index
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self, SupportsIndex
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from voxface.runtime.processor import usable_cores
 if TYPE_CHECKING:  # the CPU needs none of it
     from voxface.runtime.engines.onnxruntime_device import DeviceRunner
 
+MOST_THREADS: Final = 256  # an operator gains from as many as there are cores; thousands take the machine down
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
 _DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; the CPU provider uses numpy's memory
@@ -89,8 +91,8 @@ class OnnxRuntimeEngine:
             )
         options = ort.SessionOptions()
         options.log_severity_level = 3  # errors come back as exceptions; warnings would land in the user's terminal
-        if threads is not None and threads < 1:
-            raise UsageError(f"{threads} threads: at least 1")
+        if threads is not None and not (isinstance(threads, SupportsIndex) and 1 <= index(threads) <= MOST_THREADS):
+            raise UsageError(f"{threads!r} threads: at least 1, at most {MOST_THREADS}")
         options.intra_op_num_threads = threads if threads is not None else min(4, usable_cores())
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":

@@ -15,7 +15,7 @@ from voxface.runtime.features.periodicity import LEAST_PERIODIC
 from voxface.runtime.features.speech_modulation import measurable_movement, modulation_score
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # comparing arrays gives no truth value, so == of all fields would raise
 class Speech:
     """Speech, and the features that networks and decisions need of it.
 

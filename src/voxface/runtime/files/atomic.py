@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from stat import S_IMODE
 
 from voxface.runtime.errors import InputError, UsageError
 
@@ -41,7 +42,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes], is_own: Callable[[
         is_own: whether a folder was written by the caller before. Such a folder is replaced, if no other files are in it.
 
     Raises:
-        UsageError: the folder holds something else, or is a file.
+        UsageError: the folder holds something else, or is a file or the working directory.
         InputError: it cannot be written; what was there is as before.
     """
     place = Path(os.path.realpath(folder))
@@ -55,6 +56,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes], is_own: Callable[[
             for name, data in contents.items():
                 (new / name).write_bytes(data)
             if place.exists():
+                new.chmod(S_IMODE(place.stat().st_mode))  # a private folder stays private
                 place.rename(old)
             try:
                 new.rename(place)
@@ -71,6 +73,10 @@ def _check_replaceable(
 ) -> None:
     if not place.is_dir():
         raise UsageError(f"{folder}: is a file; give a folder")
+    if place.samefile(os.curdir):  # another folder would take its name, and the program would stay in the one removed
+        raise UsageError(
+            f"{folder}: is the working directory, which cannot be replaced; give a folder in it or another one"
+        )
     there = sorted(each.name for each in place.iterdir())
     other = [name for name in there if name not in contents]
     if other or (there and not is_own(place)):

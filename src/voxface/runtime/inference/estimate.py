@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,9 +21,9 @@ Float32 = NDArray[np.float32]
 ESTIMATE_JSON: Final = "estimate.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # comparing arrays gives no truth value, so == of all fields would raise
 class Estimate:
-    """The face of one stretch of voice.
+    """The face of one stretch of voice. Two estimates are equal only if they are one object; compare their arrays.
 
     A pickled estimate contains the measurements, but not its morphable model (7 MB). After unpickling, `vertices`, `moved_mm`
     and `save`, which need the model, raise UsageError; `with_model` gives an estimate that has it again.
@@ -112,7 +112,8 @@ class Estimate:
             The path of each file by its name.
 
         Raises:
-            UsageError: the folder holds something else, or is a file; or the estimate was unpickled, and has no model.
+            UsageError: the folder holds something else, or is a file or the working directory; or the estimate was unpickled,
+                and has no model.
             InputError: the folder cannot be written.
         """
         contents = {
@@ -129,13 +130,20 @@ class Estimate:
         return {name: value for name, value in self.__dict__.items() if name != "vertices"} | {"model": None}
 
     def __copy__(self) -> Self:
-        """A copy that keeps the model, which a copy by way of `__getstate__` would lose."""
-        return replace(self)
+        """A copy with the same model, which pickling leaves out, and with the measurements of an unpickled estimate."""
+        return self._with_attributes(self.__dict__)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """A copy with arrays of its own and the same model."""
         memo[id(self.model)] = self.model
-        return type(self)(**{field.name: deepcopy(getattr(self, field.name), memo) for field in fields(self)})
+        return self._with_attributes(deepcopy(self.__dict__, memo))
+
+    def _with_attributes(self, attributes: dict[str, Any]) -> Self:
+        """An estimate of these attributes; those that were made on demand are among them, since without a model they could not
+        be made again."""
+        made = object.__new__(type(self))
+        made.__dict__.update(attributes)
+        return made
 
     def _known_model(self) -> MorphableModel:
         if self.model is None:

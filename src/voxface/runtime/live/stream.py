@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from operator import index
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 from numpy.typing import NDArray
 
@@ -96,19 +97,19 @@ class Stream:
             behind: whether more sound than `config.hop` waits; estimates may then be skipped, each with an event `Skipped`.
 
         Raises:
-            UsageError: an array of another type or shape, or with another number of channels than before; the stream has
-                ended; or its `VoiceToFace` was closed.
+                    UsageError: an array of another type or shape, or with another number of channels than before; `lost` is negative or no
+                whole number; the stream has ended; or its `VoiceToFace` was closed.
         """
         table = check_samples(samples)
         if self._ended:
             raise UsageError("the stream has ended; open another to go on")
         if self._channels not in (None, table.shape[1]):
             raise UsageError(f"the stream has {self._channels} channels, this block {table.shape[1]}")
-        if lost < 0:
-            raise UsageError(f"{lost} frames cannot be lost")
+        if not isinstance(lost, SupportsIndex) or index(lost) < 0:
+            raise UsageError(f"{lost!r} frames cannot be lost; give a whole number, at least 0")
         with self._using():
             self._channels = table.shape[1]
-            first = self._frames + lost
+            first = self._frames + index(lost)
             self._frames = first + len(table)
             items = self._audio_input.feed(Block(table, self.sample_rate, 0, 0, first=first, source=self._source))
             return self._hear(items, behind)
