@@ -97,8 +97,8 @@ class Stream:
             behind: whether more sound than `config.hop` waits; estimates may then be skipped, each with an event `Skipped`.
 
         Raises:
-                    UsageError: an array of another type or shape, or with another number of channels than before; `lost` is negative or no
-                whole number; the stream has ended; or its `VoiceToFace` was closed.
+            UsageError: an array of another type or shape, or with another number of channels than before; `lost` is negative or
+                no whole number; the stream has ended; or its `VoiceToFace` was closed.
         """
         table = check_samples(samples)
         if self._ended:
