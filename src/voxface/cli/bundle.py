@@ -179,12 +179,13 @@ def verify(bundle: Any) -> list[str]:
     """Loads and runs every graph on the CPU and checks its signature and topology; returns the graphs' names.
 
     Raises:
-        BundleError: a graph or the morphable model is not what the manifest says.
+        BundleError: a graph, the morphable model or the speaker embedding network is not what the manifest says.
     """
     from voxface.runtime.engines.opening import open_engine
     from voxface.runtime.errors import BundleError
     from voxface.runtime.face.mesh import boundary_edges
 
+    _ = bundle.speaker_change  # reads its network
     for name, entry in bundle.manifest.graphs.items():
         with open_engine(bundle.graph(name), "cpu", name=name) as engine:
             sides = (("inputs", engine.inputs, entry.inputs), ("outputs", engine.outputs, entry.outputs))

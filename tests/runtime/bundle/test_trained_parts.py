@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -214,3 +215,23 @@ def test_the_network_survives_its_file_to_the_bit(default_bundle: Bundle) -> Non
     for one, other in zip(weights.layers, read_layers(write_layers(weights.layers)), strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_a_network_for_other_mel_bins_or_of_a_huge_shape_is_refused(
+    default_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (weight, bias), *others = read_layers(default_bundle.files[SPEAKER_EMBEDDING])
+    fewer = write_layers(((weight[: len(weight) // 2], bias), *others))
+    bundle = default_bundle.replacing(files={SPEAKER_EMBEDDING: fewer}).write(tmp_path / "fewer")
+    with pytest.raises(BundleError, match="the network takes 32 mel bins, the front end makes 64"):
+        _ = bundle.speaker_change
+    assert main(["bundle", "verify", str(bundle.path)]) == 6
+    assert "32 mel bins" in capsys.readouterr().err
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 10**9)})
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as z:
+        for name in ("weight0.npy", "bias0.npy"):
+            z.writestr(name, header.getvalue())
+    with pytest.raises(BundleError, match="not a speaker embedding network"):
+        read_layers(archive.getvalue())

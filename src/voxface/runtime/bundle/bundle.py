@@ -14,7 +14,7 @@ from voxface.runtime.bundle.reader import read_bundle
 from voxface.runtime.bundle.speaker_embedding_file import read_layers
 from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.config.front_end import FrontEndConfig
-from voxface.runtime.config.speaker_change import SpeakerChangeWeights
+from voxface.runtime.config.speaker_change import FRAMES, SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import BundleError
@@ -124,13 +124,16 @@ class Bundle:
         """The trained numbers of the speaker change detector; None where the bundle has none.
 
         Raises:
-            BundleError: the file of its network is damaged.
+            BundleError: the file of its network is damaged, or made for another number of mel bins.
         """
         entry = self.manifest.speaker_change
         if entry is None:
             return None
         try:
             layers = read_layers(self.files[entry.file])
+            mels, wanted = len(layers[0][0]) // FRAMES, self.front_end.mels
+            if mels != wanted:
+                raise BundleError(f"the network takes {mels} mel bins, the front end makes {wanted}")
         except BundleError as error:
             raise BundleError(f"{self.path}: {entry.file}: {error}") from error
         weights = entry.weights

@@ -11,6 +11,11 @@ from voxface.runtime.config.speaker_change import Layers, check_layers
 from voxface.runtime.errors import BundleError
 
 SPEAKER_EMBEDDING: Final = "speaker_embedding.npz"
+# RuntimeError is how zipfile refuses a compression or encryption it does not know, MemoryError how numpy refuses a huge shape.
+_ERRORS: Final = (
+    *(KeyError, ValueError, TypeError, OSError, EOFError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def read_layers(data: bytes) -> Layers:
@@ -28,7 +33,7 @@ def read_layers(data: bytes) -> Layers:
                 for k in range(len(arrays.files) // 2)
             )
         check_layers(layers)
-    except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _ERRORS as error:
         raise BundleError(f"not a speaker embedding network: {error}; export or download it again") from error
     return layers
 
