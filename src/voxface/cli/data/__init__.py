@@ -70,7 +70,7 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
     prepare.add_argument("--size", type=int, choices=(64, 120), help="pictures' size, px (64)")
     prepare.add_argument("--variants", type=int, help="augmented renderings of a recording, beside the clean one (2)")
     prepare.add_argument(
-        "--speeds", type=float, nargs="+", help="each speed of a training speaker counts as a person (0.9 1.0 1.1)"
+        "--speeds", type=float, nargs="+", help="each speed makes a person of a training speaker (0.9 1.0 1.1)"
     )
     add_seed(prepare, "faces")
     prepare.add_argument("--workers", type=int, help="processes (as many as there are cores)")
@@ -90,7 +90,7 @@ def _add_synth(synth: argparse.ArgumentParser) -> None:
     people.add_argument("--seconds", type=float, help="length of every utterance (6)")
     people.add_argument("--pictures", type=int, help="pictures of every person (4)")
     people.add_argument(
-        "--coupling", type=float, help="correlation of faces with voices, 0 to 1; real ones have far less (0.9)"
+        "--coupling", type=float, help="how closely faces go with voices, 0 to 1, far more than real ones do (0.9)"
     )
     people.add_argument("--variants", type=int, help="augmented renderings of an utterance, beside the clean one (1)")
     people.add_argument("--workers", type=int, help="processes (as many as there are cores)")

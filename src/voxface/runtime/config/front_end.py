@@ -34,7 +34,7 @@ class FrontEndConfig:
         if (self.sample_rate, self.hop) != (16_000, 160) or self.window > PROVISIONAL * self.hop:
             raise ValueError(
                 f"hop {self.hop}, window {self.window} at {self.sample_rate} Hz: speech modulation and speaker change "
-                "detection need a frame every 10 ms, of 30 ms at most, at 16 kHz"
+                "detection need a frame each 10 ms, of 30 ms at most, at 16 kHz"
             )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ValueError(f"mel range {self.low_hz}-{self.high_hz} Hz is not within 0-{self.sample_rate / 2} Hz")
