@@ -120,8 +120,11 @@ def test_a_run_of_many_seconds_asks_for_no_host(strace: str, tmp_path: Path) -> 
 SESSION = "import voxface\nwith voxface.VoiceToFace() as face:\n    face.warm_up()\n"
 
 
-def test_a_program_that_imports_voxface_first_collects_nothing(strace: str, tmp_path: Path) -> None:
-    done, calls = watched(strace, tmp_path, ["-W", "error", "-c", SESSION + "import onnxruntime\n"])
+@pytest.mark.parametrize("given", [{}, {VARIABLE: ""}], ids=["unset", "empty"])
+def test_a_program_that_imports_voxface_first_collects_nothing(
+    strace: str, tmp_path: Path, given: dict[str, str]
+) -> None:
+    done, calls = watched(strace, tmp_path, ["-W", "error", "-c", SESSION + "import onnxruntime\n"], **given)
     assert done.returncode == 0, done.stderr
     assert outside(tmp_path, calls) == []
 

@@ -1,5 +1,6 @@
-"""A folder of speakers."""
+"""A folder of speakers, and PyTorch on one thread."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,3 +25,14 @@ def speech(tmp_path: Path) -> Path:
     rows = [f"s{i},{'FM'[i % 2]}" for i in range(8)]
     (folder / "speakers.csv").write_text("\n".join(["speaker_id,sex", *rows, ""]))
     return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread for a test: several threads add in another order, and small networks get slower."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -14,9 +14,9 @@ _imported_before_us = False
 
 
 def switch_off() -> None:
-    """Sets the variable, unless the user has set it."""
+    """Sets the variable, unless the user has set it; an empty one counts as not set."""
     global _imported_before_us  # noqa: PLW0603 - a fact about this process, learnt once
-    if VARIABLE in os.environ:
+    if os.environ.get(VARIABLE):
         return
     _imported_before_us = "onnxruntime" in sys.modules
     os.environ[VARIABLE] = "1"

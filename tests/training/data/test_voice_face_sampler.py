@@ -1,6 +1,5 @@
 """What a GAN is shown: voices and pictures of people, and which recordings are kept back."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,15 +18,7 @@ from voxface.training.data.voice_face_sampler import OnTheFlyEmbeddings, VoiceFa
 from voxface.training.models import VoiceEncoder  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
 
-pytestmark = pytest.mark.train
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

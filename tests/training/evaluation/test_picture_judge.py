@@ -1,7 +1,6 @@
 """The judge of generated pictures."""
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -27,18 +26,10 @@ from voxface.training.trainers.face_gan import (  # noqa: E402
     PRESETS,
 )
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
 
 TINY_JUDGE = JudgeConfig(channels=(4, 4, 4, 4, 4), embedding=2, steps=2, batch=4, seed=varied())
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def coloured() -> Pairs:

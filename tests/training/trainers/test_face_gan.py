@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -35,7 +34,7 @@ from voxface.training.trainers.face_gan import (  # noqa: E402
     train_face_gan,
 )
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
 TINY_JUDGE = JudgeConfig(channels=(4, 4, 4, 4, 4), embedding=2, steps=2, batch=4, seed=varied())
 
@@ -54,14 +53,6 @@ def small(preset: str, **changes: Any) -> FaceGanConfig:
         run=RunConfig(seed=varied(), accelerator="cpu", log_every=1),
     )
     return replace(config, **changes)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

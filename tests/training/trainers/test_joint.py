@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +34,9 @@ from voxface.training.trainers.joint import (  # noqa: E402
     vertex_space,
 )
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 QUICK = RunConfig(seed=varied(), accelerator="cpu", log_every=1, checkpoint_every=1000)
 PAPER = JointWeights()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class SmallStudent(Expert):

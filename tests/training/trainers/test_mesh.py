@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,8 @@ from voxface.training.trainers import mesh as mesh_trainer  # noqa: E402
 from voxface.training.trainers.mesh import PRESETS, MeshConfig, train_mesh  # noqa: E402
 from voxface.training.trainers.triplets import Partners, VoiceTriplets  # noqa: E402
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 QUICK = RunConfig(seed=varied(), accelerator="cpu", log_every=1, checkpoint_every=1000)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def encoder() -> VoiceEncoder:
