@@ -8,7 +8,7 @@ OUT ?= demo
 VOXFACE_SHARED ?= ../shared/data
 export VOXFACE_SHARED
 
-.PHONY: help demo test test-fast test-cpus test-cpus-quick coverage lint types system-packages bench default-bundle docs clean
+.PHONY: help demo test test-fast fuzz test-cpus test-cpus-quick coverage lint types system-packages bench default-bundle docs clean
 
 help:
 	@echo "make demo [AUDIO=my.flac]   faces and meshes from speech, with the light runtime only"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-fast              the tests that take seconds, in under two minutes"
 	@echo "make test-cpus              the tests of learning as older processors compute them, and with other seeds"
 	@echo "make test-cpus-quick        a few of them in two such variations, in about a minute"
+	@echo "make fuzz                   thousands of hostile files, and random kills; prints its seed"
 	@echo "make coverage               which lines the fast tests run, of every file of the package"
 	@echo "make bench                  measure speed; results go to benchmarks/results"
 	@echo "make default-bundle         train and export the default bundle again (needs speech, see docs/training.md)"
@@ -73,6 +74,9 @@ test-cpus: $(VENV)/.ready
 
 test-cpus-quick: $(VENV)/.ready
 	$(VENV)/bin/python -m tests.cpu_variations --quick
+
+fuzz: $(VENV)/.ready
+	$(VENV)/bin/python -m tests.fuzz
 
 # In one process: the tests' own workers are not measured, the commands they start are.
 coverage: $(VENV)/.ready
