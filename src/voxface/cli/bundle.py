@@ -95,6 +95,7 @@ def _import(options: argparse.Namespace) -> int:
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.bundle.writer import check_target
     from voxface.runtime.errors import InputError, ProviderError, UsageError
+    from voxface.runtime.install_advice import how_to_install
 
     others = {"--speech": options.speech}
     if options.face_model is None:
@@ -108,7 +109,7 @@ def _import(options: argparse.Namespace) -> int:
     try:
         bundle = _with_networks(options, base) if options.wen2019 else _with_faces(options, base)
     except ImportError as error:
-        raise ProviderError(f"import needs {error.name}; pip install 'voxface[train]' -c constraints.txt") from error
+        raise ProviderError(f"import needs {error.name}; {how_to_install('train')}") from error
     except OSError as error:
         raise InputError(f"{options.out}: cannot be written ({error.strerror}); choose another --out") from error
     document = info(bundle)

@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
     from voxface.runtime.bundle.writer import check_target
     from voxface.runtime.errors import InputError, ProviderError, UsageError
+    from voxface.runtime.install_advice import how_to_install
 
     if options.clips < 2:
         raise UsageError(f"--clips {options.clips}: at least 2, one to calibrate and one to measure on")
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         from voxface.calibration.clips import load_clips
         from voxface.calibration.task_error import TOLERANCES
     except ImportError as error:
-        raise ProviderError(f"calibration needs {error.name}; pip install 'voxface[cpu,calibrate]'") from error
+        raise ProviderError(f"calibration needs {error.name}; {how_to_install('cpu', 'calibrate')}") from error
     from voxface.runtime.bundle.bundle import Bundle
 
     asked = {"cosine": options.min_cosine, "psnr_db": options.min_psnr, "vertex_mm": options.max_mm}

@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Compares; prints how far apart the two are, how fast, and where they first differ."""
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.errors import ProviderError, UsageError
+    from voxface.runtime.install_advice import how_to_install
 
     if len(options.providers) > 2:
         raise UsageError(f"--providers {' '.join(options.providers)}: one or two")
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         from voxface.calibration.clips import read_clips
         from voxface.calibration.engine_comparison import Side, compare_engines
     except ImportError as error:
-        raise ProviderError(f"comparing needs {error.name}; pip install 'voxface[cpu,calibrate]'") from error
+        raise ProviderError(f"comparing needs {error.name}; {how_to_install('cpu', 'calibrate')}") from error
 
     first = Bundle.open(options.bundle)
     second = first if options.against is None else Bundle.open(options.against)

@@ -8,7 +8,7 @@ from voxface.cli.arguments import add_json
 from voxface.cli.output import print_json
 
 if TYPE_CHECKING:
-    from voxface.runtime.live.microphone import Backend, Device
+    from voxface.runtime.live.device import Backend, Device
 
 WIDTH = 30
 QUIETEST_DB = -60.0
@@ -24,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Lists input devices; returns 5 if there are none, or if none of them opens."""
     from voxface.runtime.errors import ProviderError, UsageError
-    from voxface.runtime.live.microphone import PortAudio
+    from voxface.runtime.live.portaudio import PortAudio
 
     if not 0 < options.seconds <= 60:
         raise UsageError(f"--seconds {options.seconds:g}: more than 0, 60 at most")
     backend = PortAudio()
+    hosts = backend.hosts()
     found: list[dict[str, Any]] = []
     for device in backend.devices():
         row: dict[str, Any] = {
@@ -43,24 +44,27 @@ def run(options: argparse.Namespace) -> int:
             row["heard"] = listen(backend, device, options.seconds, show=sys.stderr.isatty() and not options.json)
         found.append(row)
     if options.json:
-        print_json({"devices": found})
+        print_json({"devices": found, "hosts": hosts})
     else:
         for row in found:
             print(_line(row))
+        if found and len(hosts) > 1:
+            print(f'by {", ".join(hosts)}; of devices with one name, --device "NAME, HOST" or the number chooses')
     if not found:
         raise ProviderError("no microphone found; plug one in, or on a server use `voxface live --source FILE`")
     return 0 if not options.listen or any(row["heard"]["opens"] for row in found) else ProviderError.exit_code
 
 
 def listen(backend: "Backend", device: "Device", seconds: float, *, show: bool = False) -> dict[str, Any]:
-    """Opens a device and listens for a while: whether it opens, how loud it is, and what is wrong with its sound."""
+    """Opens a device as `voxface live` does and listens: whether it opens, at which rate, how loud it is, what is wrong."""
     import time
 
     import numpy as np
 
     from voxface.runtime.audio.resample import to_int16
+    from voxface.runtime.live.device import DeviceError
+    from voxface.runtime.live.device_opening import open_device, rates_to_try
     from voxface.runtime.live.levels import LevelMeter
-    from voxface.runtime.live.microphone import DeviceError
 
     whole, recent = LevelMeter(), LevelMeter()
     bad = 0
@@ -74,12 +78,9 @@ def listen(backend: "Backend", device: "Device", seconds: float, *, show: bool =
         recent.feed(heard)
 
     try:
-        handle = backend.open(device, device.rate, 1, max(1, device.rate // 100), hear)
-    except DeviceError:
-        try:
-            handle = backend.open(device, device.rate, device.channels, max(1, device.rate // 100), hear)
-        except DeviceError as error:
-            return {"opens": False, "why": str(error)}
+        handle, rate = open_device(backend, device, rates_to_try(device), lambda _: hear)
+    except DeviceError as error:
+        return {"opens": False, "why": str(error)}
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         time.sleep(0.05)
@@ -91,6 +92,7 @@ def listen(backend: "Backend", device: "Device", seconds: float, *, show: bool =
     level = whole.read()
     return {
         "opens": True,
+        "rate": rate,
         "samples": level.samples,
         "rms_db": level.rms_db,
         "peak_db": level.peak_db,
@@ -116,10 +118,12 @@ def meter(db: float) -> str:
 
 def _line(row: dict[str, Any]) -> str:
     mark = "*" if row["default"] else " "
-    text = f"{mark} {row['index']:>3}  {row['name']}  ({row['host']}, {row['channels']} channels, {row['rate']} Hz)"
+    channels = "1 channel" if row["channels"] == 1 else f"{row['channels']} channels"
+    text = f"{mark} {row['index']:>3}  {row['name']}  ({row['host']}, {channels}, {row['rate']} Hz)"
     heard = row.get("heard")
     if heard is None:
         return text
     if not heard["opens"]:
         return f"{text}\n       does not open: {heard['why']}"
-    return f"{text}\n       {meter(heard['rms_db'])}" + (f"  {heard['problem']}" if heard["problem"] else "")
+    what = f"{meter(heard['rms_db'])}, opened at {heard['rate']} Hz"
+    return f"{text}\n       {what}" + (f"  {heard['problem']}" if heard["problem"] else "")

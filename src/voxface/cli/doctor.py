@@ -1,6 +1,8 @@
 """`voxface doctor`: what is installed, what works, and how to mend what does not."""
 
 import argparse
+import json
+import os
 import platform
 import shutil
 import subprocess
@@ -11,24 +13,30 @@ from typing import Any
 
 from voxface.cli.arguments import add_bundle, add_json
 from voxface.cli.output import print_json
+from voxface.runtime.install_advice import how_to_install
 
-# distribution -> (what it is for, what installs it)
-PACKAGES = {
-    "numpy": ("arrays", "pip install voxface"),
-    "soxr": ("resampling", "pip install voxface"),
-    "soundfile": ("sound files", "pip install voxface"),
-    "webrtcvad-wheels": ("voice activity", "pip install voxface"),
-    "onnxruntime": ("inference on the CPU", "pip install 'voxface[cpu]'"),
-    "onnxruntime-gpu": ("inference on NVIDIA GPUs", "pip install 'voxface[gpu]' (instead of cpu, never beside it)"),
-    "tensorrt-rtx": ("engines for RTX GPUs: built anywhere, run there", "pip install 'voxface[tensorrt-rtx]'"),
-    "tensorrt": ("engines for this device's GPU", "JetPack brings it; elsewhere the vendor's packages"),
-    "cuda-bindings": ("memory and streams of the GPU", "pip install cuda-bindings"),
-    "sounddevice": ("microphone", "pip install 'voxface[mic]'"),
-    "open3d": ("viewer", "pip install 'voxface[viewer]'"),
-    "torch": ("training and export", "pip install 'voxface[train]' -c constraints.txt"),
-    "onnx": ("export", "pip install 'voxface[train]' -c constraints.txt"),
+# distribution -> (what it is for, the extra that brings it; "" is voxface itself, None something else)
+PACKAGES: dict[str, tuple[str, str | None]] = {
+    "numpy": ("arrays", ""),
+    "soxr": ("resampling", ""),
+    "soundfile": ("sound files", ""),
+    "webrtcvad-wheels": ("voice activity", ""),
+    "onnxruntime": ("inference on the CPU", "cpu"),
+    "onnxruntime-gpu": ("inference on NVIDIA GPUs", "gpu"),
+    "tensorrt-rtx": ("engines for RTX GPUs: built anywhere, run there", "tensorrt-rtx"),
+    "tensorrt": ("engines for this device's GPU", None),
+    "cuda-bindings": ("memory and streams of the GPU", None),
+    "sounddevice": ("microphone", "mic"),
+    "open3d": ("viewer", "viewer"),
+    "torch": ("training and export", "train"),
+    "onnx": ("export", "train"),
+}
+OTHERWISE = {
+    "tensorrt": "JetPack brings it; elsewhere the vendor's packages",
+    "cuda-bindings": "pip install cuda-bindings",
 }
 NEEDED = ("numpy", "soxr", "soundfile", "webrtcvad-wheels")
+WINDOW_S = 60  # a window that is not open by then does not open
 ALIASES = {"open3d": ("open3d", "open3d-cpu"), "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")}
 
 
@@ -49,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine(path: Path | None = None) -> dict[str, Any]:
-    """The state of this installation: packages, providers (by loading a graph on each), GPU, bundle and its engines.
+    """The state of this installation: packages, providers (by loading a graph on each), GPU, bundle and its engines, whether
+    PortAudio finds microphones, and whether a window opens.
 
     `problems` are what prevents making faces from sound files; `advice` is about unused GPUs. Each entry names one command or
     one thing to do.
@@ -58,11 +67,11 @@ def examine(path: Path | None = None) -> dict[str, Any]:
     from voxface.runtime import telemetry
 
     packages = {name: _version(name) for name in PACKAGES}
-    problems = [f"{name} is missing; {PACKAGES[name][1]}" for name in NEEDED if packages[name] is None]
+    problems = [f"{name} is missing; {cure(name)}" for name in NEEDED if packages[name] is None]
     if packages["onnxruntime"] and packages["onnxruntime-gpu"]:
         problems.append(
             "onnxruntime and onnxruntime-gpu are both installed and share one import name, so the GPU may be lost; "
-            "pip uninstall onnxruntime onnxruntime-gpu, then install one of voxface[cpu] and voxface[gpu]"
+            f"pip uninstall onnxruntime onnxruntime-gpu, then {how_to_install('cpu')} (or the extra gpu in its place)"
         )
     bundle: dict[str, Any] = {"path": None, "ok": False}
     providers: dict[str, dict[str, Any]] = {}
@@ -102,6 +111,8 @@ def examine(path: Path | None = None) -> dict[str, Any]:
         "cuda": _cuda(),
         "bundle": bundle,
         "engines": engines,
+        "microphone": _microphone(),
+        "window": _window(),
         "telemetry": {"off": collects is None} if collects is None else {"off": False, "why": collects},
         "problems": problems,
         "advice": [*_advice(gpus, packages, providers), *([collects] if collects else [])],
@@ -151,13 +162,67 @@ def _cuda() -> dict[str, Any]:
         return {"ok": False, "why": str(error)}
 
 
+def cure(name: str) -> str:
+    """How to install a package."""
+    extra = PACKAGES[name][1]
+    if extra is None:
+        return OTHERWISE[name]
+    beside = " (instead of cpu, never beside it)" if extra == "gpu" else ""
+    return f"{how_to_install(*([extra] if extra else []))}{beside}"
+
+
+def _microphone() -> dict[str, Any]:
+    """What `voxface live` would find: whether PortAudio loads, its host APIs, and the device that would be used."""
+    from voxface.runtime.errors import VoxfaceError
+    from voxface.runtime.live.device_choice import choose
+    from voxface.runtime.live.portaudio import PortAudio
+
+    found: dict[str, Any] = {"ok": False, "loads": False}
+    try:
+        backend = PortAudio()
+        found |= {"loads": True, "hosts": backend.hosts()}
+        devices = backend.devices()
+        found |= {"devices": len(devices), "default": choose(devices, None).label, "ok": True}
+    except VoxfaceError as error:
+        found["why"] = str(error)
+    return found
+
+
+def _window() -> dict[str, Any]:
+    """What `voxface live --show window` would do, tried in a process of its own, since a driver may end the process."""
+    code = "import json\nfrom voxface.cli.live.window import try_window\nprint()\nprint(json.dumps(try_window()))"
+    here = str(Path(__file__).parent.parent.parent)
+    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    # A driver's cache of shaders is not for a doctor to write.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MESA_SHADER_CACHE_DISABLE": "true"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=WINDOW_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"ok": False, "loads": True, "why": f"no window opens within {WINDOW_S} s; use --show terminal"}
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        return {"ok": False, "loads": False, "why": f"Open3D ends the process ({_ended(done)}); use --show terminal"}
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+def _ended(done: "subprocess.CompletedProcess[str]") -> str:
+    """How a process ended, in words."""
+    if done.returncode < 0:
+        return f"signal {-done.returncode}"
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
 def _advice(gpus: list[dict[str, str]], packages: dict[str, str | None], providers: dict[str, Any]) -> list[str]:
     """Advice: what to install so that a GPU that is present is used."""
     if not gpus or any(found["ok"] for name, found in providers.items() if name != "cpu"):
         return []
     if packages["onnxruntime"] and not packages["onnxruntime-gpu"]:
         return [
-            "there is a GPU and ONNX Runtime is the one for CPUs; pip uninstall onnxruntime && pip install 'voxface[gpu]'"
+            "there is a GPU and ONNX Runtime is the one for CPUs; pip uninstall onnxruntime, then "
+            + how_to_install("gpu")
         ]
     return [f"there is a GPU and no provider loads on it; {providers['cuda']['why']}"] if "cuda" in providers else []
 
@@ -187,11 +252,12 @@ def _gpu() -> list[dict[str, str]]:
 def _print(report: dict[str, Any]) -> None:
     print(f"voxface {report['voxface']}, Python {report['python']}, {report['platform']}")
     print("\npackages")
+    broken = {"sounddevice": report["microphone"], "open3d": report["window"]}
     for name, version in report["packages"].items():
-        what, cure = PACKAGES[name]
+        works = version and broken.get(name, {}).get("loads", True)
         print(
-            f"  {'ok  ' if version else '-   '} {name:<18} {version or 'not installed':<16} {what}"
-            + ("" if version else f"; {cure}")
+            f"  {'ok  ' if works else '-   '} {name:<18} {version or 'not installed':<16} {PACKAGES[name][0]}"
+            + ("" if works else "; does not load, see below" if version else f"; {cure(name)}")
         )
     print("\nproviders (each was tried by loading a graph)")
     for name, found in report["providers"].items():
@@ -208,6 +274,10 @@ def _print(report: dict[str, Any]) -> None:
     for engine in report["engines"]:
         what = f"{engine['graph']} {engine['flavour']} {engine['version']} for {','.join(engine['targets'])}"
         print(f"  {'ok  ' if engine['ok'] else '-   '} {what}" + (f": {engine['why']}" if not engine["ok"] else ""))
+    microphone, window = report["microphone"], report["window"]
+    heard = f"{microphone.get('default')}, of {microphone.get('devices')} (`voxface devices --try` opens them)"
+    print(f"\nmicrophone\n  {'ok   ' + heard if microphone['ok'] else '-    ' + microphone['why']}")
+    print(f"\nwindow of `voxface live`\n  {'ok' if window['ok'] else '-    ' + window['why']}")
     off = report["telemetry"]["off"]
     print(f"\ntelemetry of dependencies\n  {'ok   off' if off else '-    may be on, see below'}")
     if report["advice"]:

@@ -32,13 +32,14 @@ def run(options: argparse.Namespace) -> int:
     """Exports; prints the bundle's description."""
     from voxface.runtime.bundle.writer import check_target
     from voxface.runtime.errors import InputError, ProviderError
+    from voxface.runtime.install_advice import how_to_install
 
     check_target(options.out)
     try:
         from voxface.export.bundle_export import export_bundle
         from voxface.training.engine.trained_networks import TrainedNetworks
     except ImportError as error:
-        raise ProviderError(f"export needs {error.name}; pip install 'voxface[train]' -c constraints.txt") from error
+        raise ProviderError(f"export needs {error.name}; {how_to_install('train')}") from error
     from voxface.cli.bundle import info
 
     checkpoint = TrainedNetworks.load(*options.run)

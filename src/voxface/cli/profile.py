@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxface.cli.arguments import add_bundle, add_json, add_provider, add_threads, check_threads
-from voxface.cli.output import Progress, complain, print_json
+from voxface.cli.output import Progress, complain, print_json, warn
 
 if TYPE_CHECKING:
     from voxface.runtime.config.live import LiveConfig
@@ -188,7 +188,7 @@ def _measure(
     from voxface.runtime.profile.machine import this_machine
 
     clock = SystemClock()
-    microphone = None if options.mic is None else Microphone(clock, PortAudio(), options.mic or None)
+    microphone = None if options.mic is None else Microphone(clock, PortAudio(), options.mic or None, tell=warn)
     samples = None if options.source is None else _read(options)
     source = SYNTHETIC if options.source is None else options.source.name
     source = MICROPHONE if microphone else source

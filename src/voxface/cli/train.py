@@ -112,6 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Trains; returns 130 if it was interrupted, with a checkpoint to resume from."""
     from voxface.runtime.errors import ProviderError, VoxfaceError
+    from voxface.runtime.install_advice import how_to_install
 
     follows = any(int(os.environ.get(name, "0")) > 0 for name in ("RANK", "LOCAL_RANK"))
     values = _values(options)
@@ -120,9 +121,7 @@ def run(options: argparse.Namespace) -> int:
             trainer = importlib.import_module(f"voxface.training.trainers.{options.training.replace('-', '_')}")
             document = _train(options, trainer, values, speaks=not follows)
         except ImportError as error:
-            raise ProviderError(
-                f"training needs {error.name or error}; pip install 'voxface[train]' -c constraints.txt"
-            ) from error
+            raise ProviderError(f"training needs {error.name or error}; {how_to_install('train')}") from error
     except VoxfaceError as error:
         if follows:  # the first process reports it
             return error.exit_code

@@ -10,7 +10,7 @@ from tests.stand_ins.live_session import Notebook, PlainEstimator, voice
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.events import Lost, StreamEnded, StreamStarted
-from voxface.runtime.live.microphone import Callback, Device, DeviceError, Microphone, choose
+from voxface.runtime.live.microphone import Callback, Device, DeviceError, Microphone
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
@@ -156,16 +156,165 @@ def test_a_device_that_does_not_open() -> None:
         listen(desk, clock, 2)
 
 
-def test_which_device_is_meant() -> None:
-    devices = [DESK, HEAD, Device(2, "headset (loud)", "ALSA", 1, 16_000, False)]
-    assert choose(devices, None) is DESK
-    assert choose(devices, "1") is HEAD
-    assert choose(devices, "headset") is HEAD
-    assert choose(devices, "LOUD") is devices[2]
-    with pytest.raises(UsageError, match="fits 1 headset, 2 headset"):
-        choose(devices, "heads")
-    for wanted in ("7", "radio"):
-        with pytest.raises(ProviderError, match="no input device"):
-            choose(devices, wanted)
-    with pytest.raises(ProviderError, match="no microphone found"):
-        choose([], None)
+class ByIndex(Desk):
+    """Devices of one name: only the index says which of them plays."""
+
+    def __init__(self, clock: VirtualClock, here: Callable[[float], list[Device]]) -> None:
+        super().__init__(clock, here)
+        self.numbers: list[tuple[int, int]] = []
+        self.takes: Callable[[int], bool] = lambda rate: True
+
+    def open(self, device: Device, rate: int, channels: int, block: int, callback: Callback) -> Handle:
+        if not self.takes(rate):
+            raise DeviceError("Invalid sample rate [PaErrorCode -9997]")
+        self.numbers.append((device.index, rate))
+        handle = Handle()
+        silence = np.zeros((block, channels), np.float32)
+
+        def play() -> None:
+            while handle.runs and (device.index, device.name) in [(d.index, d.name) for d in self.devices()]:
+                self._clock.sleep(block / rate)
+                callback(silence, block / rate, False)
+            handle.runs = False
+
+        self._clock.start(play, "device")
+        return handle
+
+
+def alsa(index: int, card: int, rate: int = 48_000) -> Device:
+    return Device(index, f"USB PnP Sound Device: Audio (hw:{card},0)", "ALSA", 1, rate, False)
+
+
+PULSE = Device(4, "pulse", "ALSA", 32, 44_100, True)
+
+
+def watched(
+    here: Callable[[float], list[Device]], seconds: float, device: str | None, **more: object
+) -> tuple[list[int], list[str], Microphone]:
+    """The numbers of the devices that were opened, and what was told."""
+    clock = VirtualClock()
+    desk, told = ByIndex(clock, here), list[str]()
+    microphone, pipeline, _ = listen(desk, clock, seconds, device=device, tell=told.append, **more)
+    assert pipeline.session.position <= seconds * 16_000 + 3200
+    return [index for index, _ in desk.numbers], told, microphone
+
+
+def test_a_card_that_gets_another_number_twice() -> None:
+    def here(now: float) -> list[Device]:
+        usb = alsa(0, 1) if now < 4 else alsa(1, 2) if 6 <= now < 10 else alsa(0, 7) if now >= 13 else None
+        return [usb, PULSE] if usb else [PULSE]
+
+    opened, told, microphone = watched(here, 18, "USB PnP")
+    assert opened == [0, 1, 0]
+    assert told == []
+    assert microphone.losses == 2
+    assert microphone.to_json()["name"] == "USB PnP Sound Device: Audio (hw:7,0)"
+
+
+def test_the_twin_of_the_chosen_one_is_not_taken() -> None:
+    for make in (lambda k: alsa(k, k), lambda k: Device(k, "USB", "Core Audio", 1, 48_000, False)):
+        opened, told, _ = watched(lambda now, m=make: [m(2), m(3)] if now < 4 else [m(2)], 15, "3")  # type: ignore[misc]
+        assert opened == [3]
+        assert len(told) == 1
+        assert "another one of this name is there: --device 2" in told[0]
+
+
+def test_the_chosen_twin_comes_back_beside_the_other() -> None:
+    def here(now: float) -> list[Device]:
+        return [alsa(2, 1), alsa(3, 2)] if now < 4 else [alsa(2, 1)] if now < 9 else [alsa(2, 1), alsa(3, 3)]
+
+    opened, told, _ = watched(here, 15, "3")
+    assert opened == [3, 3]
+    assert len(told) == 1  # the hint while it waited
+
+
+def test_the_twin_goes_first_then_the_chosen_one() -> None:
+    """Nothing tells which of the two it is that comes back: so that is said."""
+
+    def here(now: float) -> list[Device]:
+        if now < 2:
+            return [alsa(2, 1), alsa(3, 2)]
+        return [alsa(3, 2)] if now < 5 else [] if now < 8 else [alsa(2, 1)]
+
+    opened, told, _ = watched(here, 14, "3")
+    assert opened == [3, 2]
+    assert len(told) == 1
+    assert "may be that one" in told[0]
+
+
+def test_a_host_that_vanishes_is_waited_for() -> None:
+    mme = Device(1, "Mikrofon (USB Audio Device)", "MME", 1, 44_100, True)
+    wasapi = Device(9, "Mikrofon (USB Audio Device)", "Windows WASAPI", 1, 48_000, False)
+    moved = Device(6, wasapi.name, wasapi.host, 1, 48_000, False)
+    opened, told, microphone = watched(
+        lambda now: [mme, wasapi] if now < 4 else [mme] if now < 12 else [mme, moved], 20, "USB Audio, WASAPI"
+    )
+    assert opened == [9, 6]
+    assert told == [
+        "waiting for Mikrofon (USB Audio Device) (Windows WASAPI); it is there by MME: --device 1 would use that"
+    ]
+    assert microphone.to_json()["host"] == "Windows WASAPI"
+
+
+def test_another_default_device_changes_nothing() -> None:
+    head = Device(0, "headset", "ALSA", 1, 48_000, True)
+    desk = Device(1, "desk", "ALSA", 1, 48_000, False)
+    instead = Device(0, "desk", "ALSA", 1, 48_000, True)
+    later = Device(1, "headset", "ALSA", 1, 48_000, False)
+    opened, told, _ = watched(
+        lambda now: [head, desk] if now < 4 else [instead] if now < 8 else [instead, later], 13, None
+    )
+    assert opened == [0, 1]
+    assert told == []
+
+
+def test_a_list_that_shrinks_moves_the_numbers() -> None:
+    """Before the chosen one three others are unplugged with it, by one hub."""
+    others = [Device(k, f"hub {k}", "ALSA", 1, 48_000, False) for k in range(3)]
+    chosen, alone = (Device(k, "hub 9", "ALSA", 1, 48_000, False) for k in (3, 0))
+    opened, _, _ = watched(lambda now: [*others, chosen] if now < 4 else [] if now < 7 else [alone], 12, "hub 9")
+    assert opened == [3, 0]
+
+
+def test_a_device_that_is_there_again_and_does_not_open_yet_is_tried_on() -> None:
+    clock = VirtualClock()
+    desk, told = ByIndex(clock, lambda now: [PULSE] if 4 <= now < 6 else [alsa(0, 1), PULSE]), list[str]()
+    desk.takes = lambda rate: not 6 <= clock.now_ns() / 1e9 < 10
+    microphone, _, _ = listen(desk, clock, 16, device="USB", tell=told.append)
+    assert [index for index, _ in desk.numbers] == [0, 0]
+    assert microphone.losses == 1
+    assert told == [
+        f"{alsa(0, 1).name} is there again and does not open: Invalid sample rate [PaErrorCode -9997]; it is tried on"
+    ]
+
+
+def test_a_search_that_fails_is_repeated() -> None:
+    clock = VirtualClock()
+    desk = ByIndex(clock, lambda now: [PULSE] if 4 <= now < 6 else [alsa(0, 1), PULSE])
+    failures = iter(range(3))
+
+    def rescan() -> None:
+        for _ in failures:
+            raise RuntimeError("PortAudio not initialized")
+
+    desk.rescan = rescan  # type: ignore[method-assign]
+    listen(desk, clock, 16, device="USB")
+    assert [index for index, _ in desk.numbers] == [0, 0]
+
+
+@pytest.mark.parametrize("takes", [48_000, 32_000, 96_000, 8_000])
+def test_a_default_rate_that_the_device_does_not_take(takes: int) -> None:
+    clock = VirtualClock()
+    desk = ByIndex(clock, lambda _: [alsa(5, 1, rate=44_100)])
+    desk.takes = lambda rate: rate == takes
+    microphone, pipeline, _ = listen(desk, clock, 2)
+    assert desk.numbers == [(5, takes)]
+    assert microphone.to_json()["rate"] == takes
+    assert pipeline.session.position == pytest.approx(32_000, abs=1600)
+    with pytest.raises(ProviderError, match=f"does not open at 12345 Hz.*give --rate {takes}"):
+        listen(desk, VirtualClock(), 2, rate=12_345)
+
+
+def test_a_rate_that_no_device_has() -> None:
+    with pytest.raises(UsageError, match="--rate 0: 4000 to 768000"):
+        Microphone(VirtualClock(), Desk(VirtualClock(), lambda _: [DESK]), rate=0)

@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="play a file at its own pace; drop sound of standard input, instead of making it wait, when inference is slower",
     )
-    source.add_argument("--device", metavar="NAME", help="microphone, by number or part of its name (voxface devices)")
+    source.add_argument(
+        "--device", metavar="NAME", help='microphone: number, name, part of it or "NAME, HOST" (see voxface devices)'
+    )
     source.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the microphone (its own)")
     source.add_argument(
         "--replay", type=Path, metavar="DIR", help="process a recording again with its own settings, and compare"
@@ -136,9 +138,9 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
         of_file = isinstance(source, FileSource)  # a file source chooses its channel itself
         channel = None if options.channel is None or of_file else options.channel - 1
         pipeline = Pipeline(session, clock, channel=channel)
+        shows = open_screens(options, pipeline, voice_to_face.morphable)  # before a recording's folder is made
         sinks = _sinks(options, about, config, voice_to_face)
         comparison = Comparison(recording) if recording else None
-        shows = open_screens(options, pipeline, voice_to_face.morphable)
         delivered = pipeline.stage_histograms.stages["sink"].add
         for sink in [*sinks, *([comparison] if comparison else [])]:
             pipeline.sink_workers.append(SinkWorker(sink, clock, "thread" if threaded else "here", delivered))
@@ -242,7 +244,7 @@ def _source(options: argparse.Namespace, clock: "Clock") -> "Source":
 
     channel = None if options.channel is None else options.channel - 1
     if options.source is None:
-        return Microphone(clock, PortAudio(), options.device, rate=options.rate, channel=channel)
+        return Microphone(clock, PortAudio(), options.device, rate=options.rate, channel=channel, tell=warn)
     if options.source == "-":
         if sys.stdin is None:
             raise InputError("standard input is closed; give --source a file, or send sound")

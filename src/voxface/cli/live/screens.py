@@ -2,11 +2,12 @@
 
 import argparse
 import importlib.util
-import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from voxface.runtime.errors import UsageError
+from voxface.cli.live.display import why_no_display
+from voxface.cli.output import warn
+from voxface.runtime.errors import ProviderError, UsageError
 
 if TYPE_CHECKING:
     from voxface.runtime.face.morphable_model import MorphableModel
@@ -31,11 +32,6 @@ class ScreenSink(Protocol):
     def close(self) -> None: ...
 
 
-def has_display() -> bool:
-    """Whether a window could open here."""
-    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
 def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "MorphableModel") -> list[ScreenSink]:
     """Opens the screens that `--show` asks for.
 
@@ -45,14 +41,13 @@ def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "Morp
     wanted = set(options.show or ["auto"])
     if "none" in wanted and len(wanted) > 1:
         raise UsageError("--show none excludes the others")
-    if "auto" in wanted:
-        wanted.discard("auto")
-        if options.realtime or (not options.source and not options.replay):
-            if has_display() and importlib.util.find_spec("open3d"):
-                wanted.add("window")
-            elif sys.stderr.isatty():
-                wanted.add("terminal")
     screens: list[ScreenSink] = []
+    if "auto" in wanted and (options.realtime or (not options.source and not options.replay)):
+        window = None if "window" in wanted else _window_if_one_opens(pipeline, model)
+        if window is not None:
+            screens.append(window)
+        elif "window" not in wanted and sys.stderr.isatty():
+            wanted.add("terminal")
     if "window" in wanted:
         from voxface.cli.live.window import Window
 
@@ -62,3 +57,16 @@ def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "Morp
 
         screens.append(Terminal(sys.stderr, pipeline, model))
     return screens
+
+
+def _window_if_one_opens(pipeline: "Pipeline", model: "MorphableModel") -> ScreenSink | None:
+    """A window where there is a display and Open3D; if it does not open all the same, that is said."""
+    if why_no_display() is not None or importlib.util.find_spec("open3d") is None:
+        return None
+    from voxface.cli.live.window import Window
+
+    try:
+        return Window(pipeline, model)
+    except ProviderError as error:
+        warn(str(error))
+        return None

@@ -1,5 +1,6 @@
 """The live window, drawn with Open3D: the moving mesh; beside it the image, the sound's level, confidence and latency."""
 
+import importlib.util
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -7,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.cli.live.display import why_no_display
 from voxface.cli.live.panel import HEIGHT as PANEL_HEIGHT
 from voxface.cli.live.panel import WIDTH as PANEL_WIDTH
 from voxface.cli.live.panel import panel
 from voxface.cli.live.status import status
 from voxface.runtime.errors import ProviderError
 from voxface.runtime.face.mesh import vertex_normals
+from voxface.runtime.install_advice import how_to_install
 from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
 
 if TYPE_CHECKING:
@@ -30,6 +33,48 @@ ZOOM = 0.62
 YAW = np.deg2rad(25)
 AMBIENT = 0.28
 LIGHTS = (((0.45, 0.6, 0.8), 0.75), ((-0.8, 0.1, 0.5), 0.25))  # key and fill: direction towards the light, strength
+
+
+def try_window() -> dict[str, Any]:
+    """Opens an invisible window where a visible one would open: `ok`, whether Open3D `loads`, and `why` not.
+
+    A driver may end the process in doing so: call it in a process of its own.
+    """
+    found: dict[str, Any] = {"ok": True, "loads": True}
+    try:
+        _load_open3d()
+    except ProviderError as error:
+        found = {"ok": False, "loads": False, "why": str(error)}
+    try:
+        _, view = _open_view(visible=False, on_screen=True)
+        view.destroy_window()
+    except ProviderError as error:
+        found |= {"ok": False, "why": str(error)}
+    return found
+
+
+def _open_view(*, visible: bool, on_screen: bool) -> tuple[Any, Any]:
+    """Open3D and an open view; `on_screen`: one that could be seen, not one that Open3D draws off screen."""
+    if on_screen and (why := why_no_display()) is not None:
+        raise ProviderError(f"no window can be opened: {why}; use --show terminal or --show none")
+    open3d = _load_open3d()
+    open3d.utility.set_verbosity_level(open3d.utility.VerbosityLevel.Error)
+    view = open3d.visualization.Visualizer()
+    if not view.create_window("voxface", WIDTH, HEIGHT, visible=visible):
+        raise ProviderError("no window can be opened: Open3D makes none on this display; use --show terminal")
+    return open3d, view
+
+
+def _load_open3d() -> Any:
+    if importlib.util.find_spec("open3d") is None:
+        raise ProviderError(f"no window without Open3D; {how_to_install('viewer')}, or use --show terminal")
+    try:
+        import open3d
+    except (ImportError, OSError) as error:  # a shared library that is missing
+        raise ProviderError(
+            f"no window: Open3D does not load ({' '.join(str(error).split())}); use --show terminal"
+        ) from error
+    return open3d
 
 
 class Window:
@@ -51,23 +96,13 @@ class Window:
         visible: bool = True,
         frames_a_second: float = FRAMES_A_SECOND,
     ) -> None:
-        """Opens the window.
+        """Opens the window; one that is not `visible` needs no display.
 
         Raises:
-            ProviderError: Open3D is missing, or no window can be made here.
+            ProviderError: Open3D is missing, there is no display, or no window can be made here.
         """
-        try:
-            import open3d
-        except ImportError as error:
-            raise ProviderError(
-                "no window without Open3D; pip install 'voxface[viewer]', or --show terminal"
-            ) from error
-        self._o3d: Any = open3d
-        open3d.utility.set_verbosity_level(open3d.utility.VerbosityLevel.Error)
         self._pipeline, self._model = pipeline, model
-        self._view: Any = open3d.visualization.Visualizer()
-        if not self._view.create_window("voxface", WIDTH, HEIGHT, visible=visible):
-            raise ProviderError("no window can be opened here; use --show terminal, or set DISPLAY")
+        self._o3d, self._view = _open_view(visible=visible, on_screen=visible)
         self._newest: SinkEvent | None = None
         self._peaks: deque[float] = deque(maxlen=128)
         self._at = model.mean_faces[0] / 2 + model.mean_faces[1] / 2

@@ -24,6 +24,7 @@ from voxface.importers.face_models.landmarks import require_landmarks
 from voxface.importers.face_models.surface import triangles_from_zero
 from voxface.runtime.errors import InputError, ProviderError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.install_advice import how_to_install
 
 CELLS = "shape/representer/cells"
 
@@ -85,7 +86,7 @@ def _read_h5(path: Path, modes: Modes) -> dict[str, NDArray[Any]]:
     try:
         import h5py
     except ImportError as error:
-        raise ProviderError("reading .h5 files needs h5py; pip install 'voxface[train]' -c constraints.txt") from error
+        raise ProviderError(f"reading .h5 files needs h5py; {how_to_install('train')}") from error
     names = [f"{part}/model/{what}" for part in ("shape", "expression") for what in ("mean", "pcaBasis", "pcaVariance")]
     arrays: dict[str, NDArray[Any]] = {}
     try:

@@ -14,6 +14,7 @@ from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.files.cache_folder import cache_folder
+from voxface.runtime.install_advice import how_to_install
 from voxface.runtime.processor import usable_cores
 
 if TYPE_CHECKING:  # the CPU needs none of it
@@ -53,7 +54,7 @@ def _import() -> ModuleType:
         import onnxruntime
     except ImportError as error:
         raise ProviderError(
-            "ONNX Runtime is not installed; install one of voxface[cpu] and voxface[gpu] (never both)"
+            f"ONNX Runtime is not installed; {how_to_install('cpu')} (or the extra gpu in its place, never both)"
         ) from error
     if (why := telemetry.why_on()) is not None:
         warnings.warn(f"voxface: {why}", RuntimeWarning, stacklevel=2)  # shown once
@@ -87,7 +88,7 @@ class OnnxRuntimeEngine:
             raise ProviderError(
                 f"provider {provider!r} is not in the installed ONNX Runtime {ort.__version__} "
                 f"(it has {', '.join(ort.get_available_providers())}); "
-                "on a machine with an NVIDIA GPU install voxface[gpu] in place of voxface[cpu], or use --provider cpu"
+                f"with an NVIDIA GPU pip uninstall onnxruntime, then {how_to_install('gpu')}; or use --provider cpu"
             )
         options = ort.SessionOptions()
         options.log_severity_level = 3  # errors come back as exceptions; warnings would land in the user's terminal

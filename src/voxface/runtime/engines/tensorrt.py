@@ -23,7 +23,7 @@ from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.cuda_memory import Buffer, Cuda
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.engines.runtime_cache import RuntimeCache
-from voxface.runtime.engines.tensorrt_library import INSTALL, library, log_of
+from voxface.runtime.engines.tensorrt_library import how_to_get, library, log_of
 from voxface.runtime.errors import BundleError, ProviderError
 
 CAPTURED = 4  # shapes that have a context and a graph at a time
@@ -193,7 +193,7 @@ class TensorRTEngine:
         if engine is None:
             raise ProviderError(
                 f"{what} does not load ({self._log.last_error()}); build it anew: {self._cure}, "
-                f"or install {INSTALL[plan.flavour]}"
+                f"or {how_to_get(plan.flavour)}"
             )
         return engine
 

@@ -6,13 +6,17 @@ from functools import cache
 from typing import Any
 
 from voxface.runtime.errors import ProviderError
+from voxface.runtime.install_advice import how_to_install
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-INSTALL = {
-    "tensorrt": "TensorRT of this device (JetPack brings it; elsewhere the vendor's packages)",
-    "tensorrt-rtx": "TensorRT for RTX: pip install 'voxface[tensorrt-rtx]'",
-}
 KEPT = 200  # messages of a log
+
+
+def how_to_get(flavour: str) -> str:
+    """How to install the library of a flavour."""
+    if flavour == "tensorrt":
+        return "install TensorRT of this device (JetPack brings it; elsewhere the vendor's packages)"
+    return f"for TensorRT for RTX {how_to_install('tensorrt-rtx')}"
 
 
 def library(flavour: str) -> Any:
@@ -25,11 +29,11 @@ def library(flavour: str) -> Any:
         return importlib.import_module(MODULES[flavour])
     except ImportError as error:
         raise ProviderError(
-            f"flavour {flavour!r}: {MODULES[flavour]} is not installed; install {INSTALL[flavour]}"
+            f"flavour {flavour!r}: {MODULES[flavour]} is not installed; {how_to_get(flavour)}"
         ) from error
     except (OSError, RuntimeError) as error:  # a shared library that is missing or of another system
         raise ProviderError(
-            f"flavour {flavour!r}: {MODULES[flavour]} does not load ({error}); install {INSTALL[flavour]}"
+            f"flavour {flavour!r}: {MODULES[flavour]} does not load ({error}); {how_to_get(flavour)}"
         ) from error
 
 

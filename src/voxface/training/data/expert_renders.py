@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.install_advice import how_to_install
 from voxface.training.data.images import as_image_array
 from voxface.training.data.parallel_map import parallel_map
 from voxface.training.faces.appearance import Appearance
@@ -131,9 +132,7 @@ class Renders:
 
             occlusion = ambient_visibility(model.mean, model.triangles)
         except (ImportError, OSError) as error:
-            raise ProviderError(
-                f"pictures of faces need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
-            ) from error
+            raise ProviderError(f"pictures of faces need Open3D ({error}); {how_to_install('viewer')}") from error
         task = _RenderTask(model, population, config, occlusion)
         rows = []
         for row in parallel_map(_draw, task, range(config.pictures), workers):

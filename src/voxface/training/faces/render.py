@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import ProviderError
 from voxface.runtime.face.mesh import vertex_normals
+from voxface.runtime.install_advice import how_to_install
 from voxface.training.faces.appearance import Appearance
 
 Vector = NDArray[np.float64]
@@ -47,9 +48,7 @@ def require_open3d() -> None:
     try:
         import open3d  # noqa: F401
     except (ImportError, OSError) as error:
-        raise ProviderError(
-            f"pictures of faces need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
-        ) from error
+        raise ProviderError(f"pictures of faces need Open3D ({error}); {how_to_install('viewer')}") from error
 
 
 def render(

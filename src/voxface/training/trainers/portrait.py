@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.install_advice import how_to_install
 from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.images import as_images, as_pictures
 from voxface.training.data.pairs import Pairs
@@ -182,9 +183,7 @@ def _rendered(
 
         occlusion = ambient_visibility(model.mean, model.triangles)
     except (ImportError, OSError) as error:
-        raise ProviderError(
-            f"portraits need Open3D ({error}); pip install 'voxface[viewer]' -c constraints.txt"
-        ) from error
+        raise ProviderError(f"portraits need Open3D ({error}); {how_to_install('viewer')}") from error
     pictures = np.stack(list(parallel_map(_portrait, (model, occlusion), list(coefficients), workers)))
     say(f"{len(pictures)} portraits rendered")
     if leads:
