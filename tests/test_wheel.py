@@ -4,6 +4,7 @@ Nothing is fetched: builds run without isolation and installs without an index, 
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,13 @@ def check_run(programs: Path, libraries: Path, out: Path) -> None:
     assert (out / "sample_male" / "mesh.glb").stat().st_size > 100_000
 
 
+def advice(programs: Path, libraries: Path, *extras: str) -> list[str]:
+    """The words of the command that this copy gives for extras."""
+    code = f"from voxface.runtime.install_advice import how_to_install; print(how_to_install(*{extras}))"
+    said = check_call([programs / "python", "-c", code], programs.parent, {"PYTHONPATH": str(libraries)})
+    return shlex.split(said)
+
+
 def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
@@ -101,7 +109,13 @@ def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Pat
         assert f"voxface/runtime/bundle/default/{name}" in names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
     assert {name for name in names if ".dist-info/" not in name} == files_of(ROOT / "src" / "voxface")
-    check_run(install(libraries, tmp_path / "venv", "--no-deps", wheel), libraries, tmp_path / "out")
+    programs = install(libraries, tmp_path / "venv", "--no-deps", wheel)
+    check_run(programs, libraries, tmp_path / "out")
+    said = advice(programs, libraries, "mic", "viewer")
+    assert said == ["pip", "install", f"voxface[mic,viewer] @ {wheel.as_uri()}"]
+    words = [*PIP[1:], *said[1:], "--quiet", "--no-index", "--no-deps", "--force-reinstall"]
+    check_call([programs / "python", *words], tmp_path, {"PYTHONPATH": str(libraries)})  # pip takes it
+    check_run(programs, libraries, tmp_path / "again")
 
 
 def test_the_source_distribution_is_whole_and_makes_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) -> None:
@@ -134,6 +148,7 @@ for name in sys.argv[1:]:
     ).splitlines()
     assert [Path(line) for line in found] == [tree / "src" / name for name in modules]
     check_run(programs, libraries, tmp_path / "out")
+    assert advice(programs, libraries, "mic") == ["pip", "install", "-e", f"{tree}[mic]"]
 
 
 def test_a_clone_without_symbolic_links_installs_and_runs(libraries: Path, tmp_path: Path) -> None:
@@ -150,3 +165,5 @@ def test_a_clone_without_symbolic_links_installs_and_runs(libraries: Path, tmp_p
     assert where.is_relative_to(tmp_path / "venv")
     assert files_of(where.parent) == files_of(clone / "src" / "voxface")
     check_run(programs, libraries, tmp_path / "out")
+    said = advice(programs, libraries, "mic")
+    assert said == ["pip", "install", "-c", str(clone / "constraints.txt"), f"{clone}[mic]"]

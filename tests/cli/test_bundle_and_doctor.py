@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.command_line import run
 from tests.conftest import SAMPLES
 from voxface.runtime.bundle.bundle import DEFAULT
 from voxface.runtime.bundle.manifest import MANIFEST, digest
+from voxface.runtime.errors import ProviderError
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["bundle"]["ok"]
     for name in ("cuda", "tensorrt"):
         found = document["providers"][name]
-        assert found["ok"] or "voxface[gpu]" in found["why"] or "voxface doctor" in found["why"]
+        assert found["ok"] or "[gpu]" in found["why"] or "voxface doctor" in found["why"]
     assert run("doctor") == 0
     assert "No problem found." in capsys.readouterr().out
 
@@ -150,6 +152,78 @@ def test_doctor_advises_when_a_gpu_is_not_used(
     )
     assert run("doctor") == 0
     out = capsys.readouterr().out
-    assert "advice: there is a GPU and ONNX Runtime is the one for CPUs; pip uninstall onnxruntime" in out
+    assert "advice: there is a GPU and ONNX Runtime is the one for CPUs; pip uninstall onnxruntime, then " in out
     assert run("doctor", "--bundle", "nowhere", "--json") == 5
     assert "no such bundle" in json.loads(capsys.readouterr().out)["problems"][0]
+
+
+def words_of_live(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Why `voxface live` ends with exit code 5."""
+    assert run("live", *words, "--seconds", "1") == 5
+    (line,) = capsys.readouterr().err.splitlines()
+    return line.removeprefix("voxface: error: ")
+
+
+def test_doctor_says_of_the_microphone_what_live_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken:
+        def __init__(self) -> None:
+            raise ProviderError("PortAudio cannot be loaded (file too short); install it")
+
+    class Empty:
+        def hosts(self) -> list[str]:
+            return ["ALSA"]
+
+        def devices(self) -> list[object]:
+            return []
+
+    monkeypatch.setattr("voxface.cli.doctor._window", lambda: {"ok": True, "loads": True})
+    for backend, loads in ((Broken, False), (Empty, True)):
+        monkeypatch.setattr("voxface.runtime.live.portaudio.PortAudio", backend)
+        monkeypatch.setattr("voxface.runtime.live.microphone.PortAudio", backend)
+        why = words_of_live(capsys, "--show", "none")
+        assert run("doctor", "--json") == 0, "sound files become faces all the same"
+        document = json.loads(capsys.readouterr().out)
+        assert document["microphone"] == {
+            "ok": False, "loads": loads, "why": why, **({"hosts": ["ALSA"]} if loads else {})
+        }  # fmt: skip
+        assert run("doctor") == 0
+        out = capsys.readouterr().out
+        assert f"\nmicrophone\n  -    {why}\n" in out
+        assert ("does not load, see below" in out) is (not loads)
+
+
+def test_doctor_says_of_the_window_what_live_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    why = words_of_live(capsys, "--source", str(SAMPLES[0]), "--show", "window")
+    assert "there is no display" in why
+    assert run("doctor", "--json") == 0
+    window = json.loads(capsys.readouterr().out)["window"]
+    assert (window["ok"], window["why"]) == (False, why)
+
+
+def test_doctor_survives_what_ends_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from voxface.cli import doctor
+
+    for program, why in (
+        ("os.abort()", "Open3D ends the process (signal 6)"),
+        ("sys.exit('libGL is missing')", "Open3D ends the process (libGL is missing)"),
+        ("time.sleep(60)", "no window opens within 1 s"),
+    ):
+        code = f"#!/bin/sh\nexec '{sys.executable}' -c \"import os, sys, time; {program}\"\n"
+        with tempfile.TemporaryDirectory() as folder:
+            fake = Path(folder) / "python"
+            fake.write_text(code)
+            fake.chmod(0o755)
+            with monkeypatch.context() as patched:
+                patched.setattr(sys, "executable", str(fake))
+                patched.setattr(doctor, "WINDOW_S", 1 if "sleep" in program else 30)
+                found = doctor._window()
+        assert found["ok"] is False
+        assert found["why"].startswith(why)

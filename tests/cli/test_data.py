@@ -16,6 +16,7 @@ from tests.stand_ins.landmark_networks import heat_maps, write_graph
 from tests.stand_ins.small_head import small_head, small_population
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.face.png import png
+from voxface.runtime.install_advice import how_to_install
 from voxface.training.faces.camera import Camera, Pose, Space
 from voxface.training.faces.fitting import LandmarkFitter
 from voxface.training.faces.population import FacePopulation
@@ -138,7 +139,7 @@ def test_synth_without_open3d(
 ) -> None:
     monkeypatch.setitem(sys.modules, "open3d", None)
     assert synth(tmp_path / "set", faces_file, "--count", 1) == 5
-    assert "pip install 'voxface[viewer]'" in capsys.readouterr().err
+    assert how_to_install("viewer") in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -197,8 +197,9 @@ def _window() -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MESA_SHADER_CACHE_DISABLE": "true"}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=WINDOW_S, check=False
-        )
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=WINDOW_S, check=False,
+            start_new_session=True,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"ok": False, "loads": True, "why": f"no window opens within {WINDOW_S} s; use --show terminal"}
     lines = done.stdout.splitlines()

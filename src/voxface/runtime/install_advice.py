@@ -44,7 +44,7 @@ def _source() -> "tuple[Path | None, str, bool, str] | None":
         editable = bool(noted.get("dir_info", {}).get("editable"))
         if not (_holds_this_copy(place) if editable and place is not None else _is_this_copy(found)):
             continue
-        if path is not None and not path.exists() and "vcs_info" not in noted:
+        if path is not None and not path.exists():
             return None
         tool = "uv pip" if (found.read_text("INSTALLER") or "").strip() == "uv" else "pip"
         return place, _requirement_url(noted), editable, tool

@@ -37,8 +37,9 @@ def test_one_of_a_desk() -> None:
 def test_what_no_device_is_called(wanted: str) -> None:
     with pytest.raises(ProviderError) as told:
         choose([DESK, HEAD, LOUD], wanted)
+    shown = wanted if len(wanted) < 80 else wanted[:79] + "…"
     assert str(told.value).startswith(
-        f"no input device {wanted!r}; there are: 0 desk microphone (ALSA), 1 headset (ALSA)"
+        f"no input device {shown!r}; there are: 0 desk microphone (ALSA), 1 headset (ALSA)"
     )
 
 

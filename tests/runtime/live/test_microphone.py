@@ -307,8 +307,12 @@ def test_a_default_rate_that_the_device_does_not_take(takes: int) -> None:
     clock = VirtualClock()
     desk = ByIndex(clock, lambda _: [alsa(5, 1, rate=44_100)])
     desk.takes = lambda rate: rate == takes
-    microphone, pipeline, _ = listen(desk, clock, 2)
+    told: list[str] = []
+    microphone, pipeline, _ = listen(desk, clock, 2, tell=told.append)
     assert desk.numbers == [(5, takes)]
+    assert told == (
+        [f"{alsa(5, 1).name} opens at 8000 Hz only; the voice above 4000 Hz is missing"] if takes == 8000 else []
+    )
     assert microphone.to_json()["rate"] == takes
     assert pipeline.session.position == pytest.approx(32_000, abs=1600)
     with pytest.raises(ProviderError, match=f"does not open at 12345 Hz.*give --rate {takes}"):

@@ -36,9 +36,10 @@ LIGHTS = (((0.45, 0.6, 0.8), 0.75), ((-0.8, 0.1, 0.5), 0.25))  # key and fill: d
 
 
 def try_window() -> dict[str, Any]:
-    """Opens an invisible window where a visible one would open: `ok`, whether Open3D `loads`, and `why` not.
+    """Opens a window for a moment: whether that is `ok`, whether Open3D `loads`, and `why` not.
 
-    A driver may end the process in doing so: call it in a process of its own.
+    It is a visible one, since Open3D draws others off screen, which may work where a window does not. A driver may end the
+    process in doing so: call it in a process of its own.
     """
     found: dict[str, Any] = {"ok": True, "loads": True}
     try:
@@ -46,16 +47,16 @@ def try_window() -> dict[str, Any]:
     except ProviderError as error:
         found = {"ok": False, "loads": False, "why": str(error)}
     try:
-        _, view = _open_view(visible=False, on_screen=True)
+        _, view = _open_view(visible=True)
         view.destroy_window()
     except ProviderError as error:
         found |= {"ok": False, "why": str(error)}
     return found
 
 
-def _open_view(*, visible: bool, on_screen: bool) -> tuple[Any, Any]:
-    """Open3D and an open view; `on_screen`: one that could be seen, not one that Open3D draws off screen."""
-    if on_screen and (why := why_no_display()) is not None:
+def _open_view(*, visible: bool) -> tuple[Any, Any]:
+    """Open3D and an open view; one that is not visible is drawn off screen."""
+    if visible and (why := why_no_display()) is not None:
         raise ProviderError(f"no window can be opened: {why}; use --show terminal or --show none")
     open3d = _load_open3d()
     open3d.utility.set_verbosity_level(open3d.utility.VerbosityLevel.Error)
@@ -102,7 +103,7 @@ class Window:
             ProviderError: Open3D is missing, there is no display, or no window can be made here.
         """
         self._pipeline, self._model = pipeline, model
-        self._o3d, self._view = _open_view(visible=visible, on_screen=visible)
+        self._o3d, self._view = _open_view(visible=visible)
         self._newest: SinkEvent | None = None
         self._peaks: deque[float] = deque(maxlen=128)
         self._at = model.mean_faces[0] / 2 + model.mean_faces[1] / 2

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from typing import Final
 from unicodedata import normalize
 
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.live.device import Device
 
+LONGEST: Final = 80  # characters of what was asked for that a message repeats
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -27,17 +29,21 @@ def choose(devices: list[Device], wanted: str | None) -> Device:
         return next((d for d in devices if d.default), devices[0])
     fitting = next((found for way in _ways(wanted) if (found := [d for d in devices if way(d)])), [])
     if not fitting:
-        raise ProviderError(f"no input device {wanted!r}; there are: {listed(devices)}")
+        raise ProviderError(f"no input device {_shown(wanted)}; there are: {listed(devices)}")
     if len(fitting) > 1:
         hosts = {d.host for d in fitting}
         cure = "give the number" if len(hosts) < len(fitting) else 'give the number, or "NAME, HOST"'
-        raise UsageError(f"--device {wanted!r} fits {listed(fitting)}; {cure}")
+        raise UsageError(f"--device {_shown(wanted)} fits {listed(fitting)}; {cure}")
     return fitting[0]
 
 
 def listed(devices: list[Device]) -> str:
     """Devices with their numbers and host APIs, for a message."""
     return ", ".join(f"{d.index} {d.name} ({d.host})" for d in devices)
+
+
+def _shown(wanted: str) -> str:
+    return repr(wanted if len(wanted) <= LONGEST else f"{wanted[: LONGEST - 1]}…")
 
 
 def _ways(wanted: str) -> list[Callable[[Device], bool]]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.live.block import Block, Samples
 from voxface.runtime.live.clock import Clock
@@ -135,6 +136,8 @@ class Microphone:
         rates = rates_to_try(self.device, self._wanted_rate)
         handle, rate = open_device(self._backend, self.device, rates, receiver, channel=self._channel)
         self._stream, self._device_clock, self._rate = stream, clocks[rate], rate
+        if rate < SAMPLE_RATE and self._wanted_rate is None:
+            self._tell(f"{self.device.name} opens at {rate} Hz only; the voice above {rate // 2} Hz is missing")
         return handle
 
     def _receiver(

@@ -1,13 +1,21 @@
 """PortAudio through the package sounddevice, as the `Backend` of devices."""
 
 import math
+import os
+import signal
+import subprocess
+import sys
 from contextlib import suppress
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Final
 
 from voxface.runtime.errors import ProviderError
 from voxface.runtime.install_advice import how_to_install
 from voxface.runtime.live.block import Samples
 from voxface.runtime.live.device import Callback, Device, DeviceError, Handle
+
+START_S: Final = 20  # it starts within a fraction of a second
+BRINGS_LIBRARY: Final = ("win32", "darwin")  # where the package sounddevice has its own
 
 
 class PortAudio:
@@ -78,14 +86,14 @@ class PortAudio:
         except (self._sd.PortAudioError, ValueError) as error:
             if stream is not None:  # it opened and did not start: the next try needs it free
                 stream.close(ignore_errors=True)
-            raise DeviceError(" ".join(str(error).split())) from error
+            raise DeviceError(_said(error)) from error
         return _Stream(stream)
 
     def _asked(self, what: Any, *more: Any) -> Any:
         try:
             return what(*more)
         except self._sd.PortAudioError as error:
-            raise ProviderError(f"PortAudio cannot list the devices: {' '.join(str(error).split())}") from error
+            raise ProviderError(f"PortAudio cannot list the devices: {_said(error)}") from error
 
     def _entry(self, index: int) -> Any:
         try:
@@ -113,6 +121,8 @@ class _Stream:
 
 def _load() -> Any:
     """The package sounddevice; its import loads the library and starts it."""
+    if sys.platform not in BRINGS_LIBRARY and "sounddevice" not in sys.modules and find_spec("sounddevice"):
+        _try_apart()
     try:
         import sounddevice
     except ModuleNotFoundError as error:
@@ -125,7 +135,50 @@ def _load() -> Any:
         ) from error
     except Exception as error:  # PortAudio's own classes, an old library without a symbol, cffi
         raise ProviderError(
-            f"PortAudio does not start ({' '.join(str(error).split()) or type(error).__name__}); "
-            "is the sound system running, and the library a whole one?"
+            f"PortAudio does not start ({_said(error)}); is the sound system running, and the library a whole one?"
         ) from error
     return sounddevice
+
+
+def _try_apart() -> None:
+    """Starts the system's PortAudio in a process of its own: without ALSA's configuration, say, it ends its process.
+
+    Raises:
+        ProviderError: it ended that process, or hangs.
+    """
+    command = [sys.executable, "-c", "import sounddevice"]
+    try:
+        done = subprocess.run(
+            command, env=_search_path(), stdin=subprocess.DEVNULL, capture_output=True, timeout=START_S, check=False,
+            start_new_session=True,  # an interrupt from the terminal is for this process
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ProviderError(f"PortAudio does not start within {START_S} s; is the sound system hanging?") from error
+    except OSError:  # no process can be started, which does not mean that the library fails
+        return
+    if done.returncode < 0:
+        raise ProviderError(
+            f"PortAudio does not start: it ends its process by {_name_of(-done.returncode)}; are ALSA's configuration "
+            "(on Debian: apt-get install libasound2-data) and the library whole (libportaudio2)?"
+        )
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in one line. Those of sounddevice ask PortAudio for it, which fails where that did not start."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ", ".join(str(part) for part in error.args)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _search_path() -> dict[str, str]:
+    """An environment in which the same modules are found as here."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
