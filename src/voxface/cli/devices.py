@@ -58,8 +58,8 @@ def listen(backend: "Backend", device: "Device", seconds: float, *, show: bool =
 
     import numpy as np
 
+    from voxface.runtime.audio.levels import LevelMeter
     from voxface.runtime.audio.resample import to_int16
-    from voxface.runtime.live.levels import LevelMeter
     from voxface.runtime.live.microphone import DeviceError
 
     whole, recent = LevelMeter(), LevelMeter()
