@@ -30,7 +30,7 @@ $(DEMO)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(DEMO)/.ready
-	$(DEMO)/bin/voxface run $(AUDIO) --out $(OUT)
+	$(DEMO)/bin/voxface run $(AUDIO) --out $(OUT) --force
 	@echo
 	@echo "Faces, meshes (GLB, PLY, OBJ) and pictures are in $(OUT)/; open $(OUT)/report.html in a browser."
 

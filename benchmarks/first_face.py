@@ -61,7 +61,7 @@ def main() -> None:
         weights = {f"{name}.{k}": v for name in ("encoder", "face") for k, v in nets[name].state_dict().items()}
         save_file(weights, room / "weights.safetensors")
         words = {
-            "voxface": [sys.executable, "-m", "voxface", "run", str(CLIP), "--out", str(room / "out")],
+            "voxface": [sys.executable, "-m", "voxface", "run", str(CLIP), "--out", str(room / "out"), "--force"],
             "imports": [sys.executable, "-c", "import numpy, onnxruntime, soundfile, _webrtcvad"],
             "eager": [
                 sys.executable, "-c", EAGER, str(CLIP), str(room / "weights.safetensors"), str(room / "face.png"),

@@ -25,6 +25,7 @@ PAGES = (
             "worlds",
             "precision",
             "live",
+            "no-face",
             "speaker-change",
             "profiling",
             "performance",

@@ -30,16 +30,75 @@ def first_face() -> str:
 def no_face() -> str:
     """How often sound that is no speech gets a face."""
     kinds = load("no_face")["measured"]["kinds"]
-    lines = ["| windows of 5 s | how many | with a face | 95 % interval |", "|---|---|---|---|"]
+    lines = [
+        "| windows of 5 s | how many | with a face live | 95 % interval | with a face as a file | 95 % interval | alike |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, row in kinds.items():
-        low, high = row["interval_95"]
-        lines.append(f"| {name} | {row['windows']} | {percent(row['share'])} | {percent(low)} – {percent(high)} |")
+        cells = [name, str(row["windows"])]
+        for one in (row, row["whole"]):
+            low, high = one["interval_95"]
+            cells += [percent(one["share"]), f"{percent(low)} – {percent(high)}"]
+        lines.append(f"| {' | '.join(cells)} | {row['whole']['as_live']} of {row['windows']} |")
     soon = kinds["speech"]
     lines += [
         "",
         f"Of the {soon['windows']} windows of speech {soon['within_1_3_s_of_the_voice']} have their first face within 1.3 s of "
         "the first voice; where a pause falls within the first second, or it does not move as speech does, it takes longer.",
     ]
+    return "\n".join(lines)
+
+
+def no_face_lengths() -> str:
+    """How much honest speech gets no face, and how much other sound gets one, by length."""
+    measured = load("no_face")["measured"]["lengths"]
+    long = measured["long music"]
+    rows = {length: row for length, row in measured.items() if length != "long music"}
+    sides = [("refused", name) for name in rows["5"]["refused"]] + [
+        ("accepted", name) for name in rows["5"]["accepted"]
+    ]
+    names = {"held out": "LibriSpeech, held out", "held out, at 10 dB": "at 10 dB", "held out, at 5 dB": "at 5 dB"}
+    lines = [
+        "| length | " + " | ".join(f"{side}: {names.get(name, name)}" for side, name in sides) + " |",
+        "|---" * (len(sides) + 1) + "|",
+    ]
+    for length, row in rows.items():
+        cells = []
+        for side, name in sides:
+            cell = row[side].get(name)
+            cells.append("–" if cell is None else _share(cell))
+        lines.append(f"| {length} s | " + " | ".join(cells) + " |")
+    speakers = rows["3"]["refused"]["held out"]["sources"]
+    lines += [
+        "",
+        f"Intervals draw speakers (in noise and music: kinds and styles) anew; {speakers} speakers are held out. Of music of "
+        f"30 s {_share(long['30 s'])} gets a face, of 60 s {_share(long['60 s'])}.",
+    ]
+    return "\n".join(lines)
+
+
+def no_face_mixtures() -> str:
+    """Speech beside other sound: how often it is heard, and how much of its face is of speech."""
+    lines = ["| 4 s of speech | heard | speech in what the face is made of |", "|---|---|---|"]
+    for name, row in load("no_face")["measured"]["mixtures"].items():
+        lines.append(f"| {name.removeprefix('speech ')} | {_share(row)} | {percent(row['speech_in_face'])} |")
+    return "\n".join(lines)
+
+
+def no_face_thresholds() -> str:
+    """What each least confidence refuses and accepts."""
+    measured = load("no_face")["measured"]
+    chosen = measured["min_confidence"]
+    rows = measured["thresholds"]
+    first = next(iter(rows.values()))
+    sides = [("refused", name) for name in first["refused"]] + [("accepted", name) for name in first["accepted"]]
+    lines = [
+        "| `--min-confidence` | " + " | ".join(f"{side}: {name}" for side, name in sides) + " |",
+        "|---" * (len(sides) + 1) + "|",
+    ]
+    for least, row in rows.items():
+        shown = f"**{least}**" if float(least) == chosen else least
+        lines.append(f"| {shown} | " + " | ".join(_share(row[side][name]) for side, name in sides) + " |")
     return "\n".join(lines)
 
 
@@ -196,6 +255,9 @@ def profile() -> str:
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "first-face": first_face,
     "no-face": no_face,
+    "no-face-lengths": no_face_lengths,
+    "no-face-mixtures": no_face_mixtures,
+    "no-face-thresholds": no_face_thresholds,
     "speaker-change": speaker_change,
     "speaker-change-thresholds": speaker_change_thresholds,
     "live-window": live_window,

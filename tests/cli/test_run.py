@@ -18,10 +18,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests.command_line import run
-from tests.conftest import SAMPLES, speech_like
+from tests.conftest import SAMPLES
+from tests.stand_ins.live_session import voice
 from voxface.runtime.audio.decode import read_blocks
 
-SPEECH = (speech_like(4.0) / 32768).astype(np.float32)
+SPEECH = (voice()[:64_000] / 32768).astype(np.float32)
 
 
 @pytest.fixture
@@ -355,7 +356,7 @@ def test_sound_that_does_not_hold_what_it_announces(tmp_path: Path, capsys: pyte
     for announced in (2**31, 2**32 - 1):
         at = whole.index(b"data") + 4
         (tmp_path / "piped.wav").write_bytes(whole[:at] + struct.pack("<I", announced) + whole[at + 4 :])
-        assert run("run", tmp_path / "piped.wav", "--out", tmp_path / "out") == 0
+        assert run("run", tmp_path / "piped.wav", "--out", tmp_path / "out", "--force") == 0
 
 
 def test_a_flac_of_unknown_length(tmp_path: Path) -> None:
@@ -386,7 +387,7 @@ def test_a_report_that_cannot_be_written_costs_no_clip(
 def test_a_report_is_of_the_last_run(tmp_path: Path, out: Path) -> None:
     soundfile.write(tmp_path / "zeros.wav", np.zeros(48_000), 16_000)
     assert run("run", SAMPLES[0], "--out", out) == 0
-    assert run("run", tmp_path / "zeros.wav", "--out", out) == 4
+    assert run("run", tmp_path / "zeros.wav", "--out", out, "--force") == 4
     document = json.loads((out / "report.json").read_text())
     assert (len(document["clips"]), len(document["errors"])) == (0, 1)
 

@@ -1,7 +1,9 @@
 """The front door for programs: samples of any kind, streams with the bundle's settings, several threads, closing."""
 
+import pickle
 import threading
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from tests.conftest import SAMPLES, speech_like
 from tests.stand_ins.live_session import lines, nothing, voice
+from tests.stand_ins.sounds import tones
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.json_record import Settings
 from voxface.runtime.config.live import LiveConfig
@@ -192,3 +195,82 @@ def test_a_number_of_threads_that_cannot_be_is_refused(default_bundle: Bundle, t
 def test_lengths_of_a_stream_are_whole_numbers_of_samples() -> None:
     with pytest.raises(TypeError, match=r"window is 16000\.0, no whole number of samples"):
         LiveConfig(window=16_000.0)  # type: ignore[arg-type]
+
+
+# -- what is no speech -----------------------------------------------------------------------------------------------------
+
+
+def test_a_tone_gets_no_face_in_any_way(voice_to_face: VoiceToFace, tmp_path: Path) -> None:
+    import soundfile
+
+    tone = tones(440)
+    soundfile.write(tmp_path / "tone.wav", tone, 16_000)
+    heard = voice_to_face.listen([tone])
+    for use in (
+        lambda: voice_to_face.estimate(tone, 16_000),
+        lambda: voice_to_face.estimate(tone / np.float32(32768), 16_000),
+        lambda: voice_to_face.estimate_speech(heard),
+        lambda: voice_to_face.estimate_file(tmp_path / "tone.wav"),
+    ):
+        with pytest.raises(NoSpeechError, match=r"no speech found in 4\.00 s \(music: ") as raised:
+            use()
+        assert raised.value.reason == "music"
+
+
+def test_an_error_keeps_its_reason_when_it_is_pickled() -> None:
+    again = pickle.loads(pickle.dumps(NoSpeechError("nothing", "silence")))
+    assert (str(again), again.reason, again.exit_code) == ("nothing", "silence", 4)
+    assert NoSpeechError("several").reason is None
+
+
+def test_the_least_confidence_of_programs(voice_to_face: VoiceToFace, tmp_path: Path) -> None:
+    sure = voice_to_face.estimate(voice(), 16_000).confidence
+    assert voice_to_face.estimate(voice(), 16_000, min_confidence=sure).confidence == sure
+    above = np.nextafter(sure, 1)
+    for use in (
+        lambda: voice_to_face.estimate(voice(), 16_000, min_confidence=above),
+        lambda: voice_to_face.estimate_file(SAMPLES[0], min_confidence=above),
+        lambda: voice_to_face.estimate_speech(voice_to_face.listen([voice()]), min_confidence=above),
+    ):
+        with pytest.raises(NoSpeechError, match="confidence") as raised:
+            use()
+        assert raised.value.reason == "confidence"
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UsageError, match=r"0 \(none\) to 1"):
+            voice_to_face.estimate(voice(), 16_000, min_confidence=wrong)
+        with pytest.raises(ValueError, match="confidence"):
+            LiveConfig(min_confidence=wrong)
+
+
+def test_one_channel_of_what_a_program_has(voice_to_face: VoiceToFace, tmp_path: Path) -> None:
+    import soundfile
+
+    both = np.stack([tones(440)[: 3 * 16_000], voice()[: 3 * 16_000]], 1)
+    soundfile.write(tmp_path / "both.wav", both, 16_000)
+    alone = voice_to_face.estimate(both[:, 1], 16_000)
+    assert_same(voice_to_face.estimate(both, 16_000, channel=1), alone)
+    assert_same(voice_to_face.estimate_file(tmp_path / "both.wav", channel=np.int64(1))[1], alone)
+    for use in (
+        lambda: voice_to_face.estimate(both, 16_000, channel=0),
+        lambda: voice_to_face.estimate_file(tmp_path / "both.wav", channel=0),
+    ):
+        with pytest.raises(NoSpeechError):
+            use()
+    for wrong in (2, -1, 1.5, "1"):
+        with pytest.raises(UsageError, match="channel"):
+            voice_to_face.estimate(both, 16_000, channel=wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="channel"):
+            voice_to_face.estimate_file(tmp_path / "both.wav", channel=wrong)  # type: ignore[arg-type]
+
+
+def test_the_face_of_a_file_is_of_its_speech(voice_to_face: VoiceToFace, tmp_path: Path) -> None:
+    import soundfile
+
+    chord = np.resize(tones(261.6, 329.6, 392.0), 16_000 * 15)
+    soundfile.write(tmp_path / "show.wav", np.concatenate([chord, voice(1)]), 16_000)
+    speech, estimate = voice_to_face.estimate_file(tmp_path / "show.wav")
+    assert speech.seconds == 23
+    assert speech.segments[0][0] == estimate.start > 10 * 16_000
+    assert estimate.voiced_seconds == speech.voiced_seconds < 13
+    assert estimate.frames == len(speech.log_mel)
+    assert np.dot(estimate.embedding, voice_to_face.estimate(voice(1), 16_000).embedding) > 0.7

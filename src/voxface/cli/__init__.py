@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 VERBS = {
     "run": "faces and meshes from sound files",
@@ -26,9 +27,22 @@ VERBS = {
 ON_DEVICE = ("run", "live", "devices", "profile")
 
 
+class _Misuse(SystemExit):
+    """Arguments that the parser refuses."""
+
+    def __init__(self, usage: str, message: str) -> None:
+        super().__init__(2)
+        self.usage, self.message = usage, message
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _Misuse(self.format_usage(), f"{self.prog}: error: {message}")
+
+
 def build_parser(verb: str | None) -> argparse.ArgumentParser:
     """The parser of all verbs. Only `verb` gets its options, so that help for one verb never loads another."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="voxface", description="Turns a voice into a face image and a 3D face mesh.", allow_abbrev=False
     )
     parser.add_argument("--version", dest="about", action="store_true", help="print the version and exit")
@@ -50,7 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # the terminal's encoding may lack letters of a file name
     verb = next((word for word in words if word in VERBS), None)
-    options = build_parser(verb).parse_args(words)
+    from voxface.cli.output import Documents, complain, fail_json
+
+    Documents.printed = False
+    try:
+        options = build_parser(verb).parse_args(words)
+    except _Misuse as misuse:
+        print(f"{misuse.usage}{misuse.message}", file=sys.stderr)
+        fail_json("--json" in words and "--json-lines" not in words, misuse.message, 2)
+        raise
     if options.about:
         from voxface import __version__
 
@@ -63,29 +85,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from voxface.runtime.processor import ask_for_one_thread
 
         ask_for_one_thread()
-    from voxface.cli.output import complain
-    from voxface.runtime.errors import InputError, VoxfaceError
+    from voxface.runtime.errors import InputError
 
     try:
-        code: int = importlib.import_module(f"voxface.cli.{options.verb}").run(options)
+        code = _run(options)
         sys.stdout.flush()
         return code
-    except VoxfaceError as error:
-        complain(str(error))
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("voxface: interrupted", file=sys.stderr)
-        return 130
-    except MemoryError as error:
-        complain(f"not enough memory ({error or 'none said how much'}); ask for less at a time, a smaller --batch say")
-        return 1
     except BrokenPipeError:  # the reader of our output has gone, as in `voxface … | head`
         _silence()
         return 141
-    except OSError as error:  # standard output on a full disk, or a file whose error no verb has explained
-        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    except OSError as error:  # standard output on a full disk
+        complain(f"standard output: {error.strerror or error}")
         _silence()
         return InputError.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Runs the verb, or says why it failed; returns the exit code.
+
+    Raises:
+        OSError: standard output cannot be written.
+    """
+    from voxface.cli.output import complain, fail_json
+    from voxface.runtime.errors import InputError, VoxfaceError
+
+    asked = getattr(options, "json", False) and not getattr(options, "json_lines", False)
+    try:
+        return int(importlib.import_module(f"voxface.cli.{options.verb}").run(options))
+    except VoxfaceError as error:
+        code, said = error.exit_code, str(error)
+    except KeyboardInterrupt:
+        print("voxface: interrupted", file=sys.stderr)
+        fail_json(asked, "interrupted", 130)
+        return 130
+    except MemoryError as error:
+        code = 1
+        said = f"not enough memory ({error or 'none said how much'}); ask for less at a time, a smaller --batch say"
+    except OSError as error:
+        if not error.filename:
+            raise
+        code, said = InputError.exit_code, f"{error.filename}: {error.strerror or error}"  # which no verb has explained
+    complain(said)
+    fail_json(asked, said, code)
+    return code
 
 
 def _silence() -> None:

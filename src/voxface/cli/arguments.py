@@ -26,6 +26,24 @@ def add_out(parser: Container, what: str = BUNDLE_TO_WRITE, *, required: bool = 
     parser.add_argument("--out", type=Path, required=required, help=what, **more)
 
 
+def add_force(parser: Container, text: str) -> None:
+    """Adds `--force`; `text`: what it replaces."""
+    parser.add_argument("--force", action="store_true", help=text)
+
+
+def add_min_confidence(parser: Container) -> None:
+    """Adds `--min-confidence`, the confidence below which no face is made. Its default is `MIN_CONFIDENCE`, which is read when
+    it is needed, so that `--help` loads nothing."""
+    parser.add_argument(
+        "--min-confidence", type=float, metavar="C", help="no face below this confidence, 0 (none) to 1 (0.3)"
+    )
+
+
+def add_channel(parser: Container) -> None:
+    """Adds `--channel`; `check_channel` checks it."""
+    parser.add_argument("--channel", type=int, metavar="N", help="the channel to use, counted from 1 (the mean of all)")
+
+
 def add_bundle(parser: Container, what: str = f"{BUNDLE_TO_READ} (the default bundle)", **more: Any) -> None:
     """Adds `--bundle`, the bundle that the verb reads; `more` goes to `add_argument`."""
     parser.add_argument("--bundle", type=Path, help=what, **more)
@@ -60,6 +78,33 @@ def add_clips(parser: Container, default: int) -> None:
 def add_seed(parser: Container, others: str) -> None:
     """Adds `--seed`; `others`: what another seed makes differently."""
     parser.add_argument("--seed", type=int, default=0, help=f"another seed, other {others} (%(default)s)")
+
+
+def check_min_confidence(least: float | None) -> float:
+    """The least confidence that was asked for, or the default.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    from voxface.runtime.config.live import MIN_CONFIDENCE
+    from voxface.runtime.errors import UsageError
+
+    if least is not None and not 0 <= least <= 1:
+        raise UsageError(f"--min-confidence {least:g}: 0 (none) to 1")
+    return MIN_CONFIDENCE if least is None else least
+
+
+def check_channel(channel: int | None) -> int | None:
+    """The channel that was asked for, counted from 0; None: the mean of all.
+
+    Raises:
+        UsageError: it is less than 1.
+    """
+    from voxface.runtime.errors import UsageError
+
+    if channel is not None and channel < 1:
+        raise UsageError(f"--channel {channel}: channels are counted from 1")
+    return None if channel is None else channel - 1
 
 
 def check_threads(threads: int | None) -> None:

@@ -61,10 +61,10 @@ def listen(backend: "Backend", device: "Device", seconds: float, *, show: bool =
 
     import numpy as np
 
+    from voxface.runtime.audio.levels import LevelMeter
     from voxface.runtime.audio.resample import to_int16
     from voxface.runtime.live.device import DeviceError
     from voxface.runtime.live.device_opening import open_device, rates_to_try
-    from voxface.runtime.live.levels import LevelMeter
 
     whole, recent = LevelMeter(), LevelMeter()
     bad = 0

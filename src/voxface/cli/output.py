@@ -3,12 +3,35 @@
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+
+class Documents:
+    """The JSON documents of a command, of which there is exactly one if `--json` was given, also if the command fails.
+
+    Attributes:
+        printed: whether it has been printed.
+    """
+
+    printed = False
 
 
 def print_json(document: Any) -> None:
     """One JSON document on standard output."""
+    Documents.printed = True
     sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def error_json(message: str, exit_code: int, file: Path | None = None, **more: Any) -> dict[str, Any]:
+    """A failure as an entry of "errors" in a document; `file`: what it is about, if that is one of several inputs."""
+    return {"file": None if file is None else str(file), "exit_code": exit_code, "message": message, **more}
+
+
+def fail_json(asked: bool, message: str, exit_code: int) -> None:
+    """If `--json` was asked for, prints the document of a command that failed as a whole, unless it has printed one."""
+    if asked and not Documents.printed:
+        print_json({"errors": [error_json(message, exit_code)]})
 
 
 def complain(message: str) -> None:

@@ -8,8 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxface.cli.arguments import add_bundle, add_json, add_out, add_provider, add_threads, check_threads
-from voxface.cli.output import Progress, complain, print_json, warn
+from voxface.cli.arguments import (
+    add_bundle,
+    add_channel,
+    add_force,
+    add_json,
+    add_min_confidence,
+    add_out,
+    add_provider,
+    add_threads,
+    check_channel,
+    check_min_confidence,
+    check_threads,
+)
+from voxface.cli.output import Progress, complain, error_json, print_json, warn
 
 if TYPE_CHECKING:
     from voxface.runtime.bundle.bundle import Bundle
@@ -20,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     parser.add_argument("audio", nargs="+", type=Path, help="sound files (WAV, FLAC, OGG, MP3), or folders of them")
     add_out(parser, "folder for the results (%(default)s)", required=False, default=Path("voxface-out"))
+    add_force(parser, "replace results of an earlier run in --out")
+    add_channel(parser)
+    add_min_confidence(parser)
     add_bundle(parser)
     add_provider(
         parser, "cpu, cuda, tensorrt, or with engines of `voxface build` tensorrt-rtx, tensorrt-native (%(default)s)"
@@ -38,10 +53,11 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.files.atomic import check_folder
     from voxface.runtime.inference.attributes import sex_in_words
     from voxface.runtime.inference.face_estimator import FaceEstimator
-    from voxface.runtime.inference.run_report import RunReport
+    from voxface.runtime.inference.run_report import RunReport, check_fresh, folder_names
     from voxface.runtime.live.stop import Stop
 
     check_threads(options.threads)
+    channel, least = check_channel(options.channel), check_min_confidence(options.min_confidence)
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"--out {options.out}: is a file; give a folder")
     try:
@@ -52,21 +68,28 @@ def run(options: argparse.Namespace) -> int:
     errors: list[dict[str, Any]] = []
 
     def failed(file: Path, error: VoxfaceError) -> None:
-        errors.append({"file": str(file), "exit_code": error.exit_code, "message": str(error)})
+        more = {"reason": error.reason} if isinstance(error, NoSpeechError) else {}
+        errors.append(error_json(str(error), error.exit_code, file, **more))
         complain(str(error))
 
+    unusable: list[tuple[Path, InputError]] = []
     for path in options.audio:
         try:
             files += find_audio([path])
         except InputError as error:
-            failed(path, error)
-    clips: list[dict[str, Any]] = []
+            unusable.append((path, error))
+    names = folder_names(files)
+    if not options.force:
+        check_fresh(options.out, names)
     bundle = Bundle.open(options.bundle)
+    for path, why in unusable:
+        failed(path, why)
+    clips: list[dict[str, Any]] = []
     bundle.read_ahead()
     if "speech_modulation" in bundle.missing_parts:
         warn(f"{bundle.path}: {bundle.missing_parts['speech_modulation']}")
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
-    ahead = deque(Background(partial(_hear, bundle, file)) for file in files[:1])
+    ahead = deque(Background(partial(_hear, bundle, file, channel)) for file in files[:1])
     with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:
         results = RunReport(options.out, face_estimator)
         progress = Progress(len(files), "voices")
@@ -75,16 +98,17 @@ def run(options: argparse.Namespace) -> int:
             for number, file in enumerate(files):
                 if stop():
                     break
-                ahead += (Background(partial(_hear, bundle, after)) for after in files[number + 1 : number + 2])
+                ahead += (
+                    Background(partial(_hear, bundle, after, channel)) for after in files[number + 1 : number + 2]
+                )
                 try:
                     speech, hearing_ns = ahead.popleft().result()
                     began = time.perf_counter_ns()
-                    estimate = face_estimator.estimate(speech)
-                    clips.append(
-                        results.write_clip(file, speech, estimate, hearing_ns + time.perf_counter_ns() - began)
-                    )
+                    speech, estimate = face_estimator.face_of_sound(speech, least)
+                    took = hearing_ns + time.perf_counter_ns() - began
+                    clips.append(results.write_clip(names[number], file, speech, estimate, took))
                 except NoSpeechError as error:
-                    failed(file, NoSpeechError(f"{file}: {error}"))
+                    failed(file, NoSpeechError(f"{file}: {error}", error.reason))
                 except VoxfaceError as error:
                     failed(file, error)
                 progress.step(file.name)
@@ -111,11 +135,11 @@ def run(options: argparse.Namespace) -> int:
     return int(errors[0]["exit_code"]) if errors else 0
 
 
-def _hear(bundle: "Bundle", file: Path) -> "tuple[Speech, int]":
+def _hear(bundle: "Bundle", file: Path, channel: int | None) -> "tuple[Speech, int]":
     """The speech in a file, and how many nanoseconds it took to find."""
     from voxface.runtime.audio.decode import read_blocks
     from voxface.runtime.features.front_end import listen
 
     began = time.perf_counter_ns()
-    speech = listen(read_blocks(file), bundle.front_end, bundle.vad)
+    speech = listen(read_blocks(file, channel), bundle.front_end, bundle.vad)
     return speech, time.perf_counter_ns() - began

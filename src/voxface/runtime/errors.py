@@ -1,6 +1,19 @@
 """The errors that a user can act on, each with its exit code of the command line."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+# Why no face is made of a sound. The event `NoFace` of a live session, `NoSpeechError` and the JSON of the command line have
+# the same words.
+NoFaceReason = Literal[
+    "silence",
+    "noise",
+    "music",
+    "too quiet",
+    "clipping",
+    "all-zero microphone",
+    "too little speech",
+    "confidence",
+]
 
 
 class VoxfaceError(Exception):
@@ -26,9 +39,17 @@ class InputError(VoxfaceError):
 
 
 class NoSpeechError(VoxfaceError):
-    """Readable audio in which no speech was found."""
+    """Readable audio of which no face is made, because no speech was found in it or the confidence is too low.
+
+    Attributes:
+        reason: why, in the words of the live event `NoFace`; None where several sounds were heard.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, reason: NoFaceReason | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ProviderError(VoxfaceError):

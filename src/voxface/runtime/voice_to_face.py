@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from operator import index
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.audio.samples import check_rate, check_samples
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.config.live import MIN_CONFIDENCE, LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.errors import InputError, NoSpeechError
+from voxface.runtime.errors import InputError, NoSpeechError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
@@ -89,49 +90,79 @@ class VoiceToFace:
         with self._using():
             self.estimator.warm_up()
 
-    def estimate(self, samples: NDArray[Any], sample_rate: int) -> Estimate:
+    def estimate(
+        self,
+        samples: NDArray[Any],
+        sample_rate: int,
+        *,
+        channel: int | None = None,
+        min_confidence: float = MIN_CONFIDENCE,
+    ) -> Estimate:
         """The face of a stretch of sound; `Estimate.start` and `end` count samples at 16 kHz.
 
         Args:
-            samples: int16, or float32 in [-1, 1]; [n], or [n, channels], of which the mean is used.
+            samples: int16, or float32 in [-1, 1]; [n], or [n, channels].
             sample_rate: Hz, 4,000 to 768,000.
+            channel: the channel to use, from 0; None: the mean of all.
+            min_confidence: the confidence below which there is no face, 0 (none) to 1.
 
         Raises:
-            NoSpeechError: there is no speech in it, or only noise that the VAD takes for speech.
+            NoSpeechError: there is no speech in it, as `voxface live` judges it, or the confidence is too low. Its `reason`
+                says why, in the words of the live event `NoFace`.
             InputError: a sample is NaN or infinite, or float samples are beyond ±8, so not in [-1, 1].
-            UsageError: an array of another type or shape, a sample rate out of range, or this `VoiceToFace` was closed.
+            UsageError: an array of another type or shape, a sample rate out of range, no such channel, a confidence that cannot
+                be, or this `VoiceToFace` was closed.
             ProviderError: a network gave numbers that are not finite.
         """
         table, rate = check_samples(samples), check_rate(sample_rate)
-        return self.estimate_speech(self.listen(_at_16_khz(table, rate)))
+        chosen = _channel(channel)
+        if chosen is not None:
+            if chosen >= table.shape[1]:
+                raise UsageError(f"channel {chosen}, counted from 0: the samples have {table.shape[1]} channels")
+            table = table[:, chosen : chosen + 1]
+        return self.estimate_speech(self.listen(_at_16_khz(table, rate)), min_confidence=min_confidence)
 
-    def estimate_file(self, path: Path | str) -> tuple[Speech, Estimate]:
+    def estimate_file(
+        self, path: Path | str, *, channel: int | None = None, min_confidence: float = MIN_CONFIDENCE
+    ) -> tuple[Speech, Estimate]:
         """The speech in a sound file (WAV, FLAC, OGG, MP3; any rate, any channels) and its face.
+
+        Where only parts of the sound are speech, beside music or noise, the speech returned and the face are of these parts.
+
+        Args:
+            channel: the channel to use, from 0; None: the mean of all.
+            min_confidence: the confidence below which there is no face, 0 (none) to 1.
 
         Raises:
             InputError: the file cannot be used.
-            NoSpeechError: there is no speech in it.
-            UsageError: this `VoiceToFace` was closed.
+            NoSpeechError: there is no speech in it, or the confidence is too low, see `estimate`.
+            UsageError: the file has no such channel, a confidence that cannot be, or this `VoiceToFace` was closed.
+            ProviderError: a network gave numbers that are not finite.
         """
         self.estimator.check_open()
-        speech = self.listen(read_blocks(Path(path)))
+        speech = self.listen(read_blocks(Path(path), _channel(channel)))
         try:
-            return speech, self.estimate_speech(speech)
+            with self._using():
+                return self.estimator.face_of_sound(speech, min_confidence)
         except NoSpeechError as error:
-            raise NoSpeechError(f"{path}: {error}") from None
+            raise NoSpeechError(f"{path}: {error}", error.reason) from None
 
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
-        """The speech in blocks int16 [n] at 16 kHz, found by the bundle's front end."""
+        """What the bundle's VAD keeps of blocks int16 [n] at 16 kHz, with its features. It may be music or noise:
+        `estimate_speech` judges that."""
         return self.estimator.listen(blocks)
 
-    def estimate_speech(self, speech: Speech) -> Estimate:
-        """The face of speech that `listen` found.
+    def estimate_speech(self, speech: Speech, *, min_confidence: float = MIN_CONFIDENCE) -> Estimate:
+        """The face of what `listen` found, if it is speech.
+
+        Args:
+            min_confidence: the confidence below which there is no face, 0 (none) to 1.
 
         Raises:
             NoSpeechError, ProviderError, UsageError: see `estimate`.
         """
         with self._using():
-            return self.estimator.estimate(speech)
+            return self.estimator.face_of_sound(speech, min_confidence)[1]
 
     def stream(self, config: LiveConfig | None = None, *, sample_rate: int = SAMPLE_RATE) -> "Stream":
         """Opens a live stream, which is fed blocks of samples and gives events.
@@ -222,6 +253,19 @@ class VoiceToFace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _channel(channel: int | None) -> int | None:
+    """A channel, counted from 0, or None.
+
+    Raises:
+        UsageError: no whole number, or less than 0.
+    """
+    if channel is None:
+        return None
+    if not isinstance(channel, SupportsIndex) or index(channel) < 0:
+        raise UsageError(f"channel {channel!r}: give a whole number from 0 on, or None for the mean of all")
+    return index(channel)
 
 
 def _at_16_khz(table: NDArray[Any], rate: int) -> Iterator[NDArray[np.int16]]:

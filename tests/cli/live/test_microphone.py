@@ -37,7 +37,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_offline(clip: Path, folder: Path) -> dict[str, Any]:
     """What `voxface run` says of a file."""
-    command = [*VOXFACE, "run", clip, "--out", folder / "offline", "--json"]
+    command = [*VOXFACE, "run", clip, "--out", folder / "offline", "--json", "--force"]
     done = subprocess.run(command, capture_output=True, check=True)
     return json.loads(done.stdout)["clips"][0]  # type: ignore[no-any-return]
 

@@ -135,6 +135,22 @@ def test_why_there_is_no_face() -> None:
     assert reasons((4000 * buzz).astype(np.int16))[-1] == "music"
 
 
+def test_a_face_below_the_least_confidence_is_none() -> None:
+    """The stand-in's estimates have a confidence of 0.5."""
+    just = run(voice(), LiveSession(PlainEstimator(), LiveConfig(min_confidence=0.5)))
+    assert lines(just) == lines(run(voice(), LiveSession(PlainEstimator(), LiveConfig(min_confidence=0.0))))
+    events = run(voice(), LiveSession(PlainEstimator(), LiveConfig(min_confidence=0.51)))
+    assert not [e for e in events if isinstance(e, FaceEstimated)]
+    assert [e.reason for e in events if isinstance(e, NoFace)] == ["confidence"]
+
+
+def test_recordings_made_before_there_was_a_least_confidence_have_none() -> None:
+    stored = LiveConfig(min_confidence=0.7).to_json()
+    assert LiveConfig.from_json(stored).min_confidence == 0.7
+    del stored["min_confidence"]
+    assert LiveConfig.from_json(stored).min_confidence == 0.0
+
+
 def test_a_voice_after_noise_gets_its_face() -> None:
     events = run(np.concatenate([noise(9, 6000), voice()]))
     faces = [e for e in events if isinstance(e, FaceEstimated)]

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from tests.stand_ins.live_session import noise, nothing, voice
+from voxface.runtime.audio.levels import LOWEST_DB, LevelMeter
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.features.log_mel import FrameWindow
+from voxface.runtime.features.speech_gate import SpeechGate
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.events import Event, FaceEstimated, SpeakerChanged
-from voxface.runtime.live.levels import LOWEST_DB, LevelMeter
 from voxface.runtime.live.pipeline import STAGES
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import STEADY, Differences, SpeakerChangeDetector, evidence
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
-from voxface.runtime.live.speech_gate import SpeechGate
 from voxface.runtime.timing.histogram import StageHistograms
 
 

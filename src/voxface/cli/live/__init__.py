@@ -5,7 +5,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from voxface.cli.arguments import add_bundle, add_json, add_provider, add_threads, check_threads
+from voxface.cli.arguments import (
+    add_bundle,
+    add_channel,
+    add_json,
+    add_min_confidence,
+    add_provider,
+    add_threads,
+    check_channel,
+    check_min_confidence,
+    check_threads,
+)
 from voxface.cli.output import complain, print_json, warn
 
 if TYPE_CHECKING:
@@ -47,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--pcm-format", choices=("s16le", "f32le"), default="s16le", help="format of standard input (%(default)s)"
     )
-    source.add_argument("--channel", type=int, metavar="N", help="the channel to use, counted from 1 (the mean of all)")
+    add_channel(source)
     source.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds")
     when = parser.add_argument_group("estimates")
     when.add_argument("--hop-ms", type=float, default=100, help="speech between estimates (%(default)g)")
@@ -70,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DISTANCE",
         help="reuse the image while the embedding is within this distance (0; in mode incremental 0.15, which is not visible)",
     )
+    add_min_confidence(when)
     when.add_argument("--one-speaker", action="store_true", help="do not look for a change of speaker")
     when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
     when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")
@@ -136,8 +147,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
             skips=recording.skips if recording else None,
         )
         of_file = isinstance(source, FileSource)  # a file source chooses its channel itself
-        channel = None if options.channel is None or of_file else options.channel - 1
-        pipeline = Pipeline(session, clock, channel=channel)
+        pipeline = Pipeline(session, clock, channel=None if of_file else check_channel(options.channel))
         shows = open_screens(options, pipeline, voice_to_face.morphable)  # before a recording's folder is made
         sinks = _sinks(options, about, config, voice_to_face)
         comparison = Comparison(recording) if recording else None
@@ -192,18 +202,18 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         raise UsageError("--json and --json-lines both write to standard output; choose one")
     if options.replay and (options.source or options.device):
         raise UsageError("--replay brings its own sound: leave --source and --device out")
-    for name in ("seconds", "channel", "rate"):
+    for name in ("seconds", "channel", "rate", "min_confidence"):
         if options.replay and getattr(options, name) is not None:
-            raise UsageError(f"--replay hears a recording as it was heard: leave --{name} out")
+            raise UsageError(f"--replay hears a recording as it was heard: leave --{name.replace('_', '-')} out")
     if options.source and options.device:
         raise UsageError("--source and --device exclude each other")
     check_threads(options.threads)
-    if options.channel is not None and options.channel < 1:
-        raise UsageError(f"--channel {options.channel}: channels are counted from 1")
+    check_channel(options.channel)
     if not 1 <= options.pcm_channels <= 256 or not 4000 <= options.pcm_rate <= 768_000:
         raise UsageError("--pcm-channels: 1 to 256; --pcm-rate: 4000 to 768000")
     if options.seconds is not None and not options.seconds > 0:
         raise UsageError(f"--seconds {options.seconds}: more than 0")
+    least = check_min_confidence(options.min_confidence)
     hop = options.hop_ms * SAMPLE_RATE / 1000
     if not 20 <= options.hop_ms <= 1000:
         raise UsageError(f"--hop-ms {options.hop_ms:g}: 20 to 1000")
@@ -216,6 +226,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
             mode=options.mode,
             image_reuse_distance=options.still,
             detect_speaker_change=not options.one_speaker,
+            min_confidence=least,
         )
     except ValueError as error:
         raise UsageError(f"--still {options.still}: {error}") from error
@@ -242,7 +253,7 @@ def _source(options: argparse.Namespace, clock: "Clock") -> "Source":
     from voxface.runtime.live.microphone import Microphone, PortAudio
     from voxface.runtime.live.sources import FileSource, PcmSource
 
-    channel = None if options.channel is None else options.channel - 1
+    channel = check_channel(options.channel)
     if options.source is None:
         return Microphone(clock, PortAudio(), options.device, rate=options.rate, channel=channel, tell=warn)
     if options.source == "-":

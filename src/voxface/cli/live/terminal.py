@@ -38,7 +38,7 @@ class Terminal:
         """Adds to the waveform."""
         import numpy as np
 
-        from voxface.runtime.live.levels import decibels
+        from voxface.runtime.audio.levels import decibels
 
         self._levels.append(decibels(float(np.abs(audio.samples.astype(np.int32)).max(initial=0))))
 

@@ -14,6 +14,9 @@ MODES: tuple[Mode, ...] = ("exact", "incremental")
 # estimates of training speakers (benchmarks/image_reuse.py).
 IMAGE_REUSE_DISTANCE: Final[dict[Mode, float]] = {"exact": 0.0, "incremental": 0.15}
 
+# The confidence below which no face is made, chosen on validation speakers: TODO.
+MIN_CONFIDENCE: Final = 0.3
+
 # Names of settings in recordings, where they differ from the fields' names: they are older.
 _STORED: Final = {"image_reuse_distance": "still", "detect_speaker_change": "watch_speaker"}
 
@@ -33,6 +36,7 @@ class LiveConfig:
         image_reuse_distance: the distance between embeddings (of unit length) up to which the image of the estimate before is
             kept; 0: a new image each time; None: the mode's, `IMAGE_REUSE_DISTANCE`.
         detect_speaker_change: whether another speaker starts a new window.
+        min_confidence: the confidence below which no face is made, 0 to 1.
     """
 
     first: int = SAMPLE_RATE
@@ -42,6 +46,7 @@ class LiveConfig:
     mode: Mode = "exact"
     image_reuse_distance: float | None = None
     detect_speaker_change: bool = True
+    min_confidence: float = MIN_CONFIDENCE
 
     def __post_init__(self) -> None:
         for name in ("first", "hop", "window", "hangover"):
@@ -57,6 +62,8 @@ class LiveConfig:
             raise ValueError(f"a window of {self.window / SAMPLE_RATE:g} s is not within 0.1 to 60 s")
         if not 0 <= self.image_reuse_limit < 2:
             raise ValueError(f"{self.image_reuse_distance:g} is no distance between embeddings (0 to 2)")
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"a least confidence of {self.min_confidence:g} is not within 0 to 1")
         if self.hangover < 0:
             raise ValueError(f"a hangover of {self.hangover} samples is negative")
 
@@ -78,4 +85,5 @@ class LiveConfig:
             TypeError, ValueError: a setting is unknown or cannot be.
         """
         names = {stored: name for name, stored in _STORED.items()}
-        return cls(**{names.get(key, key): value for key, value in document.items()})
+        # Recordings that do not have it were made before there was a least confidence.
+        return cls(**{"min_confidence": 0.0, **{names.get(key, key): value for key, value in document.items()}})

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.audio.levels import SecondLevels
 from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, VadEvent
 from voxface.runtime.config.front_end import FrontEndConfig
@@ -22,6 +23,8 @@ class FrontEnd:
         self._vad = VoiceActivityDetector(vad)
         self._mel = LogMelStream(features)
         self._voicing = PeriodicityMeter()
+        self._periodic: list[NDArray[np.bool_]] = []
+        self._levels = SecondLevels()
         self._frames: list[NDArray[np.float32]] = []
         self._segments: list[tuple[int, int]] = []
         self._voiced = 0
@@ -30,6 +33,7 @@ class FrontEnd:
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Takes samples int16 [n]."""
         self._timer.begin()
+        self._levels.feed(samples)
         self._handle(self._vad.feed(samples))
 
     def finish(self) -> Speech:
@@ -47,6 +51,8 @@ class FrontEnd:
             periodic=self._voicing.fraction,
             window=FrameWindow.whole(np.concatenate([empty, *self._frames])),
             front_end_ns=self._timer.drain(),
+            periodic_frames=np.concatenate([np.empty(0, np.bool_), *self._periodic]),
+            levels=self._levels.finish(),
         )
 
     def _handle(self, events: list[VadEvent]) -> None:
@@ -57,7 +63,7 @@ class FrontEnd:
             return
         voiced = np.concatenate(audio)
         self._voiced += len(voiced)
-        self._voicing.feed(voiced)
+        self._periodic.append(self._voicing.feed(voiced))
         self._timer.lap("vad")
         self._frames.append(self._mel.feed(voiced))
         self._timer.lap("features")

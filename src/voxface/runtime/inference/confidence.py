@@ -10,6 +10,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.errors import UsageError
+
 Float32 = NDArray[np.float32]
 
 
@@ -38,6 +40,12 @@ def confidence(speech_modulation: float, frame_embeddings: Float32, voiced_secon
         voiced_seconds: t, the length of the speech in seconds.
     """
     return speech_modulation * math.sqrt(agreement(frame_embeddings) * voiced_seconds / (voiced_seconds + 1.0))
+
+
+def check_min_confidence(least: float) -> None:
+    """Raises UsageError for a least confidence that cannot be."""
+    if not 0 <= least <= 1:
+        raise UsageError(f"a least confidence of {least:g}: 0 (none) to 1")
 
 
 @lru_cache(maxsize=256)

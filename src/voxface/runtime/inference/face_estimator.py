@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import FUSED, GRAPHS
 from voxface.runtime.config.front_end import STRIDE
+from voxface.runtime.config.live import MIN_CONFIDENCE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
-from voxface.runtime.errors import BundleError, ProviderError, UsageError
+from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError, UsageError
 from voxface.runtime.features.front_end import listen
 from voxface.runtime.features.log_mel import FrameWindow, log_mel
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.speech import Speech, check_speech
+from voxface.runtime.features.speech_gate import speech_in
 from voxface.runtime.inference.attributes import read_attributes
-from voxface.runtime.inference.confidence import confidence
+from voxface.runtime.inference.confidence import check_min_confidence, confidence
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
@@ -115,6 +117,32 @@ class FaceEstimator:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
         return listen(blocks, self.bundle.front_end, self.bundle.vad)
 
+    def face_of_sound(self, speech: Speech, min_confidence: float = MIN_CONFIDENCE) -> tuple[Speech, Estimate]:
+        """The face of a whole sound, if it passes the speech gate of a live session and the confidence suffices.
+
+        Args:
+            speech: what `listen` found in the sound.
+            min_confidence: the least confidence, 0 to 1.
+
+        Returns:
+            What of it is speech, which the face is made of (see `speech_in`), and the face.
+
+        Raises:
+            NoSpeechError: there is no speech in it, or the confidence is too low; `reason` says which.
+            UsageError: `min_confidence` is not within 0 to 1; or the engines were freed by `close`.
+            ProviderError: a network gave numbers that are not finite.
+        """
+        check_min_confidence(min_confidence)
+        heard = speech_in(speech, self.speech_modulation)
+        estimate = self.estimate(heard)
+        if estimate.confidence < min_confidence:
+            raise NoSpeechError(
+                f"no face of {heard.voiced_seconds:.2f} s of speech (confidence: {estimate.confidence:.2f}, at least "
+                f"{min_confidence:g} is asked for)",
+                "confidence",
+            )
+        return heard, estimate
+
     def estimate(
         self,
         speech: Speech,
@@ -123,7 +151,7 @@ class FaceEstimator:
         *,
         timer: StageTimer | None = None,
     ) -> Estimate:
-        """The face of what a front end heard.
+        """The face of what a front end heard, whether or not it is speech: `face_of_sound` and live sessions judge that first.
 
         Args:
             before, image_reuse_distance: see `decode`.

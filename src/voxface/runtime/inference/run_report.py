@@ -4,11 +4,13 @@ import html
 import json
 import os
 import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.errors import InputError
+from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.face_files import face_files
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.files.atomic import write_bytes
@@ -19,6 +21,54 @@ from voxface.runtime.inference.face_estimator import FaceEstimator
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 
 
+def folder_names(files: Sequence[Path]) -> list[str]:
+    """The name of the results' folder of each sound file: that of the file, with a number where others have the same."""
+    taken, names = {REPORT_JSON, REPORT_HTML}, []
+    for file in files:
+        stem = file.stem if file.stem.strip(".") else "clip"  # "...wav": its stem is the folder above
+        name, n = stem, 1
+        while name in taken:  # two clips of one name, from two folders
+            n += 1
+            name = f"{stem}-{n}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def check_fresh(out: Path, names: Sequence[str]) -> None:
+    """Checks that a run would replace nothing below `out`; `names`: of the folders that it would write.
+
+    Raises:
+        UsageError: there are results already.
+    """
+    for name in (REPORT_JSON, REPORT_HTML, *names):
+        path = out / name
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            continue
+        if os.path.lexists(path):
+            raise UsageError(f"--out {out}: holds {name} already; --force replaces it, or give another --out")
+
+
+def headings(files: Sequence[str]) -> list[str]:
+    """The shortest ends of these paths that tell them apart, at least their names; the same path twice gets a number."""
+    parts = {file: Path(file).parts for file in files}
+    depth, open_ = 1, set(files)
+    found: dict[str, str] = {}
+    while open_:
+        ends = {file: str(Path(*parts[file][-depth:])) for file in files}
+        shared = Counter(ends[file] for file in parts)
+        done = {file for file in open_ if shared[ends[file]] == 1 or depth >= len(parts[file])}
+        found |= {file: ends[file] for file in done}
+        open_ -= done
+        depth += 1
+    seen: Counter[str] = Counter()
+    titles = []
+    for file in files:
+        seen[file] += 1
+        titles.append(found[file] if seen[file] == 1 else f"{found[file]} ({seen[file]})")
+    return titles
+
+
 class RunReport:
     """Writes results below one folder, which is made with the first of them."""
 
@@ -27,13 +77,13 @@ class RunReport:
         self._bundle = face_estimator.bundle
         self._model = face_estimator.morphable
         self._provider = face_estimator.provider
-        self._taken = {REPORT_JSON, REPORT_HTML}
 
-    def write_clip(self, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
+    def write_clip(self, name: str, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
         """Writes `face.png`, `mesh.glb`, `mesh.ply`, `mesh.obj` and `mesh.png` into a folder of the clip, all or none.
 
         Args:
-            file: the sound file; the folder is named after it.
+            name: of the folder, see `folder_names`.
+            file: the sound file.
             speech, estimate: what was found in it.
             total_ns: nanoseconds that the clip took, reading included.
 
@@ -44,15 +94,15 @@ class RunReport:
             InputError: the folder cannot be written.
         """
         contents = face_files(estimate.image, estimate.vertices, self._model)
-        folder = self._out / self._name(file)
+        folder = self._out / name
         try:
             self._out.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".voxface-", dir=self._out) as beside:
-                for name, data in contents.items():
-                    (Path(beside) / name).write_bytes(data)
+                for each, data in contents.items():
+                    (Path(beside) / each).write_bytes(data)
                 folder.mkdir(exist_ok=True)
-                for name in contents:
-                    os.replace(Path(beside) / name, folder / name)
+                for each in contents:
+                    os.replace(Path(beside) / each, folder / each)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
         milliseconds = {stage: ns / 1e6 for stage, ns in estimate.stages_ns.items()}
@@ -105,17 +155,9 @@ class RunReport:
         """Whether there is one, of this run or another."""
         return (self._out / REPORT_JSON).exists()
 
-    def _name(self, file: Path) -> str:
-        stem = file.stem if file.stem.strip(".") else "clip"  # "...wav": its stem is the folder above
-        name, n = stem, 1
-        while name in self._taken:  # two clips of one name, from two folders
-            n += 1
-            name = f"{stem}-{n}"
-        self._taken.add(name)
-        return name
-
     def _page(self, document: dict[str, Any]) -> str:
-        rows = "".join(self._row(clip) for clip in document["clips"])
+        titles = headings([clip["file"] for clip in document["clips"]])
+        rows = "".join(self._row(clip, title) for clip, title in zip(document["clips"], titles, strict=True))
         bad = "".join(f"<li>{html.escape(error['message'])}</li>" for error in document["errors"])
         about = html.escape(self._bundle.manifest.description or "")
         return (
@@ -129,7 +171,7 @@ class RunReport:
             + rows
         )
 
-    def _row(self, clip: dict[str, Any]) -> str:
+    def _row(self, clip: dict[str, Any], title: str) -> str:
         from urllib.parse import quote  # takes longer to import than a page to write
 
         where = Path(clip["face"]).parent.name
@@ -144,7 +186,7 @@ class RunReport:
         source = quote(where, errors="surrogateescape")
         return (
             f'<article><img class=face src="{source}/face.png" alt="generated face">'
-            f"<div><h2>{html.escape(Path(clip['file']).name)}</h2>"
+            f"<div><h2>{html.escape(title)}</h2>"
             f'<img src="{source}/mesh.png" alt="mesh from the front, three-quarter and side"><dl>{terms}</dl>'
             f'<a href="{source}/mesh.glb">GLB</a> · <a href="{source}/mesh.ply">PLY</a> · '
             f'<a href="{source}/mesh.obj">OBJ</a></div></article>'

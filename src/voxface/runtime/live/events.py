@@ -6,9 +6,9 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from voxface.runtime.errors import NoFaceReason
 from voxface.runtime.inference.estimate import Estimate
 
-NoFaceReason = Literal["silence", "noise", "music", "too quiet", "clipping", "all-zero microphone", "too little speech"]
 LossCause = Literal["queue full", "device overflow", "device away", "recording gap"]
 
 

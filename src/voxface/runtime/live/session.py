@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.audio.levels import CLIPPED, Level
 from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio, SpeechStarted, VadEvent
 from voxface.runtime.config.front_end import FrontEndConfig
@@ -19,7 +20,9 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.config.vad import VadConfig
+from voxface.runtime.errors import NoFaceReason
 from voxface.runtime.features.speech import Speech
+from voxface.runtime.features.speech_gate import RECENT, SpeechGate
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.incremental import IncrementalEstimator, Parts
 from voxface.runtime.live.events import (
@@ -27,15 +30,12 @@ from voxface.runtime.live.events import (
     Event,
     FaceEstimated,
     NoFace,
-    NoFaceReason,
     Skipped,
     SpeakerChanged,
     VoiceEnded,
     VoiceStarted,
 )
-from voxface.runtime.live.levels import CLIPPED, Level
 from voxface.runtime.live.speaker_change import SpeakerChangeDetector
-from voxface.runtime.live.speech_gate import RECENT, SpeechGate
 from voxface.runtime.live.speech_window import SpeechWindow
 from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
@@ -329,6 +329,11 @@ class LiveSession:
                 self._estimate(events)  # the new speaker's sound is judged like any window: it may be no speech
             else:
                 timer.drain()  # there is no estimate to have these times
+            return
+        if estimate.confidence < self.config.min_confidence:
+            self._no_face("confidence", speech.segments[0][0], events)
+            timer.lap("watch")
+            timer.drain()  # there is no estimate to have these times
             return
         moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from voxface.runtime.audio.samples import check_rate, check_samples
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.errors import UsageError
+from voxface.runtime.errors import NoFaceReason, UsageError
 from voxface.runtime.live.audio_input import Audio, AudioInput, Item
 from voxface.runtime.live.block import Block
-from voxface.runtime.live.events import Event, FaceEstimated, Lost, NoFaceReason
+from voxface.runtime.live.events import Event, FaceEstimated, Lost
 from voxface.runtime.live.session import LiveSession
 
 Samples = NDArray[Any]  # int16, or float32 in [-1, 1]; [n] or [n, channels]

@@ -52,11 +52,11 @@ def scaled(sound: NDArray[Any], decibels: float) -> Samples:
     return _int16(wave)
 
 
-def noisy(samples: Samples, noise: NDArray[Any]) -> Samples:
-    """Speech with noise `SNR_DB` below it."""
+def noisy(samples: Samples, noise: NDArray[Any], decibels: float = SNR_DB) -> Samples:
+    """Speech with noise so many decibels below it."""
     speech, other = samples.astype(np.float64), np.resize(noise, len(samples)).astype(np.float64)
     ratio = np.sqrt((speech**2).mean() / ((other**2).mean() + 1e-9))
-    return _int16(speech + other * ratio * 10 ** (-SNR_DB / 20))
+    return _int16(speech + other * ratio * 10 ** (-decibels / 20))
 
 
 def reverberant(samples: Samples, room: Samples) -> Samples:

@@ -49,11 +49,13 @@ class StubEstimate:
         frame_embeddings: float32 [E, C].
         stages_ns: empty.
         image_reused: False, because there is no image.
+        confidence: 1, so that no estimate is left out.
     """
 
     frame_embeddings: NDArray[np.float32]
     stages_ns: dict[str, int] = field(default_factory=dict)
     image_reused: bool = False
+    confidence: float = 1.0
 
     def moved_mm(self, before: Any) -> float:
         """0, because there is no face."""

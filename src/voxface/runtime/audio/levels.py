@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.live.events import NoFaceReason
+from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.errors import NoFaceReason
 
 FULL_SCALE: Final = 32768.0
 LOWEST_DB: Final = -100.0
@@ -81,6 +82,36 @@ class LevelMeter:
         self._samples = self._zeros = self._clipped = self._peak = 0
         self._squares = 0.0
         return level
+
+
+class SecondLevels:
+    """Measures the level of each second of a sound, as a live session does.
+
+    Attributes:
+        levels: level of each whole second.
+    """
+
+    def __init__(self) -> None:
+        self.levels: list[Level] = []
+        self._meter = LevelMeter()
+        self._samples = 0
+
+    def feed(self, samples: NDArray[np.int16]) -> None:
+        """Takes samples int16 [n] at 16 kHz."""
+        while len(samples):
+            part = samples[: SAMPLE_RATE - self._samples]
+            self._meter.feed(part)
+            self._samples += len(part)
+            samples = samples[len(part) :]
+            if self._samples == SAMPLE_RATE:
+                self.levels.append(self._meter.read())
+                self._samples = 0
+
+    def finish(self) -> tuple[Level, ...]:
+        """The level of each whole second; of a sound that is shorter than a second, its level."""
+        if self._samples and not self.levels:
+            self.levels.append(self._meter.read())
+        return tuple(self.levels)
 
 
 def decibels(amplitude: float) -> float:
