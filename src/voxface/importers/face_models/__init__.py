@@ -19,9 +19,10 @@ from voxface.importers.face_models.landmarks import read_landmarks
 from voxface.importers.face_models.npz import read_npz
 from voxface.importers.face_models.surrey import read_surrey
 from voxface.importers.face_models.tddfa import read_tddfa
-from voxface.importers.face_models.unpickling import read_pickle
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.regular import check_regular
+from voxface.training.foreign.pickled_arrays import read_pickle
 
 Reader = Callable[[Path, NDArray[np.int64] | None, Modes], MorphableModel]
 
@@ -84,6 +85,8 @@ def read_face_model(
         raise UsageError(f"no face-model format {format_!r}; there are {', '.join(FORMATS)}")
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    if not path.is_dir():
+        check_regular(path)
     indices = None if landmarks is None else read_landmarks(landmarks)
     with np.errstate(all="ignore"):  # overflowing numbers are refused with an error of their own
         return FORMATS[format_ or detect_format(path)](path, indices, modes)
