@@ -56,16 +56,22 @@ system-packages:
 	    apt-get install -qq -y --no-install-recommends $$missing >/dev/null; fi; \
 	else echo "not installing system packages here; tests that miss one of '$(DEBIAN)' will say so"; fi
 
+# The Khronos validator of glTF; where npm is missing, the tests that run it say so.
+GLTF := tests/gltf/node_modules/.ready
+$(GLTF): tests/gltf/package.json tests/gltf/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/gltf --silent --no-audit --no-fund && touch $@; \
+	else echo "npm is not here; tests of meshes by the Khronos validator will say so"; fi
+
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 types: $(VENV)/.ready
 	$(VENV)/bin/mypy --strict -p voxface
 
-test: system-packages $(VENV)/.ready lint types
+test: system-packages $(VENV)/.ready $(GLTF) lint types
 	$(VENV)/bin/python -m pytest -n 2 --durations=8
 
-test-fast: $(VENV)/.ready
+test-fast: $(VENV)/.ready $(GLTF)
 	$(VENV)/bin/python -m pytest -n 2 -m "not slow"
 
 # What a test says of learning must hold however the processor rounds.
@@ -141,4 +147,4 @@ default-bundle: system-packages $(VENV)/.ready
 	  --bundle $(RUNS)/with-speech-modulation --out src/voxface/runtime/bundle/default
 
 clean:
-	rm -rf $(DEMO) $(VENV) demo artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) $(VENV) tests/gltf/node_modules demo artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

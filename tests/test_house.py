@@ -59,10 +59,11 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
                        "passes": "graph node_runner fp16_emulation"},
         "training": {
             "faces": "",
-            "models": "",
+            "foreign": "",
+            "models": "foreign",
             "losses": "",
             "data": "faces models",
-            "engine": "faces models data",
+            "engine": "foreign faces models data",
             "evaluation": "faces models data engine losses",
             "world": "faces data",
             "trainers": "faces models losses data engine evaluation",

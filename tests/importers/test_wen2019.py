@@ -137,9 +137,9 @@ def with_nan(state: State) -> State:
     ("which", "content", "reason"),
     [
         ("voice", b"", "no checkpoint of PyTorch"),
-        ("voice", b"PK\x03\x04 not really", "damaged, or no checkpoint"),
+        ("voice", b"PK\x03\x04 not really", "a damaged checkpoint of PyTorch, or none"),
         ("voice", b"garbage" * 100, "no checkpoint of PyTorch"),
-        ("voice", pickle.dumps(Bomb()), "more than weights"),
+        ("voice", pickle.dumps(Bomb()), "asks to run pathlib.Path.write_text"),
         ("voice", [1, 2], "holds no weights by name"),
         ("voice", {"epoch": 3}, "holds no weights by name"),
         ("voice", published_generator(SMALL_GENERATOR), "are the two files swapped"),

@@ -1,16 +1,14 @@
 """The published networks of Wen 2019, or others of their layout, as a bundle.
 
 Each file is the state dict of one `nn.Sequential` called `model`: a voice embedding network of five 1-D convolutions, or a
-generator of transposed 2-D ones. Widths are taken from the file. Code in a file is not run: it is read with
-`torch.load(weights_only=True)`. Wen 2019 has no mesh network. The mesh is the mean face of the population or, given speech of
-speakers whose sex is known, the mean face of the sex that is heard (`sex_head`).
+generator of transposed 2-D ones. Widths are taken from the file, which may hold the weights in any form that people save them
+in (`training.foreign.state_dicts`); no code in it is run. Wen 2019 has no mesh network. The mesh is the mean face of the
+population or, given speech of speakers whose sex is known, the mean face of the sex that is heard (`sex_head`).
 """
 
 import hashlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Final
 
 import torch
@@ -22,14 +20,18 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import ImportedEntry, ImportedFile
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.errors import InputError
+from voxface.runtime.files.regular import read_bytes
 from voxface.training.data.speech_corpus import Recording
 from voxface.training.engine.trained_networks import TrainedNetworks
 from voxface.training.faces.population import FacePopulation
+from voxface.training.foreign.state_dicts import read_state_dict
 from voxface.training.models import FaceGenerator, VoiceEncoder
 
 MEAN_FACE: Final = "mean face; the published checkpoint has no mesh network"
 _ENCODER: Final = "voice embedding network"
 _GENERATOR: Final = "face generator"
+_FIRST: Final = "model.0.weight"
+_LARGEST_PICTURE: Final = 1024  # pixels along a side; more layers would take memory that no picture is worth
 _LIMITS: Final = (
     "The voice embedding network and the face generator were imported as they are; voxface has not trained them and knows "
     "only what their files hold.",
@@ -42,7 +44,7 @@ def read_encoder(path: Path) -> tuple[VoiceEncoder, dict[str, Any]]:
     Raises:
         InputError: the file is unreadable or unsafe, holds another network or NaN, or its weights do not fit each other.
     """
-    state = _state(path, _ENCODER)
+    state = _state(path, 3, _ENCODER)
     weights = _chain(path, state, 3, 3, _ENCODER)
     mels = FrontEndConfig().mels
     if weights[0].shape[1] != mels:
@@ -53,7 +55,7 @@ def read_encoder(path: Path) -> tuple[VoiceEncoder, dict[str, Any]]:
     architecture: dict[str, Any] = {"mels": mels, "channels": tuple(widths[:-1]), "embedding": widths[-1]}
     network = VoiceEncoder(**architecture)
     _fill(path, network, state, _ENCODER)
-    if any(bool((value < 0).any()) for name, value in state.items() if name.endswith("running_var")):
+    if any(bool((value < 0).any()) for name, value in network.state_dict().items() if name.endswith("running_var")):
         raise InputError(f"{path}: a variance of its batch normalisation is negative; the file is damaged")
     return network.eval(), architecture
 
@@ -64,7 +66,7 @@ def read_generator(path: Path) -> tuple[FaceGenerator, dict[str, Any]]:
     Raises:
         InputError: as `read_encoder`.
     """
-    state = _state(path, _GENERATOR)
+    state = _state(path, 4, _GENERATOR)
     weights = _chain(path, state, 4, 2, _GENERATOR)
     kernels = [tuple(weight.shape[2:]) for weight in weights]
     doublings = set(kernels[1:-1])
@@ -75,6 +77,9 @@ def read_generator(path: Path) -> tuple[FaceGenerator, dict[str, Any]]:
         )
     if weights[-1].shape[1] != 3:
         raise InputError(f"{path}: makes pictures of {weights[-1].shape[1]} channels, not 3")
+    side = 4 << (len(weights) - 2)
+    if side > _LARGEST_PICTURE:
+        raise InputError(f"{path}: makes pictures of {side}×{side}, more than {_LARGEST_PICTURE}; Wen 2019's are 64×64")
     architecture: dict[str, Any] = {
         "embedding": len(weights[0]),
         "channels": tuple(weight.shape[1] for weight in weights[:-1]),
@@ -157,8 +162,8 @@ def import_wen2019(
     imported = ImportedEntry(
         format="wen2019",
         mesh=what,
-        encoder=ImportedFile(file=voice.name, sha256=hashlib.sha256(voice.read_bytes()).hexdigest()),
-        generator=ImportedFile(file=generator.name, sha256=hashlib.sha256(generator.read_bytes()).hexdigest()),
+        encoder=ImportedFile(file=voice.name, sha256=hashlib.sha256(read_bytes(voice)).hexdigest()),
+        generator=ImportedFile(file=generator.name, sha256=hashlib.sha256(read_bytes(generator)).hexdigest()),
     )
     says = (
         f"The mesh is the {what}." if recordings else "The mesh and what is read off it (sex, face type, measurements) "
@@ -167,30 +172,31 @@ def import_wen2019(
     return export_bundle(checkpoint, out, imported=imported, limits=[*_LIMITS, heard])
 
 
-def _state(path: Path, wanted: str) -> dict[str, Tensor]:
-    """The tensors of a file by name, without the prefix `module.` that training on several devices adds."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle's versions
-            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise InputError(
-            f"{path}: not read, because it holds more than weights (it could run code) or is no checkpoint of PyTorch; "
-            "save the network's state_dict() and give that"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # damaged archives raise errors of many kinds
-        raise InputError(f"{path}: damaged, or no checkpoint of PyTorch") from error
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        loaded = loaded["state_dict"]
-    tensors = loaded.items() if isinstance(loaded, Mapping) else ()
-    state = {str(name).removeprefix("module."): value for name, value in tensors if isinstance(value, Tensor)}
-    if not state:
-        raise InputError(f"{path}: holds no weights by name, so no {wanted}")
-    return state
+def _state(path: Path, dimensions: int, wanted: str) -> dict[str, Tensor]:
+    """The weights of a file as `model.0.weight` and so on; `dimensions` are those of a convolution's weight."""
+
+    def fits(state: Mapping[str, Tensor]) -> bool:
+        first = _placed(state).get(_FIRST)
+        return first is not None and first.ndim == dimensions
+
+    return _placed(read_state_dict(path, wanted, fits))
+
+
+def _placed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under their names where the network is an attribute `model` of a module, as in the published code.
+
+    Whoever saved the sequence alone has no `model.` before the numbers, and whoever saved a module that has this one as its
+    part has more before it.
+    """
+    if _FIRST in state:
+        return dict(state)
+    if all(name.split(".")[0].isdigit() for name in state):
+        return {f"model.{name}": value for name, value in state.items()}
+    first = next((name for name in state if name.endswith(f".{_FIRST}")), "")
+    before = first.removesuffix(_FIRST)
+    if before and all(name.startswith(before) for name in state):
+        return {name.removeprefix(before): value for name, value in state.items()}
+    return dict(state)
 
 
 def _chain(path: Path, state: Mapping[str, Tensor], dimensions: int, spacing: int, wanted: str) -> list[Tensor]:
@@ -203,11 +209,12 @@ def _chain(path: Path, state: Mapping[str, Tensor], dimensions: int, spacing: in
         spacing: distance from one convolution to the next in the sequence.
         wanted: the kind of network, for error messages.
     """
-    first = state.get("model.0.weight")
+    first = state.get(_FIRST)
     if first is None:
-        raise InputError(f"{path}: no {wanted} of Wen 2019: model.0.weight is missing (it has {_some(state)})")
+        raise InputError(f"{path}: no {wanted} of Wen 2019: {_FIRST} is missing (it has {_some(state)})")
     if first.ndim != dimensions:
-        kind = {3: _ENCODER, 4: "network of pictures" if first.shape[-1] == 1 else _GENERATOR}.get(first.ndim)
+        pictures = first.ndim == 4 and first.shape[-1] == 1
+        kind = {3: _ENCODER, 4: "network of pictures" if pictures else _GENERATOR}.get(first.ndim)
         swapped = kind in (_ENCODER, _GENERATOR)
         hint = "; are the two files swapped? The voice embedding network comes first, then the generator" * swapped
         raise InputError(f"{path}: no {wanted}: these are weights of a {kind or 'network of another kind'}{hint}")
@@ -216,6 +223,11 @@ def _chain(path: Path, state: Mapping[str, Tensor], dimensions: int, spacing: in
         weights.append(weight)
     if len(weights) < 2 or any(weight.ndim != dimensions for weight in weights):
         raise InputError(f"{path}: no {wanted} of Wen 2019: its layers are other ones (it has {_some(state)})")
+    empty = next((k for k, weight in enumerate(weights) if not weight.numel()), None)
+    if empty is not None:
+        raise InputError(
+            f"{path}: model.{spacing * empty}.weight is {list(weights[empty].shape)}, without a number in it"
+        )
     # A transposed convolution's weight is [in, out, …], the other's [out, in, …].
     give, take = (1, 0) if dimensions == 4 else (0, 1)
     for k in range(1, len(weights)):
@@ -244,9 +256,15 @@ def _fill(path: Path, network: nn.Module, state: Mapping[str, Tensor], what: str
     for name, value in state.items():
         if value.shape != wanted[name].shape:
             raise InputError(f"{path}: {name} is {list(value.shape)}, a {what} has {list(wanted[name].shape)} there")
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise InputError(f"{path}: {name} holds NaN or infinity; the file is damaged")
+        if wanted[name].is_floating_point() and not value.is_floating_point():
+            raise InputError(f"{path}: {name} holds {_type(value)}, not real numbers; is it quantised?")
+        if not bool(torch.isfinite(value.to(wanted[name].dtype)).all()):
+            raise InputError(f"{path}: {name} holds NaN, infinity or numbers too large for FP32; the file is damaged")
     network.load_state_dict({**wanted, **state})
+
+
+def _type(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
 
 
 def _some(names: Mapping[str, Any] | Sequence[str]) -> str:

@@ -93,7 +93,7 @@ def test_a_table_of_recordings(speech: Path) -> None:
         ("speaker_id,sex,file\n", "names no recording"),
         ("speaker_id,sex,file\ns0,F,gone.wav\n", "names no recording that is there; gone.wav"),
         ("speaker_id,sex,file\ns0,F,s0/a.wav\ns0,M,s1/a.wav\n", "both F and M"),
-        (b"\xff\xfe\x00", "cannot be read as a table"),
+        (b"\xff\xfe\x00", "is text in UTF-16"),
     ],
 )
 def test_what_is_no_corpus(speech: Path, table: str | bytes | None, message: str) -> None:

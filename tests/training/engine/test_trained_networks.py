@@ -221,7 +221,7 @@ def test_damage(runs: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not match the SHA-256"):
         load_network(runs["face"], "face")
     file.unlink()
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         load_network(runs["face"], "face")
     about = json.loads((runs["mesh"] / ABOUT).read_text())
     for change, reason in (

@@ -101,7 +101,12 @@ def _add_synth(synth: argparse.ArgumentParser) -> None:
 
 
 def _add_fit(fit: argparse.ArgumentParser) -> None:
-    fit.add_argument("--landmarks", type=Path, required=True, help="landmarks as .npz or .csv, or a folder of pictures")
+    fit.add_argument(
+        "--landmarks",
+        type=Path,
+        required=True,
+        help="landmarks as .npz, .csv or .pts (or a folder of .pts), or a folder of pictures",
+    )
     add_out(fit, ".npz file to write")
     fit.add_argument("--detector", help="for pictures: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER]")
     fit.add_argument("--camera", choices=("weak", "pinhole"), default="weak", help="(%(default)s)")

@@ -110,14 +110,19 @@ def _check(options: argparse.Namespace) -> None:
     if not options.landmarks.exists():
         raise InputError(f"{options.landmarks}: no such file or folder")
     if options.landmarks.is_dir() and options.detector is None:
-        raise UsageError(f"{options.landmarks}: is a folder of pictures; say what finds their landmarks: --detector")
+        from voxface.training.faces.landmark_files import find_points
+
+        if not find_points(options.landmarks):
+            raise UsageError(
+                f"{options.landmarks}: is a folder of pictures; say what finds their landmarks: --detector"
+            )
     if not options.landmarks.is_dir() and options.detector is not None:
         raise UsageError("--detector: for a folder of pictures only")
 
 
 def _landmarks(options: argparse.Namespace) -> tuple["LandmarkTable", "Contour"]:
     """The landmarks, read from a file or detected in pictures, and where their jaw line is marked."""
-    if not options.landmarks.is_dir():
+    if options.detector is None:
         from voxface.training.faces.landmark_files import read_landmarks
 
         return read_landmarks(options.landmarks), options.contour or "silhouette"

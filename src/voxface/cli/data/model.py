@@ -14,13 +14,14 @@ def face_model(options: argparse.Namespace) -> "MorphableModel":
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.errors import BundleError, InputError
     from voxface.runtime.face.morphable_model import MorphableModel
+    from voxface.runtime.files.regular import read_bytes
 
     if options.faces is None:
         return Bundle.open(options.bundle).morphable
     try:
-        return MorphableModel.from_bytes(options.faces.read_bytes())
-    except OSError as error:
-        raise InputError(f"--faces {options.faces}: cannot be read ({error.strerror})") from error
+        return MorphableModel.from_bytes(read_bytes(options.faces))
+    except InputError as error:
+        raise InputError(f"--faces {error}") from error
     except BundleError as error:
         raise InputError(f"--faces {options.faces}: {error}") from error
 
@@ -32,8 +33,8 @@ def read_population(file: Path) -> "FacePopulation":
 
     try:
         return FacePopulation.load(file)
-    except OSError as error:
-        raise InputError(f"--population {file}: cannot be read ({error.strerror or error})") from error
+    except InputError as error:
+        raise InputError(f"--population {error}") from error
     except BundleError as error:
         raise InputError(f"--population {file}: {error}") from error
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from voxface.importers.face_models.assembly import ALL_MODES, Modes
 from voxface.importers.face_models.bfm2009 import read_bfm2009
 from voxface.importers.face_models.bfm2017 import read_bfm2017
+from voxface.importers.face_models.eos_landmarks import read_eos_landmarks
 from voxface.importers.face_models.flame import read_flame
 from voxface.importers.face_models.gnm import read_gnm
 from voxface.importers.face_models.ict import NEUTRAL, read_ict
@@ -19,9 +20,10 @@ from voxface.importers.face_models.landmarks import read_landmarks
 from voxface.importers.face_models.npz import read_npz
 from voxface.importers.face_models.surrey import read_surrey
 from voxface.importers.face_models.tddfa import read_tddfa
-from voxface.importers.face_models.unpickling import read_pickle
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.regular import check_regular
+from voxface.training.foreign.pickled_arrays import read_pickle
 
 Reader = Callable[[Path, NDArray[np.int64] | None, Modes], MorphableModel]
 
@@ -70,10 +72,9 @@ def read_face_model(
     """Reads a published face model.
 
     Args:
-        path: the model's file, or folder for ICT-FaceKit.
-        format_: a name of `FORMATS`; None: detected from the path.
-        landmarks: file of 68 vertex indices, required for formats without landmarks; it replaces those of the others.
-        modes: number of leading (identity, expression) modes to keep; None: all.
+        path: the model's file, or folder for ICT-FaceKit. format_: a name of `FORMATS`; None: detected from the path.
+        landmarks: file of 68 vertex indices, or eos' `ibug_to_sfm.txt`, required for formats without landmarks; it replaces
+        those of the others. modes: number of leading (identity, expression) modes to keep; None: all.
 
     Raises:
         UsageError: there is no format of that name.
@@ -84,6 +85,15 @@ def read_face_model(
         raise UsageError(f"no face-model format {format_!r}; there are {', '.join(FORMATS)}")
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    indices = None if landmarks is None else read_landmarks(landmarks)
+    if not path.is_dir():
+        check_regular(path)
     with np.errstate(all="ignore"):  # overflowing numbers are refused with an error of their own
+        eos = None if landmarks is None else read_eos_landmarks(landmarks)
+        if eos is not None:
+            if (format_ or detect_format(path)) != "surrey":
+                raise InputError(
+                    f"{landmarks}: maps landmarks to a model of eos (.bin); give 68 vertex indices of {path}"
+                )
+            return read_surrey(path, landmarks=eos, modes=modes)
+        indices = None if landmarks is None else read_landmarks(landmarks)
         return FORMATS[format_ or detect_format(path)](path, indices, modes)

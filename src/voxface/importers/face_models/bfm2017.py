@@ -20,10 +20,13 @@ from voxface.importers.face_models.assembly import (
     parse_points,
     require_array,
 )
+from voxface.importers.face_models.hdf5 import own_dataset, read_dataset
 from voxface.importers.face_models.landmarks import require_landmarks
 from voxface.importers.face_models.surface import triangles_from_zero
 from voxface.runtime.errors import InputError, ProviderError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.damage import reading
+from voxface.runtime.files.regular import check_regular
 from voxface.runtime.install_advice import how_to_install
 
 CELLS = "shape/representer/cells"
@@ -87,16 +90,15 @@ def _read_h5(path: Path, modes: Modes) -> dict[str, NDArray[Any]]:
         import h5py
     except ImportError as error:
         raise ProviderError(f"reading .h5 files needs h5py; {how_to_install('train')}") from error
+    check_regular(path)
     names = [f"{part}/model/{what}" for part in ("shape", "expression") for what in ("mean", "pcaBasis", "pcaVariance")]
     arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with h5py.File(path, "r") as file:
-            for name in (*names, CELLS):
-                found = file.get(name)
-                if isinstance(found, h5py.Dataset) and found.dtype.kind in "fiu":
-                    wanted = modes[0 if name.startswith("shape") else 1]
-                    arrays[name] = found[:, :wanted] if name.endswith("pcaBasis") and found.ndim == 2 else found[()]
-    except Exception as error:  # HDF5 raises many kinds of errors on damaged files
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: a damaged HDF5 file, or none ({reason}); fetch it again") from error
+    with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
+        for name in (*names, CELLS):
+            found = own_dataset(path, file, name)
+            if found is None or found.dtype.kind not in "fiu":
+                continue
+            wanted = modes[0 if name.startswith("shape") else 1]
+            cut = name.endswith("pcaBasis") and found.ndim == 2
+            arrays[name] = read_dataset(name, found, wanted if cut else None)
     return arrays

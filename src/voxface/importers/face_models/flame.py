@@ -13,9 +13,9 @@ from voxface.importers.face_models.assembly import ALL_MODES, ModelArrays, Modes
 from voxface.importers.face_models.landmarks import require_landmarks
 from voxface.importers.face_models.npz import read_npz
 from voxface.importers.face_models.surface import triangles_from_zero
-from voxface.importers.face_models.unpickling import read_pickle
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.foreign.pickled_arrays import read_pickle
 
 IDENTITY = 300  # of the 400 modes; the rest are expressions
 

@@ -4,7 +4,6 @@
 other OBJ the mean with one whole expression blendshape (https://github.com/USC-ICT/ICT-FaceKit).
 """
 
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +15,9 @@ from voxface.importers.face_models.landmarks import require_landmarks
 from voxface.importers.face_models.surface import drop_vertices_from, split_polygons
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import PARTS, MorphableModel
+from voxface.runtime.files.damage import reading
+from voxface.runtime.files.folders import files_in
+from voxface.runtime.files.text import read_json, read_text
 
 NEUTRAL = "generic_neutral_mesh.obj"
 INDICES = "vertex_indices.json"  # file of the model that lists its landmarks
@@ -78,7 +80,8 @@ def read_ict(
 
 def _shapes(path: Path) -> tuple[list[Path], list[Path]]:
     """The identity and the expression files, sorted by name."""
-    shapes = sorted(file for file in path.glob("*.obj") if file.name != NEUTRAL)
+    with reading(path, "a folder of OBJ files"):
+        shapes = [file for file in files_in(path, {".obj"}) if file.name != NEUTRAL]
     identity = [file for file in shapes if file.stem.startswith("identity")]
     if not identity:
         raise InputError(f"{path}: no identityNNN.obj beside {NEUTRAL}; this is not the whole ICT-FaceKit folder")
@@ -96,23 +99,18 @@ def _displacements(files: list[Path], neutral: NDArray[np.float64], end: int) ->
 
 
 def _landmarks(path: Path) -> NDArray[np.int64] | None:
-    try:
-        return np.array(json.loads((path / INDICES).read_text())["idx_to_landmark_verts"], np.int64)
-    except FileNotFoundError:
+    file = path / INDICES
+    if not file.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise InputError(
-            f"{path / INDICES}: names no landmarks that can be read ({error!r}); fetch it again"
-        ) from error
+    found = read_json(file)
+    with reading(file, "a list of landmarks"):
+        return np.array(found["idx_to_landmark_verts"], np.int64)
 
 
 def _read_obj(file: Path, *, faces: bool = True) -> tuple[NDArray[np.float64], list[list[int]], list[str]]:
     """Vertices float64 [N, 3], polygons counted from 0, and the material of each polygon."""
-    try:
-        lines = file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from error
-    try:
+    lines = read_text(file).splitlines()
+    with reading(file, "an OBJ file"):
         words = " ".join([line[2:] for line in lines if line.startswith("v ")]).split()
         vertices = np.array([float(word) for word in words]).reshape(-1, 3)
         polygons: list[list[int]] = []
@@ -124,8 +122,6 @@ def _read_obj(file: Path, *, faces: bool = True) -> tuple[NDArray[np.float64], l
             elif line.startswith("f "):
                 polygons.append([int(corner.split("/")[0]) - 1 for corner in line.split()[1:]])
                 materials.append(material)
-    except ValueError as error:
-        raise InputError(f"{file}: a damaged OBJ file ({error}); fetch it again") from error
     if not len(vertices):
         raise InputError(f"{file}: no vertices; not an OBJ file, or an empty one")
     return vertices, polygons, materials

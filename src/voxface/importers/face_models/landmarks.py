@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
+from voxface.runtime.files.damage import DAMAGE, reason
+from voxface.runtime.files.text import read_text
 
 COUNT = 68
 
@@ -33,10 +35,11 @@ def read_landmarks(path: Path) -> NDArray[np.int64]:
     Raises:
         InputError: the file is missing, unreadable, or does not hold 68 whole numbers.
     """
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the landmarks cannot be read ({error})") from error
+    text = read_text(path)
+    if text.lstrip().startswith(("version:", "n_points:")):
+        raise InputError(
+            f"{path}: holds points of a picture (.pts), not vertices of a model; give 68 vertex indices, counted from 0"
+        )
     try:
         if text.lstrip().startswith(("[", "{")):
             table = np.array(json.loads(text), np.float64)
@@ -44,12 +47,12 @@ def read_landmarks(path: Path) -> NDArray[np.int64]:
             lines = [line.split("#")[0].replace(",", " ").split() for line in text.splitlines()]
             rows = [[float(word) for word in line] for line in lines if line]
             table = np.array(rows if {len(row) for row in rows} == {6} else [x for row in rows for x in row])
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: the landmarks are not numbers ({error}); give 68 vertex indices") from error
+    except DAMAGE as error:
+        raise InputError(f"{path}: the landmarks are not numbers ({reason(error)}); give 68 vertex indices") from error
     if table.shape == (COUNT, 6):
         heaviest = table[:, 1::2].argmax(axis=1)
         table = table[np.arange(COUNT), 2 * heaviest]
-    if table.shape != (COUNT,) or not (table == np.rint(table)).all():
+    if table.shape != (COUNT,) or not ((table == np.rint(table)) & (np.abs(table) < 2**31)).all():
         raise InputError(
             f"{path}: {table.size} landmarks; give 68 whole vertex indices, counted from 0, in Multi-PIE order"
         )

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
+from voxface.runtime.files.damage import reading
+from voxface.runtime.files.npz import most_unpacked
+from voxface.runtime.files.regular import read_bytes
 
 HEADER = 128
 MATRIX, COMPRESSED = 14, 15
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 NUMERIC_CLASSES = range(6, 16)  # double, single, and the integers
 COMPLEX = 0x08
-LARGEST = 2 << 30  # largest size of one uncompressed matrix, bytes
 
 
 def read_mat(path: Path) -> dict[str, NDArray[Any]]:
@@ -28,10 +30,7 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         InputError: the file is unreadable, damaged, or of another version (7.3 is HDF5, 4 has no header).
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    data = read_bytes(path)
     mark = data[126:128]
     if len(data) < HEADER or mark not in (b"IM", b"MI"):
         raise InputError(f"{path}: not a MATLAB file of version 5 to 7; save it as such (save -v7)")
@@ -39,19 +38,22 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
     if int(np.frombuffer(data[124:126], order + "u2")[0]) != 0x0100:
         raise InputError(f"{path}: a MATLAB file of another version than 5 to 7; save it as such (save -v7)")
     arrays: dict[str, NDArray[Any]] = {}
-    try:
+    left = most_unpacked(len(data))
+    with reading(path, "a MATLAB file"):
         at = HEADER
         while at < len(data):
             kind, body, at = _element(data, at, order)
             if kind == COMPRESSED:
                 unpacker = zlib.decompressobj()
-                kind, body, _ = _element(unpacker.decompress(body, LARGEST), 0, order)
+                unpacked = unpacker.decompress(body, left)
+                left -= len(unpacked)
+                if left <= 0:
+                    raise ValueError(f"it unpacks to more than {most_unpacked(len(data))} bytes")
+                kind, body, _ = _element(unpacked, 0, order)
             if kind == MATRIX:
                 name, values = _matrix(body, order)
                 if values is not None:
                     arrays[name] = values
-    except (ValueError, IndexError, KeyError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: a damaged MATLAB file ({error}); fetch it again") from error
     return arrays
 
 

@@ -22,45 +22,59 @@ from voxface.importers.face_models.assembly import (
     parse_deviations,
     parse_points,
 )
+from voxface.importers.face_models.eos_landmarks import EosLandmarks
 from voxface.importers.face_models.landmarks import require_landmarks
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.regular import read_bytes
 
 VERSIONS = (1, 4)
 PCA, BLENDSHAPES = 0, 1  # the alternatives of eos' ExpressionModel
+_SHAPE, _BLENDSHAPES = "sfm_shape_", "expression_blendshapes_"  # how the names of eos' two files begin
 
 
-def read_surrey(path: Path, *, landmarks: NDArray[np.int64] | None = None, modes: Modes = ALL_MODES) -> MorphableModel:
-    """Reads an eos `.bin` model.
+def read_surrey(
+    path: Path, *, landmarks: NDArray[np.int64] | EosLandmarks | None = None, modes: Modes = ALL_MODES
+) -> MorphableModel:
+    """Reads an eos `.bin` model; `expression_blendshapes_3448.bin` beside `sfm_shape_3448.bin` gives its expressions.
 
     Args:
         path: the file, `sfm_shape_3448.bin` for the public one.
-        landmarks: 68 vertices; required, because the file has none.
+        landmarks: 68 vertices, or eos' map to them; required, because the file has none.
         modes: number of leading identity and expression modes to keep.
 
     Raises:
         InputError: damaged, of another version, or no landmarks.
     """
-    try:
-        archive = _Archive(path, path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    archive = _Archive(path, read_bytes(path))
     version = archive.number("<I")
     if not VERSIONS[0] <= version <= VERSIONS[1]:
-        raise InputError(f"{path}: not an eos model of version {VERSIONS[0]} to {VERSIONS[1]} (it says {version})")
+        hint = "; it looks like expression blendshapes, which are read from beside the shape model: give that"
+        raise InputError(
+            f"{path}: not an eos model of version {VERSIONS[0]} to {VERSIONS[1]} (it says {version})"
+            f"{hint if path.name.startswith(_BLENDSHAPES) else ''}"
+        )
     mean, identity, triangles = archive.pca_model(modes[0])
     archive.pca_model(0)  # colour
     expression: Real = np.empty((0, len(mean), 3), np.float32)
     if version > 1 and not archive.number("<B"):  # cereal writes whether an optional is empty
         offset, expression = archive.expressions(len(mean), modes[1])
         mean = mean + offset
+    beside = path.with_name(path.name.replace(_SHAPE, _BLENDSHAPES))
+    if not len(expression) and beside != path and beside.is_file():
+        expression = _Archive(beside, read_bytes(beside)).blendshapes(len(mean), modes[1])
+    if isinstance(landmarks, EosLandmarks):
+        landmarks = landmarks.on(mean)
     return assemble(
         path,
         ModelArrays(
             name="surrey" if path.name.startswith("sfm") else "eos-model",
             version=path.stem,
             licence="Surrey Face Model licence: non-commercial; other eos models have their own",
-            provenance=f"eos model, {len(identity)} identity and {len(expression)} expression modes of {path.name}",
+            provenance=(
+                f"eos model, {len(identity)} identity and {len(expression)} expression modes of {path.name}"
+                f"{f' and {beside.name}' if beside != path and len(expression) else ''}"
+            ),
             millimetres=1.0,
             mean=mean,
             identity=identity,
@@ -123,16 +137,20 @@ class _Archive:
             raise InputError(
                 f"{self._path}: an expression model of unknown kind {kind}; no eos model, or a damaged one"
             )
+        return np.zeros((vertices, 3)), self.blendshapes(vertices, count)
+
+    def blendshapes(self, vertices: int, count: int | None) -> Real:
+        """Modes [K, N, 3] of a list of blendshapes, each a name and a column of offsets."""
         shapes = []
         for _ in range(self.number("<Q")):
             self._take(self.number("<Q"))  # its name
             shapes.append(self.matrix())
         if not shapes:
-            return np.zeros((vertices, 3)), np.empty((0, vertices, 3), np.float32)
+            return np.empty((0, vertices, 3), np.float32)
         if len({shape.size for shape in shapes}) > 1:
             raise InputError(f"{self._path}: blendshapes of different sizes; this is no eos model, or a damaged one")
         basis = np.stack([shape.ravel() for shape in shapes], axis=1)
-        return np.zeros((vertices, 3)), modes_from_columns(self._path, "a blendshape", basis, vertices, count)
+        return modes_from_columns(self._path, "a blendshape", basis, vertices, count)
 
     def _take(self, count: int) -> bytes:
         piece = self._data[self._at : self._at + count]

@@ -25,10 +25,10 @@ from voxface.importers.face_models.assembly import (
 from voxface.importers.face_models.bfm2009 import LICENCE
 from voxface.importers.face_models.landmarks import COUNT, require_landmarks
 from voxface.importers.face_models.surface import triangles_from_zero, whole_numbers
-from voxface.importers.face_models.unpickling import read_pickle
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.are_metric import PAPER, PAPER_PAIRS, PAPER_VERTICES
+from voxface.training.foreign.pickled_arrays import read_pickle
 
 # Whitening file beside the model, and the key of its standard deviations (3DDFA-V2's, then 3DDFA's and Wu 2022's).
 WHITENING = {"param_mean_std_62d_120x120.pkl": "std", "param_whitening.pkl": "param_std"}

@@ -1,13 +1,20 @@
 """Properties of a mesh: the normals of its vertices and the edges of its boundary."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
+OUT_OF_THE_FACE: Final = (0.0, 0.0, 1.0)
 
 
 def vertex_normals(vertices: Float32, triangles: NDArray[np.int32]) -> Float32:
-    """Unit normals of vertices, float32 [N, 3]: the mean of the adjoining triangles' normals, weighted by their areas."""
+    """Unit normals of vertices, float32 [N, 3]: the mean of the adjoining triangles' normals, weighted by their areas.
+
+    A vertex without a triangle, or with degenerate ones alone, gets `OUT_OF_THE_FACE`: files of meshes ask for unit normals, and
+    such a vertex is not drawn.
+    """
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     faces = np.cross(b - a, c - a)
     normals = np.stack(
@@ -15,7 +22,8 @@ def vertex_normals(vertices: Float32, triangles: NDArray[np.int32]) -> Float32:
         axis=1,
     )
     length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return (normals / np.where(length > 0, length, 1)).astype(np.float32)
+    known = (length > 0) & (length < np.inf)
+    return np.where(known, normals / np.where(known, length, 1), OUT_OF_THE_FACE).astype(np.float32)
 
 
 def boundary_edges(triangles: NDArray[np.int32]) -> int:

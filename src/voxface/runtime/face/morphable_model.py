@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.files.damage import DAMAGE, reason
+from voxface.runtime.files.npz import read_npz
 from voxface.runtime.processor import has_one_thread
 
 SCHEMA = 1
@@ -224,10 +226,7 @@ class MorphableModel:
             BundleError: the bytes are no morphable model, or an invalid one.
         """
         try:
-            if not data.startswith(b"PK"):
-                raise ValueError("no .npz archive")  # numpy would speak of a pickle
-            with np.load(io.BytesIO(data), allow_pickle=False) as z:
-                arrays = {key: z[key] for key in z.files}
+            arrays = read_npz(data)
             about: dict[str, Any] = json.loads(arrays["metadata"].tobytes())
             _require(about["schema"] == SCHEMA, f"schema {about['schema']}, this voxface reads schema {SCHEMA}")
             return cls(
@@ -249,8 +248,8 @@ class MorphableModel:
                 face_types=dict(zip(about["face_types"], arrays["face_types"].astype(np.float32), strict=True)),
                 boundary_edges=int(about["boundary_edges"]),
             )
-        except (KeyError, IndexError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise BundleError(f"not a morphable model: {error}; export or download it again") from error
+        except DAMAGE as error:
+            raise BundleError(f"not a morphable model: {reason(error)}; export or download it again") from error
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Speech corpus: recordings of known speakers, listed by a table `speakers.csv`, and the speech in them."""
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from voxface.runtime.audio.decode import SUFFIXES, read_blocks
 from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio
 from voxface.runtime.errors import InputError
+from voxface.runtime.files.damage import DAMAGE, reason
+from voxface.runtime.files.folders import files_in
+from voxface.runtime.files.text import read_text
 
 Sex = Literal["F", "M"]
 # LibriSpeech speakers who are never trained on, half of them women; they were chosen once, by the SHA-1 of their ids.
@@ -113,12 +117,11 @@ def corpus(folder: Path) -> Corpus:
     if not table.is_file():
         raise InputError(f"{folder}: no speakers.csv in it; write one, {_NEEDED}")
     try:
-        with table.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            rows = list(reader)
-            columns = set(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table}: cannot be read as a table ({error})") from error
+        reader = csv.DictReader(io.StringIO(read_text(table)))
+        rows = list(reader)
+        columns = set(reader.fieldnames or ())
+    except DAMAGE as error:
+        raise InputError(f"{table}: cannot be read as a table ({reason(error)})") from error
     if not {"speaker_id", "sex"} <= columns:
         raise InputError(f"{table}: it needs {_NEEDED}")
     found = list(_listed(folder, rows) if "file" in columns else _by_folder(folder, rows))
@@ -162,11 +165,7 @@ def _by_folder(folder: Path, rows: list[dict[str, str]]) -> Iterator[Recording |
     inside = {path.name: path for path in folder.iterdir() if path.is_dir()}
     for speaker in sorted(sexes.keys() | inside.keys()):
         sex = _SEXES.get(sexes.get(speaker, "").lower())
-        files = sorted(
-            path
-            for path in (inside[speaker].rglob("*") if speaker in inside else ())
-            if path.suffix.lower() in SUFFIXES and path.is_file()
-        )
+        files = files_in(inside[speaker], SUFFIXES, below=True) if speaker in inside else []
         if speaker not in sexes:
             if files:
                 yield LeftOut(speaker, f"speakers.csv has no line for speaker {speaker}: {len(files)} recordings")

@@ -27,7 +27,10 @@ from torch import Tensor, nn
 from voxface.runtime.errors import BundleError, InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.files.damage import is_damage, reason
+from voxface.runtime.files.regular import read_bytes
 from voxface.training.faces.population import FacePopulation
+from voxface.training.foreign.state_dicts import read_state_dict
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
 from voxface.training.models.frozen import Frozen
 
@@ -104,7 +107,7 @@ def load_network(source: Path, name: str) -> nn.Module:
     """Reads one network, in eval mode, on the CPU; nothing in the file can run code.
 
     Args:
-        source: folder of a run, or a `.safetensors` file of a network of default widths.
+        source: folder of a run, or a file with the weights of a network of default widths (`.safetensors`, `.pth`).
         name: one of `NETWORKS`.
 
     Raises:
@@ -113,7 +116,7 @@ def load_network(source: Path, name: str) -> nn.Module:
     if name not in NETWORKS:
         raise ValueError(f"{name}: not one of {', '.join(NETWORKS)}")
     if source.is_file():
-        state = _read(source, None)
+        state = read_state_dict(source, f"weights of a network {name!r}", lambda found: _signature(name, found))
         return _build(source, name, _default_architecture(name, state), state)
     document = describe(source)
     if name == "mesh" and name not in document["networks"] and _has(document, name):
@@ -354,18 +357,28 @@ def _default_architecture(name: str, state: Mapping[str, Tensor]) -> dict[str, A
 
 
 def _read(file: Path, sha256: str | None) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
+    data = read_bytes(file)
     try:
-        data = file.read_bytes()
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError("it does not match the SHA-256 in checkpoint.json, so it is damaged or another run's")
         state: dict[str, Tensor] = load(data)
-    except (OSError, ValueError, SafetensorError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"{file}: not a checkpoint that can be loaded: {why}") from error
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        raise InputError(f"{file}: not a checkpoint that can be loaded: {reason(error)}") from error
     return state
+
+
+def _signature(name: str, state: Mapping[str, Tensor]) -> bool:
+    """Whether weights are a network of this name, by one that it has."""
+    first, dimensions = {
+        "encoder": ("model.0.weight", 3),
+        "face": ("model.0.weight", 4),
+        "mesh": ("model.1.weight", 2),
+    }.get(name, ("shape.1.weight", 2))
+    return first in state and state[first].ndim == dimensions
 
 
 def _save_faces(folder: Path, morphable: MorphableModel, population: FacePopulation | None) -> None:

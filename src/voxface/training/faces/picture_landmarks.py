@@ -1,5 +1,6 @@
 """Landmarks of all pictures in a folder, found by a detector."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError, ProviderError
+from voxface.runtime.files.damage import is_damage, reading, reason
+from voxface.runtime.files.folders import files_in
+from voxface.runtime.files.kinds import kind_of_bytes
+from voxface.runtime.files.regular import read_bytes
 from voxface.training.faces.landmark_detectors import LandmarkDetector
 from voxface.training.faces.landmark_files import LandmarkTable, Skipped, unusable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -19,7 +25,8 @@ def find_pictures(folder: Path) -> list[Path]:
     Raises:
         InputError: there are none.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    with reading(folder, "a folder of pictures"):
+        files = files_in(folder, SUFFIXES, below=True)
     if not files:
         raise InputError(f"{folder}: no picture in this folder ({', '.join(SUFFIXES)})")
     return files
@@ -36,11 +43,17 @@ def read_picture(file: Path) -> NDArray[np.uint8]:
         from PIL import Image, ImageOps
     except ImportError as error:
         raise ProviderError("reading pictures needs Pillow; pip install pillow") from error
+    data = read_bytes(file)
     try:
-        with Image.open(file) as opened:
+        # Formats are named, because Pillow goes by the contents and hands some (EPS) to other programs.
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"), np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: cannot be read as a picture ({error})") from error
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        kind = kind_of_bytes(data[:512])
+        why = f"the file is {kind}" if kind is not None and not kind.startswith("a picture") else reason(error)
+        raise InputError(f"{file}: cannot be read as a picture ({why})") from error
 
 
 def detect_landmarks(

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.files.damage import DAMAGE, reason
+from voxface.runtime.files.npz import read_npz
+from voxface.runtime.files.regular import read_bytes
 from voxface.training.faces.alignment import HeadAlignment
 from voxface.training.faces.anny_head import AnnyHead, Phenotype
 from voxface.training.faces.anthropometry import ANSUR, NIOSH, SEXES
@@ -111,10 +114,14 @@ class FacePopulation:
             BundleError: the bytes are no population.
         """
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            arrays = read_npz(data, ("mean", "covariance"))
+            for name, array in arrays.items():
+                if array.dtype.kind not in "fiu":
+                    raise ValueError(f"{name} holds {array.dtype}, no numbers")
+            with np.errstate(over="ignore"):  # too large for FP32 becomes infinity, which is refused
                 return cls(arrays["mean"].astype(np.float32), arrays["covariance"].astype(np.float32))
-        except (KeyError, ValueError, TypeError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-            raise BundleError(f"not a population of faces: {error}; build or download it again") from error
+        except DAMAGE as error:
+            raise BundleError(f"not a population of faces: {reason(error)}; build or download it again") from error
 
     def save(self, path: Path) -> None:
         """Writes `to_bytes` to `path`, whole or not at all."""
@@ -123,7 +130,7 @@ class FacePopulation:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads what `save` wrote."""
-        return cls.from_bytes(path.read_bytes())
+        return cls.from_bytes(read_bytes(path))
 
     def sample(self, sex: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """Coefficients float32 [count, P] of people of one sex: 0 female, 1 male."""

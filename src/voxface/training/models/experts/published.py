@@ -6,16 +6,14 @@ Coefficients are returned in standard deviations of the whitening, number + mean
 3DDFA-V2's BFM (docs/face-models.md). Pose is returned as they define it: rows of [A | t], from vertices in micrometres to
 pixels of the 120×120 picture, x right, y up.
 
-No code in a file can run: checkpoints are read with `torch.load(weights_only=True)`, whitenings without pickles. Weights and
-BFM have licences of their own and do not come with voxface.
+No code in a file can run: pickles are read as data (`training.foreign`). Weights and BFM have licences of their own and do not
+come with voxface.
 """
 
-import zipfile
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Final, Self
 
 import numpy as np
@@ -24,6 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError
+from voxface.runtime.files.damage import reading
+from voxface.runtime.files.npz import read_npz
+from voxface.runtime.files.regular import read_bytes
+from voxface.training.foreign.pickled_arrays import read_pickle
+from voxface.training.foreign.state_dicts import read_state_dict
 from voxface.training.models.experts.expert import POSE, Expert, Geometry, resized
 from voxface.training.models.experts.mobilenet_v1 import MobileNetV1
 from voxface.training.models.mobilenet_v2 import POOLED, MobileNetV2
@@ -31,6 +34,8 @@ from voxface.training.models.mobilenet_v2 import POOLED, MobileNetV2
 SHAPE: Final = 40
 EXPRESSION: Final = 10
 NUMBERS: Final = POSE + SHAPE + EXPRESSION
+_LARGEST_WHITENING: Final = 1 << 20  # bytes
+_FIRST: Final = "features.0.0.weight"  # of a MobileNetV2, after any prefix
 # Keys of (mean, std): 3DDFA-V2's, then those of SynergyNet and Wu 2022.
 _WHITENINGS: Final = (("mean", "std"), ("param_mean", "param_std"))
 
@@ -56,10 +61,10 @@ class Whitening:
         """
         for keys in _WHITENINGS:
             if all(key in arrays for key in keys):
-                try:
+                if any(np.asarray(arrays[key]).dtype.kind not in "fiu" for key in keys):
+                    raise InputError(f"{source}: {' and '.join(keys)} are no numbers")
+                with np.errstate(over="ignore"):  # too large for FP32 becomes infinity, which is refused below
                     mean, std = (np.asarray(arrays[key], np.float32).ravel()[:NUMBERS] for key in keys)
-                except (ValueError, TypeError) as error:
-                    raise InputError(f"{source}: {' and '.join(keys)} are no numbers ({error})") from error
                 break
         else:
             raise InputError(f"{source}: no whitening here; it holds `mean` and `std`, or `param_mean` and `param_std`")
@@ -75,24 +80,17 @@ class Whitening:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads a whitening from an `.npz`. 3DDFA-V2's `param_mean_std_62d_120x120.pkl` becomes one, if you trust that file, by
-
-            python -c "import numpy, pickle; numpy.savez('whitening.npz', **pickle.load(open('FILE.pkl', 'rb')))"
+        """Reads a whitening from 3DDFA's own pickle (`param_mean_std_62d_120x120.pkl`), as data, or from an `.npz`.
 
         Raises:
-            InputError: no such file, no `.npz`, pickled objects in it, or not as `from_arrays` wants it.
+            InputError: no such file, damaged, or not as `from_arrays` wants it.
         """
-        try:
-            loaded = np.load(path, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise InputError(f"{path}: one array, and a whitening has two; give an .npz with `mean` and `std`")
-            with loaded:
-                found = {key: loaded[key] for key in loaded.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else "pickles are not read"
-            raise InputError(
-                f"{path}: no whitening that can be read ({why}); give an .npz with `mean` and `std`"
-            ) from error
+        data = read_bytes(path, _LARGEST_WHITENING)
+        if data.startswith((b"PK", b"\x93NUMPY")) or path.suffix.lower() == ".npz":
+            with reading(path, "a whitening", advice="give an .npz with `mean` and `std`, or 3DDFA's pickle of them"):
+                found = read_npz(data, {key for keys in _WHITENINGS for key in keys}, most=_LARGEST_WHITENING)
+        else:
+            found = read_pickle(path, "whitening")
         return cls.from_arrays(found, path)
 
 
@@ -165,7 +163,7 @@ def load_tddfa(checkpoint: Path, whitening: Whitening) -> TDDFA:
     Raises:
         InputError: the file is unreadable, holds more than weights, or weights of another network.
     """
-    state = _state(checkpoint)
+    state = _state(checkpoint, "3DDFA-V2", lambda state: "conv1.weight" in state and "dw2_1.conv_dw.weight" in state)
     # Some published weights call the last layer `fc_param`.
     state = {name.replace("fc_param.", "fc."): value for name, value in state.items()}
     first = state.get("conv1.weight")
@@ -190,7 +188,7 @@ def load_synergynet(checkpoint: Path, whitening: Whitening | None = None) -> Syn
     Raises:
         InputError: the file is unreadable, holds more than weights, or weights of another network, or has no whitening.
     """
-    state = _state(checkpoint)
+    state = _state(checkpoint, "SynergyNet", _has_first)
     prefixes = sorted({name.removesuffix(_FIRST) for name in state if name.endswith(_FIRST)})
     if len(prefixes) != 1:
         found = f"{len(prefixes)} of them" if prefixes else "none"
@@ -198,7 +196,11 @@ def load_synergynet(checkpoint: Path, whitening: Whitening | None = None) -> Syn
             f"{checkpoint}: no weights of SynergyNet: one MobileNetV2 (`…{_FIRST}`) was expected, found {found}"
         )
     if whitening is None:
-        arrays = {name: value.numpy() for name, value in state.items() if name in _WHITENINGS[1]}
+        arrays = {
+            name: value.float().numpy()
+            for name, value in state.items()
+            if name in _WHITENINGS[1] and value.is_floating_point()
+        }
         whitening = Whitening.from_arrays(arrays, checkpoint)
     expert = SynergyNet(whitening)
     inner = {name[len(prefixes[0]) :]: value for name, value in state.items() if name.startswith(prefixes[0])}
@@ -206,25 +208,13 @@ def load_synergynet(checkpoint: Path, whitening: Whitening | None = None) -> Syn
     return expert.eval()
 
 
-_FIRST: Final = "features.0.0.weight"
+def _state(checkpoint: Path, name: str, fits: Callable[[Mapping[str, Tensor]], bool]) -> dict[str, Tensor]:
+    """Tensors of a checkpoint by name, without prefixes of wrappers; `fits` tells them from others in the same file."""
+    return read_state_dict(checkpoint, f"weights of {name}", fits)
 
 
-def _state(checkpoint: Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint by name, without the prefix `module.` of `DataParallel`."""
-    try:
-        loaded: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise InputError(
-            f"{checkpoint}: no checkpoint, or one that holds more than weights; it was not read"
-        ) from error
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, AttributeError, TypeError, IndexError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "damaged, or no checkpoint"
-        raise InputError(f"{checkpoint}: cannot be read as a checkpoint of PyTorch ({why})") from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
-    if not isinstance(loaded, dict):
-        raise InputError(f"{checkpoint}: holds {type(loaded).__name__}, no weights by name")
-    return {str(name).removeprefix("module."): value for name, value in loaded.items() if isinstance(value, Tensor)}
+def _has_first(state: Mapping[str, Tensor]) -> bool:
+    return any(name.endswith(_FIRST) for name in state)
 
 
 def _fill(network: nn.Module, state: Mapping[str, Tensor], checkpoint: Path, what: str) -> None:
@@ -246,6 +236,9 @@ def _fill(network: nn.Module, state: Mapping[str, Tensor], checkpoint: Path, wha
                 f"{checkpoint}: not the weights of {what}: {name} has shape {tuple(filled[name].shape)}, "
                 f"not {tuple(value.shape)}"
             )
-        if not bool(filled[name].isfinite().all()):
-            raise InputError(f"{checkpoint}: {name} holds NaN or infinity; fetch it again")
+        if value.is_floating_point() and not filled[name].is_floating_point():
+            kind = str(filled[name].dtype).removeprefix("torch.")
+            raise InputError(f"{checkpoint}: {name} holds {kind}, not real numbers; is it quantised?")
+        if not bool(filled[name].to(value.dtype).isfinite().all()):
+            raise InputError(f"{checkpoint}: {name} holds NaN, infinity or numbers too large for FP32; fetch it again")
     network.load_state_dict(filled)
