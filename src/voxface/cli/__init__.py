@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from voxface.runtime.processor import ask_for_one_thread
 
         ask_for_one_thread()
-    from voxface.cli.output import complain
+    from voxface.cli.output import complain, tell
     from voxface.runtime.errors import InputError, VoxfaceError
 
     try:
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print("voxface: interrupted", file=sys.stderr)
+        tell("voxface: interrupted\n")
         return 130
     except MemoryError as error:
         complain(f"not enough memory ({error or 'none said how much'}); ask for less at a time, a smaller --batch say")
