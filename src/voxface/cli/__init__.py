@@ -24,6 +24,9 @@ VERBS = {
 
 # Verbs that run beside other work on the device, so they keep to one BLAS thread: see `voxface.runtime.processor`.
 ON_DEVICE = ("run", "live", "devices", "profile")
+# Verbs in which something can go wrong beside the main thread, which is logged. `logging` takes time to import, so that others,
+# whose first answer is waited for, import it only if VOXFACE_LOG asks for more than their errors.
+LOGGING = ("live", "profile")
 
 
 def build_parser(verb: str | None) -> argparse.ArgumentParser:
@@ -66,12 +69,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from voxface.cli.output import complain, tell
     from voxface.runtime.errors import InputError, VoxfaceError
 
+    logs = options.verb in LOGGING or bool(os.environ.get("VOXFACE_LOG"))
     try:
+        if logs:
+            from voxface.cli.logs import show_logs
+
+            show_logs()
         code: int = importlib.import_module(f"voxface.cli.{options.verb}").run(options)
         sys.stdout.flush()
         return code
     except VoxfaceError as error:
         complain(str(error))
+        if logs:
+            from voxface.cli.logs import log_traceback
+
+            log_traceback()
         return error.exit_code
     except KeyboardInterrupt:
         tell("voxface: interrupted\n")
