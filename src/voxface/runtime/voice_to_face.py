@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from voxface.runtime.audio.samples import check_rate, check_samples
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.errors import InputError, NoSpeechError
+from voxface.runtime.errors import InputError, NoPickleError, NoSpeechError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
@@ -184,9 +184,13 @@ class VoiceToFace:
         Args:
             config: when to estimate and how.
             detector, start, skips: see `voxface.runtime.live.session.LiveSession`.
+
+        Raises:
+            UsageError: this `VoiceToFace` was closed.
         """
         from voxface.runtime.live.session import LiveSession
 
+        self.estimator.check_open()
         return LiveSession(
             self.estimator,
             config,
@@ -215,7 +219,13 @@ class VoiceToFace:
             self.estimator.check_open()
             yield
 
+    def __reduce__(self) -> NoReturn:
+        raise NoPickleError(
+            "a VoiceToFace holds engines, which cannot be pickled or copied; make one in each process, of the bundle's path"
+        )
+
     def __enter__(self) -> Self:
+        self.estimator.check_open()
         return self
 
     def __exit__(
