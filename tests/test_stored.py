@@ -12,7 +12,7 @@ import pytest
 
 from voxface.cli import main
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.live.replay import Recording
+from voxface.runtime.live.recording import Recording
 from voxface.runtime.profile.report import Report
 
 STORED = Path(__file__).parent / "stored"

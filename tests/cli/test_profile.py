@@ -81,6 +81,33 @@ def test_what_is_not_the_same_is_not_measured(tmp_path: Path, capsys: pytest.Cap
     assert re.search("bundle a .000000000000. there, voxface-default ", captured.err)
 
 
+def test_a_calibrated_bundle_against_its_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx", reason="onnx comes with voxface[calibrate]")
+    from tests.stand_ins.small_bundle import small_bundle
+
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for number, sample in enumerate([*SAMPLES, *SAMPLES]):
+        samples, rate = soundfile.read(sample, dtype="int16")
+        soundfile.write(clips / f"{number}.flac", samples[number * rate :], rate)
+    small, half = small_bundle(tmp_path / "small"), tmp_path / "half.voxface"
+    words = ["calibrate", small.path, "--audio", clips, "--precision", "fp16", "--out", half, "--json"]
+    assert run(*words) == 0, capsys.readouterr().err
+    capsys.readouterr()
+    profile(capsys, "--bundle", small.path, "--save", tmp_path / "fp32.json")
+    document = profile(capsys, "--bundle", half, "--against", tmp_path / "fp32.json", "--threshold", "1e6")
+    bundle, precision = document["comparison"]["differs"]
+    assert bundle.startswith(f"bundle {small.name} ({small.manifest.sha256[:12]}) -> {small.name} (")
+    assert precision.startswith("precision float32 weights, float32 arithmetic -> ")
+    assert "float16" in precision.partition("->")[2]
+    assert run("profile", *QUICK, "--bundle", half, "--against", tmp_path / "fp32.json", "--threshold", "1e6") == 0
+    assert re.search(r"^differs: bundle .*, precision float32", capsys.readouterr().out, re.M)
+    # Another network of the same name is another network.
+    other = small_bundle(tmp_path / "other", "long sum")
+    assert run("profile", *QUICK, "--bundle", other.path, "--against", tmp_path / "fp32.json") == 2
+    assert "cannot be compared with this profile: bundle " in capsys.readouterr().err
+
+
 BAD: list[tuple[list[Any], int, str]] = [
     (["--source", "/nowhere.wav"], 3, "no such file"),
     (["--source", SAMPLES[0], "--mic"], 2, "exclude"),

@@ -230,6 +230,15 @@ def test_one_document(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     printed = capsys.readouterr()
     assert "going on from step 4" in printed.err
     assert "mesh trained (default, 6 steps" in printed.out
+    # With fewer steps than it has had, nothing is trained, and what is told is what is there.
+    words[words.index("--steps") + 1] = "3"
+    before = (tmp_path / "run" / "mesh.safetensors").read_bytes()
+    assert run("train", *words, "--seed", 3, "--resume", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["steps"] == 6
+    assert "nothing left to do: 6 steps were done before" in printed.err
+    assert json.loads((tmp_path / "run" / "checkpoint.json").read_text())["config"]["steps"] == 6
+    assert (tmp_path / "run" / "mesh.safetensors").read_bytes() == before
 
 
 @pytest.mark.train
@@ -350,15 +359,16 @@ def test_experts_that_are_none(world: Path, tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.train
 @pytest.mark.slow
-def test_ctrl_c_names_the_checkpoint_to_go_on_from(world: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_names_the_checkpoint_to_go_on_from(world: Path, tmp_path: Path, number: signal.Signals) -> None:
     words = [*COMMAND, *mesh_words(world, tmp_path / "run", steps=100_000), "--checkpoint-every", "5"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     patience = time.monotonic() + 120
     while not list((tmp_path / "run" / "checkpoints").glob("step-*")) and time.monotonic() < patience:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert out == ""
     last = max((tmp_path / "run" / "checkpoints").glob("step-*"))
     assert err.splitlines()[-1] == f"voxface: interrupted; go on from {last} with --resume"

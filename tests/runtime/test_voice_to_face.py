@@ -1,5 +1,7 @@
 """The front door for programs: samples of any kind, streams with the bundle's settings, several threads, closing."""
 
+import copy
+import multiprocessing
 import pickle
 import threading
 from functools import lru_cache
@@ -16,8 +18,10 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.json_record import Settings
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.vad import VadConfig
+from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import InputError, NoSpeechError, UsageError
 from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.voice_to_face import VoiceToFace
 
@@ -120,11 +124,51 @@ def test_closed_twice_and_used_after_it(default_bundle: Bundle) -> None:
         lambda: face.estimator.frame_embeddings(speech),
         face.warm_up,
         face.stream,
+        face.live_session,
+        face.__enter__,
+        lambda: face.estimator.decode(speech, np.zeros(64, np.float32), np.zeros((64, 1), np.float32)),
         lambda: stream.feed(voice()[32_000:]),
         stream.finish,
     ):
         with pytest.raises(UsageError, match="its engines were closed"):
             use()
+
+
+@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_what_holds_engines_is_not_taken_to_another_process(voice_to_face: VoiceToFace, take: Any) -> None:
+    stream = voice_to_face.stream()
+    for held in (
+        voice_to_face,
+        voice_to_face.estimator,
+        stream,
+        voice_to_face.live_session(),
+        voice_to_face.stream_async(),
+    ):
+        with pytest.raises(UsageError, match=r"holds |belongs |uses |has a thread") as caught:
+            take(held)
+        assert isinstance(caught.value, TypeError), "what pickling raises elsewhere"
+        assert "\n" not in str(caught.value)
+    assert stream.feed(voice()[:32_000]), "it goes on all the same"
+
+
+def test_a_bundle_is_taken_to_another_process_whatever_was_done_with_it() -> None:
+    bundle = Bundle.open()
+    fresh = pickle.dumps(bundle)
+    bundle.read_ahead()
+    assert pickle.dumps(bundle) == fresh
+    _ = bundle.morphable, bundle.fused, bundle.plans, bundle.speech_modulation
+    for again in (pickle.loads(pickle.dumps(bundle)), copy.deepcopy(bundle), copy.copy(bundle)):
+        assert again == bundle
+        np.testing.assert_array_equal(again.morphable.basis, bundle.morphable.basis)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        (coefficients,) = pool.map(_coefficients, [bundle])
+    with VoiceToFace(bundle, threads=1) as face:
+        np.testing.assert_array_equal(face.estimate(voice(), 16_000).coefficients, coefficients)
+
+
+def _coefficients(bundle: Bundle) -> Any:
+    with VoiceToFace(bundle, threads=1) as face:
+        return face.estimate(voice(), 16_000).coefficients
 
 
 def test_streams_have_the_settings_of_the_bundle(default_bundle: Bundle) -> None:
@@ -186,10 +230,14 @@ def test_closing_waits_for_what_is_under_way(default_bundle: Bundle) -> None:
     assert not any(event.kind == "engine-failed" for event in events)
 
 
-@pytest.mark.parametrize("threads", [0, 257, 1.5, "2"])
+@pytest.mark.parametrize("threads", [0, -1, 257, 100_000, 2**70, 1.5, "2"])
 def test_a_number_of_threads_that_cannot_be_is_refused(default_bundle: Bundle, threads: Any) -> None:
     with pytest.raises(UsageError, match="threads: at least 1, at most 256"):
         VoiceToFace(default_bundle, threads=threads)
+    with pytest.raises(UsageError, match="threads: at least 1, at most 256"):
+        FaceEstimator(default_bundle, threads=threads)
+    with pytest.raises(UsageError, match="threads: at least 1, at most 256"):
+        open_engine(default_bundle.graph("mesh"), threads=threads)
 
 
 def test_lengths_of_a_stream_are_whole_numbers_of_samples() -> None:

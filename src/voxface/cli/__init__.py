@@ -25,6 +25,9 @@ VERBS = {
 
 # Verbs that run beside other work on the device, so they keep to one BLAS thread: see `voxface.runtime.processor`.
 ON_DEVICE = ("run", "live", "devices", "profile")
+# Verbs in which something can go wrong beside the main thread, which is logged. `logging` takes time to import, so that others,
+# whose first answer is waited for, import it only if VOXFACE_LOG asks for more than their errors.
+LOGGING = ("live", "profile")
 
 
 class _Misuse(SystemExit):
@@ -87,8 +90,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ask_for_one_thread()
     from voxface.runtime.errors import InputError
 
+    logs = options.verb in LOGGING or bool(os.environ.get("VOXFACE_LOG"))
     try:
-        code = _run(options)
+        if logs:
+            from voxface.cli.logs import show_logs
+
+            show_logs()
+        code = _run(options, logs=logs)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of our output has gone, as in `voxface … | head`
@@ -100,13 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return InputError.exit_code
 
 
-def _run(options: argparse.Namespace) -> int:
-    """Runs the verb, or says why it failed; returns the exit code.
+def _run(options: argparse.Namespace, *, logs: bool) -> int:
+    """Runs the verb, or says why it failed, with its traceback where `logs` are shown; returns the exit code.
 
     Raises:
         OSError: standard output cannot be written.
     """
-    from voxface.cli.output import complain, fail_json
+    from voxface.cli.output import complain, fail_json, tell
     from voxface.runtime.errors import InputError, VoxfaceError
 
     asked = getattr(options, "json", False) and not getattr(options, "json_lines", False)
@@ -114,8 +122,12 @@ def _run(options: argparse.Namespace) -> int:
         return int(importlib.import_module(f"voxface.cli.{options.verb}").run(options))
     except VoxfaceError as error:
         code, said = error.exit_code, str(error)
+        if logs:
+            from voxface.cli.logs import log_traceback
+
+            log_traceback()
     except KeyboardInterrupt:
-        print("voxface: interrupted", file=sys.stderr)
+        tell("voxface: interrupted\n")
         fail_json(asked, "interrupted", 130)
         return 130
     except MemoryError as error:

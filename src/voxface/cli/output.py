@@ -1,6 +1,7 @@
 """Output that all verbs share: a JSON document, an error line, a progress bar on a terminal."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -36,12 +37,24 @@ def fail_json(asked: bool, message: str, exit_code: int) -> None:
 
 def complain(message: str) -> None:
     """Prints one line on standard error; characters of file names that cannot be printed are escaped."""
-    print(f"voxface: error: {_printable(message)}", file=sys.stderr)
+    tell(f"voxface: error: {_printable(message)}\n")
 
 
 def warn(message: str) -> None:
     """Prints one line on standard error about what works, but not in full."""
-    print(f"voxface: warning: {_printable(message)}", file=sys.stderr)
+    tell(f"voxface: warning: {_printable(message)}\n")
+
+
+def tell(text: str) -> None:
+    """Writes text on standard error. Where it cannot be written, as to a terminal that has been closed, it is left out, and so
+    is all that follows: how a command ends must not depend on that."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stderr.fileno())
+        os.close(null)
 
 
 def _printable(message: str) -> str:
@@ -82,17 +95,15 @@ class Progress:
             self._label = text.partition(": ")[2]
             return
         clear = "\r\033[K" if self._watched else ""
-        print(f"{clear}{text}", file=sys.stderr, flush=True)
+        tell(f"{clear}{text}\n")
 
     def _show(self, label: str) -> None:
         if self._watched:
             filled = 24 * min(self._done, self._total) // self._total
             bar = "█" * filled + "·" * (24 - filled)
-            print(
-                f"\r{self._what} {bar} {self._done}/{self._total} {label[:40]:<40}", end="", file=sys.stderr, flush=True
-            )
+            tell(f"\r{self._what} {bar} {self._done}/{self._total} {label[:40]:<40}")
 
     def close(self) -> None:
         """Clears the line."""
         if self._watched:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            tell("\r\033[K")

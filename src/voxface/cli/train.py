@@ -1,20 +1,20 @@
 """`voxface train`: each network of both papers, from a folder of pairs.
 
 `--json` prints {"run", "training", "preset", "steps", "seconds", "losses": {"step", NAME: …}, "metrics", "networks",
-"files"}; `losses` is the last point of the learning curve, and `files` are relative to `run`. Under `torchrun`, or with
-`--devices`, only the first process prints.
+"files"}; `steps` counts all steps of the networks, those before a `--resume` included, `losses` is the last point of the
+learning curve, and `files` are relative to `run`. Under `torchrun`, or with `--devices`, only the first process prints.
 """
 
 import argparse
 import importlib
-import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxface.cli.arguments import add_json, add_out
-from voxface.cli.output import Progress, print_json
+from voxface.cli.output import Progress, print_json, tell
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains; returns 130 if it was interrupted, with a checkpoint to resume from."""
+    """Trains; returns 128 plus the signal's number if a signal ended it, with a checkpoint to resume from."""
     from voxface.runtime.errors import ProviderError, VoxfaceError
     from voxface.runtime.install_advice import how_to_install
 
@@ -126,10 +126,11 @@ def run(options: argparse.Namespace) -> int:
         if follows:  # the first process reports it
             return error.exit_code
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
+        number: int = getattr(interrupted, "number", signal.SIGINT)
         if not follows:
             _tell_interrupted(options.out)
-        return 130
+        return 128 + number
     if follows:
         return 0
     if options.json:
@@ -166,9 +167,12 @@ def _train(
     options: argparse.Namespace, trainer: Any, values: dict[str, tuple[str, str]], *, speaks: bool
 ) -> dict[str, Any]:
     """Trains; returns the document of `--json`."""
+    from dataclasses import replace
+
     from voxface.cli.overrides import override
     from voxface.runtime.errors import UsageError
     from voxface.training.data.pairs import Pairs
+    from voxface.training.engine.checkpoint import steps_done
     from voxface.training.engine.trained_networks import check_trained_with, describe, load_network, weights_digest
 
     if getattr(options, "generator", None) is not None:
@@ -197,6 +201,9 @@ def _train(
     if getattr(options, "beside", None) is not None:
         more["beside"] = Pairs.load(options.beside)
     pairs = Pairs.load(options.data)
+    if options.resume:
+        done = steps_done(options.out)
+        config = replace(config, steps=max(config.steps, done))  # networks that have learnt longer stay as they are
     began = time.monotonic()
     progress = Progress(config.steps, options.training)
     train = getattr(trainer, f"train_{options.training.replace('-', '_')}")
@@ -273,17 +280,16 @@ def _expert(source: Path, whitening: Path | None) -> "nn.Module":
 
 def _last_point(folder: Path) -> dict[str, Any]:
     """The last point of the curve."""
-    lines = (folder / "curve.jsonl").read_text().splitlines() if (folder / "curve.jsonl").is_file() else []
-    point: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-    return point
+    from voxface.training.engine.learning_curve import CURVE, read_points
+
+    points, _ = read_points(folder / CURVE)
+    return points[-1][1] if points else {}
 
 
 def _tell_interrupted(folder: Path) -> None:
-    import sys
-
     kept = sorted(path for path in (folder / "checkpoints").glob("step-*") if path.is_dir())
     last = f"go on from {kept[-1]} with --resume" if kept else "before its first checkpoint"
-    print(f"voxface: interrupted; {last}", file=sys.stderr)
+    tell(f"voxface: interrupted; {last}\n")
 
 
 def _print(document: dict[str, Any]) -> None:

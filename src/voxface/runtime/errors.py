@@ -32,6 +32,10 @@ class UsageError(VoxfaceError):
     exit_code = 2
 
 
+class NoPickleError(UsageError, TypeError):
+    """An object that holds engines or a thread was to be pickled or copied, as for another process."""
+
+
 class InputError(VoxfaceError):
     """Audio, a folder or a model file that is missing, unreadable or invalid."""
 

@@ -7,7 +7,7 @@ from operator import index
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from voxface.runtime.audio.samples import check_rate, check_samples
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import MIN_CONFIDENCE, LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.errors import InputError, NoSpeechError, UsageError
+from voxface.runtime.errors import InputError, NoPickleError, NoSpeechError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate
@@ -215,9 +215,13 @@ class VoiceToFace:
         Args:
             config: when to estimate and how.
             detector, start, skips: see `voxface.runtime.live.session.LiveSession`.
+
+        Raises:
+            UsageError: this `VoiceToFace` was closed.
         """
         from voxface.runtime.live.session import LiveSession
 
+        self.estimator.check_open()
         return LiveSession(
             self.estimator,
             config,
@@ -246,7 +250,13 @@ class VoiceToFace:
             self.estimator.check_open()
             yield
 
+    def __reduce__(self) -> NoReturn:
+        raise NoPickleError(
+            "a VoiceToFace holds engines, which cannot be pickled or copied; make one in each process, of the bundle's path"
+        )
+
     def __enter__(self) -> Self:
+        self.estimator.check_open()
         return self
 
     def __exit__(

@@ -16,9 +16,10 @@ import pytest
 import soundfile
 
 from tests.command_line import run
-from tests.conftest import SAMPLES
+from tests.conftest import ROOT, SAMPLES
 from voxface.cli import build_parser
 from voxface.cli.live import run as live
+from voxface.runtime.bundle.bundle import Bundle
 
 VOXFACE = [sys.executable, "-m", "voxface"]
 
@@ -84,7 +85,66 @@ def test_a_recording_and_its_replay(tmp_path: Path, capsys: pytest.CaptureFixtur
     text = (tmp_path / "a" / "events.jsonl").read_text().replace('"speaker":1', '"speaker":7')
     (tmp_path / "a" / "events.jsonl").write_text(text)
     assert run("live", "--replay", tmp_path / "a") == 3
-    assert "events differ from the recorded ones" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "events differ from the recorded ones" in captured.err
+    assert re.search(r"first event 3, face at 1\.\d\d s: speaker 1, recorded 7$", captured.err, re.M)
+    assert "identical" not in captured.out
+
+
+def test_a_replay_says_that_it_is_identical(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("live", "--source", SAMPLES[0], "--seconds", 2, "--record", tmp_path / "a") == 0
+    count = len((tmp_path / "a" / "events.jsonl").read_text().splitlines())
+    capsys.readouterr()
+    assert run("live", "--replay", tmp_path / "a") == 0
+    captured = capsys.readouterr()
+    said = f"replay: identical to the recording, all {count} events with their pictures and meshes\n"
+    assert said in captured.out
+    assert captured.err == ""
+    # A kill leaves half a line, and no end.
+    about = json.loads((tmp_path / "a" / "recording.json").read_text())
+    (tmp_path / "a" / "recording.json").write_text(json.dumps({**about, "complete": False}))
+    text = (tmp_path / "a" / "events.jsonl").read_text()
+    (tmp_path / "a" / "events.jsonl").write_text(text[:-30])
+    assert run("live", "--replay", tmp_path / "a") == 0
+    out = capsys.readouterr().out
+    assert f"identical to the recording, all {count - 1} events" in out
+    assert "nothing after its last event was compared" in out
+    document = summary(capsys, "--replay", tmp_path / "a")
+    assert document["replay"] == {"identical": True, "events": count - 1, "differences": 0, "complete": False}
+
+
+def test_another_bundle_is_named_as_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("live", "--source", SAMPLES[0], "--seconds", 2, "--record", tmp_path / "a") == 0
+    other = Bundle.open().replacing(name="another").write(tmp_path / "another.voxface")
+    capsys.readouterr()
+    # Another name is no other network: nothing differs, and nothing is said.
+    assert run("live", "--replay", tmp_path / "a", "--bundle", other.path) == 0
+    small = ROOT / "tests" / "stored" / "small.voxface"
+    assert run("live", "--replay", tmp_path / "a", "--bundle", small) == 3
+    error = capsys.readouterr().err
+    assert "recorded with another bundle, 'voxface-default'; give that with --bundle" in error
+    assert "face at 1.14 s: its picture, its mesh, embedding" in error
+
+
+def test_a_sink_that_fails_tells_why_at_once(tmp_path: Path) -> None:
+    """The disk is full after some kilobytes; with VOXFACE_LOG=debug there is the place in the code as well."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "from voxface.cli import main; raise SystemExit(main())"
+    )
+    for level, traces in (("", 0), ("debug", 1), ("error", 0)):
+        command = [sys.executable, "-c", code, "live", "--source", SAMPLES[0], "--record", tmp_path / f"r{level}"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "VOXFACE_LOG": level}
+        )
+        assert done.returncode == 3
+        lines = done.stderr.splitlines()
+        warned = [line for line in lines if line.startswith("voxface: warning: the sink recorder ended")]
+        assert len(warned) == (level != "error")
+        assert all("File too large" in line for line in warned)
+        assert lines[-1].startswith("voxface: error: recorder: ")
+        assert done.stderr.count("Traceback") == traces
+        assert level == "debug" or len(lines) == len(warned) + 1
 
 
 def test_a_replay_that_cannot_be_compared_is_not_identical(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +268,7 @@ def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("after_s", [0.0, 0.4, 2.5])
 def test_signals_end_it_cleanly(number: int, after_s: float, tmp_path: Path) -> None:
     command = [*VOXFACE, "live", "--source", SAMPLES[0], "--realtime", "--json", "--record", tmp_path / "r"]
@@ -220,7 +280,7 @@ def test_signals_end_it_cleanly(number: int, after_s: float, tmp_path: Path) -> 
     time.sleep(after_s)
     process.send_signal(number)
     out, error = process.communicate(timeout=20)
-    assert process.returncode == 0, error
+    assert process.returncode == (128 + number if number == signal.SIGHUP else 0), error
     document = json.loads(out)
     assert document["ended"] == signal.Signals(number).name
     assert json.loads((tmp_path / "r" / "recording.json").read_text())["complete"] is True

@@ -1,7 +1,7 @@
 """The kinds of hostile input: every module of this package is one.
 
-It has `FULL` and `QUICK`, its numbers of cases in `make fuzz` and in the suite, `NEEDS`, the modules without which it cannot run,
-and `fuzz(count, seed, folder)`, which gives the findings, each with the number of its case.
+It has `FULL` and `QUICK`, its numbers of cases in `make fuzz` and in the suite, `NEEDS`, the modules without which it cannot
+run, and `fuzz(count, seed, folder)`, which gives the findings, each with the number of its case.
 """
 
 import importlib

@@ -19,7 +19,8 @@ from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, NoFace, SpeakerChanged
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.replay import Comparison, Recording, run_replay
+from voxface.runtime.live.recording import Recording
+from voxface.runtime.live.replay import Comparison, run_replay
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sink_worker import SinkWorker
 from voxface.runtime.live.sinks.recorder import Recorder

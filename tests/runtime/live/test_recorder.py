@@ -12,7 +12,8 @@ from tests.stand_ins.live_session import Blocks, Notebook, PlainEstimator, cut, 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.replay import Comparison, Recording, run_replay
+from voxface.runtime.live.recording import Recording
+from voxface.runtime.live.replay import Comparison, run_replay
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.sink_worker import SinkWorker

@@ -201,6 +201,44 @@ def test_a_sound_file_is_what_is_in_it() -> None:
         check_comparable(before, replace(before.settings, source_sha256="4" * 64), GOOD.machine, HERE)
 
 
+def of_bundle(sha256: str, precision: str | None = None, lineage: list[str] | None = None) -> Report:
+    return replace(GOOD, settings=replace(GOOD.settings, bundle_sha256=sha256, precision=precision, lineage=lineage))
+
+
+def test_a_calibrated_bundle_is_compared_with_what_it_was_made_of() -> None:
+    plain, graphs = "1" * 64, "2" * 64
+    before = of_bundle(plain, "float32 weights, float32 arithmetic", [plain, graphs])
+    int8 = of_bundle("3" * 64, "int8 weights, int8+float32 arithmetic", ["3" * 64, "4" * 64, plain])
+    fp16 = of_bundle("5" * 64, "float16 weights, float16 arithmetic", ["5" * 64, "6" * 64, plain])
+    built = of_bundle("7" * 64, "float32 weights, float32 arithmetic", ["7" * 64, graphs])
+    earlier = of_bundle(plain)
+    for one, other in ((before, int8), (int8, before), (int8, fp16), (before, built), (earlier, int8)):
+        check_comparable(one, other.settings, other.machine, HERE)
+    assert changes(before, int8) == [
+        "bundle a (111111111111) -> a (333333333333)",
+        "precision float32 weights, float32 arithmetic -> int8 weights, int8+float32 arithmetic",
+    ]
+    assert changes(earlier, before) == []
+    stranger = of_bundle("8" * 64, "int8 weights, int8+float32 arithmetic", ["8" * 64, "9" * 64, "a" * 64])
+    for one, other in ((before, stranger), (earlier, built), (int8, stranger)):
+        with pytest.raises(UsageError, match="cannot be compared with this profile: bundle a "):
+            check_comparable(one, other.settings, other.machine, HERE)
+    # What is not a matter of precision is still refused.
+    with pytest.raises(UsageError, match=r"profile: updates a second 10\.0 there, 5\.0 here$"):
+        check_comparable(before, replace(int8.settings, updates_per_second=5.0), GOOD.machine, HERE)
+    with pytest.raises(UsageError, match="profile: processor "):
+        check_comparable(before, int8.settings, replace(GOOD.machine, cpu="another"), HERE)
+
+
+def test_what_a_profile_of_an_earlier_version_lacks_stays_out(tmp_path: Path) -> None:
+    GOOD.save(tmp_path / "old.json")
+    assert "lineage" not in (tmp_path / "old.json").read_text()
+    assert Report.load(tmp_path / "old.json") == GOOD
+    new = of_bundle("1" * 64, "float32 weights, float32 arithmetic", ["1" * 64])
+    new.save(tmp_path / "new.json")
+    assert Report.load(tmp_path / "new.json") == new
+
+
 def test_what_may_differ_is_told() -> None:
     other = replace(GOOD, settings=replace(GOOD.settings, threads=1, mode="incremental"), versions={"numpy": "2.1"})
     check_comparable(GOOD, other.settings, other.machine, HERE)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.errors import InputError
+from voxface.runtime.files.sealed_json import sealed
 from voxface.training.data.pairs import Pairs, Person
 from voxface.training.faces.population import FacePopulation
 
@@ -56,6 +57,28 @@ def test_damaged_pairs_are_refused(tmp_path: Path, file: str, how: str) -> None:
             Pairs.load(tmp_path / "pairs", verify=False)
 
 
+@pytest.mark.parametrize("change", [("kind", "own"), ("about", {"name": "another"}), ("schema", 1.0), ("more", 1)])
+def test_every_key_of_the_table_is_sealed(tmp_path: Path, change: tuple[str, object]) -> None:
+    small_pairs().save(tmp_path / "pairs")
+    file = tmp_path / "pairs" / "pairs.json"
+    document = json.loads(file.read_text())
+    file.write_text(json.dumps({**document, change[0]: change[1]}))
+    with pytest.raises(InputError, match=r"pairs\.json: is not the file that was written; make the pairs again"):
+        Pairs.load(tmp_path / "pairs")
+    # Another order and spacing are no other contents.
+    file.write_text(json.dumps(dict(reversed(document.items())), indent=3))
+    assert Pairs.load(tmp_path / "pairs").digest == document["digest"]
+
+
+def test_pairs_of_a_version_that_did_not_seal_its_table(tmp_path: Path) -> None:
+    small_pairs().save(tmp_path / "pairs")
+    file = tmp_path / "pairs" / "pairs.json"
+    document = json.loads(file.read_text())
+    del document["seal"]
+    file.write_text(json.dumps(document))
+    assert Pairs.load(tmp_path / "pairs").digest == document["digest"]
+
+
 def test_a_table_that_names_other_files_is_refused(tmp_path: Path) -> None:
     small_pairs().save(tmp_path / "pairs")
     document = json.loads((tmp_path / "pairs" / "pairs.json").read_text())
@@ -63,7 +86,7 @@ def test_a_table_that_names_other_files_is_refused(tmp_path: Path) -> None:
 
     document["files"]["../pairs.json"] = "0" * 64
     document["digest"] = _digest(document)
-    (tmp_path / "pairs" / "pairs.json").write_text(json.dumps(document))
+    (tmp_path / "pairs" / "pairs.json").write_text(json.dumps(sealed(document)))
     with pytest.raises(InputError, match="does not belong here"):
         Pairs.load(tmp_path / "pairs")
     (tmp_path / "pairs" / "pairs.json").write_text('{"schema": 99}')

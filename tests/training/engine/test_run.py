@@ -27,6 +27,7 @@ from torch import nn  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from tests.stand_ins.small_training import QUICK, Critic, Painter, SmallConfig, train, train_line  # noqa: E402
 from voxface.runtime.errors import InputError, ProviderError, UsageError, VoxfaceError  # noqa: E402
+from voxface.training.engine.learning_curve import Curve  # noqa: E402
 from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, TrainingError, bare  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
@@ -105,6 +106,7 @@ def test_curve_has_every_step_and_checkpoints_are_the_last_two(tmp_path: Path, w
 @pytest.mark.parametrize("step", [1, 4, 7, 10])
 def test_killed_in_a_step_goes_on_to_the_same_numbers(tmp_path: Path, whole: tuple[bytes, bytes], step: int) -> None:
     killed(tmp_path, step)
+    resumed = step >= 4
     with (tmp_path / "curve.jsonl").open("a") as curve:
         curve.write('{"step": 11, "judg')
     (tmp_path / "checkpoints" / ".step-000000008.part").mkdir(parents=True)  # a kill while it wrote
@@ -112,7 +114,8 @@ def test_killed_in_a_step_goes_on_to_the_same_numbers(tmp_path: Path, whole: tup
     said: list[str] = []
     assert result(tmp_path, train(tmp_path, CONFIG, resume=True, say=said.append)) == whole
     # No more than an interval is done again, and what came before the first checkpoint.
-    assert said[0] == (f"going on from step {step // 4 * 4}" if step >= 4 else "step 0: " + said[0].split(": ", 1)[1])
+    assert said[0] == (f"going on from step {step // 4 * 4}" if resumed else "step 0: " + said[0].split(": ", 1)[1])
+    assert not resumed or said[1] == f"{tmp_path / 'curve.jsonl'}: its last line was cut off and is left out"
     assert checkpoints(tmp_path) == ["step-000000008", "step-000000012"]
 
 
@@ -124,23 +127,34 @@ def test_killed_again_and_again(tmp_path: Path, whole: tuple[bytes, bytes]) -> N
     assert result(tmp_path, train(tmp_path, CONFIG, resume=True)) == whole
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_step_saves_it_and_stops(
     tmp_path: Path, whole: tuple[bytes, bytes], number: signal.Signals
 ) -> None:
     before = signal.getsignal(number)
     said: list[str] = []
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         train(
             tmp_path,
             CONFIG,
             say=said.append,
             meanwhile=lambda step: os.kill(os.getpid(), number) if step == 5 else None,
         )
+    assert getattr(caught.value, "number", None) == number
     assert signal.getsignal(number) is before
     assert checkpoints(tmp_path) == ["step-000000004", "step-000000006"]
     assert said[-1] == "stopped after 6 of 12 steps; go on with --resume"
     assert result(tmp_path, train(tmp_path, CONFIG, resume=True)) == whole
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path, whole: tuple[bytes, bytes]) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        networks = train(tmp_path, CONFIG, meanwhile=lambda _: os.kill(os.getpid(), signal.SIGHUP))
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert result(tmp_path, networks) == whole
 
 
 def test_the_third_signal_does_not_wait(tmp_path: Path) -> None:
@@ -156,7 +170,9 @@ def test_the_third_signal_does_not_wait(tmp_path: Path) -> None:
 def test_a_finished_run_gives_its_networks_again_or_more_steps(tmp_path: Path, whole: tuple[bytes, bytes]) -> None:
     short = dataclasses.replace(CONFIG, steps=6)
     done = result(tmp_path, train(tmp_path, short))
-    assert result(tmp_path, train(tmp_path, short, resume=True)) == done
+    said: list[str] = []
+    assert result(tmp_path, train(tmp_path, short, resume=True, say=said.append)) == done
+    assert said == ["going on from step 6", "nothing left to do: 6 steps were done before"]
     assert result(tmp_path, train(tmp_path, CONFIG, resume=True)) == whole
 
 
@@ -228,7 +244,7 @@ def test_other_threads_are_told_of(tmp_path: Path) -> None:
     said: list[str] = []
     assert list(run_in(tmp_path, resume=True, say=said.append).steps(1)) == []
     torch.set_num_threads(1)
-    assert said == ["going on from step 1", "with 2 threads, not 1 as before: last digits will be others"]
+    assert said[:2] == ["going on from step 1", "with 2 threads, not 1 as before: last digits will be others"]
 
 
 HOLDER = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
@@ -327,6 +343,93 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(
         file.unlink()
     newest.rmdir()
     assert result(tmp_path, train(tmp_path, CONFIG, resume=True)) == whole
+
+
+def edited(change: Any) -> Any:
+    """Changes the document in a file, which stays good JSON."""
+
+    def harm(file: Path) -> None:
+        document = json.loads(file.read_text())
+        change(document)
+        file.write_text(json.dumps(document))
+
+    return harm
+
+
+def unsealed(change: Any) -> Any:
+    """The same in a file of a version that sealed none."""
+    return edited(lambda document: (document.pop("seal"), change(document)))
+
+
+def no_point(text: bytes) -> Any:
+    def harm(file: Path) -> None:
+        lines = file.read_bytes().splitlines(keepends=True)
+        file.write_bytes(b"".join([*lines[:2], text, *lines[2:]]))
+
+    return harm
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (edited(lambda d: d["optimisers"]["makers"][0].update(lr=0.5)), "is not what was written"),
+        (edited(lambda d: d.update(step=4)), "is not what was written"),
+        (edited(lambda d: d["files"].update({"voice.safetensors": "0" * 64})), "is not what was written"),
+        (edited(lambda d: d.update(threads=3)), "is not what was written"),
+        (edited(lambda d: d.update(seal="0" * 64)), "is not what was written"),
+        (unsealed(lambda d: d.update(step=4)), "is of step 4"),
+        (unsealed(lambda d: d.update(step=True)), "no checkpoint's"),
+        (lambda file: file.write_text("[" * 100_000), "state.json"),
+        (lambda file: file.write_bytes(b"\xff\xfe\x00"), "state.json"),
+    ],
+)
+def test_an_edited_state_is_named(tmp_path: Path, harm: Any, told: str) -> None:
+    killed(tmp_path)
+    harm(tmp_path / "checkpoints" / "step-000000008" / "state.json")
+    with pytest.raises(InputError, match=rf"step-000000008: this checkpoint cannot be used \(.*{told}") as caught:
+        train(tmp_path, CONFIG, resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_of_a_version_that_did_not_seal_it(tmp_path: Path, whole: tuple[bytes, bytes]) -> None:
+    killed(tmp_path)
+    unsealed(lambda _: None)(tmp_path / "checkpoints" / "step-000000008" / "state.json")
+    assert result(tmp_path, train(tmp_path, CONFIG, resume=True)) == whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\n", b"garbage\n", b"{}\n", b"5\n", b'{"step": "1"}\n', b'{"step": true}\n', b'{"step": -1}\n', b"\0\0\0\n",
+        b'{"step": 2, "jud\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n", b'{"step": NaN}\n',
+    ],
+)  # fmt: skip
+def test_garbage_in_the_curve_is_named_and_stays(tmp_path: Path, text: bytes) -> None:
+    killed(tmp_path)
+    no_point(text)(tmp_path / "curve.jsonl")
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=r"curve\.jsonl: line 3 is no point of a learning curve, so") as caught:
+        train(tmp_path, CONFIG, resume=True)
+    assert "\n" not in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+@given(share=st.floats(0, 1), tail=st.sampled_from([b"", b"\0" * 40, b'{"step": 7', b"\xff"]))
+@settings(max_examples=12, deadline=None)
+def test_a_curve_cut_anywhere_is_gone_on_with(
+    tmp_path_factory: pytest.TempPathFactory, share: float, tail: bytes
+) -> None:
+    """A kill, or a power failure, leaves any beginning of the file, and after it half a point or zeros."""
+    folder = tmp_path_factory.mktemp("cut")
+    data = b"".join(b'{"step": %d, "a": 0.25}\n' % step for step in range(9))
+    at = round(share * len(data))
+    (folder / "curve.jsonl").write_bytes(data[:at] + tail)
+    said: list[str] = []
+    Curve(folder, 8, said.append)
+    whole_lines = min(8, data[:at].count(b"\n"))
+    assert (folder / "curve.jsonl").read_bytes() == b"".join(data.splitlines(keepends=True)[:whole_lines])
+    left = data[:at].rpartition(b"\n")[2] + tail
+    assert said == ([f"{folder / 'curve.jsonl'}: its last line was cut off and is left out"] if left else [])
 
 
 def test_a_checkpoint_of_other_networks(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.stand_ins.sphere import sphere  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
+from voxface.runtime.files.sealed_json import sealed  # noqa: E402
 from voxface.training.engine.trained_networks import (  # noqa: E402
     ABOUT,
     TrainedNetworks,
@@ -232,7 +233,7 @@ def test_damage(runs: dict[str, Path], tmp_path: Path) -> None:
         ({"networks": {"mesh": 3}}, "not a checkpoint that can be loaded"),
         ({"networks": []}, "not a checkpoint that can be loaded|holds nothing"),
     ):
-        (runs["mesh"] / ABOUT).write_text(json.dumps({**about, **change}))
+        (runs["mesh"] / ABOUT).write_text(json.dumps(sealed({**about, **change})))
         with pytest.raises(InputError, match=reason):
             load_network(runs["mesh"], "mesh")
     (runs["mesh"] / ABOUT).write_text("{")
@@ -240,10 +241,91 @@ def test_damage(runs: dict[str, Path], tmp_path: Path) -> None:
         describe(runs["mesh"])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder_sha256": "0" * 64},
+        {"calibration": {"sex_slope": 9.0}},
+        {"licence": "mine"},
+        {"files": {}},
+        {"config": {"steps": 4, "rate": 0.5}},
+    ],
+)
+def test_an_edited_description_is_named(runs: dict[str, Path], change: dict[str, Any]) -> None:
+    about = json.loads((runs["mesh"] / ABOUT).read_text())
+    (runs["mesh"] / ABOUT).write_text(json.dumps({**about, **change}))
+    with pytest.raises(InputError, match=r"checkpoint\.json: .*not what was written; fetch it again"):
+        TrainedNetworks.load(runs["encoder"], runs["face"], runs["mesh"])
+
+
+@pytest.mark.parametrize("name", ["morphable.npz", "population.npz"])
+def test_another_face_model_beside_the_networks_is_named(runs: dict[str, Path], tmp_path: Path, name: str) -> None:
+    """Both change every mesh and attribute, and fit as well as the right ones."""
+    pairs = small_pairs()
+    spread = FacePopulation(np.zeros((2, 2), np.float32), np.stack([np.eye(2, dtype=np.float32)] * 2))
+    voice_encoder, network = load_network(runs["encoder"], "encoder"), load_network(runs["mesh"], "mesh")
+    for folder, mean in (("one", 0.0), ("two", 1.0)):
+        save_networks(
+            tmp_path / folder,
+            {"mesh": network},
+            {"mesh": describe(runs["mesh"])["networks"]["mesh"]["architecture"]},
+            {},
+            replace(
+                pairs,
+                morphable=replace(pairs.morphable, sex_means=pairs.morphable.sex_means + np.float32(mean)),
+                population=replace(spread, mean=spread.mean + np.float32(mean)),
+            ),
+            encoder=voice_encoder,
+        )
+    TrainedNetworks.load(runs["encoder"], runs["face"], tmp_path / "one")
+    shutil.copy(tmp_path / "two" / name, tmp_path / "one" / name)
+    with pytest.raises(InputError, match=rf"{name}: .*does not match the SHA-256 in checkpoint\.json"):
+        TrainedNetworks.load(runs["encoder"], runs["face"], tmp_path / "one")
+    (tmp_path / "one" / name).unlink()
+    with pytest.raises(InputError, match="not a checkpoint that can be loaded"):
+        TrainedNetworks.load(runs["encoder"], runs["face"], tmp_path / "one")
+
+
+def test_networks_of_a_version_that_did_not_seal_them(runs: dict[str, Path]) -> None:
+    for run in runs.values():
+        about = json.loads((run / ABOUT).read_text())
+        (run / ABOUT).write_text(json.dumps({k: v for k, v in about.items() if k not in ("seal", "files")}))
+    assert TrainedNetworks.load(runs["encoder"], runs["face"], runs["mesh"]).morphable.modes == 2
+
+
+def test_a_full_disk_costs_no_trained_network(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path.name: path.read_bytes() for path in runs["mesh"].iterdir()}
+    left = [2]
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    torch.manual_seed(9)
+    with pytest.raises(OSError, match="No space left"):
+        save_networks(
+            runs["mesh"],
+            {"mesh": MeshRegressor(2)},
+            {"mesh": {"coefficients": 2}},
+            {},
+            small_pairs(),
+            encoder=encoder(),
+        )
+    monkeypatch.undo()
+    assert {path.name: path.read_bytes() for path in runs["mesh"].iterdir()} == before
+
+
 def test_a_mesh_of_another_morphable_model(runs: dict[str, Path]) -> None:
     sphere(basis=np.ones((3, 722, 3), np.float32), sex_means=np.zeros((2, 3), np.float32), face_types={}).save(
         runs["mesh"] / "morphable.npz"
     )
+    about = json.loads((runs["mesh"] / ABOUT).read_text())
+    about["files"]["morphable.npz"] = hashlib.sha256((runs["mesh"] / "morphable.npz").read_bytes()).hexdigest()
+    (runs["mesh"] / ABOUT).write_text(json.dumps(sealed(about)))
     with pytest.raises(InputError, match="mesh gives 2 coefficients, its morphable model has 3"):
         TrainedNetworks.load(runs["encoder"], runs["face"], runs["mesh"])
 

@@ -144,6 +144,30 @@ def test_the_average_moves_after_the_step_and_is_what_is_given(small: None, tmp_
         assert torch.allclose(value.double(), 2 / 11 * first + 9 / 11 * steps[2][key], atol=1e-6)
 
 
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_mixed_precision_trains_and_goes_on(preset: str, small: None, tmp_path: Path) -> None:
+    """With weights on every loss, so that each of them meets bfloat16."""
+    mixed = dataclasses.replace(QUICK, precision="bf16-mixed")
+    settings = config(preset, steps=4, run=mixed, weights=JointWeights(pictures=1.0), batch=4)
+    expert = SmallStudent(2).eval()
+    whole = train(tmp_path / "whole", settings, expert)
+    for value in whole.student.state_dict().values():
+        assert not value.is_floating_point() or (value.dtype == torch.float32 and bool(torch.isfinite(value).all()))
+    points = curve(tmp_path / "whole")
+    assert len(points) == 4
+    assert all(np.isfinite(list(point.values())).all() for point in points)
+    train(tmp_path / "cut", dataclasses.replace(settings, steps=2), expert)
+    train(tmp_path / "cut", settings, expert, resume=True)
+    assert [point["loss"] for point in curve(tmp_path / "cut")] == [point["loss"] for point in points]
+    # It is not 32-true under another name.
+    plain = train(tmp_path / "plain", dataclasses.replace(settings, run=QUICK), expert)
+    assert any(
+        not torch.equal(one, other)
+        for one, other in zip(whole.student.parameters(), plain.student.parameters(), strict=True)
+    )
+    assert points[0]["loss"] == pytest.approx(curve(tmp_path / "plain")[0]["loss"], rel=0.05)
+
+
 WEIGHTS = JointWeights(2.0, 3.0, 5.0, 7.0, 11.0, 13.0)
 
 

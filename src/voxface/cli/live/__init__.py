@@ -1,6 +1,7 @@
 """`voxface live`: from the microphone, a file or a pipe to a moving face and mesh."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from voxface.runtime.config.live import LiveConfig
     from voxface.runtime.live.clock import Clock
     from voxface.runtime.live.pipeline import Pipeline
-    from voxface.runtime.live.replay import Recording
+    from voxface.runtime.live.recording import Recording
     from voxface.runtime.live.runner import Source
     from voxface.runtime.live.session import Detector
     from voxface.runtime.live.sink_worker import Sink
@@ -100,7 +101,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs until the source ends or a signal comes; returns 4 if a file held no speech to make a face of."""
+    """Runs until the source ends or a signal comes.
+
+    Returns 4 if a file held no speech to make a face of, 3 if a replay differs from its recording, and 128 plus its number
+    after SIGHUP: unlike SIGINT and SIGTERM, with which a user ends a session, it comes because a terminal was closed.
+    """
     from voxface.cli.signals import stopping_on_signals
     from voxface.runtime.live.stop import Stop
 
@@ -150,7 +155,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
         pipeline = Pipeline(session, clock, channel=None if of_file else check_channel(options.channel))
         shows = open_screens(options, pipeline, voice_to_face.morphable)  # before a recording's folder is made
         sinks = _sinks(options, about, config, voice_to_face)
-        comparison = Comparison(recording) if recording else None
+        comparison = Comparison(recording, stop) if recording else None
         delivered = pipeline.stage_histograms.stages["sink"].add
         for sink in [*sinks, *([comparison] if comparison else [])]:
             pipeline.sink_workers.append(SinkWorker(sink, clock, "thread" if threaded else "here", delivered))
@@ -180,7 +185,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
             **({"replay": comparison.to_json()} if comparison else {}),
             **summary(pipeline, "error" if failed else stop.reason or "end of input"),
         }
-        return _end(options, pipeline, document, failed)
+        return _end(options, pipeline, document, failed, recording)
 
 
 @runtime_checkable
@@ -243,7 +248,7 @@ def _detector(about: dict[str, Any], model: Path | None) -> "Callable[[], Detect
 
 
 def _recording(options: argparse.Namespace) -> "Recording | None":
-    from voxface.runtime.live.replay import Recording
+    from voxface.runtime.live.recording import Recording
 
     return Recording(options.replay) if options.replay else None
 
@@ -289,9 +294,17 @@ def _sinks(
     return sinks
 
 
-def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, Any], failed: Exception | None) -> int:
+def _end(
+    options: argparse.Namespace,
+    pipeline: "Pipeline",
+    document: dict[str, Any],
+    failed: Exception | None,
+    recording: "Recording | None",
+) -> int:
     """Prints the summary, or what went wrong; returns the exit code."""
+    from voxface.cli.signals import HANGUP
     from voxface.runtime.errors import InputError, NoSpeechError, VoxfaceError
+    from voxface.runtime.live.sink_worker import cause_of
 
     if failed is not None and not isinstance(failed, VoxfaceError):
         raise failed
@@ -306,14 +319,16 @@ def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, 
     for sink_worker in broken:
         if isinstance(sink_worker.error, BrokenPipeError):
             raise sink_worker.error
-        complain(f"{sink_worker.sink.name.replace('_', ' ')}: {sink_worker.error}; it ended there, the rest went on")
+        assert sink_worker.error is not None
+        complain(
+            f"{sink_worker.sink.name.replace('_', ' ')}: {cause_of(sink_worker.error)}; it ended there, the rest went on"
+        )
+    if document["ended"] == HANGUP:
+        return 128 + signal.SIGHUP
     if broken:
         return InputError.exit_code
     if document.get("replay", {}).get("identical") is False:
-        complain(
-            f"{document['source']}: {document['replay']['differences']} events differ from the recorded ones, in themselves or "
-            "in their picture or mesh"
-        )
+        complain(_difference(document, recording))
         return InputError.exit_code
     if document["ended"] == "end of input" and pipeline.last is None:
         complain(
@@ -321,6 +336,24 @@ def _end(options: argparse.Namespace, pipeline: "Pipeline", document: dict[str, 
         )
         return NoSpeechError.exit_code
     return 0
+
+
+def _difference(document: dict[str, Any], recording: "Recording | None") -> str:
+    """How a replay differs from its recording, and another bundle as a reason."""
+    replay = document["replay"]
+    first = replay["first"]
+    made = recording.about.get("bundle") if recording else None
+    known = made.get("sha256") if isinstance(made, dict) else None
+    other = known is not None and known != document["bundle"]["sha256"]
+    return (
+        f"{document['source']}: {replay['differences']} events differ from the recorded ones, in themselves or in their "
+        f"picture or mesh; first event {first['event']}, {first['differs']}"
+        + (
+            f"; it was recorded with another bundle, {made.get('name')!r}; give that with --bundle"
+            if made and other
+            else ""
+        )
+    )
 
 
 def _print(document: dict[str, Any]) -> None:
@@ -333,6 +366,14 @@ def _print(document: dict[str, Any]) -> None:
             f"last: {last['voiced_s']:.1f} s of speech, face {sex_in_words(last['attributes']['sex'])}, "
             f"confidence {last['confidence']:.2f}, speaker {last['speaker']}"
         )
+    replay = document.get("replay")
+    if replay and replay["identical"]:
+        whole = "all" if document["ended"] == "end of input" else "so far"
+        print(f"replay: identical to the recording, {whole} {replay['events']} events with their pictures and meshes")
+        if "complete" in replay:
+            print(
+                "replay: the recording was not closed (a kill, a full disk); nothing after its last event was compared"
+            )
     total = document["latency_ms"].get("total")
     if total:
         print(f"latency: p50 {total['p50']:.1f} ms, p99 {total['p99']:.1f} ms")

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
@@ -97,6 +97,10 @@ class Bundle:
         """
         write_bundle(out, self.manifest, self.files)
         return type(self).open(out)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: what was read. What was computed of it, or is being computed, another process computes anew."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
-from voxface.runtime.errors import BundleError, NoSpeechError, ProviderError, UsageError
+from voxface.runtime.errors import BundleError, NoPickleError, NoSpeechError, ProviderError, UsageError
 from voxface.runtime.features.front_end import listen
 from voxface.runtime.features.log_mel import FrameWindow, log_mel
 from voxface.runtime.features.normalisation import network_input
@@ -214,6 +214,7 @@ class FaceEstimator:
                 up to which that image is reused. The mesh, which costs little, is always new.
             timer: the stages "face", "mesh" and "attributes" are added to it; None: they are not measured.
         """
+        self.check_open()
         timer = timer or StageTimer(self._trace)
         if before is not None and _distance(embedding, before.image_embedding) <= image_reuse_distance:
             pixels, image_embedding = before.image, before.image_embedding
@@ -325,6 +326,11 @@ class FaceEstimator:
         """Frees the engines; methods that need them raise UsageError from then on. Closing twice is no error."""
         self._closed = True
         self._engines.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise NoPickleError(
+            "a FaceEstimator holds engines, which cannot be pickled or copied; make one in each process, of the bundle's path"
+        )
 
     def __enter__(self) -> Self:
         return self

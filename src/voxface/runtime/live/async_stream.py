@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, NoReturn, Self, TypeVar
 
 from voxface.runtime.audio.samples import check_samples
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.errors import UsageError
+from voxface.runtime.errors import NoPickleError, UsageError
 from voxface.runtime.live.events import Event, FaceEstimated
 from voxface.runtime.live.stream import Samples, Stream
 
@@ -115,6 +115,11 @@ class AsyncStream:
     async def finish(self) -> list[Event]:
         """Ends the stream and returns its last events; see `Stream.finish`."""
         return await self._run(self._entered().finish)
+
+    def __reduce__(self) -> NoReturn:
+        raise NoPickleError(
+            "an AsyncStream has a thread in its process and cannot be pickled or copied; send its events instead"
+        )
 
     async def __aenter__(self) -> Self:
         try:

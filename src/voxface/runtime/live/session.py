@@ -6,7 +6,7 @@ the samples are split over calls, on the speed of the machine or on the time of 
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.config.vad import VadConfig
-from voxface.runtime.errors import NoFaceReason
+from voxface.runtime.errors import NoFaceReason, NoPickleError
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.features.speech_gate import RECENT, SpeechGate
 from voxface.runtime.inference.estimate import Estimate
@@ -164,6 +164,11 @@ class LiveSession:
         self._own_timer = self._timer = StageTimer(trace)
         self._heard = start  # samples judged; fewer than a frame may wait beyond them
         self.reason: NoFaceReason | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise NoPickleError(
+            "a LiveSession uses the engines of its process and cannot be pickled or copied; send its events"
+        )
 
     @property
     def position(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+from voxface.runtime.errors import VoxfaceError
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.clock import Clock, Task
 from voxface.runtime.live.events import Event, FaceEstimated
@@ -156,10 +157,32 @@ class SinkWorker:
                 self._delivered(self._clock.now_ns() - item.done_ns)
         except Exception as error:  # a full disk, a closed pipe, a broken window: this sink ends, the session goes on
             self.error = error
+            self._log(error, "ended, the rest goes on")
             self._close_sink()
 
     def _close_sink(self) -> None:
         try:
             self.sink.close()
         except Exception as error:
+            self._log(error, "did not close")
             self.error = self.error or error
+
+    def _log(self, error: Exception, what: str) -> None:
+        """Tells at once, while a long session goes on, and keeps the place in the code where it happened."""
+        import logging  # a session without failures need not wait for it
+
+        logger = logging.getLogger(__name__)
+        # A reader that goes away, as in `… | head`, is no failure.
+        level = logging.INFO if isinstance(error, BrokenPipeError) else logging.WARNING
+        logger.log(level, "the sink %s %s (%s)", self.sink.name, what, cause_of(error))
+        logger.debug("the sink %s: traceback", self.sink.name, exc_info=error)
+
+
+def cause_of(error: BaseException) -> str:
+    """An exception in one line; with its type, unless it was raised with a sentence for users."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, VoxfaceError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

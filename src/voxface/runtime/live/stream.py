@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from operator import index
 from types import TracebackType
-from typing import Any, Self, SupportsIndex
+from typing import Any, NoReturn, Self, SupportsIndex
 
 from numpy.typing import NDArray
 
 from voxface.runtime.audio.samples import check_rate, check_samples
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.errors import NoFaceReason, UsageError
+from voxface.runtime.errors import NoFaceReason, NoPickleError, UsageError
 from voxface.runtime.live.audio_input import Audio, AudioInput, Item
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.events import Event, FaceEstimated, Lost
@@ -141,6 +141,11 @@ class Stream:
     def close(self) -> None:
         """Ends the stream at once, without another estimate."""
         self._ended = True
+
+    def __reduce__(self) -> NoReturn:
+        raise NoPickleError(
+            "a Stream belongs to the engines of its process and cannot be pickled or copied; send its events instead"
+        )
 
     def __enter__(self) -> Self:
         return self

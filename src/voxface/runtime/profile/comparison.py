@@ -43,7 +43,7 @@ class Row:
 def check_comparable(saved: Report, settings: Settings, machine: Machine, path: Path) -> None:
     """Checks that a saved profile is of the same measurement on the same machine as the one to be made.
 
-    Versions, threads and mode may differ: they are what a user changes between profiles.
+    Versions, threads, mode and the precision of the same networks may differ: they are what a user changes between profiles.
 
     Raises:
         UsageError: something else differs; the message names it.
@@ -52,7 +52,7 @@ def check_comparable(saved: Report, settings: Settings, machine: Machine, path: 
     differs = [
         f"{name} {there} there, {here} here"
         for name, there, here in (
-            ("bundle", _bundle(before), _bundle(after)),
+            ("bundle", *(("", "") if _same_networks(before, after) else (_bundle(before), _bundle(after)))),
             ("provider", before.provider, after.provider),
             ("processor", saved.machine.cpu, machine.cpu),
             ("cores", saved.machine.cores, machine.cores),
@@ -89,18 +89,31 @@ def compare(saved: Report, now: Report, threshold: float) -> list[Row]:
 
 
 def changes(saved: Report, now: Report) -> list[str]:
-    """The differences that do not prevent a comparison: threads, mode, versions."""
+    """The differences that do not prevent a comparison: bundle and precision, threads, mode, versions."""
     pairs = [
+        ("bundle", _bundle(saved.settings), _bundle(now.settings)),
+        ("precision", saved.settings.precision or "not recorded", now.settings.precision or "not recorded"),
         ("threads", saved.settings.threads, now.settings.threads),
         ("mode", saved.settings.mode, now.settings.mode),
         *((name, saved.versions.get(name), version) for name, version in now.versions.items()),
     ]
-    return [f"{name} {before} -> {after}" for name, before, after in pairs if before != after]
+    same = saved.settings.bundle_sha256 == now.settings.bundle_sha256
+    return [
+        f"{name} {before} -> {after}"
+        for name, before, after in pairs
+        if before != after and not (same and name == "precision")
+    ]
 
 
 def _source(settings: Settings) -> str:
     """Names the sound; a file by its content, not by its name."""
     return f"sound file {settings.source_sha256[:12]}" if settings.source_sha256 else settings.source
+
+
+def _same_networks(one: Settings, other: Settings) -> bool:
+    """Whether both bundles hold the same networks, at whatever precision and with whatever engines built of them."""
+    mine, theirs = ({each.bundle_sha256, *(each.lineage or ())} for each in (one, other))
+    return bool(mine & theirs)
 
 
 def _bundle(settings: Settings) -> str:

@@ -1,5 +1,6 @@
 """Makes a profile: loads a bundle, feeds it sound at a fixed rate or from a microphone, and reports the times."""
 
+import hashlib
 import platform
 import statistics
 import sys
@@ -59,6 +60,21 @@ class ProfileSetup:
     threads: int
     config: LiveConfig
     seconds: float
+
+
+def _precision(bundle: Bundle) -> str:
+    entry = bundle.manifest.precision
+    storage, arithmetic = (entry.storage, entry.arithmetic) if entry else (None, None)
+    return f"{storage or 'float32'} weights, {arithmetic or 'float32'} arithmetic"
+
+
+def _lineage(bundle: Bundle) -> list[str]:
+    """See `voxface.runtime.profile.report.Settings`."""
+    graphs = hashlib.sha256("".join(bundle.graph_digests().values()).encode()).hexdigest()
+    entry = bundle.manifest.precision
+    source = entry.calibrated.source if entry and entry.calibrated else None
+    known = (bundle.manifest.sha256, graphs, source.sha256 if source else None)
+    return [digest for digest in known if digest]
 
 
 class Profiler:
@@ -121,6 +137,8 @@ class Profiler:
             source_sha256=sha256,
             updates_per_second=SAMPLE_RATE / config.hop,
             window_s=config.window / SAMPLE_RATE,
+            precision=_precision(self.bundle),
+            lineage=_lineage(self.bundle),
         )
 
     def paced(

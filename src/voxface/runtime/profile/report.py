@@ -14,6 +14,8 @@ from voxface.runtime.profile.machine import Machine
 FORMAT: Final = 2
 QUANTILES: Final = ("p50", "p90", "p99", "p99.9", "max")
 
+_LATER: Final = ("precision", "lineage")  # fields that profiles of earlier versions lack
+
 Percentiles = dict[str, float]  # milliseconds of each of `QUANTILES`
 
 
@@ -30,6 +32,9 @@ class Settings:
         source_sha256: digest of the file; None for other sound.
         updates_per_second: the rate asked for.
         window_s: seconds of speech in a full window.
+        precision: types of the bundle's weights and arithmetic; None: not known, as in profiles of earlier versions.
+        lineage: digests, at least one of which two bundles of the same networks share: of the manifest, of the graphs, and of
+            the manifest of the bundle that it was calibrated from; None: not known.
     """
 
     bundle: str
@@ -41,6 +46,8 @@ class Settings:
     source_sha256: str | None
     updates_per_second: float
     window_s: float
+    precision: str | None = None
+    lineage: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,11 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON, with the number of its format."""
-        return {"format": FORMAT, **asdict(self)}
+        document = {"format": FORMAT, **asdict(self)}
+        for name in _LATER:
+            if document["settings"][name] is None:  # as it was saved
+                del document["settings"][name]
+        return document
 
     def save(self, path: Path) -> None:
         """Writes the report to a file, whole or not at all."""
@@ -194,7 +205,13 @@ def _read(kind: Any, value: Any) -> Any:
         return _read(next(each for each in arguments if each is not type(None)), value)
     if is_dataclass(kind) and isinstance(kind, type):
         hints = get_type_hints(kind)
-        return kind(**{each.name: _read(hints[each.name], value[each.name]) for each in fields(kind)})
+        return kind(
+            **{
+                each.name: _read(hints[each.name], value[each.name])
+                for each in fields(kind)
+                if each.name in value or each.name not in _LATER
+            }
+        )
     if origin is dict:
         if not isinstance(value, dict):
             raise TypeError(f"{value!r} is no object")

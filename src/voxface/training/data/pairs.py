@@ -2,7 +2,8 @@
 
 A folder of pairs holds
 
-    pairs.json       schema, kind, about (seed, configuration, provenance), the people, SHA-256 of the files, digest
+    pairs.json       schema, kind, about (seed, configuration, provenance), the people, SHA-256 of the files, of what is
+                     learnt from (digest), and of pairs.json itself (seal)
     frames.npy       float16 [ΣT, 64], log-mel frames before normalisation, utterance after utterance
     pictures.npy     uint8 [K, H, W, 3], RGB
     tables.npz       the index arrays below
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError, InputError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.sealed_json import is_intact, sealed
 from voxface.training.faces.population import FacePopulation
 
 SCHEMA: Final = 1
@@ -194,7 +196,7 @@ class Pairs:
                     "people": [[p.name, p.speaker, p.sex, p.split] for p in self.people],
                 }
                 document["digest"] = _digest(document)
-                (part / "pairs.json").write_text(json.dumps(document, indent=1) + "\n")
+                (part / "pairs.json").write_text(json.dumps(sealed(document), indent=1) + "\n")
                 if folder.exists():
                     folder.rmdir()
                 part.rename(folder)
@@ -213,7 +215,7 @@ class Pairs:
             document = json.loads((folder / "pairs.json").read_text())
             if document["schema"] != SCHEMA:
                 raise InputError(f"{folder}: schema {document['schema']}, this version reads {SCHEMA}; make it again")
-            if document["digest"] != _digest(document):
+            if document["digest"] != _digest(document) or not is_intact(document):
                 raise InputError(f"{folder / 'pairs.json'}: is not the file that was written; make the pairs again")
             files = document["files"]
             for name in (*_FILES, *files):

@@ -1,7 +1,8 @@
 """Checkpoints of a run that is under way: folders `checkpoints/step-000001500` with tensors and a description.
 
-A checkpoint is written under a temporary name and then renamed. Its `state.json` holds the SHA-256 of every other file, so
-that a folder damaged by a power failure or a bad disk is not taken for a checkpoint. (Finished networks: `trained_networks`.)
+A checkpoint is written under a temporary name and then renamed. Its `state.json` holds the SHA-256 of every other file and of
+itself, so that a folder damaged by a power failure or a bad disk, or edited, is not taken for a checkpoint; one of a version
+that wrote none of itself is read as well. (Finished networks: `trained_networks`.)
 """
 
 import hashlib
@@ -15,13 +16,25 @@ from typing import Any, Final
 from torch import Tensor
 
 from voxface.runtime.errors import InputError
+from voxface.runtime.files.sealed_json import is_intact, sealed
 
+CHECKPOINTS: Final = "checkpoints"
 STATE: Final = "state.json"
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The last checkpoint in `folder`, or None where there is none."""
     return max((path for path in folder.glob("step-*") if (path / STATE).is_file()), default=None)
+
+
+def steps_done(run: Path) -> int:
+    """The number of steps that the last checkpoint of a run's folder has; 0 where there is none.
+
+    Raises:
+        InputError: the checkpoint is damaged.
+    """
+    last = newest_checkpoint(run / CHECKPOINTS)
+    return 0 if last is None else int(read_state(last)["step"])
 
 
 def write_checkpoint(
@@ -41,7 +54,7 @@ def write_checkpoint(
     """
     from safetensors.torch import save
 
-    place = folder / f"step-{step:09d}"
+    place = folder / _name(step)
     part = folder / f".{place.name}.part"
     try:
         folder.mkdir(exist_ok=True)
@@ -54,7 +67,7 @@ def write_checkpoint(
             data = save({key: value.detach().cpu().contiguous().clone() for key, value in values.items()})
             files[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
             _write(part / f"{name}.safetensors", data)
-        document = {"step": step, **state, "files": files}
+        document = sealed({"step": step, **state, "files": files})
         _write(part / STATE, (json.dumps(document, indent=1) + "\n").encode())
         if place.exists():
             _remove(place)
@@ -78,9 +91,13 @@ def read_state(place: Path) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = json.loads((place / STATE).read_text())
-        if not isinstance(state["step"], int) or not isinstance(state["files"], dict):
+        if type(state["step"]) is not int or not isinstance(state["files"], dict):
             raise ValueError("it is no checkpoint's")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not is_intact(state):
+            raise ValueError("is not what was written")
+        if place.name != _name(state["step"]):
+            raise ValueError(f"is of step {state['step']}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise unusable_checkpoint(place, f"{STATE}: {error}") from error
     return state
 
@@ -112,6 +129,10 @@ def unusable_checkpoint(place: Path, why: str) -> InputError:
         f"{place}: this checkpoint cannot be used ({' '.join(why.split())}); "
         "delete it to go on from the one before, or begin anew in another --out"
     )
+
+
+def _name(step: int) -> str:
+    return f"step-{step:09d}"
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -73,9 +73,13 @@ class Processes:
         torch.distributed.all_reduce(total)
         return total / self.number
 
-    def any(self, here: bool) -> bool:
-        """Whether `here` is true in any process."""
-        return bool(self.mean(torch.tensor(float(here), device=self.fabric.device))) if self.number > 1 else here
+    def largest(self, here: int) -> int:
+        """The largest of a number of each process, 0 or more."""
+        if self.number == 1:
+            return here
+        value = torch.tensor(here, device=self.fabric.device)
+        torch.distributed.all_reduce(value, torch.distributed.ReduceOp.MAX)
+        return int(value)
 
     def broadcast_state(self, network: nn.Module) -> None:
         """Copies a network's state from the first process to the others, whose running statistics differ."""

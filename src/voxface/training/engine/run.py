@@ -41,6 +41,7 @@ from torch import Tensor, nn
 from voxface.runtime.errors import InputError, UsageError, VoxfaceError
 from voxface.runtime.files.atomic import write_bytes
 from voxface.training.engine.checkpoint import (
+    CHECKPOINTS,
     newest_checkpoint,
     read_state,
     read_tensors,
@@ -51,8 +52,22 @@ from voxface.training.engine.learning_curve import CURVE, Curve
 from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser
 from voxface.training.engine.processes import Processes, launch
 
-CHECKPOINTS: Final = "checkpoints"
 ACCELERATORS: Final = ("auto", "cpu", "cuda")
+
+
+ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended the run, after a checkpoint was saved.
+
+    Attributes:
+        number: the signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class TrainingError(InputError):
@@ -149,6 +164,7 @@ class Run:
         self._batch: Mapping[str, Any] = {}
         self._begun = False
         self._signals = 0
+        self._signal = 0
         self._handlers: dict[int, Any] = {}
         self._lock: IO[str] | None = None
         self._curve: Curve | None = None
@@ -251,7 +267,8 @@ class Run:
         """Numbers of the steps still to be done.
 
         The last checkpoint is restored first. Checkpoints are saved every `checkpoint_every` steps and at the end. After
-        SIGTERM or Ctrl-C one is saved at the end of the step, and KeyboardInterrupt raised; the third signal raises it at once.
+        SIGTERM, SIGHUP (unless the process ignores it, as under nohup) or Ctrl-C one is saved at the end of the step, and
+        `Interrupted`, a KeyboardInterrupt, raised; the third signal raises it at once.
 
         Raises:
             InputError: a checkpoint cannot be read or written.
@@ -259,6 +276,8 @@ class Run:
         """
         try:
             self._restore()
+            if self.first >= total:
+                self._say(f"nothing left to do: {self.first} steps were done before")
             self._listen()
             torch.set_flush_denormal(True)  # generators full of zeros train several times slower without it
             for step in range(self.first, total):
@@ -267,7 +286,7 @@ class Run:
                 yield step
                 done = step + 1
                 self._progress(done, total)
-                stop = self._processes.any(self._signals > 0)
+                stop = self._processes.largest(self._signal)
                 if stop or done == total or done % self.settings.checkpoint_every == 0:
                     for network in self._networks.values():
                         self._processes.broadcast_state(bare(network))
@@ -275,7 +294,7 @@ class Run:
                 if stop and done < total:
                     self._say(f"stopped after {done} of {total} steps; go on with --resume")
                     self._close()
-                    self._processes.end(KeyboardInterrupt(), 130)
+                    self._processes.end(Interrupted(stop), 128 + stop)
         finally:
             self._close()
 
@@ -404,7 +423,7 @@ class Run:
         self._run_on_first(self._open_curve)
 
     def _open_curve(self) -> None:
-        self._curve = Curve(self.folder, self.first)
+        self._curve = Curve(self.folder, self.first, self._say)
 
     def _load(self, place: Path) -> None:
         state = read_state(place)
@@ -463,11 +482,14 @@ class Run:
     def _listen(self) -> None:
         def heard(number: int, frame: FrameType | None) -> None:
             self._signals += 1
+            self._signal = self._signal or number
             if self._signals > 2:
-                raise KeyboardInterrupt
+                raise Interrupted(number)
 
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
+            for number in ENDING:
+                if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._handlers[number] = signal.signal(number, heard)
 
     def _close(self) -> None:
         torch.set_flush_denormal(False)  # the setting belongs to the whole process

@@ -2,7 +2,8 @@
 
 A folder holds
 
-    checkpoint.json        format, the networks with their architecture and SHA-256, what they were trained on, metrics
+    checkpoint.json        format, the networks with their architecture, what they were trained on, metrics; SHA-256 of every
+                           file, and of itself (seal)
     NAME.safetensors       weights of each network: encoder, face, mesh, expert, student
     morphable.npz          the morphable model, where a network gives coefficients
     population.npz         distribution of faces within each sex (where known)
@@ -15,6 +16,8 @@ with the voice encoder it was trained with, so its run records that encoder's SH
 import hashlib
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
@@ -26,9 +29,9 @@ from torch import Tensor, nn
 
 from voxface.runtime.errors import BundleError, InputError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.damage import is_damage, reason
 from voxface.runtime.files.regular import read_bytes
+from voxface.runtime.files.sealed_json import is_intact, sealed
 from voxface.training.faces.population import FacePopulation
 from voxface.training.foreign.state_dicts import read_state_dict
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
@@ -43,6 +46,7 @@ MORPHABLE: Final = "morphable.npz"
 POPULATION: Final = "population.npz"
 NETWORKS: Final = ("encoder", "face", "mesh", "expert", "student")
 BUNDLED: Final = ("encoder", "face", "mesh")
+_BESIDE: Final = ".networks-"
 _COEFFICIENTS: Final = ("mesh", "expert", "student")
 _VERBS: Final = {
     "encoder": "voxface train voice-encoder",
@@ -64,6 +68,8 @@ def save_networks(
 ) -> None:
     """Writes the networks of a run into its folder, `checkpoint.json` last; only the first of several processes writes.
 
+    Networks that the folder held before are replaced once all files are written, so that a full disk costs none of them.
+
     Args:
         networks: networks by name, one or more of `NETWORKS`; wrappers (`Frozen`, Fabric's) are taken off.
         architecture: keyword arguments that each network was built with. A mesh network that is generator and student in one
@@ -80,6 +86,19 @@ def save_networks(
     for name in networks:
         if name not in NETWORKS or name not in architecture:
             raise ValueError(f"{name}: not one of {', '.join(NETWORKS)}, or without architecture")
+    gives_faces = pairs is not None and any(name in _COEFFICIENTS for name in networks)
+    faces = (pairs.morphable, pairs.population) if gives_faces and pairs is not None else None
+    _save(folder, networks, architecture, about, faces, encoder)
+
+
+def _save(
+    folder: Path,
+    networks: Mapping[str, nn.Module],
+    architecture: Mapping[str, Mapping[str, Any]],
+    about: Mapping[str, Any],
+    faces: tuple[MorphableModel, FacePopulation | None] | None,
+    encoder: nn.Module | None,
+) -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
         return
     from safetensors.torch import save
@@ -91,16 +110,37 @@ def save_networks(
         **({} if voice_encoder is None else {"encoder_sha256": weights_digest(voice_encoder)}),
         **about,
     }
+    contents: dict[str, bytes] = {}
     for name, network in networks.items():
-        data = save(_tensors(network))
-        write_bytes(folder / f"{name}.safetensors", data)
+        data = contents[f"{name}.safetensors"] = save(_tensors(network))
         document["networks"][name] = {
             "architecture": dict(architecture[name]),
             "sha256": hashlib.sha256(data).hexdigest(),
         }
-    if pairs is not None and any(name in _COEFFICIENTS for name in networks):
-        _save_faces(folder, pairs.morphable, pairs.population)
-    write_bytes(folder / ABOUT, json.dumps(_plain(document), indent=1, allow_nan=False).encode() + b"\n")
+    if faces is not None:
+        morphable, population = faces
+        of_faces = {
+            MORPHABLE: morphable.to_bytes(),
+            **({} if population is None else {POPULATION: population.to_bytes()}),
+        }
+        document["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in of_faces.items()}
+        contents |= of_faces
+    contents[ABOUT] = json.dumps(sealed(_plain(document)), indent=1, allow_nan=False).encode() + b"\n"
+    _write_all(folder, contents)
+    if faces is not None and POPULATION not in contents:
+        (folder / POPULATION).unlink(missing_ok=True)
+
+
+def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes all files beside their places, then renames each, in this order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{_BESIDE}*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_BESIDE, dir=folder) as beside:
+        for name, data in contents.items():
+            (Path(beside) / name).write_bytes(data)
+        for name in contents:
+            (Path(beside) / name).replace(folder / name)
 
 
 def load_network(source: Path, name: str) -> nn.Module:
@@ -148,6 +188,10 @@ def describe(folder: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(file.read_text())
         if document.get("format", 1) not in (1, FORMAT):
             raise InputError(f"{file}: format {document['format']}, this voxface reads {FORMAT}; upgrade voxface")
+        if not is_intact(document):
+            raise InputError(
+                f"{file}: not a checkpoint that can be loaded: it is not what was written; fetch it again, or train again"
+            )
         if "networks" not in document:
             kept = document["architecture"]
             document["networks"] = {name: {"architecture": kept[name]} for name in BUNDLED}
@@ -156,7 +200,7 @@ def describe(folder: Path) -> dict[str, Any]:
             name in NETWORKS and dict(e["architecture"]) is not None for name, e in document["networks"].items()
         ):
             raise InputError(f"{file}: names networks this voxface does not know; upgrade voxface")
-    except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise InputError(f"{folder}: not a checkpoint that can be loaded: {ABOUT}: {error!r}") from error
     return document
 
@@ -201,11 +245,11 @@ class TrainedNetworks:
 
     def save(self, folder: Path) -> None:
         """Writes all networks into a folder, `checkpoint.json` last."""
-        _save_faces(folder, self.morphable, self.population)
         keys = ("name", "version", "licence", "description", "trained_on", "metrics")
         about = {key: getattr(self, key) for key in keys}
         other = {name: value for name, value in self.architecture.items() if name not in BUNDLED}
-        save_networks(folder, self._networks(), self.architecture, {**about, "config": other})
+        faces = self.morphable, self.population
+        _save(folder, self._networks(), self.architecture, {**about, "config": other}, faces, None)
 
     @classmethod
     def load(cls, *folders: Path) -> Self:
@@ -221,7 +265,7 @@ class TrainedNetworks:
         digest = weights_digest(networks["encoder"])
         for name in ("face", "mesh"):
             check_trained_with(sources[name], name, sources["encoder"], digest)
-        morphable, population = _load_faces(sources["mesh"])
+        morphable, population = _load_faces(sources["mesh"], described[sources["mesh"]].get("files"))
         architecture = {name: _architecture(described[folder], name) for name, folder in sources.items()}
         if architecture["mesh"].get("coefficients") != morphable.modes:
             raise InputError(
@@ -313,7 +357,7 @@ def check_trained_with(source: Path, name: str, encoder: Path, digest: str) -> N
 
 
 def _about(document: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("format", "networks", "encoder_sha256", "architecture", "name", "version", "description")
+    kept = ("format", "networks", "files", "seal", "encoder_sha256", "architecture", "name", "version", "description")
     return {key: value for key, value in document.items() if key not in kept}
 
 
@@ -381,20 +425,23 @@ def _signature(name: str, state: Mapping[str, Tensor]) -> bool:
     return first in state and state[first].ndim == dimensions
 
 
-def _save_faces(folder: Path, morphable: MorphableModel, population: FacePopulation | None) -> None:
-    morphable.save(folder / MORPHABLE)
-    if population is None:
-        (folder / POPULATION).unlink(missing_ok=True)
-    else:
-        population.save(folder / POPULATION)
+def _load_faces(folder: Path, hashes: Mapping[str, str] | None) -> tuple[MorphableModel, FacePopulation | None]:
+    """The morphable model and the population; `hashes`: SHA-256 of each file, None where a version recorded none."""
 
+    def read(name: str) -> bytes:
+        data = (folder / name).read_bytes()
+        if hashes is not None and hashlib.sha256(data).hexdigest() != hashes[name]:
+            raise InputError(
+                f"{folder / name}: not a checkpoint that can be loaded: it does not match the SHA-256 in {ABOUT}, so it is "
+                "damaged or another run's"
+            )
+        return data
 
-def _load_faces(folder: Path) -> tuple[MorphableModel, FacePopulation | None]:
     try:
-        morphable = MorphableModel.from_bytes((folder / MORPHABLE).read_bytes())
-        spread = folder / POPULATION
-        return morphable, FacePopulation.load(spread) if spread.is_file() else None
-    except (OSError, BundleError) as error:
+        morphable = MorphableModel.from_bytes(read(MORPHABLE))
+        known = (folder / POPULATION).is_file() if hashes is None else POPULATION in hashes
+        return morphable, FacePopulation.from_bytes(read(POPULATION)) if known else None
+    except (OSError, KeyError, TypeError, BundleError) as error:
         raise InputError(f"{folder}: not a checkpoint that can be loaded: {error}") from error
 
 

@@ -276,7 +276,8 @@ def train_joint(
             adversarial, classification = gan.generator_losses(fake[:count], label)
             seen: Geometry = read_geometry(fake)
             with run.fabric.autocast():
-                target: Geometry = frozen_expert(fake[:count].detach().clamp(-1, 1))
+                expert_sees: Geometry = frozen_expert(fake[:count].detach().clamp(-1, 1))
+            target = expert_sees.float()
             in_pseudo_truth_space = seen.coefficients @ space[config.pseudo_truth_on]
             in_triplet_space = seen.coefficients @ space[config.triplet_on]
             losses = {

@@ -1,4 +1,5 @@
-"""A recording of a live run: its sound, its events, every face and mesh. `live.replay` gives the same results bit for bit.
+"""A recording of a live run: its sound, its events, every face and mesh. `live.recording` reads it, and
+`live.replay` gives the same results bit for bit.
 
 recording.json     bundle, settings and format of the run; "complete" once the recording was closed
 audio/*.wav        the sound that the session was fed, 16 kHz; a new file each hour and after every loss, named by its start
@@ -36,6 +37,7 @@ from voxface.runtime.live.sinks.json_lines import event_json, line
 FORMAT: Final = 1
 MANIFEST: Final = "recording.json"
 VERTICES: Final = "vertices.npy"
+FOLDERS: Final = ("audio", "faces")
 LONGEST_FILE: Final = 3600 * SAMPLE_RATE
 INPUTS: Final = (StreamStarted, StreamEnded, Lost, Rejected, Skipped)
 
@@ -48,7 +50,7 @@ class Recorder:
     wants_audio = True
 
     def __init__(self, folder: Path, about: dict[str, Any], model: MorphableModel | None = None) -> None:
-        """Makes the folder, which must not exist yet or be empty.
+        """Makes the folder, which must not exist yet or be empty; what a kill has left before anything was heard is empty.
 
         Args:
             about: the contents of `recording.json`.
@@ -58,7 +60,7 @@ class Recorder:
             UsageError: the folder is not empty.
             InputError: the folder cannot be written.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or not _is_empty(folder)):
             raise UsageError(f"--record {folder}: exists already; give a new folder")
         self._folder, self._about, self._model = folder, {"format": FORMAT, **about}, model
         self._wav: _Wav | None = None
@@ -67,7 +69,7 @@ class Recorder:
         self._next = -1
         self._closed = self._broken = False
         try:
-            for part in ("audio", "faces"):
+            for part in FOLDERS:
                 (folder / part).mkdir(parents=True, exist_ok=True)
             self._write_manifest(complete=False)
             self._events = (folder / "events.jsonl").open("w")
@@ -139,6 +141,15 @@ class Recorder:
     def _write_manifest(self, *, complete: bool) -> None:
         text = json.dumps({**self._about, "complete": complete}, indent=1, allow_nan=False)
         write_bytes(self._folder / MANIFEST, text.encode() + b"\n")
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing lies in the folder but the folders of a recording, which are empty, and hidden leftovers of writing."""
+    return all(
+        (each.name in FOLDERS and each.is_dir() and not any(each.iterdir()))
+        or (each.name.startswith(".") and each.name.endswith(".part"))
+        for each in folder.iterdir()
+    )
 
 
 def image_path(folder: Path, event: FaceEstimated) -> Path:

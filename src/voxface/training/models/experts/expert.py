@@ -29,6 +29,10 @@ class Geometry(NamedTuple):
     pooled: Tensor
     middle: Tensor
 
+    def float(self) -> "Geometry":
+        """The same in float32: a network under autocast gives bfloat16, which does not mix with it."""
+        return Geometry(*(value.float() for value in self))
+
 
 class Expert(nn.Module, ABC):
     """Interface of all experts.
