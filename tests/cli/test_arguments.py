@@ -8,7 +8,7 @@ from pathlib import Path
 import voxface.cli
 
 CLI = Path(voxface.cli.__file__).parent
-SHARED = {"--json", "--out", "--bundle", "bundle", "--provider", "--threads", "--audio", "--clips", "--seed"}
+SHARED = {"--json", "--out", "--bundle", "bundle", "--provider", "--threads", "--audio", "--clips", "--seed", "--force"}
 
 
 def declared(file: Path) -> list[str]:

@@ -12,6 +12,7 @@ else:
     Container = Any
 
 BUNDLE_TO_READ: Final = "bundle folder or .voxface file"
+BUNDLE_TO_REPLACE: Final = "replace a bundle that is there already"
 BUNDLE_TO_WRITE: Final = "bundle to write: NAME.voxface, or a folder"
 PROVIDERS: Final = "cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
 
@@ -60,6 +61,11 @@ def add_clips(parser: Container, default: int) -> None:
 def add_seed(parser: Container, others: str) -> None:
     """Adds `--seed`; `others`: what another seed makes differently."""
     parser.add_argument("--seed", type=int, default=0, help=f"another seed, other {others} (%(default)s)")
+
+
+def add_force(parser: Container, text: str) -> None:
+    """Adds `--force`, without which a result that is there already is not replaced; `text`: what it replaces."""
+    parser.add_argument("--force", action="store_true", help=text)
 
 
 def check_threads(threads: int | None) -> None:
