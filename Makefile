@@ -29,10 +29,32 @@ $(DEMO)/.ready: pyproject.toml constraints.txt
 	$(DEMO)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu]"
 	@touch $@
 
+# AUDIO is one name if a file has it, spaces and quotes and all; else it is read as a shell reads words, but nothing in it is
+# run. Through the environment, so that no shell and no make takes it apart before.
+unexport AUDIO OUT  # or make would expand them once more
+export DEMO_AUDIO := $(value AUDIO)
+export DEMO_OUT := $(value OUT)
+define DEMO_PROGRAM
+import glob, os, shlex, subprocess, sys
+audio, out = os.environ["DEMO_AUDIO"], os.environ["DEMO_OUT"]
+try:
+    words = shlex.split(audio)
+except ValueError:
+    words = []
+names = [n for w in words for n in ([w] if os.path.exists(w) else sorted(glob.glob(w)) or [w])]
+if os.path.exists(audio) or not any(map(os.path.exists, names)):
+    names = [audio]
+command = [sys.argv[1], "run", *(os.path.join(".", n) if n.startswith("-") else n for n in names), "--out", out, "--force"]
+print(shlex.join(command), flush=True)
+code = subprocess.run(command).returncode
+if code == 0:
+    page = os.path.join(out, "report.html")
+    print(f"\nFaces, meshes (GLB, PLY, OBJ) and pictures are in {out}/; open {page} in a browser.")
+sys.exit(code)
+endef
+export DEMO_PROGRAM
 demo: $(DEMO)/.ready
-	$(DEMO)/bin/voxface run $(AUDIO) --out $(OUT) --force
-	@echo
-	@echo "Faces, meshes (GLB, PLY, OBJ) and pictures are in $(OUT)/; open $(OUT)/report.html in a browser."
+	@$(DEMO)/bin/python -c "$$DEMO_PROGRAM" $(DEMO)/bin/voxface
 
 # Every package the tests need; torch comes from the pinned constraint, never from an open range.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -138,13 +160,13 @@ default-bundle: system-packages $(VENV)/.ready
 	  --out $(RUNS)/mesh
 	$(VOXFACE) train portrait --resume --data $(RUNS)/people --encoder $(RUNS)/encoder --mesh $(RUNS)/mesh \
 	  --out $(RUNS)/portrait
-	$(VOXFACE) export $(RUNS)/encoder $(RUNS)/mesh $(RUNS)/portrait --storage float16 --name voxface-default \
+	$(VOXFACE) export $(RUNS)/encoder $(RUNS)/mesh $(RUNS)/portrait --force --storage float16 --name voxface-default \
 	  --version 0.2.0 --description "It shows the mean face of all people with such a voice (sex, and a little size), \
 	not the speaker's." --out $(RUNS)/exported
 	$(VENV)/bin/python -m voxface.training.trainers.speech_modulation --speech $(SPEECH) \
-	  --room $(VOXFACE_SHARED)/rir/rir1.wav --bundle $(RUNS)/exported --out $(RUNS)/with-speech-modulation
+	  --room $(VOXFACE_SHARED)/rir/rir1.wav --bundle $(RUNS)/exported --force --out $(RUNS)/with-speech-modulation
 	$(VENV)/bin/python -m voxface.training.trainers.speaker_change --speech $(SPEECH) \
-	  --bundle $(RUNS)/with-speech-modulation --out src/voxface/runtime/bundle/default
+	  --bundle $(RUNS)/with-speech-modulation --force --out src/voxface/runtime/bundle/default
 
 clean:
 	rm -rf $(DEMO) $(VENV) tests/gltf/node_modules demo artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -54,6 +54,9 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, help="the bundle to write, NAME.voxface (in a temporary folder)")
     options = parser.parse_args()
+    if options.out is not None and options.out.exists():
+        print(f"{options.out}: is there already; choose another name", file=sys.stderr)
+        return voxface.UsageError.exit_code
     with tempfile.TemporaryDirectory() as temporary:
         folder, out = Path(temporary) / "checkpoint", options.out or Path(temporary) / "small.voxface"
         try:

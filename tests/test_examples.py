@@ -11,7 +11,7 @@ import soundfile
 
 from tests.conftest import SAMPLES
 from tests.stand_ins.virtual_microphone import missing, virtual_microphone
-from voxface.runtime.errors import InputError, NoSpeechError, ProviderError
+from voxface.runtime.errors import InputError, NoSpeechError, ProviderError, UsageError
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SAVED = {"face.png", "mesh.glb", "mesh.ply", "mesh.obj", "mesh.png", "estimate.json"}
@@ -125,6 +125,8 @@ def test_export(tmp_path: Path) -> None:
     assert "embedding      differs from PyTorch by" in said
     assert "mine.voxface: picture (64, 64, 3), mesh of" in said
     assert (tmp_path / "mine.voxface").is_file()
+    said = example(6, "--out", tmp_path / "mine.voxface", exit_code=UsageError.exit_code)
+    assert "mine.voxface: is there already" in said
 
 
 def test_profile() -> None:

@@ -195,7 +195,7 @@ def test_a_bundle_with_another_model(base: Path, tmp_path: Path, capsys: pytest.
         assert clips["new"]["measurements_mm"][name] == pytest.approx(size, abs=2.5), name
     assert clips["new"]["attributes"]["face_type"] == clips["old"]["attributes"]["face_type"]
     # Again, in place of the first one; this time for people.
-    assert run(*words) == 0
+    assert run(*words, "--force") == 0
     assert "retargeted   from made-up" in capsys.readouterr().out
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 

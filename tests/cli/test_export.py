@@ -135,17 +135,17 @@ def test_networks_of_several_trainings(tmp_path: Path, capsys: pytest.CaptureFix
     assert run("run", SAMPLES[0], "--bundle", out, "--out", tmp_path / "o", "--json") == 0
     assert np.abs(json.loads(capsys.readouterr().out)["clips"][0]["coefficients"]).max() > 0.01
     # One that is missing, and one that was trained with another encoder.
-    assert run("export", tmp_path / "joint", "--out", out) == 3
+    assert run("export", tmp_path / "joint", "--out", out, "--force") == 3
     assert "make one with `voxface train voice-encoder`" in capsys.readouterr().err
     save_networks(tmp_path / "other", {"encoder": VoiceEncoder(**wide)}, {"encoder": wide}, about)
-    assert run("export", tmp_path / "other", tmp_path / "joint", "--out", out) == 3
+    assert run("export", tmp_path / "other", tmp_path / "joint", "--out", out, "--force") == 3
     assert "trained with another voice encoder" in capsys.readouterr().err
 
 
-def test_export_replaces_its_own_earlier_result(
+def test_export_replaces_an_earlier_result_with_force(
     checkpoint: Path, exported: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("export", checkpoint, "--out", exported["float16"], "--json") == 0
+    assert run("export", checkpoint, "--out", exported["float16"], "--force", "--json") == 0
     assert json.loads(capsys.readouterr().out)["precision"]["storage"] == "float32"
     assert run("bundle", "verify", exported["float16"]) == 0
 

@@ -12,6 +12,7 @@ else:
     Container = Any
 
 BUNDLE_TO_READ: Final = "bundle folder or .voxface file"
+BUNDLE_TO_REPLACE: Final = "replace a bundle that is there already"
 BUNDLE_TO_WRITE: Final = "bundle to write: NAME.voxface, or a folder"
 PROVIDERS: Final = "cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
 

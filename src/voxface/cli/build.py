@@ -2,7 +2,7 @@
 
 import argparse
 
-from voxface.cli.arguments import BUNDLE_TO_WRITE, add_bundle_operand, add_json, add_out
+from voxface.cli.arguments import BUNDLE_TO_WRITE, add_bundle_operand, add_force, add_json, add_out
 from voxface.cli.output import Progress, print_json
 
 
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fused", action="store_true", help="also one graph from log-mel to picture and coefficients: one launch"
     )
     add_out(parser, f"{BUNDLE_TO_WRITE} (the same bundle)", required=False)
+    add_force(parser, "replace another bundle that is there already; into the same bundle engines go without it")
     add_json(parser)
 
 
@@ -56,7 +57,10 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"--profile {text}: {name} has been given already")
         ranges[name] = lengths
     bundle = Bundle.open(options.bundle)
-    check_target(out, *([options.bundle] if out.resolve() != options.bundle.resolve() else []))
+    if out.resolve() == options.bundle.resolve():
+        check_target(out, force=True)
+    else:
+        check_target(out, options.bundle, force=options.force)
     progress = Progress(100, f"{options.flavour} engines")
 
     def report(what: str, done: int, total: int) -> None:

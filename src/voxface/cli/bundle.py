@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxface.cli.arguments import BUNDLE_TO_READ, add_bundle, add_bundle_operand, add_json, add_out
+from voxface.cli.arguments import (
+    BUNDLE_TO_READ,
+    BUNDLE_TO_REPLACE,
+    add_bundle,
+    add_bundle_operand,
+    add_force,
+    add_json,
+    add_out,
+)
 from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
@@ -58,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --wen2019: recordings with speakers.csv (speaker_id, sex, file), to learn the mesh of each sex from",
     )
     add_out(action)
+    add_force(action, BUNDLE_TO_REPLACE)
     add_json(action)
 
 
@@ -104,7 +113,7 @@ def _import(options: argparse.Namespace) -> int:
         if value is not None:
             raise UsageError(f"{name}: does not go with {'--wen2019' if options.wen2019 else '--face-model'}")
     sources = [options.bundle, options.face_model, *(options.wen2019 or [])]
-    check_target(options.out, *(source for source in sources if source is not None))
+    check_target(options.out, *(source for source in sources if source is not None), force=options.force)
     base = Bundle.open(options.bundle)
     try:
         bundle = _with_networks(options, base) if options.wen2019 else _with_faces(options, base)

@@ -3,7 +3,16 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from voxface.cli.arguments import BUNDLE_TO_READ, add_audio, add_bundle_operand, add_clips, add_json, add_out
+from voxface.cli.arguments import (
+    BUNDLE_TO_READ,
+    BUNDLE_TO_REPLACE,
+    add_audio,
+    add_bundle_operand,
+    add_clips,
+    add_force,
+    add_json,
+    add_out,
+)
 from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
@@ -19,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision", required=True, choices=("fp16", "int8", "mixed"), help="mixed: INT8 where possible, else FP16"
     )
     add_out(parser)
+    add_force(parser, BUNDLE_TO_REPLACE)
     parser.add_argument(
         "--min-cosine", type=float, help="least cosine of embeddings, worst clip (fp16 0.9999, else 0.999)"
     )
@@ -48,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     if options.clips < 2:
         raise UsageError(f"--clips {options.clips}: at least 2, one to calibrate and one to measure on")
     out = options.out
-    check_target(out, options.bundle)
+    check_target(out, options.bundle, force=options.force)
     if not options.audio.exists():
         raise InputError(f"{options.audio}: no such file or folder")
     try:

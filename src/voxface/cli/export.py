@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from voxface.cli.arguments import add_json, add_out
+from voxface.cli.arguments import BUNDLE_TO_REPLACE, add_force, add_json, add_out
 from voxface.cli.output import print_json
 
 
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders of trainings that together hold a voice encoder, a face and a mesh network, or one checkpoint of all",
     )
     add_out(parser)
+    add_force(parser, BUNDLE_TO_REPLACE)
     parser.add_argument("--name", help="name of the bundle (the checkpoint's, or that of --out)")
     parser.add_argument("--version", help="version of the bundle (the checkpoint's, or 1)")
     parser.add_argument("--description", help="one sentence on what it is and on what data it was trained")
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.errors import InputError, ProviderError
     from voxface.runtime.install_advice import how_to_install
 
-    check_target(options.out)
+    check_target(options.out, force=options.force)
     try:
         from voxface.export.bundle_export import export_bundle
         from voxface.training.engine.trained_networks import TrainedNetworks

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxface.cli.arguments import add_bundle, add_json, add_provider, add_threads, check_threads
+from voxface.cli.arguments import add_bundle, add_force, add_json, add_provider, add_threads, check_threads
 from voxface.cli.output import Progress, complain, print_json, warn
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_threads(parser, 1)
     parser.add_argument("--trace", type=Path, metavar="FILE", help="every stage of every update, for ui.perfetto.dev")
     parser.add_argument("--save", type=Path, metavar="FILE", help="save the profile, for a later --against")
+    add_force(parser, "replace a trace or a profile that is there already")
     parser.add_argument(
         "--against",
         type=Path,
@@ -146,7 +147,12 @@ def _check_files(options: argparse.Namespace) -> None:
     """Checks that files to write can be written, and that none of them is also read."""
     from voxface.runtime.errors import InputError, UsageError
     from voxface.runtime.files.atomic import check_writable
+    from voxface.runtime.files.existing import begins_with, check_existing
 
+    own = {  # name of the option -> what it writes, and whether a file is such a thing
+        "trace": ("trace", lambda path: begins_with(path, b'"traceEvents"', b'"voxface"')),
+        "save": ("profile", lambda path: begins_with(path, b'"format"', b'"settings"')),
+    }
     seen: dict[Path, str] = {}
     for name in ("source", "against", "trace", "save"):
         path: Path | None = getattr(options, name)
@@ -160,6 +166,7 @@ def _check_files(options: argparse.Namespace) -> None:
             continue
         if path.is_dir():
             raise UsageError(f"--{name} {path}: is a folder; give a file")
+        check_existing(path, f"--{name}", *own[name], force=options.force)
         try:
             check_writable(path)
         except OSError as error:

@@ -118,15 +118,23 @@ def test_a_bundle_can_be_given_by_its_name(tmp_path: Path) -> None:
 def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path: Path) -> None:
     place = tmp_path / "proj"
     write_bundle(place, SMALL, FILES)
-    check_target(place)
+    check_target(place, force=True)
     (place / ".git").mkdir()
     (place / ".git" / "HEAD").write_text("ref")
     (place / "paper.tex").write_text("years of work")
-    for attempt in (lambda: check_target(place), lambda: write_bundle(place, SMALL, FILES)):
+    for attempt in (lambda: check_target(place, force=True), lambda: write_bundle(place, SMALL, FILES)):
         with pytest.raises(UsageError, match=r"proj: holds files that are not the bundle's \(\.git/HEAD, paper\.tex\)"):
             attempt()
     assert (place / "paper.tex").read_text() == "years of work"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["proj"]
+
+
+@pytest.mark.parametrize("name", ["a.voxface", "a"])
+def test_a_bundle_is_replaced_if_that_is_asked_for(tmp_path: Path, name: str) -> None:
+    write_bundle(tmp_path / name, SMALL, FILES)
+    with pytest.raises(UsageError, match=f"--out .*{name}: is there already; .* or replace it with --force"):
+        check_target(tmp_path / name)
+    check_target(tmp_path / name, force=True)
 
 
 def test_what_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:

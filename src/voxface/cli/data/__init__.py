@@ -22,7 +22,7 @@ coefficient space keep less than half their prior variance. It writes an `.npz`;
 import argparse
 from pathlib import Path
 
-from voxface.cli.arguments import add_bundle, add_json, add_out, add_seed
+from voxface.cli.arguments import add_bundle, add_force, add_json, add_out, add_seed
 
 ONLY_PEOPLE = ("utterances", "seconds", "pictures", "coupling", "variants", "workers")
 """Options of `synth` that are allowed with `--people` only."""
@@ -66,6 +66,7 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
     prepare.add_argument("--noise", type=Path, help="folder of noises, for augmentation (white noise)")
     prepare.add_argument("--rooms", type=Path, help="folder of room impulse responses, for augmentation (none)")
     add_out(prepare, "folder to make")
+    add_force(prepare, "replace a folder of pairs that is there already")
     prepare.add_argument("--pictures", type=int, help="pictures of every person (4)")
     prepare.add_argument("--size", type=int, choices=(64, 120), help="pictures' size, px (64)")
     prepare.add_argument("--variants", type=int, help="augmented renderings of a recording, beside the clean one (2)")
@@ -80,6 +81,7 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
 
 def _add_synth(synth: argparse.ArgumentParser) -> None:
     add_out(synth, "folder to make")
+    add_force(synth, "replace a folder of the same kind, pairs or faces, that is there already")
     what = synth.add_mutually_exclusive_group(required=True)
     what.add_argument("--people", type=int, help="how many people with voices and faces")
     what.add_argument("--count", type=int, help="how many faces alone")
@@ -108,6 +110,7 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
         help="landmarks as .npz, .csv or .pts (or a folder of .pts), or a folder of pictures",
     )
     add_out(fit, ".npz file to write")
+    add_force(fit, "replace fitted faces that are there already")
     fit.add_argument("--detector", help="for pictures: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER]")
     fit.add_argument("--camera", choices=("weak", "pinhole"), default="weak", help="(%(default)s)")
     fit.add_argument("--focal", type=float, help="focal length of the pinhole camera, px")

@@ -1,8 +1,9 @@
 """`voxface data synth --count`: faces drawn from a population."""
 
 import argparse
+from pathlib import Path
 
-from voxface.cli.data.model import model_and_population, new_folder
+from voxface.cli.data.model import check_out, model_and_population
 from voxface.cli.output import Progress, print_json
 
 
@@ -14,8 +15,9 @@ def synth_faces(options: argparse.Namespace) -> int:
         raise UsageError(f"--count {options.count}: at least 1")
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: not negative")
-    new_folder(options.out)
+    check_out(options, "folder of faces", _is_faces)
     model, population = model_and_population(options)
+    from voxface.runtime.files.existing import fresh_folder
     from voxface.training.faces.face_set import FaceSetConfig, write_face_set
 
     sexes = {"F": (0,), "M": (1,), "both": (0, 1)}[options.sex or "both"]
@@ -23,7 +25,8 @@ def synth_faces(options: argparse.Namespace) -> int:
     config = FaceSetConfig(options.count, options.seed, size, sexes)
     progress = Progress(options.count, "faces")
     try:
-        manifest = write_face_set(options.out, model, population, config, done=progress.step)
+        with fresh_folder(options.out) as folder:
+            manifest = write_face_set(folder, model, population, config, done=progress.step)
     except OSError as error:
         raise InputError(
             f"{options.out}: cannot be written ({error.strerror or error}); choose another --out"
@@ -49,3 +52,10 @@ def synth_faces(options: argparse.Namespace) -> int:
             f"({document['female']} female, {men} male) of {model.name} {model.version}; they show no real person"
         )
     return 0
+
+
+def _is_faces(folder: Path) -> bool:
+    """Whether a folder holds drawn faces and nothing else."""
+    from voxface.runtime.files.existing import holds_only
+
+    return holds_only(folder, "manifest.json", lambda document: {*document["faces"], *document["sha256"]})

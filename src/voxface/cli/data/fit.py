@@ -98,6 +98,7 @@ def fit(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     """Checks the options of `fit` before anything heavy is loaded."""
     from voxface.runtime.errors import InputError, UsageError
+    from voxface.runtime.files.existing import check_existing, holds_arrays
 
     if options.camera == "pinhole" and (options.focal is None or not options.focal > 0):
         raise UsageError("--camera pinhole: needs --focal PX, the focal length in pixels, greater than 0")
@@ -107,6 +108,16 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--sigma and --robust: greater than 0")
     if options.out.suffix != ".npz" or options.out.is_dir():
         raise UsageError(f"--out {options.out}: give a file name that ends in .npz")
+    check_existing(
+        options.out,
+        "--out",
+        "result of `voxface data fit`",
+        lambda path: holds_arrays(path, "names", "coefficients", "variance", "residual_px", "converged"),
+        options.landmarks,
+        options.faces,
+        options.population,
+        force=options.force,
+    )
     if not options.landmarks.exists():
         raise InputError(f"{options.landmarks}: no such file or folder")
     if options.landmarks.is_dir() and options.detector is None:

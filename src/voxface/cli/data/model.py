@@ -1,6 +1,7 @@
 """The morphable model and the population that a command asks for."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,13 +60,25 @@ def model_and_population(options: argparse.Namespace) -> "tuple[MorphableModel, 
     return model, population
 
 
-def new_folder(out: Path) -> None:
-    """Raises UsageError if the folder holds something, InputError if it cannot be made."""
+def check_out(options: argparse.Namespace, what: str, is_own: Callable[[Path], bool]) -> None:
+    """Checks the folder `--out`: nothing is there, or with `--force` a result of the same kind.
+
+    Args:
+        what: the kind, such as "folder of pairs".
+        is_own: whether a folder is one of this kind, and nothing else.
+
+    Raises:
+        UsageError: something would be lost.
+        InputError: it cannot be made.
+    """
     from voxface.runtime.errors import InputError, UsageError
     from voxface.runtime.files.atomic import check_folder
+    from voxface.runtime.files.existing import check_existing
 
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"--out {out}: is there already; choose another name")
+    out: Path = options.out
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: is there already and is no folder; choose another name")
+    check_existing(out, "--out", what, is_own, force=options.force)
     try:
         check_folder(out)
     except OSError as error:

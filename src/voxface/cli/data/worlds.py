@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from voxface.cli.data.model import model_and_population, new_folder
+from voxface.cli.data.model import check_out, model_and_population
 from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from voxface.training.data.pairs import Pairs
     from voxface.training.data.speech_corpus import LeftOut
+
+
+PAIRS: Final = "folder of pairs"
 
 
 class StageProgress:
@@ -44,7 +48,7 @@ class StageProgress:
 
 def prepare(options: argparse.Namespace) -> int:
     """Pairs real voices with drawn faces; recordings that cannot be used are reported and left out."""
-    new_folder(options.out)
+    check_out(options, PAIRS, _is_pairs)
     from voxface.training.data.speech_corpus import LeftOut, corpus
     from voxface.training.world.paired import PairedConfig, paired_world, read_sounds
     from voxface.training.world.pictures import PictureConfig
@@ -73,7 +77,7 @@ def prepare(options: argparse.Namespace) -> int:
 
 def synth_people(options: argparse.Namespace) -> int:
     """Makes people whose voices and faces follow from known anatomy."""
-    new_folder(options.out)
+    check_out(options, PAIRS, _is_pairs)
     from voxface.training.world.pictures import PictureConfig
     from voxface.training.world.synthetic import SyntheticConfig, synthetic_world
 
@@ -95,6 +99,13 @@ def synth_people(options: argparse.Namespace) -> int:
     return _finish(options, pairs, ())
 
 
+def _is_pairs(folder: Path) -> bool:
+    """Whether a folder holds pairs and nothing else."""
+    from voxface.runtime.files.existing import holds_only
+
+    return holds_only(folder, "pairs.json", lambda document: set(document["files"]) if document["people"] else set())
+
+
 def _given(**values: Any) -> dict[str, Any]:
     """The options that were given; the others keep the defaults of the configuration."""
     return {name: value for name, value in values.items() if value is not None}
@@ -113,7 +124,14 @@ def _workers(options: argparse.Namespace) -> int:
 
 def _finish(options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[LeftOut]") -> int:
     """Writes the pairs; prints what they are and which files were left out."""
-    digest = pairs.save(options.out)
+    from voxface.runtime.errors import InputError
+    from voxface.runtime.files.existing import fresh_folder
+
+    try:
+        with fresh_folder(options.out) as folder:
+            digest = pairs.save(folder)
+    except OSError as error:
+        raise InputError(f"{options.out}: cannot be written ({error.strerror or error})") from error
     splits = {split: _counts(pairs, split) for split in ("train", "validation", "test")}
     document = {
         "out": str(options.out),

@@ -10,6 +10,7 @@ from pathlib import Path
 from voxface.runtime.bundle.manifest import MANIFEST, SUFFIX, Manifest
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.files.atomic import check_writable, write_atomically
+from voxface.runtime.files.existing import refusal
 
 
 def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
@@ -25,12 +26,13 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
     (write_zip if path.suffix == SUFFIX else write_folder)(path, manifest, files)
 
 
-def check_target(path: Path, *sources: Path) -> None:
-    """Checks that a bundle may be written to `path`: either nothing is there, or a bundle alone, which is then replaced.
+def check_target(path: Path, *sources: Path, force: bool = False) -> None:
+    """Checks that a bundle may be written to `path`: either nothing is there, or a bundle alone that is to be replaced.
 
     Args:
         path: the folder or `.voxface` file to write.
         sources: files and folders that are read; `path` must neither be one of them nor lie in one.
+        force: whether a bundle that is there already is to be replaced.
 
     Raises:
         UsageError: a file would be lost.
@@ -48,6 +50,8 @@ def check_target(path: Path, *sources: Path) -> None:
         raise UsageError(f"--out {path}: is there already and is no bundle; choose another name")
     elif path.exists():
         _check_own(path)
+    if path.exists() and not force:
+        raise refusal(path, "--out")
     try:
         check_writable(real)
     except OSError as error:

@@ -213,10 +213,11 @@ def main() -> int:
     parser.add_argument("--speech", type=Path, required=True, help="folder of LibriSpeech")
     parser.add_argument("--bundle", type=Path, help="bundle to start from (the default bundle)")
     parser.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
+    parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
     options = parser.parse_args()
     try:
         bundle = Bundle.open(options.bundle)
-        check_target(options.out, bundle.path)
+        check_target(options.out, bundle.path, force=options.force)
         with FaceEstimator(bundle, threads=1) as face_estimator:
             made = train(face_estimator, librispeech(options.speech))
         with_speaker_change(bundle, made.weights, TRAINED_ON).write(options.out)

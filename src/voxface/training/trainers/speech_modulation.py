@@ -132,10 +132,11 @@ def main() -> int:
     parser.add_argument("--room", type=Path, required=True, help="impulse response of a room, a sound file")
     parser.add_argument("--bundle", type=Path, help="bundle to start from (the default bundle)")
     parser.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
+    parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
     options = parser.parse_args()
     try:
         bundle = Bundle.open(options.bundle)
-        check_target(options.out, bundle.path)
+        check_target(options.out, bundle.path, force=options.force)
         made = train(bundle, librispeech(options.speech), read(options.room))
         with_speech_modulation(bundle, made.weights, TRAINED_ON).write(options.out)
     except VoxfaceError as error:
