@@ -6,47 +6,47 @@ libsndfile gives no way to tell it not to. Python writes on the descriptor and n
 import ctypes
 import platform
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from threading import Lock
-
-_LOCK = Lock()
-_users = 0
-_own: int | None = None
+from types import TracebackType
 
 
-@contextmanager
-def silenced() -> Iterator[None]:
-    """C's standard error leads nowhere, for as long as any thread is in here. Only with glibc, elsewhere nothing is done."""
-    global _users, _own
-    stream, nowhere = _streams()
-    if stream is None or not nowhere:
-        yield
-        return
-    with _LOCK:
-        _users += 1
-        if _users == 1:
-            _own, stream.value = stream.value, nowhere
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _users -= 1
-            if _users == 0:
-                stream.value = _own
+class Silence:
+    """C's standard error leads nowhere while any thread is in this context. Only with glibc; elsewhere nothing is done."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._stream: ctypes.c_void_p | None = None
+        self._own: int | None = None
+        # In other C libraries it is a constant in memory that cannot be written.
+        if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+            c = ctypes.CDLL(None)
+            c.fopen.restype = ctypes.c_void_p
+            self._nowhere: int | None = c.fopen(b"/dev/null", b"we")
+            if self._nowhere:
+                self._stream = ctypes.c_void_p.in_dll(c, "stderr")
+
+    def __enter__(self) -> None:
+        if self._stream is None:
+            return
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._own, self._stream.value = self._stream.value, self._nowhere
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is None:
+            return
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._stream.value = self._own
 
 
 @cache
-def _streams() -> tuple[ctypes.c_void_p | None, int]:
-    """The variable that holds C's standard error, and a stream that leads nowhere."""
-    # In other C libraries it is a constant in memory that cannot be written.
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return None, 0
-    try:
-        c = ctypes.CDLL(None)
-        stream = ctypes.c_void_p.in_dll(c, "stderr")
-        c.fopen.restype = ctypes.c_void_p
-        return stream, c.fopen(b"/dev/null", b"we") or 0
-    except (OSError, AttributeError, ValueError):
-        return None, 0
+def silence() -> Silence:
+    """The one of this process."""
+    return Silence()

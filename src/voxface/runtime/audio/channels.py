@@ -2,10 +2,10 @@
 
 A balanced microphone in a stereo jack gives one voice on both channels with opposite signs, and the mean of that is silence.
 Every 0.1 s the powers of the channels and of their mean, each without its constant offset and forgotten over about a second,
-are compared: the mean of unrelated channels has the power sum(p) / n². Where it is far below that (-13 dB) twice in a row, they
-cancel, and the loudest channel is taken from the next 0.1 s on, until the mean is back within 5 dB. The comparison stands on a grid of frames
-counted from the stream's beginning, so it does not depend on how the sound is split into blocks; it looks only back, so a
-live stream and a file of the same sound give the same.
+are compared: the mean of n unrelated channels has the sum of their powers, divided by n². Where it is far below that (-13 dB)
+twice in a row, they cancel, and the loudest channel is taken from the next 0.1 s on, until the mean is back within 5 dB. The
+comparison stands on a grid of frames counted from the stream's beginning, so it does not depend on how the sound is split into
+blocks; it looks only back, so a live stream and a file of the same sound give the same.
 """
 
 from typing import Final
@@ -30,7 +30,7 @@ class ChannelMixer:
         self._stretch, self._count = max(1, rate // STRETCHES), channels
         self._held: list[NDArray[np.float32]] = []
         self._have = 0
-        self._powers = np.zeros(channels + 1)  # of the channels, and of their mean
+        self._powers = np.zeros(channels + 1)  # of the channels, and of their sum
         self._cancelled = 0  # judgements in a row
         self._chosen: int | None = None
 
@@ -59,22 +59,23 @@ class ChannelMixer:
         self._held, self._have = [], 0
 
     def _judge(self, stretch: NDArray[np.float32]) -> None:
-        self._powers = KEPT * self._powers + (1 - KEPT) * np.append(_powers(stretch), _powers(stretch.mean(1)[:, None]))
-        *channels, mean = self._powers.tolist()
+        rows = np.ascontiguousarray(stretch.T)
+        rows -= rows.mean(1)[:, None]
+        powers = np.array([_power(row) for row in (*rows, rows.sum(0))]) / len(stretch)
+        self._powers = KEPT * self._powers + (1 - KEPT) * powers
+        *channels, together = self._powers.tolist()
         if max(channels) < LOUD:
             return
-        share, loudest = mean * self._count**2 / sum(channels), int(np.argmax(channels))
+        share, loudest = together / sum(channels), int(np.argmax(channels))
         self._cancelled = self._cancelled + 1 if share < CANCEL else 0
         if share > BACK:
             self._chosen = None
-        elif (self._chosen is None and self._cancelled >= TWICE) or (
-            self._chosen is not None and channels[loudest] > CHANGE * channels[self._chosen]
-        ):
+        elif self._chosen is not None:
+            self._chosen = loudest if channels[loudest] > CHANGE * channels[self._chosen] else self._chosen
+        elif self._cancelled >= TWICE:
             self._chosen = loudest
 
 
-def _powers(sound: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The mean squares of float32 [n, channels] without their mean, float64 [channels]."""
-    squares = np.einsum("nc,nc->c", sound, sound, dtype=np.float64) / len(sound)
-    powers: NDArray[np.float64] = np.maximum(squares - sound.mean(0, dtype=np.float64) ** 2, 0)
-    return powers
+def _power(row: NDArray[np.float32]) -> float:
+    """The sum of squares. Not `dot`, which a BLAS may divide among threads."""
+    return float(np.einsum("n,n->", row, row))

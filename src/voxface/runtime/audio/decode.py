@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from voxface.runtime.audio.channels import ChannelMixer
 from voxface.runtime.audio.containers.contents import contents
 from voxface.runtime.audio.containers.part import Part
 from voxface.runtime.audio.containers.recognise import Foreign
-from voxface.runtime.audio.ffmpeg import FfmpegDecoder
 from voxface.runtime.audio.libsndfile import Decoder
 from voxface.runtime.audio.resample import Resampler, to_int16
 from voxface.runtime.audio.samples import LIMIT
 from voxface.runtime.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from voxface.runtime.audio.ffmpeg import FfmpegDecoder
 
 _LIBSNDFILE: Final = (
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64", ".sph"
@@ -127,10 +129,14 @@ class _Reading:
         if not self._before:
             raise InputError("holds no samples")
 
-    def _open(self, part: Part | Foreign) -> Decoder | FfmpegDecoder:
-        return FfmpegDecoder(self._path, part) if isinstance(part, Foreign) else Decoder(self._path, self._file, part)
+    def _open(self, part: Part | Foreign) -> "Decoder | FfmpegDecoder":
+        if isinstance(part, Foreign):
+            from voxface.runtime.audio.ffmpeg import FfmpegDecoder
 
-    def _convert(self, decoder: Decoder | FfmpegDecoder) -> Iterator[NDArray[np.int16]]:
+            return FfmpegDecoder(self._path, part)
+        return Decoder(self._path, self._file, part)
+
+    def _convert(self, decoder: "Decoder | FfmpegDecoder") -> Iterator[NDArray[np.int16]]:
         if self._channel is not None and self._channel >= decoder.channels:
             raise UsageError(f"channel {self._channel + 1}: {self._path.name} has {decoder.channels}")
         if self._resampler is None or decoder.rate != self._rate:

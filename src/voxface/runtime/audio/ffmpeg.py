@@ -86,7 +86,7 @@ class FfmpegDecoder:
 
     def missing(self) -> Missing | None:
         """What ffmpeg says of a missing end, after the last block."""
-        return Missing(None, self._cut) if self._cut else None
+        return Missing(None, self._cut or self._kind.short) if self._cut or self._kind.short else None
 
     def close(self) -> None:
         """Ends ffmpeg."""
@@ -117,7 +117,9 @@ class FfmpegDecoder:
                     self._held = self._held[start:]
                     return rate, channels
         self._check_end()
-        raise InputError("ffmpeg finds no sound in it")
+        raise InputError(
+            f"cut short or damaged: ffmpeg says {self._cut}" if self._cut else "ffmpeg finds no sound in it"
+        )
 
     def _read(self) -> Generator[bytes, None, None]:
         """What ffmpeg writes, as it comes; what it says is kept, the first and last of it."""

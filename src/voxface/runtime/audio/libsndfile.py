@@ -9,7 +9,6 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.c_stderr import silenced
 from voxface.runtime.audio.containers.part import Missing, Part, Pieces
 from voxface.runtime.audio.samples import check_header
 from voxface.runtime.errors import InputError
@@ -47,16 +46,7 @@ class Decoder:
                 # Bytes, since a name need not be UTF-8.
                 self._file: Any = soundfile.SoundFile(os.fsencode(path) if self._pieces is None else self._pieces)
         except soundfile.LibsndfileError as error:
-            cut = (
-                f"cut short, {part.there / part.announced:.0%} of the sound it announces is there; "
-                if part.short
-                else ""
-            )
-            raise InputError(
-                cut + "fetch or export it again"
-                if cut
-                else f"cannot be read as sound ({reason_of(error)}); is it damaged or cut short?"
-            ) from error
+            raise InputError(_unopened(part, error)) from error
         self.rate, self.channels, self.done = int(self._file.samplerate), int(self._file.channels), 0
         try:
             if self._file.format not in FORMATS:
@@ -109,7 +99,11 @@ class Decoder:
         self._file.close()
 
     def _quiet(self) -> AbstractContextManager[None]:
-        return silenced() if self._part.mpeg else nullcontext()
+        if not self._part.mpeg:
+            return nullcontext()
+        from voxface.runtime.audio.c_stderr import silence
+
+        return silence()
 
     def _promised(self) -> int | None:
         """How many samples of each channel there should be; None if that is not known."""
@@ -131,6 +125,17 @@ class Decoder:
             f"damaged or cut short, {self.done / self.rate:.2f} s of the {promised / self.rate:.2f} s it announces can be read "
             f"({reason}); fetch or export it again"
         )
+
+
+def _unopened(part: Part, error: Exception) -> str:
+    """Why a part cannot be opened: some need their end for that."""
+    if part.open_end:
+        return f"cut short ({part.open_end}); fetch or export it again"
+    if part.short:
+        return (
+            f"cut short, {part.there / part.announced:.0%} of the sound it announces is there; fetch or export it again"
+        )
+    return f"cannot be read as sound ({reason_of(error)}); is it damaged or cut short?"
 
 
 def reason_of(error: Exception) -> str:

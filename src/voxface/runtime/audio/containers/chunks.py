@@ -18,6 +18,7 @@ AFTER_SOUND: Final = re.compile(
     rb"umid|levl|minf|elm1|regn|ovwf|uuid|info|strg|mark|midi|pakt|"
     rb"MARK|INST|COMT|NAME|AUTH|ANNO|\(c\) |APPL|CHAN|AESD|SAXL|MIDI"
 )
+BEFORE_SOUND: Final = frozenset({b"data", b"fmt ", b"ds64", b"COMM", b"SSND", b"FVER"})
 TAGS: Final = re.compile(rb"ID3[\x02-\x04]|TAG|APETAGEX|LYRICSBEGIN|\0{16}")  # appended by programs that know no chunks
 
 
@@ -68,18 +69,27 @@ def walk(file: BinaryIO, at: int, size: int, layout: Layout) -> Iterator[Chunk]:
         yield chunk
         end = chunk.start + chunk.size
         at = -(-end // layout.align) * layout.align if layout.align != 2 else end + chunk.size % 2
-        if at != end and layout.align == 2 and not _named(file, at) and _named(file, end):
+        if at != end and layout.align == 2 and _likely(file, end, size, layout) > _likely(file, at, size, layout):
             at = end  # its writer forgot the byte that makes the size even
         if at >= size:
             return
     raise InputError(f"more than {MOST_CHUNKS} chunks")
 
 
-def _named(file: BinaryIO, at: int) -> bool:
-    """Whether what stands at a place can be a chunk's name: four printable characters."""
+def _likely(file: BinaryIO, at: int, size: int, layout: Layout) -> int:
+    """How likely a chunk begins at a place: 2 with a name that is known, 1 with a name and a size that can be, 0 else."""
     file.seek(at)
-    name = file.read(4)
-    return len(name) == 4 and all(32 <= letter < 127 for letter in name)
+    header = file.read(layout.header.size)
+    if len(header) < layout.header.size:
+        return 0
+    name, count = layout.header.unpack(header)
+    if AFTER_SOUND.match(name) or name in BEFORE_SOUND:
+        return 2
+    return int(_is_printable(name) and at + len(header) + count <= size)
+
+
+def _is_printable(name: bytes) -> bool:
+    return all(32 <= letter < 127 for letter in name[:4])
 
 
 def extent(
@@ -125,7 +135,7 @@ def _is_chain(file: BinaryIO, at: int, size: int, layout: Layout) -> bool:
     """Whether chunks with printable names lead from a place to the end of the file."""
     end = at
     for number, chunk in enumerate(walk(file, at, size, layout)):
-        if number > 100 or not all(32 <= letter < 127 for letter in chunk.name[:4]):
+        if number > 100 or not _is_printable(chunk.name):
             return False
         end = chunk.start + chunk.size
     return abs(end - size) <= layout.align and end > at

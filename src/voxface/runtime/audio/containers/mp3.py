@@ -21,7 +21,7 @@ ID3V1: Final = 128  # bytes of the oldest tag, behind the last frame
 
 @dataclass
 class _Stream:
-    """Frames of one kind, of which the first may count the others."""
+    """Frames of one kind, perhaps behind one that counts them; `first` is the header of the first frame of sound."""
 
     first: Header
     counting: Frame | None = None
@@ -35,6 +35,8 @@ class _Stream:
 
     def add(self, frame: Frame) -> None:
         """Takes the next frame of sound."""
+        if not self.frames:
+            self.first = frame.header
         self.frames += 1
         if self.spans and self.spans[-1].end == frame.start:
             self.spans[-1] = Span(self.spans[-1].start, frame.end)
@@ -96,8 +98,8 @@ def _part(file: BinaryIO, stream: _Stream) -> Part:
     if counting is not None:
         announced = stream.counted or stream.frames
         return Part((counting, *stream.spans), announced, stream.frames, each, short_from=SLACK + 1, mpeg=True)
-    longer = stream.frames * stream.first.size - sum(span.size for span in stream.spans)
-    pieces: tuple[Piece, ...] = (*stream.spans, Zeros(max(0, longer) + 2 * stream.first.size + ID3V1))
+    longer = (stream.frames + 2) * (stream.first.size + 1) - sum(span.size for span in stream.spans)
+    pieces: tuple[Piece, ...] = (*stream.spans, Zeros(max(0, longer) + ID3V1))
     short = stream.counted - stream.frames > SLACK  # a tag of another kind, which libsndfile does not know
     announced, there = (stream.counted, stream.frames) if short else (0, 0)
     frames = stream.frames * each

@@ -57,7 +57,7 @@ def read_ogg(file: BinaryIO, size: int) -> list[Part] | str:
     """The parts of an Ogg file of `size` bytes, one a link; or the name of a codec in it that libsndfile does not decode.
 
     Raises:
-        InputError: there is no sound in it, or its beginning is missing.
+        InputError: there is no sound in it, its beginning is missing, or a codec like that is in one of several links.
     """
     links: list[dict[int, _Stream]] = []
     beginning, others = False, 0
@@ -81,9 +81,12 @@ def read_ogg(file: BinaryIO, size: int) -> list[Part] | str:
     if not found:
         raise InputError("an Ogg file without sound")
     strange = [sound.codec for sound in found if sound.codec not in DECODED]
+    if strange and len(links) > 1:
+        raise InputError(f"a chain of Ogg streams with {strange[0]} among them, which is not read; convert it to WAV")
     if strange:
         return strange[0]
-    if len(links) == 1 and len(links[0]) == 1 and not others and found[0].codec != "FLAC":
+    alone = len(links) == 1 and len(links[0]) == 1 and not others and found[0].pages == [Span(0, size)]
+    if alone and found[0].codec != "FLAC":
         return [Part(open_end="" if found[0].ended else NO_END)]
     return [_part(sound) for sound in found]
 

@@ -1,9 +1,7 @@
 """What kind of file it is, by its first bytes: a name says little, and only files that are known are given to a decoder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, Literal
-
-from voxface.runtime.audio.containers import mpeg
 
 Kind = Literal["WAV", "AIFF", "AU", "CAF", "FLAC", "Ogg", "MP3", "NIST"]
 
@@ -15,10 +13,12 @@ class Foreign:
     Attributes:
         name: what it is, for messages.
         demuxer: ffmpeg's name of its format.
+        short: what shows that the end is missing, where ffmpeg says nothing of it; empty if nothing does.
     """
 
     name: str
     demuxer: str
+    short: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Unread:
 
 _HEAD: Final = 256
 _ASF: Final = bytes.fromhex("3026b2758e66cf11")
+_ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _FOREIGN: Final = (
     (0, b"\x1aE\xdf\xa3", Foreign("WebM or Matroska", "matroska")),
     (0, b"#!AMR", Foreign("AMR", "amr")),
@@ -76,15 +77,29 @@ class Recognised:
 def recognise(file: BinaryIO, size: int) -> Recognised:
     """What a file of `size` bytes is; None if that is not known."""
     file.seek(0)
-    head = file.read(_HEAD)
-    start = mpeg.after_tags(file, size) if head[:3] == b"ID3" else 0
-    if start:
-        file.seek(start)
-        head = file.read(_HEAD)
+    head, start = file.read(_HEAD), 0
     kind = _by_magic(head)
-    if kind is None and next(mpeg.frames(file, start, min(size, start + mpeg.WINDOW)), None) is not None:
-        kind = "MP3"
+    if kind is None:
+        from voxface.runtime.audio.containers import mpeg
+
+        start = mpeg.after_tags(file, size)
+        if start:
+            file.seek(start)
+            kind = _by_magic(file.read(_HEAD))
+        if kind is None and next(mpeg.frames(file, start, min(size, start + mpeg.WINDOW)), None) is not None:
+            kind = "MP3"
+    if isinstance(kind, Foreign) and kind.demuxer == "asf":
+        kind = replace(kind, short=_missing_of_asf(file, size))
     return Recognised(kind, start)
+
+
+def _missing_of_asf(file: BinaryIO, size: int) -> str:
+    """What shows that a WMA or ASF file is cut short: the size that its file properties announce."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    at = head.find(_ASF_PROPERTIES)
+    announced = int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
+    return f"{size} of the {announced} bytes it announces" if size < announced < 1 << 48 else ""
 
 
 def _by_magic(head: bytes) -> Kind | Foreign | Unread | None:
