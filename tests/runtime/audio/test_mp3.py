@@ -84,7 +84,7 @@ def test_what_is_around_the_frames_changes_nothing(name: str, data: bytes, tmp_p
     before, after = AROUND[name]
     alone = heard(tmp_path / "a.mp3", data)
     np.testing.assert_array_equal(heard(tmp_path / "b.mp3", before + data + after), alone)
-    sound = [frame for frame in frames(data, tmp_path / "c") if frame.counted is None]
+    sound = [frame for frame in frames(data, tmp_path / "c") if not frame.tag]
     assert len(alone) == (len(SPEECH) if data is WHOLE else sum(frame.header.samples for frame in sound))
 
 

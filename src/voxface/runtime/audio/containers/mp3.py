@@ -31,7 +31,7 @@ class _Stream:
     @property
     def counted(self) -> int:
         """How many frames of sound it says it has; 0 if it does not say."""
-        return (self.counting.counted or 0) if self.counting is not None else 0
+        return self.counting.counted if self.counting is not None else 0
 
     def add(self, frame: Frame) -> None:
         """Takes the next frame of sound."""
@@ -56,7 +56,7 @@ def read_mp3(file: BinaryIO, start: int, end: int, *, whole_file: bool = True) -
     streams: list[_Stream] = []
     for frame in mpeg.frames(file, start, end):
         present = streams[-1] if streams else None
-        if frame.counted is not None:
+        if frame.tag:
             streams.append(_Stream(frame.header, frame))
         elif frame.whole:
             full = present is not None and 0 < present.counted <= present.frames
@@ -88,6 +88,8 @@ def _is_plain(stream: _Stream, end: int) -> bool:
     """Whether a file has nothing but one stream that counts itself right."""
     if stream.counting is None or stream.frames != stream.counted or len(stream.spans) != 1:
         return False
+    if stream.counting.tag == b"VBRI":  # libsndfile does not know it
+        return False
     counting, sound = stream.counting, stream.spans[0]
     return counting.start == 0 and counting.end == sound.start and sound.end in (end, end - ID3V1)
 
@@ -108,14 +110,13 @@ def _part(file: BinaryIO, stream: _Stream) -> Part:
 
 def _corrected(file: BinaryIO, stream: _Stream) -> bytes | None:
     """The frame of a stream that counts the others, with the right numbers; None if it has none that libsndfile knows."""
-    if stream.counting is None or not stream.counting.whole:
+    counting = stream.counting
+    if counting is None or not counting.whole or not counting.counted or counting.tag == b"VBRI":
         return None
-    file.seek(stream.counting.start)
-    own = bytearray(file.read(stream.counting.header.size))
-    place = mpeg.info_place(stream.counting.header)
+    file.seek(counting.start)
+    own = bytearray(file.read(counting.header.size))
+    place = mpeg.info_place(counting.header)
     flags = int.from_bytes(own[place + 4 : place + 8], "big")
-    if bytes(own[place : place + 4]) not in (b"Xing", b"Info") or not flags & 1:
-        return None
     own[place + 8 : place + 12] = struct.pack(">I", stream.frames)
     if flags & 2:
         size = len(own) + sum(span.size for span in stream.spans)

@@ -69,13 +69,15 @@ class Frame:
         start: the byte at which it begins.
         header: its header.
         whole: False if the file ends within it.
-        counted: None for a frame of sound; else it holds no sound but says how many frames follow it (0: it does not say).
+        tag: name of what it holds in place of sound, "Xing", "Info" or "VBRI"; empty for a frame of sound.
+        counted: how many frames follow, as the tag says; 0 if it does not.
     """
 
     start: int
     header: Header
     whole: bool
-    counted: int | None
+    tag: bytes = b""
+    counted: int = 0
 
     @property
     def end(self) -> int:
@@ -121,7 +123,7 @@ def frames(file: BinaryIO, start: int, end: int) -> Iterator[Frame]:
         if header is not None and (
             (before is not None and before.kind == header.kind) or _is_confirmed(window, at, header, end)
         ):
-            yield Frame(at, header, at + header.size <= end, _counted(window, at, header))
+            yield Frame(at, header, at + header.size <= end, *_tag(window, at, header))
             at, before = at + header.size, header
             continue
         before = None
@@ -143,17 +145,17 @@ def info_place(header: Header) -> int:
     return 21 if header.channels == 1 else 36
 
 
-def _counted(window: "_Window", at: int, header: Header) -> int | None:
-    if header.layer != 3:
-        return None
-    data = window.read(at, 64)
-    place = info_place(header)
-    if data[place : place + 4] in (b"Xing", b"Info"):
-        flags = int.from_bytes(data[place + 4 : place + 8], "big")
-        return int.from_bytes(data[place + 8 : place + 12], "big") if flags & 1 else 0
-    if data[36:40] == b"VBRI":
-        return int.from_bytes(data[50:54], "big")
-    return None
+def _tag(window: "_Window", at: int, header: Header) -> tuple[bytes, int]:
+    """The tag in a frame and the frames that it counts."""
+    if header.layer == 3:
+        data, place = window.read(at, 64), info_place(header)
+        name = data[place : place + 4]
+        if name in (b"Xing", b"Info"):
+            flags = int.from_bytes(data[place + 4 : place + 8], "big")
+            return name, int.from_bytes(data[place + 8 : place + 12], "big") if flags & 1 else 0
+        if data[36:40] == b"VBRI":
+            return b"VBRI", int.from_bytes(data[50:54], "big")
+    return b"", 0
 
 
 def _is_confirmed(window: "_Window", at: int, header: Header, end: int) -> bool:
