@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.samples import check_rate, check_samples
+from voxface.runtime.audio.samples import LIMIT, check_rate, check_samples
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import MIN_CONFIDENCE, LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
@@ -284,7 +284,7 @@ def _at_16_khz(table: NDArray[Any], rate: int) -> Iterator[NDArray[np.int16]]:
     Raises:
         InputError: a sample is NaN or infinite, or float samples are far out of range.
     """
-    from voxface.runtime.live.audio_input import LIMIT, Audio, AudioInput
+    from voxface.runtime.live.audio_input import Audio, AudioInput
     from voxface.runtime.live.block import Block
 
     if table.dtype != np.int16 and len(table):

@@ -1,109 +1,172 @@
-"""Sound files in, mono int16 at 16 kHz out, block by block."""
+"""Sound files in, mono int16 at 16 kHz out, block by block.
+
+What a container announces is a bound, and what is there decides: see docs/audio.md for what is read to its end, what is
+refused as cut short, and how several channels become one.
+"""
 
 import os
-import re
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.audio.channels import ChannelMixer
+from voxface.runtime.audio.containers.contents import contents
+from voxface.runtime.audio.containers.part import Part
+from voxface.runtime.audio.containers.recognise import Foreign
+from voxface.runtime.audio.libsndfile import Decoder
 from voxface.runtime.audio.resample import Resampler, to_int16
+from voxface.runtime.audio.samples import LIMIT
 from voxface.runtime.errors import InputError, UsageError
 
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
-BLOCK_SECONDS = 4.0
-UNKNOWN: Final = 2**62  # from this number of frames on, libsndfile does not know how many a file has
-STREAMED: Final = 0x7FFF0000  # from this number of bytes on, the writer of a WAV did not know its length
-_ANNOUNCED: Final = re.compile(r"data\s*:\s*(\d+) \(should be (\d+)\)")
+if TYPE_CHECKING:
+    from voxface.runtime.audio.ffmpeg import FfmpegDecoder
+
+_LIBSNDFILE: Final = (
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64", ".sph"
+)  # fmt: skip
+_FFMPEG: Final = (".m4a", ".m4b", ".aac", ".mp4", ".3gp", ".amr", ".wma", ".webm", ".mka", ".mkv", ".mov")
+SUFFIXES = frozenset(_LIBSNDFILE + _FFMPEG)
+HEADERLESS: Final = frozenset({".raw", ".pcm"})
+# What a damaged file makes a decoder, numpy or Python raise; one file's trouble is no other's.
+DAMAGE: Final = (
+    MemoryError,
+    ArithmeticError,
+    ValueError,
+    RuntimeError,
+    AssertionError,
+    LookupError,
+    TypeError,
+    EOFError,
+)
+_FULL_SCALES: Final = (32_768, 8_388_608, 2_147_483_648)
 
 
 def read_blocks(path: Path, channel: int | None = None) -> Iterator[NDArray[np.int16]]:
     """The sound of a file, int16 [n] at 16 kHz, one channel or the mean of all, in blocks of a few seconds.
 
+    Where the channels cancel each other out, the loudest takes the place of the mean, see `voxface.runtime.audio.channels`.
+
     Args:
         channel: the channel to read, from 0; None: the mean of all channels.
 
     Raises:
-        InputError: the file is missing, empty, cut short, no sound that libsndfile reads, or holds NaN or infinity.
+        InputError: the file is missing, empty, cut short, no sound that can be read, or holds samples that are none.
         UsageError: the file has no such channel.
     """
-    import soundfile
-
-    try:
+    with _reported(path):
         _check_file(path)
-        with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes, since a name need not be UTF-8
-            yield from _read_open(path, file, channel)
-    except TypeError as error:  # a name that ends in .raw
-        raise InputError(
-            f"{path}: sound without a header; `voxface live --source -` takes it on standard input"
-        ) from error
-    except soundfile.LibsndfileError as error:
-        if error.code == 1 or "not recognised" in str(error):
-            raise InputError(f"{path}: not a sound file that can be read; give WAV, FLAC, OGG or MP3") from error
-        raise InputError(f"{path}: cannot be read as sound ({_reason(error)}); is it damaged or cut short?") from error
-    except PermissionError as error:
-        raise InputError(f"{path}: no permission to read it") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        with open(path, "rb") as file:
+            yield from _Reading(path, file, channel).blocks()
 
 
 def _check_file(path: Path) -> None:
     if not path.exists():
-        raise InputError(f"{path}: no such file")
+        raise InputError("no such file")
     if path.is_dir():
-        raise InputError(f"{path}: is a folder, not a sound file")
+        raise InputError("is a folder, not a sound file")
     if not path.is_file():
-        raise InputError(f"{path}: a pipe or a device; `voxface live --source -` takes raw sound on standard input")
+        raise InputError("a pipe or a device; `voxface live --source -` takes raw sound on standard input")
+    if path.suffix.lower() in HEADERLESS:
+        raise InputError("sound without a header; `voxface live --source -` takes it on standard input")
     if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty (0 bytes)")
+        raise InputError("the file is empty (0 bytes)")
 
 
-def _read_open(path: Path, file: "object", channel: int | None) -> Iterator[NDArray[np.int16]]:
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Turns whatever a file may cause into an InputError that names it, in one line."""
     import soundfile
 
-    assert isinstance(file, soundfile.SoundFile)
-    if channel is not None and channel >= file.channels:
-        raise UsageError(f"channel {channel + 1}: {path.name} has {file.channels}")
-    # Otherwise soundfile seeks after each block to the place where it should be. A FLAC of unknown length could then not be
-    # read, and parts that are missing in a damaged file would count as read.
-    file.seekable = lambda: False
-    rate, promised = int(file.samplerate), int(file.frames)
-    if promised == 0:
-        raise InputError(f"{path}: holds no samples")
-    resampler = Resampler(rate)
-    done = 0
-    while True:
-        block: NDArray[np.float32] = file.read(int(BLOCK_SECONDS * rate), dtype="float32", always_2d=True)
-        if len(block) == 0:
-            break
-        bad = ~np.isfinite(block).all(1)
-        if bad.any():
-            at = done + int(np.argmax(bad))
-            raise InputError(
-                f"{path}: NaN or infinity at {at / rate:.3f} s (sample {at}); repair or re-export the file"
-            )
-        done += len(block)
-        mono = block.mean(1, dtype=np.float32) if channel is None else block[:, channel]
-        yield to_int16(resampler.feed(mono))
-    yield to_int16(resampler.feed(np.empty(0, np.float32), last=True))
-    announced = _ANNOUNCED.search(file.extra_info)  # of a WAV only; libsndfile reads the bytes that are there
-    if announced and int(announced[2]) < int(announced[1]) < STREAMED:
-        promised = round(promised * int(announced[1]) / max(1, int(announced[2])))
-    if done < promised < UNKNOWN:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error.__cause__
+    except soundfile.SoundFileError as error:
+        text = str(getattr(error, "error_string", error)).strip().rstrip(".") or "libsndfile gives no reason"
+        raise InputError(f"{path}: cannot be read as sound ({text}); is it damaged or cut short?") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: no permission to read it") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: takes more memory than there is; is it damaged?") from error
+    except DAMAGE as error:
         raise InputError(
-            f"{path}: cut short, {done / rate:.2f} s of the {promised / rate:.2f} s it announces; fetch or export it again"
-        )
+            f"{path}: cannot be read as sound ({type(error).__name__}: {error}); is it damaged?"
+        ) from error
 
 
-def _reason(error: Exception) -> str:
-    text = str(getattr(error, "error_string", error)).strip().rstrip(".")
-    return text or "libsndfile gives no reason"
+class _Reading:
+    """The parts of an open file, made one stream of one channel at 16 kHz."""
+
+    def __init__(self, path: Path, file: BinaryIO, channel: int | None) -> None:
+        self._path, self._file, self._channel = path, file, channel
+        self._resampler: Resampler | None = None
+        self._rate = 0
+        self._before = 0.0  # seconds of the parts that were read
+
+    def blocks(self) -> Iterator[NDArray[np.int16]]:
+        """Blocks int16 [n]."""
+        found = contents(self._file, os.fstat(self._file.fileno()).st_size)
+        cut = ""
+        for part in [found] if isinstance(found, Foreign) else found:
+            with closing(self._open(part)) as decoder:
+                yield from self._convert(decoder)
+                missing = decoder.missing()
+                seconds = self._before + decoder.done / decoder.rate
+            if missing:
+                cut = missing.text(seconds)
+                break
+            self._before = seconds
+        if self._resampler is not None:
+            yield to_int16(self._resampler.feed(np.empty(0, np.float32), last=True))
+        if cut:
+            raise InputError(cut)
+        if not self._before:
+            raise InputError("holds no samples")
+
+    def _open(self, part: Part | Foreign) -> "Decoder | FfmpegDecoder":
+        if isinstance(part, Foreign):
+            from voxface.runtime.audio.ffmpeg import FfmpegDecoder
+
+            return FfmpegDecoder(self._path, part)
+        return Decoder(self._path, self._file, part)
+
+    def _convert(self, decoder: "Decoder | FfmpegDecoder") -> Iterator[NDArray[np.int16]]:
+        if self._channel is not None and self._channel >= decoder.channels:
+            raise UsageError(f"channel {self._channel + 1}: {self._path.name} has {decoder.channels}")
+        if self._resampler is None or decoder.rate != self._rate:
+            if self._resampler is not None:
+                yield to_int16(self._resampler.feed(np.empty(0, np.float32), last=True))
+            self._rate, self._resampler = decoder.rate, Resampler(decoder.rate)
+        mixer = ChannelMixer(decoder.rate, decoder.channels)
+        for block in decoder.blocks():
+            if not -LIMIT <= float(block.min()) <= float(block.max()) <= LIMIT:  # false of NaN too
+                raise InputError(_no_sample(block, decoder.done - len(block), decoder.rate))
+            mono = mixer.feed(block) if self._channel is None else block[:, self._channel]
+            yield to_int16(self._resampler.feed(mono))
+
+
+def _no_sample(block: NDArray[np.float32], first: int, rate: int) -> str:
+    """What is wrong with float samples [n, channels] of which sample `first` is the first."""
+    bad = ~np.isfinite(block).all(1)
+    if bad.any():
+        at = first + int(np.argmax(bad))
+        return f"NaN or infinity at {at / rate:.3f} s (sample {at}); repair or re-export the file"
+    peak = float(np.abs(block).max())
+    scale = next((scale for scale in _FULL_SCALES if 256 < peak <= 1.01 * scale), None)
+    cure = "is it damaged?" if scale is None else f"divide by {scale}"
+    return f"samples of up to {peak:.6g} where 1 is full scale; {cure}"
 
 
 def find_audio(paths: list[Path]) -> list[Path]:
     """The files among `paths`, with each folder replaced by the sound files below it, in order of name.
+
+    Files that only ffmpeg reads are among them whether or not it is there, so that none is left out silently.
 
     Raises:
         InputError: a folder holds no sound file, or cannot be read.

@@ -1,5 +1,6 @@
 """Loudness of the sound, and what it alone shows: a dead microphone, silence, speech too quiet, clipping."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,7 @@ from voxface.runtime.errors import NoFaceReason
 FULL_SCALE: Final = 32768.0
 LOWEST_DB: Final = -100.0
 
-SILENCE_DB: Final = -62.0  # RMS below which a room is silent
+SILENCE_DB: Final = -62.0  # RMS, without a constant offset, below which a room is silent
 QUIET_DB: Final = -48.0  # RMS below which the VAD misses speech, which it hears from about -50 dB on
 CLIPPED: Final = 0.05  # share of samples at full scale; shouting into a good microphone stays below 1 %
 
@@ -23,7 +24,9 @@ class Level:
 
     Attributes:
         samples: length of the piece.
-        rms_db, peak_db: decibels relative to full scale; `LOWEST_DB` for digital silence.
+        rms_db: loudness without a constant offset, which is no sound, in decibels relative to full scale; `LOWEST_DB` for
+            silence.
+        peak_db: the largest sample, offset included.
         zeros, clipped: shares of samples that are exactly zero, and that are at full scale.
     """
 
@@ -54,7 +57,7 @@ class LevelMeter:
 
     def __init__(self) -> None:
         self._samples = self._zeros = self._clipped = self._peak = 0
-        self._squares = 0.0
+        self._sum, self._squares = 0, 0.0
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Takes samples int16 [n]."""
@@ -63,6 +66,7 @@ class LevelMeter:
         wide = samples.astype(np.float64)
         peak = max(int(samples.max()), -int(samples.min()))
         self._samples += len(samples)
+        self._sum += int(samples.sum(dtype=np.int64))
         # Not `dot`: a BLAS divides a sum of this length among threads, which then spin for a tenth of each second.
         self._squares += float(np.einsum("n,n->", wide, wide))
         self._peak = max(self._peak, peak)
@@ -72,15 +76,16 @@ class LevelMeter:
     def read(self) -> Level:
         """The level of the samples since the last reading."""
         count = max(1, self._samples)
+        power = self._squares / count - (self._sum / count) ** 2
         level = Level(
             self._samples,
-            decibels(np.sqrt(self._squares / count)),
+            decibels(math.sqrt(max(0.0, power))),
             decibels(self._peak),
             self._zeros / count,
             self._clipped / count,
         )
         self._samples = self._zeros = self._clipped = self._peak = 0
-        self._squares = 0.0
+        self._sum, self._squares = 0, 0.0
         return level
 
 

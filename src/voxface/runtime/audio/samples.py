@@ -1,4 +1,4 @@
-"""Samples that a program hands over: which arrays and sample rates they may come in."""
+"""Samples that a program or a file hands over: which arrays, sample rates and numbers of channels they may come in."""
 
 import operator
 from typing import Any, Final
@@ -6,11 +6,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.errors import UsageError
+from voxface.runtime.errors import InputError, UsageError
 
 MOST_CHANNELS: Final = 256
 LOWEST_RATE: Final = 4_000  # Hz
 HIGHEST_RATE: Final = 768_000
+LIMIT: Final = 8.0  # float samples of a larger magnitude are garbage, not loudness
 
 
 def check_samples(samples: NDArray[Any]) -> NDArray[Any]:
@@ -49,3 +50,18 @@ def check_rate(rate: int) -> int:
     if not LOWEST_RATE <= whole <= HIGHEST_RATE:
         raise UsageError(f"sample rate {whole} Hz: give {LOWEST_RATE} to {HIGHEST_RATE} Hz")
     return whole
+
+
+def check_header(rate: int, channels: int) -> None:
+    """Checks what the header of a sound file says of it, before anything is allocated for it.
+
+    Raises:
+        InputError: a rate outside 4,000 to 768,000 Hz, or no channel, or more than 256.
+    """
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise InputError(
+            f"its header says {rate} Hz, which is no rate of a voice ({LOWEST_RATE} to {HIGHEST_RATE} Hz are read); "
+            "is it damaged?"
+        )
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise InputError(f"its header says {channels} channels (1 to {MOST_CHANNELS} are read); is it damaged?")

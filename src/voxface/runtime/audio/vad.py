@@ -10,7 +10,7 @@ and two unvoiced ones close it. Its peculiarities change which samples are kept,
 """
 
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, SpeechStarted, VadEvent
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.vad import VadConfig
+
+SILENT: Final = 26.0  # RMS of a silent room, at int16 scale: -62 dB of full scale
+OFFSET: Final = 32.0  # an offset is so many times the rest of the sound
 
 
 class SpeechJudge(Protocol):
@@ -99,7 +102,7 @@ class VoiceActivityDetector:
         voiced = [self._judge.is_speech(held, SAMPLE_RATE) for _, held in self._ring]
         full = len(voiced) == self.config.ring
         if self._start is None:
-            if full and all(voiced):
+            if full and all(voiced) and not _is_offset([frame for _, frame in self._ring]):
                 first = self._ring[0][0]
                 self._start = first
                 held = np.frombuffer(b"".join(data for _, data in self._ring), np.int16)
@@ -111,3 +114,10 @@ class VoiceActivityDetector:
                 events.append(SpeechEnded(self._start, start + self.config.frame))
                 self._start = None
                 self._ring.clear()
+
+
+def _is_offset(frames: list[bytes]) -> bool:
+    """Whether frames are only a constant offset, as of a dead microphone; a VAD takes its first step for sound."""
+    sound = np.frombuffer(b"".join(frames), np.int16).astype(np.float64)
+    offset, rest = abs(float(sound.mean())), float(sound.std())
+    return rest < SILENT and offset > OFFSET * max(rest, 1.0)

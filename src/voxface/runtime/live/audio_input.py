@@ -9,13 +9,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.audio.channels import ChannelMixer
 from voxface.runtime.audio.resample import Resampler, to_int16
+from voxface.runtime.audio.samples import LIMIT
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import UsageError
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.events import LossCause, Lost, Rejected, StreamEnded, StreamStarted
 
-LIMIT: Final = 8.0  # float samples of a larger magnitude are garbage, not loudness
 LONGEST_GAP_S: Final = 24 * 3600.0
 
 
@@ -46,6 +47,7 @@ class AudioInput:
         self._next = 0  # number of the next frame
         self._captured = 0
         self._resampler = Resampler(SAMPLE_RATE)
+        self._mixer = ChannelMixer(SAMPLE_RATE, 1)
         self.position = start
 
     def captured_ns(self, position: int) -> int:
@@ -103,6 +105,7 @@ class AudioInput:
         self._stream, self._rate, self._base = block.stream, block.rate, self.position
         self._next = 0
         self._resampler = Resampler(block.rate)
+        self._mixer = ChannelMixer(block.rate, channels)
         items.append(StreamStarted(self.position, block.source, block.rate, channels))
 
     def _lose(self, first: int, causes: tuple[tuple[LossCause, int], ...], items: list[Item]) -> None:
@@ -114,6 +117,7 @@ class AudioInput:
                 items.append(Lost(self.position, end, cause))
             self.position = end
         self._resampler = Resampler(self._rate)
+        self._mixer.restart()
 
     def _flush(self, items: list[Item]) -> None:
         if self._stream is not None:
@@ -136,8 +140,7 @@ class AudioInput:
             return samples[:, 0]
         if samples.dtype == np.int16:
             samples = samples.astype(np.float32) / np.float32(32768)
-        mixed: NDArray[np.float32] = samples.mean(1, dtype=np.float32)
-        return mixed
+        return self._mixer.feed(samples)
 
     def _emit(self, samples: NDArray[np.int16], items: list[Item]) -> None:
         if len(samples):

@@ -1,0 +1,74 @@
+"""What a sound file holds: the parts to decode one after the other, whatever its container.
+
+A reader is imported when a file of its kind comes, since a first face waits for every import.
+"""
+
+from typing import BinaryIO
+
+from voxface.runtime.audio.containers.part import Part, Span
+from voxface.runtime.audio.containers.recognise import Foreign, Unread, recognise
+from voxface.runtime.errors import InputError
+
+
+def contents(file: BinaryIO, size: int) -> list[Part] | Foreign:
+    """The parts of a sound file of `size` bytes; or what it is, if ffmpeg is needed.
+
+    Raises:
+        InputError: it is no sound, of a format that is not read, or its header is damaged. The message does not name the file.
+    """
+    found = recognise(file, size)
+    match found.kind:
+        case None:
+            raise InputError("not a sound file that can be read; give WAV, FLAC, OGG or MP3")
+        case Unread(name):
+            raise InputError(f"{name}, which is not read; convert it to WAV")
+        case Foreign():
+            return found.kind
+        case "MP3":
+            from voxface.runtime.audio.containers.mp3 import read_mp3
+
+            return read_mp3(file, found.start, size)
+        case "FLAC" if found.start:
+            return [Part((Span(found.start, size),))]
+        case "FLAC":
+            return [Part()]
+    if found.start:
+        raise InputError(f"an ID3 tag in front of {found.kind}; remove it, for example with `id3v2 --delete-all`")
+    match found.kind:
+        case "WAV":
+            return _wav(file, size)
+        case "Ogg":
+            from voxface.runtime.audio.containers.ogg import read_ogg
+
+            parts = read_ogg(file, size)
+            return Foreign(f"Ogg with {parts}", "ogg") if isinstance(parts, str) else parts
+        case "AIFF":
+            from voxface.runtime.audio.containers.aiff import read_aiff
+
+            return [read_aiff(file, size)]
+        case "AU":
+            from voxface.runtime.audio.containers.au import read_au
+
+            return [read_au(file, size)]
+        case "CAF":
+            from voxface.runtime.audio.containers.caf import read_caf
+
+            return [read_caf(file, size)]
+        case "NIST":
+            from voxface.runtime.audio.containers.nist import read_nist
+
+            return [read_nist(file, size)]
+    raise AssertionError(found.kind)
+
+
+def _wav(file: BinaryIO, size: int) -> list[Part] | Foreign:
+    from voxface.runtime.audio.containers.wav import DECODED_TAGS, MPEG_TAGS, read_wav
+
+    wav = read_wav(file, size)
+    if wav.tag in MPEG_TAGS:
+        from voxface.runtime.audio.containers.mp3 import read_mp3
+
+        return read_mp3(file, wav.sound.start, wav.sound.end, whole_file=False)
+    if wav.tag not in DECODED_TAGS:
+        return Foreign(f"WAV of coding 0x{wav.tag:x}", "wav")
+    return [wav.part]

@@ -1,0 +1,147 @@
+"""Ogg: its pages, sorted into chained streams. RFC 3533; FLAC in Ogg: xiph.org/flac/ogg_mapping.html."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final
+
+from voxface.runtime.audio.containers.part import Part, Piece, Span
+from voxface.runtime.errors import InputError
+
+_PAGE: Final = struct.Struct("<4sBBqIIIB")
+_WINDOW: Final = 1 << 16
+_BEGIN, _END = 2, 4  # flags of a stream's first and last page
+_CODECS: Final = {  # what the first packet begins with
+    b"\x01vorbis": "Vorbis",
+    b"OpusHead": "Opus",
+    b"\x7fFLAC": "FLAC",
+    b"Speex   ": "Speex",
+    b"PCM     ": "PCM",
+    b"CELT    ": "CELT",
+}
+DECODED: Final = ("Vorbis", "Opus", "FLAC")
+NO_END: Final = "its last Ogg page is missing"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: bytes [start, end) of a file, of which the body begins at `body`."""
+
+    start: int
+    body: int
+    end: int
+    serial: int
+    flags: int
+
+
+@dataclass
+class _Stream:
+    """The pages of one stream of one link, as stretches of the file."""
+
+    codec: str
+    pages: list[Span] = field(default_factory=list)
+    bodies: list[Span] = field(default_factory=list)
+    ended: bool = False
+
+    def add(self, page: Page) -> None:
+        """Takes the next page."""
+        for spans, start in ((self.pages, page.start), (self.bodies, page.body)):
+            if spans and spans[-1].end == start:
+                spans[-1] = Span(spans[-1].start, page.end)
+            elif page.end > start:
+                spans.append(Span(start, page.end))
+        self.ended = self.ended or bool(page.flags & _END)
+
+
+def read_ogg(file: BinaryIO, size: int) -> list[Part] | str:
+    """The parts of an Ogg file of `size` bytes, one a link; or the name of a codec in it that libsndfile does not decode.
+
+    Raises:
+        InputError: there is no sound in it, its beginning is missing, or a codec like that is in one of several links.
+    """
+    links: list[dict[int, _Stream]] = []
+    beginning, others = False, 0
+    for page in pages(file, size):
+        if page.flags & _BEGIN:
+            if not beginning:
+                links.append({})
+            beginning = True
+            links[-1][page.serial] = _Stream(_codec(file, page))
+        else:
+            beginning = False
+            if not links:
+                raise InputError("begins in the middle of an Ogg stream, the headers are missing; fetch it again")
+        stream = links[-1].get(page.serial)
+        if stream is None:
+            others += 1
+        else:
+            stream.add(page)
+    sounds = [_sound(link) for link in links]
+    found = [sound for sound in sounds if sound is not None]
+    if not found:
+        raise InputError("an Ogg file without sound")
+    strange = [sound.codec for sound in found if sound.codec not in DECODED]
+    if strange and len(links) > 1:
+        raise InputError(f"a chain of Ogg streams with {strange[0]} among them, which is not read; convert it to WAV")
+    if strange:
+        return strange[0]
+    alone = len(links) == 1 and len(links[0]) == 1 and not others and found[0].pages == [Span(0, size)]
+    if alone and found[0].codec != "FLAC":
+        return [Part(open_end="" if found[0].ended else NO_END)]
+    return [_part(sound) for sound in found]
+
+
+def _sound(link: dict[int, _Stream]) -> _Stream | None:
+    """The stream of a link that is sound, one that can be decoded before others."""
+    sounds = [stream for stream in link.values() if stream.codec]
+    return min(sounds, key=lambda stream: stream.codec not in DECODED, default=None)
+
+
+def _part(sound: _Stream) -> Part:
+    pieces: list[Piece] = list(sound.pages)
+    if sound.codec == "FLAC":  # the first page's body is 9 bytes, and a FLAC file's beginning
+        first, *rest = sound.bodies
+        pieces = [Span(first.start + 9, first.end), *rest]
+    return Part(tuple(pieces), open_end="" if sound.ended else NO_END)
+
+
+def _codec(file: BinaryIO, page: Page) -> str:
+    file.seek(page.body)
+    head = file.read(8)
+    return next((name for magic, name in _CODECS.items() if head.startswith(magic)), "")
+
+
+def pages(file: BinaryIO, size: int) -> Iterator[Page]:
+    """The whole pages of a file of `size` bytes; what lies between them is skipped."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(_PAGE.size + 255)
+        if len(head) < _PAGE.size:
+            return
+        magic, version, flags, _, serial, _, _, segments = _PAGE.unpack_from(head)
+        if magic != b"OggS" or version != 0:
+            found = _next(file, at + 1)
+            if found is None:
+                return
+            at = found
+            continue
+        body = at + _PAGE.size + segments
+        end = body + sum(head[_PAGE.size : _PAGE.size + segments])
+        if end > size:
+            return
+        yield Page(at, body, end, serial, flags)
+        at = end
+
+
+def _next(file: BinaryIO, at: int) -> int | None:
+    """Where the next page may begin."""
+    while True:
+        file.seek(at)
+        data = file.read(_WINDOW)
+        found = data.find(b"OggS")
+        if found >= 0:
+            return at + found
+        if len(data) < _WINDOW:
+            return None
+        at += len(data) - 3
