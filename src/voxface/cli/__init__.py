@@ -42,6 +42,15 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    code = _run(arguments)
+    watch = sys.modules.get("voxface.runtime.engines.watch")
+    if watch is not None and watch.anything_left_behind():
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -64,10 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         ask_for_one_thread()
     from voxface.cli.output import complain
+    from voxface.runtime.engines.memory_bound import process_is_ours
     from voxface.runtime.errors import InputError, VoxfaceError
 
     try:
-        code: int = importlib.import_module(f"voxface.cli.{options.verb}").run(options)
+        with process_is_ours():
+            code: int = importlib.import_module(f"voxface.cli.{options.verb}").run(options)
         sys.stdout.flush()
         return code
     except VoxfaceError as error:

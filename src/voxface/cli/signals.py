@@ -1,23 +1,32 @@
 """Clean ends by SIGINT and SIGTERM: sound already captured is processed, files are closed, the summary is printed. A second
-signal ends the process at once."""
+signal ends the process at once.
 
+Python runs its handlers on the main thread, between two of its own instructions. A graph that never ends keeps the thread from
+that, so another thread is told of signals by the operating system, and ends the process if the handler has not run in time.
+"""
+
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from voxface.runtime.live.stop import Stop
 
+GRACE_S: Final = 10.0  # the longest that the main thread may be inside one call of a library after a signal
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @contextmanager
 def stopping_on_signals(stop: "Stop") -> Iterator[None]:
     """While inside, the signals ask `stop`; for the main thread only."""
+    handled = Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
+        handled.set()
         stop.request(signal.Signals(number).name)
         signal.signal(number, before[number] if callable(before[number]) else signal.SIG_DFL)
 
@@ -25,7 +34,29 @@ def stopping_on_signals(stop: "Stop") -> Iterator[None]:
     for number in ENDING:
         signal.signal(number, ask)
     try:
-        yield
+        with _ending_when_stuck(handled):
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _ending_when_stuck(handled: Event, end: "Callable[[int], object]" = os._exit) -> Iterator[None]:
+    """While inside, a signal that is not `handled` within `GRACE_S` ends the process with 128 + its number."""
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while number := os.read(told, 1):
+            if number[0] in ENDING and not handled.wait(GRACE_S):
+                end(128 + number[0])
+        os.close(told)
+
+    Thread(target=watch, name="voxface-signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(tell)
