@@ -14,7 +14,8 @@ from voxface.calibration.task_error import TaskError, graph_outputs
 from voxface.onnx_graph.graph import show_tensors
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.engines.engine import Engine
-from voxface.runtime.engines.opening import PROVIDERS, open_engine, open_graph
+from voxface.runtime.engines.opening import PROVIDERS, open_engine
+from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import ProviderError
 
 PERCENTILES: Final = (50, 90, 99)
@@ -34,9 +35,10 @@ class Side:
         """An engine for each graph.
 
         Raises:
-            ProviderError, BundleError, UsageError: see `open_graph`.
+            ProviderError, BundleError, UsageError: see `voxface.runtime.engines.trial.open_graphs`.
         """
-        return {name: open_graph(self.bundle, name, self.provider, threads=self.threads) for name in GRAPHS}
+        # Numbers that are none are what a comparison is to find.
+        return open_graphs(self.bundle, GRAPHS, self.provider, threads=self.threads, finite=False)
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,16 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    code = _command(arguments)
+    watch = sys.modules.get("voxface.runtime.engines.watch")
+    if watch is not None and watch.anything_left_behind():
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _command(arguments: Sequence[str] | None) -> int:
+    """Reads the arguments and runs the verb; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -88,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from voxface.runtime.processor import ask_for_one_thread
 
         ask_for_one_thread()
+    from voxface.runtime.engines.memory_bound import process_is_ours
     from voxface.runtime.errors import InputError
 
     logs = options.verb in LOGGING or bool(os.environ.get("VOXFACE_LOG"))
@@ -96,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from voxface.cli.logs import show_logs
 
             show_logs()
-        code = _run(options, logs=logs)
+        with process_is_ours():
+            code = _run(options, logs=logs)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of our output has gone, as in `voxface … | head`

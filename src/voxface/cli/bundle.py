@@ -1,7 +1,6 @@
 """`voxface bundle`: shows and verifies bundles; imports published face models and networks into new ones."""
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
     from voxface.runtime.bundle.bundle import Bundle
-    from voxface.runtime.config.tensor_spec import TensorSpec
 
 # The formats of voxface.importers.face_models, which is not loaded for --help.
 FORMATS = ("ict", "ict-face", "bfm2009", "bfm2017", "flame", "gnm", "surrey")
@@ -191,22 +189,27 @@ def verify(bundle: Any) -> list[str]:
     Raises:
         BundleError: a graph, the morphable model or the speaker embedding network is not what the manifest says.
     """
-    from voxface.runtime.engines.opening import open_engine
+    from voxface.runtime.bundle.manifest import GRAPHS
+    from voxface.runtime.engines.contract import in_words
+    from voxface.runtime.engines.trial import open_graphs
     from voxface.runtime.errors import BundleError
     from voxface.runtime.face.mesh import boundary_edges
 
+    bundle.read_ahead()
     _ = bundle.speaker_change  # reads its network
-    for name, entry in bundle.manifest.graphs.items():
-        with open_engine(bundle.graph(name), "cpu", name=name) as engine:
-            sides = (("inputs", engine.inputs, entry.inputs), ("outputs", engine.outputs, entry.outputs))
-            for kind, found, listed in sides:
-                said = {key: tensor.spec for key, tensor in listed.items()}
-                if found != said:
-                    raise BundleError(
-                        f"{bundle.path}: {name} has {kind} {_signature(found)}, the manifest says {_signature(said)}"
-                    )
-            engine.warm_up({"T": 1000})
-    _ = bundle.speaker_change  # reads its network
+    names = (*GRAPHS, *(name for name in bundle.manifest.graphs if name not in GRAPHS))
+    engines = open_graphs(bundle, names, lengths=(bundle.front_end.shortest,))
+    for name, engine in engines.items():
+        entry = bundle.manifest.graphs[name]
+        for kind, found, listed in (
+            ("inputs", engine.inputs, entry.inputs),
+            ("outputs", engine.outputs, entry.outputs),
+        ):
+            said = {key: tensor.spec for key, tensor in listed.items()}
+            if found != said:
+                raise BundleError(
+                    f"{bundle.path}: {name} has {kind} {in_words(found)}, the manifest says {in_words(said)}"
+                )
     try:
         found_edges = boundary_edges(bundle.morphable.triangles)
     except ValueError as error:
@@ -217,10 +220,6 @@ def verify(bundle: Any) -> list[str]:
             f"{bundle.morphable.boundary_edges}"
         )
     return list(bundle.manifest.graphs)
-
-
-def _signature(specs: "Mapping[str, TensorSpec]") -> str:
-    return ", ".join(f"{name} {spec.dtype}{list(spec.shape)}" for name, spec in specs.items())
 
 
 def _print_card(bundle: Any) -> int:

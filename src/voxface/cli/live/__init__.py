@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from voxface.runtime.live.runner import Source
     from voxface.runtime.live.session import Detector
     from voxface.runtime.live.sink_worker import Sink
-    from voxface.runtime.live.stop import Stop
     from voxface.runtime.voice_to_face import VoiceToFace
 
 
@@ -106,16 +105,8 @@ def run(options: argparse.Namespace) -> int:
     Returns 4 if a file held no speech to make a face of, 3 if a replay differs from its recording, and 128 plus its number
     after SIGHUP: unlike SIGINT and SIGTERM, with which a user ends a session, it comes because a terminal was closed.
     """
-    from voxface.cli.signals import stopping_on_signals
-    from voxface.runtime.live.stop import Stop
-
-    stop = Stop()
-    with stopping_on_signals(stop):
-        return _run(options, stop)
-
-
-def _run(options: argparse.Namespace, stop: "Stop") -> int:
     from voxface.cli.live.screens import open_screens
+    from voxface.cli.signals import stopping_on_signals
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.live.clock import SystemClock
     from voxface.runtime.live.pipeline import Pipeline
@@ -124,6 +115,7 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
     from voxface.runtime.live.sink_worker import SinkWorker
     from voxface.runtime.live.sinks.recorder import Recorder
     from voxface.runtime.live.sources import FileSource
+    from voxface.runtime.live.stop import Stop
     from voxface.runtime.live.summary import summary
     from voxface.runtime.voice_to_face import VoiceToFace
 
@@ -133,8 +125,12 @@ def _run(options: argparse.Namespace, stop: "Stop") -> int:
     config = recording.config if recording else config
     source = None if recording else _source(options, clock)
     threaded = source is not None and (options.source is None or options.realtime)
-    # Loaded and warmed before a device is opened: a device does not wait.
-    with VoiceToFace(Bundle.open(options.bundle), options.provider, threads=options.threads) as voice_to_face:
+    stop = Stop()
+    # Loaded and warmed before a device is opened: a device does not wait. Until it is loaded a signal ends the command at once.
+    with (
+        VoiceToFace(Bundle.open(options.bundle), options.provider, threads=options.threads) as voice_to_face,
+        stopping_on_signals(stop),
+    ):
         voice_to_face.warm_up()
         bundle = voice_to_face.bundle
         for part, what in bundle.missing_parts.items():

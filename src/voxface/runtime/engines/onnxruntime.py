@@ -1,7 +1,9 @@
 """The ONNX Runtime engine with its CPU, CUDA and TensorRT providers; none falls back silently to another."""
 
 import warnings
+from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
 from operator import index
 from types import ModuleType, TracebackType
@@ -12,6 +14,8 @@ import numpy as np
 from voxface.runtime import telemetry
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
+from voxface.runtime.engines.onnx_file import check_onnx_file
+from voxface.runtime.engines.watch import Watch
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.files.cache_folder import cache_folder
 from voxface.runtime.install_advice import how_to_install
@@ -21,6 +25,7 @@ if TYPE_CHECKING:  # the CPU needs none of it
     from voxface.runtime.engines.onnxruntime_device import DeviceRunner
 
 MOST_THREADS: Final = 256  # an operator gains from as many as there are cores; thousands take the machine down
+LONGEST_MESSAGE: Final = 300  # letters of an error of ONNX Runtime
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
 _DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; the CPU provider uses numpy's memory
@@ -49,7 +54,25 @@ def _provider_options(provider: str) -> dict[str, str]:
     return {}
 
 
-def _import() -> ModuleType:
+def checked_threads(threads: int | None) -> int:
+    """The number of threads within an operator; None: one per core, four at most.
+
+    Raises:
+        UsageError: no number of threads.
+    """
+    if threads is None:
+        return min(4, usable_cores())
+    if not (isinstance(threads, SupportsIndex) and 1 <= index(threads) <= MOST_THREADS):
+        raise UsageError(f"{threads!r} threads: at least 1, at most {MOST_THREADS}")
+    return index(threads)
+
+
+def library() -> ModuleType:
+    """ONNX Runtime.
+
+    Raises:
+        ProviderError: it is not installed.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -74,15 +97,27 @@ def _device_runner(ort: Any, session: Any, provider: str, name: str, graphs: boo
 class OnnxRuntimeEngine:
     """A graph in an ONNX Runtime session; see `voxface.runtime.engines.engine.Engine`."""
 
-    def __init__(self, graph: bytes, provider: str = "cpu", *, name: str = "graph", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        graph: bytes,
+        provider: str = "cpu",
+        *,
+        name: str = "graph",
+        threads: int | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         """Opens a session.
+
+        Args:
+            graph, provider, name, threads: see `voxface.runtime.engines.opening.open_engine`.
+            watch: what can stop the opening, and runs.
 
         Raises:
             UsageError: a number of threads below 1.
             ProviderError: the provider is not in this ONNX Runtime, or it did not load.
-            BundleError: the bytes are no graph.
+            BundleError: the bytes are no graph, or one that reads other files.
         """
-        ort = _import()
+        ort = library()
         wanted = _NAMES[provider]
         if wanted not in ort.get_available_providers():
             raise ProviderError(
@@ -90,11 +125,14 @@ class OnnxRuntimeEngine:
                 f"(it has {', '.join(ort.get_available_providers())}); "
                 f"with an NVIDIA GPU pip uninstall onnxruntime, then {how_to_install('gpu')}; or use --provider cpu"
             )
+        try:
+            check_onnx_file(graph)
+        except ValueError as error:
+            raise BundleError(f"{name}: ONNX Runtime is not given the graph: {error}") from error
         options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors come back as exceptions; warnings would land in the user's terminal
-        if threads is not None and not (isinstance(threads, SupportsIndex) and 1 <= index(threads) <= MOST_THREADS):
-            raise UsageError(f"{threads!r} threads: at least 1, at most {MOST_THREADS}")
-        options.intra_op_num_threads = threads if threads is not None else min(4, usable_cores())
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # its own format is not checked
+        options.log_severity_level = 4  # errors come back as exceptions; warnings would land in the user's terminal
+        options.intra_op_num_threads = checked_threads(threads)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":
             # An ONNX Runtime that can tell which node runs where is checked below. An older one is told to refuse nodes on the
@@ -106,6 +144,11 @@ class OnnxRuntimeEngine:
                 with redirect_stdout(StringIO()):  # it prints what it does not find; the session says what that costs
                     ort.preload_dlls()
         given = _provider_options(provider)
+        self._run_options = ort.RunOptions()
+        if watch is not None:
+            if hasattr(options, "set_load_cancellation_flag"):
+                watch.on_stop(partial(options.set_load_cancellation_flag, True))
+            watch.on_stop(self.stop)
 
         def session() -> Any:
             return ort.InferenceSession(graph, options, providers=[(wanted, given)], enable_fallback=0)
@@ -119,7 +162,7 @@ class OnnxRuntimeEngine:
                 del given["enable_cuda_graph"]  # the graph cannot be captured, and runs on the GPU all the same
                 self._session = session()
         except Exception as error:  # ONNX Runtime raises its own classes, RuntimeError and ValueError alike
-            message = str(error).strip().splitlines()[0]
+            message = _first_line(error)
             if provider != "cpu":
                 raise ProviderError(
                     f"provider {provider!r} did not load: {message}; `voxface doctor` says more"
@@ -130,7 +173,7 @@ class OnnxRuntimeEngine:
                 f"asked for provider {provider!r}, ONNX Runtime fell back to {self._session.get_providers()[0]}; "
                 "`voxface doctor` says which library is missing"
             )
-        self._provider = provider
+        self._provider, self._name = provider, name
         graphs = "enable_cuda_graph" in given
         self._device = _device_runner(ort, self._session, provider, name, graphs) if provider in _DEVICES else None
         self.inputs = {
@@ -150,15 +193,24 @@ class OnnxRuntimeEngine:
 
         Raises:
             ValueError: an input is missing or does not fit its spec.
+            BundleError: the graph failed, or was stopped; on a GPU it is a ProviderError.
         """
         for name, spec in self.inputs.items():
             if name not in feeds:
                 raise ValueError(f"input {name!r} is missing; the graph wants {', '.join(self.inputs)}")
             _check(name, feeds[name], spec)
         if self._device is not None:
-            return self._device.run({name: feeds[name] for name in self.inputs}, out or {})
+            try:
+                return self._device.run({name: feeds[name] for name in self.inputs}, out or {})
+            except ValueError:
+                raise
+            except Exception as error:  # as below
+                raise ProviderError(
+                    f"{self._name}: the graph failed on provider {self._provider!r}: {_first_line(error)}"
+                ) from error
         if out is None:
-            return dict(zip(self.outputs, self._session.run(list(self.outputs), feeds), strict=True))
+            values = self._computed(lambda: self._session.run(list(self.outputs), feeds, self._run_options))
+            return dict(zip(self.outputs, values, strict=True))
         binding = self._session.io_binding()
         for name in self.inputs:
             binding.bind_cpu_input(name, np.ascontiguousarray(feeds[name]))
@@ -171,9 +223,24 @@ class OnnxRuntimeEngine:
                 binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
             else:
                 binding.bind_output(name, "cpu")
-        self._session.run_with_iobinding(binding)
-        values = dict(zip(self.outputs, binding.get_outputs(), strict=True))
-        return {name: out[name] if name in out else values[name].numpy() for name in self.outputs}
+        self._computed(lambda: self._session.run_with_iobinding(binding, self._run_options))
+        bound = dict(zip(self.outputs, binding.get_outputs(), strict=True))
+        return {name: out[name] if name in out else bound[name].numpy() for name in self.outputs}
+
+    def stop(self) -> None:
+        """Ends a run that is under way on another thread; it raises, as do all runs after it."""
+        self._run_options.terminate = True
+
+    def _computed(self, run: Callable[[], Any]) -> Any:
+        """What a run of the session gives.
+
+        Raises:
+            BundleError: it failed.
+        """
+        try:
+            return run()
+        except Exception as error:  # ONNX Runtime's own classes, which have no other base
+            raise BundleError(f"{self._name}: the graph failed: {_first_line(error)}") from error
 
     def warm_up(self, lengths: dict[str, int] | None = None) -> None:
         """Runs once on zeros, named dimensions taken from `lengths` (1 where absent)."""
@@ -191,6 +258,12 @@ class OnnxRuntimeEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         del self._device, self._session
+
+
+def _first_line(error: Exception) -> str:
+    """The beginning of an error's text, which may quote names from the graph, fit for a terminal."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return "".join(letter if letter.isprintable() else "?" for letter in line[:LONGEST_MESSAGE])
 
 
 def _check(name: str, array: Array, spec: TensorSpec) -> None:

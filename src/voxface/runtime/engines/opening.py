@@ -9,12 +9,20 @@ from voxface.runtime.bundle.bundle import DEFAULT, Bundle
 from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, EnginePlan
 from voxface.runtime.bundle.manifest import SUFFIX
 from voxface.runtime.engines.engine import Engine
+from voxface.runtime.engines.watch import Watch
 from voxface.runtime.errors import ProviderError, UsageError
 
 PROVIDERS = ("cpu", "cuda", "tensorrt")  # of ONNX Runtime
 
 
-def open_engine(graph: bytes, provider: str = "cpu", *, name: str = "graph", threads: int | None = None) -> Engine:
+def open_engine(
+    graph: bytes,
+    provider: str = "cpu",
+    *,
+    name: str = "graph",
+    threads: int | None = None,
+    watch: Watch | None = None,
+) -> Engine:
     """Loads an ONNX graph on a provider ("cpu", "cuda", "tensorrt").
 
     Args:
@@ -22,30 +30,34 @@ def open_engine(graph: bytes, provider: str = "cpu", *, name: str = "graph", thr
         provider: provider that runs the graph.
         name: what error messages call the graph.
         threads: threads within an operator on the CPU; None: one per physical core, four at most.
+        watch: what can stop the opening and runs of the graph.
 
     Raises:
         UsageError: no provider of that name.
         ProviderError: the provider, or the library behind it, is not installed.
-        BundleError: the bytes are no graph.
+        BundleError: the bytes are no graph, or one that reads other files.
     """
     if provider not in PROVIDERS:
         raise UsageError(f"no provider {provider!r} for an ONNX graph; there are {', '.join(PROVIDERS)}")
     from voxface.runtime.engines.onnxruntime import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(graph, provider, name=name, threads=threads)
+    return OnnxRuntimeEngine(graph, provider, name=name, threads=threads, watch=watch)
 
 
 ALL_PROVIDERS = (*PROVIDERS, *PLAN_PROVIDERS.values())
 
 
-def open_graph(bundle: Bundle, name: str, provider: str = "cpu", *, threads: int | None = None) -> Engine:
-    """Loads a graph of a bundle on a provider.
+def open_graph(
+    bundle: Bundle, name: str, provider: str = "cpu", *, threads: int | None = None, watch: Watch | None = None
+) -> Engine:
+    """Loads a graph of a bundle on a provider. `voxface.runtime.engines.trial.open_graphs` also tries whether it keeps its
+    contract.
 
     Args:
         name: name of the graph: "encoder", "face", "mesh" or "fused".
         provider: "cpu", "cuda" or "tensorrt", all of ONNX Runtime; or "tensorrt-native" or "tensorrt-rtx", which run a plan
             that `voxface build` has put into the bundle.
-        threads: see `open_engine`.
+        threads, watch: see `open_engine`.
 
     Raises:
         UsageError: no provider of that name.
@@ -53,7 +65,7 @@ def open_graph(bundle: Bundle, name: str, provider: str = "cpu", *, threads: int
         BundleError: the file is no graph, or no plan.
     """
     if provider in PROVIDERS:
-        return open_engine(bundle.graph(name), provider, name=name, threads=threads)
+        return open_engine(bundle.graph(name), provider, name=name, threads=threads, watch=watch)
     flavour = next((f for f, p in PLAN_PROVIDERS.items() if p == provider), None)
     if flavour is None:
         raise UsageError(f"no provider {provider!r}; there are {', '.join(ALL_PROVIDERS)}")

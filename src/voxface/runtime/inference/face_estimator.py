@@ -21,9 +21,9 @@ from voxface.runtime.config.live import MIN_CONFIDENCE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.engines.engine import Array, Engine
-from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.traced import TracedEngine
-from voxface.runtime.errors import BundleError, NoPickleError, NoSpeechError, ProviderError, UsageError
+from voxface.runtime.engines.trial import open_graphs
+from voxface.runtime.errors import NoPickleError, NoSpeechError, ProviderError, UsageError
 from voxface.runtime.features.front_end import listen
 from voxface.runtime.features.log_mel import FrameWindow, log_mel
 from voxface.runtime.features.normalisation import network_input
@@ -65,38 +65,31 @@ class FaceEstimator:
 
         Args:
             bundle: an opened bundle or its path; None: the default one.
-            provider: see `open_graph`.
-            threads: see `open_engine`.
+            provider, threads: see `voxface.runtime.engines.trial.open_graphs`.
             fused: whether to run a whole update as one graph, if the bundle has that graph; None: on GPUs only, since on a
                 CPU it gains nothing.
             trace: records stages and engine runs.
 
         Raises:
-            BundleError, ProviderError: see `Bundle.open` and `open_graph`.
+            BundleError, ProviderError, UsageError: see `Bundle.open` and `open_graphs`.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        with ExitStack() as engines:  # those already open are freed when a later one does not open
-
-            def opened(name: str) -> Engine:
-                engine = engines.enter_context(open_graph(self.bundle, name, provider, threads=threads))
-                wanted = self.bundle.manifest.graphs[name].inputs
-                if set(engine.inputs) != set(wanted):
-                    raise BundleError(
-                        f"{self.bundle.path}: the graph {name} takes {', '.join(engine.inputs)}, the manifest says "
-                        f"{', '.join(wanted)}; fetch or export the bundle again"
-                    )
-                return engine if trace is None else TracedEngine(engine, name, trace)
-
-            self._encoder, self._face, self._mesh = (opened(name) for name in GRAPHS)
-            wanted = provider != "cpu" if fused is None else fused
-            self._fused = opened(FUSED) if wanted and self.bundle.fused else None
+        fused = (provider != "cpu" if fused is None else fused) and self.bundle.fused
+        opened = open_graphs(self.bundle, (*GRAPHS, FUSED) if fused else GRAPHS, provider, threads=threads)
+        with ExitStack() as engines:  # freed when what follows fails
+            for name, engine in opened.items():
+                engines.enter_context(engine)
+                if trace is not None:
+                    opened[name] = TracedEngine(engine, name, trace)
+            self._encoder, self._face, self._mesh = (opened[name] for name in GRAPHS)
+            self._fused = opened.get(FUSED)
+            self.morphable = self.bundle.morphable
+            self.speech_modulation: SpeechModulationWeights | None = self.bundle.speech_modulation
+            self.speaker_change: SpeakerChangeWeights | None = self.bundle.speaker_change
             self._engines = engines.pop_all()
         self._closed = False
         self._trace = trace
         self.provider = self._encoder.provider
-        self.morphable = self.bundle.morphable
-        self.speech_modulation: SpeechModulationWeights | None = self.bundle.speech_modulation
-        self.speaker_change: SpeakerChangeWeights | None = self.bundle.speaker_change
         self._shortest = self.bundle.front_end.shortest
         self._sex_slope = self.bundle.sex_slope
 

@@ -1,0 +1,77 @@
+"""A bound of the memory that opening and trying graphs may take, where the process is ours to bound.
+
+A few bytes of a graph can ask for any amount of memory, and the operating system grants more than it has. A limit makes the
+allocation fail, which ONNX Runtime reports as an error of the graph. The limit is the process's, so a command sets it, and
+`import voxface` does not: another part of somebody's program would meet it too.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+BASE: Final = 64 << 20  # bytes, for sessions, the front end and a morphable model, beside the graphs
+PER_BYTE: Final = 8  # weights stored in FP16 are widened and packed: five times their bytes, and more for a moment
+STACK: Final = 9 << 20  # bytes of a thread, most of which it never touches
+_commands = 0
+
+
+@contextmanager
+def process_is_ours() -> Iterator[None]:
+    """While inside, memory is bounded where graphs are opened; for commands."""
+    global _commands  # noqa: PLW0603 - a fact about this process
+    _commands += 1
+    try:
+        yield
+    finally:
+        _commands -= 1
+
+
+class MemoryBound:
+    """A limit of the memory that this process may take beyond what it has; without effect in a program of somebody else.
+
+    It limits private memory (`RLIMIT_DATA`), which Linux alone keeps to.
+    """
+
+    def __init__(self, more: int) -> None:
+        """Args:
+        more: the bytes that may be taken.
+        """
+        self._more = more
+        self._before: tuple[int, int] | None = None
+
+    @classmethod
+    def for_graphs(cls, bytes_of_graphs: int, threads: int) -> Self:
+        """The bound for opening and trying graphs of so many bytes in all, with so many threads in all."""
+        return cls(BASE + PER_BYTE * bytes_of_graphs + STACK * threads)
+
+    def begin(self) -> None:
+        """Sets the limit."""
+        used = _private_bytes() if _commands else None
+        if used is None or resource is None:
+            return
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = used + self._more
+        if soft == resource.RLIM_INFINITY or wanted < soft:
+            self._before = soft, hard
+            resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+
+    def end(self) -> None:
+        """Sets the limit back."""
+        if self._before is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, self._before)
+            self._before = None
+
+
+def _private_bytes() -> int | None:
+    """Bytes of private memory of this process; None where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
