@@ -193,8 +193,9 @@ def _window() -> dict[str, Any]:
     code = "import json\nfrom voxface.cli.live.window import try_window\nprint()\nprint(json.dumps(try_window()))"
     here = str(Path(__file__).parent.parent.parent)
     paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    # A driver's cache of shaders is not for a doctor to write.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MESA_SHADER_CACHE_DISABLE": "true"}
+    # A driver's cache of shaders is not for a doctor to write: Mesa's, NVIDIA's.
+    caches = {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **caches}
     try:
         done = subprocess.run(
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=WINDOW_S, check=False,
