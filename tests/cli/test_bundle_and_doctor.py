@@ -178,7 +178,7 @@ def test_doctor_says_of_the_microphone_what_live_says(
         def devices(self) -> list[object]:
             return []
 
-    monkeypatch.setattr("voxface.cli.doctor._window", lambda: {"ok": True, "loads": True})
+    monkeypatch.setattr("voxface.cli.doctor.window_apart", lambda: {"ok": True, "loads": True})
     for backend, loads in ((Broken, False), (Empty, True)):
         monkeypatch.setattr("voxface.runtime.live.portaudio.PortAudio", backend)
         monkeypatch.setattr("voxface.runtime.live.microphone.PortAudio", backend)
@@ -209,7 +209,7 @@ def test_doctor_says_of_the_window_what_live_says(
 def test_doctor_survives_what_ends_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    from voxface.cli import doctor
+    from voxface.cli.live import window_trial
 
     for program, why in (
         ("os.abort()", "Open3D ends the process (signal 6)"),
@@ -223,7 +223,9 @@ def test_doctor_survives_what_ends_a_process(monkeypatch: pytest.MonkeyPatch) ->
             fake.chmod(0o755)
             with monkeypatch.context() as patched:
                 patched.setattr(sys, "executable", str(fake))
-                patched.setattr(doctor, "WINDOW_S", 1 if "sleep" in program else 30)
-                found = doctor._window()
+                patched.setattr(window_trial, "WINDOW_S", 1 if "sleep" in program else 30)
+                found = window_trial.window_apart()
         assert found["ok"] is False
         assert found["why"].startswith(why)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert "/nowhere/python does not start" in window_trial.window_apart()["why"]

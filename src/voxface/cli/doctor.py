@@ -1,8 +1,6 @@
 """`voxface doctor`: what is installed, what works, and how to mend what does not."""
 
 import argparse
-import json
-import os
 import platform
 import shutil
 import subprocess
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voxface.cli.arguments import add_bundle, add_json
+from voxface.cli.live.window_trial import window_apart
 from voxface.cli.output import print_json
 from voxface.runtime.install_advice import how_to_install
 
@@ -36,7 +35,6 @@ OTHERWISE = {
     "cuda-bindings": "pip install cuda-bindings",
 }
 NEEDED = ("numpy", "soxr", "soundfile", "webrtcvad-wheels")
-WINDOW_S = 60  # a window that is not open by then does not open
 ALIASES = {"open3d": ("open3d", "open3d-cpu"), "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")}
 
 
@@ -112,7 +110,7 @@ def examine(path: Path | None = None) -> dict[str, Any]:
         "bundle": bundle,
         "engines": engines,
         "microphone": _microphone(),
-        "window": _window(),
+        "window": window_apart(),
         "telemetry": {"off": collects is None} if collects is None else {"off": False, "why": collects},
         "problems": problems,
         "advice": [*_advice(gpus, packages, providers), *([collects] if collects else [])],
@@ -186,34 +184,6 @@ def _microphone() -> dict[str, Any]:
     except VoxfaceError as error:
         found["why"] = str(error)
     return found
-
-
-def _window() -> dict[str, Any]:
-    """What `voxface live --show window` would do, tried in a process of its own, since a driver may end the process."""
-    code = "import json\nfrom voxface.cli.live.window import try_window\nprint()\nprint(json.dumps(try_window()))"
-    here = str(Path(__file__).parent.parent.parent)
-    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    # A driver's cache of shaders is not for a doctor to write.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MESA_SHADER_CACHE_DISABLE": "true"}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=WINDOW_S, check=False,
-            start_new_session=True,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return {"ok": False, "loads": True, "why": f"no window opens within {WINDOW_S} s; use --show terminal"}
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines:
-        return {"ok": False, "loads": False, "why": f"Open3D ends the process ({_ended(done)}); use --show terminal"}
-    found: dict[str, Any] = json.loads(lines[-1])
-    return found
-
-
-def _ended(done: "subprocess.CompletedProcess[str]") -> str:
-    """How a process ended, in words."""
-    if done.returncode < 0:
-        return f"signal {-done.returncode}"
-    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
 
 
 def _advice(gpus: list[dict[str, str]], packages: dict[str, str | None], providers: dict[str, Any]) -> list[str]:

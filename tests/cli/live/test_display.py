@@ -148,11 +148,11 @@ def test_without_open3d(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_a_display_is_found_and_a_window_opens(monkeypatch: pytest.MonkeyPatch, x_server: str) -> None:
     pytest.importorskip("open3d", reason="open3d comes with voxface[viewer]")
-    from voxface.cli import doctor
+    from voxface.cli.live.window_trial import window_apart
 
     give(monkeypatch, {"DISPLAY": x_server})
     assert why_no_display() is None
-    assert doctor._window() == {"ok": True, "loads": True}
+    assert window_apart() == {"ok": True, "loads": True}
     words = ["live", "--source", SAMPLES[0], "--realtime", "--seconds", "2", "--show", "window"]
     done = subprocess.run([sys.executable, "-m", "voxface", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -32,7 +32,25 @@ def test_one_of_a_desk() -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted", ["7", "radio", "²", "３", "-1", "+7", "9" * 5000, "", "  ", ",", ", ALSA", "desk,", "\0", "١"]
+    "wanted",
+    [
+        "7",
+        "radio",
+        "²",
+        "３",
+        "-1",
+        "+7",
+        "9" * 5000,
+        "",
+        "  ",
+        ",",
+        ", ALSA",
+        "desk,",
+        "desk, a",
+        "desk, alsa mme",
+        "\0",
+        "١",
+    ],
 )
 def test_what_no_device_is_called(wanted: str) -> None:
     with pytest.raises(ProviderError) as told:

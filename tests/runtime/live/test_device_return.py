@@ -1,7 +1,7 @@
 """Which device is the one that went away: pure lists, without a clock."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxface.runtime.live.device import Device
@@ -128,3 +128,79 @@ def test_only_a_device_of_the_name_and_never_one_that_stayed(twins: int, lists: 
             assert one.doubt is not None or found not in stayed or not alsa
             break
         assert not here or twins > 1
+
+
+class Bus:
+    """Microphones of one model on a bus, which knows what lists do not tell: which is which.
+
+    As Linux does, a card gets the lowest number that is free, and one that is unplugged while it is open holds its number
+    until it is closed. Other systems give no number; their newest device is the last of the list.
+    """
+
+    def __init__(self, microphones: int, alsa: bool) -> None:
+        self._alsa = alsa
+        self.card: dict[int, int] = {}  # microphone -> its number, in the order of plugging
+        for microphone in range(microphones):
+            self._plug(microphone, held=None)
+
+    def _plug(self, microphone: int, held: int | None) -> None:
+        taken = {*self.card.values(), held}
+        self.card[microphone] = next(n for n in range(99) if n not in taken)
+
+    def change(self, microphone: int, held: int | None = None) -> None:
+        if microphone in self.card:
+            del self.card[microphone]
+        else:
+            self._plug(microphone, held)
+
+    def listed(self) -> dict[Device, int]:
+        """The devices as PortAudio lists them, and which microphone each is."""
+        order = sorted(self.card, key=self.card.__getitem__) if self._alsa else list(self.card)
+        return {
+            usb(place, self.card[microphone]) if self._alsa else mac(place): microphone
+            for place, microphone in enumerate(order)
+        }
+
+
+@settings(max_examples=400)
+@given(
+    microphones=st.integers(1, 4),
+    chosen=st.integers(0, 3),
+    before=st.lists(st.integers(0, 3), max_size=3),
+    after=st.lists(st.integers(0, 3) | st.none(), max_size=12),
+    alsa=st.booleans(),
+)
+def test_another_microphone_is_never_taken_without_a_word(
+    microphones: int, chosen: int, before: list[int], after: list[int | None], alsa: bool
+) -> None:
+    """One is plugged or unplugged between two lists, or none is; some also while the device was open, unseen."""
+    chosen %= microphones
+    bus = Bus(microphones, alsa)
+    there = bus.listed()
+    device = next(d for d, microphone in there.items() if microphone == chosen)
+    one = DeviceReturn(device, [*there, PULSE])
+    held = bus.card[chosen]
+    for other in before:
+        if other < microphones and other != chosen:
+            bus.change(other, held)
+    bus.change(chosen)  # it goes away
+
+    def taken() -> int | None:
+        listed = bus.listed()
+        found = one.feed([*listed, PULSE])
+        assert found is None or one.doubt is not None or listed[found] == chosen
+        return None if found is None else listed[found]
+
+    if taken() is None:
+        for other in after:
+            if other is not None and other < microphones:
+                bus.change(other)
+            if taken() is not None:
+                return
+        for other in range(microphones):  # once all are there again it does not wait any longer
+            if other not in bus.card:
+                bus.change(other)
+                found = taken()
+                if found is not None:
+                    return
+        raise AssertionError("all are there, and it waits")

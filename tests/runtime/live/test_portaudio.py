@@ -145,6 +145,8 @@ def test_opening(fake: Fake) -> None:
     assert handle.active()
     handle.close()
     assert stream.closed
+    del stream.active  # as where the host answers with an error
+    assert not handle.active()
 
 
 @pytest.mark.parametrize("where", ["open", "start"])

@@ -1,6 +1,7 @@
 """The live window, drawn with Open3D: the moving mesh; beside it the image, the sound's level, confidence and latency."""
 
 import importlib.util
+import socket
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -69,12 +70,16 @@ def _open_view(*, visible: bool) -> tuple[Any, Any]:
 def _load_open3d() -> Any:
     if importlib.util.find_spec("open3d") is None:
         raise ProviderError(f"no window without Open3D; {how_to_install('viewer')}, or use --show terminal")
+    # Open3D imports plotting libraries, one of which opens a socket to learn whether there is IPv6. Nothing here needs one.
+    had_ipv6, socket.has_ipv6 = socket.has_ipv6, False
     try:
         import open3d
     except (ImportError, OSError) as error:  # a shared library that is missing
         raise ProviderError(
             f"no window: Open3D does not load ({' '.join(str(error).split())}); use --show terminal"
         ) from error
+    finally:
+        socket.has_ipv6 = had_ipv6
     return open3d
 
 

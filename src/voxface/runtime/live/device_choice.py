@@ -16,7 +16,7 @@ def choose(devices: list[Device], wanted: str | None) -> Device:
     """Finds the device that `wanted` means; None: the default device.
 
     A number is PortAudio's, never a part of a name. A name is looked for as it is, then with the host API after a comma
-    ("Microphone, Windows WASAPI"), then as a part of names, then as a part of a name with a part of the host API; capitals
+    ("Microphone, Windows WASAPI"), then as a part of names, then as a part of a name with words of the host API; capitals
     count in the first way only. The first way that fits anything decides.
 
     Raises:
@@ -65,7 +65,7 @@ def _ways(wanted: str) -> list[Callable[[Device], bool]]:
         lambda d: plain in (_plain(d.name), _plain(d.stem)),
         lambda d: plain in (_plain(d.label), _plain(f"{d.stem}, {d.host}")),
         lambda d: plain in _plain(d.name),
-        lambda d: bool(name and host) and name in _plain(d.name) and host in _plain(d.host),
+        lambda d: bool(name and host) and name in _plain(d.name) and set(host.split()) <= set(_plain(d.host).split()),
     ]
 
 

@@ -113,7 +113,10 @@ class _Stream:
         self._stream = stream
 
     def active(self) -> bool:
-        return bool(self._stream.active)
+        try:
+            return bool(self._stream.active)
+        except Exception:  # some hosts answer with an error once the device has gone
+            return False
 
     def close(self) -> None:
         self._stream.close(ignore_errors=True)
