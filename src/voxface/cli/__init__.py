@@ -33,14 +33,14 @@ LOGGING = ("live", "profile")
 class _Misuse(SystemExit):
     """Arguments that the parser refuses."""
 
-    def __init__(self, usage: str, message: str) -> None:
+    def __init__(self, parser: argparse.ArgumentParser, message: str) -> None:
         super().__init__(2)
-        self.usage, self.message = usage, message
+        self.said, self.message = f"{parser.format_usage()}{parser.prog}: error: {message}", message
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise _Misuse(self.format_usage(), f"{self.prog}: error: {message}")
+        raise _Misuse(self, message)
 
 
 def build_parser(verb: str | None) -> argparse.ArgumentParser:
@@ -83,7 +83,7 @@ def _command(arguments: Sequence[str] | None) -> int:
     try:
         options = build_parser(verb).parse_args(words)
     except _Misuse as misuse:
-        print(f"{misuse.usage}{misuse.message}", file=sys.stderr)
+        print(misuse.said, file=sys.stderr)
         fail_json("--json" in words and "--json-lines" not in words, misuse.message, 2)
         raise
     if options.about:

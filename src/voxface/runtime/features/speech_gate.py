@@ -107,15 +107,16 @@ def _windows(speech: Speech, weights: SpeechModulationWeights | None) -> Iterato
     gate, running, origin, total = SpeechGate(weights), RunningSpeechModulation(), 0, len(speech.log_mel)
     for end in [*range(FIRST + 1, total, DUE), total]:
         first = origin + max(0, end - origin - WINDOW) // STRIDE * STRIDE
+        if _clips(speech, end):
+            yield _Judged(first, end, "clipping", False)
+            continue
         window = _window(speech, first, end, running)
         reason = gate.refuse(window)
         if reason is not None and gate.begins_anew(window):
             origin = first = end - RECENT
             window = _window(speech, first, end, running)
             reason = gate.refuse(window)
-        clips = _clips(speech, end)
-        enters = not clips and reason is None and SpeechGate(weights).refuse(window) is None
-        yield _Judged(first, end, "clipping" if clips else reason, enters)
+        yield _Judged(first, end, reason, reason is None and SpeechGate(weights).refuse(window) is None)
 
 
 def _window(speech: Speech, first: int, end: int, running: RunningSpeechModulation) -> Speech:

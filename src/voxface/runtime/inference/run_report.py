@@ -24,12 +24,14 @@ REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 def folder_names(files: Sequence[Path]) -> list[str]:
     """The name of the results' folder of each sound file: that of the file, with a number where others have the same."""
     taken, names = {REPORT_JSON, REPORT_HTML}, []
+    numbers: dict[str, int] = {}  # the last one of each stem
     for file in files:
         stem = file.stem if file.stem.strip(".") else "clip"  # "...wav": its stem is the folder above
-        name, n = stem, 1
+        name, n = stem, numbers.get(stem, 1)
         while name in taken:  # two clips of one name, from two folders
             n += 1
             name = f"{stem}-{n}"
+        numbers[stem] = n
         taken.add(name)
         names.append(name)
     return names
