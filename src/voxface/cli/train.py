@@ -240,7 +240,7 @@ def _check_apart(options: argparse.Namespace) -> None:
 
     for name in ("data", "beside", "encoder", "mesh", "expert", "generator"):
         source: Path | None = getattr(options, name, None)
-        if source is not None and options.out.resolve() == source.resolve():
+        if source is not None and os.path.realpath(options.out) == os.path.realpath(source):
             raise UsageError(f"--out {options.out}: is --{name} as well; choose another name")
 
 
