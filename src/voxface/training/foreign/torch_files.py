@@ -265,7 +265,9 @@ def _stream(data: bytes, path: Path | None = None) -> _Stream:
     keys = read_pickled(file).value
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise ValueError("its list of storages is damaged")
-    widths = {one.key: _width(one) for one in map(storage_id, pickled.outside)}
+    # Whole networks also name the source of their classes there.
+    storages = [storage_id(one) for one in pickled.outside if isinstance(one.id, tuple) and one.id[:1] == ("storage",)]
+    widths = {one.key: _width(one) for one in storages}
     places: dict[str, tuple[int, int]] = {}
     at = file.tell()
     for key in keys:
