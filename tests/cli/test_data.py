@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -291,6 +292,72 @@ def test_a_folder_of_pictures(
     assert error.count("no face found; left out") == 2
     assert f"{folder}: no face that can be used" in error
     assert not (tmp_path / "b.npz").exists()
+
+
+def test_points_of_ibug(
+    tmp_path: Path, faces_file: Path, landmarks: NDArray[np.float64], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`.pts` files count pixels from 1: each face is that of the table, with all its points one further."""
+    np.savez(tmp_path / "l.npz", landmarks2d=landmarks)
+    assert fit(tmp_path / "l.npz", tmp_path / "a.npz", faces_file) == 0
+    folder = tmp_path / "300W"
+    (folder / "deeper").mkdir(parents=True)
+    ends = ("\n", "\r\n", "\r")
+    for k, face in enumerate(landmarks):
+        points = "\n".join(f"{x!r} {y!r}" for x, y in (face + 1).tolist())
+        text = f"version: 1\nn_points:  68\n{{\n{points}\n}}\n".replace("\n", ends[k % 3])
+        (folder / "deeper" / f"image_{k:03}.pts").write_bytes(b"\xef\xbb\xbf" * (k % 2) + text.encode())
+    (folder / "deeper" / "._image_000.pts").write_bytes(bytes.fromhex("0005160700020000"))
+    (folder / "few.pts").write_text("n_points: 2\n{\n1 2\n3 4\n}")
+    capsys.readouterr()
+    assert fit(folder, tmp_path / "b.npz", faces_file, "--json") == 3
+    captured = capsys.readouterr()
+    assert [error["file"] for error in json.loads(captured.out)["errors"]] == ["few.pts"]
+    assert "few.pts: 2 points, not 68; left out" in captured.err
+    one, other = (np.load(tmp_path / f"{name}.npz") for name in "ab")
+    assert other["names"].tolist() == [f"deeper/image_{k:03}.pts" for k in range(len(landmarks))]
+    np.testing.assert_allclose(other["coefficients"], one["coefficients"], atol=1e-4)
+    assert fit(folder / "deeper" / "image_001.pts", tmp_path / "c.npz", faces_file) == 0
+    np.testing.assert_allclose(np.load(tmp_path / "c.npz")["angles"][0], one["angles"][1], atol=1e-3)
+    for text, message in {
+        "version: 1\nn_points: 3\n{\n1 2\n}\n": "holds 1 points and says 3",
+        "n_points: 68\n1 2\n": "no .pts file",
+        "n_points: 1\n{\n1 nose\n}\n": "its points are no pairs of numbers",
+        "n_points: 1\n{\n1 2 3\n}\n": "its points are no pairs of numbers",
+    }.items():
+        (tmp_path / "x.pts").write_text(text)
+        assert fit(tmp_path / "x.pts", tmp_path / "d.npz", faces_file) == 3
+        assert message in capsys.readouterr().err
+
+
+def test_tables_as_other_systems_save_them(
+    tmp_path: Path, faces_file: Path, landmarks: NDArray[np.float64], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(tmp_path / "l.csv", [[f"face {k}", *row.ravel()] for k, row in enumerate(landmarks)])
+    text = (tmp_path / "l.csv").read_text()
+    for k, data in enumerate((text.replace("\n", "\r"), "\ufeff" + text.replace("\n", "\r\n"))):
+        (tmp_path / "other.csv").write_bytes(data.encode())
+        assert fit(tmp_path / "other.csv", tmp_path / f"{k}.npz", faces_file) == 0, capsys.readouterr().err
+        assert np.load(tmp_path / f"{k}.npz")["names"].tolist() == [f"face {n}" for n in range(len(landmarks))]
+
+
+def test_what_is_no_file_is_refused_by_every_option(
+    tmp_path: Path, faces_file: Path, landmarks: NDArray[np.float64], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe that nobody writes to would be waited for, and /dev/zero read for ever."""
+    np.savez(tmp_path / "l.npz", landmarks2d=landmarks)
+    os.mkfifo(tmp_path / "pipe.npz")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    for odd, message in (
+        (tmp_path / "pipe.npz", "is a pipe, no file"),
+        (tmp_path / "zero.csv", "is a device, no file"),
+    ):
+        assert fit(odd, tmp_path / "a.npz", faces_file) == 3
+        assert message in capsys.readouterr().err
+        assert fit(tmp_path / "l.npz", tmp_path / "a.npz", odd) == 3
+        assert f"--faces {odd}: {message}" in capsys.readouterr().err
+        assert fit(tmp_path / "l.npz", tmp_path / "a.npz", faces_file, "--population", odd) == 3
+        assert f"--population {odd}: {message}" in capsys.readouterr().err
 
 
 def _text(path: Path) -> None:

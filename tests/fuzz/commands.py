@@ -81,16 +81,17 @@ class Commands:
     Its modules are imported once, and a command takes milliseconds to start. The process has one thread, so forking is safe.
     """
 
-    def __init__(self, folder: Path, modules: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, modules: Sequence[str] = (), *, finalise: bool = True) -> None:
         """Args:
         folder: an existing folder for what the commands write on their streams.
         modules: what is imported beforehand, beside the command line and numpy.
+        finalise: whether the interpreter of each command ends as usual; with PyTorch in it that takes half a second.
         """
         self._streams = (folder / "stdout.txt", folder / "stderr.txt")
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": ""}
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.commands", *modules],
+            [sys.executable, "-m", "tests.fuzz.commands", *([] if finalise else ["-"]), *modules],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 
@@ -138,7 +139,8 @@ def _serve(modules: Sequence[str]) -> None:
 
     from voxface.cli import main
 
-    for module in modules:
+    finalise = modules[:1] != ["-"]
+    for module in modules if finalise else modules[1:]:
         importlib.import_module(module)
     for line in sys.stdin:
         request = json.loads(line)
@@ -146,7 +148,12 @@ def _serve(modules: Sequence[str]) -> None:
         child = os.fork()
         if child == 0:
             _become(request)
-            raise SystemExit(main(request["words"]))
+            code = main(request["words"])
+            if not finalise:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+            raise SystemExit(code)
         status, peak, hung = _wait(child, request["seconds"], request["kill_after"])
         answer = {
             "exit_code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,

@@ -115,6 +115,29 @@ def test_wrappings_of_the_state_dict(tmp_path: Path) -> None:
     assert read_generator(tmp_path / "c.pth")[1]["kernel"] == "k3"
 
 
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("the sequence alone", lambda s: {n.removeprefix("model."): v for n, v in s.items()}),
+        ("a part of a module", lambda s: {f"net.voice.{n}": v for n, v in s.items()}),
+        ("torch.compile of a part", lambda s: {n.replace("model.", "model._orig_mod."): v for n, v in s.items()}),
+        ("DataParallel of the sequence", lambda s: {n.replace("model.", "module."): v for n, v in s.items()}),
+        ("half precision", lambda s: {n: v.half() if v.is_floating_point() else v for n, v in s.items()}),
+        ("bfloat16", lambda s: {n: v.bfloat16() if v.is_floating_point() else v for n, v in s.items()}),
+        ("double precision", lambda s: {n: v.double() if v.is_floating_point() else v for n, v in s.items()}),
+        ("with its critic", lambda s: {"epoch": 1, "g": published_generator(SMALL_GENERATOR), "e": s}),
+    ],
+)
+def test_more_ways_of_saving(tmp_path: Path, what: str, change: Callable[[State], State]) -> None:
+    state = published_encoder(SMALL_ENCODER)
+    torch.save(change(state), tmp_path / "a.pth")
+    encoder, architecture = read_encoder(tmp_path / "a.pth")
+    assert architecture["channels"] == SMALL_ENCODER[1:-1], what
+    loaded = encoder.state_dict()
+    for name, value in state.items():
+        torch.testing.assert_close(loaded[name], value, rtol=1e-2, atol=1e-2)
+
+
 class Bomb:
     """What a pickle must not do here."""
 
@@ -170,6 +193,11 @@ def with_nan(state: State) -> State:
             "kernels are 4×4, 4×4, 5×5",
         ),
         ("generator", published_generator((64, 16, 8, 8, 8, 4, 4)), "pictures of 4 channels"),
+        ("generator", published_generator((64, *[4] * 12, 3)), "makes pictures of 8192×8192, more than 1024"),
+        ("voice", {"model.0.weight": torch.zeros(())}, "these are weights of a network of another kind"),
+        ("voice", published_encoder((64, 0, 16, 24, 32, 64)), "without a number in it"),
+        ("voice", {n: v.to(torch.int8) for n, v in published_encoder(SMALL_ENCODER).items()}, "holds int8, not real"),
+        ("voice", {n: v.double() * 1e300 for n, v in published_encoder(SMALL_ENCODER).items()}, "too large for FP32"),
         ("generator", published_generator((32, 16, 8, 8, 8, 4, 3)), "not trained together"),
     ],
 )

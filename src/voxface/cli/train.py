@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             sub.add_argument(
                 "--expert", type=Path, required=True, metavar="RUN|FILE", help="own expert, or a published one (.pth)"
             )
-            sub.add_argument("--whitening", type=Path, metavar="FILE", help="mean and std (.npz) of a published expert")
+            sub.add_argument("--whitening", type=Path, metavar="FILE", help="mean and std of a published expert: 3DDFA's own .pkl, or .npz")
             sub.add_argument("--generator", type=Path, metavar="RUN", help="face GAN to start from (from scratch)")
         sub.add_argument(
             "--preset",
@@ -246,7 +246,7 @@ def _check_apart(options: argparse.Namespace) -> None:
 
     for name in ("data", "beside", "encoder", "mesh", "expert", "generator"):
         source: Path | None = getattr(options, name, None)
-        if source is not None and options.out.resolve() == source.resolve():
+        if source is not None and os.path.realpath(options.out) == os.path.realpath(source):
             raise UsageError(f"--out {options.out}: is --{name} as well; choose another name")
 
 

@@ -7,5 +7,6 @@
 * `trainers`: one script per network
 * `evaluation`: metrics and baselines
 * `faces`: face models: populations, rendering, landmarks, fitting
+* `foreign`: pickles and checkpoints of other programs, read as data
 * `world`: makers of pairs, from real or synthetic voices
 """

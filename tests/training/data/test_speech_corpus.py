@@ -1,5 +1,6 @@
 """Folders of recordings: who speaks, who is kept aside, what cannot be used."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -83,6 +84,20 @@ def test_a_table_of_recordings(speech: Path) -> None:
         "speakers.csv, line 6: no speaker_id",
         "speakers.csv, line 7: the file is listed twice",
     ]
+
+
+def test_a_folder_that_was_on_a_mac(speech: Path) -> None:
+    """ "._NAME" beside each recording, and a table with a mark and the ends of lines of old Macs."""
+    expected = corpus(speech)
+    for recording in expected.recordings:
+        beside = recording.path.with_name(f"._{recording.path.name}")
+        beside.write_bytes(bytes.fromhex("0005160700020000") + bytes(200))
+    os.mkfifo(speech / "s0" / "pipe.wav")
+    table = (speech / "speakers.csv").read_text()
+    (speech / "speakers.csv").write_bytes(("\ufeff" + table.replace("\n", "\r")).encode())
+    found = corpus(speech)
+    assert found.recordings == expected.recordings
+    assert not found.left_out
 
 
 @pytest.mark.parametrize(

@@ -276,6 +276,42 @@ def test_whitenings(tmp_path: Path, keys: tuple[str, str], count: int) -> None:
     np.testing.assert_array_equal(found.std, std[:62])
 
 
+@pytest.mark.parametrize("protocol", range(6))
+def test_3ddfas_own_whitening(tmp_path: Path, protocol: int) -> None:
+    """`param_mean_std_62d_120x120.pkl`, read as data: of any protocol, also with more in it, and by its contents."""
+    mean, std = np.arange(62, dtype=np.float32), 1 + np.arange(62, dtype=np.float32)
+    for name in ("param_mean_std_62d_120x120.pkl", "w.bin"):
+        file = tmp_path / name
+        file.write_bytes(pickle.dumps({"mean": mean, "std": std.astype(">f8"), "about": "3DDFA-V2", "n": 62}, protocol))
+        found = Whitening.load(file)
+        np.testing.assert_array_equal(found.mean, mean)
+        np.testing.assert_array_equal(found.std, std)
+    file.write_bytes(pickle.dumps({"param_mean": mean, "param_std": std}, protocol))
+    np.testing.assert_array_equal(Whitening.load(file).std, std)
+    file.write_bytes(pickle.dumps({"mean": mean, "std": argparse.Namespace(a=1)}, protocol))
+    with pytest.raises(InputError, match=r"asks to load argparse\.Namespace, which no whitening needs"):
+        Whitening.load(file)
+    file.write_bytes(pickle.dumps([1, 2], protocol))
+    with pytest.raises(InputError, match="no dictionary of arrays; this is no whitening"):
+        Whitening.load(file)
+
+
+def test_numbers_that_are_none(tmp_path: Path) -> None:
+    state = tddfa_state(0.5)
+    for change, message in (
+        (lambda v: v.to(torch.int32), "holds int32, not real numbers"),
+        (lambda v: v.to(torch.complex64), "holds complex64, not real numbers"),
+        (lambda v: torch.full_like(v, 1e300, dtype=torch.float64), "too large for FP32"),
+    ):
+        changed = state | {"module.fc.weight": change(state["module.fc.weight"])}
+        with pytest.raises(InputError, match=message):
+            load_tddfa(written(tmp_path / "mb.pth", changed), whitening())
+    half = {name: value.half() for name, value in state.items()}
+    assert load_tddfa(written(tmp_path / "half.pth", half), whitening()).network.fc.weight.dtype == torch.float32
+    brain = {name: value.bfloat16() for name, value in synergy_state().items()}
+    assert load_synergynet(written(tmp_path / "brain.pth", brain)).std.dtype == torch.float32
+
+
 def test_whitenings_that_are_none_are_refused(tmp_path: Path) -> None:
     good = {"mean": np.zeros(62), "std": np.ones(62)}
     for name, arrays, message in (

@@ -12,8 +12,8 @@ OUT_OF_THE_FACE: Final = (0.0, 0.0, 1.0)
 def vertex_normals(vertices: Float32, triangles: NDArray[np.int32]) -> Float32:
     """Unit normals of vertices, float32 [N, 3]: the mean of the adjoining triangles' normals, weighted by their areas.
 
-    A vertex without a triangle, or with degenerate ones alone, gets `OUT_OF_THE_FACE`: files of meshes ask for unit normals, and
-    such a vertex is not drawn.
+    A vertex without a triangle, or with degenerate ones alone, gets `OUT_OF_THE_FACE`: files of meshes ask for unit normals,
+    and such a vertex is not drawn.
     """
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     faces = np.cross(b - a, c - a)

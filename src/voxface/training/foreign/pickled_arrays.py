@@ -137,7 +137,7 @@ def _is_chumpy(value: Made) -> bool:
 
 def _filled(raw: Any, dtype: Any, shape: Any, fortran: bool) -> NDArray[Any] | None:
     real = _type(dtype)
-    data = _bytes(raw)
+    data = bytes_of(raw)
     if real is None or data is None:
         return None
     if not isinstance(shape, tuple) or not all(isinstance(n, int) for n in shape):
@@ -158,7 +158,12 @@ def _type(value: Any) -> np.dtype[Any] | None:
     return np.dtype((order if order in ("<", ">") else "=") + found[1] + found[2])
 
 
-def _bytes(value: Any) -> bytes | bytearray | None:
+def bytes_of(value: Any) -> bytes | bytearray | None:
+    """Bytes as any protocol writes them; None for everything else.
+
+    Raises:
+        ValueError: they are encoded in another way than Python does it.
+    """
     if isinstance(value, bytes | bytearray):
         return value
     if isinstance(value, str):  # Python 2 wrote bytes as text; read as latin1 they are the same bytes
@@ -170,5 +175,5 @@ def _bytes(value: Any) -> bytes | bytearray | None:
     if isinstance(value, Made) and value.is_of(
         *(f"{m}.{n}" for m in ("builtins", "__builtin__") for n in ("bytes", "bytearray"))
     ):
-        return _bytes(value.arguments[0]) if value.arguments else b""
+        return bytes_of(value.arguments[0]) if value.arguments else b""
     return None

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from voxface.training.foreign.pickled_arrays import array_of
@@ -90,8 +90,8 @@ def tensor_of(value: Any, storages: Storages, depth: int = 0) -> Tensor:
     array = array_of(arguments[0] if value.is_of(_FROM_ARRAY) else value)
     if array is None:
         raise OtherTensor(_OTHERS.get(value.callee.name, f"made by {value.callee}, which is not known"))
-    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    return torch.from_numpy(native.copy())
+    native: NDArray[Any] = array.astype(array.dtype.newbyteorder("="), order="C")
+    return torch.from_numpy(native)
 
 
 def _rebuilt(arguments: tuple[Any, ...], storages: Storages, *, typed: bool) -> Tensor:

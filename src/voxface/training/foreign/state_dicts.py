@@ -23,7 +23,8 @@ WRAPPERS: Final = frozenset(
     {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "_original_module"}
 )
 _COUNTER: Final = "n_averaged"  # torch.optim.swa_utils.AveragedModel adds it to the weights
-_DEEPEST: Final = 2  # dictionaries about the weights
+_DEEPEST: Final = 3  # dictionaries about the weights
+_OPTIMISER: Final = "param_groups"  # key of an optimiser's state, whose averages are tensors by name too
 _MOST: Final = 10_000  # parts of a file that are looked at
 _LAYERS: Final = 100  # networks within networks
 
@@ -83,7 +84,7 @@ def _candidates(value: Any) -> dict[str, list[tuple[Any, Any]]]:
         named = [pair for pair in pairs or () if isinstance(pair[0], str) and _holds(pair[1])]
         if named:
             found[label] = named
-        if depth < _DEEPEST:
+        if depth < _DEEPEST and all(key != _OPTIMISER for key, _ in pairs or () if isinstance(key, str)):
             left += [
                 (f"{label}.{key}".strip("."), each, depth + 1)
                 for key, each in pairs or ()

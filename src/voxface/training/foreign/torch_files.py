@@ -23,6 +23,7 @@ from voxface.runtime.errors import InputError
 from voxface.runtime.files.damage import reading
 from voxface.runtime.files.kinds import kind_of_bytes
 from voxface.runtime.files.regular import LARGEST, open_regular
+from voxface.training.foreign.pickled_arrays import bytes_of
 from voxface.training.foreign.pickled_tensors import FROM_BYTES, StorageId, storage_id, tensor_of
 from voxface.training.foreign.pickles import Made, Pickled, read_pickled
 
@@ -70,7 +71,10 @@ class _Pickle:
     def storage(self, value: Any) -> tuple[bytes, torch.dtype | None]:
         """Bytes of a storage in this machine's order, and the type of its numbers."""
         if isinstance(value, Made) and value.is_of(FROM_BYTES):
-            inner = _stream(value.arguments[0])
+            data = bytes_of(value.arguments[0]) if value.arguments else None
+            if data is None:
+                raise ValueError("a storage without bytes")
+            inner = _stream(bytes(data))
             return inner.storage(inner.value)
         wanted = storage_id(value)
         raw = self._kept.get(wanted.key)
@@ -261,7 +265,9 @@ def _stream(data: bytes, path: Path | None = None) -> _Stream:
     keys = read_pickled(file).value
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise ValueError("its list of storages is damaged")
-    widths = {one.key: _width(one) for one in map(storage_id, pickled.outside)}
+    # Whole networks also name the source of their classes there.
+    storages = [storage_id(one) for one in pickled.outside if isinstance(one.id, tuple) and one.id[:1] == ("storage",)]
+    widths = {one.key: _width(one) for one in storages}
     places: dict[str, tuple[int, int]] = {}
     at = file.tell()
     for key in keys:
