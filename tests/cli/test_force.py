@@ -127,10 +127,9 @@ def test_a_profile_and_a_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for option, path in files.items():
         assert run(*measure, option, path, "--seconds", 80_000) == 2
         captured = capsys.readouterr()
-        assert captured.out == ""
-        assert captured.err == (
-            f"voxface: error: {option} {path}: is there already; choose another name, or replace it with --force\n"
-        )
+        said = f"{option} {path}: is there already; choose another name, or replace it with --force"
+        assert captured.err == f"voxface: error: {said}\n"
+        assert json.loads(captured.out) == {"errors": [{"file": None, "exit_code": 2, "message": said}]}
     # Each is replaced by its own kind alone.
     assert run(*measure, "--save", files["--trace"], "--force", "--seconds", 80_000) == 2
     assert "is there already and is no profile, so --force does not replace it" in capsys.readouterr().err
