@@ -123,7 +123,7 @@ def test_closed_twice_and_used_after_it(default_bundle: Bundle) -> None:
         face.warm_up,
         face.stream,
         face.live_session,
-        lambda: face.__enter__(),
+        face.__enter__,
         lambda: face.estimator.decode(speech, np.zeros(64, np.float32), np.zeros((64, 1), np.float32)),
         lambda: stream.feed(voice()[32_000:]),
         stream.finish,
@@ -135,7 +135,13 @@ def test_closed_twice_and_used_after_it(default_bundle: Bundle) -> None:
 @pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_what_holds_engines_is_not_taken_to_another_process(voice_to_face: VoiceToFace, take: Any) -> None:
     stream = voice_to_face.stream()
-    for held in (voice_to_face, voice_to_face.estimator, stream, voice_to_face.live_session(), voice_to_face.stream_async()):
+    for held in (
+        voice_to_face,
+        voice_to_face.estimator,
+        stream,
+        voice_to_face.live_session(),
+        voice_to_face.stream_async(),
+    ):
         with pytest.raises(UsageError, match=r"holds |belongs |uses |has a thread") as caught:
             take(held)
         assert isinstance(caught.value, TypeError), "what pickling raises elsewhere"

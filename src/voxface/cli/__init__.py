@@ -4,8 +4,10 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 VERBS = {
     "run": "faces and meshes from sound files",
@@ -45,6 +47,16 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    try:
+        return _run(arguments)
+    finally:
+        # The command is done. A Ctrl-C while the interpreter cleans up, which takes PyTorch a second, is no traceback.
+        if arguments is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            with suppress(ValueError):  # called beside the main thread
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

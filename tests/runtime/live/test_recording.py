@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.live.test_recorder import again, record
+from tests.stand_ins.live_recording import again, record
 from tests.stand_ins.live_session import PlainEstimator
 from voxface.runtime.errors import InputError
 from voxface.runtime.live.recording import Recording

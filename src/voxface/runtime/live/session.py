@@ -167,7 +167,9 @@ class LiveSession:
         self.reason: NoFaceReason | None = None
 
     def __reduce__(self) -> NoReturn:
-        raise NoPickleError("a LiveSession uses the engines of its process and cannot be pickled or copied; send its events")
+        raise NoPickleError(
+            "a LiveSession uses the engines of its process and cannot be pickled or copied; send its events"
+        )
 
     @property
     def position(self) -> int:
