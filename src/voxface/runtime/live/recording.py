@@ -148,18 +148,20 @@ class Recording:
 
         A last line without an end is what a kill leaves of a line that was being written.
         """
-        lines = (self.folder / name).read_bytes().split(b"\n")
-        if lines.pop() and self.complete:
-            raise ValueError(f"{name}: its last line is cut off")
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("no object")
-                made = read(row)
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise ValueError(f"{name}, line {number}: {_reason(error)}") from error
-            yield made
+        with (self.folder / name).open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    if self.complete:
+                        raise ValueError(f"{name}: its last line is cut off")
+                    return
+                try:
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise ValueError("no object")
+                    made = read(row)
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
+                    raise ValueError(f"{name}, line {number}: {_reason(error)}") from error
+                yield made
 
 
 def comparable(document: dict[str, Any]) -> dict[str, Any]:
