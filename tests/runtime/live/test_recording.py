@@ -195,7 +195,7 @@ def test_meshes_that_are_none(folder: Path, tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_bytes_the_header_has(made: Path, tmp_path: Path, data: st.DataObject) -> None:
     folder = tmp_path / "b"
     shutil.rmtree(folder, ignore_errors=True)
