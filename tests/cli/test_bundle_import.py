@@ -316,7 +316,11 @@ def test_what_cannot_be_imported(base: Path, tmp_path: Path, capsys: pytest.Capt
         (["--face-model", evil], 3, "evil.pkl: this pickle asks to load builtins.eval"),
         (["--face-model", tmp_path / "nowhere"], 3, "no such file"),
         (["--face-model", mat], 3, "give --landmarks"),
-        (["--face-model", mat, "--landmarks", tmp_path / "b.mat"], 3, "b.mat: is a MATLAB file; a text file in UTF-8 is needed"),
+        (
+            ["--face-model", mat, "--landmarks", tmp_path / "b.mat"],
+            3,
+            "b.mat: is a MATLAB file; a text file in UTF-8 is needed",
+        ),
         (["--face-model", mat, "--landmarks", marks, "--modes", 0, 0], 3, "no identity modes"),
         (["--face-model", mat, "--landmarks", marks, "--format", "flame"], 3, "a damaged pickle"),
         (["--face-model", mat, "--landmarks", marks, "--format", "obj"], 2, "invalid choice"),

@@ -1,17 +1,21 @@
 """Commands run by the thousand: each in a process of its own, without the half second of imports."""
 
+import atexit
+import gc
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 from tests.conftest import ROOT
 
@@ -81,22 +85,26 @@ class Commands:
     Its modules are imported once, and a command takes milliseconds to start. The process has one thread, so forking is safe.
     """
 
-    def __init__(self, folder: Path, modules: Sequence[str] = (), *, finalise: bool = True) -> None:
+    def __init__(self, folder: Path, modules: Sequence[str] = ()) -> None:
         """Args:
         folder: an existing folder for what the commands write on their streams.
         modules: what is imported beforehand, beside the command line and numpy.
-        finalise: whether the interpreter of each command ends as usual; with PyTorch in it that takes half a second.
         """
         self._streams = (folder / "stdout.txt", folder / "stderr.txt")
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": ""}
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.commands", *([] if finalise else ["-"]), *modules],
+            [sys.executable, "-m", "tests.fuzz.commands", *modules],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 
     def run(
-        self, *words: object, seconds: float = 60.0, folder: Path | None = None, kill_after: float | None = None
+        self,
+        *words: object,
+        seconds: float = 60.0,
+        folder: Path | None = None,
+        kill_after: float | None = None,
+        kill_with: int = signal.SIGKILL,
     ) -> Outcome:
         """One command.
 
@@ -104,7 +112,8 @@ class Commands:
             words: the command line after `voxface`.
             seconds: after this time it is killed and counts as hung.
             folder: the working folder.
-            kill_after: seconds after which SIGKILL ends it, on purpose.
+            kill_after: seconds after which it is sent a signal, on purpose.
+            kill_with: the number of that signal.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -114,6 +123,7 @@ class Commands:
             "streams": [str(path) for path in self._streams],
             "seconds": seconds,
             "kill_after": kill_after,
+            "kill_with": int(kill_with),
         }
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
@@ -139,22 +149,18 @@ def _serve(modules: Sequence[str]) -> None:
 
     from voxface.cli import main
 
-    finalise = modules[:1] != ["-"]
-    for module in modules if finalise else modules[1:]:
+    for module in modules:
         importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # a collection in a forked process would copy every page of the modules
     for line in sys.stdin:
         request = json.loads(line)
         began = time.monotonic()
         child = os.fork()
         if child == 0:
             _become(request)
-            code = main(request["words"])
-            if not finalise:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-            raise SystemExit(code)
-        status, peak, hung = _wait(child, request["seconds"], request["kill_after"])
+            _end(main, request["words"])
+        status, peak, hung = _wait(child, request["seconds"], request["kill_after"], request["kill_with"])
         answer = {
             "exit_code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
@@ -163,6 +169,26 @@ def _serve(modules: Sequence[str]) -> None:
             "peak_mb": peak / 1024,
         }
         print(json.dumps(answer), flush=True)
+
+
+def _end(main: Callable[[Sequence[str]], int], words: Sequence[str]) -> NoReturn:
+    """Runs a command and ends the process as the interpreter would, but for clearing every module, which takes a second."""
+    code: object = 1
+    try:
+        code = main(words)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # as `main` does for a command's own process
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = 120
+    os._exit(code if isinstance(code, int) else code is not None)
 
 
 def _become(request: dict[str, object]) -> None:
@@ -180,20 +206,22 @@ def _become(request: dict[str, object]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + HARD_LIMIT, used + HARD_LIMIT))
 
 
-def _wait(child: int, seconds: float, kill_after: float | None) -> tuple[int, int, bool]:
+def _wait(child: int, seconds: float, kill_after: float | None, kill_with: int) -> tuple[int, int, bool]:
     """Status, largest resident memory in kB, and whether it had to be killed."""
-    began, hung = time.monotonic(), False
-    limit = seconds if kill_after is None else kill_after
+    began, sent = time.monotonic(), kill_after is None
     while True:
         ended, status, usage = os.wait4(child, os.WNOHANG)
         if ended:
-            return status, usage.ru_maxrss, hung
-        if time.monotonic() - began > limit:
-            hung = kill_after is None
+            return status, usage.ru_maxrss, False
+        passed = time.monotonic() - began
+        if not sent and kill_after is not None and passed > kill_after:
+            os.killpg(child, kill_with)
+            sent = True
+        if passed > seconds:
             os.killpg(child, signal.SIGKILL)
             _, status, usage = os.wait4(child, 0)
-            return status, usage.ru_maxrss, hung
-        time.sleep(0.001)
+            return status, usage.ru_maxrss, True
+        time.sleep(0.0005)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 VERBS = {
@@ -59,12 +61,18 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    code = _command(arguments)
-    watch = sys.modules.get("voxface.runtime.engines.watch")
-    if watch is not None and watch.anything_left_behind():
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    try:
+        code = _command(arguments)
+        watch = sys.modules.get("voxface.runtime.engines.watch")
+        if watch is not None and watch.anything_left_behind():
+            sys.stderr.flush()
+            os._exit(code)
+        return code
+    finally:
+        # The command is done. A Ctrl-C while the interpreter cleans up, which takes PyTorch a second, is no traceback.
+        if arguments is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            with suppress(ValueError):  # called beside the main thread
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _command(arguments: Sequence[str] | None) -> int:

@@ -57,7 +57,7 @@ def fuzz(count: int, seed: int, folder: Path) -> list[str]:
     torch.set_num_threads(1)
     good = _Good(folder / "good")
     findings: list[str] = []
-    with Commands(folder, _PRELOADED, finalise=False) as commands:
+    with Commands(folder, _PRELOADED) as commands:
         for case in range(count):
             rng = random.Random(f"{seed} {case}")
             target = rng.choice(_TARGETS)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.live.test_recorder import again, record
+from tests.stand_ins.live_recording import again, record
 from tests.stand_ins.live_session import PlainEstimator
 from voxface.runtime.errors import InputError
 from voxface.runtime.live.recording import Recording
@@ -195,7 +195,7 @@ def test_meshes_that_are_none(folder: Path, tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_bytes_the_header_has(made: Path, tmp_path: Path, data: st.DataObject) -> None:
     folder = tmp_path / "b"
     shutil.rmtree(folder, ignore_errors=True)

@@ -911,6 +911,12 @@ def test_two_halves_of_a_batch_are_the_whole(tmp_path: Path) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+def test_more_processes_than_the_cores_can_bear(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--devices 100000: at most \d+ processes on \d+ cores"):
+        run_in(tmp_path / "run", devices=100_000)
+    assert not (tmp_path / "run").exists()
+
+
 def test_torchrun_and_devices_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from voxface.cli.data.model import check_out, model_and_population
 from voxface.cli.output import Progress, complain, print_json
 
+MOST_PER_CORE: Final = 4  # processes; each holds the model, so hundreds by mistake take the machine down
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -117,8 +119,9 @@ def _workers(options: argparse.Namespace) -> int:
 
     if options.workers is None:
         return usable_cores()
-    if options.workers < 1:
-        raise UsageError(f"--workers {options.workers}: at least 1")
+    most = MOST_PER_CORE * usable_cores()
+    if not 1 <= options.workers <= most:
+        raise UsageError(f"--workers {options.workers}: at least 1, at most {most} on {usable_cores()} cores")
     return int(options.workers)
 
 

@@ -24,7 +24,7 @@ from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST, VERTICES
 BLOCK_SAMPLES: Final = SAMPLE_RATE // 50
 VADS: Final = ("webrtc", "silero")
 LAST_SAMPLE: Final = 2**53  # millions of years; numbers beyond are damage
-Input = StreamStarted | StreamEnded | Lost | Rejected | Skipped
+Input = StreamStarted | StreamEnded | Lost | Rejected
 Row = TypeVar("Row")
 _KINDS: Final = {kind.kind: kind for kind in (StreamStarted, StreamEnded, Lost, Rejected, Skipped)}
 
@@ -132,12 +132,12 @@ class Recording:
         except (OSError, ValueError, OverflowError, TypeError) as error:
             raise InputError(f"{path}: damaged ({_reason(error)})") from error
 
-    def _next(self, waiting: deque[tuple[int, Item]], position: int) -> Item:
+    def _next(self, waiting: deque[tuple[int, Input]], position: int) -> Input:
         """The next input, which must follow on the sample that the recording has got to."""
         fed, item = waiting.popleft()
         if fed != position or (isinstance(item, Lost) and item.start != position):
             raise InputError(
-                f"{self.folder}: a damaged recording (inputs.jsonl: {item.kind} at sample {fed}"  # type: ignore[union-attr]
+                f"{self.folder}: a damaged recording (inputs.jsonl: {item.kind} at sample {fed}"
                 f"{f' of samples from {item.start}' if isinstance(item, Lost) else ''}, where the recording has got to "
                 f"{position})"
             )
@@ -148,18 +148,20 @@ class Recording:
 
         A last line without an end is what a kill leaves of a line that was being written.
         """
-        lines = (self.folder / name).read_bytes().split(b"\n")
-        if lines.pop() and self.complete:
-            raise ValueError(f"{name}: its last line is cut off")
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("no object")
-                made = read(row)
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise ValueError(f"{name}, line {number}: {_reason(error)}") from error
-            yield made
+        with (self.folder / name).open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    if self.complete:
+                        raise ValueError(f"{name}: its last line is cut off")
+                    return
+                try:
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise ValueError("no object")
+                    made = read(row)
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
+                    raise ValueError(f"{name}, line {number}: {_reason(error)}") from error
+                yield made
 
 
 def comparable(document: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +169,7 @@ def comparable(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "latency_ms"}
 
 
-def _input(row: dict[str, Any]) -> tuple[int, Input]:
+def _input(row: dict[str, Any]) -> tuple[int, Input | Skipped]:
     """(position at which it was fed, the input) of a line of `inputs.jsonl`."""
     if row.get("event") not in _KINDS:
         raise ValueError(f"{row.get('event')!r} is no input")
@@ -181,7 +183,7 @@ def _input(row: dict[str, Any]) -> tuple[int, Input]:
             _count(name, given[name])
         elif not isinstance(given[name], str) or (get_origin(hint) and given[name] not in get_args(hint)):
             raise ValueError(f"{name} is {given[name]!r}")
-    made: Input = kind(**given)
+    made: Input | Skipped = kind(**given)
     if isinstance(made, Lost | Rejected) and made.end - made.start < isinstance(made, Lost):  # no loss of nothing
         raise ValueError(f"{kind.kind} from sample {made.start} to {made.end}")
     return _count("fed", row.get("fed")), made

@@ -8,6 +8,7 @@
 * `voice_face_sampler`: batches of the face GAN
 * `images`: random pictures of people; conversion between pictures and what networks take
 * `expert_renders`: renders that the expert learns from
+* `kept_arrays`: what a training has made and a resumed one takes from its folder
 * `voice_augmentation`, `expert_augmentation`, `differentiable_augmentation`: of speech, renders, and what a critic gets
 * `parallel_map`: work on many items in several processes
 """

@@ -1,9 +1,7 @@
 """Renders that the expert learns from: faces drawn from the population, in any light and pose, with their coefficients."""
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +10,11 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.errors import InputError, ProviderError, UsageError
+from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.install_advice import how_to_install
 from voxface.training.data.images import as_image_array
+from voxface.training.data.kept_arrays import read_kept, write_kept
 from voxface.training.data.parallel_map import parallel_map
 from voxface.training.faces.appearance import Appearance
 from voxface.training.faces.camera import Pose
@@ -99,17 +97,13 @@ class Renders:
             InputError: the file cannot be written.
         """
         key = _key(model, population, config)
-        kept = cls._read(file, key)
-        if kept is not None:
+        arrays = read_kept(file, key, _ARRAYS, say)
+        if arrays is not None:
+            kept = cls(**arrays)
             say(f"{len(kept)} renders taken from {file}")
             return kept
         drawn = cls.from_population(model, population, config, workers=workers, say=say)
-        out = io.BytesIO()
-        np.savez(out, key=np.frombuffer(key.encode(), np.uint8), **{name: getattr(drawn, name) for name in _ARRAYS})
-        try:
-            write_bytes(file, out.getvalue())
-        except OSError as error:
-            raise InputError(f"{file}: cannot be written ({error.strerror or error})") from error
+        write_kept(file, key, {name: getattr(drawn, name) for name in _ARRAYS})
         return drawn
 
     @classmethod
@@ -140,14 +134,6 @@ class Renders:
             if len(rows) % 500 == 0 or len(rows) == config.pictures:
                 say(f"{len(rows)} of {config.pictures} renders")
         return cls(*(np.stack([row[k] for row in rows]) for k in range(len(_ARRAYS))))
-
-    @classmethod
-    def _read(cls, file: Path, key: str) -> Self | None:
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return cls(*(arrays[name] for name in _ARRAYS)) if arrays["key"].tobytes() == key.encode() else None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None  # no file, or a damaged one: the renders can be drawn again
 
 
 _ARRAYS: Final = ("pictures", "coefficients", "sexes", "pose")

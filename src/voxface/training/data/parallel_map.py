@@ -1,7 +1,10 @@
 """Parallel map: a function applied to many items by several processes, with results in the order of the items."""
 
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -60,7 +63,16 @@ def parallel_map(
 def _begin(work: Callable[[Any, Any], Any], shared: Any) -> None:
     global _task  # noqa: PLW0603 (a process pool has no other place for what its workers share)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the first process, which ends the others
+    threading.Thread(target=_end_with_parent, name="voxface-parent", daemon=True).start()
     _task = (work, shared)
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the first process is gone: after a kill it would wait for work for ever, and keep its memory."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _do(item: Any) -> Any:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import torch
 from lightning_fabric import Fabric
@@ -18,6 +18,11 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError, ProviderError, UsageError, VoxfaceError
+from voxface.runtime.processor import usable_cores
+
+MOST_PER_CORE: Final = (
+    4  # processes of a training on processors; a training by mistake in hundreds takes the machine down
+)
 
 
 def launch(accelerator: str, devices: int, precision: str) -> Fabric:
@@ -33,6 +38,9 @@ def launch(accelerator: str, devices: int, precision: str) -> Fabric:
         if devices not in (1, here):
             raise UsageError(f"--devices {devices}: torchrun has started {here} processes; leave --devices out")
         devices, nodes = here, int(os.environ["WORLD_SIZE"]) // here
+    most = MOST_PER_CORE * usable_cores()
+    if nodes == 1 and devices > most and not (accelerator != "cpu" and torch.cuda.is_available()):
+        raise UsageError(f"--devices {devices}: at most {most} processes on {usable_cores()} cores")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         fabric = Fabric(

@@ -5,7 +5,6 @@ This generator draws what the mesh regressor says and no more: its target is a s
 loss keeps it sharp. It is the default bundle's generator; `face_gan` trains the one of Wen 2019.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,10 +18,10 @@ from torch.nn import functional as F
 
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.install_advice import how_to_install
 from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.images import as_images, as_pictures
+from voxface.training.data.kept_arrays import digest_of, read_kept, write_kept
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import parallel_map
 from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
@@ -174,10 +173,11 @@ def _rendered(
     leads: bool,
 ) -> NDArray[np.uint8]:
     """Renders uint8 [K, 64, 64, 3] of coefficients float32 [K, P]; `file` keeps them for a resumed run."""
-    if file.is_file():
-        with np.load(file, allow_pickle=False) as kept:
-            if np.array_equal(kept["coefficients"], coefficients):
-                return np.asarray(kept["pictures"], np.uint8)
+    looks = {name: getattr(model, name) for name in ("mean", "basis", "triangles", "albedo", "parts")}
+    key = digest_of({**looks, "coefficients": coefficients})
+    kept = read_kept(file, key, ("coefficients", "pictures"), say)
+    if kept is not None and np.array_equal(kept["coefficients"], coefficients):
+        return np.asarray(kept["pictures"], np.uint8)
     try:
         from voxface.training.faces.render import ambient_visibility
 
@@ -187,9 +187,7 @@ def _rendered(
     pictures = np.stack(list(parallel_map(_portrait, (model, occlusion), list(coefficients), workers)))
     say(f"{len(pictures)} portraits rendered")
     if leads:
-        out = io.BytesIO()
-        np.savez_compressed(out, coefficients=coefficients, pictures=pictures)
-        write_bytes(file, out.getvalue())
+        write_kept(file, key, {"coefficients": coefficients, "pictures": pictures}, compressed=True)
     return pictures
 
 
