@@ -1,8 +1,9 @@
 """The live window, drawn with Open3D: the moving mesh; beside it the image, the sound's level, confidence and latency."""
 
+import os
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from voxface.runtime.live.pipeline import Pipeline
     from voxface.runtime.live.sink_worker import SinkEvent
 
+# Mesa and NVIDIA's driver keep compiled shaders in the user's cache folder; a few small ones are compiled anew instead.
+NO_SHADER_CACHE: Final = {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"}
 WIDTH, HEIGHT = 640, 480
 FRAMES_A_SECOND = 30
 FOLLOW = 0.35  # share of the way to the newest estimate that the mesh moves each frame
@@ -56,6 +59,8 @@ class Window:
         Raises:
             ProviderError: Open3D is missing, or no window can be made here.
         """
+        for name, value in NO_SHADER_CACHE.items():
+            os.environ.setdefault(name, value)
         try:
             import open3d
         except ImportError as error:

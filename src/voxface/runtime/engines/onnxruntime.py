@@ -48,7 +48,12 @@ def _provider_options(provider: str) -> dict[str, str]:
     return {}
 
 
-def _import() -> ModuleType:
+def import_onnxruntime() -> ModuleType:
+    """ONNX Runtime with its telemetry off, or a warning that says why it may be on.
+
+    Raises:
+        ProviderError: it is not installed.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -57,8 +62,9 @@ def _import() -> ModuleType:
         ) from error
     if (why := telemetry.why_on()) is not None:
         warnings.warn(f"voxface: {why}", RuntimeWarning, stacklevel=2)  # shown once
-        if hasattr(onnxruntime, "disable_telemetry_events"):  # too late for its files, not for what it would send
-            onnxruntime.disable_telemetry_events()
+    # Windows has no variable for it; elsewhere it is too late for the files, but not for what would be sent.
+    if hasattr(onnxruntime, "disable_telemetry_events"):
+        onnxruntime.disable_telemetry_events()
     return onnxruntime  # type: ignore[no-any-return]
 
 
@@ -81,7 +87,7 @@ class OnnxRuntimeEngine:
             ProviderError: the provider is not in this ONNX Runtime, or it did not load.
             BundleError: the bytes are no graph.
         """
-        ort = _import()
+        ort = import_onnxruntime()
         wanted = _NAMES[provider]
         if wanted not in ort.get_available_providers():
             raise ProviderError(
