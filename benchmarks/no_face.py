@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
@@ -38,7 +39,7 @@ class NoDecoders:
     speaker_change = None
 
     def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0, *, timer: Any) -> Any:
-        """Something to count."""
+        """A placeholder, which the benchmark counts."""
         return StubEstimate(np.ones((64, 8), np.float32))
 
 
@@ -53,6 +54,7 @@ def heard(samples: np.ndarray) -> tuple[float, list[str]]:
 
 def main() -> None:
     """Runs the benchmark and records it."""
+    no_options(__doc__)
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     rng = np.random.default_rng(6)
     size = SECONDS * SAMPLE_RATE
