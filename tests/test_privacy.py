@@ -186,7 +186,7 @@ def test_a_microphone(tmp_path: Path, name: str) -> None:
 def display() -> Iterator[str]:
     """A screen in memory."""
     if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed")
+        pytest.skip("Xvfb is not installed (make system-packages installs it)")
     read, write = os.pipe()
     screen = subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24", "-nolisten", "tcp"],
