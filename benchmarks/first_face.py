@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.full_size import networks
 from benchmarks.interleave import Neighbours, percentiles, take_turns_by_stage
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.bundle.bundle import Bundle
 
@@ -52,6 +53,7 @@ Path(out).write_bytes(png(pixels))
 
 def main() -> None:
     """Runs the benchmark and records it."""
+    no_options(__doc__)
     from safetensors.torch import save_file
 
     channels = (Bundle.open().manifest.architecture or {})["face"]["channels"]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.interleave import Neighbours, percentiles, take_turns, times_as_long
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
@@ -38,6 +39,7 @@ Samples = NDArray[np.int16]
 
 def main() -> None:
     """Runs the benchmark and records it."""
+    no_options(__doc__)
     sound = np.concatenate(list(read_blocks(CLIP)))
     tens = len(sound) / (SAMPLE_RATE // 100)
     left_out: dict[str, str] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.importers.face_models import read_face_model
 from voxface.importers.retarget import import_face_model
@@ -27,6 +28,7 @@ def read_vertices(file: Path) -> np.ndarray:
 
 def main() -> None:
     """Imports, compares with the weighted OBJ files, retargets the default bundle, and records it."""
+    no_options(__doc__)
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     folder = shared / "ict-facekit"
     model = read_face_model(folder)

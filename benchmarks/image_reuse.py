@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.live import IMAGE_REUSE_DISTANCE, LiveConfig
@@ -26,6 +27,7 @@ SPEAKERS = 24
 
 def main() -> None:
     """Runs the benchmark and records it."""
+    no_options(__doc__)
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     paths = {r.speaker: r.path for r in librispeech(shared / "speech" / "librispeech") if not r.held_out}
     chosen = [paths[speaker] for speaker in sorted(paths)[:: max(1, len(paths) // SPEAKERS)]][:SPEAKERS]

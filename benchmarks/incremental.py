@@ -128,7 +128,7 @@ def _paired(long: list[tuple[float, float]], short: list[tuple[float, float]], c
 
 
 class Compared(IncrementalEstimator):
-    """An incremental estimator that at some updates also makes the exact estimate, and records how far apart they are."""
+    """An incremental estimator that at some updates also makes the exact estimate and records their distance."""
 
     def __init__(self, whole: FaceEstimator) -> None:
         super().__init__(whole)
@@ -140,7 +140,7 @@ class Compared(IncrementalEstimator):
     def estimate(
         self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0, *, timer: StageTimer
     ) -> Estimate:
-        """The incremental one, its picture always made anew."""
+        """The incremental estimate, with an image of its own."""
         ours = super().estimate(speech, timer=timer)
         turn = self._calls % EVERY
         self._calls += 1
@@ -197,7 +197,7 @@ def streams(recordings: list[Samples]) -> Iterator[tuple[str, Samples]]:
 
 
 def agreement(whole: FaceEstimator, recordings: list[Samples]) -> dict[str, Any]:
-    """How far incremental estimates are from exact ones of the same window."""
+    """Distance of incremental estimates from exact ones of the same window."""
     found: dict[str, list[dict[str, float]]] = {}
     changes = 0
     for kind, sound in streams(recordings):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.full_size import networks
 from benchmarks.interleave import Neighbours, take_turns
+from benchmarks.options import no_options
 from benchmarks.record import record
 from benchmarks.roofline import instructions, work
 from voxface.calibration.lowering import Lowering
@@ -46,6 +47,7 @@ Feeds = list[dict[str, NDArray[np.float32]]]
 
 def main() -> None:
     """Runs the benchmark and records it."""
+    no_options(__doc__)
     from voxface.export.onnx_export import embedding_spec, to_onnx
 
     bundle = Bundle.open()

@@ -38,7 +38,7 @@ def take_turns(sides: Mapping[str, Callable[[], object]], rounds: int, warm_up: 
 def take_turns_by_stage(
     sides: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int, warm_up: int = WARM_UP, pause_s: float = 0.0
 ) -> dict[str, dict[str, Times]]:
-    """The same for sides that measure themselves: each call returns milliseconds by stage.
+    """Milliseconds by stage of sides that measure themselves: each call returns milliseconds by stage.
 
     Args:
         pause_s: rest before each side, so that threads which the last one left spinning do not run beside it.
@@ -60,7 +60,7 @@ def percentiles(times: Times) -> dict[str, float]:
 
 
 def times_as_long(times: Mapping[str, Times], ours: str) -> dict[str, float]:
-    """How many times as long each other side takes as `ours`: the median over rounds of the ratio within a round."""
+    """The ratio of each other side's time to that of `ours`: the median over rounds of the ratio within a round."""
     return {name: round(float(np.median(t / times[ours])), 3) for name, t in times.items() if name != ours}
 
 
@@ -87,7 +87,7 @@ class Neighbours:
             self.taken = max(0.0, (busy - own) / every) if every > 0 else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """For the results: with a `warning` where the times cannot be trusted as they stand."""
+        """The measured load as JSON, with a `warning` where the times cannot be trusted as they stand."""
         found: dict[str, Any] = {"load_average_before": round(self.load_before, 2)}
         if self.taken is not None:
             found["cores_taken_by_others"] = round(self.taken, 3)
@@ -99,7 +99,7 @@ class Neighbours:
 
 
 def _processor_seconds() -> tuple[float, float, float] | None:
-    """Of all cores: seconds so far, those in which somebody ran, and those of this process and its ended children."""
+    """Seconds of all cores so far: in all, of all programs, and of this process and its ended children."""
     stat = Path("/proc/stat")
     if not stat.exists():
         return None

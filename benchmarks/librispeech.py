@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.errors import VoxfaceError
 from voxface.runtime.face.mesh import boundary_edges
@@ -23,7 +24,7 @@ from voxface.training.evaluation.verification import auc
 
 
 def agreement(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
-    """How often a prediction agrees with the speaker's sex; a speaker counts once, by most of the recordings."""
+    """Rate at which a prediction agrees with the speaker's sex; a speaker counts once, by most of the recordings."""
     speakers: dict[str, list[bool]] = {}
     for row in rows:
         speakers.setdefault(row["speaker"], []).append(row[key] == row["sex"])
@@ -41,7 +42,7 @@ def agreement(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
 
 
 def sureness(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """How good the probability of sex is.
+    """Quality of the probability of sex.
 
     Mean -log of the probability of the speaker's own sex, a speaker counting once; and how often the likelier sex is right
     if its probability is 95 % or more.
@@ -97,6 +98,7 @@ def steadiness(rows: list[dict[str, Any]], what: str) -> dict[str, Any]:
 
 def main() -> None:
     """Runs every recording and records the result."""
+    no_options(__doc__)
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     recordings = librispeech(shared / "speech" / "librispeech")
     rows: list[dict[str, Any]] = []

@@ -49,7 +49,7 @@ class StandIn:
     def estimate(
         self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0, *, timer: StageTimer
     ) -> Estimate:
-        """The same face always."""
+        """An estimate with one fixed face."""
         shapes = speech.log_mel - speech.log_mel.mean(1, keepdims=True)
         parts = np.array_split(shapes, max(1, len(shapes) // 32))
         frame_embeddings = np.stack([part.mean(0) for part in parts], 1)
@@ -65,7 +65,7 @@ class StandIn:
 
 
 class Last:
-    """A sink that keeps the newest only, and where the last sample was."""
+    """A sink that keeps the newest event and the position of the last sample."""
 
     name, keeps_all, wants_audio = "last", False, True
 
@@ -75,16 +75,16 @@ class Last:
         self.gaps = 0
 
     def audio(self, audio: Any) -> None:
-        """Checks that it follows."""
+        """A check that the sound follows what came before."""
         self.gaps += self.end not in (0, audio.start)
         self.end = audio.start + len(audio.samples)
 
     def event(self, told: SinkEvent) -> None:
-        """Keeps it."""
+        """The newest event, kept."""
         self.told = told
 
     def close(self) -> None:
-        """Nothing is held."""
+        """An end without anything to free."""
 
 
 def day(seconds: float) -> Iterator[np.ndarray]:

@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.cli.live.window import HEIGHT, WIDTH, Window
 from voxface.runtime.audio.decode import read_blocks
@@ -32,7 +33,7 @@ EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 
 
 class Restless(Window):
-    """A window whose mesh never arrives, so that every frame is drawn anew."""
+    """A window whose mesh always moves, so that every frame is drawn anew."""
 
     def draw(self) -> bool:
         """Draws a frame, a hundredth of a millimetre further."""
@@ -42,6 +43,7 @@ class Restless(Window):
 
 def main() -> None:
     """Runs the benchmark and records it."""
+    no_options(__doc__)
     import soundfile
 
     load = os.getloadavg()[0]

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.interleave import Neighbours
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.live import MODES
@@ -47,6 +48,7 @@ for update in range(int(10 * float(sys.argv[3]))):
 
 def main() -> None:
     """Runs the benchmark and records it."""
+    no_options(__doc__)
     import soundfile
 
     from voxface.runtime.bundle.bundle import DEFAULT, Bundle

@@ -18,7 +18,6 @@ other corpora; intervals draw speakers anew.
 noise and music. The default was chosen here.
 """
 
-import argparse
 import csv
 import os
 from collections import Counter
@@ -30,6 +29,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import MIN_CONFIDENCE
@@ -59,7 +59,7 @@ class NoDecoders:
     speaker_change = None
 
     def estimate(self, speech: Speech, before: Any = None, image_reuse_distance: float = 0.0, *, timer: Any) -> Any:
-        """Something to count."""
+        """A placeholder, which the benchmark counts."""
         return StubEstimate(np.ones((64, 8), np.float32))
 
 
@@ -297,7 +297,7 @@ def thresholds(whole: Whole, recordings: Sequence[tuple[str, Path]]) -> dict[str
 
 def main() -> None:
     """Runs the benchmark and records it."""
-    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
+    no_options(__doc__)
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     noises = {path.stem: read(path) for path in sorted((shared / "noise").glob("*.wav"))}
     known = librispeech(shared / "speech" / "librispeech")

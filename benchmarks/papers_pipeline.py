@@ -19,7 +19,7 @@ Network = Callable[[Float32], Float32]
 
 
 def log_mel_by_frame(samples: NDArray[np.int16], config: FrontEndConfig | None = None) -> Float32:
-    """What `voxface.runtime.features.log_mel.log_mel` gives, to rounding, computed one frame after another."""
+    """Log-mel frames as `voxface.runtime.features.log_mel.log_mel` gives them, to rounding, computed one by one."""
     config = config or FrontEndConfig()
     hamming, filters = np.hamming(config.window), mel_filters(config)
     count = len(samples) // config.hop + 1

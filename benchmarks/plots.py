@@ -57,7 +57,7 @@ def growth() -> str:
 
 
 def streams() -> str:
-    """How late streams are as there are more of them."""
+    """Lateness of streams against their number."""
     lines = {}
     for mode, ways in load("streams")["measured"]["modes"].items():
         for way, row in ways.items():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.full_size import networks, write_bundle
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.config.live import MODES
 
@@ -23,6 +24,7 @@ SECONDS = 30
 
 def main() -> None:
     """Runs the command and records what it printed and what it saved."""
+    no_options(__doc__)
     load = round(os.getloadavg()[0], 2)
     with tempfile.TemporaryDirectory() as folder:
         full = Path(folder) / "full"
@@ -47,7 +49,7 @@ def main() -> None:
 
 
 def _profile(words: list[str], folder: str) -> tuple[str, dict[str, Any]]:
-    """What the command printed, and what it saved."""
+    """Output and saved profile of the command."""
     saved = Path(folder) / "profile.json"
     done = subprocess.run(
         [sys.executable, "-m", "voxface", *words, "--save", saved], capture_output=True, text=True, check=True

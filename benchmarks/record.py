@@ -37,7 +37,7 @@ def record(
 
 
 def load(name: str) -> dict[str, Any]:
-    """What `results/NAME.json` measured."""
+    """The document of `results/NAME.json`."""
     document: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return document
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.options import parser
 from benchmarks.plots import PLOTS
 from benchmarks.tables import faces, live, performance, precision, voices
 from voxface.runtime.files.atomic import write_bytes
@@ -64,10 +65,13 @@ def stale() -> list[Path]:
 
 def main() -> int:
     """Writes pages and plots; with --check only prints which are stale."""
+    options = parser(__doc__)
+    options.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page or plot is stale")
+    check = options.parse_args().check
     texts = written()
     for path in stale():
         print(path.relative_to(ROOT))
-        if "--check" in sys.argv:
+        if check:
             return 1
         write_bytes(path, texts[path].encode())
     return 0

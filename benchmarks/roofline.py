@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.interleave import Neighbours, take_turns
+from benchmarks.options import no_options
 from benchmarks.record import load, record
 from voxface.calibration.lowering import Lowering
 from voxface.onnx_graph.graph import Graph
@@ -40,6 +41,7 @@ SHAPES: Final = {
 
 def main() -> None:
     """Runs the benchmark and records it."""
+    no_options(__doc__)
     with Neighbours() as neighbours:
         measured = {
             "int8_instructions": instructions(),

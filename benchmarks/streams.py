@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.full_window import HOP, FullWindow
 from benchmarks.interleave import Neighbours, percentiles, take_turns
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.config.live import MODES, Mode
@@ -33,6 +34,7 @@ SECONDS: Final = 3.0  # of each load
 
 def main() -> None:
     """Runs the benchmark and records it."""
+    no_options(__doc__)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     sound = np.concatenate(list(read_blocks(CLIP)))

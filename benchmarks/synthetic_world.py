@@ -234,7 +234,7 @@ def stage(
 def measured(
     asked: argparse.Namespace, sizes: Sizes, seed: int, pairs: Pairs, expert: nn.Module, say: Say
 ) -> tuple[dict[str, GeometryErrors], dict[str, float]]:
-    """Trains everything on the people of a seed; errors of each method on the test people, and how well sex is heard."""
+    """Errors of each method on the test people of a seed, after training everything; rate at which sex is recognised."""
     place, run = asked.out / f"seed-{seed}", _run(asked, seed, 100)
     encoder = stage(
         place / "encoder",
@@ -362,7 +362,7 @@ def summary(seeds: list[dict[str, GeometryErrors]]) -> dict[str, Any]:
 
 
 def verdict(methods: dict[str, Any]) -> dict[str, Any]:
-    """For each trained method: whether it beats the cascade by `WANTED`, and the mean face of the sex heard, in the mean."""
+    """A verdict for each trained method: whether it beats the cascade by `WANTED`, and the mean face of the sex heard."""
     trivial_are = methods["mean face of the sex heard"]["are"]["mean"]
     return {
         name: {

@@ -10,7 +10,6 @@ take turns, with a pause between, so that none runs beside spinning threads of a
 on the same graphs; on a real model `voxface calibrate` leaves some in FP32.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from benchmarks import roofline
 from benchmarks.full_size import networks, write_bundle
 from benchmarks.full_window import HOP, WINDOW_S, FullWindow
 from benchmarks.interleave import Neighbours, Times, percentiles, take_turns_by_stage, times_as_long
+from benchmarks.options import parser
 from benchmarks.papers_pipeline import Network, PapersPipeline, log_mel_by_frame
 from benchmarks.record import record
 from voxface.runtime.audio.decode import read_blocks
@@ -48,7 +48,9 @@ Side = Callable[[], dict[str, float]]
 
 def main() -> None:
     """Runs the benchmark and records it."""
-    rounds = 5 if "--quick" in sys.argv else ROUNDS
+    options = parser(__doc__)
+    options.add_argument("--quick", action="store_true", help="fewer rounds, for a try")
+    rounds = 5 if options.parse_args().quick else ROUNDS
     with Neighbours() as neighbours, tempfile.TemporaryDirectory() as folder:
         sound = np.concatenate(list(read_blocks(CLIP)))
         default = Bundle.open()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.options import no_options
 from benchmarks.record import record
 from voxface.runtime.audio.resample import to_int16
 from voxface.runtime.bundle.bundle import Bundle
@@ -47,7 +48,7 @@ def ratios(model: MorphableModel, faces: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def predictable(model: MorphableModel, population: FacePopulation, coupling: Coupling) -> dict[str, Any]:
-    """How much of the faces of a world a listener who knew the cues could tell."""
+    """Share of the faces of a world that is predictable from the true cues."""
     distribution = VoiceFaceDistribution.from_population(model, population, coupling, SYNTHETIC_NORMS)
     rng = np.random.default_rng(20221)
     everyone = population.mean.mean(0)
@@ -144,6 +145,7 @@ def heard_twice(shared: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Measures both worlds."""
+    no_options(__doc__)
     shared = Path(os.environ.get("VOXFACE_SHARED", Path(__file__).parent.parent / ".." / "shared" / "data"))
     bundle = Bundle.open()
     model = bundle.morphable

@@ -3,6 +3,7 @@
 The window of `voxface live`, drawn off screen while a female voice speaks and then a male one.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -27,6 +28,7 @@ BLOCK = SAMPLE_RATE // 50
 
 def main() -> None:
     """Writes `live.png`: the window at five moments, half as large."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     sound = np.concatenate(
         [block for sex in ("female", "male") for block in read_blocks(EXAMPLES / f"sample_{sex}.flac")]
     )

@@ -1,5 +1,6 @@
 """The pictures of README and docs: python docs/make_pictures.py (needs the default bundle only)."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ EXAMPLES = DOCS.parent / "examples"
 
 def main() -> None:
     """Writes `demo.png`: for each sample voice its picture, three times as large, and its mesh from three sides."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     rows = []
     with VoiceToFace() as voice_to_face:
         model = voice_to_face.morphable

@@ -5,6 +5,7 @@
 A block may have any length and need not be a whole number of anything: the events are the same.
 """
 
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def call() -> Iterator[np.ndarray]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     config = voxface.LiveConfig(mode="incremental", hop=16_000 // 5)  # five estimates a second of speech
     with voxface.VoiceToFace(threads=1) as voice_to_face, voice_to_face.stream(config, sample_rate=RATE) as stream:
         faces = 0

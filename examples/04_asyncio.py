@@ -5,6 +5,7 @@
 A source that delivers faster than faces can be made is held up; nothing is dropped, and memory does not grow.
 """
 
+import argparse
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,6 +32,7 @@ async def serve_others(served: list[int]) -> None:
 
 
 async def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     served = [0]
     others = asyncio.create_task(serve_others(served))
     with voxface.VoiceToFace(threads=1) as voice_to_face:

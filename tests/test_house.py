@@ -40,6 +40,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "errors": "",
             "telemetry": "",
             "install_advice": "",
+            "version": "",
             "processor": "",
             "background": "",
             "config": "errors",
@@ -53,7 +54,8 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "inference": "errors files processor background timing config face bundle engines audio features",
             "live": "errors install_advice files timing config face bundle audio features inference",
             "voice_to_face": "errors timing config face bundle audio features inference live",
-            "profile": "errors files processor timing config face bundle engines audio features inference live voice_to_face",
+            "profile": "errors version files processor timing config face "
+                       "bundle engines audio features inference live voice_to_face",
         },
         "onnx_graph": {"node_runner": "", "graph": "node_runner", "fp16_emulation": "graph node_runner",
                        "passes": "graph node_runner fp16_emulation"},
@@ -233,6 +235,21 @@ def test_rooms_are_folders_and_links_at_the_root_lead_to_them() -> None:
         link = ROOT / room
         where = link.readlink() if link.is_symlink() else Path(link.read_text())  # a clone without links has text files
         assert where == Path("src") / "voxface" / room
+
+
+def test_no_module_imports_the_front_door() -> None:
+    """It would be a circle: the front door imports them."""
+    for room in set(ROOMS) - {"cli"}:
+        for file in files_of(room):
+            assert "voxface" not in imports(file), file
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    import tomllib
+
+    import voxface
+
+    assert voxface.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 def test_public_names_are_there() -> None:

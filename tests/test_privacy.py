@@ -1,143 +1,371 @@
-"""Nothing leaves the machine: no command opens a socket or writes a file that was not asked for.
+"""Nothing leaves the machine: no command opens a connection or writes a file that was not asked for.
 
-Each command runs under strace with an empty home and without the variables by which programs know a CI, since ONNX Runtime's
-telemetry keeps quiet there.
+Each runs under strace with an empty home and without the variables by which programs know a CI, since ONNX Runtime's telemetry
+keeps quiet there.
 """
 
 import os
 import re
 import shutil
+import signal
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import SAMPLES
+from tests.cli.commands import every_command
+from tests.conftest import ROOT, SAMPLES
+from tests.stand_ins.virtual_microphone import virtual_microphone
+from tests.system_calls import Watched, watch
 from voxface.runtime.telemetry import VARIABLE
 
-BUNDLE = Path(__file__).parent / "stored" / "small.voxface"
-NETWORKS = Path(__file__).parent / "stored" / "networks"
-CI_VARIABLES = (
-    "CI",
-    "GITHUB_ACTIONS",
-    "TF_BUILD",
-    "JENKINS_URL",
-    "TRAVIS",
-    "CIRCLECI",
-    "GITLAB_CI",
-    "BUILD_ID",
-    "TEAMCITY_VERSION",
-)
-# Not files: streams, shared memory, what the system tells of this process.
-NO_FILES = re.compile(r"/dev/(null|tty|shm/.*|urandom|random)|/proc/.*|/sys/.*|pipe:.*")
-OPENED = re.compile(r'open(?:at)?\((?:AT_FDCWD, )?"([^"]*)", [^)]*O_(?:WRONLY|RDWR|CREAT)[^)]*\)\s*=\s*\d+')
-SOCKET = re.compile(r"socket\((AF_INET6?|AF_PACKET)\b.*|connect\(.*AF_INET.*")
+STORED = Path(__file__).parent / "stored"
+BUNDLE = STORED / "small.voxface"
+Words = list[str | Path]
 
-COMMANDS: dict[str, list[str | Path]] = {
+HEAD: Words = ["--faces", "{in}/head.npz", "--population", "{in}/population.npz"]
+TRAIN: Words = ["--data", "{in}/pairs", "--steps", "2", "--batch", "4", "--accelerator", "cpu", "--out", "{out}/run"]
+ENCODER: Words = ["--encoder", "{in}/encoder"]
+CROP: Words = ["--set", "crop=64,96"]
+WIDTHS: Words = ["--set", "channels=16,8,8,8,8"]
+CRITIC: Words = ["--set", "critic=4,8,8,8,8"]
+MESH: Words = ["train", "mesh", *TRAIN, *ENCODER, *CROP, "--set", "hidden=8", "--set", "bank=1"]
+PEOPLE: Words = ["--pictures", "1", "--variants", "1", "--workers", "2", *HEAD]
+
+# Command, and after a colon which way of it -> its words.
+COMMANDS: dict[str, Words] = {
     "run": ["run", SAMPLES[0], "--out", "{out}/faces"],
     "live": ["live", "--source", SAMPLES[0], "--show", "none", "--json", "--record", "{out}/recording"],
-    "profile": ["profile", "--seconds", "1", "--json", "--save", "{out}/profile.json"],
+    "live: replay": ["live", "--replay", STORED / "recording", "--bundle", BUNDLE, "--show", "none", "--json"],
+    "live: terminal": ["live", "--source", SAMPLES[0], "--show", "terminal", "--vad", "webrtc"],
+    "profile": ["profile", "--seconds", "1", "--json", "--save", "{out}/profile.json", "--trace", "{out}/trace.json"],
     "doctor": ["doctor", "--json"],
     "bundle info": ["bundle", "info", "--json"],
     "bundle verify": ["bundle", "verify"],
+    "bundle import": ["bundle", "import", "--face-model", "{in}/ict", "--modes", "3", "2", "--bundle", BUNDLE,
+                      "--out", "{out}/ict.voxface"],
     "compare": ["compare", BUNDLE, "--against", BUNDLE, "--audio", SAMPLES[0].parent, "--json"],
-    "calibrate": [
-        "calibrate",
-        BUNDLE,
-        "--audio",
-        SAMPLES[0].parent,
-        "--precision",
-        "fp16",
-        "--out",
-        "{out}/fp16.voxface",
-    ],
-    "export": ["export", NETWORKS, "--out", "{out}/again.voxface"],
+    "calibrate": ["calibrate", BUNDLE, "--audio", SAMPLES[0].parent, "--precision", "fp16", "--out", "{out}/fp16.voxface"],
+    "build": ["build", BUNDLE, "--flavour", "tensorrt-rtx", "--target", "sm89", "--out", "{out}/rtx.voxface"],
+    "export": ["export", STORED / "networks", "--out", "{out}/again.voxface"],
     "devices": ["devices", "--json"],
+    "data prepare": ["data", "prepare", "--speech", "{in}/speech", *PEOPLE, "--out", "{out}/pairs"],
+    "data synth": ["data", "synth", "--people", "2", "--seconds", "1.5", "--utterances", "1", *PEOPLE, "--out", "{out}/pairs"],
+    "data synth: faces": ["data", "synth", "--count", "1", "--size", "64", *HEAD, "--out", "{out}/faces"],
+    "data fit": ["data", "fit", "--landmarks", "{in}/marks.npz", *HEAD, "--out", "{out}/fitted.npz"],
+    "train voice-encoder": ["train", "voice-encoder", *TRAIN, *CROP],
+    "train face-gan": ["train", "face-gan", *TRAIN, *ENCODER, *WIDTHS, *CRITIC, "--set", "length=64,96",
+                       "--set", "judge.steps=2", "--set", "judge.batch=4"],
+    "train mesh": MESH,
+    "train portrait": ["train", "portrait", *TRAIN, *ENCODER, "--mesh", "{in}/mesh", *CROP, *WIDTHS, "--set", "portraits=12"],
+    "train joint": ["train", "joint", *TRAIN, *ENCODER, "--expert", "{in}/expert", "--generator", "{in}/face", *CROP, *WIDTHS,
+                    *CRITIC, "--set", "bank=1", "--set", "student_size=40"],
+    "train expert": ["train", "expert", *TRAIN, "--set", "renders.pictures=12", "--set", "held=4", "--set", "size=40"],
+}  # fmt: skip
+MAY_FAIL = ("devices", "live: replay")  # without a microphone; where another processor rounds otherwise
+NEEDS = {
+    "bundle import": ("torch", "onnx"),
+    "compare": ("onnx",),
+    "calibrate": ("onnx",),
+    "build": ("onnx", "tensorrt_rtx"),
+    "export": ("torch", "onnxscript"),
+    "data": ("torch", "open3d"),
+    "train": ("torch", "lightning_fabric", "open3d"),
 }
-MAY_FAIL = ("devices",)  # where there is no microphone
+# Open3D imports urllib3 for its examples, which tries once whether ::1 can be bound, and connects to nothing.
+DRAW = ("data prepare", "data synth", "data synth: faces", "train expert", "train portrait")
+PROBE = re.compile(
+    r"socket\(AF_INET6, SOCK_STREAM\|SOCK_CLOEXEC, IPPROTO_IP\).*|bind\(\d+, \{[^}]*htons\(0\).*\"::1\".*"
+)
+# PulseAudio's library makes ~/.config/pulse, as for every program that looks for a microphone.
+LISTEN = ("devices",)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def strace() -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed (make system-packages installs it)")
 
 
 @pytest.fixture(scope="module")
-def strace() -> str:
-    found = shutil.which("strace")
-    if found is None:
-        pytest.skip("strace is not installed (make system-packages installs it)")
-    return found
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands read."""
+    pytest.importorskip("torch", reason="torch comes with voxface[train]")
+    from tests.stand_ins.small_inputs import write_small_inputs
+
+    return write_small_inputs(tmp_path_factory.mktemp("inputs"))
 
 
-def environment(home: Path, **more: str) -> dict[str, str]:
-    """The present one with another home, and without what hides telemetry."""
-    kept = {name: value for name, value in os.environ.items() if name not in (*CI_VARIABLES, VARIABLE)}
-    kept = {name: value for name, value in kept.items() if not name.startswith("XDG_")}
-    return {**kept, "HOME": str(home), "TMPDIR": str(home.parent / "tmp"), "PYTHONDONTWRITEBYTECODE": "1", **more}
+def words_of(name: str, request: pytest.FixtureRequest, folder: Path) -> Words:
+    """The words of a command, its modules being there."""
+    for command, modules in NEEDS.items():
+        if name.startswith(command):
+            for module in modules:
+                pytest.importorskip(module, reason=f"{module} comes with an extra of voxface")
+    words = [str(word) for word in COMMANDS[name]]
+    places = {"{out}": str(folder / "out")}
+    if any("{in}" in word for word in words):
+        places["{in}"] = str(request.getfixturevalue("inputs"))
+    for mark, place in places.items():
+        words = [word.replace(mark, place) for word in words]
+    return ["-m", "voxface", *words]
 
 
-def watched(
-    strace: str, folder: Path, words: list[str | Path], **more: str
-) -> tuple[subprocess.CompletedProcess[str], str]:
-    """Runs a Python program under strace; returns it and what it asked of the system."""
-    for name in ("home", "tmp", "out"):
-        (folder / name).mkdir(exist_ok=True)
-    log = folder / "strace.txt"
-    arguments = [str(word).replace("{out}", str(folder / "out")) for word in words]
-    done = subprocess.run(
-        [strace, "-f", "-qq", "-e", "trace=socket,connect,open,openat,creat", "-o", log, sys.executable, *arguments],
-        env=environment(folder / "home", **more), cwd=folder / "out", capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done, log.read_text()
+def assert_private(watched: Watched, *, draws: bool = False, listens: bool = False) -> None:
+    """Nothing written but what was asked for, and nothing asked of a network."""
+    settings = watched.folder / "home" / ".config"
+    found = {*map(Path, watched.strange_files()), *watched.home()}
+    if listens:
+        found = {path for path in found if path != settings and not path.is_relative_to(settings / "pulse")}
+    assert sorted(found) == []
+    asked = watched.network()
+    assert [call for call in asked if not (draws and PROBE.fullmatch(call))] == []
 
 
-def outside(folder: Path, calls: str) -> list[str]:
-    """Files opened for writing elsewhere than where was asked, and connections."""
-    files = [path for path in OPENED.findall(calls) if not NO_FILES.fullmatch(path)]
-    places = (folder / "out", folder / "tmp")
-    strange = [
-        path for path in files if not any((folder / "out" / path).resolve().is_relative_to(place) for place in places)
-    ]
-    return [*strange, *(match[0] for match in re.finditer(SOCKET, calls))]
+def test_every_command_is_watched() -> None:
+    """A new verb, action or training needs an entry in COMMANDS."""
+    assert {name.split(":")[0] for name in COMMANDS} == {words for words, _ in every_command()}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_writes_what_was_asked_for_and_opens_no_connection(strace: str, tmp_path: Path, name: str) -> None:
-    if name == "export":
-        pytest.importorskip("torch", reason="torch comes with voxface[train]")
-    done, calls = watched(strace, tmp_path, ["-m", "voxface", *COMMANDS[name]])
-    assert done.returncode == 0 or name in MAY_FAIL, done.stderr
-    assert outside(tmp_path, calls) == []
-    assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
+def test_a_command_writes_what_was_asked_for_and_opens_no_connection(
+    tmp_path: Path, name: str, request: pytest.FixtureRequest
+) -> None:
+    watched = watch(tmp_path, words_of(name, request, tmp_path), OMP_NUM_THREADS="1")
+    assert watched.done.returncode == 0 or name in MAY_FAIL, watched.done.stderr
+    assert_private(watched, draws=name in DRAW, listens=name in LISTEN)
 
 
 @pytest.mark.slow
-def test_a_run_of_many_seconds_asks_for_no_host(strace: str, tmp_path: Path) -> None:
-    """ONNX Runtime looks up its collector after about ten seconds."""
-    done, calls = watched(strace, tmp_path, ["-m", "voxface", "profile", "--seconds", "14", "--json"])
-    assert done.returncode == 0, done.stderr
-    assert outside(tmp_path, calls) == []
+@pytest.mark.train
+def test_processes_of_a_training_talk_on_this_machine_alone(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """They were asked for, so they may talk, but no port is open to others and no name server is asked."""
+    words = words_of("train mesh", request, tmp_path)
+    watched = watch(tmp_path, [*words, "--devices", "2"], OMP_NUM_THREADS="1")
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert watched.strange_files() == []
+    assert watched.home() == []
+    assert any("AF_INET" in call for call in watched.network()), "they talk"
+    assert watched.network_beyond_this_machine() == []
+    assert watched.ports_open_to_others() == []
+    assert list((tmp_path / "tmp").iterdir()) == [], "the file at which they met is gone"
 
+
+@pytest.mark.slow
+def test_a_run_of_many_seconds_asks_for_no_host(tmp_path: Path) -> None:
+    """ONNX Runtime looks up its collector after about ten seconds."""
+    watched = watch(tmp_path, ["-m", "voxface", "profile", "--seconds", "14", "--json"])
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert_private(watched)
+
+
+MICROPHONE = {
+    "live": ["live", "--show", "none", "--seconds", "1.5", "--json", "--record", "recording"],
+    "devices": ["devices", "--try", "--seconds", "0.3", "--json"],
+    "profile": ["profile", "--mic", "--seconds", "1.5", "--json"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MICROPHONE)
+def test_a_microphone(tmp_path: Path, name: str) -> None:
+    """A sound server is reached by a file of this machine; what it keeps in its own settings is its own business."""
+    with virtual_microphone() as speaker:
+        player = speaker.play(SAMPLES[0])
+        server = {key: speaker.environment[key] for key in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME")}
+        watched = watch(tmp_path, ["-m", "voxface", *MICROPHONE[name]], **server)
+        player.terminate()
+        player.wait(20)
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert_private(watched)
+
+
+@pytest.fixture
+def display() -> Iterator[str]:
+    """A screen in memory."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed (make system-packages installs it)")
+    read, write = os.pipe()
+    screen = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24", "-nolisten", "tcp"],
+        pass_fds=[write], stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(write)
+    with os.fdopen(read) as said:
+        number = said.readline().strip()
+    try:
+        if not number:
+            pytest.skip("Xvfb does not run here")
+        yield f":{number}"
+    finally:
+        screen.send_signal(signal.SIGTERM)
+        screen.wait(20)
+
+
+@pytest.mark.slow
+def test_a_window(tmp_path: Path, display: str) -> None:
+    """The graphics driver would keep its shaders in the user's cache folder, which it finds without HOME."""
+    pytest.importorskip("open3d")
+    words = ["live", "--source", SAMPLES[0], "--realtime", "--seconds", "2", "--show", "window", "--json"]
+    watched = watch(tmp_path, ["-m", "voxface", *words], DISPLAY=display)
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert_private(watched, draws=True)
+
+
+# -- whoever imports ONNX Runtime first -------------------------------------------------------------------------------------
 
 SESSION = "import voxface\nwith voxface.VoiceToFace() as face:\n    face.warm_up()\n"
+CHILD = """
+from voxface.runtime.engines.opening import open_engine
+
+def work(data):
+    with open_engine(data, "cpu", threads=1) as engine:
+        return engine.provider
+"""
+PROCESSES = """
+import multiprocessing, pathlib, sys
+sys.path.insert(0, "{here}")
+import child
+
+if __name__ == "__main__":
+    data = [pathlib.Path("{here}/face.onnx").read_bytes()]
+    with multiprocessing.get_context("{method}").Pool(2) as pool:
+        assert pool.map(child.work, data * 2) == ["cpu"] * 2
+"""
+SUBPROCESS = """
+import subprocess, sys, voxface
+code = "import onnxruntime; onnxruntime.InferenceSession('{here}/face.onnx', providers=['CPUExecutionProvider'])"
+subprocess.run([sys.executable, "-c", code], check=True)
+"""
+ASYNC = """
+import asyncio, numpy as np, voxface
+
+async def main():
+    with voxface.VoiceToFace() as face:
+        async with face.stream_async(voxface.LiveConfig(), sample_rate=16_000) as stream:
+            await stream.feed(np.zeros(16_000, np.int16))
+
+asyncio.run(main())
+"""
+PROGRAMS = {
+    "import voxface": SESSION + "import onnxruntime\n",
+    "a module below": "from voxface.runtime.engines.opening import open_engine\n"
+    "open_engine(open('{here}/face.onnx', 'rb').read(), 'cpu', threads=1)\n",
+    "a name of another module": "from voxface.runtime.audio.vad import *\nimport onnxruntime\n"
+    "onnxruntime.InferenceSession('{here}/face.onnx', providers=['CPUExecutionProvider'])\n",
+    "a spawned process": PROCESSES.replace("{method}", "spawn"),
+    "a forked process": PROCESSES.replace("{method}", "fork"),
+    "a process of a server": PROCESSES.replace("{method}", "forkserver"),
+    "another program": SUBPROCESS,
+    "asyncio": ASYNC,
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A folder for programs, with a graph."""
+    import zipfile
+
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with zipfile.ZipFile(BUNDLE) as bundle:
+        (folder / "face.onnx").write_bytes(bundle.read("face.onnx"))
+    (folder / "child.py").write_text(CHILD)
+    return folder
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_collects_nothing(tmp_path: Path, here: Path, name: str) -> None:
+    (here / "program.py").write_text(PROGRAMS[name].replace("{here}", str(here)))
+    watched = watch(tmp_path, ["-W", "error::RuntimeWarning", here / "program.py"])
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert_private(watched)
 
 
 @pytest.mark.parametrize("given", [{}, {VARIABLE: ""}], ids=["unset", "empty"])
-def test_a_program_that_imports_voxface_first_collects_nothing(
-    strace: str, tmp_path: Path, given: dict[str, str]
-) -> None:
-    done, calls = watched(strace, tmp_path, ["-W", "error", "-c", SESSION + "import onnxruntime\n"], **given)
-    assert done.returncode == 0, done.stderr
-    assert outside(tmp_path, calls) == []
+def test_a_program_that_imports_voxface_first_collects_nothing(tmp_path: Path, given: dict[str, str]) -> None:
+    watched = watch(tmp_path, ["-W", "error", "-c", SESSION + "import onnxruntime\n"], **given)
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert_private(watched)
 
 
-def test_a_program_that_imports_onnxruntime_first_is_warned(strace: str, tmp_path: Path) -> None:
-    done, _ = watched(strace, tmp_path, ["-c", "import onnxruntime\n" + SESSION])
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("ONNX Runtime was imported before voxface") == 1
-    assert f"{VARIABLE}=1" in done.stderr
+@pytest.mark.parametrize("number", [1, 3, 4, 7])
+def test_an_example(tmp_path: Path, number: int) -> None:
+    (program,) = (ROOT / "examples").glob(f"{number:02d}_*.py")
+    watched = watch(tmp_path, [program])
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert_private(watched)
 
 
-def test_an_explicit_setting_of_the_user_stays_and_is_told(strace: str, tmp_path: Path) -> None:
-    done, calls = watched(strace, tmp_path, ["-c", SESSION], **{VARIABLE: "0"})
-    assert "may leave ONNX Runtime's telemetry on" in done.stderr
-    # What this test file looks for is there when telemetry is on: a test that cannot fail shows nothing.
-    assert any("onnxruntime" in path for path in outside(tmp_path, calls))
+def test_the_installed_command(tmp_path: Path) -> None:
+    """What pip writes for the entry point, whose name this is."""
+    script = tmp_path / "voxface"
+    script.write_text("import sys\nfrom voxface.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n")
+    assert 'voxface = "voxface.cli:main"' in (ROOT / "pyproject.toml").read_text()
+    watched = watch(tmp_path, [script, "bundle", "verify", BUNDLE])
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert_private(watched)
+
+
+@pytest.mark.parametrize("use", ["engine", "node"])
+def test_a_program_that_imports_onnxruntime_first_is_warned(tmp_path: Path, here: Path, use: str) -> None:
+    code = SESSION
+    if use == "node":
+        pytest.importorskip("onnx")
+        code = (
+            "import numpy as np, onnx\nfrom voxface.onnx_graph.node_runner import NodeRunner\n"
+            "node = onnx.helper.make_node('Relu', ['x'], ['y'])\nNodeRunner(18).run(node, [np.zeros(3, np.float32)])\n"
+        )
+    watched = watch(tmp_path, ["-c", "import onnxruntime\n" + code])
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert watched.done.stderr.count("ONNX Runtime was imported before voxface") == 1
+    assert f"{VARIABLE}=1" in watched.done.stderr
+
+
+# -- what this file looks for is there when telemetry is on: a test that cannot fail shows nothing -----------------------------
+
+
+def test_an_explicit_setting_of_the_user_stays_and_is_told(tmp_path: Path) -> None:
+    watched = watch(tmp_path, ["-c", SESSION], **{VARIABLE: "0"})
+    assert "may leave ONNX Runtime's telemetry on" in watched.done.stderr
+    assert any("onnxruntime" in path for path in watched.strange_files())
+    assert watched.home()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('../elsewhere', 'w')",
+        "open('/tmp/voxface-privacy-test', 'a')",
+        "import os; os.mkdir('../elsewhere')",
+        "import os; open('a', 'w'); os.rename('a', '../elsewhere')",
+        "import os; open('a', 'w'); os.link('a', '../elsewhere')",
+        "import os; os.symlink('a', '../elsewhere')",
+        "import pathlib; (pathlib.Path.home() / 'x').touch()",
+        "import subprocess; subprocess.run(['touch', '../elsewhere'])",
+    ],
+)
+def test_a_stray_file_is_seen(tmp_path: Path, code: str) -> None:
+    watched = watch(tmp_path, ["-S", "-c", code])
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert len(watched.strange_files()) == 1
+    Path("/tmp/voxface-privacy-test").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "beyond", "listens"),
+    [
+        ("s = socket.socket(); s.settimeout(0.1); s.connect_ex(('203.0.113.1', 80))", True, False),
+        ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('203.0.113.1', 53))", True, False),
+        ("s = socket.socket(); s.connect_ex(('127.0.0.1', 9))", False, False),
+        ("s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()", False, False),
+        ("s = socket.socket(); s.bind(('', 0)); s.listen()", False, True),
+    ],
+)
+def test_a_connection_is_seen(tmp_path: Path, code: str, beyond: bool, listens: bool) -> None:
+    watched = watch(tmp_path, ["-S", "-c", f"import socket\n{code}\n"])
+    assert watched.network()
+    assert bool(watched.network_beyond_this_machine()) == beyond
+    assert bool(watched.ports_open_to_others()) == listens

@@ -26,7 +26,7 @@ def faces() -> str:
 
 
 def faces_fit() -> str:
-    """How near the population comes to ANSUR II, and what 40 modes leave out."""
+    """Distance of the population from ANSUR II, and the part that 40 modes leave out."""
     measured = load("faces")["measured"]
     rows = [
         row
@@ -53,7 +53,7 @@ def faces_fit() -> str:
 
 
 def faces_intersections() -> str:
-    """How many faces pass through themselves."""
+    """Number of faces that pass through themselves."""
     counts = load("faces")["measured"]["intersections"]
     lines = ["| faces of 1,000 with an intersection | lids and eyeballs | upper and lower lip | ears and skull |"]
     lines.append("|---|---|---|---|")
@@ -86,7 +86,7 @@ def faces_ict() -> str:
 
 
 def fitting() -> str:
-    """How near fits to 68 landmarks come to known faces, and how many a second."""
+    """Errors of fits to 68 landmarks of known faces, and fits a second."""
     document = load("fitting")
     measured, machine = document["measured"], document["machine"]
 

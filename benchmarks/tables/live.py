@@ -15,7 +15,7 @@ def _busy(measured: dict[str, Any]) -> str:
 
 
 def first_face() -> str:
-    """How long it takes from process start to the first face."""
+    """Time from process start to the first face."""
     document = load("first_face")
     row, machine = document["measured"], document["machine"]
     return (
@@ -28,7 +28,7 @@ def first_face() -> str:
 
 
 def no_face() -> str:
-    """How often sound that is no speech gets a face."""
+    """Rate at which sound that is no speech gets a face."""
     kinds = load("no_face")["measured"]["kinds"]
     lines = [
         "| windows of 5 s | how many | with a face live | 95 % interval | with a face as a file | 95 % interval | alike |",
@@ -109,7 +109,7 @@ def _share(row: dict[str, Any]) -> str:
 
 
 def speaker_change() -> str:
-    """How soon another speaker is noticed, at the threshold in use."""
+    """Delay until another speaker is noticed, at the threshold in use."""
     measured = load("speaker_change")["measured"]
     row = next(row for row in measured["curve"] if row["threshold"] == measured["threshold"])
     return "\n".join(
@@ -122,7 +122,7 @@ def speaker_change() -> str:
 
 
 def speaker_change_thresholds() -> str:
-    """How soon another speaker is noticed, at every threshold, with false alarms by kind of stream."""
+    """Delay until another speaker is noticed, at every threshold, with false alarms by kind of stream."""
     measured = load("speaker_change")["measured"]
 
     kinds = ("one_recording", "halves", "two_recordings", "moved_halves")
@@ -154,7 +154,7 @@ def live_window() -> str:
 
 
 def incremental_cost() -> str:
-    """What an update costs in each mode as the window grows."""
+    """Cost of an update in each mode against the window."""
     document = load("incremental")
     measured, machine = document["measured"], document["machine"]
     ways = measured["cost"]["ways"]
@@ -181,7 +181,7 @@ def incremental_cost() -> str:
 
 
 def incremental_agreement() -> str:
-    """How far mode incremental is from mode exact."""
+    """Distance of mode incremental from mode exact."""
     measured = load("incremental")["measured"]["agreement"]
     lines = [
         "| speakers never trained on, windows of | estimates | blocks encoded of 32 | cosine to exact, mean | "
@@ -218,7 +218,7 @@ def incremental_agreement() -> str:
 
 
 def image_reuse() -> str:
-    """How many images are reused at each distance, and how far a reused image is from a new one."""
+    """Share of images reused at each distance, and the difference of a reused image from a new one."""
     measured = load("image_reuse")["measured"]
     lines = [
         "| distance of embeddings up to | images reused | levels of 255 off, mean | worst | dB, median | worst |",
@@ -247,7 +247,7 @@ def live_soak() -> str:
 
 
 def profile() -> str:
-    """What `voxface profile` prints."""
+    """Output of `voxface profile`."""
     measured = load("profile")["measured"]
     return "\n".join(["```", f"$ {measured['ran']}", *measured["printed"], "```"])
 

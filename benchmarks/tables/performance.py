@@ -67,7 +67,7 @@ def update(size: str) -> Callable[[], str]:
 
 
 def growth() -> str:
-    """How long an update takes as the window grows."""
+    """Time of an update against the window."""
     measured = load("update")["measured"]["growth"]
     seconds = next(iter(measured.values()))["seconds"]
     lines = [
@@ -124,7 +124,7 @@ def memory() -> str:
 
 
 def streams() -> str:
-    """How many live sessions one core sustains."""
+    """Number of live sessions that one core sustains."""
     measured = load("streams")["measured"]
     lines = [
         "| default bundle, one core, 10 updates/s | ms per 0.1 s of sound | of the core | streams, by that | kept up with |",
@@ -279,7 +279,7 @@ def budgets() -> str:
 
 
 def few_figures() -> str:
-    """The figures that matter, for the README."""
+    """Main figures, for the README."""
     ways = {
         precision: ", ".join(
             f"{best['total_ms']['p50']:.1f} ms ({how})"

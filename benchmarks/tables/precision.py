@@ -52,7 +52,7 @@ def int8() -> str:
 
 
 def int8_plain_layers() -> str:
-    """The most that INT8 can gain: plain layers, measured in the same run."""
+    """Upper limit of what INT8 gains: plain layers, measured in the same run."""
     kinds = {"convolution_1d": "1-D, kernel 3, 384 channels, 200 long", "convolution_2d": "2×2, 256 channels, 16×16"}
     lines = ["| GOP/s, four equal convolutions | FP32 | INT8 | INT8 is faster by |", "|---|---|---|---|"]
     plain = load("int8")["measured"]["plain_layers"]

@@ -8,7 +8,7 @@ from benchmarks.tables.cells import percent
 
 
 def sex() -> str:
-    """What a voice tells: sex of the face against sex of the speaker."""
+    """Sex of the face against sex of the speaker."""
     measured = load("librispeech")["measured"]
     lines = [
         "| on speakers never trained on | agrees with the speaker's sex | 95 % interval | always the commoner sex |",
@@ -25,7 +25,7 @@ def sex() -> str:
 
 
 def listening() -> str:
-    """What else the default bundle does with speakers it was not trained on."""
+    """Further measurements on speakers the default bundle was not trained on."""
     measured = load("librispeech")["measured"]
     told, sure, faces = (
         measured[f"{name}_held_out"] for name in ("same_speaker", "sex_probability", "faces_of_one_speaker")
@@ -51,7 +51,7 @@ def listening() -> str:
 
 
 def confidence() -> str:
-    """How well the confidence separates speech from other sound."""
+    """Separation of speech from other sound by the confidence."""
     measured = load("confidence")["measured"]
     lines = ["| confidence of speech above that of | AUC | 95 % interval | clips |", "|---|---|---|---|"]
     for name, row in measured["against"].items():
@@ -126,7 +126,7 @@ def measures() -> str:
 
 
 def worlds() -> str:
-    """What a voice tells of a face in each world."""
+    """Share of a face that a voice predicts in each world."""
     measured = load("worlds")["measured"]
     lines = [
         "| coupling | share of ratio variance told, women: ear, forehead, midline, cheek | men | share of mesh variance, "
@@ -143,7 +143,7 @@ def worlds() -> str:
 
 
 def cues() -> str:
-    """How well the cues are heard."""
+    """Accuracy of the measured cues."""
     measured = load("worlds")["measured"]
     known, twice = measured["cues_heard"], measured["cues_heard_twice"]
     lines = [

@@ -17,6 +17,7 @@
 from typing import TYPE_CHECKING, Any
 
 from voxface.runtime import telemetry as _telemetry
+from voxface.runtime.version import __version__
 
 if TYPE_CHECKING:
     from voxface.runtime.bundle.bundle import Bundle
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     )
     from voxface.runtime.live.stream import Stream
     from voxface.runtime.voice_to_face import VoiceToFace
-
-__version__ = "0.1.0"
 
 _telemetry.switch_off()  # before anything of voxface imports ONNX Runtime
 

@@ -1,17 +1,15 @@
 """One rule for every verb that writes: what is there already is refused before the work; --force replaces its own kind only."""
 
-import argparse
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.cli.commands import every_command
 from tests.command_line import run
 from tests.conftest import SAMPLES
-from voxface.cli import VERBS, build_parser
 
 SMALL = Path(__file__).parent.parent / "stored" / "small.voxface"
 # Options that name a result.
@@ -20,23 +18,6 @@ RESULTS = {"--out", "--save", "--trace", "--record"}
 NEVER_REPLACED = {"live", "train"}
 # `run` has its own tests, with the results that it keeps.
 ELSEWHERE = {"run"}
-
-
-def commands(parser: argparse.ArgumentParser, path: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Every command below a parser, by its words."""
-    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    for action in below:
-        for name, sub in action.choices.items():
-            yield from commands(sub, f"{path} {name}".strip())
-    if not below:
-        yield path, parser
-
-
-def every_command() -> list[tuple[str, argparse.ArgumentParser]]:
-    found = []
-    for verb in VERBS:
-        found += [pair for pair in commands(build_parser(verb)) if pair[0].split()[0] == verb]
-    return found
 
 
 def test_every_command_that_writes_has_force() -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from voxface.onnx_graph.graph import Graph, show_tensors
 from voxface.onnx_graph.node_runner import Tensor
+from voxface.runtime.engines.onnxruntime import import_onnxruntime
 
 _SAMPLES = 4096  # numbers of a tensor kept from each clip
 _TRIED = np.linspace(0.3, 1.0, 29)  # shares of the largest magnitude that are tried as the limit
@@ -53,8 +54,7 @@ class TensorRange:
 
 def record_ranges(graph: Graph, feeds: Iterable[Mapping[str, Tensor]]) -> dict[str, TensorRange]:
     """The range of every float32 tensor of a graph but the constants, over these inputs, computed in FP32."""
-    import onnxruntime as ort
-
+    ort = import_onnxruntime()
     inputs = {value.name for value in graph.inputs}
     names = [n for node in graph.nodes for n in node.output if graph.is_float(n) and n not in graph.constants]
     shown = show_tensors(graph.model(), names)

@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
+from voxface.runtime.engines.onnxruntime import import_onnxruntime
 from voxface.runtime.errors import BundleError
 
 Tensor = NDArray[Any]
@@ -63,8 +64,7 @@ class NodeRunner:
         return [next(ready) if name else np.empty(0, np.float32) for name in node.output]
 
     def _open(self, node: NodeProto, inputs: Sequence[Tensor | None], feeds: dict[str, Tensor]) -> Any:
-        import onnxruntime as ort
-
+        ort = import_onnxruntime()
         alone = NodeProto()
         alone.CopyFrom(node)
         del alone.input[:], alone.output[:]

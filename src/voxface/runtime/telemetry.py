@@ -2,7 +2,9 @@
 
 The Linux wheels of ONNX Runtime collect telemetry from version 1.29 on: a program that opens a session writes an identifier and
 a database below the user's cache folder, and one that runs for about ten seconds looks up a collector's host. The environment
-variable stops both, if it is set before ONNX Runtime is imported. So `import voxface` sets it. An explicit setting stays.
+variable stops both, if it is set before ONNX Runtime is imported. So `import voxface` sets it, and the processes that a program
+starts inherit it. An explicit setting stays. Windows has no such variable; there, the events are switched off by a call when
+ONNX Runtime is loaded (`voxface.runtime.engines.onnxruntime`).
 """
 
 import os

@@ -1,10 +1,11 @@
 """The live window, drawn with Open3D: the moving mesh; beside it the image, the sound's level, confidence and latency."""
 
 import importlib.util
+import os
 import socket
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from voxface.runtime.live.pipeline import Pipeline
     from voxface.runtime.live.sink_worker import SinkEvent
 
+# Mesa and NVIDIA's driver keep compiled shaders in the user's cache folder; a few small ones are compiled anew instead.
+NO_SHADER_CACHE: Final = {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"}
 WIDTH, HEIGHT = 640, 480
 FRAMES_A_SECOND = 30
 FOLLOW = 0.35  # share of the way to the newest estimate that the mesh moves each frame
@@ -70,6 +73,8 @@ def _open_view(*, visible: bool) -> tuple[Any, Any]:
 def _load_open3d() -> Any:
     if importlib.util.find_spec("open3d") is None:
         raise ProviderError(f"no window without Open3D; {how_to_install('viewer')}, or use --show terminal")
+    for name, value in NO_SHADER_CACHE.items():
+        os.environ.setdefault(name, value)
     # Open3D imports plotting libraries, one of which opens a socket to learn whether there is IPv6. Nothing here needs one.
     had_ipv6, socket.has_ipv6 = socket.has_ipv6, False
     try:

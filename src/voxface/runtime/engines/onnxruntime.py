@@ -67,8 +67,8 @@ def checked_threads(threads: int | None) -> int:
     return index(threads)
 
 
-def library() -> ModuleType:
-    """ONNX Runtime.
+def import_onnxruntime() -> ModuleType:
+    """ONNX Runtime with its telemetry off, or a warning that says why it may be on.
 
     Raises:
         ProviderError: it is not installed.
@@ -81,8 +81,9 @@ def library() -> ModuleType:
         ) from error
     if (why := telemetry.why_on()) is not None:
         warnings.warn(f"voxface: {why}", RuntimeWarning, stacklevel=2)  # shown once
-        if hasattr(onnxruntime, "disable_telemetry_events"):  # too late for its files, not for what it would send
-            onnxruntime.disable_telemetry_events()
+    # Windows has no variable for it; elsewhere it is too late for the files, but not for what would be sent.
+    if hasattr(onnxruntime, "disable_telemetry_events"):
+        onnxruntime.disable_telemetry_events()
     return onnxruntime  # type: ignore[no-any-return]
 
 
@@ -117,7 +118,7 @@ class OnnxRuntimeEngine:
             ProviderError: the provider is not in this ONNX Runtime, or it did not load.
             BundleError: the bytes are no graph, or one that reads other files.
         """
-        ort = library()
+        ort = import_onnxruntime()
         wanted = _NAMES[provider]
         if wanted not in ort.get_available_providers():
             raise ProviderError(

@@ -62,9 +62,9 @@ def open_graphs(
             }
             opened.pop_all()
         return engines
-    from voxface.runtime.engines.onnxruntime import checked_threads, library
+    from voxface.runtime.engines.onnxruntime import checked_threads
 
-    library()  # before memory is bounded
+    import_onnxruntime()  # before memory is bounded
     workers = checked_threads(threads)
 
     def attempt(engines: dict[str, Engine]) -> None:

@@ -35,6 +35,7 @@ from voxface.runtime.profile.synthetic_voice import SYLLABLE_S, synthetic_voice
 from voxface.runtime.profile.update_times import UpdateTimes
 from voxface.runtime.timing.histogram import Histogram
 from voxface.runtime.timing.trace import MOST_SPANS, Span, Trace
+from voxface.runtime.version import __version__
 from voxface.runtime.voice_to_face import VoiceToFace
 
 SYNTHETIC: Final = "synthetic voice"
@@ -407,8 +408,6 @@ class _TracedSource:
 
 
 def _versions() -> dict[str, str]:
-    from voxface import __version__
-
     modules = {name: sys.modules.get(name) for name in ("numpy", "onnxruntime")}
     found = {name: str(module.__version__) for name, module in modules.items() if module is not None}
     return {"voxface": __version__, "python": platform.python_version(), **found}

@@ -7,6 +7,9 @@ they time out after half an hour. So whatever ends a training ends it in all pro
 import atexit
 import logging
 import os
+import shutil
+import socket
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,8 @@ from typing import Final, NoReturn
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
@@ -23,6 +28,9 @@ from voxface.runtime.processor import usable_cores
 MOST_PER_CORE: Final = (
     4  # processes of a training on processors; a training by mistake in hundreds takes the machine down
 )
+
+_MEETING: Final = "VOXFACE_MEETING"
+"""Variable with the file at which processes of one machine find each other."""
 
 
 def launch(accelerator: str, devices: int, precision: str) -> Fabric:
@@ -42,12 +50,14 @@ def launch(accelerator: str, devices: int, precision: str) -> Fabric:
     if nodes == 1 and devices > most and not (accelerator != "cpu" and torch.cuda.is_available()):
         raise UsageError(f"--devices {devices}: at most {most} processes on {usable_cores()} cores")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if devices * nodes > 1 and "LOCAL_RANK" not in os.environ:  # the first process, which starts the others
+        os.environ[_MEETING] = str(Path(_new_folder()) / "meeting")
     try:
         fabric = Fabric(
             accelerator=accelerator,
             devices=devices,
             num_nodes=nodes,
-            strategy="ddp" if devices * nodes > 1 else "auto",
+            strategy=_DDP() if devices * nodes > 1 else "auto",
             precision=precision,  # type: ignore[arg-type]
         )
         fabric.launch()
@@ -58,6 +68,36 @@ def launch(accelerator: str, devices: int, precision: str) -> Fabric:
             raise UsageError(f"--precision {precision}: one of 32-true, bf16-mixed, 16-mixed") from error
         raise ProviderError(f"--accelerator {accelerator} --devices {devices}: {why}") from error
     return fabric
+
+
+class _DDP(DDPStrategy):
+    """Distributed data parallel, whose processes on one machine meet at a file and talk by its loopback interface.
+
+    Lightning's own way is a port that the whole network can reach, and PyTorch then asks the name server for its own address.
+    Where torchrun or a cluster has started the processes, they meet as it says.
+    """
+
+    def setup_environment(self) -> None:
+        """Connects this process to the others."""
+        environment = self.cluster_environment
+        if isinstance(environment, LightningEnvironment) and _MEETING in os.environ:
+            loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), None)
+            if loopback is not None:
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
+            torch.distributed.init_process_group(
+                "nccl" if self.root_device.type == "cuda" else "gloo",
+                init_method=Path(os.environ[_MEETING]).as_uri(),
+                rank=environment.local_rank(),
+                world_size=self.num_processes,
+            )
+        super().setup_environment()
+
+
+def _new_folder() -> str:
+    """A temporary folder that goes with this process."""
+    folder = tempfile.mkdtemp(prefix="voxface-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _part() -> None:
