@@ -69,6 +69,12 @@ def test_every_sample_is_heard(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(heard(tmp_path / "a.wav", WHOLE[name]), SPEECH)
 
 
+def test_an_unfinished_file_may_begin_with_silence(tmp_path: Path) -> None:
+    quiet = np.concatenate([np.zeros(40_000, np.int16), SPEECH])
+    for size in (0, 2048):
+        np.testing.assert_array_equal(heard(tmp_path / "a.wav", wav(quiet.tobytes(), size=size, riff=0)), quiet)
+
+
 def w64(size_of_data: int | None = None) -> bytes:
     made = bytearray(encoded(SPEECH, "W64"))
     at = made.index(b"data\xf3\xac\xd3\x11") + 16

@@ -71,7 +71,8 @@ class Decoder:
         # When libmpg123 meets damage, libsndfile loses all that was asked for at once.
         seconds = MPEG_SECONDS if self._part.mpeg else BLOCK_SECONDS
         most = max(1, min(int(seconds * self.rate), BLOCK_SAMPLES // self.channels))
-        end = UNKNOWN if self._part.frames is None else self._part.frames
+        # Not beyond the count, since what stands behind the sound of a FLAC file is an error to its decoder.
+        end = int(self._file.frames) if self._part.frames is None else self._part.frames
         while (size := min(most, end - self.done)) > 0:
             try:
                 with self._quiet():
