@@ -168,3 +168,12 @@ def test_a_magic_number_alone_is_no_sound(prefix: bytes, rest: bytes, tmp_path: 
     with pytest.raises(InputError) as refused:
         heard(tmp_path / "a", prefix + rest)
     assert "\n" not in str(refused.value)
+
+
+def test_joined_flac_files_are_heard_one_after_the_other(tmp_path: Path) -> None:
+    one, two = encoded(SPEECH, "FLAC"), encoded(np.stack([SPEECH, SPEECH], 1), "FLAC")
+    bare = one[:4] + b"\x80" + one[5:42] + one[one.index(b"\xff\xf8", 42) :]  # the first block is the only one
+    np.testing.assert_array_equal(heard(tmp_path / "a.flac", bare), SPEECH)
+    for files in ([one, one], [one, id3v2(90) + two, bare], [bare, bare, one]):
+        got = heard(tmp_path / "a.flac", b"".join(files))
+        np.testing.assert_array_equal(got, np.tile(SPEECH, len(files)))

@@ -14,12 +14,14 @@ UNKNOWN_SIZE: Final = 0x7FFF0000  # writers that do not know the length announce
 UNKNOWN_SIZE_64: Final = 1 << 62
 # Chunks that writers put behind the sound.
 AFTER_SOUND: Final = re.compile(
-    rb"LIST|id3 |ID3 |bext|iXML|axml|chna|fact|cue |smpl|inst|plst|acid|strc|afsp|PEAK|_PMX|JUNK|junk|FLLR|PAD |pad |DISP|"
+    rb"LIST|RIFF|id3 |ID3 |bext|iXML|axml|chna|fact|cue |smpl|inst|plst|acid|strc|afsp|PEAK|_PMX|JUNK|junk|FLLR|PAD |pad |DISP|"
     rb"umid|levl|minf|elm1|regn|ovwf|uuid|info|strg|mark|midi|pakt|"
     rb"MARK|INST|COMT|NAME|AUTH|ANNO|\(c\) |APPL|CHAN|AESD|SAXL|MIDI"
 )
 BEFORE_SOUND: Final = frozenset({b"data", b"fmt ", b"ds64", b"COMM", b"SSND", b"FVER"})
-TAGS: Final = re.compile(rb"ID3[\x02-\x04]|TAG|APETAGEX|LYRICSBEGIN")  # appended by programs that know no chunks
+TAGS: Final = re.compile(
+    rb"ID3[\x02-\x04]|TAG|APETAGEX|LYRICSBEGIN|PK\x03\x04|<\?x"
+)  # appended by programs that know no chunks
 
 
 @dataclass(frozen=True)
