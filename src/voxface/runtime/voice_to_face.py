@@ -93,7 +93,8 @@ class VoiceToFace:
         """The face of a stretch of sound; `Estimate.start` and `end` count samples at 16 kHz.
 
         Args:
-            samples: int16, or float32 in [-1, 1]; [n], or [n, channels], of which the mean is used.
+            samples: int16, or float32 in [-1, 1]; [n], or [n, channels], of which the mean is used, or the loudest where they
+                cancel each other out.
             sample_rate: Hz, 4,000 to 768,000.
 
         Raises:
