@@ -103,7 +103,7 @@ class VoiceToFace:
         Args:
             samples: int16, or float32 in [-1, 1]; [n], or [n, channels].
             sample_rate: Hz, 4,000 to 768,000.
-            channel: the channel to use, from 0; None: the mean of all.
+            channel: the channel to use, from 0; None: the mean of all, or the loudest where they cancel each other out.
             min_confidence: the confidence below which there is no face, 0 (none) to 1.
 
         Raises:

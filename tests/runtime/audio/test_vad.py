@@ -142,3 +142,20 @@ def test_the_judge_is_that_of_the_webrtcvad_module(mode: int, rng: np.random.Gen
     said = [ours.is_speech(frame, 16_000) for frame in frames]
     assert said == [theirs.is_speech(frame, 16_000) for frame in frames]
     assert len(set(said)) == 2
+
+
+@pytest.mark.parametrize("offset", [-20_000, -3276, 500, 3276, 20_000])
+@pytest.mark.parametrize("noise", [0.0, 0.4, 3.0])
+def test_a_constant_offset_is_no_speech(offset: int, noise: float) -> None:
+    """WebRTC's VAD takes the step from nothing to the offset for sound."""
+    sound = np.rint(offset + np.random.default_rng(2).normal(0, noise, 48_000)).astype(np.int16)
+    assert WebRtcJudge(3).is_speech(sound[:320].tobytes(), 16_000) or abs(offset) < 3000
+    assert whole(sound) == []
+
+
+def test_speech_on_a_constant_offset_is_still_speech() -> None:
+    quiet = np.zeros(16_000, np.int16)
+    voice = np.concatenate([quiet, AUDIO // 2])
+    plain, shifted = heard(whole(voice)), heard(whole(voice + np.int16(3000)))
+    assert shifted[0]
+    assert sum(end - start for start, end in shifted[0]) == pytest.approx(sum(e - s for s, e in plain[0]), rel=0.1)

@@ -69,6 +69,12 @@ def test_every_sample_is_heard(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(heard(tmp_path / "a.wav", WHOLE[name]), SPEECH)
 
 
+def test_an_unfinished_file_may_begin_with_silence(tmp_path: Path) -> None:
+    quiet = np.concatenate([np.zeros(40_000, np.int16), SPEECH])
+    for size in (0, 2048):
+        np.testing.assert_array_equal(heard(tmp_path / "a.wav", wav(quiet.tobytes(), size=size, riff=0)), quiet)
+
+
 def w64(size_of_data: int | None = None) -> bytes:
     made = bytearray(encoded(SPEECH, "W64"))
     at = made.index(b"data\xf3\xac\xd3\x11") + 16
@@ -165,6 +171,26 @@ def test_a_file_beyond_4_gb_is_not_read_into_memory(tmp_path: Path) -> None:
     blocks = read_blocks(tmp_path / "a.wav")
     assert [len(next(blocks)) for _ in range(3)] == [4 * RATE] * 3
     blocks.close()  # type: ignore[attr-defined]
+
+
+JOINED = {
+    "twice": [wav(DATA), wav(DATA)],
+    "with LIST": [wav(DATA, after=LIST), wav(DATA, before=LIST), wav(DATA)],
+    "of other rates and channels": [wav(DATA), wav(DATA, form=pcm_format(channels=2, rate=48_000)), wav(DATA)],
+    "the last one never closed": [wav(DATA), wav(DATA, size=0, riff=0)],
+    "of other codings": [wav(DATA), encoded(SPEECH / 32768, "WAV", "FLOAT"), encoded(SPEECH, "WAV", "IMA_ADPCM")],
+}
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_joined_files_are_heard_one_after_the_other(name: str, tmp_path: Path) -> None:
+    alone = [heard(tmp_path / "a.wav", data) for data in JOINED[name]]
+    np.testing.assert_array_equal(heard(tmp_path / "b.wav", b"".join(JOINED[name])), np.concatenate(alone))
+
+
+def test_joined_files_of_which_the_last_is_cut(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cut short, 3\.00 s of the 4\.00 s"):
+        heard(tmp_path / "a.wav", wav(DATA) + wav(DATA)[: -len(DATA) // 2])
 
 
 @settings(max_examples=60, deadline=None)

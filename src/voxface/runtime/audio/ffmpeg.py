@@ -143,7 +143,7 @@ class FfmpegDecoder:
 
     def _check_end(self) -> None:
         code = self._process.wait(STALL_S)
-        lines = [_SPEAKER.sub("", line).strip() for line in self._said.decode("utf-8", "replace").splitlines()]
+        lines = [_SPEAKER.sub("", line).strip()[:200] for line in self._said.decode("utf-8", "replace").splitlines()]
         said = [line for line in lines if line]
         if any(_NO_SOUND in line for line in said):
             raise InputError(f"{self._kind.name} without sound")

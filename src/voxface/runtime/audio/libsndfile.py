@@ -14,7 +14,7 @@ from voxface.runtime.audio.samples import check_header
 from voxface.runtime.errors import InputError
 
 BLOCK_SECONDS: Final = 4.0
-MPEG_SECONDS: Final = 0.25
+PIECE_SECONDS: Final = 0.25  # where a decoder meets damage, libsndfile loses all that was asked for at once
 BLOCK_SAMPLES: Final = 1 << 22  # of all channels together, at most
 UNKNOWN: Final = 2**62  # from this number of frames on, libsndfile does not know how many a file has
 NO_CUT_S: Final = 0.025  # a frame of the features; what is shorter is not missed
@@ -68,22 +68,28 @@ class Decoder:
         # Otherwise soundfile seeks after each block to the place where it should be. A FLAC of unknown length could then not
         # be read, and parts that are missing in a damaged file would count as read.
         self._file.seekable = lambda: False
-        # When libmpg123 meets damage, libsndfile loses all that was asked for at once.
-        seconds = MPEG_SECONDS if self._part.mpeg else BLOCK_SECONDS
-        most = max(1, min(int(seconds * self.rate), BLOCK_SAMPLES // self.channels))
-        end = UNKNOWN if self._part.frames is None else self._part.frames
-        while (size := min(most, end - self.done)) > 0:
+        most = max(1, min(int(BLOCK_SECONDS * self.rate), BLOCK_SAMPLES // self.channels))
+        piece = max(1, int(PIECE_SECONDS * self.rate))
+        # Not beyond the count, since what stands behind the sound of a FLAC file is an error to its decoder.
+        end = int(self._file.frames) if self._part.frames is None else self._part.frames
+        damage: soundfile.LibsndfileError | None = None
+        while damage is None and (size := min(most, end - self.done)) > 0:
+            block, have = np.empty((size, self.channels), np.float32), 0
             try:
                 with self._quiet():
-                    block: NDArray[np.float32] = self._file.read(size, dtype="float32", always_2d=True)
+                    while have < size and (count := len(self._file.read(out=block[have : have + piece]))):
+                        have += count
             except soundfile.LibsndfileError as error:
-                raise InputError(self._damage(error)) from error
+                damage = error
             if self._pieces is not None and self._pieces.error is not None:
                 raise self._pieces.error
-            if len(block) == 0:
+            if have:
+                self.done += have
+                yield block[:have]
+            elif damage is None:
                 return
-            self.done += len(block)
-            yield block
+        if damage is not None:
+            raise InputError(self._damage(damage)) from damage
 
     def missing(self) -> Missing | None:
         """What was announced and not found, after the last block."""

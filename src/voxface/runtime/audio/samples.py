@@ -59,8 +59,9 @@ def check_header(rate: int, channels: int) -> None:
         InputError: a rate outside 4,000 to 768,000 Hz, or no channel, or more than 256.
     """
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        said = f"{rate}" if abs(rate) < 1 << 40 else f"{rate:.3g}"
         raise InputError(
-            f"its header says {rate} Hz, which is no rate of a voice ({LOWEST_RATE} to {HIGHEST_RATE} Hz are read); "
+            f"its header says {said} Hz, which is no rate of a voice ({LOWEST_RATE} to {HIGHEST_RATE} Hz are read); "
             "is it damaged?"
         )
     if not 1 <= channels <= MOST_CHANNELS:

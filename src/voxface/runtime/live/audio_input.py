@@ -39,7 +39,7 @@ class AudioInput:
     """
 
     def __init__(self, channel: int | None = None, start: int = 0) -> None:
-        """Uses `channel`, from 0, or with None the mean of all channels; begins at absolute sample `start`."""
+        """Uses `channel`, from 0, or with None what `ChannelMixer` makes of all; begins at absolute sample `start`."""
         self._channel = channel
         self._stream: int | None = None
         self._rate = SAMPLE_RATE

@@ -14,12 +14,14 @@ UNKNOWN_SIZE: Final = 0x7FFF0000  # writers that do not know the length announce
 UNKNOWN_SIZE_64: Final = 1 << 62
 # Chunks that writers put behind the sound.
 AFTER_SOUND: Final = re.compile(
-    rb"LIST|id3 |ID3 |bext|iXML|axml|chna|fact|cue |smpl|inst|plst|acid|strc|afsp|PEAK|_PMX|JUNK|junk|FLLR|PAD |pad |DISP|"
+    rb"LIST|RIFF|id3 |ID3 |bext|iXML|axml|chna|fact|cue |smpl|inst|plst|acid|strc|afsp|PEAK|_PMX|JUNK|junk|FLLR|PAD |pad |DISP|"
     rb"umid|levl|minf|elm1|regn|ovwf|uuid|info|strg|mark|midi|pakt|"
     rb"MARK|INST|COMT|NAME|AUTH|ANNO|\(c\) |APPL|CHAN|AESD|SAXL|MIDI"
 )
 BEFORE_SOUND: Final = frozenset({b"data", b"fmt ", b"ds64", b"COMM", b"SSND", b"FVER"})
-TAGS: Final = re.compile(rb"ID3[\x02-\x04]|TAG|APETAGEX|LYRICSBEGIN|\0{16}")  # appended by programs that know no chunks
+TAGS: Final = re.compile(
+    rb"ID3[\x02-\x04]|TAG|APETAGEX|LYRICSBEGIN|PK\x03\x04|<\?x"
+)  # appended by programs that know no chunks
 
 
 @dataclass(frozen=True)
@@ -110,17 +112,21 @@ def extent(
     if announced > there:
         if announced < unknown:
             return size, announced
-    elif there - announced < 64 or _is_tail(file, start + announced, size, layout):
+    elif there - announced < 64 or _is_tail(file, start + announced, size, layout, empty=not announced):
         return start + announced, announced
     end = _before_chunks(file, start + min(announced, max(0, there)), size, layout)
     return end, end - start
 
 
-def _is_tail(file: BinaryIO, at: int, size: int, layout: Layout | None) -> bool:
-    """Whether what follows sound of a known size is no sound: chunks, tags of other programs, or zeros."""
+def _is_tail(file: BinaryIO, at: int, size: int, layout: Layout | None, *, empty: bool) -> bool:
+    """Whether what follows sound of a known size is no sound: chunks, tags of other programs, or zeros.
+
+    Args:
+        empty: whether that size is 0; then zeros are silence at the beginning of sound.
+    """
     file.seek(at)
-    head = file.read(20)
-    if any(TAGS.match(head, skip) for skip in (0, 1)):
+    head = file.read(1 << 16)
+    if any(TAGS.match(head, skip) for skip in (0, 1)) or not (empty or head.strip(b"\0") or at + len(head) < size):
         return True
     if layout is None:
         return False

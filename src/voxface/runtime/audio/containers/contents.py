@@ -3,11 +3,13 @@
 A reader is imported when a file of its kind comes, since a first face waits for every import.
 """
 
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-from voxface.runtime.audio.containers.part import Part, Span
+from voxface.runtime.audio.containers.part import Part
 from voxface.runtime.audio.containers.recognise import Foreign, Unread, recognise
 from voxface.runtime.errors import InputError
+
+MOST_JOINED: Final = 10_000  # files
 
 
 def contents(file: BinaryIO, size: int) -> list[Part] | Foreign:
@@ -28,10 +30,10 @@ def contents(file: BinaryIO, size: int) -> list[Part] | Foreign:
             from voxface.runtime.audio.containers.mp3 import read_mp3
 
             return read_mp3(file, found.start, size)
-        case "FLAC" if found.start:
-            return [Part((Span(found.start, size),))]
         case "FLAC":
-            return [Part()]
+            from voxface.runtime.audio.containers.flac import read_flac
+
+            return read_flac(file, found.start, size)
     if found.start:
         raise InputError(f"an ID3 tag in front of {found.kind}; remove it, for example with `id3v2 --delete-all`")
     match found.kind:
@@ -64,11 +66,19 @@ def contents(file: BinaryIO, size: int) -> list[Part] | Foreign:
 def _wav(file: BinaryIO, size: int) -> list[Part] | Foreign:
     from voxface.runtime.audio.containers.wav import DECODED_TAGS, MPEG_TAGS, read_wav
 
-    wav = read_wav(file, size)
-    if wav.tag in MPEG_TAGS:
-        from voxface.runtime.audio.containers.mp3 import read_mp3
+    parts: list[Part] = []
+    base: int | None = 0
+    while base is not None and len(parts) < MOST_JOINED:
+        wav = read_wav(file, size, base)
+        if wav.tag in MPEG_TAGS:
+            from voxface.runtime.audio.containers.mp3 import read_mp3
 
-        return read_mp3(file, wav.sound.start, wav.sound.end, whole_file=False)
-    if wav.tag not in DECODED_TAGS:
-        return Foreign(f"WAV of coding 0x{wav.tag:x}", "wav")
-    return [wav.part]
+            parts += read_mp3(file, wav.sound.start, wav.sound.end, whole_file=False)
+        elif wav.tag in DECODED_TAGS:
+            parts.append(wav.part)
+        elif base == 0 and wav.next is None:
+            return Foreign(f"WAV of coding 0x{wav.tag:x}", "wav")
+        else:
+            raise InputError(f"joined WAV files, one of coding 0x{wav.tag:x}, which is not read; convert it to WAV")
+        base = wav.next
+    return parts

@@ -28,7 +28,7 @@ class Unread:
     name: str
 
 
-_HEAD: Final = 256
+_HEAD: Final = 512
 _ASF: Final = bytes.fromhex("3026b2758e66cf11")
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _FOREIGN: Final = (
@@ -125,7 +125,7 @@ def _by_magic(head: bytes) -> Kind | Foreign | Unread | None:
     for place, magic, name in _UNREAD:
         if head[place : place + len(magic)] == magic:
             return Unread(name)
-    if len(head) > 188 and head[0] == head[188] == 0x47:
+    if len(head) > 376 and head[0] == head[188] == head[376] == 0x47:
         return Foreign("MPEG transport stream", "mpegts")
     if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xF6 == 0xF0:
         return Foreign("AAC", "aac")

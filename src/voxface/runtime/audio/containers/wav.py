@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from voxface.runtime.audio.containers import chunks
-from voxface.runtime.audio.containers.chunks import RIFF, RIFX, W64
+from voxface.runtime.audio.containers.chunks import RIFF, RIFX, W64, Layout
 from voxface.runtime.audio.containers.part import Part, Span
 from voxface.runtime.audio.samples import check_header
 from voxface.runtime.errors import InputError
@@ -17,6 +17,7 @@ from voxface.runtime.errors import InputError
 MPEG_TAGS: Final = (0x50, 0x55)  # MPEG layers I and II, layer III
 # PCM, MS ADPCM, float, A-law, µ-law, IMA ADPCM, GSM 6.10, NMS ADPCM, G.721; 0xFFFE: named by the extension.
 DECODED_TAGS: Final = (1, 2, 3, 6, 7, 0x11, 0x31, 0x38, 0x40, 0xFFFE)
+MIN_JOINED: Final = 44  # bytes of the shortest header
 RIFF_LIMIT: Final = 0xFFFFFFFF
 
 
@@ -28,24 +29,26 @@ class Wav:
         tag: number of its coding.
         sound: where it lies.
         part: what a decoder should read.
+        next: the byte at which another WAV file begins that was joined to it; None if none was.
     """
 
     tag: int
     sound: Span
     part: Part
+    next: int | None
 
 
-def read_wav(file: BinaryIO, size: int) -> Wav:
-    """The sound of a WAV, RF64, BW64 or W64 file of `size` bytes.
+def read_wav(file: BinaryIO, size: int, base: int = 0) -> Wav:
+    """The sound of a WAV, RF64, BW64 or W64 file that begins at byte `base` of a file of `size` bytes.
 
     Raises:
         InputError: its header is cut short, or gives an impossible rate or number of channels.
     """
-    file.seek(0)
+    file.seek(base)
     kind = file.read(4)
     layout, first = (W64, 40) if kind == b"riff" else (RIFX if kind == b"RIFX" else RIFF, 12)
     form, large, data, aligned = b"", b"", None, True
-    for chunk in chunks.walk(file, first, size, layout):
+    for chunk in chunks.walk(file, base + first, size, layout):
         name = chunk.name[:4]
         aligned = aligned and chunk.start % 2 == 0
         if name == b"fmt " and not form:
@@ -69,8 +72,20 @@ def read_wav(file: BinaryIO, size: int) -> Wav:
         announced, unknown = struct.unpack_from("<Q", large, 8)[0] if len(large) == 24 else 0, chunks.UNKNOWN_SIZE_64
     end, promised = chunks.extent(file, data.start, announced, size, layout, unknown)
     sound = Span(data.start, end)
-    plain = aligned and kind != b"BW64" and announced == promised == sound.size
-    return Wav(tag, sound, Part(None if plain else _mended(order, form, sound, block), promised, sound.size))
+    after = None if layout is W64 else _joined(file, end + end % 2, size, layout)
+    plain = aligned and not base and after is None and kind != b"BW64" and announced == promised == sound.size
+    return Wav(tag, sound, Part(None if plain else _mended(order, form, sound, block), promised, sound.size), after)
+
+
+def _joined(file: BinaryIO, at: int, size: int, layout: Layout) -> int | None:
+    """Where among the chunks from a place on another WAV file begins."""
+    if size - at < MIN_JOINED:
+        return None
+    for chunk in chunks.walk(file, at, size, layout):
+        if chunk.name in (b"RIFF", b"RIFX", b"RF64"):
+            file.seek(chunk.start)
+            return chunk.start - 8 if file.read(4) == b"WAVE" else None
+    return None
 
 
 def _mended(order: str, form: bytes, sound: Span, block: int) -> tuple[bytes | Span, ...]:
