@@ -62,7 +62,7 @@ def open_graphs(
             }
             opened.pop_all()
         return engines
-    from voxface.runtime.engines.onnxruntime import checked_threads
+    from voxface.runtime.engines.onnxruntime import checked_threads, import_onnxruntime
 
     import_onnxruntime()  # before memory is bounded
     workers = checked_threads(threads)
