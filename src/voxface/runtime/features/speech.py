@@ -136,7 +136,9 @@ def no_speech(seconds: float, reason: NoFaceReason) -> NoSpeechError:
 def quiet_reason(speech: Speech) -> NoFaceReason | None:
     """The reason that a live session gives most often for the seconds of a whole sound in which the VAD heard no speech; None
     if there is no such second."""
-    voiced = {second for start, end in speech.segments for second in range(start // SAMPLE_RATE, -(-end // SAMPLE_RATE))}
+    voiced = {
+        second for start, end in speech.segments for second in range(start // SAMPLE_RATE, -(-end // SAMPLE_RATE))
+    }
     reasons = Counter(level.reason() for second, level in enumerate(speech.levels) if second not in voiced)
     return reasons.most_common(1)[0][0] if reasons else None
 
