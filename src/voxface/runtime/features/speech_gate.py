@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxface.runtime.audio.levels import CLIPPED
 from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
@@ -87,10 +88,23 @@ def speech_in(speech: Speech, weights: SpeechModulationWeights | None) -> Speech
         raise no_speech(speech.seconds, Counter(reasons).most_common(1)[0][0])
     if len(speech.log_mel) < WINDOW + STRIDE and SpeechGate(weights, passed=True).refuse(speech) is None:
         return speech  # a live session's window would hold all of it
-    kept = np.zeros(len(speech.log_mel), np.bool_)
-    for window in judged:
-        kept[window.first : window.end] |= window.enters
-    return speech.part(kept)
+    return speech.part(_speech_frames(speech, weights, [(each.first, each.end) for each in judged if each.enters]))
+
+
+def _speech_frames(
+    speech: Speech, weights: SpeechModulationWeights | None, windows: list[tuple[int, int]]
+) -> NDArray[np.bool_]:
+    """Which frames, bool [T], are speech: those of these windows that are in a stretch of 2 s which would pass by itself. A
+    window holds 8 s, so at its edges it may hold other sound."""
+    whole, close = np.zeros(len(speech.log_mel), np.bool_), np.zeros(len(speech.log_mel), np.bool_)
+    for first, end in windows:
+        whole[first:end] = True
+    running = RunningSpeechModulation()
+    for first in range(0, max(1, len(whole) - RECENT + 1), STRIDE):
+        end = first + RECENT
+        if whole[first:end].all() and SpeechGate(weights).refuse(_window(speech, first, end, running)) is None:
+            close[first:end] = True
+    return close if np.count_nonzero(close) >= RECENT else whole
 
 
 class _Judged(NamedTuple):
