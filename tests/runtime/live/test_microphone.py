@@ -10,7 +10,7 @@ from tests.stand_ins.live_session import Notebook, PlainEstimator, voice
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.events import Lost, StreamEnded, StreamStarted
-from voxface.runtime.live.microphone import Callback, Device, DeviceError, Microphone
+from voxface.runtime.live.microphone import Callback, Device, DeviceError, Microphone, choose
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.session import LiveSession
@@ -154,6 +154,15 @@ def test_a_device_that_does_not_open() -> None:
     desk.refuses = lambda rate, channels: True
     with pytest.raises(ProviderError, match="desk microphone does not open: Invalid number of channels"):
         listen(desk, clock, 2)
+
+
+def test_the_device_that_is_meant_is_opened() -> None:
+    clock = VirtualClock()
+    desk = Desk(clock, lambda _: [DESK, HEAD])
+    for wanted in (None, "1", "head", "headset, alsa", "DESK"):
+        assert Microphone(clock, desk, wanted).device is choose([DESK, HEAD], wanted)
+    with pytest.raises(ProviderError, match="no input device '²'; there are: 0 desk microphone"):
+        Microphone(clock, desk, "²")
 
 
 class ByIndex(Desk):
