@@ -16,8 +16,6 @@ SMALL = Path(__file__).parent.parent / "stored" / "small.voxface"
 RESULTS = {"--out", "--save", "--trace", "--record"}
 # A recording and a training grow while they run, and cannot be made again in a moment: these are never replaced.
 NEVER_REPLACED = {"live", "train"}
-# `run` has its own tests, with the results that it keeps.
-ELSEWHERE = {"run"}
 
 
 def test_every_command_that_writes_has_force() -> None:
@@ -26,7 +24,7 @@ def test_every_command_that_writes_has_force() -> None:
         options = {text for action in parser._actions for text in action.option_strings}
         if options & RESULTS:
             writing += 1
-            if words.split()[0] not in NEVER_REPLACED | ELSEWHERE:
+            if words.split()[0] not in NEVER_REPLACED:
                 assert "--force" in options, words
         else:
             assert "--force" not in options, words
