@@ -48,7 +48,10 @@ from voxface.training.trainers.speaker_change_streams import StubEstimate
 SECONDS: Final = 5
 LENGTHS: Final = (1, 1.5, 2, 3, 5, 10)
 THRESHOLDS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-CORPORA: Final = {"commonvoice61": "59 languages", "speechocean762": "English of Mandarin speakers, half children"}
+CORPORA: Final = (
+    "commonvoice61",
+    "speechocean762",
+)  # 59 languages; English of Mandarin speakers, half of them children
 Samples = NDArray[np.int16]
 
 

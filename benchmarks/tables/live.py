@@ -57,7 +57,13 @@ def no_face_lengths() -> str:
     sides = [("refused", name) for name in rows["5"]["refused"]] + [
         ("accepted", name) for name in rows["5"]["accepted"]
     ]
-    names = {"held out": "LibriSpeech, held out", "held out, at 10 dB": "at 10 dB", "held out, at 5 dB": "at 5 dB"}
+    names = {
+        "held out": "LibriSpeech",
+        "held out, at 10 dB": "LibriSpeech at 10 dB",
+        "held out, at 5 dB": "LibriSpeech at 5 dB",
+        "commonvoice61": "Common Voice",
+        "speechocean762": "speechocean762",
+    }
     lines = [
         "| length | " + " | ".join(f"{side}: {names.get(name, name)}" for side, name in sides) + " |",
         "|---" * (len(sides) + 1) + "|",
