@@ -1,16 +1,21 @@
 """Sound files at large: what one bad file may do, float samples that are none, what is found in folders."""
 
+import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.stand_ins.sound_files import RATE, encoded, flac_in_ogg, pcm_format, speech, wav
 from voxface.runtime.audio import decode
+from voxface.runtime.audio.containers import window
 from voxface.runtime.audio.decode import find_audio, read_blocks
 from voxface.runtime.errors import InputError, UsageError
 
@@ -142,6 +147,35 @@ def test_no_sound_leaves_a_file_open(tmp_path: Path) -> None:
             continue
         blocks.close()  # type: ignore[attr-defined]
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+MANY = 20_000
+TOO_MANY = {
+    "Ogg streams": b"".join(b"OggS\0\2" + bytes(8) + number.to_bytes(4, "little") + bytes(9) for number in range(MANY)),
+    "joined FLAC files": b"fLaC\0\0\0\x22" * MANY,
+    "joined WAV files": wav(b"") * MANY,
+}
+
+
+@pytest.mark.parametrize("what", TOO_MANY)
+def test_a_file_of_nothing_but_beginnings_costs_little(what: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(TOO_MANY[what])
+    with pytest.raises(InputError, match=f"more than 10000 {what}"):
+        heard(tmp_path / "a")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=60), st.integers(1, 3), st.integers(0, 70), st.sampled_from([8, 16, 64]))
+def test_a_window_finds_what_the_whole_has(data: bytes, copies: int, start: int, size: int) -> None:
+    whole = (data + b"OggS\0\2") * copies + data
+    pattern = re.compile(rb"OggS\x00[\x00-\x07]")
+    found = pattern.search(whole, start)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window, "SIZE", size)
+        view = window.Window(io.BytesIO(whole), len(whole))
+        view.read(start // 2, 4)
+        assert view.find(pattern, start, 6) == (found.start() if found else None)
+        assert view.read(start, 6) == whole[start : start + 6]
 
 
 def test_the_first_bytes_decide_and_not_the_name(tmp_path: Path) -> None:

@@ -33,15 +33,8 @@ SUFFIXES = frozenset(_LIBSNDFILE + _FFMPEG)
 HEADERLESS: Final = frozenset({".raw", ".pcm"})
 # What a damaged file makes a decoder, numpy or Python raise; one file's trouble is no other's.
 DAMAGE: Final = (
-    MemoryError,
-    ArithmeticError,
-    ValueError,
-    RuntimeError,
-    AssertionError,
-    LookupError,
-    TypeError,
-    EOFError,
-)
+    MemoryError, ArithmeticError, ValueError, RuntimeError, AssertionError, LookupError, TypeError, EOFError
+)  # fmt: skip
 _FULL_SCALES: Final = (32_768, 8_388_608, 2_147_483_648)
 
 

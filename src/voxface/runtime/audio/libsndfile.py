@@ -96,6 +96,8 @@ class Decoder:
         part, done = self._part, self.done
         if part.open_end:
             return Missing(None, part.open_end)
+        if part.short and not done:
+            return Missing(None, f"{part.there / part.announced:.0%} of the sound it announces is there")
         promised = self._promised()
         seconds = 0.0 if promised is None else (promised - done) / self.rate
         return Missing(seconds) if seconds >= NO_CUT_S else None

@@ -3,13 +3,11 @@
 A reader is imported when a file of its kind comes, since a first face waits for every import.
 """
 
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
-from voxface.runtime.audio.containers.part import Part
+from voxface.runtime.audio.containers.part import MOST_PARTS, Part
 from voxface.runtime.audio.containers.recognise import Foreign, Unread, recognise
 from voxface.runtime.errors import InputError
-
-MOST_JOINED: Final = 10_000  # files
 
 
 def contents(file: BinaryIO, size: int) -> list[Part] | Foreign:
@@ -68,7 +66,9 @@ def _wav(file: BinaryIO, size: int) -> list[Part] | Foreign:
 
     parts: list[Part] = []
     base: int | None = 0
-    while base is not None and len(parts) < MOST_JOINED:
+    while base is not None:
+        if len(parts) > MOST_PARTS:
+            raise InputError(f"more than {MOST_PARTS} joined WAV files")
         wav = read_wav(file, size, base)
         if wav.tag in MPEG_TAGS:
             from voxface.runtime.audio.containers.mp3 import read_mp3

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from voxface.runtime.audio.containers import mpeg
 from voxface.runtime.audio.containers.mpeg import Frame, Header
-from voxface.runtime.audio.containers.part import Part, Piece, Span, Zeros
+from voxface.runtime.audio.containers.part import MOST_PARTS, Part, Piece, Span, Zeros
 from voxface.runtime.errors import InputError
 
 SLACK: Final = 2  # frames: some encoders count the frame that counts the others
@@ -51,13 +51,15 @@ def read_mp3(file: BinaryIO, start: int, end: int, *, whole_file: bool = True) -
         whole_file: whether those bytes are all of the file that is sound, as in an MP3 file; not so within a WAV file.
 
     Raises:
-        InputError: there is no frame in it.
+        InputError: there is no frame in it, or there are too many joined files.
     """
     streams: list[_Stream] = []
     for frame in mpeg.frames(file, start, end):
         present = streams[-1] if streams else None
         if frame.tag:
             streams.append(_Stream(frame.header, frame))
+            if len(streams) > MOST_PARTS:
+                raise InputError(f"more than {MOST_PARTS} joined MP3 files")
         elif frame.whole:
             full = present is not None and 0 < present.counted <= present.frames
             if present is None or present.first.kind != frame.header.kind or full:

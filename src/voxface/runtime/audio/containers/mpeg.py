@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from voxface.runtime.audio.containers.window import Window
+
 _KILOBITS: Final = {  # by whether it is MPEG 1, and layer
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -29,7 +31,8 @@ HEADER: Final = re.compile(
     ),
     re.DOTALL,
 )
-WINDOW: Final = 1 << 18
+_PLACES: Final = re.compile(HEADER.pattern + rb"|ID3[\x02-\x04]|APETAGEX", re.DOTALL)
+_LONGEST: Final = 8
 CONFIRMED: Final = 3  # frames in a row, without which four bytes like a header are taken for chance
 
 
@@ -112,7 +115,7 @@ def frames(file: BinaryIO, start: int, end: int) -> Iterator[Frame]:
 
     A frame is what follows another frame of its kind, or is followed by one, by a tag or by the end.
     """
-    window = _Window(file, end)
+    window = Window(file, end)
     at = start
     before: Header | None = None  # the frame that ended here
     while True:
@@ -127,7 +130,7 @@ def frames(file: BinaryIO, start: int, end: int) -> Iterator[Frame]:
             at, before = at + header.size, header
             continue
         before = None
-        found = window.find(at + 1)
+        found = window.find(_PLACES, at + 1, _LONGEST)
         if found is None:
             return
         at = found
@@ -135,7 +138,7 @@ def frames(file: BinaryIO, start: int, end: int) -> Iterator[Frame]:
 
 def after_tags(file: BinaryIO, size: int) -> int:
     """The byte behind the tags at the beginning of a file of `size` bytes."""
-    return min(size, _skip_tags(_Window(file, size), 0))
+    return min(size, _skip_tags(Window(file, size), 0))
 
 
 def info_place(header: Header) -> int:
@@ -145,7 +148,7 @@ def info_place(header: Header) -> int:
     return 21 if header.channels == 1 else 36
 
 
-def _tag(window: "_Window", at: int, header: Header) -> tuple[bytes, int]:
+def _tag(window: Window, at: int, header: Header) -> tuple[bytes, int]:
     """The tag in a frame and the frames that it counts."""
     if header.layer == 3:
         data, place = window.read(at, 64), info_place(header)
@@ -158,7 +161,7 @@ def _tag(window: "_Window", at: int, header: Header) -> tuple[bytes, int]:
     return b"", 0
 
 
-def _is_confirmed(window: "_Window", at: int, header: Header, end: int) -> bool:
+def _is_confirmed(window: Window, at: int, header: Header, end: int) -> bool:
     """Whether a frame may begin here, where none ended: more of its kind follow, or a tag or the end does."""
     after = at
     following: Header | None = header
@@ -172,13 +175,13 @@ def _is_confirmed(window: "_Window", at: int, header: Header, end: int) -> bool:
     return True
 
 
-def _skip_tags(window: "_Window", at: int) -> int:
+def _skip_tags(window: Window, at: int) -> int:
     while size := _tag_size(window, at):
         at += size
     return at
 
 
-def _tag_size(window: "_Window", at: int) -> int:
+def _tag_size(window: Window, at: int) -> int:
     """The bytes of a tag that begins at a place; 0 if none does. ID3v2, ID3v1 and its extension, APE, Lyrics3."""
     head = window.read(at, 32)
     if head[:3] == b"ID3" and len(head) >= 10 and head[3] < 5 and max(head[6:10]) < 128:
@@ -190,37 +193,3 @@ def _tag_size(window: "_Window", at: int) -> int:
         size, flags = int.from_bytes(head[12:16], "little"), int.from_bytes(head[20:24], "little")
         return 32 + (size if flags >> 29 & 1 else 0)
     return 0
-
-
-class _Window:
-    """A stretch of a file in memory, moved along as its bytes are asked for."""
-
-    def __init__(self, file: BinaryIO, end: int) -> None:
-        self._file, self._end = file, end
-        self._first, self._data = 0, b""
-
-    def read(self, at: int, count: int) -> bytes:
-        """Bytes from a place on; fewer where the file ends."""
-        if not self._first <= at <= self._first + len(self._data) - count:
-            self._load(at)
-        inside = at - self._first
-        return self._data[inside : inside + count]
-
-    def find(self, at: int) -> int | None:
-        """The next place from `at` on where a frame's header or a tag can begin; None at the end."""
-        while at < self._end:
-            if not self._first <= at < self._first + len(self._data) - 8:
-                self._load(at)
-            found = _PLACES.search(self._data, at - self._first)
-            if found:
-                return self._first + found.start()
-            after = self._first + len(self._data)
-            at = after if after >= self._end or not self._data else after - 8
-        return None
-
-    def _load(self, at: int) -> None:
-        self._file.seek(at)
-        self._first, self._data = at, self._file.read(max(0, min(WINDOW, self._end - at)))
-
-
-_PLACES: Final = re.compile(HEADER.pattern + rb"|ID3[\x02-\x04]|APETAGEX", re.DOTALL)

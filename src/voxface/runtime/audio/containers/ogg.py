@@ -1,15 +1,17 @@
 """Ogg: its pages, sorted into chained streams. RFC 3533; FLAC in Ogg: xiph.org/flac/ogg_mapping.html."""
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-from voxface.runtime.audio.containers.part import Part, Piece, Span
+from voxface.runtime.audio.containers.part import MOST_PARTS, Part, Piece, Span
+from voxface.runtime.audio.containers.window import Window
 from voxface.runtime.errors import InputError
 
 _PAGE: Final = struct.Struct("<4sBBqIIIB")
-_WINDOW: Final = 1 << 16
+_START: Final = re.compile(rb"OggS\x00[\x00-\x07]")
 _BEGIN, _END = 2, 4  # flags of a stream's first and last page
 _CODECS: Final = {  # what the first packet begins with
     b"\x01vorbis": "Vorbis",
@@ -60,12 +62,14 @@ def read_ogg(file: BinaryIO, size: int) -> list[Part] | str:
         InputError: there is no sound in it, its beginning is missing, or a codec like that is in one of several links.
     """
     links: list[dict[int, _Stream]] = []
-    beginning, others = False, 0
+    beginning, streams, others = False, 0, 0
     for page in pages(file, size):
         if page.flags & _BEGIN:
             if not beginning:
                 links.append({})
-            beginning = True
+            beginning, streams = True, streams + 1
+            if streams > MOST_PARTS:
+                raise InputError(f"more than {MOST_PARTS} Ogg streams")
             links[-1][page.serial] = _Stream(_codec(file, page))
         else:
             beginning = False
@@ -113,35 +117,15 @@ def _codec(file: BinaryIO, page: Page) -> str:
 
 def pages(file: BinaryIO, size: int) -> Iterator[Page]:
     """The whole pages of a file of `size` bytes; what lies between them is skipped."""
-    at = 0
-    while at < size:
-        file.seek(at)
-        head = file.read(_PAGE.size + 255)
+    window, at = Window(file, size), 0
+    while (found := window.find(_START, at, _PAGE.size)) is not None:
+        head = window.read(found, _PAGE.size + 255)
         if len(head) < _PAGE.size:
             return
-        magic, version, flags, _, serial, _, _, segments = _PAGE.unpack_from(head)
-        if magic != b"OggS" or version != 0:
-            found = _next(file, at + 1)
-            if found is None:
-                return
-            at = found
-            continue
-        body = at + _PAGE.size + segments
+        _, _, flags, _, serial, _, _, segments = _PAGE.unpack_from(head)
+        body = found + _PAGE.size + segments
         end = body + sum(head[_PAGE.size : _PAGE.size + segments])
         if end > size:
             return
-        yield Page(at, body, end, serial, flags)
+        yield Page(found, body, end, serial, flags)
         at = end
-
-
-def _next(file: BinaryIO, at: int) -> int | None:
-    """Where the next page may begin."""
-    while True:
-        file.seek(at)
-        data = file.read(_WINDOW)
-        found = data.find(b"OggS")
-        if found >= 0:
-            return at + found
-        if len(data) < _WINDOW:
-            return None
-        at += len(data) - 3

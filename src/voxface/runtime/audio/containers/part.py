@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Any, BinaryIO, Final
 
 NO_CUT_BYTES: Final = 64  # recorders count their own header as sound
+MOST_PARTS: Final = 10_000  # files that were joined
 
 
 @dataclass(frozen=True)

@@ -80,13 +80,13 @@ def recognise(file: BinaryIO, size: int) -> Recognised:
     head, start = file.read(_HEAD), 0
     kind = _by_magic(head)
     if kind is None:
-        from voxface.runtime.audio.containers import mpeg
+        from voxface.runtime.audio.containers import mpeg, window
 
         start = mpeg.after_tags(file, size)
         if start:
             file.seek(start)
             kind = _by_magic(file.read(_HEAD))
-        if kind is None and next(mpeg.frames(file, start, min(size, start + mpeg.WINDOW)), None) is not None:
+        if kind is None and next(mpeg.frames(file, start, min(size, start + window.SIZE)), None) is not None:
             kind = "MP3"
     if isinstance(kind, Foreign) and kind.demuxer == "asf":
         kind = replace(kind, short=_missing_of_asf(file, size))
