@@ -80,7 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             sub.add_argument(
                 "--expert", type=Path, required=True, metavar="RUN|FILE", help="own expert, or a published one (.pth)"
             )
-            sub.add_argument("--whitening", type=Path, metavar="FILE", help="mean and std of a published expert: 3DDFA's own .pkl, or .npz")
+            sub.add_argument(
+                "--whitening",
+                type=Path,
+                metavar="FILE",
+                help="mean and std of a published expert: 3DDFA's own .pkl, or .npz",
+            )
             sub.add_argument("--generator", type=Path, metavar="RUN", help="face GAN to start from (from scratch)")
         sub.add_argument(
             "--preset",
