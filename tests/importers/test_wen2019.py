@@ -195,6 +195,11 @@ def with_nan(state: State) -> State:
         ("generator", published_generator((64, 16, 8, 8, 8, 4, 4)), "pictures of 4 channels"),
         ("generator", published_generator((64, *[4] * 12, 3)), "makes pictures of 8192×8192, more than 1024"),
         ("voice", {"model.0.weight": torch.zeros(())}, "these are weights of a network of another kind"),
+        (
+            "voice",
+            {n: v * 1e30 for n, v in published_encoder(SMALL_ENCODER).items()},
+            "NaN or infinity for an ordinary input",
+        ),
         ("voice", published_encoder((64, 0, 16, 24, 32, 64)), "without a number in it"),
         ("voice", {n: v.to(torch.int8) for n, v in published_encoder(SMALL_ENCODER).items()}, "holds int8, not real"),
         ("voice", {n: v.double() * 1e300 for n, v in published_encoder(SMALL_ENCODER).items()}, "too large for FP32"),

@@ -31,6 +31,7 @@ MEAN_FACE: Final = "mean face; the published checkpoint has no mesh network"
 _ENCODER: Final = "voice embedding network"
 _GENERATOR: Final = "face generator"
 _FIRST: Final = "model.0.weight"
+_FRAMES: Final = 320  # log-mel frames of the trial, ten columns of the published network
 _LARGEST_PICTURE: Final = 1024  # pixels along a side; more layers would take memory that no picture is worth
 _LIMITS: Final = (
     "The voice embedding network and the face generator were imported as they are; voxface has not trained them and knows "
@@ -57,7 +58,8 @@ def read_encoder(path: Path) -> tuple[VoiceEncoder, dict[str, Any]]:
     _fill(path, network, state, _ENCODER)
     if any(bool((value < 0).any()) for name, value in network.state_dict().items() if name.endswith("running_var")):
         raise InputError(f"{path}: a variance of its batch normalisation is negative; the file is damaged")
-    return network.eval(), architecture
+    _try(path, network.eval(), torch.randn((1, mels, _FRAMES), generator=torch.Generator().manual_seed(0)))
+    return network, architecture
 
 
 def read_generator(path: Path) -> tuple[FaceGenerator, dict[str, Any]]:
@@ -87,7 +89,8 @@ def read_generator(path: Path) -> tuple[FaceGenerator, dict[str, Any]]:
     }
     network = FaceGenerator(**architecture)
     _fill(path, network, state, _GENERATOR)
-    return network.eval(), architecture
+    _try(path, network.eval(), torch.full((1, len(weights[0])), len(weights[0]) ** -0.5))
+    return network, architecture
 
 
 def import_wen2019(
@@ -261,6 +264,16 @@ def _fill(path: Path, network: nn.Module, state: Mapping[str, Tensor], what: str
         if not bool(torch.isfinite(value.to(wanted[name].dtype)).all()):
             raise InputError(f"{path}: {name} holds NaN, infinity or numbers too large for FP32; the file is damaged")
     network.load_state_dict({**wanted, **state})
+
+
+def _try(path: Path, network: nn.Module, example: Tensor) -> None:
+    """Runs the network once: weights may each be finite and yet too large together."""
+    with torch.no_grad():
+        outputs = network(example)
+    if not all(bool(torch.isfinite(out).all()) for out in (outputs if isinstance(outputs, tuple) else (outputs,))):
+        raise InputError(
+            f"{path}: gives NaN or infinity for an ordinary input; its weights are too large, the file is damaged"
+        )
 
 
 def _type(value: Tensor) -> str:
