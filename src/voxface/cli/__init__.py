@@ -79,7 +79,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
         ask_for_one_thread()
     from voxface.cli.output import complain, tell
-    from voxface.runtime.errors import InputError, VoxfaceError
+    from voxface.runtime.errors import InputError, Interrupted, VoxfaceError
 
     logs = options.verb in LOGGING or bool(os.environ.get("VOXFACE_LOG"))
     try:
@@ -97,9 +97,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
             log_traceback()
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
         tell("voxface: interrupted\n")
-        return 130
+        return 128 + (interrupted.number if isinstance(interrupted, Interrupted) else signal.SIGINT)
     except MemoryError as error:
         complain(f"not enough memory ({error or 'none said how much'}); ask for less at a time, a smaller --batch say")
         return 1
