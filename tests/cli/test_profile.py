@@ -1,6 +1,7 @@
 """`voxface profile` from outside: the document, the table, the trace, and comparing with a saved profile."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from tests.command_line import run
 from tests.conftest import SAMPLES
 from tests.stand_ins.good_profile import GOOD
 from tests.trace_rules import read_trace, stages_of
+from voxface.runtime.errors import NoSpeechError
 
 QUICK = ("--seconds", "0.5", "--window", "1", "--updates-per-second", "20")
 
@@ -205,6 +207,19 @@ def test_a_signal_ends_it_early_and_says_so(number: signal.Signals, tmp_path: Pa
     assert document["seconds"] < document["seconds_asked"] == 600
     assert re.search(rf"ended by {number.name} after \d+\.\d of 600 s; --save left out$", err, re.M)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_anything_was_measured(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), number)
+        raise NoSpeechError("no update was made")
+
+    monkeypatch.setattr("voxface.runtime.profile.measure.Profiler.paced", ended)
+    assert run("profile", *QUICK) == 128 + number
+    assert capsys.readouterr().err == "voxface: interrupted\n"
 
 
 # The command, and a line on standard error for every update.

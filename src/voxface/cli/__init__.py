@@ -135,7 +135,7 @@ def _run(options: argparse.Namespace, *, logs: bool) -> int:
         OSError: standard output cannot be written.
     """
     from voxface.cli.output import complain, fail_json, tell
-    from voxface.runtime.errors import InputError, VoxfaceError
+    from voxface.runtime.errors import InputError, Interrupted, VoxfaceError
 
     asked = getattr(options, "json", False) and not getattr(options, "json_lines", False)
     try:
@@ -146,10 +146,11 @@ def _run(options: argparse.Namespace, *, logs: bool) -> int:
             from voxface.cli.logs import log_traceback
 
             log_traceback()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
+        code = 128 + (interrupted.number if isinstance(interrupted, Interrupted) else signal.SIGINT)
         tell("voxface: interrupted\n")
-        fail_json(asked, "interrupted", 130)
-        return 130
+        fail_json(asked, "interrupted", code)
+        return code
     except MemoryError as error:
         code = 1
         said = f"not enough memory ({error or 'none said how much'}); ask for less at a time, a smaller --batch say"

@@ -187,7 +187,7 @@ def _measure(
             import onnxruntime  # noqa: F401
     imported = began, time.perf_counter_ns()
     from voxface.cli.signals import stopping_on_signals
-    from voxface.runtime.errors import NoSpeechError
+    from voxface.runtime.errors import Interrupted, NoSpeechError
     from voxface.runtime.live.clock import SystemClock
     from voxface.runtime.live.microphone import Microphone, PortAudio
     from voxface.runtime.live.stop import Stop
@@ -214,7 +214,7 @@ def _measure(
                     report = profiler.paced(samples, source, sha256=sha256, stop=stop, watch=progress.step, clock=clock)
         except NoSpeechError:
             if stop.early:  # before anything was measured
-                raise KeyboardInterrupt from None
+                raise Interrupted(signal.Signals.__members__.get(stop.early, signal.SIGINT)) from None
             raise
         finally:
             progress.close()

@@ -66,3 +66,15 @@ class BundleError(VoxfaceError):
     """A bundle, or a file in it, that is not what its manifest says."""
 
     exit_code = 6
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended the work; what was promised for that is saved.
+
+    Attributes:
+        number: the signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number

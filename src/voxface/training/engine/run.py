@@ -38,7 +38,7 @@ from lightning_fabric import is_wrapped
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from voxface.runtime.errors import InputError, UsageError, VoxfaceError
+from voxface.runtime.errors import InputError, Interrupted, UsageError, VoxfaceError
 from voxface.runtime.files.atomic import write_bytes
 from voxface.training.engine.checkpoint import (
     CHECKPOINTS,
@@ -56,18 +56,6 @@ ACCELERATORS: Final = ("auto", "cpu", "cuda")
 
 
 ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal has ended the run, after a checkpoint was saved.
-
-    Attributes:
-        number: the signal's number.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 class TrainingError(InputError):
