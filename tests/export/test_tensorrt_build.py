@@ -235,6 +235,7 @@ def test_an_interruption_while_the_folder_is_swapped_brings_the_old_one_back(
 ) -> None:
     before = contents(copy)
     real = Path.rename
+    monkeypatch.setattr("voxface.runtime.files.replacement.exchange", lambda one, other: False)  # two steps, not one
 
     def rename(self: Path, target: Path) -> Path:
         if self.name == "new":

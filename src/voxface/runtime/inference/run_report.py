@@ -3,7 +3,6 @@
 import html
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from voxface.runtime.errors import InputError
 from voxface.runtime.face.face_files import face_files
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.files.replacement import room_beside
 from voxface.runtime.inference.attributes import sex_in_words
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.face_estimator import FaceEstimator
@@ -47,12 +47,12 @@ class RunReport:
         folder = self._out / self._name(file)
         try:
             self._out.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".voxface-", dir=self._out) as beside:
+            with room_beside(folder) as room:
                 for name, data in contents.items():
-                    (Path(beside) / name).write_bytes(data)
+                    (room / name).write_bytes(data)
                 folder.mkdir(exist_ok=True)
                 for name in contents:
-                    os.replace(Path(beside) / name, folder / name)
+                    os.replace(room / name, folder / name)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
         milliseconds = {stage: ns / 1e6 for stage, ns in estimate.stages_ns.items()}
