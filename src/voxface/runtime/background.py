@@ -37,8 +37,10 @@ def _run(compute: Callable[[], T], values: list[T], errors: list[BaseException])
     try:
         values.append(compute())
     except BaseException as error:
-        trace = error.__traceback__  # without this function's own part, which holds the lists
-        errors.append(error.with_traceback(trace.tb_next if trace else None))
+        # Without this function's own part of the traceback, which holds the lists.
+        errors.append(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+    finally:
+        del compute, values, errors  # the rest of the traceback leads back here
 
 
 def _again(error: BaseException) -> BaseException:

@@ -53,7 +53,7 @@ class ZipArchive:
         """
         self._file = file
         stored = file.seek(0, 2)
-        with zipfile.ZipFile(_Bounded(file)) as z:  # type: ignore[call-overload]
+        with zipfile.ZipFile(_Bounded(file)) as z:
             members = z.infolist()
         self._members = {member.filename: member for member in members}
         self.sizes = {member.filename: member.file_size for member in members}
