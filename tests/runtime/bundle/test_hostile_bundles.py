@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.runtime.bundle.test_bundle import ABOUT, FILES, SMALL, as_zip, resealed
+from tests.stand_ins.killed_writers import BETWEEN_TWO_STEPS, killed
+from tests.stand_ins.sealed_bundle import ABOUT, FILES, SMALL, as_zip, resealed
 from tests.stand_ins.sphere import sphere
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import MANIFEST, Manifest, digest
@@ -264,8 +265,6 @@ def test_an_honest_bundle_packed_by_any_tool_opens(tmp_path: Path) -> None:
 
 
 def test_a_bundle_whose_writer_was_killed_between_two_steps_is_read(tmp_path: Path) -> None:
-    from tests.runtime.files.test_replacement import BETWEEN_TWO_STEPS, killed
-
     write_folder(tmp_path / "b", SMALL, FILES)
     killed(BETWEEN_TWO_STEPS, tmp_path / "b")
     assert not (tmp_path / "b").exists()

@@ -1,14 +1,11 @@
 """Folders that take the place of others in one step, and what killed writers leave."""
 
 import os
-import signal
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
+from tests.stand_ins.killed_writers import BETWEEN_TWO_STEPS, IN_A_ROOM, killed
 from voxface.runtime.files import replacement
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.locks import hold, locked
@@ -26,39 +23,6 @@ def filled(path: Path, text: str) -> Path:
     path.mkdir()
     (path / "a").write_text(text)
     return path
-
-
-def killed(script: str, *words: object) -> None:
-    """A process that ends itself by SIGKILL somewhere in the script."""
-    code = textwrap.dedent(script)
-    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], check=False)
-    assert done.returncode == -signal.SIGKILL
-
-
-IN_A_ROOM = """
-    import os, signal, sys
-    from pathlib import Path
-    from voxface.runtime.files.replacement import room_beside
-    with room_beside(Path(sys.argv[1])) as room:
-        (room / "half").write_text("half")
-        os.kill(os.getpid(), signal.SIGKILL)
-"""
-BETWEEN_TWO_STEPS = """
-    import os, signal, sys
-    from pathlib import Path
-    from voxface.runtime.files import replacement
-    replacement.exchange = lambda one, other: False
-    place, real = Path(sys.argv[1]), Path.rename
-    def rename(self, target):
-        if self.name == "new":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(self, target)
-    Path.rename = rename
-    with replacement.room_beside(place) as room:
-        (room / "new").mkdir()
-        (room / "new" / "a").write_text("new")
-        replacement.take_place(room / "new", place, room)
-"""
 
 
 def test_two_folders_change_places_in_one_step(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import ctypes
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ def room_beside(place: Path) -> Iterator[Path]:
     folder = place.parent
     with locked(folder):
         clean_up(folder)
-        room = folder / f"{_prefix(place)}{secrets.token_hex(6)}"
+        room = folder / f"{_prefix(place)}{os.urandom(6).hex()}"
         room.mkdir(mode=0o700)
         handle = hold(room)
     try:
@@ -51,7 +50,7 @@ def part_beside(place: Path) -> tuple[Path, int | None]:
     folder = place.parent
     with locked(folder):
         clean_up(folder)
-        part = folder / f"{_prefix(place)}{secrets.token_hex(6)}"
+        part = folder / f"{_prefix(place)}{os.urandom(6).hex()}"
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         return part, hold(part)
 
