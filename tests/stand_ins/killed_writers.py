@@ -1,4 +1,4 @@
-"""Processes that are killed while they write: in a room beside their target, and between the two steps that replace a folder."""
+"""Processes that are killed while they write: in a room beside their target, and between two steps that replace a folder."""
 
 import signal
 import subprocess
