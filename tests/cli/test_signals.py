@@ -1,4 +1,5 @@
-"""A terminal that is closed: the work so far is kept, and the exit code says so. Under nohup it goes on."""
+"""A terminal that is closed: the work so far is kept, and the exit code says so. Under nohup it goes on. And a signal to a main
+thread that is inside a library and does not come back."""
 
 import json
 import os
@@ -8,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from tests.conftest import SAMPLES
+from voxface.cli import signals
 from voxface.cli.signals import stopping_on_signals
 from voxface.runtime.live.stop import Stop
 
@@ -93,3 +96,30 @@ def test_the_first_signal_asks_and_the_second_is_as_it_was(number: signal.Signal
             assert heard == [number]
     finally:
         signal.signal(number, before)
+
+
+def test_a_signal_that_is_not_handled_in_time_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No handler of Python runs while the signal waits at the C level: the write into the pipe is all there is."""
+    ended: list[int] = []
+    told = Event()
+
+    def end(code: int) -> None:
+        ended.append(code)
+        told.set()
+
+    monkeypatch.setattr(signals, "GRACE_S", 0.0)
+    with signals._ending_when_stuck(Event(), end):
+        pipe = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(pipe)
+        os.write(pipe, bytes([signal.SIGTERM]))
+        assert told.wait(10)
+    assert ended == [128 + signal.SIGTERM]
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_signal_that_is_handled_asks_for_the_end() -> None:
+    stop = Stop()
+    with stopping_on_signals(stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop()
+    assert stop.reason == "SIGTERM"

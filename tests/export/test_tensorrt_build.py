@@ -156,6 +156,20 @@ def test_the_command(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run("run", SAMPLES[0], "--bundle", copy, "--out", tmp_path / "faces") == 0  # the CPU does not mind engines
 
 
+def test_of_two_builds_at_the_same_time_both_count(copy: Path, tmp_path: Path) -> None:
+    """Both read the bundle before either writes it; one has the fused graph too."""
+    for out in (tmp_path / "new.voxface", copy):
+        one, other = Bundle.open(copy), Bundle.open(copy)
+        build_bundle(one, out, "tensorrt-rtx", ["sm86"], fused=True)
+        build_bundle(other, out, "tensorrt-rtx", ["sm89"])
+        targets = sorted((plan.graph, plan.targets) for plan in Bundle.open(out).plans)
+        graphs = ("encoder", "face", "mesh")
+        expected = [(graph, (target,)) for graph in graphs for target in ("sm86", "sm89")]
+        assert targets == sorted([*expected, ("fused", ("sm86",))])
+        build_bundle(Bundle.open(out), out, "tensorrt-rtx", ["sm75"], only=True)
+        assert {plan.targets for plan in Bundle.open(out).plans} == {("sm75",)}
+
+
 def test_engines_of_a_graph_that_changed_go(built: Bundle, tmp_path: Path) -> None:
     model = onnx.load_from_string(built.graph("mesh"))
     model.producer_name = "changed"
@@ -235,6 +249,7 @@ def test_an_interruption_while_the_folder_is_swapped_brings_the_old_one_back(
 ) -> None:
     before = contents(copy)
     real = Path.rename
+    monkeypatch.setattr("voxface.runtime.files.replacement.exchange", lambda one, other: False)  # two steps, not one
 
     def rename(self: Path, target: Path) -> Path:
         if self.name == "new":

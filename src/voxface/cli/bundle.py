@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.action == "verify":
         print(f"{bundle.path}: ok, {len(bundle.files)} files and {len(document['verified'])} graphs")
     else:
-        _print(document)
+        _print(_printable(document))
         _print_parts(bundle)
     return 0
 
@@ -245,6 +245,15 @@ def _print_parts(bundle: "Bundle") -> None:
         print(f"  speakers     a change is noticed from evidence {entry.threshold:g} on, trained {of}")
     for what in bundle.missing_parts.values():
         print(f"  without      {what}")
+
+
+def _printable(value: Any) -> Any:
+    """A document whose texts cannot move a terminal's cursor or change its title."""
+    if isinstance(value, str):
+        return "".join(letter if letter.isprintable() else " " for letter in value)
+    if isinstance(value, dict):
+        return {_printable(name): _printable(each) for name, each in value.items()}
+    return [_printable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ torch, and onnx only when a graph has to be rewritten.
 """
 
 import hashlib
+import os
 import re
 import signal
 import threading
@@ -17,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from voxface.export.optimisation_profile import DEFAULT, DimensionRange, input_shapes
-from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.bundle import FUSED, Bundle
 from voxface.runtime.bundle.engine_plan import EnginePlan
 from voxface.runtime.bundle.manifest import ChangeEntry, EngineEntry, ProfileEntry
+from voxface.runtime.engines.onnx_file import check_onnx_file
 from voxface.runtime.engines.tensorrt_library import library, log_of
 from voxface.runtime.errors import BundleError, InputError, ProviderError, UsageError
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.cache_folder import cache_folder
+from voxface.runtime.files.locks import locked
 
 FOLDER = "engines"
 TURING = "sm75"
@@ -73,7 +76,7 @@ def build_bundle(
     """Builds every graph of a bundle and writes the bundle with the engines in it, whole or not at all.
 
     An engine replaces one of the same graph, flavour, version, targets and profile. Engines of other versions and targets stay,
-    so that one bundle can go to several machines.
+    so that one bundle can go to several machines; those that `out` has of the same graphs stay too.
 
     Args:
         bundle: the bundle whose graphs are built.
@@ -95,20 +98,49 @@ def build_bundle(
     lengths = {**DEFAULT, **(ranges or {})}
     if fused:
         bundle = _with_fused(bundle)
+    removed = {entry.file for entry in bundle.manifest.engines or ()} | _plans_of(out) if only else set()
     built = []
     for graph in bundle.graphs:
         for group in groups:
             shapes = input_shapes(bundle.manifest.graphs[graph].inputs, lengths)
             built.append(_engine(trt, bundle, graph, flavour, group, shapes, report))
+    with locked(Path(os.path.realpath(out)).parent):
+        return _with_plans(bundle, out, built, removed).write(out), built
+
+
+def _plans_of(path: Path) -> set[str]:
+    """The files of the engines that a bundle has; none where there is no bundle."""
+    with suppress(BundleError):
+        return {entry.file for entry in Bundle.open(path).manifest.engines or ()}
+    return set()
+
+
+def _with_plans(bundle: Bundle, out: Path, built: Sequence[BuiltPlan], removed: set[str]) -> Bundle:
+    """The bundle with new plans, and with those that it and `out` have of the same graphs, except `removed`.
+
+    `out` is read again when everything is built, so that of two builds into one bundle at the same time both count.
+    """
+    sources = [bundle]
+    with suppress(BundleError):  # nothing there yet, or nothing that could be kept
+        there = Bundle.open(out)
+        if there.graph_digests() == bundle.graph_digests():
+            sources.append(there)
+            if there.fused and not bundle.fused:
+                entry = there.manifest.graphs[FUSED]
+                bundle = bundle.replacing(files={entry.file: there.files[entry.file]}, graphs={FUSED: entry})
     current = {name: hashlib.sha256(bundle.graph(name)).hexdigest() for name in bundle.graphs}
-    there = bundle.manifest.engines or ()
-    kept = [] if only else [entry for entry in there if entry.onnx_sha256 == current.get(entry.graph)]
-    fresh = {engine.entry.file for engine in built}
-    entries = (*(entry for entry in kept if entry.file not in fresh), *(engine.entry for engine in built))
-    files: dict[str, bytes | None] = {entry.file: None for entry in there}
-    files |= {entry.file: bundle.files[entry.file] for entry in kept}
-    files |= {engine.entry.file: engine.data for engine in built}
-    return bundle.replacing(files=files, engines=entries).write(out), built
+    plans = {
+        entry.file: (entry, source.files[entry.file])
+        for source in sources
+        for entry in source.manifest.engines or ()
+        if entry.file not in removed and entry.onnx_sha256 == current.get(entry.graph)
+    }
+    for engine in built:  # moves to the end what replaces another
+        plans.pop(engine.entry.file, None)
+        plans[engine.entry.file] = engine.entry, engine.data
+    files: dict[str, bytes | None] = {entry.file: None for entry in bundle.manifest.engines or ()}
+    files |= {file: data for file, (_, data) in plans.items()}
+    return bundle.replacing(files=files, engines=tuple(entry for entry, _ in plans.values()))
 
 
 def _with_fused(bundle: Bundle) -> Bundle:
@@ -157,6 +189,10 @@ def _engine(
 ) -> BuiltPlan:
     """Builds one plan and makes its entry."""
     onnx = bundle.graph(graph)
+    try:
+        check_onnx_file(onnx)
+    except ValueError as error:
+        raise BundleError(f"{bundle.path}: {graph} is not given to {flavour}: {error}") from error
     began = time.perf_counter()
     label = f"{graph} for {','.join(targets)}"
     built = _with_repairs(trt, onnx, flavour, targets, shapes, label, report)

@@ -13,6 +13,7 @@ import onnx
 from onnx import NodeProto, ValueInfoProto, helper, numpy_helper
 
 from voxface.onnx_graph.node_runner import FLOAT, NodeRunner, Tensor
+from voxface.runtime.engines.onnx_file import check_onnx_file
 from voxface.runtime.errors import BundleError
 
 _SMALL = 64  # numbers of a constant that may be a shape or an axis
@@ -55,6 +56,7 @@ class Graph:
             BundleError: no ONNX file, operators of another domain, a graph within a node, or a node that does not run.
         """
         try:
+            check_onnx_file(data)
             model = onnx.load_model_from_string(data)
             onnx.checker.check_model(model)
         except Exception as error:  # protobuf and the checker have classes of their own

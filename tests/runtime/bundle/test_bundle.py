@@ -13,47 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.stand_ins.sealed_bundle import FILES, SEALED, SMALL, as_zip, resealed
 from tests.stand_ins.sphere import sphere
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.manifest import MANIFEST, Manifest, digest
+from voxface.runtime.bundle.manifest import MANIFEST
 from voxface.runtime.bundle.writer import check_target, write_bundle, write_folder, write_zip
 from voxface.runtime.errors import BundleError, InputError, UsageError
-
-FILES = {
-    "encoder.onnx": b"encoder graph",
-    "face.onnx": b"face graph",
-    "mesh.onnx": b"mesh graph",
-    "morphable.npz": sphere().to_bytes(),
-}
-HEARD = {"log_mel": {"dtype": "float32", "shape": ["B", 64, "T"]}}
-ABOUT: dict[str, Any] = {
-    "name": "small",
-    "front_end": {},
-    "vad": {},
-    "graphs": {
-        name: {"file": f"{name}.onnx", "inputs": HEARD if name == "encoder" else {}, "outputs": {}}
-        for name in ("encoder", "face", "mesh")
-    },
-    "morphable_model": {"file": "morphable.npz"},
-}
-
-
-SMALL = Manifest.from_json(ABOUT)
-SEALED = SMALL.sealed(FILES).to_json()
-
-
-def as_zip(path: Path, manifest: dict[str, Any], files: dict[str, bytes] = FILES) -> Path:
-    """A zip with this manifest, word for word: what an attacker or a fault would write."""
-    with zipfile.ZipFile(path, "w") as z:
-        z.writestr(MANIFEST, json.dumps(manifest))
-        for name, data in files.items():
-            z.writestr(name, data)
-    return path
-
-
-def resealed(**changes: Any) -> dict[str, Any]:
-    manifest = {**SEALED, **changes}
-    return {**manifest, "sha256": digest(manifest)}
 
 
 @pytest.mark.parametrize("write", [write_zip, write_folder])

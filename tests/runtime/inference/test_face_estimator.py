@@ -42,7 +42,7 @@ def test_the_estimate_keeps_its_contract(voice_to_face: VoiceToFace) -> None:
 
 @pytest.mark.parametrize(
     ("network", "number"),
-    [("encoder", np.nan), ("encoder", np.inf), ("face", np.nan), ("mesh", np.nan), ("mesh", -np.inf)],
+    [("encoder", np.nan), ("encoder", np.inf), ("face", np.nan), ("mesh", np.nan), ("mesh", -np.inf), ("mesh", 1e38)],
 )
 def test_what_is_no_number_makes_no_face(default_bundle: Bundle, network: str, number: float) -> None:
     """One value of one output: NaN compares as false, so that it would look like any face."""

@@ -159,13 +159,15 @@ class Bundle:
 
     @cached_property
     def _reading(self) -> Background[MorphableModel]:
-        name = self.manifest.morphable_model.file
+        # What is read must not hold this bundle, which holds what is read: a circle of the two stays in memory for long.
+        name, path = self.manifest.morphable_model.file, self.path
+        data = self.files[name]
 
         def read() -> MorphableModel:
             try:
-                return MorphableModel.from_bytes(self.files[name])
+                return MorphableModel.from_bytes(data)
             except BundleError as error:
-                raise BundleError(f"{self.path}: {name}: {error}") from error
+                raise BundleError(f"{path}: {name}: {error}") from error
 
         return Background(read)
 

@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Generic, Self, TypeVar, Union, get_args, get_origin
 
 Config = TypeVar("Config")
+LONGEST_SHOWN: Final = 80  # letters
 _KINDS: Final = {str: "a text", int: "a whole number", float: "a finite number"}
 
 
@@ -144,8 +145,14 @@ def _decode_scalar(kind: type, value: Any, at: str) -> Any:
     """A text or number, unchanged: 1 stays an integer for a field of type float, so that it is written as it was read."""
     fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
     if not fits or (kind is float and not _is_finite(value)):
-        raise ValueError(f"{at} is {value!r}, not {_KINDS[kind]}")
+        raise ValueError(f"{at} is {shown(value)}, not {_KINDS[kind]}")
     return value
+
+
+def shown(value: object) -> str:
+    """A value of a JSON document as a message shows it: its beginning, whatever letters it has."""
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _is_finite(number: float) -> bool:

@@ -6,14 +6,15 @@ and SHA-256 of every file. Its own digest is in it as well, so that a changed ma
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final, Self
 
-from voxface.runtime.bundle.json_record import JsonRecord, Settings, stored_as
+from voxface.runtime.bundle.json_document import check_numbers, parse_json
+from voxface.runtime.bundle.json_record import JsonRecord, Settings, shown, stored_as
 from voxface.runtime.config.front_end import FrontEndConfig
-from voxface.runtime.config.speaker_change import CEPSTRA
+from voxface.runtime.config.speaker_change import CEPSTRA, check_weights
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.config.vad import VadConfig
@@ -23,6 +24,7 @@ SCHEMA: Final = 1
 MANIFEST: Final = "bundle.json"
 SUFFIX: Final = ".voxface"
 GRAPHS: Final = ("encoder", "face", "mesh")
+LARGEST_SLOPE: Final = 1e3  # of the evidence for a sex; the default bundle's is below 1
 FUSED: Final = "fused"  # the three as one, for GPUs; few bundles have it
 
 
@@ -352,14 +354,14 @@ class Manifest(JsonRecord):
             BundleError: not JSON, not a manifest, another schema, a digest that does not match, or see `from_json`.
         """
         try:
-            document = json.loads(data)
-        except (ValueError, RecursionError) as error:
+            document = parse_json(data)
+        except ValueError as error:
             raise BundleError(f"{MANIFEST} is not JSON ({error}); fetch the bundle again") from error
         if not isinstance(document, dict) or "schema" not in document:
             raise BundleError(f"{MANIFEST} names no schema; this is not a voxface bundle")
         if document["schema"] != SCHEMA:
             raise BundleError(
-                f"bundle schema {document['schema']}, this voxface reads schema {SCHEMA}; "
+                f"bundle schema {shown(document['schema'])}, this voxface reads schema {SCHEMA}; "
                 "upgrade voxface or export the bundle again"
             )
         if document.get("sha256") != digest(document):
@@ -368,7 +370,12 @@ class Manifest(JsonRecord):
             raise BundleError(f"{MANIFEST} lists no files")
         for name in document["files"]:
             check_inside(name)
-        return cls.from_json(document)
+        manifest = cls.from_json(document)
+        try:
+            check_numbers(document)
+        except ValueError as error:
+            raise BundleError(f"the manifest is incomplete or wrong: {error}") from error
+        return manifest
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object; the table of files and the digest come last."""
@@ -402,13 +409,27 @@ class Manifest(JsonRecord):
             raise BundleError(f"the manifest is incomplete or wrong: graphs.{error.args[0]} is missing") from error
         if missing or self.morphable_model.file not in listed:
             raise BundleError(f"the manifest lists no file for {', '.join(missing) or 'morphable_model'}")
-        for name, part in (("model_card", self.model_card), ("speaker_change", self.speaker_change)):
-            if part is not None and part.file not in listed:
+        for name, file in self._references():
+            if file not in listed:
                 raise BundleError(f"the manifest is incomplete or wrong: it lists no file for {name}")
         try:
             self._check_values()
         except ValueError as error:
             raise BundleError(f"the manifest is incomplete or wrong: {error}") from error
+
+    def _references(self) -> Iterator[tuple[str, str]]:
+        """The parts that have a file, and its name."""
+        calibrated = self.precision.calibrated if self.precision else None
+        parts: dict[str, FileReference | SpeakerChangeEntry | EngineEntry | None] = {
+            "model_card": self.model_card,
+            "population": self.population,
+            "speaker_change": self.speaker_change,
+            **{f"engines[{k}]": engine for k, engine in enumerate(self.engines or ())},
+        }
+        if calibrated is not None:
+            parts |= {"plan": calibrated.plan, "table": calibrated.table, "plot": calibrated.plot}
+        yield from ((name, part.file) for name, part in parts.items() if part is not None)
+        yield from ((f"graphs.{name}", graph.file) for name, graph in self.graphs.items())
 
     def _check_values(self) -> None:
         heard = self.graphs["encoder"].inputs.get("log_mel")
@@ -418,11 +439,18 @@ class Manifest(JsonRecord):
         if heard.shape[1] != mels:
             raise ValueError(f"the encoder takes {heard.shape[1]} mel bins, the front end makes {mels}")
         slope = self.calibration.sex_slope if self.calibration else None
-        if slope is not None and not slope > 0:
-            raise ValueError(f"calibration: sex_slope is {slope}, not positive")
+        if slope is not None and not 0 < slope <= LARGEST_SLOPE:
+            raise ValueError(f"calibration: sex_slope is {slope}, not positive, or more than {LARGEST_SLOPE:g}")
+        if self.speech_modulation:
+            _ = self.speech_modulation.weights
         if self.speaker_change and len(self.speaker_change.weights.cepstra) != CEPSTRA:
             count = len(self.speaker_change.weights.cepstra)
             raise ValueError(f"speaker_change: {count} weights of cepstra, not {CEPSTRA}")
+        if self.speaker_change:
+            of = self.speaker_change.weights
+            check_weights(
+                (of.encoder, of.speaker_embedding, of.loudness, *of.cepstra, of.bias, self.speaker_change.threshold)
+            )
 
 
 def digest(document: Mapping[str, Any]) -> str:
@@ -434,5 +462,5 @@ def digest(document: Mapping[str, Any]) -> str:
 def check_inside(name: str) -> None:
     """Raises BundleError if the name of a file leads out of the bundle."""
     parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise BundleError(f"names a file outside the bundle ({name!r}); do not use this bundle")
+    if not parts or name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0] or not name.isprintable():
+        raise BundleError(f"names a file outside the bundle ({shown(name)}); do not use this bundle")

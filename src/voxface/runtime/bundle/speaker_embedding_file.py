@@ -1,21 +1,16 @@
 """The file of the speaker embedding network: an .npz archive of `weight0`, `bias0` … `weight4`, `bias4` in FP16."""
 
 import io
-import zipfile
-import zlib
 from typing import Any, Final
 
 import numpy as np
 
 from voxface.runtime.config.speaker_change import Layers, check_layers
 from voxface.runtime.errors import BundleError
+from voxface.runtime.files.arrays import read_arrays
+from voxface.runtime.files.zip_archive import DAMAGE
 
 SPEAKER_EMBEDDING: Final = "speaker_embedding.npz"
-# RuntimeError is how zipfile refuses a compression or encryption it does not know, MemoryError how numpy refuses a huge shape.
-_ERRORS: Final = (
-    *(KeyError, ValueError, TypeError, OSError, EOFError, RuntimeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 
 
 def read_layers(data: bytes) -> Layers:
@@ -25,15 +20,14 @@ def read_layers(data: bytes) -> Layers:
         BundleError: the bytes are no such archive, or the layers do not fit each other or are not finite.
     """
     try:
-        if not data.startswith(b"PK"):
-            raise ValueError("no .npz archive")  # numpy would speak of a pickle
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        arrays = read_arrays(data)
+        with np.errstate(over="ignore"):  # infinity is refused below
             layers = tuple(
                 (arrays[f"weight{k}"].astype(np.float32), arrays[f"bias{k}"].astype(np.float32))
-                for k in range(len(arrays.files) // 2)
+                for k in range(len(arrays) // 2)
             )
         check_layers(layers)
-    except _ERRORS as error:
+    except (*DAMAGE, KeyError, TypeError) as error:
         raise BundleError(f"not a speaker embedding network: {error}; export or download it again") from error
     return layers
 

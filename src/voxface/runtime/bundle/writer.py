@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from voxface.runtime.bundle.manifest import MANIFEST, SUFFIX, Manifest
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.files.atomic import check_writable, write_atomically
 from voxface.runtime.files.existing import refusal
+from voxface.runtime.files.replacement import room_beside, take_place
 
 
 def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
@@ -100,17 +100,10 @@ def write_folder(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
     if path.exists():
         _check_own(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as room:
-        fresh, old = Path(room) / "new", Path(room) / "old"
-        fresh.mkdir()
+    with room_beside(path) as room:
+        fresh = room / "new"
+        fresh.mkdir()  # unlike the room it is as readable as any other
         for name, data in ((MANIFEST, manifest.sealed(files).to_bytes() + b"\n"), *files.items()):
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(data)
-        try:
-            if path.exists():
-                path.rename(old)
-            fresh.rename(path)
-        except BaseException:
-            if old.exists() and not path.exists():
-                old.rename(path)
-            raise
+        take_place(fresh, path, room)

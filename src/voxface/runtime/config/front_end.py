@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST_FFT = 4096  # points; a window has 480 samples at most
+LONGEST = 6000  # frames, a minute; longer speech is encoded in pieces
 STRIDE = 32  # frames from one frame embedding of the voice encoder to the next
 PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples until more sound arrives
 
@@ -38,6 +40,14 @@ class FrontEndConfig:
             )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ValueError(f"mel range {self.low_hz}-{self.high_hz} Hz is not within 0-{self.sample_rate / 2} Hz")
+        if self.fft > LARGEST_FFT:
+            raise ValueError(f"an FFT of {self.fft} points is larger than {LARGEST_FFT}")
+        if not 0 < self.shortest <= LONGEST:
+            raise ValueError(f"a shortest input of {self.shortest} frames is not within 1 to {LONGEST}")
+        if not 0 <= self.preemphasis <= 1:
+            raise ValueError(f"a pre-emphasis of {self.preemphasis} is not within 0 to 1")
+        if not 0 < self.floor <= 1:
+            raise ValueError(f"a floor of {self.floor} is not above 0, and at most 1")
         if not 0 < self.mels <= self.fft // 2 or not np.diff(self.edges()).all():
             raise ValueError(f"{self.mels} mel bins are narrower than those of an FFT of {self.fft} points")
 

@@ -1,5 +1,6 @@
 """The trained numbers of the speaker change detector: a small network, the weights of the evidence, and the threshold."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 FRAMES: Final = 5  # frames the network's first layer sees at once
 TAPS: Final = (FRAMES, 3, 3, 1)  # rows of its input that each layer takes, but the last, which takes mean and spread
+LARGEST: Final = 1e6  # of a weight, or of a number in a layer
 CEPSTRA: Final = 12  # cepstra compared, 1 to 12
 
 
@@ -39,14 +41,19 @@ class SpeakerChangeWeights:
         numbers = (self.encoder, self.speaker_embedding, self.loudness, *self.cepstra, self.bias, self.threshold)
         if len(self.cepstra) != CEPSTRA:
             raise ValueError(f"{len(self.cepstra)} weights of cepstra, not {CEPSTRA}")
-        if not np.isfinite(numbers).all():
-            raise ValueError("weights of the speaker change detector are not finite")
+        check_weights(numbers)
         check_layers(self.layers)
 
     @cached_property
     def of_differences(self) -> NDArray[np.float64]:
         """The weights float64 [15] in the order of `voxface.runtime.live.speaker_change.Differences`."""
         return np.array((self.encoder, self.speaker_embedding, self.loudness, *self.cepstra))
+
+
+def check_weights(numbers: Iterable[float]) -> None:
+    """Raises ValueError unless these are finite and of a size that arithmetic can take."""
+    if not all(-LARGEST < number < LARGEST for number in numbers):  # false for NaN
+        raise ValueError(f"weights of the speaker change detector are not finite, or beyond ±{LARGEST:,.0f}")
 
 
 def check_layers(layers: Layers) -> None:
@@ -61,6 +68,6 @@ def check_layers(layers: Layers) -> None:
         rows = len(weight)
         if rows % taps or (width is not None and rows != taps * width):
             raise ValueError(f"layer {index} takes {rows} numbers, not {taps} × {width or 'the mel bins'}")
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-            raise ValueError(f"layer {index} holds NaN or infinity")
+        if not all(-LARGEST < array.min() and array.max() < LARGEST for array in (weight, bias)):  # false for NaN
+            raise ValueError(f"layer {index} holds NaN or infinity, or numbers beyond ±{LARGEST:,.0f}")
         width = weight.shape[1]

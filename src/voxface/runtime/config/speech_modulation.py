@@ -1,7 +1,8 @@
 """The weights with which the movement of a spectrum tells speech from other sound."""
 
-import math
 from dataclasses import astuple, dataclass
+
+LARGEST = 1e6  # of a weight; those of the default bundle are below 100
 
 
 @dataclass(frozen=True)
@@ -33,5 +34,6 @@ class SpeechModulationWeights:
     bias: float
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (*astuple(self.centre), *astuple(self.weight), self.bias))):
-            raise ValueError("weights of the speech modulation are not finite")
+        numbers = (*astuple(self.centre), *astuple(self.weight), self.bias)
+        if not all(-LARGEST < number < LARGEST for number in numbers):  # false for NaN
+            raise ValueError(f"weights of the speech modulation are not finite, or beyond ±{LARGEST:,.0f}")

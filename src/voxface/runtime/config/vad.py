@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+LONGEST_RING = 100  # frames, 1 to 3 s of sound
+
 
 @dataclass(frozen=True)
 class VadConfig:
@@ -22,5 +24,5 @@ class VadConfig:
             raise ValueError(f"VAD mode {self.mode} is not 0, 1, 2 or 3")
         if self.frame not in (160, 320, 480):
             raise ValueError(f"a VAD frame of {self.frame} samples is not 10, 20 or 30 ms at 16 kHz")
-        if self.ring < 1:
-            raise ValueError(f"a ring of {self.ring} frames cannot hold a frame")
+        if not 1 <= self.ring <= LONGEST_RING:
+            raise ValueError(f"a ring of {self.ring} frames is not within 1 to {LONGEST_RING}")

@@ -78,8 +78,8 @@ class Watch:
             bound.begin()
         try:
             thread = Thread(target=do, name="voxface-opening", daemon=True)
-            thread.start()
             try:
+                thread.start()
                 while not running.acquire(timeout=POLL_S):
                     if self._clock() >= ends:
                         raise TimeoutError

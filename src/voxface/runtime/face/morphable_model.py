@@ -19,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
+from voxface.runtime.files.arrays import read_arrays
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.damage import DAMAGE, reason
-from voxface.runtime.files.npz import read_npz
 from voxface.runtime.processor import has_one_thread
 
 SCHEMA = 1
+MOST_MODES = 1024  # distances between faces take the eigenvectors of a matrix of this side
+LARGEST = 1e6  # of millimetres and of coefficients: beyond it, arithmetic in FP32 may overflow
+LONGEST_METADATA = 1 << 20  # bytes
 PARTS = ("skin", "lips", "brows", "eyes", "scalp")
 
 
@@ -74,6 +77,7 @@ class MorphableModel:
         n, p = len(self.mean), len(self.basis)
         _require(self.mean.shape == (n, 3) and n >= 4, f"mean has shape {self.mean.shape}, not [N, 3]")
         _require(self.basis.shape == (p, n, 3) and p >= 1, f"basis has shape {self.basis.shape}, not [P, {n}, 3]")
+        _require(p <= MOST_MODES, f"{p} modes, at most {MOST_MODES}")
         _require(0 < self.identity_modes <= p, f"{self.identity_modes} identity modes of {p} modes")
         _require(self.triangles.ndim == 2 and self.triangles.shape[1] == 3, "triangles are not [F, 3]")
         _require(self.landmarks.shape == (68,), f"landmarks have shape {self.landmarks.shape}, not [68]")
@@ -91,15 +95,17 @@ class MorphableModel:
         ):
             low, high = int(indices.min()), int(indices.max())
             _require(0 <= low and high < n, f"{what} name vertex {low if low < 0 else high}, outside 0..{n - 1}")
+        for name, coefficients in self.face_types.items():
+            _require(coefficients.shape == (p,), f"face type {name} has shape {coefficients.shape}, not [{p}]")
         for name, array in (
             ("mean", self.mean),
             ("basis", self.basis),
             ("albedo", self.albedo),
             ("sex_means", self.sex_means),
+            *((f"face type {name}", coefficients) for name, coefficients in self.face_types.items()),
         ):
-            _require(bool(np.isfinite(array).all()), f"{name} holds NaN or infinity")
-        for name, coefficients in self.face_types.items():
-            _require(coefficients.shape == (p,), f"face type {name} has shape {coefficients.shape}, not [{p}]")
+            within = -LARGEST < float(array.min()) and float(array.max()) < LARGEST  # false for NaN
+            _require(within, f"{name} holds NaN or infinity, or numbers beyond ±{LARGEST:,.0f}")
 
     @property
     def modes(self) -> int:
@@ -226,16 +232,23 @@ class MorphableModel:
             BundleError: the bytes are no morphable model, or an invalid one.
         """
         try:
-            arrays = read_npz(data)
+            arrays = read_arrays(data)
+            _require(arrays["metadata"].nbytes <= LONGEST_METADATA, "too much metadata")
             about: dict[str, Any] = json.loads(arrays["metadata"].tobytes())
             _require(about["schema"] == SCHEMA, f"schema {about['schema']}, this voxface reads schema {SCHEMA}")
+            for key in ("name", "version", "licence", "provenance"):
+                _require(isinstance(about[key], str), f"{key} is no text")
+            for key in ("triangles", "landmarks", "parts"):
+                _require(arrays[key].dtype.kind in "iu", f"{key} are no whole numbers")
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+                widened = {key: arrays[key].astype(np.float32) for key in ("mean", "basis", "sex_means", "face_types")}
             return cls(
                 name=about["name"],
                 version=about["version"],
                 licence=about["licence"],
                 provenance=about["provenance"],
-                mean=arrays["mean"].astype(np.float32),
-                basis=arrays["basis"].astype(np.float32),
+                mean=widened["mean"],
+                basis=widened["basis"],
                 identity_modes=int(about["identity_modes"]),
                 triangles=arrays["triangles"].astype(np.int32),
                 landmarks=arrays["landmarks"].astype(np.int32),
@@ -243,9 +256,9 @@ class MorphableModel:
                 measurements={k: tuple(int(i) for i in v) for k, v in about["measurements"].items()},
                 parts=arrays["parts"].astype(np.uint8),
                 albedo=(arrays["albedo"] / np.float32(255)).astype(np.float32),
-                sex_means=arrays["sex_means"].astype(np.float32),
+                sex_means=widened["sex_means"],
                 sex_scale=float(about["sex_scale"]),
-                face_types=dict(zip(about["face_types"], arrays["face_types"].astype(np.float32), strict=True)),
+                face_types=dict(zip(about["face_types"], widened["face_types"], strict=True)),
                 boundary_edges=int(about["boundary_edges"]),
             )
         except DAMAGE as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from stat import S_IMODE
 
 from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.files.replacement import part_beside, room_beside, take_place
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -19,15 +20,18 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(path)
         return
     path = Path(os.path.realpath(path))
-    part = _part(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, handle = part_beside(path)
     try:
         write(part)
         umask = os.umask(0)
         os.umask(umask)
-        part.chmod(0o666 & ~umask)  # mkstemp makes private files; a result gets the usual permissions
+        part.chmod(0o666 & ~umask)  # private until now; a result gets the usual permissions
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -50,20 +54,14 @@ def write_folder(folder: Path, contents: Mapping[str, bytes], is_own: Callable[[
         if place.exists():
             _check_replaceable(folder, place, contents, is_own)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".voxface-", dir=place.parent) as beside:
-            new, old = Path(beside) / "new", Path(beside) / "old"
-            new.mkdir()  # unlike the temporary folder it is as readable as any other
+        with room_beside(place) as room:
+            new = room / "new"
+            new.mkdir()  # unlike the room it is as readable as any other
             for name, data in contents.items():
                 (new / name).write_bytes(data)
             if place.exists():
                 new.chmod(S_IMODE(place.stat().st_mode))  # a private folder stays private
-                place.rename(old)
-            try:
-                new.rename(place)
-            except OSError:
-                if old.exists():
-                    old.rename(place)
-                raise
+            take_place(new, place, room)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
 
@@ -91,7 +89,12 @@ def check_writable(path: Path) -> None:
         if not os.access(path, os.W_OK):
             raise PermissionError(13, "Permission denied", str(path))
         return
-    _part(Path(os.path.realpath(path))).unlink()
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, handle = part_beside(path)
+    part.unlink()
+    if handle is not None:
+        os.close(handle)
 
 
 def check_folder(folder: Path) -> None:
@@ -103,13 +106,6 @@ def check_folder(folder: Path) -> None:
 
 def _is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _part(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    return Path(name)
 
 
 def _write(part: Path, data: bytes) -> None:

@@ -20,6 +20,7 @@ from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import MIN_CONFIDENCE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
+from voxface.runtime.engines.contract import LARGEST_NUMBER
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.engines.trial import open_graphs
@@ -289,12 +290,13 @@ class FaceEstimator:
         return (mean / np.linalg.norm(mean)).astype(np.float32), joined
 
     def _numbers(self, network: str, found: Array) -> Array:
-        """The output of a network, checked to be finite, because FP16 overflows without an error.
+        """The output of a network, checked to be finite, because FP16 overflows without an error, and so small that arithmetic
+        in FP32 does not overflow after it.
 
         Raises:
-            ProviderError: a number is NaN or infinite.
+            ProviderError: a number is NaN, infinite or beyond `LARGEST_NUMBER`.
         """
-        if not math.isfinite(sum(found.tolist())):  # min and max would pass over a NaN
+        if not all(-LARGEST_NUMBER < number < LARGEST_NUMBER for number in found.tolist()):  # false for NaN
             raise self._overflow(network)
         return found
 

@@ -3,7 +3,6 @@
 import html
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.face_files import face_files
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.files.replacement import room_beside
 from voxface.runtime.inference.attributes import sex_in_words
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.face_estimator import FaceEstimator
@@ -99,12 +99,12 @@ class RunReport:
         folder = self._out / name
         try:
             self._out.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".voxface-", dir=self._out) as beside:
+            with room_beside(folder) as room:
                 for each, data in contents.items():
-                    (Path(beside) / each).write_bytes(data)
+                    (room / each).write_bytes(data)
                 folder.mkdir(exist_ok=True)
                 for each in contents:
-                    os.replace(Path(beside) / each, folder / each)
+                    os.replace(room / each, folder / each)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
         milliseconds = {stage: ns / 1e6 for stage, ns in estimate.stages_ns.items()}
