@@ -252,7 +252,7 @@ def test_one_document(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         (2, ["--generator", "x"], "unrecognized arguments"),
         (3, ["--data", "nowhere"], "nowhere: no pairs here (pairs.json is missing)"),
         (3, ["--encoder", "nowhere"], "nowhere: no checkpoint here"),
-        (3, ["--encoder", str(SAMPLES[0])], "not a checkpoint that can be loaded"),
+        (3, ["--encoder", str(SAMPLES[0])], "the file is a sound file (FLAC)"),
         (3, ["--set", "rate=1e30", "--set", "weight_decay=1e30"], "bad-batch"),
     ],
 )
@@ -340,7 +340,7 @@ def test_experts_that_are_none(world: Path, tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "x.pth").write_bytes(b"nothing")
     for expert, extra, code, reason in (
         (tmp_path / "none.pth", [], 3, "none.pth: no such file or folder"),
-        (tmp_path / "x.pth", [], 3, "no checkpoint, or one that holds more than weights"),
+        (tmp_path / "x.pth", [], 3, "no checkpoint of PyTorch (the file is"),
         (world / "encoder", [], 3, "holds encoder, no expert; make one with `voxface train expert`"),
         (world / "encoder", ["--whitening", tmp_path / "w.npz"], 2, "--whitening: goes with a published expert"),
     ):
