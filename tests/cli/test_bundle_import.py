@@ -319,10 +319,10 @@ def test_what_cannot_be_imported(base: Path, tmp_path: Path, capsys: pytest.Capt
         (
             ["--face-model", mat, "--landmarks", tmp_path / "b.mat"],
             3,
-            "b.mat: is a MATLAB file; a text file in UTF-8 is needed",
+            "is a MATLAB file; a text file in UTF-8 is needed",
         ),
         (["--face-model", mat, "--landmarks", marks, "--modes", 0, 0], 3, "no identity modes"),
-        (["--face-model", mat, "--landmarks", marks, "--format", "flame"], 3, "a damaged pickle"),
+        (["--face-model", mat, "--landmarks", marks, "--format", "flame"], 3, "is a MATLAB file, not a pickle"),
         (["--face-model", mat, "--landmarks", marks, "--format", "obj"], 2, "invalid choice"),
         (["--face-model", mat, "--landmarks", marks, "--modes", -1, 0], 2, "is less than 0"),
         ([], 2, "one of the arguments --face-model --wen2019 is required"),

@@ -244,6 +244,10 @@ def test_bad_rows_are_reported_with_their_line_and_left_out(
         assert message in line
         assert line.endswith("left out")
     assert np.load(tmp_path / "a.npz")["names"].tolist() == ["1", "7"]
+    for scale, reason in ((1e30, "row 0: landmark 0 lies at "), (1e-30, "row 0: all landmarks lie within 1e-05")):
+        np.savez(tmp_path / "l.npz", landmarks2d=landmarks * scale)
+        assert fit(tmp_path / "l.npz", tmp_path / "b.npz", faces_file) == 3
+        assert reason in capsys.readouterr().err
     damaged = landmarks.copy()
     damaged[2, 0, 0] = np.inf
     np.savez(tmp_path / "l.npz", landmarks2d=damaged)

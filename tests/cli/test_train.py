@@ -261,7 +261,7 @@ def test_one_document(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         (2, ["--generator", "x"], "unrecognized arguments"),
         (3, ["--data", "nowhere"], "nowhere: no pairs here (pairs.json is missing)"),
         (3, ["--encoder", "nowhere"], "nowhere: no checkpoint here"),
-        (3, ["--encoder", str(SAMPLES[0])], "no checkpoint of PyTorch (the file is of another kind)"),
+        (3, ["--encoder", str(SAMPLES[0])], "the file is a sound file (FLAC)"),
         (3, ["--set", "rate=1e30", "--set", "weight_decay=1e30"], "bad-batch"),
     ],
 )
@@ -349,7 +349,7 @@ def test_experts_that_are_none(world: Path, tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "x.pth").write_bytes(b"nothing")
     for expert, extra, code, reason in (
         (tmp_path / "none.pth", [], 3, "none.pth: no such file or folder"),
-        (tmp_path / "x.pth", [], 3, "x.pth: no checkpoint of PyTorch (the file is of another kind)"),
+        (tmp_path / "x.pth", [], 3, "no checkpoint of PyTorch (the file is"),
         (world / "encoder", [], 3, "holds encoder, no expert; make one with `voxface train expert`"),
         (world / "encoder", ["--whitening", tmp_path / "w.npz"], 2, "--whitening: goes with a published expert"),
     ):

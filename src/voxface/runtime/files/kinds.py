@@ -17,6 +17,9 @@ _BEGINNINGS: Final = (
     (b"MATLAB 5.0 MAT-file", "a MATLAB file"),
     (b"\x89PNG", "a picture (PNG)"),
     (b"\xff\xd8\xff", "a picture (JPEG)"),
+    (b"fLaC", "a sound file (FLAC)"),
+    (b"OggS", "a sound file (Ogg)"),
+    (b"RIFF", "a sound file (WAV), or another RIFF file"),
     (b"%PDF", "a PDF document"),
     (b"\x7fELF", "a program"),
 )

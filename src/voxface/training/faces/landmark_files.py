@@ -18,6 +18,8 @@ from voxface.runtime.files.regular import read_bytes
 from voxface.runtime.files.text import read_text
 from voxface.training.faces.fitting import flat_faces
 
+# Bounds of what can be a face, in pixels or any unit of length; beyond them squares overflow or vanish.
+FARTHEST, NEAREST = 1e7, 1e-5
 # Names of the array in an `.npz`; the first one found is read.
 NPZ_KEYS = ("landmarks2d", "landmarks3d", "landmarks")
 
@@ -200,8 +202,13 @@ def unusable(landmarks: NDArray[np.float64]) -> str | None:
     wrong = np.argwhere(~np.isfinite(landmarks))
     if len(wrong):
         return f"landmark {wrong[0][0]} is not finite"
+    far = np.argwhere(np.abs(landmarks) > FARTHEST)
+    if len(far):
+        return f"landmark {far[0][0]} lies at {landmarks[tuple(far[0])]:.3g}, which is in no picture"
     if flat_faces(landmarks[None])[0]:
         return "all landmarks lie in one point or on a line"
+    if np.ptp(landmarks, axis=0).max() < NEAREST:
+        return f"all landmarks lie within {NEAREST:g} of each other"
     return None
 
 
