@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_values_that_are_none_are_found_on_any_channel(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "error",
     [MemoryError("32 GiB"), OverflowError("too large"), RuntimeError("x"), AssertionError(), IndexError("x"), ValueError("x"),
-     TypeError("x"), ZeroDivisionError("x"), soundfile.SoundFileRuntimeError("x"), OSError(5, "Input error"), EOFError()],
+     TypeError("x"), ZeroDivisionError(), soundfile.SoundFileRuntimeError("x"), OSError(5, "Input error"), struct.error("x")],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
 def test_whatever_a_file_makes_a_decoder_raise_ends_that_file_alone(

@@ -5,6 +5,7 @@ refused as cut short, and how several channels become one.
 """
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ SUFFIXES = frozenset(_LIBSNDFILE + _FFMPEG)
 HEADERLESS: Final = frozenset({".raw", ".pcm"})
 # What a damaged file makes a decoder, numpy or Python raise; one file's trouble is no other's.
 DAMAGE: Final = (
-    MemoryError, ArithmeticError, ValueError, RuntimeError, AssertionError, LookupError, TypeError, EOFError
+    MemoryError, ArithmeticError, ValueError, RuntimeError, AssertionError, LookupError, TypeError, EOFError, struct.error
 )  # fmt: skip
 _FULL_SCALES: Final = (32_768, 8_388_608, 2_147_483_648)
 

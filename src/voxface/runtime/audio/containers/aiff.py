@@ -1,13 +1,15 @@
 """AIFF and AIFF-C: where their sound lies, whatever their sizes say. Audio Interchange File Format 1.3, Apple, 1989."""
 
 import struct
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from voxface.runtime.audio.containers import chunks
 from voxface.runtime.audio.containers.chunks import RIFX
 from voxface.runtime.audio.containers.part import Part, Span
 from voxface.runtime.audio.samples import check_header
 from voxface.runtime.errors import InputError
+
+UNCOMPRESSED: Final = (b"NONE", b"sowt", b"twos", b"fl32", b"FL32", b"fl64", b"FL64")
 
 
 def read_aiff(file: BinaryIO, size: int) -> Part:
@@ -38,12 +40,14 @@ def read_aiff(file: BinaryIO, size: int) -> Part:
     there = end - start
     if data.size - 8 - skipped == promised == there:
         return Part(None, promised, there)
-    if len(common) == 18 or common[18:22] in (b"NONE", b"sowt", b"twos", b"fl32", b"FL32", b"fl64", b"FL64"):
-        frames = min(frames or 1 << 32, there // (channels * max(1, (bits + 7) // 8))) if promised <= there else frames
-        if promised == there:
-            frames = there // (channels * max(1, (bits + 7) // 8))
+    if len(common) == 18 or common[18:22] in UNCOMPRESSED:
+        frames = there // (channels * max(1, (bits + 7) // 8))
     common = common[:2] + struct.pack(">I", frames) + common[6:] + bytes(len(common) % 2)
-    body = struct.pack(">4sI", b"COMM", len(common)) + common + struct.pack(">4sIII", b"SSND", 8 + there, 0, 0)
+    body = (
+        struct.pack(">4sI", b"COMM", len(common))
+        + common
+        + struct.pack(">4sIII", b"SSND", min(8 + there, 0xFFFFFFFF), 0, 0)
+    )
     head = struct.pack(">4sI", b"FORM", min(4 + len(body) + there, 0xFFFFFFFF)) + kind
     return Part((head + body, Span(start, end)), promised, there)
 
