@@ -186,7 +186,7 @@ def test_what_cannot_be_written_after_all_costs_no_report(
     assert [path.name for path in tmp_path.iterdir()] == ["p.json"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_early_and_says_so(number: signal.Signals, tmp_path: Path) -> None:
     words = [*QUICK, "--seconds", "600", "--json", "--trace", tmp_path / "t.json", "--save", tmp_path / "new.json"]
     going = subprocess.Popen(

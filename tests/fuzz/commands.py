@@ -215,13 +215,21 @@ def _wait(child: int, seconds: float, kill_after: float | None, kill_with: int) 
             return status, usage.ru_maxrss, False
         passed = time.monotonic() - began
         if not sent and kill_after is not None and passed > kill_after:
-            os.killpg(child, kill_with)
+            _signal(child, kill_with)
             sent = True
         if passed > seconds:
-            os.killpg(child, signal.SIGKILL)
+            _signal(child, signal.SIGKILL)
             _, status, usage = os.wait4(child, 0)
             return status, usage.ru_maxrss, True
         time.sleep(0.0005)
+
+
+def _signal(child: int, number: int) -> None:
+    """Sends a signal to a command and its processes; to the command alone while it has no group of its own yet."""
+    try:
+        os.killpg(child, number)
+    except ProcessLookupError:
+        os.kill(child, number)
 
 
 if __name__ == "__main__":
