@@ -7,8 +7,8 @@ import numpy as np
 
 from voxface.runtime.config.speaker_change import Layers, check_layers
 from voxface.runtime.errors import BundleError
-from voxface.runtime.files.arrays import read_arrays
-from voxface.runtime.files.zip_archive import DAMAGE
+from voxface.runtime.files.damage import DAMAGE, reason
+from voxface.runtime.files.npz import most_in_bundle, read_npz
 
 SPEAKER_EMBEDDING: Final = "speaker_embedding.npz"
 
@@ -20,15 +20,15 @@ def read_layers(data: bytes) -> Layers:
         BundleError: the bytes are no such archive, or the layers do not fit each other or are not finite.
     """
     try:
-        arrays = read_arrays(data)
+        arrays = read_npz(data, most=most_in_bundle(len(data)))
         with np.errstate(over="ignore"):  # infinity is refused below
             layers = tuple(
                 (arrays[f"weight{k}"].astype(np.float32), arrays[f"bias{k}"].astype(np.float32))
                 for k in range(len(arrays) // 2)
             )
         check_layers(layers)
-    except (*DAMAGE, KeyError, TypeError) as error:
-        raise BundleError(f"not a speaker embedding network: {error}; export or download it again") from error
+    except DAMAGE as error:
+        raise BundleError(f"not a speaker embedding network: {reason(error)}; export or download it again") from error
     return layers
 
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
-from voxface.runtime.files.arrays import read_arrays
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.damage import DAMAGE, reason
+from voxface.runtime.files.npz import most_in_bundle, read_npz
 from voxface.runtime.processor import has_one_thread
 
 SCHEMA = 1
@@ -232,7 +232,7 @@ class MorphableModel:
             BundleError: the bytes are no morphable model, or an invalid one.
         """
         try:
-            arrays = read_arrays(data)
+            arrays = read_npz(data, most=most_in_bundle(len(data)))
             _require(arrays["metadata"].nbytes <= LONGEST_METADATA, "too much metadata")
             about: dict[str, Any] = json.loads(arrays["metadata"].tobytes())
             _require(about["schema"] == SCHEMA, f"schema {about['schema']}, this voxface reads schema {SCHEMA}")

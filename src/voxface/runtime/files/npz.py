@@ -17,6 +17,11 @@ _WRITTEN: Final = (
 )  # what numpy writes; others may ask for gigabytes to unpack
 
 
+def most_in_bundle(packed: int) -> int:
+    """The most bytes that a packed file of a bundle unpacks to: modes that move a part of a face are mostly zeros."""
+    return (8 << 20) + 16 * packed
+
+
 def most_unpacked(packed: int) -> int:
     """The most bytes that a packed file of an honest writer unpacks to: arrays of real numbers hardly shrink, zeros do."""
     return min(LARGEST, max(256 << 20, 32 * packed))
