@@ -70,7 +70,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 # Libraries Open3D links to and software rendering; PortAudio and a sound server for the virtual microphone; a display.
 # Installed where that is allowed (Debian, root); elsewhere the tests say what they miss.
 DEBIAN := libasound2-plugins libegl1 libgl1 libgomp1 libidn2-0 libportaudio2 libudev1 libusb-1.0-0 libx11-6 pulseaudio pulseaudio-utils strace \
-  libegl-mesa0 libgl1-mesa-dri xvfb
+  libegl-mesa0 libgl1-mesa-dri xvfb ffmpeg
 system-packages:
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  missing=$$(for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
