@@ -48,7 +48,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "timing": "files",
             "face": "errors files processor background",
             "bundle": "errors files background config face",
-            "engines": "errors telemetry install_advice files processor background timing config bundle",
+            "engines": "errors telemetry install_advice files processor timing config bundle",
             "audio": "errors config engines",
             "features": "errors timing config audio",
             "inference": "errors files processor background timing config face bundle engines audio features",

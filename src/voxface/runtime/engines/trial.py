@@ -13,7 +13,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.background import Background
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.engines.contract import INPUTS, check_outputs, check_signature
@@ -96,25 +95,14 @@ def _opened_and_tried(
     watch: Watch,
     attempt: Callable[[dict[str, Engine]], None],
 ) -> dict[str, Engine]:
-    def opened(some: Sequence[str]) -> dict[str, Engine]:
-        engines: dict[str, Engine] = {}
-        for name in some:
-            engine = open_graph(bundle, name, provider, threads=threads, watch=watch)
-            try:
-                check_signature(name, engine, bundle.manifest.graphs[name])
-            except ValueError as error:
-                raise _refused(bundle, name, error) from error
-            engines[name] = engine
-        return engines
-
-    # The encoder, mostly the largest, loads beside the others; a GPU's libraries load one after another.
-    later = Background(lambda: opened(names[1:])) if provider == "cpu" and len(names) > 1 else None
-    try:
-        engines = opened(names[:1])
-    finally:
-        # Waited for in any case: a process that ends while ONNX Runtime loads a graph is aborted.
-        others = opened(names[1:]) if later is None else later.result()
-    engines |= others
+    engines: dict[str, Engine] = {}
+    for name in names:  # one after another: with a thread each they take longer, as they wait for Python's lock
+        engine = open_graph(bundle, name, provider, threads=threads, watch=watch)
+        try:
+            check_signature(name, engine, bundle.manifest.graphs[name])
+        except ValueError as error:
+            raise _refused(bundle, name, error) from error
+        engines[name] = engine
     attempt(engines)
     return engines
 
