@@ -16,8 +16,8 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-BASE: Final = 64 << 20  # bytes, for sessions, the front end and a morphable model, beside the graphs
-PER_BYTE: Final = 8  # weights stored in FP16 are widened and packed: five times their bytes, and more for a moment
+BASE: Final = 64 << 20  # bytes, for sessions and the front end, beside the files
+PER_BYTE: Final = 8  # weights and modes in FP16 are widened and packed: five times their bytes, and more for a moment
 STACK: Final = 9 << 20  # bytes of a thread, most of which it never touches
 _commands = 0
 
@@ -47,9 +47,10 @@ class MemoryBound:
         self._before: tuple[int, int] | None = None
 
     @classmethod
-    def for_graphs(cls, bytes_of_graphs: int, threads: int) -> Self:
-        """The bound for opening and trying graphs of so many bytes in all, with so many threads in all."""
-        return cls(BASE + PER_BYTE * bytes_of_graphs + STACK * threads)
+    def for_files(cls, stored: int, threads: int) -> Self:
+        """The bound for opening and trying graphs whose files, with the morphable model that is read meanwhile, have so many
+        bytes in all, with so many threads in all."""
+        return cls(BASE + PER_BYTE * stored + STACK * threads)
 
     def begin(self) -> None:
         """Sets the limit."""

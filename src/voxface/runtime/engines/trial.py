@@ -76,7 +76,8 @@ def open_graphs(
 
     size = sum(len(bundle.graph(name)) for name in names)
     watch = Watch(SECONDS + SECONDS_PER_BYTE * size if provider == "cpu" else math.inf, clock)
-    bound = MemoryBound.for_graphs(size, len(names) * workers + 2)
+    model = len(bundle.files[bundle.manifest.morphable_model.file])
+    bound = MemoryBound.for_files(size + model, len(names) * workers + 2)
     try:
         return watch.run(lambda: _opened_and_tried(bundle, names, provider, threads, watch, attempt), bound)
     except TimeoutError:
