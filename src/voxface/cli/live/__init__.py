@@ -301,6 +301,7 @@ def _end(
     from voxface.cli.signals import HANGUP
     from voxface.runtime.errors import InputError, NoSpeechError, VoxfaceError
     from voxface.runtime.live.sink_worker import cause_of
+    from voxface.runtime.live.summary import why_no_face
 
     if failed is not None and not isinstance(failed, VoxfaceError):
         raise failed
@@ -327,9 +328,7 @@ def _end(
         complain(_difference(document, recording))
         return InputError.exit_code
     if document["ended"] == "end of input" and pipeline.last is None:
-        complain(
-            f"{document['source']}: no face in {pipeline.heard_s:.2f} s ({document['no_face'] or 'no speech found'})"
-        )
+        complain(f"{document['source']}: no face in {pipeline.heard_s:.2f} s ({why_no_face(pipeline)})")
         return NoSpeechError.exit_code
     return 0
 

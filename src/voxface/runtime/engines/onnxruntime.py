@@ -14,6 +14,7 @@ import numpy as np
 from voxface.runtime import telemetry
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
+from voxface.runtime.engines.memory_bound import is_process_ours
 from voxface.runtime.engines.onnx_file import check_onnx_file
 from voxface.runtime.engines.watch import Watch
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:  # the CPU needs none of it
 
 MOST_THREADS: Final = 256  # an operator gains from as many as there are cores; thousands take the machine down
 LONGEST_MESSAGE: Final = 300  # letters of an error of ONNX Runtime
+_WARNING: Final = 2  # levels of severity of ONNX Runtime; this one is its default
+_FATAL: Final = 4
+_NO_MEMORY: Final = ("failed to allocate memory", "bad_alloc", "bad allocation")  # in errors of ONNX Runtime
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
 _DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; the CPU provider uses numpy's memory
@@ -87,6 +91,11 @@ def import_onnxruntime() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return]
 
 
+def lacked_memory(error: BundleError) -> bool:
+    """Whether a graph did not open or failed since ONNX Runtime got no memory, whichever graph had taken it."""
+    return any(words in str(error.__cause__).lower() for words in _NO_MEMORY)
+
+
 def _device_runner(ort: Any, session: Any, provider: str, name: str, graphs: bool) -> "DeviceRunner":
     """Runs the session with its tensors on the device, if all of its arithmetic was put there."""
     from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
@@ -130,9 +139,15 @@ class OnnxRuntimeEngine:
             check_onnx_file(graph)
         except ValueError as error:
             raise BundleError(f"{name}: ONNX Runtime is not given the graph: {error}") from error
+        if (
+            is_process_ours()
+        ):  # its allocator also writes to the terminal; a provider that does not load must say why there
+            ort.set_default_logger_severity(_FATAL if provider == "cpu" else _WARNING)
         options = ort.SessionOptions()
         options.add_session_config_entry("session.load_model_format", "ONNX")  # its own format is not checked
-        options.log_severity_level = 4  # errors come back as exceptions; warnings would land in the user's terminal
+        options.log_severity_level = (
+            _FATAL  # errors come back as exceptions; warnings would land in the user's terminal
+        )
         options.intra_op_num_threads = checked_threads(threads)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":
