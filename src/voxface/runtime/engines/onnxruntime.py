@@ -1,5 +1,6 @@
 """The ONNX Runtime engine with its CPU, CUDA and TensorRT providers; none falls back silently to another."""
 
+import re
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -30,6 +31,9 @@ LONGEST_MESSAGE: Final = 300  # letters of an error of ONNX Runtime
 _WARNING: Final = 2  # levels of severity of ONNX Runtime; this one is its default
 _FATAL: Final = 4
 _NO_MEMORY: Final = ("failed to allocate memory", "bad_alloc", "bad allocation")  # in errors of ONNX Runtime
+_SOURCE: Final = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+:\d+ [^()]*\([^()]*\)(?: const)? "
+)
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
 _DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; the CPU provider uses numpy's memory
@@ -277,8 +281,11 @@ class OnnxRuntimeEngine:
 
 
 def _first_line(error: Exception) -> str:
-    """The beginning of an error's text, which may quote names from the graph, fit for a terminal."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """The beginning of an error's text, which may quote names from the graph, fit for a terminal.
+
+    Where in ONNX Runtime's source it was raised is left out: it is longer than the reason, which stands after it.
+    """
+    line = next(iter(_SOURCE.sub("", str(error)).strip().splitlines()), type(error).__name__)
     return "".join(letter if letter.isprintable() else "?" for letter in line[:LONGEST_MESSAGE])
 
 
