@@ -194,7 +194,7 @@ def with_nan(state: State) -> State:
         ),
         ("generator", published_generator((64, 16, 8, 8, 8, 4, 4)), "pictures of 4 channels"),
         ("generator", published_generator((64, *[4] * 12, 3)), "makes pictures of 8192×8192, more than 1024"),
-        ("voice", {"model.0.weight": torch.zeros(())}, "these are weights of a network of another kind"),
+        ("voice", {"model.0.weight": torch.zeros(())}, "model.0.weight is [], no weight of a convolution"),
         (
             "voice",
             {n: v * 1e30 for n, v in published_encoder(SMALL_ENCODER).items()},

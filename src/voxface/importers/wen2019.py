@@ -217,6 +217,8 @@ def _chain(path: Path, state: Mapping[str, Tensor], dimensions: int, spacing: in
         raise InputError(f"{path}: no {wanted} of Wen 2019: {_FIRST} is missing (it has {_some(state)})")
     if first.ndim != dimensions:
         pictures = first.ndim == 4 and first.shape[-1] == 1
+        if first.ndim < 3:
+            raise InputError(f"{path}: no {wanted}: {_FIRST} is {list(first.shape)}, no weight of a convolution")
         kind = {3: _ENCODER, 4: "network of pictures" if pictures else _GENERATOR}.get(first.ndim)
         swapped = kind in (_ENCODER, _GENERATOR)
         hint = "; are the two files swapped? The voice embedding network comes first, then the generator" * swapped

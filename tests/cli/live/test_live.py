@@ -284,6 +284,15 @@ def test_silence_is_exit_code_4_with_a_reason(tmp_path: Path, capsys: pytest.Cap
     assert json.loads(captured.out)["last"] is None
 
 
+def test_samples_of_another_scale_are_no_noise() -> None:
+    samples, _ = soundfile.read(SAMPLES[0], dtype="int16", frames=32_000)
+    code, _, error = pcm(samples.astype("<f4"), "--pcm-format", "f32le")
+    assert code == 4
+    beyond = np.count_nonzero(np.abs(samples.astype(int)) > 8)
+    assert f"; {beyond} samples were NaN, infinite or beyond ±8, where 1 is full scale" in error
+    assert "divide samples at int16 scale by 32768" in error
+
+
 def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("live", "--device", "a microphone nobody has", "--show", "none") == 5
     assert run("devices", "--seconds", "0") == 2

@@ -1,5 +1,6 @@
 """The engine interface on ONNX Runtime, with the graphs of the default bundle."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
+from voxface.runtime.install_advice import how_to_install
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def test_a_provider_that_is_not_there_is_an_error_with_the_cure(default_bundle: 
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has the CUDA provider")
-    with pytest.raises(ProviderError, match=r"voxface\[gpu\]"):
+    with pytest.raises(ProviderError, match=re.escape(how_to_install("gpu"))):
         open_engine(default_bundle.graph("face"), "cuda")
 
 

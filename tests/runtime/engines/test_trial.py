@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.command_line import run
+from tests.conftest import SAMPLES
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import BundleError
@@ -95,7 +96,7 @@ LIES = {
             [("Gemm", ["embedding", "k"], "m", {}), ("Reshape", ["m", "s"], "coefficients", {})],
             {"k": K, "s": np.array([7, 2])},
         ),
-        r"mesh: the graph failed: ",
+        r"mesh: the graph failed: Non-zero status .* Reshape node.*: input_shape_size .* was false.*requested shape:\{7,2\}",
     ),
 }
 
@@ -122,20 +123,69 @@ def test_a_graph_that_never_ends_is_ended(honest: Bundle) -> None:
         open_graphs(lying(honest, "mesh", endless()), GRAPHS, clock=lambda: 3600.0 * next(hours))
 
 
-def test_commands_refuse_it_with_one_line(honest: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shape = {"k": K, "s": np.array([1 << 14, 1 << 14])}
+def doubling(times: int) -> bytes:
+    """A mesh graph that takes twice as much memory in each round, already when it is opened: nothing in it depends on input."""
+    helper = onnx.helper
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Concat", ["v", "v"], ["w"], axis=0)],
+        "body",
+        [value("i", 7, []), value("c", 9, []), value("v", 1, None)],
+        [value("d", 9, []), value("w", 1, None)],
+    )
+    constants = {"k": K, "n": np.array(times), "go": np.array(True), "one": np.zeros(1, np.float32)}
     steps = [
         ("Gemm", ["embedding", "k"], "m", {}),
-        ("ReduceMax", ["embedding"], "top", {"keepdims": 0}),
-        ("Expand", ["top", "s"], "wide", {}),  # 1 GB
-        ("ReduceMin", ["wide"], "low", {"keepdims": 0}),
-        ("Add", ["m", "low"], "coefficients", {}),
+        ("Loop", ["n", "go", "one"], "wide", {"body": body}),
+        ("ReduceMax", ["wide"], "top", {"keepdims": 0}),
+        ("Add", ["m", "top"], "coefficients", {}),
     ]
-    lying(honest, "mesh", mesh(steps, shape)).write(tmp_path / "bomb")
-    assert run("bundle", "verify", tmp_path / "bomb") == 6
-    told = capsys.readouterr().err
-    assert "mesh: the graph failed: " in told
-    assert told.count("\n") == 1
+    return mesh(steps, constants)
+
+
+MEMORY = "its graphs need more memory than graphs of "
+BOMBS = {
+    "a table of 1 GB": (
+        mesh(
+            [
+                ("Gemm", ["embedding", "k"], "m", {}),
+                ("ReduceMax", ["embedding"], "top", {"keepdims": 0}),
+                ("Expand", ["top", "s"], "wide", {}),
+                ("ReduceMin", ["wide"], "low", {"keepdims": 0}),
+                ("Add", ["m", "low"], "coefficients", {}),
+            ],
+            {"k": K, "s": np.array([1 << 14, 1 << 14])},
+        ),
+        MEMORY,
+    ),
+    "twice as much in each round": (doubling(40), MEMORY),
+    "more than can be counted": (
+        mesh(
+            [
+                ("Gemm", ["embedding", "k"], "m", {}),
+                ("ConstantOfShape", ["s"], "wide", {}),
+                ("ReduceMin", ["wide"], "low", {"keepdims": 0}),
+                ("Add", ["m", "low"], "coefficients", {}),
+            ],
+            {"k": K, "s": np.array([1 << 62])},
+        ),
+        "mesh: the graph failed: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", list(BOMBS))
+def test_commands_refuse_it_with_one_line(
+    bomb: str, honest: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data, why = BOMBS[bomb]
+    lying(honest, "mesh", data).write(tmp_path / "bomb")
+    for words in (["bundle", "verify", tmp_path / "bomb"], ["run", SAMPLES[0], "--bundle", tmp_path / "bomb"]):
+        more = ["--out", tmp_path / "o"] if words[0] == "run" else []
+        assert run(*words, *more) == 6
+        *warnings, told = capfd.readouterr().err.splitlines()
+        assert told.startswith(f"voxface: error: {tmp_path / 'bomb'}: {why}")
+        assert all(line.startswith("voxface: warning: ") for line in warnings)  # of the parts that the bundle lacks
 
 
 def test_an_encoder_of_whole_clips_only_is_tried_on_one(honest: Bundle) -> None:

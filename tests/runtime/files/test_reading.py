@@ -161,6 +161,15 @@ def test_pickles_in_archives_are_not_read() -> None:
         read_npz(data, ("a",))
 
 
+@pytest.mark.parametrize("flag", [1, 1 << 6])
+def test_encrypted_archives_are_named_as_such(flag: int) -> None:
+    data = bytearray(npz(mean=np.ones(3)))
+    for header, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(header) + at] |= flag
+    with pytest.raises(ValueError, match=r"^mean is encrypted$"):
+        read_npz(bytes(data))
+
+
 ABSURD = {
     "shape (1000000000000,)": ("'<f8'", "(1000000000000,)"),
     "shape beyond 64 bits": ("'<f8'", "(9223372036854775807, 99)"),

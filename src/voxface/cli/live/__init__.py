@@ -341,6 +341,7 @@ def _end(
     from voxface.cli.signals import HANGUP
     from voxface.runtime.errors import InputError, NoSpeechError, VoxfaceError
     from voxface.runtime.live.sink_worker import cause_of
+    from voxface.runtime.live.summary import why_no_face
 
     if failed is not None and not isinstance(failed, VoxfaceError):
         raise failed
@@ -367,10 +368,14 @@ def _end(
         complain(_difference(document, recording))
         return InputError.exit_code
     if document["ended"] == "end of input" and pipeline.last is None:
+<<<<<<< HEAD
         complain(
             f"{'standard input' if options.source == '-' else document['source']}: no face in {pipeline.heard_s:.2f} s "
             f"({document['no_face'] or 'no speech found'})"
         )
+=======
+        complain(f"{document['source']}: no face in {pipeline.heard_s:.2f} s ({why_no_face(pipeline)})")
+>>>>>>> 59bc088c2cd39d169683d35aefd9bc1425868296
         return NoSpeechError.exit_code
     return 0
 

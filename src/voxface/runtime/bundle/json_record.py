@@ -138,7 +138,13 @@ def _decode_union(kinds: list[Any], value: Any, at: str) -> Any:
             return _decode(kind, value, at)
         except ValueError:
             continue
-    return _decode(kinds[-1], value, at)
+    try:
+        return _decode(kinds[-1], value, at)
+    except ValueError:
+        if not all(kind in _KINDS for kind in kinds):
+            raise
+        wanted = " or ".join(_KINDS[kind] for kind in kinds)
+        raise ValueError(f"{at} is {shown(value)}, not {wanted}") from None
 
 
 def _decode_scalar(kind: type, value: Any, at: str) -> Any:

@@ -24,13 +24,18 @@ _commands = 0
 
 @contextmanager
 def process_is_ours() -> Iterator[None]:
-    """While inside, memory is bounded where graphs are opened; for commands."""
+    """While inside, memory is bounded where graphs are opened, and ONNX Runtime writes nothing; for commands."""
     global _commands  # noqa: PLW0603 - a fact about this process
     _commands += 1
     try:
         yield
     finally:
         _commands -= 1
+
+
+def is_process_ours() -> bool:
+    """Whether this process runs a command, and not a program of somebody else."""
+    return _commands > 0
 
 
 class MemoryBound:

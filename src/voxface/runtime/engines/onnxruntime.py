@@ -1,5 +1,6 @@
 """The ONNX Runtime engine with its CPU, CUDA and TensorRT providers; none falls back silently to another."""
 
+import re
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -14,6 +15,7 @@ import numpy as np
 from voxface.runtime import telemetry
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
+from voxface.runtime.engines.memory_bound import is_process_ours
 from voxface.runtime.engines.onnx_file import check_onnx_file
 from voxface.runtime.engines.watch import Watch
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
@@ -26,6 +28,12 @@ if TYPE_CHECKING:  # the CPU needs none of it
 
 MOST_THREADS: Final = 256  # an operator gains from as many as there are cores; thousands take the machine down
 LONGEST_MESSAGE: Final = 300  # letters of an error of ONNX Runtime
+_WARNING: Final = 2  # levels of severity of ONNX Runtime; this one is its default
+_FATAL: Final = 4
+_NO_MEMORY: Final = ("failed to allocate memory", "bad_alloc", "bad allocation")  # in errors of ONNX Runtime
+_SOURCE: Final = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+:\d+ [^()]*\([^()]*\)(?: const)? "
+)
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
 _DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; the CPU provider uses numpy's memory
@@ -87,6 +95,11 @@ def import_onnxruntime() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return]
 
 
+def lacked_memory(error: BundleError) -> bool:
+    """Whether a graph did not open or failed since ONNX Runtime got no memory, whichever graph had taken it."""
+    return any(words in str(error.__cause__).lower() for words in _NO_MEMORY)
+
+
 def _device_runner(ort: Any, session: Any, provider: str, name: str, graphs: bool) -> "DeviceRunner":
     """Runs the session with its tensors on the device, if all of its arithmetic was put there."""
     from voxface.runtime.engines.onnxruntime_device import DeviceRunner, check_placement
@@ -130,9 +143,15 @@ class OnnxRuntimeEngine:
             check_onnx_file(graph)
         except ValueError as error:
             raise BundleError(f"{name}: ONNX Runtime is not given the graph: {error}") from error
+        if (
+            is_process_ours()
+        ):  # its allocator also writes to the terminal; a provider that does not load must say why there
+            ort.set_default_logger_severity(_FATAL if provider == "cpu" else _WARNING)
         options = ort.SessionOptions()
         options.add_session_config_entry("session.load_model_format", "ONNX")  # its own format is not checked
-        options.log_severity_level = 4  # errors come back as exceptions; warnings would land in the user's terminal
+        options.log_severity_level = (
+            _FATAL  # errors come back as exceptions; warnings would land in the user's terminal
+        )
         options.intra_op_num_threads = checked_threads(threads)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn the CPU
         if provider != "cpu":
@@ -262,8 +281,11 @@ class OnnxRuntimeEngine:
 
 
 def _first_line(error: Exception) -> str:
-    """The beginning of an error's text, which may quote names from the graph, fit for a terminal."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """The beginning of an error's text, which may quote names from the graph, fit for a terminal.
+
+    Where in ONNX Runtime's source it was raised is left out: it is longer than the reason, which stands after it.
+    """
+    line = next(iter(_SOURCE.sub("", str(error)).strip().splitlines()), type(error).__name__)
     return "".join(letter if letter.isprintable() else "?" for letter in line[:LONGEST_MESSAGE])
 
 

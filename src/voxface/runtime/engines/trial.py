@@ -61,7 +61,7 @@ def open_graphs(
             }
             opened.pop_all()
         return engines
-    from voxface.runtime.engines.onnxruntime import checked_threads, import_onnxruntime
+    from voxface.runtime.engines.onnxruntime import checked_threads, import_onnxruntime, lacked_memory
 
     import_onnxruntime()  # before memory is bounded
     workers = checked_threads(threads)
@@ -84,8 +84,14 @@ def open_graphs(
         raise BundleError(
             f"{bundle.path}: its graphs were not opened and run once within {watch.seconds:.0f} s; do not use this bundle"
         ) from None
-    except MemoryError as error:
-        raise BundleError(f"{bundle.path}: its graphs need more memory than graphs of {size} bytes may") from error
+    except (BundleError, MemoryError) as error:
+        if isinstance(error, MemoryError) or lacked_memory(error):  # all graphs share the bound, so none is named
+            raise BundleError(
+                f"{bundle.path}: its graphs need more memory than graphs of {size} bytes may; do not use this bundle"
+            ) from error
+        if str(error).startswith(f"{bundle.path}: "):
+            raise
+        raise BundleError(f"{bundle.path}: {error}") from error
 
 
 def _opened_and_tried(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 LARGEST: Final = 2 << 30  # bytes of all arrays of an archive
 _MEMBERS: Final = 4096
+_ENCRYPTED: Final = 1 << 0 | 1 << 6  # flags of a member: encrypted, strongly encrypted
 _WRITTEN: Final = (
     zipfile.ZIP_STORED,
     zipfile.ZIP_DEFLATED,
@@ -56,6 +57,8 @@ def read_npz(data: bytes, names: Collection[str] | None = None, *, most: int | N
                 continue
             if member.compress_type not in _WRITTEN:
                 raise ValueError(f"{name} is compressed in a way that numpy does not write")
+            if member.flag_bits & _ENCRYPTED:
+                raise ValueError(f"{name} is encrypted")
             with archive.open(member) as file:
                 shape, fortran, dtype = _header(file)
                 if dtype.hasobject:

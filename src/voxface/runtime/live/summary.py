@@ -1,7 +1,8 @@
-"""The summary that `voxface live --json` prints at the end of a run."""
+"""What is said at the end of a run: the summary that `voxface live --json` prints, and why there was no face."""
 
 from typing import Any
 
+from voxface.runtime.audio.samples import LIMIT
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.sinks.json_lines import event_json
@@ -21,3 +22,15 @@ def summary(pipeline: Pipeline, ended: str) -> dict[str, Any]:
         "latency_ms": pipeline.stage_histograms.milliseconds(),
         "counters": pipeline.counters.to_json(),
     }
+
+
+def why_no_face(pipeline: Pipeline) -> str:
+    """Why a run that made no face made none: the newest reason, and the samples that were not heard, with a cure."""
+    reason = pipeline.session.reason or "no speech found"
+    rejected = pipeline.counters.rejected_samples
+    if not rejected:
+        return reason
+    return (
+        f"{reason}; {rejected} samples were NaN, infinite or beyond ±{LIMIT:g}, where 1 is full scale, and were heard as "
+        "zeros; divide samples at int16 scale by 32768"
+    )

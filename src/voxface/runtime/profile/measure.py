@@ -27,6 +27,7 @@ from voxface.runtime.live.pipeline import STAGES, Pipeline
 from voxface.runtime.live.runner import run_threaded
 from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
 from voxface.runtime.live.stop import Stop
+from voxface.runtime.live.summary import why_no_face
 from voxface.runtime.profile.allocations import count_allocations
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
 from voxface.runtime.profile.paced import Loop, Paced, lead_in, run_paced
@@ -209,9 +210,9 @@ class Profiler:
         memory = resident_mb()
         self.drain()
         if pipeline.last is None:
-            why = pipeline.session.reason or "no speech found"
             raise NoSpeechError(
-                f"{microphone.device.name}: no face in {pipeline.heard_s:.1f} s ({why}); speak, or give --source"
+                f"{microphone.device.name}: no face in {pipeline.heard_s:.1f} s ({why_no_face(pipeline)}); "
+                "speak, or give --source"
             )
         self._cold["first_update"] = self._times.first_ns / 1e6
         response = pipeline.stage_histograms.stages["total"]
