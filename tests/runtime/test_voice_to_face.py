@@ -75,9 +75,11 @@ BROKEN[8000] = np.nan
     [
         (BROKEN, r"NaN or infinity at 0\.500 s \(sample 8000\)"),
         (np.full((9, 2), np.inf, np.float32), r"NaN or infinity at 0\.000 s \(sample 0\)"),
-        (voice().astype(np.float32), r"must lie in \[-1, 1\]: divide by 32768"),
+        (voice().astype(np.float32), r"must lie in \[-1, 1\]: divide by 32768, or give int16$"),
+        (256 * voice().astype(np.float32), r"must lie in \[-1, 1\]: divide by 8388608$"),
+        (voice().astype(np.float32) / 1024, r"must lie in \[-1, 1\]$"),
     ],
-    ids=["nan", "infinity", "int16 scale"],
+    ids=["nan", "infinity", "int16 scale", "int24 scale", "no scale"],
 )
 def test_samples_that_are_no_sound(voice_to_face: VoiceToFace, samples: np.ndarray, says: str) -> None:
     with pytest.raises(InputError, match=says):

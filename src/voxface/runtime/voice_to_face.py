@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.audio.samples import LIMIT, check_rate, check_samples
+from voxface.runtime.audio.samples import LIMIT, check_rate, check_samples, scale_of_integers
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import MIN_CONFIDENCE, LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
@@ -294,9 +294,9 @@ def _at_16_khz(table: NDArray[Any], rate: int) -> Iterator[NDArray[np.int16]]:
             raise InputError(f"NaN or infinity at {at / rate:.3f} s (sample {at})")
         loudest = float(np.abs(table).max())
         if loudest > LIMIT:
-            raise InputError(
-                f"float samples reach {loudest:g}, they must lie in [-1, 1]: divide by 32768, or give int16"
-            )
+            scale = scale_of_integers(loudest)
+            cure = "" if scale is None else f": divide by {scale}" + (", or give int16" if scale == 32768 else "")
+            raise InputError(f"float samples reach {loudest:g}, they must lie in [-1, 1]{cure}")
     audio_input = AudioInput()
     for item in audio_input.feed(Block(table, rate, 0, 0)) + audio_input.finish():
         if isinstance(item, Audio):

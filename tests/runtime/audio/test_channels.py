@@ -85,8 +85,24 @@ def test_channels_that_cancel_for_a_while() -> None:
     second[4 * RATE : 9 * RATE] *= -1
     got, ordinary = mixed(first, second), mean(first, second)
     np.testing.assert_array_equal(got[: 4 * RATE], ordinary[: 4 * RATE])
-    np.testing.assert_array_equal(got[8 * RATE : 9 * RATE], first[8 * RATE : 9 * RATE])
+    begun = 4 * RATE + int(np.flatnonzero(np.abs(VOICE) > 0.01)[0]) + 6 * RATE // 10
+    np.testing.assert_array_equal(got[begun : 9 * RATE], first[begun : 9 * RATE])
     np.testing.assert_array_equal(got[10 * RATE :], ordinary[10 * RATE :])
+
+
+@pytest.mark.parametrize("gain", [0.9, 1.0])
+def test_channels_that_begin_to_cancel_in_the_midst_of_speech(gain: float) -> None:
+    first = np.tile(VOICE[RATE : 3 * RATE], 4)
+    second = gain * first
+    second[4 * RATE :] *= -1
+    got = mixed(first, second)
+    np.testing.assert_array_equal(got[4 * RATE + 6 * RATE // 10 :], first[4 * RATE + 6 * RATE // 10 :])
+
+
+def test_hum_turned_round_in_a_pause_changes_nothing() -> None:
+    voice = np.concatenate([VOICE, np.zeros(RATE, np.float32), VOICE])
+    hum = np.resize(HUM, len(voice))
+    np.testing.assert_array_equal(mixed(voice + hum, voice - hum), mean(voice + hum, voice - hum))
 
 
 @settings(max_examples=30, deadline=None)

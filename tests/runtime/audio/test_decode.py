@@ -48,6 +48,14 @@ def test_float_samples_at_another_scale_are_named(
         heard(tmp_path / "a")
 
 
+@pytest.mark.parametrize("scale", [32768, 8388608, 2147483648])
+def test_the_scale_is_that_of_the_whole_file(scale: int, tmp_path: Path) -> None:
+    loud = np.concatenate([SPEECH * 1e-3, SPEECH, SPEECH * 0.03, SPEECH]) / np.abs(SPEECH).max() * 0.9
+    (tmp_path / "a").write_bytes(encoded(loud * scale, "WAV", "FLOAT"))
+    with pytest.raises(InputError, match=f"samples of up to [0-9.e+]+ where 1 is full scale; divide by {scale}$"):
+        heard(tmp_path / "a")
+
+
 def test_float_samples_a_little_beyond_full_scale_are_only_loud(tmp_path: Path) -> None:
     sound = SPEECH.astype(np.float32) / 32768
     sound *= 7.9 / np.abs(sound).max()

@@ -113,9 +113,29 @@ def test_whatever_ffmpeg_does_is_one_line(
     assert len(str(refused.value)) < 1000
 
 
-def test_an_ffmpeg_that_stalls_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ffmpeg_that_does_not_start_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ffmpeg").write_text("#!/nowhere/sh\n")
+    (tmp_path / "ffmpeg").chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "a.m4a").write_bytes(M4A)
+    with pytest.raises(InputError, match=r"a\.m4a: MP4.* program ffmpeg, and .*/ffmpeg does not start \(No such file"):
+        heard(tmp_path / "a.m4a")
+
+
+def test_ogg_through_ffmpeg_without_its_last_page_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, "sys.stdout.buffer.write(sound)")
+    packets = [b"Speex   " + bytes(72), bytes(30), bytes(30)]
+    (tmp_path / "whole.spx").write_bytes(ogg_stream(packets, 4))
+    (tmp_path / "cut.spx").write_bytes(ogg_stream(packets, 4, end=False))
+    np.testing.assert_array_equal(heard(tmp_path / "whole.spx"), SPEECH)
+    with pytest.raises(InputError, match=r"cut short after 2\.00 s \(its last Ogg page is missing\)"):
+        heard(tmp_path / "cut.spx")
+
+
+@pytest.mark.parametrize("then", ["time.sleep(600)", "while True: os.write(2, b'damaged\\n' * 100)"])
+def test_an_ffmpeg_that_stalls_is_ended(then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     says_who = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
-    stand_in(tmp_path, monkeypatch, f"{says_who}\nos.write(1, sound[:30_000])\ntime.sleep(600)")
+    stand_in(tmp_path, monkeypatch, f"{says_who}\nos.write(1, sound[:30_000])\n{then}")
     monkeypatch.setattr(ffmpeg, "STALL_S", 0.5)
     (tmp_path / "a.m4a").write_bytes(M4A)
     began = time.monotonic()

@@ -215,6 +215,13 @@ def test_mp3_in_a_wav_file(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(heard(tmp_path / "a.wav", IN_WAV[name]), alone)
 
 
+@pytest.mark.parametrize("data", [BARE, WHOLE], ids=["bare", "with the frame that counts"])
+def test_a_wav_file_with_mp3_that_is_cut(data: bytes, tmp_path: Path) -> None:
+    whole = wav(data, form=pcm_format(bits=0, tag=0x55))
+    with pytest.raises(InputError, match=r"a\.wav: cut short,? .*announces"):
+        heard(tmp_path / "a.wav", whole[: -len(data) // 2])
+
+
 def test_an_mp3_by_another_name_and_another_file_called_mp3(tmp_path: Path) -> None:
     assert len(heard(tmp_path / "a.wav", WHOLE)) == len(SPEECH)
     assert len(heard(tmp_path / "a.mp3", encoded(SPEECH, "FLAC"))) == len(SPEECH)

@@ -170,6 +170,29 @@ def test_a_magic_number_alone_is_no_sound(prefix: bytes, rest: bytes, tmp_path: 
     assert "\n" not in str(refused.value)
 
 
+JOINED = {
+    "AIFF": [aiff(), aiff(after=NAME), aiff(kind=b"AIFC")],
+    "AIFF, the last one never closed": [aiff(), aiff(frames=0, size=0, form=0)],
+    "AIFF, a header too many in the last": [aiff(), aiff(size=len(DATA) + 54)],
+    "AU": [au(len(DATA)), au(len(DATA)), au(2**32 - 1)],
+    "CAF": [caf(len(DATA) + 4), caf(len(DATA) + 4), caf(-1)],
+    "ALAC in CAF": [encoded(SPEECH, "CAF", "ALAC_16")] * 3,
+    "NIST": [nist(len(SPEECH))] * 3,
+}
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_joined_files_are_heard_one_after_the_other(name: str, tmp_path: Path) -> None:
+    got = heard(tmp_path / "a", b"".join(JOINED[name]))
+    np.testing.assert_array_equal(got, np.tile(SPEECH, len(JOINED[name])))
+
+
+def test_joined_files_of_which_the_last_is_cut(tmp_path: Path) -> None:
+    for whole in (aiff(), au(len(DATA)), caf(len(DATA) + 4), nist(len(SPEECH))):
+        with pytest.raises(InputError, match=r"cut short, 3\.00 s of the 4\.00 s"):
+            heard(tmp_path / "a", whole + whole[: -len(DATA) // 2])
+
+
 def test_joined_flac_files_are_heard_one_after_the_other(tmp_path: Path) -> None:
     one, two = encoded(SPEECH, "FLAC"), encoded(np.stack([SPEECH, SPEECH], 1), "FLAC")
     bare = one[:4] + b"\x80" + one[5:42] + one[one.index(b"\xff\xf8", 42) :]  # the first block is the only one

@@ -48,6 +48,8 @@ WHOLE = {
     "RIFF size 0": wav(DATA, riff=0),
     "LIST behind": wav(DATA, after=LIST),
     "a LIST that is cut behind": wav(DATA, after=LIST[:-9]),
+    "to a pipe, LIST behind": wav(DATA, size=2**32 - 1, riff=2**32 - 1, after=LIST),
+    "LIST and a megabyte of zeros behind": wav(DATA, after=LIST + bytes(1 << 20)),
     "ID3 appended": wav(DATA) + ID3,
     "zeros appended": wav(DATA) + bytes(4096),
     "chunk of odd size": wav(DATA, before=chunk(b"odd ", b"x" * 33)),
@@ -178,6 +180,9 @@ JOINED = {
     "with LIST": [wav(DATA, after=LIST), wav(DATA, before=LIST), wav(DATA)],
     "of other rates and channels": [wav(DATA), wav(DATA, form=pcm_format(channels=2, rate=48_000)), wav(DATA)],
     "the last one never closed": [wav(DATA), wav(DATA, size=0, riff=0)],
+    "RF64": [rf64(DATA, size=len(DATA), riff=len(DATA) + 72)] * 3,
+    "W64": [w64()] * 3,
+    "RF64 and BW64": [wav(DATA), *(kind + rf64(DATA, size=len(DATA), riff=0)[4:] for kind in (b"RF64", b"BW64"))],
     "of other codings": [wav(DATA), encoded(SPEECH / 32768, "WAV", "FLOAT"), encoded(SPEECH, "WAV", "IMA_ADPCM")],
 }
 

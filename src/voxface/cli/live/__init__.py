@@ -368,14 +368,8 @@ def _end(
         complain(_difference(document, recording))
         return InputError.exit_code
     if document["ended"] == "end of input" and pipeline.last is None:
-<<<<<<< HEAD
-        complain(
-            f"{'standard input' if options.source == '-' else document['source']}: no face in {pipeline.heard_s:.2f} s "
-            f"({document['no_face'] or 'no speech found'})"
-        )
-=======
-        complain(f"{document['source']}: no face in {pipeline.heard_s:.2f} s ({why_no_face(pipeline)})")
->>>>>>> 59bc088c2cd39d169683d35aefd9bc1425868296
+        source = "standard input" if options.source == "-" else document["source"]
+        complain(f"{source}: no face in {pipeline.heard_s:.2f} s ({why_no_face(pipeline)})")
         return NoSpeechError.exit_code
     return 0
 

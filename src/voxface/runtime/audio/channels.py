@@ -3,9 +3,10 @@
 A balanced microphone in a stereo jack gives one voice on both channels with opposite signs, and the mean of that is silence.
 Every 0.1 s the powers of the channels and of their mean, each without its constant offset and forgotten over about a second,
 are compared: the mean of n unrelated channels has the sum of their powers, divided by n². Where it is far below that (-13 dB)
-twice in a row, they cancel, and the loudest channel is taken from the next 0.1 s on, until the mean is back within 5 dB. The
-comparison stands on a grid of frames counted from the stream's beginning, so it does not depend on how the sound is split into
-blocks; it looks only back, so a live stream and a file of the same sound give the same.
+twice in a row, they cancel, and the loudest channel is taken from the next 0.1 s on, until the mean is back within 5 dB. Where
+they begin to cancel within a sound, the newest 0.3 s decide, if they are about as loud: what was heard before would outweigh
+them for seconds. The comparison stands on a grid of frames counted from the stream's beginning, so it does not depend on how
+the sound is split into blocks; it looks only back, so a live stream and a file of the same sound give the same.
 """
 
 from typing import Final
@@ -19,6 +20,8 @@ CANCEL: Final = 0.05  # power of the mean, of what unrelated channels would have
 BACK: Final = 0.3  # and above which they no longer do
 LOUD: Final = 1e-6  # mean square of the loudest channel, -60 dB; what is quieter decides nothing
 TWICE: Final = 2
+NEWEST: Final = 3  # stretches that decide against what was before them
+ALIKE: Final = 0.1  # if their power is not below that share of it, as in a pause
 CHANGE: Final = 4.0  # a channel so much stronger than the chosen one takes its place
 
 
@@ -31,6 +34,7 @@ class ChannelMixer:
         self._held: list[NDArray[np.float32]] = []
         self._have = 0
         self._powers = np.zeros(channels + 1)  # of the channels, and of their sum
+        self._newest: list[NDArray[np.float64]] = []  # the same of each of the newest stretches
         self._cancelled = 0  # judgements in a row
         self._chosen: int | None = None
 
@@ -63,10 +67,17 @@ class ChannelMixer:
         rows -= rows.mean(1)[:, None]
         powers = np.array([_power(row) for row in (*rows, rows.sum(0))]) / len(stretch)
         self._powers = KEPT * self._powers + (1 - KEPT) * powers
+        self._newest = [*self._newest, powers][-NEWEST:]
         *channels, together = self._powers.tolist()
         if max(channels) < LOUD:
             return
-        share, loudest = together / sum(channels), int(np.argmax(channels))
+        *alone, newest = sum(self._newest, np.zeros(len(powers))).tolist()
+        anew = (
+            len(self._newest) == NEWEST and sum(alone) > NEWEST * ALIKE * sum(channels) and newest < CANCEL * sum(alone)
+        )
+        share, loudest = together / sum(channels), int(np.argmax(alone if anew else channels))
+        if anew:
+            share = min(share, newest / sum(alone))
         self._cancelled = self._cancelled + 1 if share < CANCEL else 0
         if share > BACK:
             self._chosen = None
@@ -74,6 +85,8 @@ class ChannelMixer:
             self._chosen = loudest if channels[loudest] > CHANGE * channels[self._chosen] else self._chosen
         elif self._cancelled >= TWICE:
             self._chosen = loudest
+            if anew:  # the mean is to come back by what is heard from now on
+                self._powers = sum(self._newest, np.zeros(len(powers))) / NEWEST
 
 
 def _power(row: NDArray[np.float32]) -> float:

@@ -7,7 +7,7 @@ refused as cut short, and how several channels become one.
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -20,7 +20,7 @@ from voxface.runtime.audio.containers.part import Part
 from voxface.runtime.audio.containers.recognise import Foreign
 from voxface.runtime.audio.libsndfile import Decoder
 from voxface.runtime.audio.resample import Resampler, to_int16
-from voxface.runtime.audio.samples import LIMIT
+from voxface.runtime.audio.samples import LIMIT, scale_of_integers
 from voxface.runtime.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ HEADERLESS: Final = frozenset({".raw", ".pcm"})
 DAMAGE: Final = (
     MemoryError, ArithmeticError, ValueError, RuntimeError, AssertionError, LookupError, TypeError, EOFError, struct.error
 )  # fmt: skip
-_FULL_SCALES: Final = (32_768, 8_388_608, 2_147_483_648)
 
 
 def read_blocks(path: Path, channel: int | None = None) -> Iterator[NDArray[np.int16]]:
@@ -138,21 +137,25 @@ class _Reading:
                 yield to_int16(self._resampler.feed(np.empty(0, np.float32), last=True))
             self._rate, self._resampler = decoder.rate, Resampler(decoder.rate)
         mixer = ChannelMixer(decoder.rate, decoder.channels)
-        for block in decoder.blocks():
+        blocks = decoder.blocks()
+        for block in blocks:
             if not -LIMIT <= float(block.min()) <= float(block.max()) <= LIMIT:  # false of NaN too
-                raise InputError(_no_sample(block, decoder.done - len(block), decoder.rate))
+                raise InputError(_no_sample(block, decoder.done - len(block), decoder.rate, blocks))
             mono = mixer.feed(block) if self._channel is None else block[:, self._channel]
             yield to_int16(self._resampler.feed(mono))
 
 
-def _no_sample(block: NDArray[np.float32], first: int, rate: int) -> str:
-    """What is wrong with float samples [n, channels] of which sample `first` is the first."""
+def _no_sample(block: NDArray[np.float32], first: int, rate: int, after: Iterator[NDArray[np.float32]]) -> str:
+    """What is wrong with float samples [n, channels] of which sample `first` is the first; `after`: the blocks after it."""
     bad = ~np.isfinite(block).all(1)
     if bad.any():
         at = first + int(np.argmax(bad))
         return f"NaN or infinity at {at / rate:.3f} s (sample {at}); repair or re-export the file"
     peak = float(np.abs(block).max())
-    scale = next((scale for scale in _FULL_SCALES if 256 < peak <= 1.01 * scale), None)
+    with suppress(InputError, OSError, *DAMAGE):  # a recording may begin quietly, so only all of it shows its scale
+        for later in after:
+            peak = max(peak, float(np.abs(later[np.isfinite(later)]).max(initial=0)))
+    scale = scale_of_integers(peak)
     cure = "is it damaged?" if scale is None else f"divide by {scale}"
     return f"samples of up to {peak:.6g} where 1 is full scale; {cure}"
 

@@ -9,6 +9,7 @@ import selectors
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from voxface.runtime.audio.containers.recognise import Foreign
 from voxface.runtime.audio.samples import check_header
 from voxface.runtime.errors import InputError
 
-STALL_S: Final = 60.0  # without a byte in so many seconds, it is ended
+STALL_S: Final = 60.0  # without a byte of sound in so many seconds, it is ended
 BLOCK_BYTES: Final = 1 << 20
 MOST_ALLOCATED: Final = 1 << 28  # bytes that ffmpeg may ask for at once
 _AU: Final = struct.Struct(">4s5I")  # magic, where the sound begins, its size, coding, rate, channels
@@ -57,9 +58,15 @@ class FfmpegDecoder:
             "-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1",
         ]  # fmt: skip
         self._kind, self._said, self._cut, self.done = kind, b"", "", 0
-        self._process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-        )
+        try:
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+            )
+        except OSError as error:
+            raise InputError(
+                f"{kind.name} is read through the program ffmpeg, and {program} does not start ({error.strerror}); mend it, "
+                "or convert the file to WAV"
+            ) from error
         self._output = self._read()
         self._held = b""
         try:
@@ -125,12 +132,13 @@ class FfmpegDecoder:
         """What ffmpeg writes, as it comes; what it says is kept, the first and last of it."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
+        ends = time.monotonic() + STALL_S
         with selectors.DefaultSelector() as selector:
             for pipe in (self._process.stdout, self._process.stderr):
                 selector.register(pipe, selectors.EVENT_READ)
             while selector.get_map():
-                ready = selector.select(STALL_S)
-                if not ready:
+                ready = selector.select(max(0.0, ends - time.monotonic()))
+                if not ready or time.monotonic() > ends:
                     raise InputError(f"ffmpeg gives nothing for {STALL_S:.0f} s and was ended; is the file damaged?")
                 for key, _ in ready:
                     data = os.read(key.fd, 1 << 16)
@@ -138,6 +146,7 @@ class FfmpegDecoder:
                         selector.unregister(key.fileobj)
                     elif key.fileobj is self._process.stdout:
                         yield data
+                        ends = time.monotonic() + STALL_S
                     else:
                         self._said = (self._said + data)[: 1 << 14]
 

@@ -14,6 +14,14 @@ HIGHEST_RATE: Final = 768_000
 LIMIT: Final = 8.0  # float samples of a larger magnitude are garbage, not loudness
 
 
+FULL_SCALES: Final = (32_768, 8_388_608, 2_147_483_648)
+
+
+def scale_of_integers(peak: float) -> int | None:
+    """Full scale of the integers at whose scale float samples lie that reach `peak`; None if it is not clear."""
+    return next((scale for scale in FULL_SCALES if 256 < peak <= 1.01 * scale), None)
+
+
 def check_samples(samples: NDArray[Any]) -> NDArray[Any]:
     """Samples int16, or float32 in [-1, 1], [n] or [n, channels], as a table [n, channels] without a copy.
 

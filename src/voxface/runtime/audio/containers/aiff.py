@@ -1,5 +1,6 @@
 """AIFF and AIFF-C: where their sound lies, whatever their sizes say. Audio Interchange File Format 1.3, Apple, 1989."""
 
+import re
 import struct
 from typing import BinaryIO, Final
 
@@ -9,6 +10,7 @@ from voxface.runtime.audio.containers.part import Part, Span
 from voxface.runtime.audio.samples import check_header
 from voxface.runtime.errors import InputError
 
+BEGINS: Final = re.compile(rb"FORM....AIF[FC]", re.DOTALL)
 UNCOMPRESSED: Final = (b"NONE", b"sowt", b"twos", b"fl32", b"FL32", b"fl64", b"FL64")
 
 
@@ -36,10 +38,10 @@ def read_aiff(file: BinaryIO, size: int) -> Part:
     file.seek(data.start)
     skipped = min(struct.unpack(">I", file.read(4))[0], size - data.start - 8)
     start = data.start + 8 + skipped
-    end, promised = chunks.extent(file, start, max(0, data.size - 8 - skipped), size, RIFX)
-    there = end - start
+    end, promised = chunks.extent(file, start, max(0, data.size - 8 - skipped), size, RIFX, begins=BEGINS)
+    there, after = end - start, chunks.joined(file, end, size, RIFX, BEGINS)
     if data.size - 8 - skipped == promised == there:
-        return Part(None, promised, there)
+        return Part(None, promised, there, next=after)
     if len(common) == 18 or common[18:22] in UNCOMPRESSED:
         frames = there // (channels * max(1, (bits + 7) // 8))
     common = common[:2] + struct.pack(">I", frames) + common[6:] + bytes(len(common) % 2)
@@ -49,7 +51,7 @@ def read_aiff(file: BinaryIO, size: int) -> Part:
         + struct.pack(">4sIII", b"SSND", min(8 + there, 0xFFFFFFFF), 0, 0)
     )
     head = struct.pack(">4sI", b"FORM", min(4 + len(body) + there, 0xFFFFFFFF)) + kind
-    return Part((head + body, Span(start, end)), promised, there)
+    return Part((head + body, Span(start, end)), promised, there, next=after)
 
 
 def _extended(number: bytes) -> int:

@@ -4,6 +4,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import BinaryIO, Final
 
 from voxface.runtime.errors import InputError
@@ -43,6 +44,7 @@ RIFF: Final = Layout(struct.Struct("<4sI"))
 RIFX: Final = Layout(struct.Struct(">4sI"))  # and AIFF
 CAF: Final = Layout(struct.Struct(">4sQ"), align=1)
 W64: Final = Layout(struct.Struct("<16sQ"), own=24, align=8)
+BEGINNING: Final = 16  # bytes that show that another file begins
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,33 @@ def _is_printable(name: bytes) -> bool:
     return all(32 <= letter < 127 for letter in name[:4])
 
 
+def joined(file: BinaryIO, at: int, size: int, layout: Layout | None, begins: re.Pattern[bytes]) -> int | None:
+    """Where behind sound that ends at a place, among the chunks there, another file begins that was joined to it.
+
+    Args:
+        begins: what files of this kind begin with.
+    """
+    places = [at, at + at % 2]
+    if layout is not None:
+        align, length = layout.align, layout.header.size
+        behind = takewhile(lambda chunk: _is_printable(chunk.name), walk(file, -(-at // align) * align, size, layout))
+        places += (chunk.start - length for chunk in behind)
+    for place in places:
+        file.seek(place)
+        if begins.match(file.read(BEGINNING)):
+            return place
+    return None
+
+
 def extent(
-    file: BinaryIO, start: int, announced: int, size: int, layout: Layout | None, unknown: int = UNKNOWN_SIZE
+    file: BinaryIO,
+    start: int,
+    announced: int,
+    size: int,
+    layout: Layout | None,
+    unknown: int = UNKNOWN_SIZE,
+    *,
+    begins: re.Pattern[bytes],
 ) -> tuple[int, int]:
     """Where sound ends that begins at `start`, and how many bytes of it the header announces.
 
@@ -107,19 +134,23 @@ def extent(
         size: of the file, bytes.
         layout: of the chunks that may follow; None: none may.
         unknown: from this size on, a header that announces more than there is was written without knowing.
+        begins: what files of this kind begin with, since another one may follow.
     """
-    there = size - start
+    there, known = size - start, announced
     if announced > there:
         if announced < unknown:
             return size, announced
-    elif there - announced < 64 or _is_tail(file, start + announced, size, layout, empty=not announced):
+        known = 0
+    elif there - announced < 64 or _is_tail(file, start + announced, size, layout, begins, empty=not announced):
         return start + announced, announced
-    end = _before_chunks(file, start + min(announced, max(0, there)), size, layout)
+    end = _before_chunks(file, start + known, size, layout)
     return end, end - start
 
 
-def _is_tail(file: BinaryIO, at: int, size: int, layout: Layout | None, *, empty: bool) -> bool:
-    """Whether what follows sound of a known size is no sound: chunks, tags of other programs, or zeros.
+def _is_tail(
+    file: BinaryIO, at: int, size: int, layout: Layout | None, begins: re.Pattern[bytes], *, empty: bool
+) -> bool:
+    """Whether what follows sound of a known size is no sound: chunks, another file, tags of other programs, or zeros.
 
     Args:
         empty: whether that size is 0; then zeros are silence at the beginning of sound.
@@ -127,6 +158,8 @@ def _is_tail(file: BinaryIO, at: int, size: int, layout: Layout | None, *, empty
     file.seek(at)
     head = file.read(1 << 16)
     if any(TAGS.match(head, skip) for skip in (0, 1)) or not (empty or head.strip(b"\0") or at + len(head) < size):
+        return True
+    if begins.match(head) or begins.match(head, at % 2):
         return True
     if layout is None:
         return False

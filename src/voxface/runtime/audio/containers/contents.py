@@ -3,9 +3,11 @@
 A reader is imported when a file of its kind comes, since a first face waits for every import.
 """
 
-from typing import BinaryIO
+from collections.abc import Callable
+from dataclasses import replace
+from typing import BinaryIO, cast
 
-from voxface.runtime.audio.containers.part import MOST_PARTS, Part
+from voxface.runtime.audio.containers.part import MOST_PARTS, Part, Pieces, Span
 from voxface.runtime.audio.containers.recognise import Foreign, Unread, recognise
 from voxface.runtime.errors import InputError
 
@@ -40,25 +42,40 @@ def contents(file: BinaryIO, size: int) -> list[Part] | Foreign:
         case "Ogg":
             from voxface.runtime.audio.containers.ogg import read_ogg
 
-            parts = read_ogg(file, size)
-            return Foreign(f"Ogg with {parts}", "ogg") if isinstance(parts, str) else parts
+            return read_ogg(file, size)
         case "AIFF":
             from voxface.runtime.audio.containers.aiff import read_aiff
 
-            return [read_aiff(file, size)]
+            return _joined(read_aiff, file, size)
         case "AU":
             from voxface.runtime.audio.containers.au import read_au
 
-            return [read_au(file, size)]
+            return _joined(read_au, file, size)
         case "CAF":
             from voxface.runtime.audio.containers.caf import read_caf
 
-            return [read_caf(file, size)]
+            return _joined(read_caf, file, size)
         case "NIST":
             from voxface.runtime.audio.containers.nist import read_nist
 
-            return [read_nist(file, size)]
+            return _joined(read_nist, file, size)
     raise AssertionError(found.kind)
+
+
+def _joined(read: Callable[[BinaryIO, int], Part], file: BinaryIO, size: int) -> list[Part]:
+    """The parts of files of one kind that were joined."""
+    first = read(file, size)
+    if first.next is None:
+        return [first]
+    parts, base, after = [first.within(0, first.next)], first.next, first.next
+    while after:
+        if len(parts) > MOST_PARTS:
+            raise InputError(f"more than {MOST_PARTS} joined files")
+        part = read(cast("BinaryIO", Pieces(file, (Span(base, size),))), size - base)
+        after = part.next or 0
+        parts.append(part.within(base, base + after if after else size))
+        base += after
+    return parts
 
 
 def _wav(file: BinaryIO, size: int) -> list[Part] | Foreign:
@@ -74,6 +91,9 @@ def _wav(file: BinaryIO, size: int) -> list[Part] | Foreign:
             from voxface.runtime.audio.containers.mp3 import read_mp3
 
             parts += read_mp3(file, wav.sound.start, wav.sound.end, whole_file=False)
+            if wav.part.short and not parts[-1].short:
+                there = f"{wav.part.there} of the {wav.part.announced} bytes it announces"
+                parts[-1] = replace(parts[-1], open_end=there)
         elif wav.tag in DECODED_TAGS:
             parts.append(wav.part)
         elif base == 0 and wav.next is None:

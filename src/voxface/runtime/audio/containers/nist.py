@@ -3,11 +3,13 @@
 import re
 from typing import BinaryIO, Final
 
+from voxface.runtime.audio.containers import chunks
 from voxface.runtime.audio.containers.part import Part
 from voxface.runtime.audio.samples import check_header
 from voxface.runtime.errors import InputError
 
 _HEADER: Final = re.compile(rb"NIST_1A\n\s{0,8}(\d{1,8})\n")
+_BEGINS: Final = re.compile(rb"NIST_1A\n")
 _FIELD: Final = re.compile(rb"^(\w+) -i (-?\d{1,18})\s*$", re.MULTILINE)
 
 
@@ -28,4 +30,6 @@ def read_nist(file: BinaryIO, size: int) -> Part:
     announced = fields.get(b"sample_count", 0) * fields[b"channel_count"] * fields.get(b"sample_n_bytes", 0)
     if announced < 0 or start > size:
         raise InputError("its header is damaged")
-    return Part(None, announced, min(announced, size - start))
+    there = min(announced, size - start)
+    after = chunks.joined(file, start + there, size, None, _BEGINS) if announced else None
+    return Part(None, announced, there, next=after)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from voxface.runtime.audio.containers.part import MOST_PARTS, Part, Piece, Span
+from voxface.runtime.audio.containers.recognise import Foreign
 from voxface.runtime.audio.containers.window import Window
 from voxface.runtime.errors import InputError
 
@@ -55,8 +56,8 @@ class _Stream:
         self.ended = self.ended or bool(page.flags & _END)
 
 
-def read_ogg(file: BinaryIO, size: int) -> list[Part] | str:
-    """The parts of an Ogg file of `size` bytes, one a link; or the name of a codec in it that libsndfile does not decode.
+def read_ogg(file: BinaryIO, size: int) -> list[Part] | Foreign:
+    """The parts of an Ogg file of `size` bytes, one a link; or that ffmpeg is needed for its codec.
 
     Raises:
         InputError: there is no sound in it, its beginning is missing, or a codec like that is in one of several links.
@@ -88,7 +89,7 @@ def read_ogg(file: BinaryIO, size: int) -> list[Part] | str:
     if strange and len(links) > 1:
         raise InputError(f"a chain of Ogg streams with {strange[0]} among them, which is not read; convert it to WAV")
     if strange:
-        return strange[0]
+        return Foreign(f"Ogg with {strange[0]}", "ogg", "" if found[0].ended else NO_END)
     alone = len(links) == 1 and len(links[0]) == 1 and not others and found[0].pages == [Span(0, size)]
     if alone and found[0].codec != "FLAC":
         return [Part(open_end="" if found[0].ended else NO_END)]

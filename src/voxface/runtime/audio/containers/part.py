@@ -3,7 +3,7 @@
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, BinaryIO, Final
 
@@ -48,6 +48,7 @@ class Part:
         slack: samples that may be missing of those in a whole file.
         mpeg: whether it is MPEG audio.
         open_end: what shows that the end is missing, although no length is known; empty if nothing does.
+        next: the byte at which another file of the kind begins that was joined to it; None if none was.
     """
 
     pieces: tuple[Piece, ...] | None = None
@@ -59,6 +60,13 @@ class Part:
     slack: int = 0
     mpeg: bool = False
     open_end: str = ""
+    next: int | None = None
+
+    def within(self, start: int, end: int) -> "Part":
+        """The same part, of a file that is bytes [start, end) of another one."""
+        pieces = (Span(0, end - start),) if self.pieces is None else self.pieces
+        moved = (Span(each.start + start, each.end + start) if isinstance(each, Span) else each for each in pieces)
+        return replace(self, pieces=tuple(moved))
 
     @property
     def short(self) -> bool:

@@ -4,12 +4,13 @@ Chunks: Multimedia Programming Interface and Data Specifications 1.0 (IBM and Mi
 W64: Sony Pictures Digital, Sonic Foundry's 64-bit format.
 """
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from voxface.runtime.audio.containers import chunks
-from voxface.runtime.audio.containers.chunks import RIFF, RIFX, W64, Layout
+from voxface.runtime.audio.containers.chunks import RIFF, RIFX, W64
 from voxface.runtime.audio.containers.part import Part, Span
 from voxface.runtime.audio.samples import check_header
 from voxface.runtime.errors import InputError
@@ -17,7 +18,7 @@ from voxface.runtime.errors import InputError
 MPEG_TAGS: Final = (0x50, 0x55)  # MPEG layers I and II, layer III
 # PCM, MS ADPCM, float, A-law, µ-law, IMA ADPCM, GSM 6.10, NMS ADPCM, G.721; 0xFFFE: named by the extension.
 DECODED_TAGS: Final = (1, 2, 3, 6, 7, 0x11, 0x31, 0x38, 0x40, 0xFFFE)
-MIN_JOINED: Final = 44  # bytes of the shortest header
+BEGINS: Final = re.compile(rb"(?:RIFF|RIFX|RF64|BW64)....WAVE|riff\x2e\x91\xcf\x11", re.DOTALL)
 RIFF_LIMIT: Final = 0xFFFFFFFF
 
 
@@ -70,22 +71,11 @@ def read_wav(file: BinaryIO, size: int, base: int = 0) -> Wav:
         unknown = chunks.UNKNOWN_SIZE_64
     elif kind in (b"RF64", b"BW64") and announced == RIFF_LIMIT:
         announced, unknown = struct.unpack_from("<Q", large, 8)[0] if len(large) == 24 else 0, chunks.UNKNOWN_SIZE_64
-    end, promised = chunks.extent(file, data.start, announced, size, layout, unknown)
+    end, promised = chunks.extent(file, data.start, announced, size, layout, unknown, begins=BEGINS)
     sound = Span(data.start, end)
-    after = None if layout is W64 else _joined(file, end + end % 2, size, layout)
+    after = chunks.joined(file, end, size, layout, BEGINS)
     plain = aligned and not base and after is None and kind != b"BW64" and announced == promised == sound.size
     return Wav(tag, sound, Part(None if plain else _mended(order, form, sound, block), promised, sound.size), after)
-
-
-def _joined(file: BinaryIO, at: int, size: int, layout: Layout) -> int | None:
-    """Where among the chunks from a place on another WAV file begins."""
-    if size - at < MIN_JOINED:
-        return None
-    for chunk in chunks.walk(file, at, size, layout):
-        if chunk.name in (b"RIFF", b"RIFX", b"RF64"):
-            file.seek(chunk.start)
-            return chunk.start - 8 if file.read(4) == b"WAVE" else None
-    return None
 
 
 def _mended(order: str, form: bytes, sound: Span, block: int) -> tuple[bytes | Span, ...]:
