@@ -80,7 +80,7 @@ def test_a_provider_that_is_not_there_is_an_error_with_the_cure(default_bundle: 
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has the CUDA provider")
-    with pytest.raises(ProviderError, match=r"voxface\[gpu\]"):
+    with pytest.raises(ProviderError, match=r"then pip install .*\[gpu\]"):
         open_engine(default_bundle.graph("face"), "cuda")
 
 
