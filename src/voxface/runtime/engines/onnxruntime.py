@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the CPU needs none of it
 
 MOST_THREADS: Final = 256  # an operator gains from as many as there are cores; thousands take the machine down
 LONGEST_MESSAGE: Final = 300  # letters of an error of ONNX Runtime
+_NO_MEMORY: Final = ("Failed to allocate memory", "bad_alloc")  # in an error of ONNX Runtime
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
 _DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; the CPU provider uses numpy's memory
@@ -263,6 +264,8 @@ class OnnxRuntimeEngine:
 
 def _first_line(error: Exception) -> str:
     """The beginning of an error's text, which may quote names from the graph, fit for a terminal."""
+    if any(sign in str(error) for sign in _NO_MEMORY):
+        return "it asks for more memory than it may have"
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return "".join(letter if letter.isprintable() else "?" for letter in line[:LONGEST_MESSAGE])
 

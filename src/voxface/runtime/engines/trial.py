@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from voxface.runtime.background import Background
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import STRIDE
-from voxface.runtime.engines.contract import INPUTS, check_outputs, check_signature
+from voxface.runtime.engines.contract import INPUTS, OUTPUTS, check_outputs, check_signature
 from voxface.runtime.engines.engine import Engine
+from voxface.runtime.engines.held import HeldEngine
 from voxface.runtime.engines.memory_bound import MemoryBound
 from voxface.runtime.engines.opening import PROVIDERS, open_graph
 from voxface.runtime.engines.watch import Watch
@@ -79,13 +80,18 @@ def open_graphs(
     watch = Watch(SECONDS + SECONDS_PER_BYTE * size if provider == "cpu" else math.inf, clock)
     bound = MemoryBound.for_graphs(size, len(names) * workers + 2)
     try:
-        return watch.run(lambda: _opened_and_tried(bundle, names, provider, threads, watch, attempt), bound)
+        tried = watch.run(lambda: _opened_and_tried(bundle, names, provider, threads, watch, attempt), bound)
     except TimeoutError:
         raise BundleError(
             f"{bundle.path}: its graphs were not opened and run once within {watch.seconds:.0f} s; do not use this bundle"
         ) from None
     except MemoryError as error:
         raise BundleError(f"{bundle.path}: its graphs need more memory than graphs of {size} bytes may") from error
+    label = str(bundle.path)
+    return {
+        name: HeldEngine(engine, name, label, len(bundle.graph(name))) if name in OUTPUTS else engine
+        for name, engine in tried.items()
+    }
 
 
 def _opened_and_tried(
