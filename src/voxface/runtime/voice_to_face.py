@@ -112,7 +112,7 @@ class VoiceToFace:
             InputError: a sample is NaN or infinite, or float samples are beyond ±8, so not in [-1, 1].
             UsageError: an array of another type or shape, a sample rate out of range, no such channel, a confidence that cannot
                 be, or this `VoiceToFace` was closed.
-            ProviderError: a network gave numbers that are not finite.
+            BundleError: a network gave numbers that are not finite; on a GPU it is a ProviderError.
         """
         table, rate = check_samples(samples), check_rate(sample_rate)
         chosen = _channel(channel)
@@ -137,7 +137,7 @@ class VoiceToFace:
             InputError: the file cannot be used.
             NoSpeechError: there is no speech in it, or the confidence is too low, see `estimate`.
             UsageError: the file has no such channel, a confidence that cannot be, or this `VoiceToFace` was closed.
-            ProviderError: a network gave numbers that are not finite.
+            BundleError: a network gave numbers that are not finite; on a GPU it is a ProviderError.
         """
         self.estimator.check_open()
         speech = self.listen(read_blocks(Path(path), _channel(channel)))
@@ -159,7 +159,7 @@ class VoiceToFace:
             min_confidence: the confidence below which there is no face, 0 (none) to 1.
 
         Raises:
-            NoSpeechError, ProviderError, UsageError: see `estimate`.
+            NoSpeechError, BundleError, ProviderError, UsageError: see `estimate`.
         """
         with self._using():
             return self.estimator.face_of_sound(speech, min_confidence)[1]

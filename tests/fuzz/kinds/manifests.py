@@ -119,7 +119,7 @@ def command_lines(bundle: Path, clip: Path, folder: Path) -> dict[str, list[obje
         "verify": ["bundle", "verify", bundle],
         "info": ["bundle", "info", bundle, "--json"],
         "card": ["bundle", "info", bundle, "--card"],
-        "run": ["run", clip, "--bundle", bundle, "--out", folder / "out", "--json"],
+        "run": ["run", clip, "--bundle", bundle, "--out", folder / "out", "--force", "--json"],
     }
 
 

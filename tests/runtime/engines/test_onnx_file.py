@@ -1,5 +1,6 @@
 """The check of ONNX files: nothing that points outside, wherever it hides."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,17 @@ def test_operators_that_read_files_and_graphs_without_bottom() -> None:
     made.graph.CopyFrom(inner)
     with pytest.raises(ValueError, match="nested more than"):
         check_onnx_file(made.SerializeToString())
+
+
+def test_the_check_takes_no_memory_for_messages_that_are_still_to_be_read() -> None:
+    """A message every two bytes: a list of them would take 70 times as much as the file."""
+    nodes = b"\x0a\x00" * 20_000
+    tracemalloc.start()
+    try:
+        check_onnx_file(b"\x3a" + bytes([0xC0, 0xB8, 0x02]) + nodes)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_honest_graphs_pass(default_bundle: Bundle) -> None:

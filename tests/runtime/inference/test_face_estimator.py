@@ -8,7 +8,7 @@ from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import LiveConfig
-from voxface.runtime.errors import ProviderError
+from voxface.runtime.errors import BundleError
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.face_estimator import PIECE, FaceEstimator, _pixels
 from voxface.runtime.live.events import EngineFailed, FaceEstimated
@@ -61,7 +61,8 @@ def test_what_is_no_number_makes_no_face(default_bundle: Bundle, network: str, n
         setattr(broken, f"_{network}", Overflowing())
         speech = broken.listen([speech_like(3.0)])
         with pytest.raises(
-            ProviderError, match=f"default: the {network} network gave numbers that are not finite on cpu"
+            BundleError,
+            match=rf"default: the {network} network gave numbers that are not finite, or beyond ±1,000,000, on cpu; use",
         ):
             broken.estimate(speech)
         for mode in ("exact", "incremental"):
@@ -69,6 +70,26 @@ def test_what_is_no_number_makes_no_face(default_bundle: Bundle, network: str, n
             events = session.feed(speech_like(3.0)) + session.finish()
             assert any(isinstance(event, EngineFailed) for event in events)
             assert not any(isinstance(event, FaceEstimated) for event in events)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e7])
+def test_frame_embeddings_that_are_no_numbers_are_not_called_sure(default_bundle: Bundle, number: float) -> None:
+    """The embedding beside them is as it was: their agreement, which the confidence counts, would be taken for a full one."""
+    with FaceEstimator(default_bundle) as broken:
+        engine = broken.encoder
+
+        class OnlyColumns:
+            inputs, outputs = engine.inputs, engine.outputs
+
+            def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+                out = engine.run(feeds)
+                columns = out["columns"].copy()
+                columns[0, 3, 1] = number
+                return {**out, "columns": columns}
+
+        broken._encoder = OnlyColumns()  # type: ignore[assignment]
+        with pytest.raises(BundleError, match="the encoder network gave numbers that are not finite, or beyond"):
+            broken.estimate(broken.listen([speech_like(3.0)]))
 
 
 def test_feeding_in_blocks_changes_nothing(face_estimator: FaceEstimator) -> None:

@@ -1,4 +1,4 @@
-"""A bound of the memory that opening and trying graphs may take, where the process is ours to bound.
+"""A bound of the memory that opening, trying and running graphs may take, where the process is ours to bound.
 
 A few bytes of a graph can ask for any amount of memory, and the operating system grants more than it has. A limit makes the
 allocation fail, which ONNX Runtime reports as an error of the graph. The limit is the process's, so a command sets it, and
@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Final, Self
 
 try:
@@ -20,6 +21,9 @@ BASE: Final = 64 << 20  # bytes, for sessions and the front end, beside the file
 PER_BYTE: Final = 8  # weights and modes in FP16 are widened and packed: five times their bytes, and more for a moment
 STACK: Final = 9 << 20  # bytes of a thread, most of which it never touches
 _commands = 0
+_runs = 0  # under way at this moment, on any thread
+_lock = Lock()
+_bound_of_runs: "MemoryBound | None" = None
 
 
 @contextmanager
@@ -36,6 +40,32 @@ def process_is_ours() -> Iterator[None]:
 def is_process_ours() -> bool:
     """Whether this process runs a command, and not a program of somebody else."""
     return _commands > 0
+
+
+@contextmanager
+def bounded_run(more: int | None) -> Iterator[None]:
+    """While inside, memory is bounded for a run of a graph; for commands. Runs on several threads share the bound of the first.
+
+    Args:
+        more: the bytes that may be taken; None: no bound.
+    """
+    global _runs, _bound_of_runs  # noqa: PLW0603 - facts about this process
+    if more is None or not _commands:
+        yield
+        return
+    with _lock:
+        if not _runs:
+            _bound_of_runs = MemoryBound(more)
+            _bound_of_runs.begin()
+        _runs += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _runs -= 1
+            if not _runs and _bound_of_runs is not None:
+                _bound_of_runs.end()
+                _bound_of_runs = None
 
 
 class MemoryBound:

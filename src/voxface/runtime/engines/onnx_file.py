@@ -19,7 +19,6 @@ _WITHIN: Final[dict[str, dict[int, str]]] = {
     "function": {7: "node", 11: "attribute"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse tensor", 23: "sparse tensor"},
-    "tensor": {},
 }
 _OPERATOR: Final = 4  # field of a node
 _DIMENSIONS, _EXTERNAL_DATA, _DATA_LOCATION = 1, 13, 14  # fields of a tensor
@@ -37,22 +36,26 @@ def check_onnx_file(data: bytes) -> None:
         raise ValueError("it is in ONNX Runtime's own format; export it as ONNX")
     if not data:
         raise ValueError("it is empty")
-    waiting = [("model", 0, len(data), 0)]
-    while waiting:
-        kind, begin, end, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise ValueError(f"its messages are nested more than {DEEPEST} deep")
-        if kind == "sparse tensor":  # a few bytes that stand for any number of zeros
-            raise ValueError("it has a sparse tensor; export it with dense ones")
-        if kind == "tensor":
-            _check_tensor(data, begin, end)
-            continue
-        within = _WITHIN[kind]
-        for number, wire, value, after in _fields(data, begin, end):
-            if wire == _BYTES and number in within:
-                waiting.append((within[number], value, after, depth + 1))
+    # The message that is read and those that it is in: a list of all that are still to be read would take far more memory
+    # than the file, which may hold a message every two bytes.
+    reading = [("model", _fields(data, 0, len(data)))]
+    while reading:
+        kind, fields = reading[-1]
+        for number, wire, value, after in fields:
+            within = _WITHIN[kind].get(number) if wire == _BYTES else None
+            if within == "sparse tensor":  # a few bytes that stand for any number of zeros
+                raise ValueError("it has a sparse tensor; export it with dense ones")
+            if within == "tensor":
+                _check_tensor(data, value, after)
+            elif within is not None:
+                if len(reading) > DEEPEST:
+                    raise ValueError(f"its messages are nested more than {DEEPEST} deep")
+                reading.append((within, _fields(data, value, after)))
+                break
             elif number == _OPERATOR and kind == "node" and data[value:after] == _CONTEXT:
                 raise ValueError(f"its operator {_CONTEXT.decode()} reads another file; export the graph without it")
+        else:
+            reading.pop()
 
 
 def _check_tensor(data: bytes, begin: int, end: int) -> None:

@@ -285,6 +285,8 @@ def _first_line(error: Exception) -> str:
 
     Where in ONNX Runtime's source it was raised is left out: it is longer than the reason, which stands after it.
     """
+    if any(words in str(error).lower() for words in _NO_MEMORY):
+        return "it asks for more memory than it may have"
     line = next(iter(_SOURCE.sub("", str(error)).strip().splitlines()), type(error).__name__)
     return "".join(letter if letter.isprintable() else "?" for letter in line[:LONGEST_MESSAGE])
 

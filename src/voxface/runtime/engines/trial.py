@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import STRIDE
-from voxface.runtime.engines.contract import INPUTS, check_outputs, check_signature
+from voxface.runtime.engines.contract import INPUTS, OUTPUTS, check_outputs, check_signature
 from voxface.runtime.engines.engine import Engine
+from voxface.runtime.engines.held import HeldEngine
 from voxface.runtime.engines.memory_bound import MemoryBound
 from voxface.runtime.engines.opening import PROVIDERS, open_graph
 from voxface.runtime.engines.watch import Watch
@@ -79,7 +80,7 @@ def open_graphs(
     model = len(bundle.files[bundle.manifest.morphable_model.file])
     bound = MemoryBound.for_files(size + model, len(names) * workers + 2)
     try:
-        return watch.run(lambda: _opened_and_tried(bundle, names, provider, threads, watch, attempt), bound)
+        tried = watch.run(lambda: _opened_and_tried(bundle, names, provider, threads, watch, attempt), bound)
     except TimeoutError:
         raise BundleError(
             f"{bundle.path}: its graphs were not opened and run once within {watch.seconds:.0f} s; do not use this bundle"
@@ -92,6 +93,11 @@ def open_graphs(
         if str(error).startswith(f"{bundle.path}: "):
             raise
         raise BundleError(f"{bundle.path}: {error}") from error
+    label = str(bundle.path)
+    return {
+        name: HeldEngine(engine, name, label, len(bundle.graph(name))) if name in OUTPUTS else engine
+        for name, engine in tried.items()
+    }
 
 
 def _opened_and_tried(

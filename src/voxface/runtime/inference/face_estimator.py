@@ -24,7 +24,7 @@ from voxface.runtime.engines.contract import LARGEST_NUMBER
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.engines.trial import open_graphs
-from voxface.runtime.errors import NoPickleError, NoSpeechError, ProviderError, UsageError
+from voxface.runtime.errors import BundleError, NoPickleError, NoSpeechError, ProviderError, UsageError
 from voxface.runtime.features.front_end import listen
 from voxface.runtime.features.log_mel import FrameWindow, log_mel
 from voxface.runtime.features.normalisation import network_input
@@ -124,7 +124,7 @@ class FaceEstimator:
         Raises:
             NoSpeechError: there is no speech in it, or the confidence is too low; `reason` says which.
             UsageError: `min_confidence` is not within 0 to 1; or the engines were freed by `close`.
-            ProviderError: a network gave numbers that are not finite.
+            BundleError: a network gave numbers that are not finite; on a GPU it is a ProviderError.
         """
         check_min_confidence(min_confidence)
         heard = speech_in(speech, self.speech_modulation)
@@ -154,7 +154,7 @@ class FaceEstimator:
 
         Raises:
             NoSpeechError: there was no speech in it, or only noise that a VAD takes for speech.
-            ProviderError: a network gave numbers that are not finite.
+            BundleError: a network gave numbers that are not finite; on a GPU it is a ProviderError.
             UsageError: the engines were freed by `close`.
         """
         if timer is not None:
@@ -235,6 +235,8 @@ class FaceEstimator:
         """The estimate, with attributes and confidence computed from the outputs of the networks."""
         self._numbers("mesh", coefficients)
         own = _own(frame_embeddings, len(speech.log_mel))
+        if not float(np.abs(own).max(initial=0.0)) < LARGEST_NUMBER:  # NaN is not less either
+            raise self._overflow("encoder")
         attributes = read_attributes(self.morphable, coefficients, self._sex_slope)
         weights = self.speech_modulation
         modulation = 1.0 if weights is None else speech.speech_modulation(weights)
@@ -294,7 +296,7 @@ class FaceEstimator:
         in FP32 does not overflow after it.
 
         Raises:
-            ProviderError: a number is NaN, infinite or beyond `LARGEST_NUMBER`.
+            BundleError: a number is NaN, infinite or beyond `LARGEST_NUMBER`; on a GPU it is a ProviderError.
         """
         if not all(-LARGEST_NUMBER < number < LARGEST_NUMBER for number in found.tolist()):  # false for NaN
             raise self._overflow(network)
@@ -306,10 +308,15 @@ class FaceEstimator:
         except FloatingPointError:
             raise self._overflow("face") from None
 
-    def _overflow(self, network: str) -> ProviderError:
+    def _overflow(self, network: str) -> ProviderError | BundleError:
+        said = (
+            f"{self.bundle.name}: the {network} network gave numbers that are not finite, or beyond ±{LARGEST_NUMBER:,.0f}, on "
+            f"{self.provider}"
+        )
+        if self.provider == "cpu":  # which computes in FP32, unless the graph itself says otherwise
+            return BundleError(f"{said}; use another bundle")
         return ProviderError(
-            f"{self.bundle.name}: the {network} network gave numbers that are not finite on {self.provider}; use a bundle in "
-            "FP32 or --provider cpu (`voxface compare` finds the engine that does so)"
+            f"{said}; use a bundle in FP32 or --provider cpu (`voxface compare` finds the engine that does so)"
         )
 
     def check_open(self) -> None:

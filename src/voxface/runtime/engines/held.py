@@ -1,0 +1,81 @@
+"""Graphs of a bundle held to what they declare in every run: a graph may do to other sound what it did not do to the trial."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from voxface.runtime.config.front_end import STRIDE
+from voxface.runtime.config.tensor_spec import TensorSpec
+from voxface.runtime.engines.contract import OUTPUTS
+from voxface.runtime.engines.engine import Array, Engine
+from voxface.runtime.engines.memory_bound import bounded_run
+from voxface.runtime.errors import BundleError
+
+RUN_BYTES: Final = 128 << 20  # of one run beside weights and input
+# The voice encoder of the papers takes 11 bytes for each of its input; another may be larger.
+PER_INPUT_BYTE: Final = 64
+
+
+class HeldEngine:
+    """An engine whose outputs have the shapes that its graph declares, or it raises; see
+    `voxface.runtime.engines.engine.Engine`. In a command, a run on the CPU has a bound of memory too."""
+
+    def __init__(self, engine: Engine, name: str, label: str, size: int) -> None:
+        """Args:
+        engine: an engine that passed `voxface.runtime.engines.contract.check_signature`.
+        name: the graph: "encoder", "face", "mesh" or "fused".
+        label: what messages begin with.
+        size: bytes of the graph.
+        """
+        self._engine, self._name, self._label = engine, name, label
+        self._more = RUN_BYTES + 4 * size if engine.provider == "cpu" else None
+        self.inputs: dict[str, TensorSpec] = engine.inputs
+        self.outputs: dict[str, TensorSpec] = engine.outputs
+        self._shapes = {
+            key: tuple(
+                length if isinstance(length, int) else axis
+                for axis, length in zip(axes, engine.outputs[key].shape, strict=True)
+            )
+            for key, axes in OUTPUTS[name].items()
+        }
+
+    @property
+    def provider(self) -> str:
+        """Name of the provider that runs the graph."""
+        return self._engine.provider
+
+    def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
+        """Runs the engine.
+
+        Raises:
+            BundleError: an output has another shape than the graph declares, or the graph failed, or needs too much memory.
+            ProviderError, ValueError: those of the engine.
+        """
+        given = PER_INPUT_BYTE * sum(array.nbytes for array in feeds.values())
+        with bounded_run(None if self._more is None else self._more + given):
+            outputs = self._engine.run(feeds, out)
+        first = next(iter(feeds.values()))
+        clips, frames = len(first), first.shape[-1]
+        for key, declared in self._shapes.items():
+            wanted = tuple(
+                axis if isinstance(axis, int) else clips if axis == "B" else -(-frames // STRIDE) for axis in declared
+            )
+            if outputs[key].shape != wanted:
+                raise BundleError(
+                    f"{self._label}: {self._name} gives {key} of shape {list(outputs[key].shape)}, not {list(wanted)}; "
+                    "fetch or export the bundle again"
+                )
+        return outputs
+
+    def warm_up(self, lengths: dict[str, int] | None = None) -> None:
+        """Warms the engine up, within the same bound of memory."""
+        with bounded_run(self._more):
+            self._engine.warm_up(lengths)
+
+    def __enter__(self) -> Self:
+        self._engine.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine.__exit__(kind, error, trace)
