@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.stand_ins.sound_files import RATE, chunk, encoded, pcm_format, rf64, speech, wav
+from voxface.runtime.audio.containers import chunks
 from voxface.runtime.audio.containers.part import Part
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.audio.libsndfile import BLOCK_SAMPLES, Decoder
@@ -191,6 +192,15 @@ JOINED = {
 def test_joined_files_are_heard_one_after_the_other(name: str, tmp_path: Path) -> None:
     alone = [heard(tmp_path / "a.wav", data) for data in JOINED[name]]
     np.testing.assert_array_equal(heard(tmp_path / "b.wav", b"".join(JOINED[name])), np.concatenate(alone))
+
+
+def test_each_of_many_joined_files_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    walk = chunks.walk
+    monkeypatch.setattr(chunks, "walk", lambda *words: (seen.append(chunk) or chunk for chunk in walk(*words)))
+    got = heard(tmp_path / "a.wav", wav(DATA[:64]) * 300)
+    assert len(got) == 300 * 32
+    assert len(seen) < 300 * 8
 
 
 def test_joined_files_of_which_the_last_is_cut(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import BinaryIO, Final
 
 from voxface.runtime.errors import InputError
@@ -102,12 +102,13 @@ def joined(file: BinaryIO, at: int, size: int, layout: Layout | None, begins: re
     Args:
         begins: what files of this kind begin with.
     """
-    places = [at, at + at % 2]
-    if layout is not None:
-        align, length = layout.align, layout.header.size
-        behind = takewhile(lambda chunk: _is_printable(chunk.name), walk(file, -(-at // align) * align, size, layout))
-        places += (chunk.start - length for chunk in behind)
-    for place in places:
+    if layout is None:
+        behind: Iterator[Chunk] = iter(())
+    else:
+        behind = walk(file, -(-at // layout.align) * layout.align, size, layout)
+        behind = takewhile(lambda chunk: _is_printable(chunk.name), behind)
+    length = 0 if layout is None else layout.header.size
+    for place in chain((at, at + at % 2), (chunk.start - length for chunk in behind)):
         file.seek(place)
         if begins.match(file.read(BEGINNING)):
             return place
