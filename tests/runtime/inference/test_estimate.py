@@ -83,7 +83,9 @@ def test_what_cannot_be_written_leaves_what_was_there(
 
     rename = Path.rename
     monkeypatch.setattr(Path, "rename", full)
-    monkeypatch.setattr("voxface.runtime.files.replacement.exchange", lambda one, other: False)  # as elsewhere than on Linux
+    monkeypatch.setattr(
+        "voxface.runtime.files.replacement.exchange", lambda one, other: False
+    )  # as elsewhere than on Linux
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
         estimate.save(folder)
     assert contents(folder) == before
