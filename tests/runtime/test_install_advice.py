@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -152,3 +154,12 @@ def test_no_message_names_the_project_of_another_on_pypi() -> None:
         if file.name != "install_advice.py" and re.search(r"install .{0,3}voxface\b|\bvoxface\[", line)
     ]
     assert found == []
+
+
+def test_advice_that_is_not_needed_costs_nothing() -> None:
+    """Every opening of a bundle loads the module; what it needs for advice takes longer to load than a graph."""
+    code = (
+        "import sys, voxface.runtime.install_advice; "
+        "assert not {'importlib.metadata', 'urllib.request', 'shlex'} & set(sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,13 +5,15 @@ distribution came from (PEP 610, `direct_url.json`); the advice repeats that sou
 """
 
 import json
-import shlex
 import sys
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+
+if (
+    TYPE_CHECKING
+):  # importing it takes longer than loading a graph, and advice is needed only where something is missing
+    from importlib import metadata
 
 NAME: Final = "voxface"
 PACKAGE: Final = Path(__file__).parent.parent
@@ -54,12 +56,14 @@ def _source() -> "tuple[Path | None, str, bool, str] | None":
     return None
 
 
-def _installed() -> list[metadata.Distribution]:
+def _installed() -> "list[metadata.Distribution]":
     """Every installed distribution of this name, in the order of the search path."""
+    from importlib import metadata
+
     return list(metadata.distributions(name=NAME))
 
 
-def _note_of(found: metadata.Distribution) -> dict[str, Any] | None:
+def _note_of(found: "metadata.Distribution") -> dict[str, Any] | None:
     """`direct_url.json` of a distribution; None where there is none, or none that can be used."""
     try:
         noted = json.loads(found.read_text("direct_url.json") or "null")
@@ -71,7 +75,7 @@ def _note_of(found: metadata.Distribution) -> dict[str, Any] | None:
     return noted if kinds and all(isinstance(kind, dict) for kind in kinds) else None
 
 
-def _is_this_copy(found: metadata.Distribution) -> bool:
+def _is_this_copy(found: "metadata.Distribution") -> bool:
     """Whether the distribution's files are those that run."""
     return Path(str(found.locate_file(NAME))).resolve() == PACKAGE.resolve()
 
@@ -95,9 +99,17 @@ def _path(url: str) -> Path | None:
     parts = urlsplit(url)
     if parts.scheme != "file":
         return None
-    return Path(url2pathname(parts.path)) if sys.platform == "win32" else Path(unquote(parts.path))
+    if sys.platform == "win32":
+        from urllib.request import url2pathname
+
+        return Path(url2pathname(parts.path))
+    return Path(unquote(parts.path))
 
 
 def _quoted(text: str) -> str:
     """Text as one word of the shell; Windows knows double quotes only."""
-    return f'"{text}"' if sys.platform == "win32" else shlex.quote(text)
+    if sys.platform == "win32":
+        return f'"{text}"'
+    import shlex
+
+    return shlex.quote(text)

@@ -106,6 +106,9 @@ def test_links_that_lead_to_nothing_or_nowhere(tmp_path: Path, target: str) -> N
     (tmp_path / "round").symlink_to("round")
     with pytest.raises(BundleError, match="no such bundle"):
         Bundle.open(tmp_path / "round")
+    os.mkfifo(tmp_path / "pipe.voxface")
+    with pytest.raises(BundleError, match=r"pipe\.voxface: is a pipe, no bundle; give"):
+        Bundle.open(tmp_path / "pipe.voxface")
 
 
 def test_a_file_of_holes_is_not_read(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from voxface.runtime.background import Background
 from voxface.runtime.bundle.manifest import MANIFEST, SUFFIX, Manifest, check_inside
 from voxface.runtime.errors import BundleError
+from voxface.runtime.files.regular import irregular
 from voxface.runtime.files.replacement import stand_in
 from voxface.runtime.files.zip_archive import DAMAGE, ZipArchive
 
@@ -40,6 +41,8 @@ def read_bundle(path: Path) -> tuple[Manifest, dict[str, bytes]]:
             return _read_folder(place)
         if place.is_file():
             return _read_zip(place)
+        if place.exists():
+            raise BundleError(f"is {irregular(place)}, no bundle; give a bundle's folder or a {SUFFIX} file")
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from error
     except OSError as error:
