@@ -14,7 +14,7 @@ from threading import Event
 import pytest
 
 from tests.conftest import SAMPLES
-from voxface.cli import signals
+from voxface.cli import main, signals
 from voxface.cli.signals import stopping_on_signals
 from voxface.runtime.live.stop import Stop
 
@@ -123,3 +123,35 @@ def test_a_signal_that_is_handled_asks_for_the_end() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop()
     assert stop.reason == "SIGTERM"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        ('ImportError("initialization failed") from KeyboardInterrupt()', 130, "voxface: interrupted\n"),
+        (
+            'ImportError("libx.so: no such file")',
+            5,
+            "voxface: error: ONNX Runtime does not load (libx.so: no such file); ",
+        ),
+    ],
+)
+def test_ctrl_c_while_a_library_loads_is_no_missing_library(raised: str, code: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text(f"raise {raised}\n")
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    words = ["run", SAMPLES[0], "--out", tmp_path / "o", "--json"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([*VOXFACE, *words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+    assert [error["exit_code"] for error in json.loads(done.stdout)["errors"]] == [code]
+
+
+def test_ctrl_c_before_the_verb_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("voxface.cli._command", interrupted)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == "voxface: interrupted\n"

@@ -68,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.flush()
             os._exit(code)
         return code
+    except KeyboardInterrupt:  # before the verb ran
+        print("voxface: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
     finally:
         # The command is done. A Ctrl-C while the interpreter cleans up, which takes PyTorch a second, is no traceback.
         if arguments is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -130,8 +133,8 @@ def _run(options: argparse.Namespace, *, logs: bool) -> int:
     Raises:
         OSError: standard output cannot be written.
     """
-    from voxface.cli.output import complain, fail_json, tell
-    from voxface.runtime.errors import InputError, Interrupted, VoxfaceError
+    from voxface.cli.output import complain, fail_json
+    from voxface.runtime.errors import InputError, VoxfaceError
 
     asked = getattr(options, "json", False) and not getattr(options, "json_lines", False)
     trace: BaseException | None = None
@@ -142,12 +145,11 @@ def _run(options: argparse.Namespace, *, logs: bool) -> int:
             show_logs()
         return int(importlib.import_module(f"voxface.cli.{options.verb}").run(options))
     except VoxfaceError as error:
+        if (interrupted := _interruption_behind(error)) is not None:
+            return _tell_interrupted(interrupted, asked)
         code, said, trace = error.exit_code, str(error), error
-    except KeyboardInterrupt as interrupted:
-        code = 128 + (interrupted.number if isinstance(interrupted, Interrupted) else signal.SIGINT)
-        tell("voxface: interrupted\n")
-        fail_json(asked, "interrupted", code)
-        return code
+    except KeyboardInterrupt as error:
+        return _tell_interrupted(error, asked)
     except MemoryError as error:
         code = 1
         said = f"not enough memory ({error or 'none said how much'}); ask for less at a time, a smaller --batch say"
@@ -161,6 +163,25 @@ def _run(options: argparse.Namespace, *, logs: bool) -> int:
 
         log_traceback(trace)
     fail_json(asked, said, code)
+    return code
+
+
+def _interruption_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The Ctrl-C that caused an error: a library in C that it meets while it loads says that it cannot be loaded."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__
+    return cause
+
+
+def _tell_interrupted(interrupted: KeyboardInterrupt, asked: bool) -> int:
+    """Says that the command was interrupted, in JSON too where it was `asked`; returns the exit code."""
+    from voxface.cli.output import fail_json, tell
+    from voxface.runtime.errors import Interrupted
+
+    code = 128 + (interrupted.number if isinstance(interrupted, Interrupted) else signal.SIGINT)
+    tell("voxface: interrupted\n")
+    fail_json(asked, "interrupted", code)
     return code
 
 

@@ -84,8 +84,10 @@ def import_onnxruntime() -> ModuleType:
     try:
         import onnxruntime
     except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime"
         raise ProviderError(
-            f"ONNX Runtime is not installed; {how_to_install('cpu')} (or the extra gpu in its place, never both)"
+            f"ONNX Runtime {'is not installed' if missing else f'does not load ({_first_line(error)})'}; "
+            f"{how_to_install('cpu')} (or the extra gpu in its place, never both)"
         ) from error
     if (why := telemetry.why_on()) is not None:
         warnings.warn(f"voxface: {why}", RuntimeWarning, stacklevel=1)  # of one place, so that it is shown once
