@@ -111,10 +111,6 @@ def _command(arguments: Sequence[str] | None) -> int:
 
     logs = options.verb in LOGGING or bool(os.environ.get("VOXFACE_LOG"))
     try:
-        if logs:
-            from voxface.cli.logs import show_logs
-
-            show_logs()
         with process_is_ours():
             code = _run(options, logs=logs)
         sys.stdout.flush()
@@ -138,14 +134,15 @@ def _run(options: argparse.Namespace, *, logs: bool) -> int:
     from voxface.runtime.errors import InputError, Interrupted, VoxfaceError
 
     asked = getattr(options, "json", False) and not getattr(options, "json_lines", False)
+    trace: BaseException | None = None
     try:
+        if logs:
+            from voxface.cli.logs import show_logs
+
+            show_logs()
         return int(importlib.import_module(f"voxface.cli.{options.verb}").run(options))
     except VoxfaceError as error:
-        code, said = error.exit_code, str(error)
-        if logs:
-            from voxface.cli.logs import log_traceback
-
-            log_traceback()
+        code, said, trace = error.exit_code, str(error), error
     except KeyboardInterrupt as interrupted:
         code = 128 + (interrupted.number if isinstance(interrupted, Interrupted) else signal.SIGINT)
         tell("voxface: interrupted\n")
@@ -159,6 +156,10 @@ def _run(options: argparse.Namespace, *, logs: bool) -> int:
             raise
         code, said = InputError.exit_code, f"{error.filename}: {error.strerror or error}"  # which no verb has explained
     complain(said)
+    if trace is not None and logs:
+        from voxface.cli.logs import log_traceback
+
+        log_traceback(trace)
     fail_json(asked, said, code)
     return code
 

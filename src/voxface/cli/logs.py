@@ -43,6 +43,6 @@ def show_logs() -> None:
     logger.handlers = [_StandardError()]
 
 
-def log_traceback() -> None:
-    """Logs, at level debug, where the exception that is being handled was raised."""
-    logging.getLogger("voxface.cli").debug("traceback", exc_info=True)
+def log_traceback(error: BaseException) -> None:
+    """Logs, at level debug, where `error` was raised."""
+    logging.getLogger("voxface.cli").debug("traceback", exc_info=error)

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
-    parser.add_argument("audio", nargs="+", type=Path, help="sound files (WAV, FLAC, OGG, MP3), or folders of them")
+    parser.add_argument(
+        "audio", nargs="+", type=Path, help="sound files (WAV, FLAC, OGG, MP3, …: docs/audio.md), or folders of them"
+    )
     add_out(parser, "folder for the results (%(default)s)", required=False, default=Path("voxface-out"))
     add_force(parser, "replace results of an earlier run in --out")
     add_channel(parser)

@@ -17,6 +17,7 @@ import soundfile
 
 from tests.command_line import run
 from tests.conftest import ROOT, SAMPLES
+from tests.runtime.audio.test_silero_vad import RATE, SOUND, STATE, network
 from voxface.cli import build_parser
 from voxface.cli.live import run as live
 from voxface.runtime.bundle.bundle import Bundle
@@ -89,6 +90,17 @@ def test_a_recording_and_its_replay(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "events differ from the recorded ones" in captured.err
     assert re.search(r"first event 3, face at 1\.\d\d s: speaker 1, recorded 7$", captured.err, re.M)
     assert "identical" not in captured.out
+
+
+def test_a_recording_of_a_replay_has_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    silero = network(tmp_path / "silero.onnx", SOUND, [STATE], [RATE])
+    words = ["--source", SAMPLES[0], "--seconds", 2, "--vad", "silero", "--window", 5, "--record", tmp_path / "a"]
+    assert run("live", *words, "--vad-model", silero) == 0
+    assert run("live", "--replay", tmp_path / "a", "--vad-model", silero, "--record", tmp_path / "b") == 0
+    first, second = (json.loads((tmp_path / name / "recording.json").read_text()) for name in "ab")
+    assert second == {**first, "source": str(tmp_path / "a")}
+    assert run("live", "--replay", tmp_path / "b", "--vad-model", silero) == 0
+    assert "identical" in capsys.readouterr().out
 
 
 def test_a_replay_says_that_it_is_identical(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,6 +241,16 @@ BAD: list[tuple[list[Any], int, str]] = [
     (["--source", SAMPLES[0], "--replay", "/nowhere"], 2, "leave --source"),
     (["--replay", "/nowhere"], 3, "no recording"),
     (["--replay", "/nowhere", "--seconds", "1"], 2, "leave --seconds out"),
+    (["--replay", "/nowhere", "--window", "8"], 2, "leave --window out"),
+    (["--replay", "/nowhere", "--hop-ms", "100"], 2, "leave --hop-ms out"),
+    (["--replay", "/nowhere", "--mode", "exact"], 2, "leave --mode out"),
+    (["--replay", "/nowhere", "--still", "0"], 2, "leave --still out"),
+    (["--replay", "/nowhere", "--one-speaker"], 2, "leave --one-speaker out"),
+    (["--replay", "/nowhere", "--vad", "silero"], 2, "leave --vad out"),
+    (["--source", SAMPLES[0], "--vad-model", "/nowhere"], 2, "give --vad silero as well"),
+    (["--source", SAMPLES[0], "--rate", "48000"], 2, "a file has its own"),
+    (["--source", SAMPLES[0], "--pcm-rate", "48000"], 2, "give --source -"),
+    (["--replay", "/nowhere", "--pcm-format", "s16le"], 2, "give --source -"),
     (["--source", "-", "--pcm-channels", "1000000000"], 2, "1 to 256"),
     (["--source", SAMPLES[0], "--window", "0.1"], 2, "1 to 60 seconds"),
     (["--source", SAMPLES[0], "--window", "nan"], 2, "--window"),

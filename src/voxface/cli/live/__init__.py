@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from voxface.cli.arguments import (
     add_bundle,
@@ -31,6 +31,30 @@ if TYPE_CHECKING:
     from voxface.runtime.live.sink_worker import Sink
     from voxface.runtime.voice_to_face import VoiceToFace
 
+# Options that have a default, which only an option that was not given gets: with --replay the recording has its own.
+DEFAULTS: Final = {
+    "pcm_rate": 16_000,
+    "pcm_channels": 1,
+    "pcm_format": "s16le",
+    "hop_ms": 100.0,
+    "window": 8.0,
+    "mode": "exact",
+    "vad": "webrtc",
+}
+RECORDED: Final = (
+    "seconds",
+    "channel",
+    "rate",
+    "hop_ms",
+    "window",
+    "mode",
+    "still",
+    "min_confidence",
+    "one_speaker",
+    "vad",
+)
+PCM: Final = ("pcm_rate", "pcm_channels", "pcm_format")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
@@ -49,30 +73,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replay", type=Path, metavar="DIR", help="process a recording again with its own settings, and compare"
     )
     source.add_argument(
-        "--pcm-rate", type=int, default=16_000, metavar="HZ", help="sample rate of standard input (%(default)s)"
+        "--pcm-rate", type=int, metavar="HZ", help=f"sample rate of standard input ({DEFAULTS['pcm_rate']})"
     )
     source.add_argument(
-        "--pcm-channels", type=int, default=1, metavar="N", help="channels of standard input (%(default)s)"
+        "--pcm-channels", type=int, metavar="N", help=f"channels of standard input ({DEFAULTS['pcm_channels']})"
     )
     source.add_argument(
-        "--pcm-format", choices=("s16le", "f32le"), default="s16le", help="format of standard input (%(default)s)"
+        "--pcm-format", choices=("s16le", "f32le"), help=f"format of standard input ({DEFAULTS['pcm_format']})"
     )
     add_channel(source)
     source.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds")
     when = parser.add_argument_group("estimates")
-    when.add_argument("--hop-ms", type=float, default=100, help="speech between estimates (%(default)g)")
+    when.add_argument("--hop-ms", type=float, metavar="MS", help=f"speech between estimates ({DEFAULTS['hop_ms']:g})")
     when.add_argument(
         "--window",
         type=float,
-        default=8,
         metavar="S",
-        help="speech an estimate uses (%(default)g); a change of speaker is found with 4 s or more",
+        help=f"speech an estimate uses ({DEFAULTS['window']:g}); a change of speaker is found with 4 s or more",
     )
     when.add_argument(
         "--mode",
         choices=("exact", "incremental"),
-        default="exact",
-        help="whether each estimate encodes the whole window, or only what has changed (%(default)s)",
+        help=f"whether each estimate encodes the whole window, or only what has changed ({DEFAULTS['mode']})",
     )
     when.add_argument(
         "--still",
@@ -82,8 +104,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_min_confidence(when)
     when.add_argument("--one-speaker", action="store_true", help="do not look for a change of speaker")
-    when.add_argument("--vad", choices=("webrtc", "silero"), default="webrtc", help="what finds speech (%(default)s)")
-    when.add_argument("--vad-model", type=Path, metavar="FILE", help="silero_vad.onnx (of the installed package)")
+    when.add_argument("--vad", choices=("webrtc", "silero"), help=f"what finds speech ({DEFAULTS['vad']})")
+    when.add_argument(
+        "--vad-model", type=Path, metavar="FILE", help="with --vad silero: silero_vad.onnx (of the installed package)"
+    )
     add_bundle(when)
     add_provider(when)
     add_threads(when, 1)
@@ -123,6 +147,9 @@ def run(options: argparse.Namespace) -> int:
     clock = SystemClock()
     recording = _recording(options)
     config = recording.config if recording else config
+    start = recording.start if recording else 0
+    vad = str(recording.about.get("vad", DEFAULTS["vad"])) if recording else options.vad
+    _check_vad_model(options, vad)
     source = None if recording else _source(options, clock)
     threaded = source is not None and (options.source is None or options.realtime)
     stop = Stop()
@@ -143,14 +170,14 @@ def run(options: argparse.Namespace) -> int:
         }
         session = voice_to_face.live_session(
             config,
-            detector=_detector(recording.about if recording else {"vad": options.vad}, options.vad_model),
-            start=recording.start if recording else 0,
+            detector=_detector(vad, options.vad_model),
+            start=start,
             skips=recording.skips if recording else None,
         )
         of_file = isinstance(source, FileSource)  # a file source chooses its channel itself
         pipeline = Pipeline(session, clock, channel=None if of_file else check_channel(options.channel))
         shows = open_screens(options, pipeline, voice_to_face.morphable)  # before a recording's folder is made
-        sinks = _sinks(options, about, config, voice_to_face)
+        sinks = _sinks(options, {**about, "config": config.to_json(), "start": start, "vad": vad}, voice_to_face)
         comparison = Comparison(recording, stop) if recording else None
         delivered = pipeline.stage_histograms.stages["sink"].add
         for sink in [*sinks, *([comparison] if comparison else [])]:
@@ -190,7 +217,7 @@ class _HasReport(Protocol):
 
 
 def check(options: argparse.Namespace) -> "LiveConfig":
-    """The settings of the session.
+    """The settings of the session; gives `options` the defaults of what was left out.
 
     Raises:
         UsageError: an option that cannot be, or two that exclude each other.
@@ -203,11 +230,19 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         raise UsageError("--json and --json-lines both write to standard output; choose one")
     if options.replay and (options.source or options.device):
         raise UsageError("--replay brings its own sound: leave --source and --device out")
-    for name in ("seconds", "channel", "rate", "min_confidence"):
-        if options.replay and getattr(options, name) is not None:
+    for name in RECORDED:
+        if options.replay and getattr(options, name) is not None and getattr(options, name) is not False:
             raise UsageError(f"--replay hears a recording as it was heard: leave --{name.replace('_', '-')} out")
     if options.source and options.device:
         raise UsageError("--source and --device exclude each other")
+    if options.source and options.rate is not None:
+        raise UsageError("--rate is of a microphone: leave it out, a file has its own; --pcm-rate is of --source -")
+    for name in PCM:
+        if options.source != "-" and getattr(options, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is of standard input: give --source -, or leave it out")
+    for name, value in DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     check_threads(options.threads)
     check_channel(options.channel)
     if not 1 <= options.pcm_channels <= 256 or not 4000 <= options.pcm_rate <= 768_000:
@@ -233,9 +268,17 @@ def check(options: argparse.Namespace) -> "LiveConfig":
         raise UsageError(f"--still {options.still}: {error}") from error
 
 
-def _detector(about: dict[str, Any], model: Path | None) -> "Callable[[], Detector] | None":
+def _check_vad_model(options: argparse.Namespace, vad: str) -> None:
+    from voxface.runtime.errors import UsageError
+
+    if options.vad_model is not None and vad != "silero":
+        what = "the recording was made without Silero: leave it out" if options.replay else "give --vad silero as well"
+        raise UsageError(f"--vad-model {options.vad_model}: {what}")
+
+
+def _detector(vad: str, model: Path | None) -> "Callable[[], Detector] | None":
     """The voice activity detector that was asked for, or that a recording was made with; None: the bundle's WebRTC VAD."""
-    if about.get("vad", "webrtc") == "webrtc":
+    if vad == "webrtc":
         return None
     from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
 
@@ -274,9 +317,7 @@ def _source(options: argparse.Namespace, clock: "Clock") -> "Source":
     return FileSource(path, clock if options.realtime else None, channel=channel)
 
 
-def _sinks(
-    options: argparse.Namespace, about: dict[str, Any], config: "LiveConfig", voice_to_face: "VoiceToFace"
-) -> "list[Sink]":
+def _sinks(options: argparse.Namespace, about: dict[str, Any], voice_to_face: "VoiceToFace") -> "list[Sink]":
     from voxface import __version__
     from voxface.runtime.live.sinks.json_lines import JsonLines
     from voxface.runtime.live.sinks.recorder import Recorder
@@ -285,8 +326,7 @@ def _sinks(
     if options.json_lines:
         sinks.append(JsonLines(sys.stdout))
     if options.record:
-        ran = {**about, "voxface": __version__, "config": config.to_json(), "start": 0, "vad": options.vad}
-        sinks.append(Recorder(options.record, ran, voice_to_face.morphable))
+        sinks.append(Recorder(options.record, {**about, "voxface": __version__}, voice_to_face.morphable))
     return sinks
 
 
@@ -328,7 +368,8 @@ def _end(
         return InputError.exit_code
     if document["ended"] == "end of input" and pipeline.last is None:
         complain(
-            f"{document['source']}: no face in {pipeline.heard_s:.2f} s ({document['no_face'] or 'no speech found'})"
+            f"{'standard input' if options.source == '-' else document['source']}: no face in {pipeline.heard_s:.2f} s "
+            f"({document['no_face'] or 'no speech found'})"
         )
         return NoSpeechError.exit_code
     return 0
@@ -341,14 +382,16 @@ def _difference(document: dict[str, Any], recording: "Recording | None") -> str:
     made = recording.about.get("bundle") if recording else None
     known = made.get("sha256") if isinstance(made, dict) else None
     other = known is not None and known != document["bundle"]["sha256"]
-    return (
-        f"{document['source']}: {replay['differences']} events differ from the recorded ones, in themselves or in their "
-        f"picture or mesh; first event {first['event']}, {first['differs']}"
-        + (
-            f"; it was recorded with another bundle, {made.get('name')!r}; give that with --bundle"
-            if made and other
-            else ""
-        )
+    count = replay["differences"]
+    differ = (
+        "1 event differs from the recorded one, in itself or in its picture or mesh:"
+        if count == 1
+        else f"{count} events differ from the recorded ones, in themselves or in their picture or mesh; first"
+    )
+    return f"{document['source']}: {differ} event {first['event']}, {first['differs']}" + (
+        f"; it was recorded with another bundle, {made.get('name')!r}; give that with --bundle"
+        if made and other
+        else ""
     )
 
 
@@ -377,4 +420,5 @@ def _print(document: dict[str, Any]) -> None:
         if value and name not in ("estimates", "blocks", "streams", "longest_queue_ms") and value != {}:
             if isinstance(value, dict) and not value.get("count", 1):
                 continue
-            print(f"{name.replace('_', ' ')}: {value}")
+            words = ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, dict) else value
+            print(f"{name.replace('_', ' ')}: {words}")
