@@ -17,7 +17,7 @@ import soundfile
 
 from tests.command_line import run
 from tests.conftest import ROOT, SAMPLES
-from tests.runtime.audio.test_silero_vad import RATE, SOUND, STATE, network
+from tests.stand_ins.silero import RATE, SOUND, STATE, network
 from voxface.cli import build_parser
 from voxface.cli.live import run as live
 from voxface.runtime.bundle.bundle import Bundle

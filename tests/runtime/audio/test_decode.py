@@ -128,7 +128,20 @@ def test_sound_without_a_header(name: str, tmp_path: Path) -> None:
 
 
 def test_files_that_only_ffmpeg_reads_are_found_in_folders_too(tmp_path: Path) -> None:
-    names = ["a.wav", "b.m4a", "c.OGA", "d.webm", "e.amr", "f.wma", "g.3gp", "h.mkv"]
+    names = [
+        "a.wav",
+        "b.m4a",
+        "c.OGA",
+        "d.webm",
+        "e.amr",
+        "f.wma",
+        "g.3gp",
+        "h.mkv",
+        "i.avi",
+        "j.ape",
+        "k.wave",
+        "l.spx",
+    ]
     for name in [*names, "notes.txt", "._a.wav", "table.csv"]:
         (tmp_path / name).write_bytes(b"x")
     assert [path.name for path in find_audio([tmp_path])] == names

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.stand_ins.live_session import PlainEstimator, lines, noise, nothing, voice
+from tests.stand_ins.silero import RATE, SOUND, STATE, Spec, network
 from voxface.runtime.audio.silero_vad import SileroDetector, open_silero
 from voxface.runtime.audio.vad_events import SpeechAudio, SpeechEnded, SpeechStarted
 from voxface.runtime.engines.engine import Engine
@@ -19,41 +20,6 @@ from voxface.runtime.live.events import FaceEstimated
 from voxface.runtime.live.session import LiveSession
 
 TALK = np.concatenate([nothing(1), voice()[:32_000], nothing(1), voice()[40_000:72_000], nothing(0.7)])
-
-
-Spec = tuple[str, int, list[int | str | None]]  # name, type of ONNX, shape
-SOUND: Spec = ("input", 1, [1, 576])
-STATE: Spec = ("state", 1, [2, 1, 128])
-RATE: Spec = ("sr", 7, [])
-
-
-def network(
-    path: Path, sound: Spec, states: list[Spec], rates: list[Spec], *, gain: float = 50.0, flat: bool = False
-) -> Path:
-    """Writes a network of these inputs: louder than a hundredth of full scale is voice. States count the chunks."""
-    onnx = pytest.importorskip("onnx")
-    h = onnx.helper
-    nodes = [
-        h.make_node("Cast", [sound[0]], ["plain"], to=1),
-        h.make_node("Abs", ["plain"], ["size"]),
-        h.make_node("ReduceMax", ["size"], ["peak"], axes=[1], keepdims=0 if flat else 1),
-        h.make_node("Mul", ["peak", "gain"], ["output"]),
-        *(h.make_node("Add", [name, f"one{type_}"], [f"{name}N"]) for name, type_, _ in states),
-        *(h.make_node("Identity", [name], [f"unused {name}"]) for name, _, _ in rates),
-    ]
-    constants = [
-        h.make_tensor("gain", 1, [], [gain]),
-        h.make_tensor("one1", 1, [], [1.0]),
-        h.make_tensor("one10", 10, [], [1.0]),
-    ]
-    values = [h.make_tensor_value_info(*spec) for spec in (sound, *states, *rates)]
-    outputs = [
-        h.make_tensor_value_info("output", 1, [None] if flat else [None, 1]),
-        *(h.make_tensor_value_info(f"{name}N", type_, [None] * len(shape)) for name, type_, shape in states),
-    ]
-    graph = h.make_graph(nodes, "loudness", values, outputs, constants)
-    onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 13)], ir_version=8), path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +147,10 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         ("nowhere.onnx", "no such file"),
         ("pipe", "not a regular file"),
         ("large.onnx", "134217728 bytes, more than any network of Silero's has"),
-        ("weights.jit", "refuses the graph: .*; --vad-model takes the silero_vad.onnx of version 5 or 6"),
+        (
+            "weights.jit",
+            "is not given the graph: it is damaged, or no ONNX file; --vad-model takes the silero_vad.onnx",
+        ),
     ):
         with pytest.raises(InputError, match=f"^{re.escape(str(tmp_path / name))}: .*{why}"):
             open_silero(tmp_path / name)

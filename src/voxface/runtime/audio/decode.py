@@ -26,11 +26,17 @@ from voxface.runtime.errors import InputError, UsageError
 if TYPE_CHECKING:
     from voxface.runtime.audio.ffmpeg import FfmpegDecoder
 
+# Names by which a folder's sound files are found: every format that is read has its usual ones here.
 _LIBSNDFILE: Final = (
-    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64", ".sph"
+    ".wav", ".wave", ".bwf", ".rf64", ".bw64", ".w64", ".flac", ".ogg", ".oga", ".ogv", ".opus", ".mp3", ".mp2", ".mp1", ".aif",
+    ".aiff", ".aifc", ".au", ".snd", ".caf", ".sph", ".nist",
 )  # fmt: skip
-_FFMPEG: Final = (".m4a", ".m4b", ".aac", ".mp4", ".3gp", ".amr", ".wma", ".webm", ".mka", ".mkv", ".mov")
+_FFMPEG: Final = (
+    ".m4a", ".m4b", ".m4v", ".aac", ".mp4", ".mov", ".3gp", ".3g2", ".amr", ".awb", ".wma", ".wmv", ".asf", ".webm", ".mka",
+    ".mkv", ".avi", ".mpg", ".mpeg", ".flv", ".spx", ".ac3", ".wv", ".ape", ".tta", ".mpc", ".dsf", ".rm",
+)  # fmt: skip
 SUFFIXES = frozenset(_LIBSNDFILE + _FFMPEG)
+NONE_OF_THEM: Final = "none is named .wav, .flac, .mp3, .m4a or as other sound that is read"
 HEADERLESS: Final = frozenset({".raw", ".pcm"})
 # What a damaged file makes a decoder, numpy or Python raise; one file's trouble is no other's.
 DAMAGE: Final = (
@@ -175,7 +181,7 @@ def find_audio(paths: list[Path]) -> list[Path]:
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
         if not inside:
-            raise InputError(f"{path}: no sound file in this folder (looked for {', '.join(sorted(SUFFIXES))})")
+            raise InputError(f"{path}: no sound file in this folder ({NONE_OF_THEM})")
         found += inside
     return found
 

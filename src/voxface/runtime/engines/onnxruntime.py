@@ -80,7 +80,7 @@ def import_onnxruntime() -> ModuleType:
             f"ONNX Runtime is not installed; {how_to_install('cpu')} (or the extra gpu in its place, never both)"
         ) from error
     if (why := telemetry.why_on()) is not None:
-        warnings.warn(f"voxface: {why}", RuntimeWarning, stacklevel=2)  # shown once
+        warnings.warn(f"voxface: {why}", RuntimeWarning, stacklevel=1)  # of one place, so that it is shown once
     # Windows has no variable for it; elsewhere it is too late for the files, but not for what would be sent.
     if hasattr(onnxruntime, "disable_telemetry_events"):
         onnxruntime.disable_telemetry_events()

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.decode import SUFFIXES, read_blocks
+from voxface.runtime.audio.decode import NONE_OF_THEM, SUFFIXES, read_blocks
 from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio
 from voxface.runtime.errors import InputError
@@ -172,7 +172,7 @@ def _by_folder(folder: Path, rows: list[dict[str, str]]) -> Iterator[Recording |
         elif sex is None:
             yield LeftOut(speaker, f"speakers.csv: sex {sexes[speaker]!r} of speaker {speaker} is not F or M")
         elif not files:
-            yield LeftOut(speaker, f"no sound file in a folder of that name (looked for {', '.join(sorted(SUFFIXES))})")
+            yield LeftOut(speaker, f"no sound file in a folder of that name ({NONE_OF_THEM})")
         else:
             yield from (Recording(speaker, sex, path) for path in files)
 

@@ -49,11 +49,11 @@ BUNDLED: Final = ("encoder", "face", "mesh")
 _BESIDE: Final = ".networks-"
 _COEFFICIENTS: Final = ("mesh", "expert", "student")
 _VERBS: Final = {
-    "encoder": "voxface train voice-encoder",
-    "face": "voxface train face-gan, or voxface train joint",
-    "mesh": "voxface train mesh, or voxface train joint",
-    "expert": "voxface train expert",
-    "student": "voxface train joint",
+    "encoder": "`voxface train voice-encoder`",
+    "face": "`voxface train face-gan`, `portrait` or `joint`",
+    "mesh": "`voxface train mesh` or `joint`",
+    "expert": "`voxface train expert`",
+    "student": "`voxface train joint`",
 }
 
 
@@ -165,7 +165,7 @@ def load_network(source: Path, name: str) -> nn.Module:
         return JointMesh.from_networks(load_network(source, "face"), load_network(source, "student")).eval()
     if name not in document["networks"]:
         has = ", ".join(document["networks"]) or "nothing"
-        raise InputError(f"{source}: holds {has}, no {name}; make one with `{_VERBS[name]}`")
+        raise InputError(f"{source}: holds {has}, no {name}; make one with {_VERBS[name]}")
     entry = document["networks"][name]
     return _build(source, name, entry["architecture"], _read(source / f"{name}.safetensors", entry.get("sha256")))
 
@@ -326,9 +326,7 @@ def _sources(described: Mapping[Path, Mapping[str, Any]]) -> dict[str, Path]:
         having = [folder for folder, document in described.items() if _has(document, name)]
         if not having:
             given = ", ".join(str(folder) for folder in described) or "what was given"
-            raise InputError(
-                f"{given}: no {name} network there; make one with `{_VERBS[name]}` and give its folder too"
-            )
+            raise InputError(f"{given}: no {name} network there; make one with {_VERBS[name]} and give its folder too")
         hashes = {described[folder]["networks"].get(name, {}).get("sha256", str(folder)) for folder in having}
         if len(hashes) > 1:
             raise InputError(f"{' and '.join(map(str, having))}: each holds another {name} network; leave one out")
