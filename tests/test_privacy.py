@@ -79,7 +79,7 @@ PROBE = re.compile(
     r"socket\(AF_INET6, SOCK_STREAM\|SOCK_CLOEXEC, IPPROTO_IP\).*|bind\(\d+, \{[^}]*htons\(0\).*\"::1\".*"
 )
 # PulseAudio's library makes ~/.config/pulse, as for every program that looks for a microphone.
-LISTEN = ("devices",)
+LISTEN = ("devices", "doctor")
 
 
 @pytest.fixture(scope="module", autouse=True)
