@@ -1,6 +1,7 @@
 """Where the shared data is, and the small things many tests need."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.voice_to_face import VoiceToFace
 
 ROOT = Path(__file__).parent.parent
+# Under nohup it is ignored, and commands that tests start would inherit that; tests send it on purpose.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 SAMPLES = (ROOT / "examples" / "sample_female.flac", ROOT / "examples" / "sample_male.flac")
 
 

@@ -57,7 +57,7 @@ class Watched:
     def strange_files(self) -> list[str]:
         """Files and folders it wrote, or tried to with success, elsewhere than in `out` and `tmp`."""
         found = ["".join(match) for match in WRITTEN.findall(self.calls)]
-        places = (self.folder / "out", self.folder / "tmp")
+        places = ((self.folder / "out").resolve(), (self.folder / "tmp").resolve())
         return [
             path
             for path in found

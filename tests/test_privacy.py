@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -276,10 +277,19 @@ def here(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def short(here: Path) -> Iterator[Path]:
+    """A link to the folder of the test: a server's socket lies in the folder for temporary files, and its path is limited."""
+    with tempfile.TemporaryDirectory(prefix="v") as place:
+        link = Path(place) / "t"
+        link.symlink_to(here.parent)
+        yield link
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_collects_nothing(tmp_path: Path, here: Path, name: str) -> None:
+def test_a_program_collects_nothing(short: Path, here: Path, name: str) -> None:
     (here / "program.py").write_text(PROGRAMS[name].replace("{here}", str(here)))
-    watched = watch(tmp_path, ["-W", "error::RuntimeWarning", here / "program.py"])
+    watched = watch(short, ["-W", "error::RuntimeWarning", here / "program.py"])
     assert watched.done.returncode == 0, watched.done.stderr
     assert_private(watched)
 

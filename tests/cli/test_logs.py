@@ -22,6 +22,7 @@ def as_before() -> Iterator[None]:
     """Other tests log as a library does."""
     logger = logging.getLogger("voxface")
     kept = logger.level, logger.propagate, logger.handlers
+    logger.level, logger.propagate, logger.handlers = logging.NOTSET, True, []  # commands of other tests show logs
     yield
     logger.level, logger.propagate, logger.handlers = kept
 

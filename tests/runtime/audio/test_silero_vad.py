@@ -149,7 +149,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         ("large.onnx", "134217728 bytes, more than any network of Silero's has"),
         (
             "weights.jit",
-            "is not given the graph: it is damaged, or no ONNX file; --vad-model takes the silero_vad.onnx",
+            "the graph is refused: it is damaged, or no ONNX file; --vad-model takes the silero_vad.onnx",
         ),
     ):
         with pytest.raises(InputError, match=f"^{re.escape(str(tmp_path / name))}: .*{why}"):

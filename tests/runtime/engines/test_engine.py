@@ -106,7 +106,7 @@ def test_a_fallback_is_an_error(default_bundle: Bundle, monkeypatch: pytest.Monk
 def test_names_and_graphs_that_are_none() -> None:
     with pytest.raises(UsageError, match="no provider 'abacus'"):
         open_engine(b"", "abacus")
-    with pytest.raises(BundleError, match="face: ONNX Runtime"):
+    with pytest.raises(BundleError, match="face: the graph is refused"):
         open_engine(b"no graph", name="face")
 
 

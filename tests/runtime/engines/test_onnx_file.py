@@ -85,7 +85,7 @@ def test_a_file_of_the_working_directory_stays_unread(tmp_path: Path, monkeypatc
     """ONNX Runtime reads it, if it is asked."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "secret.bin").write_bytes(b"\1\2\3\4")
-    with pytest.raises(BundleError, match="graph: ONNX Runtime is not given the graph: it has external data"):
+    with pytest.raises(BundleError, match="graph: the graph is refused: it has external data"):
         open_engine(model(ADD, (outside(),)).SerializeToString())
 
 

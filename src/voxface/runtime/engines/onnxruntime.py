@@ -144,7 +144,7 @@ class OnnxRuntimeEngine:
         try:
             check_onnx_file(graph)
         except ValueError as error:
-            raise BundleError(f"{name}: ONNX Runtime is not given the graph: {error}") from error
+            raise BundleError(f"{name}: the graph is refused: {error}") from error
         if (
             is_process_ours()
         ):  # its allocator also writes to the terminal; a provider that does not load must say why there

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from voxface.runtime.live.levels import LOWEST_DB, Level, LevelMeter, decibels
 
 from tests.stand_ins.sound_files import speech
+from voxface.runtime.audio.levels import LOWEST_DB, Level, LevelMeter, decibels
 
 NOISE = np.random.default_rng(3).normal(0, 1, 16_000)
 
