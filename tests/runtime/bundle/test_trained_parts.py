@@ -141,7 +141,7 @@ def _fewer(layers: list[Any]) -> None:
         (lambda: changed_layers(_narrow), "layer 1 takes 143 numbers, not 3 × 48"),
         (lambda: changed_layers(_bias), "layer 3: weight .* does not go with bias"),
         (lambda: changed_layers(_fewer), "4 layers, not 5"),
-        (lambda: b"no archive", "no .npz archive"),
+        (lambda: b"no archive", "no zip archive"),
         (lambda: (DEFAULT / SPEAKER_EMBEDDING).read_bytes()[:30_000], "not a speaker embedding network"),
         (lambda: _archive(other=np.zeros(3)), "not a speaker embedding network"),
         (lambda: _archive(weight0=np.array(["a", "b"]), bias0=np.zeros(2)), "not a speaker embedding network"),
