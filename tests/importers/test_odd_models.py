@@ -153,3 +153,14 @@ def test_pipes_and_devices_are_no_models(tmp_path: Path, format_: str) -> None:
             read_face_model(path, format_, landmarks=marks)
         with pytest.raises(InputError, match=message):
             read_face_model(files.write_gnm(tmp_path / "g.npz", MADE), landmarks=path)
+
+
+def test_complex_numbers_do_not_lose_half(tmp_path: Path) -> None:
+    arrays = {
+        "v_template": np.ones((4, 3), np.float32),
+        "shapedirs": np.ones((4, 3, 400), np.complex64),
+        "f": np.zeros((1, 3), np.uint32),
+    }
+    np.savez(tmp_path / "m.npz", **arrays)
+    with pytest.raises(InputError, match=r"m\.npz: shapedirs holds complex numbers"):
+        read_face_model(tmp_path / "m.npz", "flame", landmarks=None, modes=(5, 0))

@@ -1,5 +1,6 @@
 """The morphable model: arithmetic by hand, the file format, and models that break the contract."""
 
+import io
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,27 @@ def test_models_that_break_the_contract(changes: dict[str, Any], reason: str) ->
 def test_files_that_are_no_model(data: bytes) -> None:
     with pytest.raises(BundleError, match="not a morphable model"):
         MorphableModel.from_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "why"),
+    [
+        *[(name, lambda a: a.astype(complex), "no real numbers") for name in ("mean", "basis", "albedo", "sex_means")],
+        *[(name, lambda a: a.astype("S9"), "no real numbers") for name in ("mean", "sex_means", "face_types")],
+        ("mean", lambda a: a.astype(int).astype("m8[s]"), "no real numbers"),
+        ("triangles", lambda a: a.astype(np.int64) + (1 << 32), "not within 0 to 2147483647"),  # the same in 32 bits
+        ("landmarks", lambda a: a.astype(np.int64) - (1 << 32), "not within 0 to 2147483647"),
+        ("parts", lambda a: a.astype(np.int64) + 256, "not within 0 to 255"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_arrays_of_another_type_are_not_cast_until_they_fit(name: str, change: Any, why: str) -> None:
+    data = io.BytesIO(sphere().to_bytes())
+    arrays = dict(np.load(data))
+    made = io.BytesIO()
+    np.savez(made, **{**arrays, name: change(arrays[name])})
+    with pytest.raises(BundleError, match=f"{name} .*{why}"):
+        MorphableModel.from_bytes(made.getvalue())
 
 
 def test_normals_of_a_sphere_point_outwards() -> None:

@@ -177,6 +177,8 @@ ABSURD = {
     "wide text": ("'<U1000000000'", "(1,)"),
     "a wide record": ("[('a', '<f8', (99999999,))]", "(9,)"),
     "wide bytes": ("'|V99999999'", "(3,)"),
+    "texts without letters": ("'|S0'", "(1000000000000, 3)"),
+    "texts without letters either": ("'<U0'", "(1000000000000,)"),
     "one number too many": ("'<f8'", "(4,)"),
 }
 

@@ -119,10 +119,13 @@ def modes_from_columns(path: Path, name: str, basis: Real, vertices: int, count:
 
 
 def require_array(path: Path, arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """The array `name` of a file; InputError with the names of the arrays that are there if it is missing."""
+    """The array `name` of a file; InputError with the names of the arrays that are there if it is missing, or if it holds
+    complex numbers, half of which would be lost."""
     if name not in arrays:
         there = ", ".join(map(repr, sorted(arrays)[:12])) or "nothing"
         raise InputError(f"{path}: no {name!r} in this file (there is {there}); is it the format you think?")
+    if arrays[name].dtype.kind == "c":
+        raise InputError(f"{path}: {name} holds complex numbers; real ones are needed")
     return arrays[name]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from voxface.runtime.processor import has_one_thread
 SCHEMA = 1
 MOST_MODES = 1024  # distances between faces take the eigenvectors of a matrix of this side
 LARGEST = 1e6  # of millimetres and of coefficients: beyond it, arithmetic in FP32 may overflow
+LARGEST_INDEX: Final = (1 << 31) - 1  # of a vertex, which is stored in 32 bits
 LONGEST_METADATA = 1 << 20  # bytes
 PARTS = ("skin", "lips", "brows", "eyes", "scalp")
 
@@ -238,8 +239,13 @@ class MorphableModel:
             _require(about["schema"] == SCHEMA, f"schema {about['schema']}, this voxface reads schema {SCHEMA}")
             for key in ("name", "version", "licence", "provenance"):
                 _require(isinstance(about[key], str), f"{key} is no text")
-            for key in ("triangles", "landmarks", "parts"):
-                _require(arrays[key].dtype.kind in "iu", f"{key} are no whole numbers")
+            for key, largest in (("triangles", LARGEST_INDEX), ("landmarks", LARGEST_INDEX), ("parts", 255)):
+                array = arrays[key]
+                _require(array.dtype.kind in "iu", f"{key} are no whole numbers")
+                in_range = not array.size or (array.min() >= 0 and array.max() <= largest)  # before it is made narrower
+                _require(bool(in_range), f"{key} are not within 0 to {largest}")
+            for key in ("mean", "basis", "albedo", "sex_means", "face_types"):
+                _require(arrays[key].dtype.kind in "fiu", f"{key} is {arrays[key].dtype}, no real numbers")
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
                 widened = {key: arrays[key].astype(np.float32) for key in ("mean", "basis", "sex_means", "face_types")}
             return cls(

@@ -102,6 +102,8 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 def _size(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], left: int, most: int) -> int:
     """Bytes of an array, after comparing them with those that are left of its file."""
     needed = math.prod(shape) * dtype.itemsize
+    if not dtype.itemsize and math.prod(shape) > 1:  # numpy would give each of them a byte
+        raise ValueError(f"{name} says it is {list(shape)[:8]} texts without letters")
     if min(shape, default=0) < 0 or needed > left:
         raise ValueError(f"{name} says it is {dtype} {list(shape)[:8]} and has {max(left, 0)} bytes")
     if needed > most:
