@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -152,3 +154,10 @@ def test_no_message_names_the_project_of_another_on_pypi() -> None:
         if file.name != "install_advice.py" and re.search(r"install .{0,3}voxface\b|\bvoxface\[", line)
     ]
     assert found == []
+
+
+def test_a_first_face_waits_for_nothing_that_only_advice_needs() -> None:
+    slow = {"csv", "tarfile", "importlib.metadata", "email", "http.client", "urllib.request", "ssl"}
+    code = f"import sys, voxface.runtime.inference.face_estimator; print(sorted({slow} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -5,13 +5,12 @@ distribution came from (PEP 610, `direct_url.json`); the advice repeats that sou
 """
 
 import json
-import shlex
 import sys
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:  # imported where advice is given, since a first face waits for every import
+    from importlib import metadata
 
 NAME: Final = "voxface"
 PACKAGE: Final = Path(__file__).parent.parent
@@ -54,12 +53,14 @@ def _source() -> "tuple[Path | None, str, bool, str] | None":
     return None
 
 
-def _installed() -> list[metadata.Distribution]:
+def _installed() -> "list[metadata.Distribution]":
     """Every installed distribution of this name, in the order of the search path."""
+    from importlib import metadata
+
     return list(metadata.distributions(name=NAME))
 
 
-def _note_of(found: metadata.Distribution) -> dict[str, Any] | None:
+def _note_of(found: "metadata.Distribution") -> dict[str, Any] | None:
     """`direct_url.json` of a distribution; None where there is none, or none that can be used."""
     try:
         noted = json.loads(found.read_text("direct_url.json") or "null")
@@ -71,7 +72,7 @@ def _note_of(found: metadata.Distribution) -> dict[str, Any] | None:
     return noted if kinds and all(isinstance(kind, dict) for kind in kinds) else None
 
 
-def _is_this_copy(found: metadata.Distribution) -> bool:
+def _is_this_copy(found: "metadata.Distribution") -> bool:
     """Whether the distribution's files are those that run."""
     return Path(str(found.locate_file(NAME))).resolve() == PACKAGE.resolve()
 
@@ -92,6 +93,9 @@ def _requirement_url(noted: dict[str, Any]) -> str:
 
 def _path(url: str) -> Path | None:
     """The file or folder that a URL names; None: it is elsewhere."""
+    from urllib.parse import unquote, urlsplit
+    from urllib.request import url2pathname
+
     parts = urlsplit(url)
     if parts.scheme != "file":
         return None
@@ -100,4 +104,6 @@ def _path(url: str) -> Path | None:
 
 def _quoted(text: str) -> str:
     """Text as one word of the shell; Windows knows double quotes only."""
+    import shlex
+
     return f'"{text}"' if sys.platform == "win32" else shlex.quote(text)

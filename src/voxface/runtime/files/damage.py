@@ -4,11 +4,9 @@ Whoever parses bytes that came from outside does it within `reading`: libraries 
 list kept by each reader is never complete.
 """
 
-import csv
 import lzma
 import pickle
 import struct
-import tarfile
 import tokenize
 import zipfile
 import zlib
@@ -28,18 +26,17 @@ DAMAGE: Final[tuple[type[Exception], ...]] = (
     *(ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, LookupError, MemoryError, OSError),
     *(RuntimeError, SyntaxError, TypeError, ValueError),
     *(
-        csv.Error,
         lzma.LZMAError,
         pickle.PickleError,
         struct.error,
-        tarfile.TarError,
         tokenize.TokenError,
         zipfile.BadZipFile,
         zlib.error,
     ),
 )
-# Their own classes derive from Exception alone, and they cannot be named here without loading the library.
-_LIBRARIES: Final = ("PIL", "h5py", "safetensors")
+# Their own classes derive from Exception alone, and they cannot be named here without loading the library; a first face waits
+# for every import.
+_LIBRARIES: Final = ("PIL", "h5py", "safetensors", "_csv", "tarfile")
 _LONGEST: Final = 240  # letters of a reason
 
 
