@@ -91,6 +91,28 @@ def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("force", [[], ["--force"]])
+@pytest.mark.parametrize("name", ["report.json", "report.html", "sample_female"])
+def test_what_cannot_be_replaced_is_said_before_any_work(
+    name: str, force: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name == "sample_female":
+        (tmp_path / name).write_text("mine")
+    else:
+        (tmp_path / name / "mine").mkdir(parents=True)
+    assert run("run", SAMPLES[0], "--out", tmp_path, *force) == 2
+    kind = "no" if name == "sample_female" else "a"
+    said = f"--out {tmp_path}: holds {name}, which is {kind} folder; remove it, or give another --out"
+    assert capsys.readouterr().err == f"voxface: error: {said}\n"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_out_that_is_a_link_to_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "nowhere")
+    assert run("run", SAMPLES[0], "--out", tmp_path / "out") == 2
+    assert "is a link that leads nowhere; give a folder" in capsys.readouterr().err
+
+
 def test_one_heading_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("anna", "ben", "ben/deep"):
         (tmp_path / folder).mkdir()

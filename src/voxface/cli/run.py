@@ -62,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
     channel, least = check_channel(options.channel), check_min_confidence(options.min_confidence)
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"--out {options.out}: is a file; give a folder")
+    if options.out.is_symlink() and not options.out.exists():
+        raise UsageError(f"--out {options.out}: is a link that leads nowhere; give a folder")
     try:
         check_folder(options.out)
     except OSError as error:
@@ -81,8 +83,7 @@ def run(options: argparse.Namespace) -> int:
         except InputError as error:
             unusable.append((path, error))
     names = folder_names(files)
-    if not options.force:
-        check_fresh(options.out, names)
+    check_fresh(options.out, names, force=options.force)
     bundle = Bundle.open(options.bundle)
     for path, why in unusable:
         failed(path, why)

@@ -8,11 +8,8 @@ import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
 
-if (
-    TYPE_CHECKING
-):  # importing it takes longer than loading a graph, and advice is needed only where something is missing
+if TYPE_CHECKING:  # imported where advice is given, since a first face waits for every import
     from importlib import metadata
 
 NAME: Final = "voxface"
@@ -96,6 +93,9 @@ def _requirement_url(noted: dict[str, Any]) -> str:
 
 def _path(url: str) -> Path | None:
     """The file or folder that a URL names; None: it is elsewhere."""
+    from urllib.parse import unquote, urlsplit
+    from urllib.request import url2pathname
+
     parts = urlsplit(url)
     if parts.scheme != "file":
         return None
@@ -108,8 +108,6 @@ def _path(url: str) -> Path | None:
 
 def _quoted(text: str) -> str:
     """Text as one word of the shell; Windows knows double quotes only."""
-    if sys.platform == "win32":
-        return f'"{text}"'
     import shlex
 
-    return shlex.quote(text)
+    return f'"{text}"' if sys.platform == "win32" else shlex.quote(text)

@@ -64,7 +64,7 @@ def read_blocks(path: Path, channel: int | None = None) -> Iterator[NDArray[np.i
 
 def _check_file(path: Path) -> None:
     if not path.exists():
-        raise InputError("no such file")
+        raise InputError("a link that leads to no file" if path.is_symlink() else "no such file")
     if path.is_dir():
         raise InputError("is a folder, not a sound file")
     if not path.is_file():

@@ -34,8 +34,9 @@ DAMAGE: Final[tuple[type[Exception], ...]] = (
         zlib.error,
     ),
 )
-# Their own classes derive from Exception alone, and they cannot be named here without loading the module.
-_LIBRARIES: Final = ("PIL", "_csv", "h5py", "safetensors", "tarfile")
+# Their own classes derive from Exception alone, and they cannot be named here without loading the library; a first face waits
+# for every import.
+_LIBRARIES: Final = ("PIL", "h5py", "safetensors", "_csv", "tarfile")
 _LONGEST: Final = 240  # letters of a reason
 
 

@@ -37,17 +37,25 @@ def folder_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def check_fresh(out: Path, names: Sequence[str]) -> None:
-    """Checks that a run would replace nothing below `out`; `names`: of the folders that it would write.
+def check_fresh(out: Path, names: Sequence[str], *, force: bool = False) -> None:
+    """Checks that a run would replace nothing below `out`, or with `force` only what is of the same kind.
+
+    Args:
+        names: of the folders that it would write.
+        force: whether it may replace files and folders.
 
     Raises:
-        UsageError: there are results already.
+        UsageError: there are results already, or a file where a folder would be, or the other way round.
     """
     for name in (REPORT_JSON, REPORT_HTML, *names):
         path = out / name
         if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             continue
-        if os.path.lexists(path):
+        if os.path.lexists(path) and path.is_dir() != (name not in (REPORT_JSON, REPORT_HTML)):
+            raise UsageError(
+                f"--out {out}: holds {name}, which is {'a' if path.is_dir() else 'no'} folder; remove it, or give another --out"
+            )
+        if os.path.lexists(path) and not force:
             raise UsageError(f"--out {out}: holds {name} already; --force replaces it, or give another --out")
 
 
