@@ -4,10 +4,10 @@
         [--pictures FOLDER]
 
 Without `--model` the model is built first (needs anny). Depths are those of the mean woman and the mean man, in millimetres
-from the sellion. The principal directions of both models are compared at the 68 landmarks, turned, shifted and brought to one
-size. A scan is compared with the mean face after a similarity that brings its points nearest to the face (ICP, the nearest nine in
-ten of the points within 90 mm of the tip of the nose). `--pictures` writes both mean faces and the maps of their distances to
-the scan from three sides.
+from the sellion. The principal directions of both models are compared at the 68 landmarks, turned, shifted and brought to
+one size. A scan is compared with the mean face after a similarity that brings its points nearest to the face (ICP, the
+nearest nine in ten of the points within 90 mm of the tip of the nose). `--pictures` writes both mean faces and the maps of
+their distances to the scan from three sides.
 """
 
 import argparse

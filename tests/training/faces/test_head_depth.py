@@ -98,7 +98,8 @@ def test_depth_deformations_are_smooth_symmetric_and_leave_the_back_alone() -> N
     at = places_of_template()
     moved = depth_deformations(head, at)
     for name, (field, sd, reach) in moved.items():
-        assert 0 < sd < 0.2 and 0.2 < reach < 1, name
+        assert 0 < sd < 0.2, name
+        assert 0.2 < reach < 1, name
         grid = field.reshape(*x.shape, 3)
         np.testing.assert_allclose(grid[::-1] * (-1, 1, 1), grid, atol=1e-9, err_msg=name)
         assert 1 < np.abs(field).max() <= 25, name

@@ -23,7 +23,7 @@ LID_SLIDES, LID_FREE = 2.5, 8.0
 # Weights, against one for all lids together, of the eyeball's place and size as the modifier gives them.
 KEEP_PLACE, KEEP_SIZE = 0.05, 0.5
 # Within the first distance (mm) of their slit the lips move as one; beyond the second each is free.
-LIPS_MEET, LIPS_FREE = 2.2, 7.0
+LIPS_MEET, LIPS_FREE = 1.8, 7.0
 
 
 class LidContact:
