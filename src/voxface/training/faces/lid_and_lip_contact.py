@@ -139,7 +139,7 @@ class LipContact:
         meets = (1 - _step(over, LIPS_MEET / 2, LIPS_MEET)) * inwards * behind
         follows = (1 - _step(over, LIPS_MEET, LIPS_FREE)) * inwards * behind
         above = upper[skin]
-        beside = np.exp(-(((x[:, None] - x[None, :]) / 1.6) ** 2)) * (meets + 1e-9)[None, :]
+        beside = np.exp(-(((x[:, None] - x[None, :]) / 3.0) ** 2)) * (meets + 1e-9)[None, :]
         sides = [beside * side[None, :] for side in (above, ~above)]
         sides = [side / side.sum(axis=1, keepdims=True) for side in sides]
         own = np.where(above[:, None], sides[0], sides[1])
