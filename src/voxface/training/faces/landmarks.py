@@ -18,18 +18,22 @@ Place = tuple[float, float, float]
 
 # Anatomical points, by the names of Farkas and ANSUR.
 POINTS: dict[str, Place] = {
-    "glabella": (0, 751.5, 152.9),
-    "sellion": (0, 730.0, 150.7),
+    "crinion": (0, 791.0, 144.5),
+    "glabella": (0, 746.5, 152.0),
+    "sellion": (0, 733.0, 150.3),
+    "bridge": (0, 720.0, 152.2),
     "pronasale": (0, 691.0, 168.0),
     "subnasale": (0, 680.5, 157.3),
+    "sublabiale": (0, 641.5, 147.5),
     "pogonion": (0, 629.0, 149.5),
     "menton": (0, 616.0, 135.0),
     "throat": (0, 616.5, 103.0),
     "opisthocranion": (0, 755.0, -39.5),
     "zygion": (71.0, 722.0, 80.0),
     "gonion": (60.0, 652.0, 68.0),
-    "frontotemporale": (51.0, 762.0, 124.0),
-    "alare": (17.6, 690.0, 147.0),
+    "frontotemporale": (51.0, 754.0, 128.0),
+    "ectoorbitale": (60.3, 724.2, 117.9),
+    "alare": (17.0, 690.5, 151.0),
     "cheilion": (25.2, 661.0, 142.0),
     "endocanthion": (16.8, 727.4, 138.0),
     "exocanthion": (43.6, 729.0, 130.0),
@@ -41,18 +45,40 @@ POINTS: dict[str, Place] = {
     "postaurale": (86.0, 716.0, 35.0),
     "helix": (87.0, 730.0, 40.0),
     "mastoid": (70.0, 725.0, 33.0),
-    # Contact of a measuring tape with the lower jaw, on its way from the ear to the chin and to the throat.
-    "jaw tape": (62.0, 668.0, 80.0),
+    # Contact of a measuring tape with the cheek or the lower jaw, on its way from the ear to the chin and to the throat.
+    "chin tape": (62.5, 672.0, 82.0),
     "throat tape": (62.0, 668.0, 80.0),
     "tragion": (72.0, 711.5, 61.0),
     "crown": (30.0, 846.0, 55.0),
 }
 
+# Spots of the skin between the anatomical points.
+SPOTS: dict[str, Place] = {
+    "forehead": (0, 773.0, 150.8),
+    "side of the forehead": (35.0, 773.0, 139.0),
+    "outer orbit": (49.0, 724.0, 130.2),
+    "philtrum": (0, 675.0, 156.0),
+    "upper temple": (62.6, 778.0, 105.0),
+    "temple": (67.7, 748.0, 90.0),
+    "under the brow": (22.0, 743.0, 145.0),
+    "under the eye": (34.0, 714.0, 139.5),
+    "cheekbone": (50.0, 711.0, 130.9),
+    "under the tip": (0, 686.5, 164.5),
+    "side of the tip": (12.0, 697.0, 159.0),
+    "side of the nose": (22.0, 693.0, 145.6),
+    "side of the mouth": (28.0, 668.0, 142.7),
+    "front of the cheek": (37.0, 695.0, 140.4),
+    "middle of the cheek": (45.0, 683.0, 133.5),
+    "under the mouth's corner": (32.0, 653.0, 137.1),
+    "lower cheek": (45.0, 658.0, 122.2),
+    "side of the chin": (35.0, 643.0, 128.3),
+}
+
 # The left half of the 68 landmarks, in front view (x, y) on the part of the skin that the camera sees.
 FRONT: dict[int, tuple[float, float]] = {
     22: (9.5, 745), 23: (19, 750), 24: (30, 752), 25: (40.5, 750), 26: (50, 744),
-    27: (0, 730), 28: (0, 717), 29: (0, 704), 30: (0, 691),
-    33: (0, 681.5), 34: (6.5, 683.2), 35: (14.3, 685.5),
+    27: (0, 733), 28: (0, 719), 29: (0, 705), 30: (0, 691),
+    33: (0, 680.5), 34: (6.5, 682.2), 35: (13.8, 683.5),
     42: (16.8, 727.5), 43: (25.5, 731.9), 44: (36, 732.9), 45: (43.6, 729), 46: (37, 724.7), 47: (26.5, 724.8),
     51: (0, 668.4), 52: (5.5, 670.0), 53: (15, 667.0), 54: (25.2, 661.0), 55: (14.5, 653.8), 56: (6.5, 651.3), 57: (0, 650.6),
     62: (0, 662.0), 63: (8, 662.2), 64: (22.6, 661.2), 65: (8, 660.2), 66: (0, 660.0),
@@ -88,7 +114,7 @@ class HeadLandmarks:
         middle = np.nonzero(skin & (np.abs(template[:, 0]) < 1e-6))[0]
         self.points = {
             name: int(_nearest(template, middle if place[0] == 0 else left, np.array(place)))
-            for name, place in POINTS.items()
+            for name, place in (POINTS | SPOTS).items()
         }
         self.multi_pie = np.full(68, -1, np.int32)
         seen = self._seen_from_front()
@@ -105,6 +131,26 @@ class HeadLandmarks:
         left = self.points[name]
         return int(self._mesh.mirror[left]), left
 
+    @property
+    def triangles(self) -> NDArray[np.int32]:
+        """Of the mesh, int32 [F, 3]."""
+        return self._mesh.triangles
+
+    @property
+    def pupil(self) -> int:
+        """The middle of the left pupil."""
+        return self._mesh.pupils[0]
+
+    def placed(self) -> dict[str, tuple[int, int]]:
+        """Vertices (right, left) of every landmark by its name, on the midline the same vertex twice."""
+        marks = self.multi_pie
+        found = {name: (int(self._mesh.mirror[left]), left) for name, left in self.points.items()}
+        named = {
+            "stomion": 62, "upper lip": 51, "lower lip": 57, "side of the upper lip": 53, "side of the lower lip": 55,
+            "upper lid": 43, "lower lid": 47, "inner brow": 23, "brow": 25, "lower bridge": 29,
+        }  # fmt: skip
+        return found | {name: (int(self._mesh.mirror[marks[k]]), int(marks[k])) for name, k in named.items()}
+
     def measurements(self) -> dict[str, tuple[int, ...]]:
         """Vertex paths by measurement; one-sided measurements are taken on the subject's left."""
         p = self.points
@@ -115,6 +161,7 @@ class HeadLandmarks:
             "forehead_width": self.pair("frontotemporale"),
             "nose_length": (p["sellion"], p["subnasale"]),
             "nose_width": self.pair("alare"),
+            "nose_protrusion": (p["subnasale"], p["pronasale"]),
             "mouth_width": self.pair("cheilion"),
             "interpupillary": (self._mesh.pupils[1], self._mesh.pupils[0]),
             "outer_canthal_width": self.pair("exocanthion"),
@@ -127,7 +174,7 @@ class HeadLandmarks:
             # ANSUR's is the vertical distance to the top of the head, where there is no vertex on the vertical. This
             # point of the crown, 3 cm off the midline, is as far from the tragion as the top is high above it.
             "tragion_to_top": (p["tragion"], p["crown"]),
-            "bitragion_chin_arc": self._arc("pogonion", "jaw tape"),
+            "bitragion_chin_arc": self._arc("pogonion", "chin tape"),
             "bitragion_submandibular_arc": self._arc("throat", "throat tape"),
             "cheek_width": self.pair("cheek"),
         }
@@ -143,12 +190,12 @@ class HeadLandmarks:
             "cheek": self.pair("zygion"),
         }
 
-    def _arc(self, middle: str, jaw: str) -> tuple[int, ...]:
+    def _arc(self, middle: str, *over: str) -> tuple[int, ...]:
         """Path of a measuring tape from the right tragion over the jaw and a point of the midline to the left tragion.
 
         A tape spans hollows, so only about every 15 mm a vertex of the shortest path along edges is kept.
         """
-        stops = [self.points[name] for name in (middle, jaw, "tragion")]
+        stops = [self.points[name] for name in (middle, *over, "tragion")]
         way = [stops[0]]
         for start, goal in itertools.pairwise(stops):
             way += _shortest_way(self._template, self._mesh.triangles, start, goal)[1:]

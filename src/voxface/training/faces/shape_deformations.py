@@ -8,6 +8,7 @@ sizes; local modifiers alone would need to be driven to caricature for it.
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.training.faces.depth_deformations import bell, step
 from voxface.training.faces.surface import Vertices
 
 Field = NDArray[np.float64]
@@ -31,9 +32,9 @@ def shape_deformations(head: Vertices) -> dict[str, tuple[Vertices, float, float
     lower = np.minimum(below_nose, _ramp(np.array([chin]), 48, 30))
     middle = np.minimum(below_eyes, _ramp(np.array([50.0]), 0, 30))
     behind = _ramp(-z, 85, 40)
-    jaw = _step(-y, 45, 105) * _step(z, -125, -60)
-    skull = _step(y, 0, 60)
-    front = _step(z, -70, -15)
+    jaw = step(-y, 45, 105) * step(z, -125, -60)
+    skull = step(y, 0, 60)
+    front = step(z, -70, -15)
     ten = 10.0
     return {
         "size": (head, 0.022, 0.06),
@@ -45,24 +46,24 @@ def shape_deformations(head: Vertices) -> dict[str, tuple[Vertices, float, float
         "cranium-breadth": (field(dx=x * skull), 0.030, 0.12),
         "lower-face-height": (field(dy=-lower), 0.070, 0.15),
         "middle-face-height": (field(dy=-middle), 0.050, 0.15),
-        "face-breadth": (field(dx=x * _bell(y, -20, 35) * _step(z, -110, -50)), 0.030, 0.10),
+        "face-breadth": (field(dx=x * bell(y, -20, 35) * step(z, -110, -50)), 0.030, 0.10),
         "jaw-breadth": (field(dx=x * jaw), 0.040, 0.15),
-        "jaw-projection": (field(dz=ten * _step(-y, 45, 95) * front), 0.30, 0.25),
-        "under-chin": (field(dy=ten * _bell(y, -112, 22) * _bell(z, -50, 28) * _bell(x, 0, 45)), 0.35, 0.8),
-        "throat-forward": (field(dz=ten * _step(-y, 95, 125) * _bell(z, -55, 30)), 0.30, 0.8),
-        "cheek-fullness": (field(dx=ten * side * _bell(y, -55, 26) * _bell(z, -45, 35)), 0.20, 0.3),
-        "eye-distance": (field(dx=ten * side * _bell(y, 0, 24) * _bell(np.abs(x), 30, 16) * front), 0.10, 0.4),
-        "temple-breadth": (field(dx=ten * side * _bell(y, 35, 24) * _bell(z, -25, 30)), 0.20, 0.4),
-        "brow-ridge": (field(dz=ten * _bell(y, 14, 11) * _bell(z, 5, 25)), 0.12, 0.2),
+        "jaw-projection": (field(dz=ten * step(-y, 45, 95) * front), 0.30, 0.25),
+        "under-chin": (field(dy=ten * bell(y, -112, 22) * bell(z, -50, 28) * bell(x, 0, 45)), 0.35, 0.8),
+        "throat-forward": (field(dz=ten * step(-y, 95, 125) * bell(z, -55, 30)), 0.30, 0.8),
+        "cheek-fullness": (field(dx=ten * side * bell(y, -55, 26) * bell(z, -45, 35)), 0.20, 0.3),
+        "eye-distance": (field(dx=ten * side * bell(y, 0, 24) * bell(np.abs(x), 30, 16) * front), 0.10, 0.4),
+        "temple-breadth": (field(dx=ten * side * bell(y, 35, 24) * bell(z, -25, 30)), 0.20, 0.4),
+        "brow-ridge": (field(dz=ten * bell(y, 14, 11) * bell(z, 5, 25)), 0.12, 0.2),
         "nose-breadth": (
-            field(dx=ten * side * _bell(y, -40, 14) * _bell(np.abs(x), 14, 12) * _step(z, -5, 12)),
+            field(dx=ten * side * bell(y, -40, 14) * bell(np.abs(x), 14, 12) * step(z, -5, 12)),
             0.16,
             0.3,
         ),
-        "nose-length": (field(dy=-ten * _bell(y, -44, 20) * _bell(x, 0, 22) * front), 0.22, 0.3),
-        "nose-projection": (field(dz=ten * _bell(y, -36, 16) * _bell(x, 0, 15) * front), 0.16, 0.3),
-        "mouth-breadth": (field(dx=ten * side * _bell(y, -69, 14) * _bell(np.abs(x), 22, 14) * front), 0.15, 0.3),
-        "nape": (field(dz=-ten * _bell(y, -70, 40) * _step(-z, 120, 150)), 0.3, 0.5),
+        "nose-length": (field(dy=-ten * bell(y, -44, 20) * bell(x, 0, 22) * front), 0.22, 0.3),
+        "nose-projection": (field(dz=ten * bell(y, -36, 16) * bell(x, 0, 15) * front), 0.16, 0.3),
+        "mouth-breadth": (field(dx=ten * side * bell(y, -69, 14) * bell(np.abs(x), 22, 14) * front), 0.15, 0.3),
+        "nape": (field(dz=-ten * bell(y, -70, 40) * step(-z, 120, 150)), 0.3, 0.5),
     }
 
 
@@ -76,7 +77,7 @@ def lip_closure(head: Vertices, landmarks: NDArray[np.int32]) -> Vertices:
     inner = landmarks[[64, 63, 62]], landmarks[[64, 65, 66]]
     slit = np.interp(np.abs(x), *_sorted((head[inner[0]] + head[inner[1]])[:, :2] / 2))
     corner = head[landmarks[54]]
-    over = (y - slit) * _step(corner[0] + 3 - np.abs(x), 0, 6) * _step(z, corner[2] - 14, corner[2] - 6)
+    over = (y - slit) * step(corner[0] + 3 - np.abs(x), 0, 6) * step(z, corner[2] - 14, corner[2] - 6)
     moved = np.zeros_like(head)
     moved[:, 1] = -0.9 * over * np.exp(-(((y - slit) / 2.2) ** 2))
     return moved
@@ -92,15 +93,3 @@ def _ramp(t: Field, start: float, soft: float) -> Field:
     """0 below `start`, then rising as t − start, the corner rounded over `soft` millimetres."""
     rounded: Field = soft / 4 * np.logaddexp(0.0, (t - start) / (soft / 4))
     return rounded
-
-
-def _step(t: Field, start: float, end: float) -> Field:
-    """0 below `start`, 1 above `end`, smooth between."""
-    s = np.clip((t - start) / (end - start), 0, 1)
-    step: Field = s * s * s * (s * (6 * s - 15) + 10)
-    return step
-
-
-def _bell(t: Field, middle: float, width: float) -> Field:
-    bell: Field = np.exp(-(((t - middle) / width) ** 2) / 2)
-    return bell
