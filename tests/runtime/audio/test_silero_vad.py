@@ -181,7 +181,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         ("nowhere.onnx", "no such file"),
         ("pipe", "not a regular file"),
         ("large.onnx", "134217728 bytes, more than any network of Silero's has"),
-        ("weights.jit", "refuses the graph: .*; --vad-model takes the silero_vad.onnx of version 5 or 6"),
+        ("weights.jit", "is not given the graph: .*; --vad-model takes the silero_vad.onnx of version 5 or 6"),
     ):
         with pytest.raises(InputError, match=f"^{re.escape(str(tmp_path / name))}: .*{why}"):
             open_silero(tmp_path / name)
