@@ -10,6 +10,7 @@ import pytest
 
 from tests.command_line import run
 from tests.conftest import SAMPLES
+from tests.stand_ins.sound_files import pcm_format, wav
 from voxface.cli.output import print_json
 
 NO_BUNDLE = "no such bundle"
@@ -53,6 +54,16 @@ def test_one_document(
     assert run(*words) == code
     again = capsys.readouterr()
     assert (again.out, again.err) == ("", captured.err)
+
+
+def test_a_session_that_heard_nothing_of_a_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(wav(bytes(4000), form=pcm_format(rate=1)))
+    assert run("live", "--source", bad, "--show", "none", "--json") == 3
+    captured = capsys.readouterr()
+    (error,) = json.loads(captured.out)["errors"]
+    assert (error["exit_code"], error["message"]) == (3, captured.err.removeprefix("voxface: error: ").rstrip("\n"))
+    assert "its header says 1 Hz" in error["message"]
 
 
 def test_a_document_that_was_printed_is_the_only_one(

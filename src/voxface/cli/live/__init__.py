@@ -17,7 +17,7 @@ from voxface.cli.arguments import (
     check_min_confidence,
     check_threads,
 )
-from voxface.cli.output import complain, print_json, warn
+from voxface.cli.output import complain, error_json, print_json, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -345,7 +345,9 @@ def _end(
 
     if failed is not None and not isinstance(failed, VoxfaceError):
         raise failed
-    if options.json and (failed is None or pipeline.heard_s):
+    if options.json and failed is not None and not pipeline.heard_s:
+        print_json({"errors": [error_json(str(failed), failed.exit_code)]})
+    elif options.json:
         print_json(document)
     if failed is not None:
         complain(str(failed))
