@@ -7,7 +7,6 @@ they time out after half an hour. So whatever ends a training ends it in all pro
 import atexit
 import logging
 import os
-import shutil
 import socket
 import tempfile
 import time
@@ -51,7 +50,7 @@ def launch(accelerator: str, devices: int, precision: str) -> Fabric:
         raise UsageError(f"--devices {devices}: at most {most} processes on {usable_cores()} cores")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if devices * nodes > 1 and "LOCAL_RANK" not in os.environ:  # the first process, which starts the others
-        os.environ[_MEETING] = str(Path(_new_folder()) / "meeting")
+        os.environ[_MEETING] = _new_file()
     try:
         fabric = Fabric(
             accelerator=accelerator,
@@ -93,11 +92,12 @@ class _DDP(DDPStrategy):
         super().setup_environment()
 
 
-def _new_folder() -> str:
-    """A temporary folder that goes with this process."""
-    folder = tempfile.mkdtemp(prefix="voxface-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def _new_file() -> str:
+    """An empty temporary file. The last process that leaves the meeting removes it; each of them waits for half an hour for
+    a folder that another one has removed."""
+    handle, path = tempfile.mkstemp(prefix="voxface-")
+    os.close(handle)
+    return path
 
 
 def _part() -> None:
