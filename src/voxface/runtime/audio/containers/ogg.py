@@ -3,10 +3,10 @@
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 
-from voxface.runtime.audio.containers.part import MOST_PARTS, Part, Piece, Span
+from voxface.runtime.audio.containers.part import MOST_PARTS, Part, Span
 from voxface.runtime.audio.containers.recognise import Foreign
 from voxface.runtime.audio.containers.window import Window
 from voxface.runtime.errors import InputError
@@ -93,7 +93,7 @@ def read_ogg(file: BinaryIO, size: int) -> list[Part] | Foreign:
     alone = len(links) == 1 and len(links[0]) == 1 and not others and found[0].pages == [Span(0, size)]
     if alone and found[0].codec != "FLAC":
         return [Part(open_end="" if found[0].ended else NO_END)]
-    return [_part(sound) for sound in found]
+    return [_part(file, sound) for sound in found]
 
 
 def _sound(link: dict[int, _Stream]) -> _Stream | None:
@@ -102,12 +102,14 @@ def _sound(link: dict[int, _Stream]) -> _Stream | None:
     return min(sounds, key=lambda stream: stream.codec not in DECODED, default=None)
 
 
-def _part(sound: _Stream) -> Part:
-    pieces: list[Piece] = list(sound.pages)
+def _part(file: BinaryIO, sound: _Stream) -> Part:
+    part = Part(tuple(sound.pages))
     if sound.codec == "FLAC":  # the first page's body is 9 bytes, and a FLAC file's beginning
+        from voxface.runtime.audio.containers.flac import counted
+
         first, *rest = sound.bodies
-        pieces = [Span(first.start + 9, first.end), *rest]
-    return Part(tuple(pieces), open_end="" if sound.ended else NO_END)
+        part = counted(file, (Span(first.start + 9, first.end), *rest))
+    return replace(part, open_end="" if sound.ended else NO_END)
 
 
 def _codec(file: BinaryIO, page: Page) -> str:
