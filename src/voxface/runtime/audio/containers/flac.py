@@ -13,12 +13,7 @@ _BEGINNING: Final = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _LENGTH: Final = 8
 _COUNT: Final = slice(21, 26)  # bytes whose last 36 bits count the samples of each channel
 _HEAD: Final = 42  # bytes up to the end of the first block
-# A frame's sync code and kind of blocks, size and rate, channels and bits, and the number of the frame or its first sample.
-_FRAME: Final = re.compile(
-    rb"\xff[\xf8\xf9][\x10-\xfe][\x00-\xad](?:[\x00-\x7f]|[\xc0-\xdf].|[\xe0-\xef]..|[\xf0-\xf7].{3}|[\xf8-\xfb].{4}"
-    rb"|[\xfc-\xfd].{5}|\xfe.{6})",
-    re.DOTALL,
-)
+_SYNC: Final = re.compile(rb"\xff[\xf8\xf9]")  # with which a frame begins
 _LONGEST_HEADER: Final = 16
 _TAIL: Final = 1 << 16  # bytes in which the last frame is looked for first
 _MOST_TAIL: Final = 1 << 22
@@ -75,20 +70,23 @@ def _end_of_last_frame(whole: Pieces, size: int, block: int) -> int | None:
     """The sample behind the last frame that begins in the last `size` bytes; None if none does. `block`: samples a frame."""
     whole.seek(max(0, whole.size - size))
     data = whole.read()
-    at = len(data)
-    while (at := data.rfind(b"\xff", 0, at)) >= 0:
-        if _FRAME.match(data, at) and (end := _end_of_frame(data[at : at + _LONGEST_HEADER], block)) is not None:
+    for at in reversed([found.start() for found in _SYNC.finditer(data)]):
+        if (end := _end_of_frame(data[at : at + _LONGEST_HEADER], block)) is not None:
             return end
     return None
 
 
 def _end_of_frame(head: bytes, block: int) -> int | None:
-    """The sample behind a frame, as its header says; None if that has another checksum."""
+    """The sample behind a frame, as its header says; None if that is none or has another checksum."""
+    if len(head) < 6 or head[2] < 0x10 or head[2] & 15 == 15 or head[3] & 1:
+        return None
     first, behind = head[4], 5
     if first < 0x80:
         number = first
     else:
-        more = 7 - (first ^ 0xFF).bit_length()
+        more = 7 - (first ^ 0xFF).bit_length()  # bytes behind the first, as in UTF-8
+        if not 1 <= more <= 6:
+            return None
         number, behind = first & (0x3F >> more), 5 + more
         for byte in head[5:behind]:
             if byte >> 6 != 2:
