@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.stand_ins.sound_files import RATE, encoded, flac_in_ogg, pcm_format, speech, wav
+from tests.stand_ins.sound_files import RATE, encoded, flac_in_ogg, ogg_page, pcm_format, speech, wav
 from voxface.runtime.audio import decode
 from voxface.runtime.audio.containers import window
 from voxface.runtime.audio.decode import find_audio, read_blocks
@@ -174,7 +174,7 @@ def test_no_sound_leaves_a_file_open(tmp_path: Path) -> None:
 
 MANY = 20_000
 TOO_MANY = {
-    "Ogg streams": b"".join(b"OggS\0\2" + bytes(8) + number.to_bytes(4, "little") + bytes(9) for number in range(MANY)),
+    "Ogg streams": b"".join(ogg_page(b"OggS\0\2" + bytes(21), serial=number) for number in range(MANY)),
     "joined FLAC files": b"fLaC\0\0\0\x22" * MANY,
     "joined WAV files": wav(b"") * MANY,
 }

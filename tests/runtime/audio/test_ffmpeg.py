@@ -92,6 +92,14 @@ def test_ffmpeg_is_told_the_format_and_may_open_one_file(
             "sys.stdout.buffer.write(sound); sys.stderr.write('bad'); sys.exit(1)",
             "cannot be read as .*: ffmpeg says bad",
         ),
+        (
+            "sys.stdout.buffer.write(sound); sys.stderr.write('x\\nError while decoding stream #0:0: Invalid data\\n')",
+            r"damaged or cut short: ffmpeg cannot decode all of it as MP4.* \(Error while decoding stream #0:0: Invalid",
+        ),
+        (
+            "sys.stdout.buffer.write(sound); sys.stderr.write('[aist#0:0/tta @ 0x1f] Error submitting packet to decoder: x')",
+            r"damaged or cut short: ffmpeg .* \(Error submitting packet to decoder: x\)",
+        ),
         ("sys.stdout.buffer.write(sound[:20])", "ffmpeg finds no sound"),
         ("sys.stdout.buffer.write(sound[:24])", "holds no samples|no sound"),
         ("sys.stdout.buffer.write(b'x' * 5000)", "writes no AU file"),
@@ -199,3 +207,35 @@ def test_the_real_ffmpeg_tells_of_files_that_are_cut(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(whole[: len(whole) * 2 // 3])
         with pytest.raises(InputError, match="cut short"):
             heard(tmp_path / name)
+
+
+def test_a_stream_may_begin_and_end_within_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count_of = f"int(open({str(tmp_path / 'count')!r}).read())"
+    says = "print('Error while decoding stream #0:0: Invalid data', file=sys.stderr)"
+    stand_in(tmp_path, monkeypatch, f"sys.stdout.buffer.write(sound)\nfor _ in range({count_of}): {says}")
+    (tmp_path / "a.aac").write_bytes(FOREIGN["aac"][0])
+    for count in (0, 1, 2):
+        (tmp_path / "count").write_text(str(count))
+        np.testing.assert_array_equal(heard(tmp_path / "a.aac"), SPEECH)
+    (tmp_path / "count").write_text("3")
+    with pytest.raises(InputError, match="damaged or cut short: ffmpeg cannot decode all of it as AAC"):
+        heard(tmp_path / "a.aac")
+
+
+@pytest.mark.skipif(REAL is None, reason="the program ffmpeg is not on this machine")
+@pytest.mark.parametrize(
+    ("name", "words", "share"), [("a.wav", ["-c:a", "aac"], 1.0), ("b.tta", [], 2 / 3)], ids=["AAC in WAV", "cut TTA"]
+)
+def test_what_the_real_ffmpeg_cannot_decode_is_refused(
+    name: str, words: list[str], share: float, tmp_path: Path
+) -> None:
+    (tmp_path / "in.wav").write_bytes(encoded(SPEECH, "WAV"))
+    command = [REAL or "", "-nostdin", "-loglevel", "error", "-i", tmp_path / "in.wav", *words, tmp_path / name]
+    subprocess.run(command, check=True)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(
+        InputError,
+        match=r"damaged or cut short: ffmpeg cannot decode all of it|cannot be read as WAV of coding 0xff: ffmpeg says",
+    ):
+        heard(tmp_path / name)

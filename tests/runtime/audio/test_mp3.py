@@ -42,6 +42,33 @@ def heard(path: Path, data: bytes) -> NDArray[np.int16]:
     return np.concatenate(list(read_blocks(path)))
 
 
+def oversized(tag: bytes, size: int = 0x7F7F7F7F) -> bytes:
+    """An ID3v2 tag that announces more than any file here has."""
+    return tag[:6] + size.to_bytes(4, "big") + tag[10:]
+
+
+@pytest.mark.parametrize("sound", [WHOLE, BARE], ids=["counted", "bare"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        oversized(id3v2(0)),
+        oversized(id3v2(300)),
+        oversized(id3v2(300_000)),
+        id3v2(40) + oversized(id3v2(60)),
+        oversized(id3v2(60), 0x00_02_00_00),
+    ],
+    ids=["empty", "small", "long", "behind another", "a little too much"],
+)
+def test_a_tag_that_announces_more_than_the_file(before: bytes, sound: bytes, tmp_path: Path) -> None:
+    np.testing.assert_array_equal(heard(tmp_path / "a.mp3", before + sound), heard(tmp_path / "b.mp3", sound))
+
+
+@pytest.mark.parametrize("data", [oversized(id3v2(3000)), id3v2(3000), id3v2(3000)[:2000]])
+def test_a_tag_without_sound_is_said(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.mp3: an ID3 tag and no sound behind it that can be read; is it damaged"):
+        heard(tmp_path / "a.mp3", data)
+
+
 def frames(data: bytes, path: Path) -> list[mpeg.Frame]:
     path.write_bytes(data)
     with open(path, "rb") as file:

@@ -135,3 +135,63 @@ def test_a_radio_stream_that_counts_from_elsewhere(tmp_path: Path) -> None:
         for page in pages
     ]
     assert len(heard(tmp_path / "a.ogg", b"".join(moved))) == pytest.approx(len(SPEECH), abs=1024)
+
+
+def flipped(page: bytes, at: int) -> bytes:
+    return page[:at] + bytes([page[at] ^ 0x10]) + page[at + 1 :]
+
+
+LONG = speech(4.0)
+STREAMS = {
+    "Vorbis": encoded(LONG, "OGG", "VORBIS"),
+    "Opus": encoded(LONG, "OGG", "OPUS"),
+    "FLAC": flac_in_ogg(encoded(LONG, "FLAC")),
+}
+
+
+@pytest.mark.parametrize("codec", STREAMS)
+@pytest.mark.parametrize("before", [b"", OPUS], ids=["alone", "second link"])
+def test_a_page_that_is_lost_or_damaged_is_refused(codec: str, before: bytes, tmp_path: Path) -> None:
+    """One flipped bit anywhere in a page: its capture pattern, flags, place, serial number, number, checksum, table or body."""
+    pages = ogg_pages(STREAMS[codec])
+    assert len(pages) >= 5
+    damaged = {"lost": pages[:-2] + pages[-1:]}
+    for number in (2, len(pages) - 2, len(pages) - 1):
+        for at in (0, 3, 4, 5, 6, 13, 14, 18, 22, 26, 27, 90, len(pages[number]) - 1):
+            damaged[f"page {number}, byte {at}"] = [
+                *pages[:number],
+                flipped(pages[number], at),
+                *pages[number + 1 :],
+            ]
+    for name, what in damaged.items():
+        with pytest.raises(InputError, match=r"a\.ogg: (damaged|cut short)"):
+            print(name, len(heard(tmp_path / "a.ogg", before + b"".join(what))))
+
+
+def renumbered(data: bytes, first: int, behind: int) -> bytes:
+    """An Ogg stream whose pages from `behind` on are counted from `first`."""
+    pages = ogg_pages(data)
+    counted = [
+        page[:18] + (first + number).to_bytes(4, "little") + page[22:] for number, page in enumerate(pages[behind:])
+    ]
+    return b"".join([*pages[:behind], *(ogg_page(page) for page in counted)])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        renumbered(VORBIS, 1000, 2),
+        renumbered(OPUS, 1000, 2),
+        VORBIS + renumbered(with_serial(VORBIS, 8), 500, 0),
+        renumbered(VORBIS, 0, 3),
+    ],
+    ids=["tuned in", "tuned in, Opus", "another link", "again from 0"],
+)
+def test_numbers_that_are_left_out_without_loss(data: bytes, tmp_path: Path) -> None:
+    whole = len(SPEECH) * (2 if data.startswith(VORBIS) else 1)
+    assert len(heard(tmp_path / "a.ogg", data)) == pytest.approx(whole, abs=400)  # libogg drops a packet across a gap
+
+
+def test_many_broken_pages_cost_little(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="more than 1000 Ogg pages have a wrong checksum"):
+        heard(tmp_path / "a.ogg", (b"OggS" + bytes(22) + b"\xff" + b"\xff" * 99) * 20_000)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.stand_ins.sound_files import chunk, encoded, id3v2, speech
+from tests.stand_ins.sound_files import chunk, encoded, flac_in_ogg, id3v2, speech
 from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.errors import InputError
 
@@ -131,6 +131,37 @@ def test_impossible_headers_are_refused_before_anything_is_allocated(data: bytes
 )
 def test_flac_with_tags_of_mp3(around: bytes, behind: bytes, tmp_path: Path) -> None:
     np.testing.assert_array_equal(heard(tmp_path / "a.flac", around + encoded(SPEECH, "FLAC") + behind), SPEECH)
+
+
+def flac_that_counts(count: int, **options: float) -> bytes:
+    """A FLAC file whose header counts so many samples."""
+    data = bytearray(encoded(SPEECH, "FLAC", **options))
+    assert int.from_bytes(data[21:26], "big") & 0xFFFFFFFFF == len(SPEECH)
+    data[21:26] = (int.from_bytes(data[21:26], "big") - len(SPEECH) + count).to_bytes(5, "big")
+    return bytes(data)
+
+
+FEW = {
+    "a second less": flac_that_counts(len(SPEECH) - 16_000),
+    "one sample": flac_that_counts(1),
+    "one sample less": flac_that_counts(len(SPEECH) - 1),
+    "none": flac_that_counts(0),
+    "small blocks": flac_that_counts(9_999, compression_level=0.0),
+    "behind a tag": id3v2(500) + flac_that_counts(20_000),
+    "in front of a tag": flac_that_counts(20_000) + b"TAG" + bytes(125),
+    "in Ogg": flac_in_ogg(flac_that_counts(20_000)),
+    "in Ogg, one sample": flac_in_ogg(flac_that_counts(1)),
+}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_flac_whose_header_counts_too_few_samples_is_heard_whole(name: str, tmp_path: Path) -> None:
+    np.testing.assert_array_equal(heard(tmp_path / "a.flac", FEW[name]), SPEECH)
+
+
+def test_flac_whose_header_counts_too_few_samples_joined_with_others(tmp_path: Path) -> None:
+    joined = flac_that_counts(20_000) + encoded(SPEECH, "FLAC") + flac_that_counts(1)
+    np.testing.assert_array_equal(heard(tmp_path / "a.flac", joined), np.tile(SPEECH, 3))
 
 
 @pytest.mark.parametrize(

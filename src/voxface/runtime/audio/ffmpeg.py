@@ -28,6 +28,13 @@ MOST_ALLOCATED: Final = 1 << 28  # bytes that ffmpeg may ask for at once
 _AU: Final = struct.Struct(">4s5I")  # magic, where the sound begins, its size, coding, rate, channels
 _FLOAT: Final = 6
 _CUT: Final = re.compile(r"partial file|ended prematurely|truncat|unexpected end|moov atom not found", re.IGNORECASE)
+# ffmpeg goes on after these and says in the end that all went well: up to version 5, and from 6 on.
+_LOST: Final = re.compile(
+    r"^(Error while decoding|Error submitting (a )?packet to decoder|Decoding error)", re.IGNORECASE
+)
+# What has no length or need not say it may begin and end within a frame.
+_OPEN: Final = frozenset({"aac", "ac3", "amr", "mpeg", "mpegts", "wav"})
+_MOST_LOST_OF_OPEN: Final = 2
 _SPEAKER: Final = re.compile(r"^\[[^\]]*@ 0x[0-9a-f]+\] ")  # names the part of ffmpeg that says the line
 _NO_SOUND: Final = "matches no streams"
 
@@ -160,4 +167,10 @@ class FfmpegDecoder:
         if code and not self._cut:
             raise InputError(
                 f"cannot be read as {self._kind.name}: ffmpeg says {said[0] if said else f'exit code {code}'}"
+            )
+        lost = [line for line in said if _LOST.search(line)]
+        if len(lost) > (_MOST_LOST_OF_OPEN if self._kind.demuxer in _OPEN else 0) and not self._cut:
+            raise InputError(
+                f"damaged or cut short: ffmpeg cannot decode all of it as {self._kind.name} ({lost[0]}); "
+                "fetch or export it again"
             )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from voxface.runtime.audio.containers.part import MOST_PARTS, Part, Pieces, Span
-from voxface.runtime.audio.containers.recognise import Foreign, Unread, recognise
+from voxface.runtime.audio.containers.recognise import Foreign, NoSound, Unread, recognise
 from voxface.runtime.errors import InputError
 
 
@@ -24,6 +24,8 @@ def contents(file: BinaryIO, size: int) -> list[Part] | Foreign:
             raise InputError("not a sound file that can be read; give WAV, FLAC, OGG or MP3")
         case Unread(name):
             raise InputError(f"{name}, which is not read; convert it to WAV")
+        case NoSound(name):
+            raise InputError(f"{name}; is it damaged or cut short?")
         case Foreign():
             return found.kind
         case "MP3":

@@ -186,7 +186,8 @@ def _tag_size(window: Window, at: int) -> int:
     head = window.read(at, 32)
     if head[:3] == b"ID3" and len(head) >= 10 and head[3] < 5 and max(head[6:10]) < 128:
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-        return 10 + size + (10 if head[5] & 0x10 else 0)
+        size += 10 if head[5] & 0x10 else 0
+        return 10 + (size if at + 10 + size <= window.end else 0)  # a size beyond the end is wrong, or the file is cut
     if head[:3] == b"TAG":
         return 227 if head[:4] == b"TAG+" else 128
     if head[:8] == b"APETAGEX" and len(head) == 32:

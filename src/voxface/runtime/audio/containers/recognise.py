@@ -28,6 +28,13 @@ class Unread:
     name: str
 
 
+@dataclass(frozen=True)
+class NoSound:
+    """A file that has what stands in front of sound and no sound; `name` says what."""
+
+    name: str
+
+
 _HEAD: Final = 512
 _ASF: Final = bytes.fromhex("3026b2758e66cf11")
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -70,7 +77,7 @@ _UNREAD: Final = (
 class Recognised:
     """What a file is, and the byte at which that begins, behind tags that were put in front of it."""
 
-    kind: Kind | Foreign | Unread | None
+    kind: Kind | Foreign | Unread | NoSound | None
     start: int
 
 
@@ -78,7 +85,7 @@ def recognise(file: BinaryIO, size: int) -> Recognised:
     """What a file of `size` bytes is; None if that is not known."""
     file.seek(0)
     head, start = file.read(_HEAD), 0
-    kind = _by_magic(head)
+    kind: Kind | Foreign | Unread | NoSound | None = _by_magic(head)
     if kind is None:
         from voxface.runtime.audio.containers import mpeg, window
 
@@ -86,8 +93,12 @@ def recognise(file: BinaryIO, size: int) -> Recognised:
         if start:
             file.seek(start)
             kind = _by_magic(file.read(_HEAD))
-        if kind is None and next(mpeg.frames(file, start, min(size, start + window.SIZE)), None) is not None:
-            kind = "MP3"
+        if kind is None:
+            most = size if head[:3] == b"ID3" else start + window.SIZE  # a tag whose size is wrong may be a long one
+            if next(mpeg.frames(file, start, min(size, most)), None) is not None:
+                kind = "MP3"
+            elif start and head[:3] == b"ID3":
+                kind = NoSound("an ID3 tag and no sound behind it that can be read")
     if isinstance(kind, Foreign) and kind.demuxer == "asf":
         kind = replace(kind, short=_missing_of_asf(file, size))
     return Recognised(kind, start)
