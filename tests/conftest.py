@@ -13,7 +13,9 @@ from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.voice_to_face import VoiceToFace
 
 ROOT = Path(__file__).parent.parent
-# Under nohup it is ignored, and commands that tests start would inherit that; tests send it on purpose.
+# A shell ignores SIGINT for what runs in its background, and nohup SIGHUP; commands that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 SAMPLES = (ROOT / "examples" / "sample_female.flac", ROOT / "examples" / "sample_male.flac")

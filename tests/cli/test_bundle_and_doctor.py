@@ -80,7 +80,7 @@ def test_a_graph_that_is_none(copy: Path, tmp_path: Path, capsys: pytest.Capture
     manifest["files"]["mesh.onnx"] = {"size": 8, "sha256": hashlib.sha256(b"no graph").hexdigest()}
     (copy / MANIFEST).write_text(json.dumps({**manifest, "sha256": digest(manifest)}))
     assert run("run", SAMPLES[0], "--bundle", copy, "--out", tmp_path / "out") == 6
-    assert "mesh: ONNX Runtime" in capsys.readouterr().err
+    assert "mesh: the graph is refused" in capsys.readouterr().err
 
 
 def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:

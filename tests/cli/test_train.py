@@ -387,7 +387,7 @@ def test_one_of_two_processes_speaks(world: Path, tmp_path: Path) -> None:
     assert done.stderr.count("embeddings of 16 crops") == 1
     again = subprocess.run(words, capture_output=True, text=True, check=False, env=threads)
     assert again.returncode != 0
-    assert again.stdout == ""
+    assert [error["exit_code"] for error in json.loads(again.stdout)["errors"]] == [2]
     assert again.stderr.count("holds a run already; go on with --resume") == 1
 
 

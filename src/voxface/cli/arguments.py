@@ -36,7 +36,7 @@ def add_min_confidence(parser: Container) -> None:
     """Adds `--min-confidence`, the confidence below which no face is made. Its default is `MIN_CONFIDENCE`, which is read when
     it is needed, so that `--help` loads nothing."""
     parser.add_argument(
-        "--min-confidence", type=float, metavar="C", help="no face below this confidence, 0 (none) to 1 (0.3)"
+        "--min-confidence", type=float, metavar="C", help="no face below this confidence, 0 (none) to 1 (0)"
     )
 
 

@@ -307,7 +307,7 @@ from voxface.runtime.inference.face_estimator import FaceEstimator
 
 with FaceEstimator(threads=1) as face:
     session = LiveSession(face)
-    session.feed(np.resize(voice(), 32_000))
+    session.feed(np.resize(voice(), 128_000))  # threads that worked before, for the loading, spin for a moment more
     whole, own = time.process_time(), time.thread_time()
     session.feed(np.resize(voice(), 128_000))
     whole, own = time.process_time() - whole, time.thread_time() - own

@@ -14,9 +14,9 @@ MODES: tuple[Mode, ...] = ("exact", "incremental")
 # estimates of training speakers (benchmarks/image_reuse.py).
 IMAGE_REUSE_DISTANCE: Final[dict[Mode, float]] = {"exact": 0.0, "incremental": 0.15}
 
-# The confidence below which no face is made. On 32 validation speakers, pieces of 1 to 8 s, no speech that passes the gate has
-# less than 0.4 (benchmarks/no_face.py, docs/no-face.md); 0.3 leaves room for a live window whose speech wanes.
-MIN_CONFIDENCE: Final = 0.3
+# The confidence below which no face is made: none, since up to 0.3 a threshold refuses nothing that the gate lets through, be it
+# speech or music (benchmarks/no_face.py, docs/no-face.md), and other networks have other confidences.
+MIN_CONFIDENCE: Final = 0.0
 
 # Names of settings in recordings, where they differ from the fields' names: they are older.
 _STORED: Final = {"image_reuse_distance": "still", "detect_speaker_change": "watch_speaker"}
