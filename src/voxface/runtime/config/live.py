@@ -14,8 +14,8 @@ MODES: tuple[Mode, ...] = ("exact", "incremental")
 # estimates of training speakers (benchmarks/image_reuse.py).
 IMAGE_REUSE_DISTANCE: Final[dict[Mode, float]] = {"exact": 0.0, "incremental": 0.15}
 
-# The confidence below which no face is made: none, since up to 0.3 a threshold refuses nothing that the gate lets through, be it
-# speech or music (benchmarks/no_face.py, docs/no-face.md), and other networks have other confidences.
+# The confidence below which no face is made: none, since up to 0.3 a threshold refuses nothing that the gate lets through, be
+# it speech or music (benchmarks/no_face.py, docs/no-face.md), and other networks have other confidences.
 MIN_CONFIDENCE: Final = 0.0
 
 # Names of settings in recordings, where they differ from the fields' names: they are older.
