@@ -591,12 +591,14 @@ def test_landmark_files(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("1 2 3", "3 landmarks; give 68 whole"),
-        ("1.5 " * 68, "68 whole vertex indices"),
+        ("1.5 " * 68, r"number 1 of 68 is 1\.5, no vertex index; give 68 whole vertex indices"),
+        (str([*range(40), 40.25, *range(41, 67), 0.5]), r"number 41 of 68 is 40\.25, no vertex index"),
+        ("1 " * 67 + "1e300", r"number 68 of 68 is 1e\+300, no vertex index"),
         ("[1, 2", "not numbers"),
         ("{}", "not numbers"),
         ("nose tip", "not numbers"),
         ("", "0 landmarks"),
-        ("nan " * 68, "68 whole"),
+        ("nan " * 68, "number 1 of 68 is nan, no vertex index; give 68 whole"),
     ],
 )
 def test_landmark_files_that_are_wrong(tmp_path: Path, text: str, reason: str) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from voxface.onnx_graph.graph import Graph, show_tensors
 from voxface.onnx_graph.node_runner import Tensor
 from voxface.runtime.engines.onnxruntime import import_onnxruntime
+from voxface.runtime.engines.under_way import Runs
 
 _SAMPLES = 4096  # numbers of a tensor kept from each clip
 _TRIED = np.linspace(0.3, 1.0, 29)  # shares of the largest magnitude that are tried as the limit
@@ -62,12 +63,14 @@ def record_ranges(graph: Graph, feeds: Iterable[Mapping[str, Tensor]]) -> dict[s
     options.log_severity_level = 4
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # fused tensors could not be seen
     session = ort.InferenceSession(shown, options, providers=["CPUExecutionProvider"])
+    runs = Runs(ort.RunOptions())
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
     sizes: dict[str, int] = {}
     samples: dict[str, list[NDArray[np.float32]]] = {}
     for feed in feeds:
-        found = dict(zip(names, session.run(names, dict(feed)), strict=True))
+        with runs as run_options:
+            found = dict(zip(names, session.run(names, dict(feed), run_options), strict=True))
         for name, x in (found | {k: feed[k] for k in inputs}).items():
             flat = x.ravel()
             low, high = float(flat.min()), float(flat.max())

@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Calibrates; prints what was decided and measured."""
     from dataclasses import replace
 
+    from voxface.cli.signals import breaking_off_runs
     from voxface.runtime.bundle.writer import check_target
     from voxface.runtime.errors import InputError, ProviderError, UsageError
     from voxface.runtime.install_advice import how_to_install
@@ -80,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
         clips = load_clips(options.audio, source, most=options.clips, report=lambda *at: watch("speech", *at))
         for reason in clips.skipped:
             complain(f"left out: {reason}")
-        result = calibrate(source, clips, settings, watch)
+        with breaking_off_runs():
+            result = calibrate(source, clips, settings, watch)
     finally:
         watch.close()
     try:

@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compares; prints how far apart the two are, how fast, and where they first differ."""
+    from voxface.cli.signals import breaking_off_runs
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.errors import ProviderError, UsageError
     from voxface.runtime.install_advice import how_to_install
@@ -73,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
         progress.close()
     for reason in skipped:
         complain(f"left out: {reason}")
-    found = compare_engines(*sides, clips, rounds=options.rounds, walk=options.walk)
+    with breaking_off_runs():
+        found = compare_engines(*sides, clips, rounds=options.rounds, walk=options.walk)
     document = _document(sides, found, [str(reason) for reason in skipped])
     if options.json:
         print_json(document)

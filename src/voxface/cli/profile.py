@@ -186,7 +186,7 @@ def _measure(
         with suppress(ImportError):  # opening the engine says what to install
             import onnxruntime  # noqa: F401
     imported = began, time.perf_counter_ns()
-    from voxface.cli.signals import stopping_on_signals
+    from voxface.cli.signals import breaking_off_runs, stopping_on_signals
     from voxface.runtime.errors import Interrupted, NoSpeechError
     from voxface.runtime.live.clock import SystemClock
     from voxface.runtime.live.microphone import Microphone, PortAudio
@@ -202,7 +202,7 @@ def _measure(
     sha256 = _sha256(options.source) if options.source else None
     stop = Stop()
     setup = ProfileSetup(options.bundle, options.provider, options.threads, config, options.seconds)
-    with Profiler(setup, imported, keep_spans=options.trace is not None) as profiler:
+    with breaking_off_runs(), Profiler(setup, imported, keep_spans=options.trace is not None) as profiler:
         if saved is not None:
             check_comparable(saved, profiler.settings(source, sha256), this_machine(), options.against)
         progress = Progress(max(1, round(options.seconds * options.updates_per_second)), "updates")

@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.audio.decode import find_audio
     from voxface.runtime.background import Background
     from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.engines.under_way import StoppedError
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.files.atomic import check_folder
     from voxface.runtime.inference.attributes import sex_in_words
@@ -112,6 +113,8 @@ def run(options: argparse.Namespace) -> int:
                     clips.append(results.write_clip(names[number], file, speech, estimate, took))
                 except NoSpeechError as error:
                     failed(file, NoSpeechError(f"{file}: {error}", error.reason))
+                except StoppedError:  # by a signal: this file is not done, as are those after it
+                    break
                 except VoxfaceError as error:
                     failed(file, error)
                 progress.step(file.name)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
 from voxface.runtime.engines.onnxruntime import import_onnxruntime
+from voxface.runtime.engines.under_way import Runs
 from voxface.runtime.errors import BundleError
 
 Tensor = NDArray[Any]
@@ -28,6 +29,7 @@ class NodeRunner:
         """`opset` is the version of the ONNX operators the nodes are written for."""
         self._opset = opset
         self._sessions: dict[bytes, Any] = {}
+        self._runs: Runs | None = None
 
     def run(self, node: NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
         """The node's outputs in their order; an output that the node leaves out is an empty array.
@@ -55,7 +57,10 @@ class NodeRunner:
         try:
             session = self._sessions.get(key) or self._open(node, inputs, feeds)
             self._sessions[key] = session
-            ready = iter(session.run(None, feeds))
+            if self._runs is None:
+                self._runs = Runs(import_onnxruntime().RunOptions())
+            with self._runs as options:
+                ready = iter(session.run(None, feeds, options))
         except ImportError:
             raise
         except Exception as error:  # ONNX Runtime raises its own classes, RuntimeError and ValueError alike

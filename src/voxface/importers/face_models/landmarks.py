@@ -52,10 +52,12 @@ def read_landmarks(path: Path) -> NDArray[np.int64]:
     if table.shape == (COUNT, 6):
         heaviest = table[:, 1::2].argmax(axis=1)
         table = table[np.arange(COUNT), 2 * heaviest]
-    if table.shape != (COUNT,) or not ((table == np.rint(table)) & (np.abs(table) < 2**31)).all():
-        raise InputError(
-            f"{path}: {table.size} landmarks; give 68 whole vertex indices, counted from 0, in Multi-PIE order"
-        )
+    wanted = "give 68 whole vertex indices, counted from 0, in Multi-PIE order"
+    if table.shape != (COUNT,):
+        raise InputError(f"{path}: {table.size} landmarks; {wanted}")
+    wrong = np.flatnonzero((table != np.rint(table)) | ~(np.abs(table) < 2**31))
+    if len(wrong):
+        raise InputError(f"{path}: number {wrong[0] + 1} of 68 is {table[wrong[0]]}, no vertex index; {wanted}")
     return table.astype(np.int64)
 
 

@@ -9,17 +9,22 @@ MOST_VALUES: Final = 50_000
 LARGEST_INTEGER: Final = 1 << 63
 
 
+class UnneededJsonError(ValueError):
+    """JSON that is larger or deeper than a manifest may be; the message says what it does."""
+
+
 def parse_json(data: bytes) -> Any:
     """The document in these bytes. NaN and Infinity, which Python reads though they are no JSON, may be in it: see
     `check_numbers`.
 
     Raises:
-        ValueError: no JSON, or a document that is nested too deep or holds too many values.
+        ValueError: no JSON.
+        UnneededJsonError: a document that is nested too deep or holds too many values.
     """
     try:
         document = json.loads(data)
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise UnneededJsonError(f"is nested deeper than a manifest may be ({DEEPEST} levels)") from error
     waiting = [(document, 1)]
     seen = 0
     while waiting:
@@ -27,10 +32,10 @@ def parse_json(data: bytes) -> Any:
         seen += 1
         if isinstance(value, dict | list):
             if depth > DEEPEST:
-                raise ValueError(f"it is nested more than {DEEPEST} deep")
+                raise UnneededJsonError(f"is nested deeper than a manifest may be ({DEEPEST} levels)")
             waiting += [(each, depth + 1) for each in (value.values() if isinstance(value, dict) else value)]
             if seen + len(waiting) > MOST_VALUES:
-                raise ValueError(f"it holds more than {MOST_VALUES} values")
+                raise UnneededJsonError(f"holds more than {MOST_VALUES} values, more than a manifest may")
     return document
 
 

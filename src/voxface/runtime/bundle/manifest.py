@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final, Self
 
-from voxface.runtime.bundle.json_document import check_numbers, parse_json
+from voxface.runtime.bundle.json_document import UnneededJsonError, check_numbers, parse_json
 from voxface.runtime.bundle.json_record import JsonRecord, Settings, shown, stored_as
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.speaker_change import CEPSTRA, check_weights
@@ -355,6 +355,8 @@ class Manifest(JsonRecord):
         """
         try:
             document = parse_json(data)
+        except UnneededJsonError as error:
+            raise BundleError(f"{MANIFEST} {error}; fetch the bundle again") from error
         except ValueError as error:
             raise BundleError(f"{MANIFEST} is not JSON ({error}); fetch the bundle again") from error
         if not isinstance(document, dict) or "schema" not in document:

@@ -17,6 +17,7 @@ from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.engines.memory_bound import is_process_ours
 from voxface.runtime.engines.onnx_file import check_onnx_file
+from voxface.runtime.engines.under_way import Runs, StoppedError
 from voxface.runtime.engines.watch import Watch
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.files.cache_folder import cache_folder
@@ -166,11 +167,11 @@ class OnnxRuntimeEngine:
                 with redirect_stdout(StringIO()):  # it prints what it does not find; the session says what that costs
                     ort.preload_dlls()
         given = _provider_options(provider)
-        self._run_options = ort.RunOptions()
+        self._runs = Runs(ort.RunOptions())
         if watch is not None:
             if hasattr(options, "set_load_cancellation_flag"):
                 watch.on_stop(partial(options.set_load_cancellation_flag, True))
-            watch.on_stop(self.stop)
+            watch.on_stop(self._runs.stop)
 
         def session() -> Any:
             return ort.InferenceSession(graph, options, providers=[(wanted, given)], enable_fallback=0)
@@ -215,7 +216,8 @@ class OnnxRuntimeEngine:
 
         Raises:
             ValueError: an input is missing or does not fit its spec.
-            BundleError: the graph failed, or was stopped; on a GPU it is a ProviderError.
+            BundleError: the graph failed; on a GPU it is a ProviderError.
+            StoppedError: the run was stopped.
         """
         for name, spec in self.inputs.items():
             if name not in feeds:
@@ -231,7 +233,7 @@ class OnnxRuntimeEngine:
                     f"{self._name}: the graph failed on provider {self._provider!r}: {_first_line(error)}"
                 ) from error
         if out is None:
-            values = self._computed(lambda: self._session.run(list(self.outputs), feeds, self._run_options))
+            values = self._computed(lambda options: self._session.run(list(self.outputs), feeds, options))
             return dict(zip(self.outputs, values, strict=True))
         binding = self._session.io_binding()
         for name in self.inputs:
@@ -245,23 +247,23 @@ class OnnxRuntimeEngine:
                 binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
             else:
                 binding.bind_output(name, "cpu")
-        self._computed(lambda: self._session.run_with_iobinding(binding, self._run_options))
+        self._computed(lambda options: self._session.run_with_iobinding(binding, options))
         bound = dict(zip(self.outputs, binding.get_outputs(), strict=True))
         return {name: out[name] if name in out else bound[name].numpy() for name in self.outputs}
 
-    def stop(self) -> None:
-        """Ends a run that is under way on another thread; it raises, as do all runs after it."""
-        self._run_options.terminate = True
-
-    def _computed(self, run: Callable[[], Any]) -> Any:
-        """What a run of the session gives.
+    def _computed(self, run: Callable[[Any], Any]) -> Any:
+        """What a run of the session with these options gives.
 
         Raises:
             BundleError: it failed.
+            StoppedError: it was stopped.
         """
         try:
-            return run()
+            with self._runs as options:
+                return run(options)
         except Exception as error:  # ONNX Runtime's own classes, which have no other base
+            if self._runs.stopped:
+                raise StoppedError(f"{self._name}: the run was stopped") from error
             raise BundleError(f"{self._name}: the graph failed: {_first_line(error)}") from error
 
     def warm_up(self, lengths: dict[str, int] | None = None) -> None:
