@@ -23,6 +23,7 @@ from tests.stand_ins.small_pairs import small_pairs
 from tests.training.seeds import varied
 from voxface.runtime.errors import VoxfaceError
 from voxface.training.data import crops, images
+from voxface.training.engine.processes import end_at_once
 from voxface.training.engine.run import Run, RunConfig, bare
 
 QUICK = RunConfig(seed=varied(), checkpoint_every=4, log_every=1, sample_every=10, accelerator="cpu")
@@ -181,4 +182,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    end_at_once(code)
+    sys.exit(code)

@@ -67,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if watch is not None and watch.anything_left_behind():
             sys.stderr.flush()
             os._exit(code)
+        processes = sys.modules.get("voxface.training.engine.processes")
+        if processes is not None and arguments is None:
+            processes.end_at_once(code)
         return code
     except KeyboardInterrupt:  # before the verb ran
         print("voxface: interrupted", file=sys.stderr)

@@ -8,6 +8,7 @@ import atexit
 import logging
 import os
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -104,6 +105,20 @@ def _part() -> None:
     # Threads of gloo that outlive their group may abort the process at its very end.
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def end_at_once(code: int) -> None:
+    """Ends this process if it is one of several, without the interpreter's cleaning up, in which a thread of gloo aborts a
+    process now and then; returns if it is the only one."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    leads = torch.distributed.get_rank() == 0
+    _part()
+    if leads and _MEETING in os.environ:
+        Path(os.environ[_MEETING]).unlink(missing_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class Processes:
