@@ -120,7 +120,7 @@ def corpus(folder: Path) -> Corpus:
         reader = csv.DictReader(io.StringIO(read_text(table)))
         rows = list(reader)
         columns = set(reader.fieldnames or ())
-    except DAMAGE as error:
+    except (*DAMAGE, csv.Error) as error:
         raise InputError(f"{table}: cannot be read as a table ({reason(error)})") from error
     if not {"speaker_id", "sex"} <= columns:
         raise InputError(f"{table}: it needs {_NEEDED}")

@@ -172,7 +172,7 @@ def _read_csv(file: Path) -> LandmarkTable:
                 continue
             dimensions = len(numbers) // 68
             rows.append((number, name, np.array(numbers, np.float64).reshape(68, dimensions)))
-    except DAMAGE as error:
+    except (*DAMAGE, csv.Error) as error:
         raise InputError(f"{file}: cannot be read as CSV ({reason(error)})") from error
     return _table(file, "line", rows, skipped, dimensions)
 
