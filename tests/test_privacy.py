@@ -4,11 +4,8 @@ Each runs under strace with an empty home and without the variables by which pro
 keeps quiet there.
 """
 
-import os
 import re
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +15,7 @@ import pytest
 from tests.cli.commands import every_command
 from tests.conftest import ROOT, SAMPLES
 from tests.stand_ins.virtual_microphone import virtual_microphone
+from tests.stand_ins.x_display import x_display
 from tests.system_calls import Watched, watch
 from voxface.runtime.telemetry import VARIABLE
 
@@ -186,23 +184,8 @@ def test_a_microphone(tmp_path: Path, name: str) -> None:
 @pytest.fixture
 def display() -> Iterator[str]:
     """A screen in memory."""
-    if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed (make system-packages installs it)")
-    read, write = os.pipe()
-    screen = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24", "-nolisten", "tcp"],
-        pass_fds=[write], stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    os.close(write)
-    with os.fdopen(read) as said:
-        number = said.readline().strip()
-    try:
-        if not number:
-            pytest.skip("Xvfb does not run here")
-        yield f":{number}"
-    finally:
-        screen.send_signal(signal.SIGTERM)
-        screen.wait(20)
+    with x_display() as name:
+        yield name
 
 
 @pytest.mark.slow
@@ -348,7 +331,7 @@ def test_an_explicit_setting_of_the_user_stays_and_is_told(tmp_path: Path) -> No
     "code",
     [
         "open('../elsewhere', 'w')",
-        "open('/tmp/voxface-privacy-test', 'a')",
+        "import os; open(os.path.abspath('../elsewhere'), 'a')",
         "import os; os.mkdir('../elsewhere')",
         "import os; open('a', 'w'); os.rename('a', '../elsewhere')",
         "import os; open('a', 'w'); os.link('a', '../elsewhere')",
@@ -361,7 +344,6 @@ def test_a_stray_file_is_seen(tmp_path: Path, code: str) -> None:
     watched = watch(tmp_path, ["-S", "-c", code])
     assert watched.done.returncode == 0, watched.done.stderr
     assert len(watched.strange_files()) == 1
-    Path("/tmp/voxface-privacy-test").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,8 @@
 """Whether a display answers, and what is drawn where none does."""
 
 import argparse
-import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pytest
 
 from tests.command_line import run
 from tests.conftest import SAMPLES
+from tests.stand_ins.x_display import x_display
 from voxface.cli.live import screens
 from voxface.cli.live.display import why_no_display
 from voxface.runtime.errors import ProviderError
@@ -43,27 +41,8 @@ def give(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
 @pytest.fixture
 def x_server() -> Iterator[str]:
     """A display of its own, without a screen."""
-    if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed (make system-packages)")
-    free = next(
-        n for n in range(90, 190) if not Path(f"/tmp/.X11-unix/X{n}").exists() and not Path(f"/tmp/.X{n}-lock").exists()
-    )
-    server = subprocess.Popen(
-        ["Xvfb", f":{free}", "-screen", "0", "800x600x24", "-nolisten", "tcp"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(200):
-            with socket.socket(socket.AF_UNIX) as asked:
-                if asked.connect_ex(f"/tmp/.X11-unix/X{free}") == 0:
-                    break
-            assert server.poll() is None, "Xvfb ended"
-            time.sleep(0.05)
-        yield f":{free}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with x_display() as display:
+        yield display
 
 
 @pytest.mark.parametrize(("environment", "why"), DEAD, ids=range(len(DEAD)))

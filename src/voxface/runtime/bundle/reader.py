@@ -14,9 +14,10 @@ from typing import Final
 from voxface.runtime.background import Background
 from voxface.runtime.bundle.manifest import MANIFEST, SUFFIX, Manifest, check_inside
 from voxface.runtime.errors import BundleError
+from voxface.runtime.files.damage import DAMAGE, reason
 from voxface.runtime.files.regular import irregular
 from voxface.runtime.files.replacement import stand_in
-from voxface.runtime.files.zip_archive import DAMAGE, ZipArchive
+from voxface.runtime.files.zip_archive import ZipArchive
 
 LARGEST_MANIFEST: Final = 1 << 20  # bytes
 # A bundle may stand for this many bytes, however little is stored of it, and for so many times what is stored. Weights hardly
@@ -62,7 +63,7 @@ def _read_zip(path: Path) -> tuple[Manifest, dict[str, bytes]]:
                 check_inside(name)
             return _verified(lambda name, most: _from_zip(archive, name, most))
     except DAMAGE as error:
-        raise BundleError(f"not a bundle, or a damaged one ({error}); fetch it again") from error
+        raise BundleError(f"not a bundle, or a damaged one ({reason(error)}); fetch it again") from error
 
 
 def _verified(read: Read) -> tuple[Manifest, dict[str, bytes]]:

@@ -1,13 +1,12 @@
 """Graphs of a bundle held to what they declare in every run: a graph may do to other sound what it did not do to the trial."""
 
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from voxface.runtime.config.front_end import STRIDE
-from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.contract import OUTPUTS
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.memory_bound import bounded_run
+from voxface.runtime.engines.passing import PassingEngine
 from voxface.runtime.errors import BundleError
 
 RUN_BYTES: Final = 128 << 20  # of one run beside weights and input
@@ -15,7 +14,7 @@ RUN_BYTES: Final = 128 << 20  # of one run beside weights and input
 PER_INPUT_BYTE: Final = 64
 
 
-class HeldEngine:
+class HeldEngine(PassingEngine):
     """An engine whose outputs have the shapes that its graph declares, or it raises; see
     `voxface.runtime.engines.engine.Engine`. In a command, a run on the CPU has a bound of memory too."""
 
@@ -26,10 +25,9 @@ class HeldEngine:
         label: what messages begin with.
         size: bytes of the graph.
         """
-        self._engine, self._name, self._label = engine, name, label
+        super().__init__(engine)
+        self._name, self._label = name, label
         self._more = RUN_BYTES + 4 * size if engine.provider == "cpu" else None
-        self.inputs: dict[str, TensorSpec] = engine.inputs
-        self.outputs: dict[str, TensorSpec] = engine.outputs
         self._shapes = {
             key: tuple(
                 length if isinstance(length, int) else axis
@@ -37,11 +35,6 @@ class HeldEngine:
             )
             for key, axes in OUTPUTS[name].items()
         }
-
-    @property
-    def provider(self) -> str:
-        """Name of the provider that runs the graph."""
-        return self._engine.provider
 
     def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
         """Runs the engine.
@@ -70,12 +63,3 @@ class HeldEngine:
         """Warms the engine up, within the same bound of memory."""
         with bounded_run(self._more):
             self._engine.warm_up(lengths)
-
-    def __enter__(self) -> Self:
-        self._engine.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._engine.__exit__(kind, error, trace)

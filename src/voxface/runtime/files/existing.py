@@ -6,7 +6,6 @@ refused all the same if it is anything else. What is read is never replaced.
 
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from stat import S_IMODE
 from typing import Any, Final
 
 from voxface.runtime.errors import UsageError
+from voxface.runtime.files.replacement import room_beside, take_place
 
 BEGINNING: Final = 4096
 """Bytes of a file that tell of which kind it is."""
@@ -111,13 +111,8 @@ def fresh_folder(place: Path) -> Iterator[Path]:
         yield place
         return
     place = Path(os.path.realpath(place))
-    with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as beside:
-        fresh, old = Path(beside) / "new", Path(beside) / "old"
+    with room_beside(place) as room:
+        fresh = room / "new"
         yield fresh
         fresh.chmod(S_IMODE(place.stat().st_mode))  # a private folder stays private
-        place.rename(old)
-        try:
-            fresh.rename(place)
-        except OSError:
-            old.rename(place)
-            raise
+        take_place(fresh, place, room)

@@ -8,11 +8,6 @@ import zlib
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-# What a damaged archive may raise. NotImplementedError is how zipfile refuses a version it does not know.
-DAMAGE: Final = (
-    *(zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError),
-    *(zlib.error, lzma.LZMAError, struct.error, OverflowError),
-)
 LARGEST_DIRECTORY: Final = 1 << 20  # bytes of the table of members
 _LOCAL_HEADER: Final = (
     30  # bytes before a member's name; its last four are the lengths of the name and of the extra field
@@ -49,7 +44,7 @@ class ZipArchive:
             ratio: how many times the archive's own bytes they may have beside these.
 
         Raises:
-            ValueError: the archive is refused; others of `DAMAGE`: it cannot be read.
+            ValueError: the archive is refused; others of `voxface.runtime.files.damage.DAMAGE`: it cannot be read.
         """
         self._file = file
         stored = file.seek(0, 2)
@@ -70,7 +65,7 @@ class ZipArchive:
         Raises:
             KeyError: there is no such member.
             ValueError: it does not have the size that it declares, it is encrypted, or what is read declares more in all than
-                the archive may stand for; others of `DAMAGE`: it is damaged.
+                the archive may stand for; others of `voxface.runtime.files.damage.DAMAGE`: it is damaged.
         """
         member = self._members[name]
         if member.flag_bits & _ENCRYPTED:

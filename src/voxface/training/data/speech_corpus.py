@@ -16,7 +16,7 @@ from voxface.runtime.audio.decode import NONE_OF_THEM, SUFFIXES, read_blocks
 from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio
 from voxface.runtime.errors import InputError
-from voxface.runtime.files.damage import DAMAGE, reason
+from voxface.runtime.files.damage import is_damage, reason
 from voxface.runtime.files.folders import files_in
 from voxface.runtime.files.text import read_text
 
@@ -120,7 +120,9 @@ def corpus(folder: Path) -> Corpus:
         reader = csv.DictReader(io.StringIO(read_text(table)))
         rows = list(reader)
         columns = set(reader.fieldnames or ())
-    except (*DAMAGE, csv.Error) as error:
+    except Exception as error:
+        if not is_damage(error):
+            raise
         raise InputError(f"{table}: cannot be read as a table ({reason(error)})") from error
     if not {"speaker_id", "sex"} <= columns:
         raise InputError(f"{table}: it needs {_NEEDED}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
-from voxface.runtime.files.damage import DAMAGE, reason
+from voxface.runtime.files.damage import DAMAGE, is_damage, reason
 from voxface.runtime.files.folders import files_in
 from voxface.runtime.files.npz import npz_names, read_npz
 from voxface.runtime.files.regular import read_bytes
@@ -172,7 +172,9 @@ def _read_csv(file: Path) -> LandmarkTable:
                 continue
             dimensions = len(numbers) // 68
             rows.append((number, name, np.array(numbers, np.float64).reshape(68, dimensions)))
-    except (*DAMAGE, csv.Error) as error:
+    except Exception as error:
+        if not is_damage(error):
+            raise
         raise InputError(f"{file}: cannot be read as CSV ({reason(error)})") from error
     return _table(file, "line", rows, skipped, dimensions)
 
