@@ -24,6 +24,7 @@ from voxface.runtime.files.kinds import kind_of_bytes, kind_of_file
 from voxface.runtime.files.npz import npz_names, read_npy, read_npz
 from voxface.runtime.files.regular import check_regular, open_regular, read_bytes
 from voxface.runtime.files.text import decode_text, read_json, read_text
+from voxface.training.faces.landmark_files import read_landmarks
 
 # What is a file, and what is none.
 
@@ -289,3 +290,11 @@ def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     assert kind_of_bytes(b"plain text") is None
     assert kind_of_file(tmp_path) is None
     assert kind_of_file(Path("/dev/zero")) is None
+
+
+def test_a_field_that_is_too_long_for_csv_is_damage(tmp_path: Path) -> None:
+    """csv's error is recognised without an import of csv, for which a first face would wait."""
+    table = tmp_path / "marks.csv"
+    table.write_text('a,"' + "1" * 200_000 + "\n")
+    with pytest.raises(InputError, match=r"marks\.csv: cannot be read as CSV \(field larger than field limit"):
+        read_landmarks(table)
