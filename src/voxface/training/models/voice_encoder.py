@@ -56,14 +56,15 @@ class _Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        last = nn.BatchNorm1d(width)
+        nn.init.zeros_(last.weight)  # begins as the identity
         self.inner = nn.Sequential(
             nn.Conv1d(width, width, 1, bias=False),
             nn.BatchNorm1d(width),
             nn.ReLU(inplace=True),
             nn.Conv1d(width, width, 1, bias=False),
-            nn.BatchNorm1d(width),
+            last,
         )
-        nn.init.zeros_(self.inner[4].weight)  # begins as the identity
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, width, T] -> [B, width, T]."""

@@ -29,7 +29,11 @@ from voxface.training.models import VoiceEncoder
 from voxface.training.voices.renderings import Renderings
 
 Float32 = NDArray[np.float32]
-ARCHITECTURE: Final = {"mels": FrontEndConfig().mels, "channels": (192, 320, 512, 768, 512), "blocks": 1}
+ARCHITECTURE: Final[dict[str, Any]] = {
+    "mels": FrontEndConfig().mels,
+    "channels": (192, 320, 512, 768, 512),
+    "blocks": 1,
+}
 _YEARS: Final = 20.0  # of age, in which the age head errs by 1
 
 
@@ -39,7 +43,7 @@ class TaughtVoiceEncoderConfig:
 
     Attributes:
         run: settings that every training has.
-        steps, voices: steps of AdamW, and voices per step; of each there are two crops.
+        steps, batch: steps of AdamW, and crops per step, two of each voice.
         rate, weight_decay: highest learning rate, reached after a twentieth of the steps, and weight decay.
         crop: shortest and longest crop in frames. Shorter voices are repeated, as the runtime repeats them.
         degraded: probability that a crop is of a degraded rendering.
@@ -51,7 +55,7 @@ class TaughtVoiceEncoderConfig:
 
     run: RunConfig = field(default_factory=RunConfig)
     steps: int = 20_000
-    voices: int = 48
+    batch: int = 96
     rate: float = 2e-3
     weight_decay: float = 0.02
     crop: tuple[int, int] = (96, 400)
@@ -65,8 +69,13 @@ class TaughtVoiceEncoderConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.crop[0] <= self.crop[1]:
             raise UsageError(f"crop {self.crop}: shortest and longest crop in frames")
-        if self.voices < 2 or self.validate_every < 1:
-            raise UsageError(f"voices {self.voices}, validate_every {self.validate_every}: at least 2, and at least 1")
+        if self.batch < 4 or self.batch % 2:
+            raise UsageError(f"batch {self.batch}: two crops of each voice, so an even number, at least 4")
+        if self.validate_every < 1:
+            raise UsageError(f"validate_every is {self.validate_every}; at least 1")
+
+
+PRESETS: Final = {"default": TaughtVoiceEncoderConfig()}
 
 
 class TaughtBatch(NamedTuple):
@@ -97,7 +106,9 @@ class VoiceSampler:
         self._groups = np.split(own[order], np.flatnonzero(np.diff(groups[order])) + 1)
         weight = np.sqrt([renderings.length[group[0]] for group in self._groups])
         self._chance = weight / weight.sum()
-        rows = np.concatenate([renderings.vectors[renderings.first[g[0]] :][: renderings.pieces[g[0]]] for g in self._groups])
+        rows = np.concatenate(
+            [renderings.vectors[renderings.first[g[0]] :][: renderings.pieces[g[0]]] for g in self._groups]
+        )
         self.centre: Float32 = rows.astype(np.float32).mean(0)
         spread = np.linalg.eigh(np.cov(rows.astype(np.float32).T))
         self.components: Float32 = spread.eigenvectors[:, ::-1].astype(np.float32)
@@ -185,12 +196,15 @@ def train_taught_voice_encoder(
         UsageError, ProviderError: see `Run`.
     """
     architecture = architecture or ARCHITECTURE
-    data = {"renderings": renderings.about["key"]}
+    data = {"renderings": renderings.digest}
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     sampler = VoiceSampler(renderings)
     encoder = VoiceEncoder(**architecture)
     if start is not None:
-        encoder.load_state_dict(start.state_dict())
+        try:
+            encoder.load_state_dict(start.state_dict())
+        except RuntimeError as error:
+            raise UsageError(f"the encoder to start from has another architecture than {architecture}") from error
     width = int(encoder(torch.zeros(2, architecture["mels"], 64))[0].shape[1])
     model = run.network("encoder", TaughtEncoder(encoder, sampler.components, width))
     optimiser = run.optimiser(
@@ -201,7 +215,7 @@ def train_taught_voice_encoder(
     for step in run.steps(config.steps):
         shared_rng = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes
         length = int(shared_rng.integers(config.crop[0], config.crop[1] + 1))
-        drawn = sampler.draw(run.share(config.voices), length, config.degraded, run.random(step))
+        drawn = sampler.draw(run.share(config.batch) // 2, length, config.degraded, run.random(step))
         batch = TaughtBatch(*(run.tensor(part) for part in drawn))
         losses = model(*batch)
         loss = losses["direction"] + sum(weight * losses[name] for name, weight in weights.items())

@@ -3,5 +3,6 @@
 * `listing`: the voices of a folder, their labels and splits
 * `channels`: telephone and codecs
 * `resemblyzer`, `onnx_teacher`: teachers
-* `renderings`: every voice at several speeds, clean and degraded, with what the teacher says of each piece
+* `rendering`: every voice at several speeds, clean and degraded, and the teacher's vectors of each piece
+* `renderings`: these on disk
 """

@@ -1,4 +1,4 @@
-"""What happens to speech on its way: telephone, codec, loudness; rooms, noise and equalisers are in `data.voice_augmentation`."""
+"""What telephones and codecs do to speech; rooms, noise and equalisers are in `data.voice_augmentation`."""
 
 import io
 from typing import Any, Final

@@ -70,7 +70,9 @@ def voices(folder: Path) -> list[Voice]:
     """
     table = folder / "speakers.csv"
     if not table.is_file():
-        raise InputError(f"{folder}: no speakers.csv in it; write one with the columns speaker_id, file, sex, age, language")
+        raise InputError(
+            f"{folder}: no speakers.csv in it; write one with the columns speaker_id, file, sex, age, language"
+        )
     try:
         rows = list(csv.DictReader(io.StringIO(read_text(table))))
     except Exception as error:
@@ -87,7 +89,9 @@ def voices(folder: Path) -> list[Voice]:
         corpus = row.get("set") or ("librispeech" if named else folder.resolve().name)
         known = not (row.get("note") or "").startswith("speaker not given")
         split = split_of(speaker) if known else "train"
-        found.append(Voice(corpus, speaker, folder / file, sex, years(row.get("age")), row.get("language") or "", split))
+        found.append(
+            Voice(corpus, speaker, folder / file, sex, years(row.get("age")), row.get("language") or "", split)
+        )
     if not found:
         raise InputError(f"{table}: lists no voice")
     return found

@@ -6,6 +6,7 @@ piece a vector of 256 numbers, none of them negative, of unit length.
 """
 
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,11 +33,18 @@ _BATCH: Final = 64  # pieces
 class Resemblyzer(nn.Module):
     """Three layers of LSTM, and a linear layer with ReLU on the last one's final state."""
 
+    filters: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.lstm = nn.LSTM(MELS, SIZE, 3, batch_first=True)
         self.linear = nn.Linear(SIZE, SIZE)
         self.register_buffer("filters", torch.from_numpy(slaney_filters()))
+
+    @property
+    def name(self) -> str:
+        """What it is, with its licence."""
+        return "Resemblyzer's speaker encoder (Apache-2.0)"
 
     @property
     def size(self) -> int:
@@ -74,7 +82,7 @@ class Resemblyzer(nn.Module):
         )
         mel = (self.filters @ spectrum.abs().square()).T  # [T, 40]
         pieces = mel[: PIECE + (len(mel) - PIECE) // every * every].unfold(0, PIECE, every).transpose(1, 2)
-        return torch.cat([self(batch.contiguous()) for batch in pieces.split(_BATCH)]).numpy()
+        return torch.cat([self(batch.contiguous()) for batch in torch.split(pieces, _BATCH)]).numpy()
 
 
 def load_resemblyzer(path: Path | None = None) -> Resemblyzer:
@@ -115,8 +123,8 @@ def slaney_filters() -> Float32:
 
 def _mel(hz: float) -> float:
     """Slaney's mel of a frequency above 1,000 Hz: linear below, logarithmic above."""
-    return 15 + float(np.log(hz / 1_000)) / (np.log(6.4) / 27)
+    return 15 + math.log(hz / 1_000) / (math.log(6.4) / 27)
 
 
 def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(mel < 15, mel * 200 / 3, 1_000 * np.exp((mel - 15) * (np.log(6.4) / 27)))
+    return np.where(mel < 15, mel * 200 / 3, 1_000 * np.exp((mel - 15) * (math.log(6.4) / 27)))
