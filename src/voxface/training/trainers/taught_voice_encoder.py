@@ -251,7 +251,11 @@ def verification(
     *,
     clean: bool = True,
 ) -> dict[str, float]:
-    """Verification of the two halves of each voice of a split: {"eer", "auc", and "eer NAME" of sets of 20 voices or more}."""
+    """Verification of the two halves of each voice of a split.
+
+    Returns:
+        {"eer", "auc", and "eer NAME", "auc NAME" of each set of 20 voices or more}; {} of fewer than two voices.
+    """
     rows, names, sets = [], [], []
     training = encoder.training
     encoder.eval()
@@ -263,6 +267,8 @@ def verification(
             names.append(int(renderings.voice[r]))
             sets.append(renderings.about["voices"][int(renderings.voice[r])]["corpus"])
     encoder.train(training)
+    if len(names) < 4:
+        return {}
     found = _rates("", np.stack(rows), names)
     for name in sorted(set(sets)):
         own = [k for k, of in enumerate(sets) if of == name]
