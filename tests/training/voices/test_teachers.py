@@ -61,7 +61,7 @@ def test_filters_are_slaneys() -> None:
     peaks = filters.argmax(1) * 40
     assert (np.diff(peaks) > 0).all()
     assert (np.diff(peaks[:15]) <= 120).all()  # linear below 1,000 Hz
-    np.testing.assert_allclose(filters.max(1)[-1], 2 / 1_450, rtol=0.1)  # the last one spans 6,550 to 8,000 Hz about
+    np.testing.assert_allclose(filters.max(1)[-1], 2 / 1_127, rtol=0.1)  # the last one spans 6,873 to 8,000 Hz
 
 
 def test_what_is_no_teacher_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_an_onnx_encoder_of_filter_banks(tmp_path: Path) -> None:
     assert (vectors[:, 0] > 0.1).all()
 
 
-@pytest.mark.parametrize("shape", [["B", 3, 64, 64], ["B"], ["B", "T", 3]])
+@pytest.mark.parametrize("shape", [["B", 3, 64, 64], ["B", "T", 3]])
 def test_an_onnx_graph_that_is_no_speaker_encoder(tmp_path: Path, shape: list[object]) -> None:
     with pytest.raises(InputError, match="no speaker encoder that can teach"):
         OnnxTeacher(sound_encoder(tmp_path / "e.onnx", shape))
