@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -271,8 +271,7 @@ class MorphableModel:
             raise BundleError(f"not a morphable model: {reason(error)}; export or download it again") from error
 
 
-@dataclass(frozen=True)
-class _Paths:
+class _Paths(NamedTuple):
     """The E edges along which measurements are taken, path after path."""
 
     ends: NDArray[np.int64]  # [2, E], vertices

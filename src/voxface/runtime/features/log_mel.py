@@ -6,9 +6,8 @@ sample" of a frame is the last sample of the frame before it, although frames ov
 them out changes normalised features by up to about 3.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,7 @@ _SILENCE = np.zeros(1, np.int16)
 _BLOCK = 16  # frames computed at once, so few that intermediate results stay in the processor's cache
 
 
-@dataclass(frozen=True, eq=False)
-class FrameWindow:
+class FrameWindow(NamedTuple):
     """Neighbouring log-mel frames of the speech of one stream.
 
     Windows that follow one another in a stream keep a contract: `first` never falls, and for one speaker it rises by multiples
