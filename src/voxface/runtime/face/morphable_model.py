@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
-from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.damage import DAMAGE, reason
 from voxface.runtime.files.npz import most_in_bundle, read_npz
 from voxface.runtime.processor import has_one_thread
@@ -223,6 +222,8 @@ class MorphableModel:
 
     def save(self, path: Path) -> None:
         """Writes `to_bytes` to `path`."""
+        from voxface.runtime.files.atomic import write_bytes
+
         write_bytes(path, self.to_bytes())
 
     @classmethod
