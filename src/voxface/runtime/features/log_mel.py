@@ -49,10 +49,12 @@ def mel_filters(config: FrontEndConfig) -> Float64:
     edges = config.edges()
     hz = config.sample_rate / config.fft
     filters = np.zeros((config.fft // 2 + 1, config.mels))
+    rising = {n: np.linspace(0, 1, n + 1) for n in set(np.diff(edges).tolist())}  # many filters share a width
+    falling = {n: np.linspace(1, 0, n + 1) for n in rising}
     for m, (left, centre, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
         height = 2.0 / ((right - left) * hz)
-        filters[left : centre + 1, m] = height * np.linspace(0, 1, centre - left + 1)
-        filters[centre : right + 1, m] = height * np.linspace(1, 0, right - centre + 1)
+        filters[left : centre + 1, m] = height * rising[centre - left]
+        filters[centre : right + 1, m] = height * falling[right - centre]
     return filters
 
 
