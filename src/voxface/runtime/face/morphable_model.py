@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
 from voxface.runtime.files.damage import DAMAGE, reason
-from voxface.runtime.files.npz import most_in_bundle, read_npz
+from voxface.runtime.files.npz import most_in_bundle, read_npz, to_float32
 from voxface.runtime.processor import has_one_thread
 
 SCHEMA = 1
@@ -247,8 +247,8 @@ class MorphableModel:
                 _require(bool(in_range), f"{key} are not within 0 to {largest}")
             for key in ("mean", "basis", "albedo", "sex_means", "face_types"):
                 _require(arrays[key].dtype.kind in "fiu", f"{key} is {arrays[key].dtype}, no real numbers")
-            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-                widened = {key: arrays[key].astype(np.float32) for key in ("mean", "basis", "sex_means", "face_types")}
+            # What is not finite is refused below.
+            widened = {key: to_float32(arrays[key]) for key in ("mean", "basis", "sex_means", "face_types")}
             return cls(
                 name=about["name"],
                 version=about["version"],
