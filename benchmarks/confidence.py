@@ -17,7 +17,7 @@ before and after a change to how the three parts of the confidence are combined;
 import argparse
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,8 +120,8 @@ def fit_json(made: SpeechModulationFit) -> dict[str, Any]:
     """A fit as it is recorded."""
     weights = made.weights
     return {
-        "centre": list(asdict(weights.centre).values()),
-        "weight": list(asdict(weights.weight).values()),
+        "centre": list(weights.centre),
+        "weight": list(weights.weight),
         "bias": weights.bias,
         "clips": made.clips,
         "rejected": made.rejected,

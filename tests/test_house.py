@@ -215,6 +215,20 @@ assert not bad, bad
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_start_loads_nothing_that_it_does_not_need() -> None:
+    """What writes and decodes waits until it is asked for, and numpy.ma, which `np.unique` loads, is needed by nothing."""
+    code = """
+import sys
+from voxface.cli import main
+assert main(["bundle", "verify"]) == 0
+import voxface
+voxface.VoiceToFace().close()
+late = ["numpy.ma", "tempfile", "voxface.runtime.audio.decode", "voxface.runtime.bundle.writer", "voxface.runtime.face.obj"]
+assert not [name for name in late if name in sys.modules], sorted(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
 def test_help_loads_nothing() -> None:
     code = """
 import sys

@@ -45,14 +45,16 @@ class _Parser(argparse.ArgumentParser):
         raise _Misuse(self, message)
 
 
-def build_parser(verb: str | None) -> argparse.ArgumentParser:
-    """The parser of all verbs. Only `verb` gets its options, so that help for one verb never loads another."""
+def build_parser(verb: str | None, *, alone: bool = False) -> argparse.ArgumentParser:
+    """The parser of all verbs, or of `verb` `alone`. Only `verb` gets its options, so that help for one never loads another."""
     parser = _Parser(
         prog="voxface", description="Turns a voice into a face image and a 3D face mesh.", allow_abbrev=False
     )
     parser.add_argument("--version", dest="about", action="store_true", help="print the version and exit")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for name, what in VERBS.items():
+        if alone and name != verb:
+            continue
         sub = verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", allow_abbrev=False)
         if name == verb:
             importlib.import_module(f"voxface.cli.{name}").add_arguments(sub)
@@ -95,7 +97,8 @@ def _command(arguments: Sequence[str] | None) -> int:
 
     Documents.printed = False
     try:
-        options = build_parser(verb).parse_args(words)
+        # The other verbs are named where the first word is none; their parsers take longer to make than that of the verb.
+        options = build_parser(verb, alone=words[:1] == [verb]).parse_args(words)
     except _Misuse as misuse:
         print(misuse.said, file=sys.stderr)
         fail_json("--json" in words and "--json-lines" not in words, misuse.message, 2)

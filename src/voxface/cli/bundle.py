@@ -70,16 +70,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the action; a bundle that is invalid raises BundleError."""
-    from voxface.runtime.bundle.bundle import Bundle
-
     if options.action == "import":
         return _import(options)
+    from voxface.runtime.processor import ask_for_one_thread
+
+    ask_for_one_thread()  # no product here is large, and a BLAS's other threads spin for as long as numpy takes to load
+    from voxface.runtime.bundle.bundle import Bundle
+
     bundle = Bundle.open(options.bundle)
     if options.action == "info" and options.card:
         return _print_card(bundle)
-    document = info(bundle)
-    if options.action == "verify":
-        document["verified"] = verify(bundle)
+    verified = {"verified": verify(bundle)} if options.action == "verify" else {}
+    document = {**info(bundle), **verified}  # last, since it waits for the morphable model, which is read meanwhile
     if options.json:
         print_json(document)
     elif options.action == "verify":

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.decode import read_blocks
 from voxface.runtime.audio.samples import LIMIT, check_rate, check_samples, scale_of_integers
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import MIN_CONFIDENCE, LiveConfig
@@ -139,6 +138,8 @@ class VoiceToFace:
             UsageError: the file has no such channel, a confidence that cannot be, or this `VoiceToFace` was closed.
             BundleError: a network gave numbers that are not finite; on a GPU it is a ProviderError.
         """
+        from voxface.runtime.audio.decode import read_blocks
+
         self.estimator.check_open()
         speech = self.listen(read_blocks(Path(path), _channel(channel)))
         try:

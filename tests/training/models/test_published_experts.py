@@ -319,7 +319,7 @@ def test_whitenings_that_are_none_are_refused(tmp_path: Path) -> None:
         ("few", {"mean": np.zeros(50), "std": np.ones(50)}, "not 62"),
         ("zero", good | {"std": np.zeros(62)}, "not positive"),
         ("nan", good | {"mean": np.full(62, np.nan)}, "NaN"),
-        ("words", good | {"mean": np.array(["a"] * 62)}, "no numbers"),
+        ("words", good | {"mean": np.array(["a"] * 62)}, "no real numbers"),
     ):
         np.savez(tmp_path / f"{name}.npz", **arrays)
         with pytest.raises(InputError, match=message):

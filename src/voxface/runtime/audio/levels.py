@@ -1,8 +1,7 @@
 """Loudness of the sound, and what it alone shows: a dead microphone, silence, speech too quiet, clipping."""
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,7 @@ QUIET_DB: Final = -48.0  # RMS below which the VAD misses speech, which it hears
 CLIPPED: Final = 0.05  # share of samples at full scale; shouting into a good microphone stays below 1 %
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """Loudness of a piece of sound.
 
     Attributes:

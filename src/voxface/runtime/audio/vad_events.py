@@ -1,14 +1,12 @@
 """The events of voice activity detectors: a segment of speech began, its samples, it ended."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class SpeechStarted:
+class SpeechStarted(NamedTuple):
     """A segment opened at absolute sample `start`; its samples follow as `SpeechAudio`."""
 
     start: int
@@ -21,8 +19,7 @@ class SpeechAudio(NamedTuple):
     samples: NDArray[np.int16]
 
 
-@dataclass(frozen=True)
-class SpeechEnded:
+class SpeechEnded(NamedTuple):
     """The segment [start, end) closed."""
 
     start: int

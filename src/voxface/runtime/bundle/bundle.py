@@ -12,7 +12,6 @@ from voxface.runtime.bundle.engine_plan import EnginePlan
 from voxface.runtime.bundle.manifest import FUSED, GRAPHS, SUFFIX, GraphEntry, Manifest
 from voxface.runtime.bundle.reader import read_bundle
 from voxface.runtime.bundle.speaker_embedding_file import read_layers
-from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.speaker_change import FRAMES, SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
@@ -95,6 +94,8 @@ class Bundle:
             UsageError: `out` holds something else, see `voxface.runtime.bundle.writer.check_target`.
             BundleError: the bundle is not valid.
         """
+        from voxface.runtime.bundle.writer import write_bundle
+
         write_bundle(out, self.manifest, self.files)
         return type(self).open(out)
 

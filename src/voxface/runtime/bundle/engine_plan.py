@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from voxface.runtime.bundle.manifest import EngineEntry, GraphEntry
 from voxface.runtime.config.tensor_spec import TensorSpec
@@ -13,8 +12,7 @@ PLAN_PROVIDERS = {"tensorrt": "tensorrt-native", "tensorrt-rtx": "tensorrt-rtx"}
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
-@dataclass(frozen=True)
-class EnginePlan:
+class EnginePlan(NamedTuple):
     """One built graph.
 
     Attributes:

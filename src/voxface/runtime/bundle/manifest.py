@@ -7,7 +7,7 @@ and SHA-256 of every file. Its own digest is in it as well, so that a changed ma
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final, Self
 
@@ -28,7 +28,6 @@ LARGEST_SLOPE: Final = 1e3  # of the evidence for a sex; the default bundle's is
 FUSED: Final = "fused"  # the three as one, for GPUs; few bundles have it
 
 
-@dataclass(frozen=True, kw_only=True)
 class FileEntry(JsonRecord):
     """A file of the bundle: size in bytes and SHA-256, which are verified when the bundle is read."""
 
@@ -36,14 +35,12 @@ class FileEntry(JsonRecord):
     sha256: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class FileReference(JsonRecord):
     """The name of one of the bundle's files: of the population, the model card, or a calibration's tables."""
 
     file: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class TensorEntry(JsonRecord):
     """A graph input or output: numpy's name of its dtype, and its shape; a dimension that has a name may have any length."""
 
@@ -66,7 +63,6 @@ def tensor_entries(specs: Mapping[str, TensorSpec]) -> dict[str, TensorEntry]:
     return {name: TensorEntry.from_spec(spec) for name, spec in specs.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
 class GraphEntry(JsonRecord):
     """An ONNX graph.
 
@@ -82,7 +78,6 @@ class GraphEntry(JsonRecord):
     of: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class MorphableModelEntry(JsonRecord):
     """The file of the morphable model, its origin, and its licence if that is not the bundle's."""
 
@@ -91,7 +86,6 @@ class MorphableModelEntry(JsonRecord):
     licence: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class SexProbabilityEntry(JsonRecord):
     """The sex slope, which turns the evidence of a mesh into a probability of the sex; `calibration` in JSON.
 
@@ -106,7 +100,6 @@ class SexProbabilityEntry(JsonRecord):
     log_loss: Mapping[str, float] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class SourceEntry(JsonRecord):
     """The bundle that another was made from."""
 
@@ -115,7 +108,6 @@ class SourceEntry(JsonRecord):
     sha256: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class CalibratedPrecision(JsonRecord):
     """The calibration of a bundle to FP16 or INT8, and its measured error; see `voxface.calibration.calibrate`."""
 
@@ -134,7 +126,6 @@ class CalibratedPrecision(JsonRecord):
     tools: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class PrecisionEntry(JsonRecord):
     """Types of stored weights and of arithmetic, and the largest absolute difference that each makes to every output."""
 
@@ -145,7 +136,6 @@ class PrecisionEntry(JsonRecord):
     calibrated: CalibratedPrecision | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportedFile(JsonRecord):
     """A published file that was imported."""
 
@@ -153,7 +143,6 @@ class ImportedFile(JsonRecord):
     sha256: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportedEntry(JsonRecord):
     """Published networks that a bundle was made of, and what replaces the mesh network that they lack."""
 
@@ -163,7 +152,6 @@ class ImportedEntry(JsonRecord):
     mesh: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class RetargetingEntry(JsonRecord):
     """The map from coefficients of one morphable model to those of another; see `voxface.importers.retarget`.
 
@@ -187,7 +175,6 @@ class RetargetingEntry(JsonRecord):
     expression_explained: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProfileEntry(JsonRecord):
     """The smallest, best and largest shape of an engine's input."""
 
@@ -196,7 +183,6 @@ class ProfileEntry(JsonRecord):
     max: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class ChangeEntry(JsonRecord):
     """Nodes that were rewritten because TensorRT refused the graph as it was."""
 
@@ -205,7 +191,6 @@ class ChangeEntry(JsonRecord):
     because: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class EngineEntry(JsonRecord):
     """A graph built by TensorRT; see `voxface.runtime.bundle.engine_plan`."""
 
@@ -221,7 +206,6 @@ class EngineEntry(JsonRecord):
     size: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class MovementEntry(JsonRecord):
     """Two numbers about the movement of a spectrum, see `voxface.runtime.config.speech_modulation.Movement`."""
 
@@ -239,7 +223,6 @@ class MovementEntry(JsonRecord):
         return Movement(self.change, self.syllables)
 
 
-@dataclass(frozen=True, kw_only=True)
 class SpeechModulationEntry(JsonRecord):
     """The trained weights that tell speech from music and noise, and the data they were trained on.
 
@@ -257,7 +240,6 @@ class SpeechModulationEntry(JsonRecord):
         return SpeechModulationWeights(self.centre.movement, self.weight.movement, self.bias)
 
 
-@dataclass(frozen=True, kw_only=True)
 class EvidenceWeights(JsonRecord):
     """Weights of the evidence for another speaker, see `voxface.runtime.config.speaker_change.SpeakerChangeWeights`."""
 
@@ -268,7 +250,6 @@ class EvidenceWeights(JsonRecord):
     bias: float
 
 
-@dataclass(frozen=True, kw_only=True)
 class SpeakerChangeEntry(JsonRecord):
     """The trained speaker change detector.
 
@@ -288,7 +269,6 @@ class SpeakerChangeEntry(JsonRecord):
     trained_on: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Manifest(JsonRecord):
     """The contents of `bundle.json`; `voxface.runtime.bundle.bundle.Bundle` joins them with the files.
 

@@ -16,7 +16,6 @@ from voxface.runtime.bundle.manifest import MANIFEST, SUFFIX, Manifest, check_in
 from voxface.runtime.errors import BundleError
 from voxface.runtime.files.damage import DAMAGE, reason
 from voxface.runtime.files.regular import irregular
-from voxface.runtime.files.replacement import stand_in
 from voxface.runtime.files.zip_archive import ZipArchive
 
 LARGEST_MANIFEST: Final = 1 << 20  # bytes
@@ -37,7 +36,7 @@ def read_bundle(path: Path) -> tuple[Manifest, dict[str, bytes]]:
             that is incomplete or wrong; the message begins with the path.
     """
     try:
-        place = path if path.exists() else stand_in(path) or path
+        place = path if path.exists() else _stand_in(path) or path
         if place.is_dir():
             return _read_folder(place)
         if place.is_file():
@@ -49,6 +48,12 @@ def read_bundle(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
     raise BundleError(f"{path}: no such bundle; give a bundle's folder or a {SUFFIX} file")
+
+
+def _stand_in(path: Path) -> Path | None:
+    from voxface.runtime.files.replacement import stand_in
+
+    return stand_in(path)
 
 
 def _read_folder(path: Path) -> tuple[Manifest, dict[str, bytes]]:

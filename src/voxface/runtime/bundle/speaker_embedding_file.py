@@ -8,7 +8,7 @@ import numpy as np
 from voxface.runtime.config.speaker_change import Layers, check_layers
 from voxface.runtime.errors import BundleError
 from voxface.runtime.files.damage import DAMAGE, reason
-from voxface.runtime.files.npz import most_in_bundle, read_npz
+from voxface.runtime.files.npz import most_in_bundle, read_npz, to_float32
 
 SPEAKER_EMBEDDING: Final = "speaker_embedding.npz"
 
@@ -21,12 +21,10 @@ def read_layers(data: bytes) -> Layers:
     """
     try:
         arrays = read_npz(data, most=most_in_bundle(len(data)))
-        with np.errstate(over="ignore"):  # infinity is refused below
-            layers = tuple(
-                (arrays[f"weight{k}"].astype(np.float32), arrays[f"bias{k}"].astype(np.float32))
-                for k in range(len(arrays) // 2)
-            )
-        check_layers(layers)
+        layers = tuple(
+            (to_float32(arrays[f"weight{k}"]), to_float32(arrays[f"bias{k}"])) for k in range(len(arrays) // 2)
+        )
+        check_layers(layers)  # which refuses what is not finite
     except DAMAGE as error:
         raise BundleError(f"not a speaker embedding network: {reason(error)}; export or download it again") from error
     return layers

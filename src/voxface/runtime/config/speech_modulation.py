@@ -1,12 +1,12 @@
 """The weights with which the movement of a spectrum tells speech from other sound."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from typing import NamedTuple
 
 LARGEST = 1e6  # of a weight; those of the default bundle are below 100
 
 
-@dataclass(frozen=True)
-class Movement:
+class Movement(NamedTuple):
     """The movement of a spectrum's shape, which is described by its cepstra, over a piece of sound.
 
     Attributes:
@@ -34,6 +34,6 @@ class SpeechModulationWeights:
     bias: float
 
     def __post_init__(self) -> None:
-        numbers = (*astuple(self.centre), *astuple(self.weight), self.bias)
+        numbers = (*self.centre, *self.weight, self.bias)
         if not all(-LARGEST < number < LARGEST for number in numbers):  # false for NaN
             raise ValueError(f"weights of the speech modulation are not finite, or beyond ±{LARGEST:,.0f}")

@@ -1,10 +1,9 @@
 """The signature of a graph: element types and shapes of its inputs and outputs."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class TensorSpec:
+class TensorSpec(NamedTuple):
     """An input or output of a graph: dtype (numpy's name) and shape. A dimension that has a name may have any length."""
 
     dtype: str

@@ -32,9 +32,7 @@ LONGEST_MESSAGE: Final = 300  # letters of an error of ONNX Runtime
 _WARNING: Final = 2  # levels of severity of ONNX Runtime; this one is its default
 _FATAL: Final = 4
 _NO_MEMORY: Final = ("failed to allocate memory", "bad_alloc", "bad allocation")  # in errors of ONNX Runtime
-_SOURCE: Final = re.compile(
-    r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+:\d+ [^()]*\([^()]*\)(?: const)? "
-)
+_SOURCE: Final = r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+:\d+ [^()]*\([^()]*\)(?: const)? "
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(int8)": "int8"}
 _DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}  # where tensors live; the CPU provider uses numpy's memory
@@ -291,7 +289,7 @@ def _first_line(error: Exception) -> str:
     """
     if any(words in str(error).lower() for words in _NO_MEMORY):
         return "it asks for more memory than it may have"
-    line = next(iter(_SOURCE.sub("", str(error)).strip().splitlines()), type(error).__name__)
+    line = next(iter(re.sub(_SOURCE, "", str(error)).strip().splitlines()), type(error).__name__)
     return "".join(letter if letter.isprintable() else "?" for letter in line[:LONGEST_MESSAGE])
 
 

@@ -62,6 +62,7 @@ def open_graphs(
             }
             opened.pop_all()
         return engines
+    bundle.read_ahead()  # the morphable model, which the trial of the mesh network waits for
     from voxface.runtime.engines.onnxruntime import checked_threads, import_onnxruntime, lacked_memory
 
     import_onnxruntime()  # before memory is bounded
@@ -128,15 +129,15 @@ def _try(bundle: Bundle, engines: dict[str, Engine], frames: int, finite: bool) 
     """
     fixed = engines["encoder"].inputs["log_mel"].shape[2] if "encoder" in engines else frames
     frames = fixed if isinstance(fixed, int) else frames
-    front_end, modes = bundle.front_end, bundle.morphable.modes
     width: int | None = None
-    given: dict[str, NDArray[np.float32]] = {"log_mel": _features(front_end.mels, frames)}
+    given: dict[str, NDArray[np.float32]] = {"log_mel": _features(bundle.front_end.mels, frames)}
     for name, engine in engines.items():
         if name not in INPUTS:  # nothing is known of it
             engine.warm_up({"T": frames})
             continue
         try:
             outputs: dict[str, Any] = engine.run({key: given[key] for key in INPUTS[name]})
+            modes = bundle.morphable.modes if "coefficients" in OUTPUTS[name] else 0  # it is read meanwhile
             width = check_outputs(name, outputs, frames, width, modes, finite=finite)
         except (KeyError, ValueError) as error:
             if engine.provider != "cpu":  # FP16 may overflow there

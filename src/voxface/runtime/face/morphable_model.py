@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
-from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.damage import DAMAGE, reason
-from voxface.runtime.files.npz import most_in_bundle, read_npz
+from voxface.runtime.files.npz import most_in_bundle, read_npz, to_float32
 from voxface.runtime.processor import has_one_thread
 
 SCHEMA = 1
@@ -223,6 +222,8 @@ class MorphableModel:
 
     def save(self, path: Path) -> None:
         """Writes `to_bytes` to `path`."""
+        from voxface.runtime.files.atomic import write_bytes
+
         write_bytes(path, self.to_bytes())
 
     @classmethod
@@ -246,8 +247,8 @@ class MorphableModel:
                 _require(bool(in_range), f"{key} are not within 0 to {largest}")
             for key in ("mean", "basis", "albedo", "sex_means", "face_types"):
                 _require(arrays[key].dtype.kind in "fiu", f"{key} is {arrays[key].dtype}, no real numbers")
-            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-                widened = {key: arrays[key].astype(np.float32) for key in ("mean", "basis", "sex_means", "face_types")}
+            # What is not finite is refused below.
+            widened = {key: to_float32(arrays[key]) for key in ("mean", "basis", "sex_means", "face_types")}
             return cls(
                 name=about["name"],
                 version=about["version"],
@@ -271,8 +272,7 @@ class MorphableModel:
             raise BundleError(f"not a morphable model: {reason(error)}; export or download it again") from error
 
 
-@dataclass(frozen=True)
-class _Paths:
+class _Paths(NamedTuple):
     """The E edges along which measurements are taken, path after path."""
 
     ends: NDArray[np.int64]  # [2, E], vertices

@@ -6,9 +6,8 @@ sample" of a frame is the last sample of the frame before it, although frames ov
 them out changes normalised features by up to about 3.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,7 @@ _SILENCE = np.zeros(1, np.int16)
 _BLOCK = 16  # frames computed at once, so few that intermediate results stay in the processor's cache
 
 
-@dataclass(frozen=True, eq=False)
-class FrameWindow:
+class FrameWindow(NamedTuple):
     """Neighbouring log-mel frames of the speech of one stream.
 
     Windows that follow one another in a stream keep a contract: `first` never falls, and for one speaker it rises by multiples
@@ -51,10 +49,12 @@ def mel_filters(config: FrontEndConfig) -> Float64:
     edges = config.edges()
     hz = config.sample_rate / config.fft
     filters = np.zeros((config.fft // 2 + 1, config.mels))
+    rising = {n: np.linspace(0, 1, n + 1) for n in set(np.diff(edges).tolist())}  # many filters share a width
+    falling = {n: np.linspace(1, 0, n + 1) for n in rising}
     for m, (left, centre, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
         height = 2.0 / ((right - left) * hz)
-        filters[left : centre + 1, m] = height * np.linspace(0, 1, centre - left + 1)
-        filters[centre : right + 1, m] = height * np.linspace(1, 0, right - centre + 1)
+        filters[left : centre + 1, m] = height * rising[centre - left]
+        filters[centre : right + 1, m] = height * falling[right - centre]
     return filters
 
 

@@ -71,6 +71,18 @@ def read_npz(data: bytes, names: Collection[str] | None = None, *, most: int | N
     return arrays
 
 
+def to_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Real numbers of a file in FP32, without a warning: what is too large becomes infinity, a NaN of any kind a NaN.
+
+    Raises:
+        ValueError: the array holds no real numbers.
+    """
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{array.dtype} are no real numbers")
+    with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN is "invalid"
+        return array.astype(np.float32)
+
+
 def npz_names(data: bytes) -> tuple[str, ...]:
     """The names of an archive's arrays, in order; errors as `read_npz`."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import UsageError
-from voxface.runtime.face.face_files import face_files
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.files.atomic import write_folder
 from voxface.runtime.inference.attributes import Attributes
 
 Float32 = NDArray[np.float32]
@@ -116,6 +114,9 @@ class Estimate:
                 and has no model.
             InputError: the folder cannot be written.
         """
+        from voxface.runtime.face.face_files import face_files
+        from voxface.runtime.files.atomic import write_folder
+
         contents = {
             **face_files(self.image, self.vertices, self._known_model()),
             ESTIMATE_JSON: json.dumps(estimate_json(self), indent=1, allow_nan=False).encode(),

@@ -19,7 +19,7 @@ from voxface.runtime.face.mesh import vertex_normals
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.damage import DAMAGE, reason
-from voxface.runtime.files.npz import read_npz
+from voxface.runtime.files.npz import read_npz, to_float32
 from voxface.runtime.files.regular import read_bytes
 from voxface.training.faces.alignment import HeadAlignment
 from voxface.training.faces.anny_head import AnnyHead, Phenotype
@@ -125,11 +125,7 @@ class FacePopulation:
         """
         try:
             arrays = read_npz(data, ("mean", "covariance"))
-            for name, array in arrays.items():
-                if array.dtype.kind not in "fiu":
-                    raise ValueError(f"{name} holds {array.dtype}, no numbers")
-            with np.errstate(over="ignore"):  # too large for FP32 becomes infinity, which is refused
-                return cls(arrays["mean"].astype(np.float32), arrays["covariance"].astype(np.float32))
+            return cls(to_float32(arrays["mean"]), to_float32(arrays["covariance"]))
         except DAMAGE as error:
             raise BundleError(f"not a population of faces: {reason(error)}; build or download it again") from error
 

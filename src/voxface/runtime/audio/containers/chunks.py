@@ -3,9 +3,8 @@
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, takewhile
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from voxface.runtime.errors import InputError
 
@@ -25,8 +24,7 @@ TAGS: Final = re.compile(
 )  # appended by programs that know no chunks
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """How a family of containers writes its chunks.
 
     Attributes:
@@ -47,8 +45,7 @@ W64: Final = Layout(struct.Struct("<16sQ"), own=24, align=8)
 BEGINNING: Final = 16  # bytes that show that another file begins
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A chunk: its name, where its content begins and how many bytes it announces."""
 
     name: bytes

@@ -4,7 +4,6 @@ A reader is imported when a file of its kind comes, since a first face waits for
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import BinaryIO, cast
 
 from voxface.runtime.audio.containers.part import MOST_PARTS, Part, Pieces, Span
@@ -95,7 +94,7 @@ def _wav(file: BinaryIO, size: int) -> list[Part] | Foreign:
             parts += read_mp3(file, wav.sound.start, wav.sound.end, whole_file=False)
             if wav.part.short and not parts[-1].short:
                 there = f"{wav.part.there} of the {wav.part.announced} bytes it announces"
-                parts[-1] = replace(parts[-1], open_end=there)
+                parts[-1] = parts[-1]._replace(open_end=there)
         elif wav.tag in DECODED_TAGS:
             parts.append(wav.part)
         elif base == 0 and wav.next is None:

@@ -13,7 +13,7 @@ _BEGINNING: Final = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _LENGTH: Final = 8
 _COUNT: Final = slice(21, 26)  # bytes whose last 36 bits count the samples of each channel
 _HEAD: Final = 42  # bytes up to the end of the first block
-_SYNC: Final = re.compile(rb"\xff[\xf8\xf9]")  # with which a frame begins
+_SYNC: Final = (b"\xf8", b"\xf9")  # behind 0xff, with which a frame begins
 _LONGEST_HEADER: Final = 16
 _TAIL: Final = 1 << 16  # bytes in which the last frame is looked for first
 _MOST_TAIL: Final = 1 << 22
@@ -70,8 +70,10 @@ def _end_of_last_frame(whole: Pieces, size: int, block: int) -> int | None:
     """The sample behind the last frame that begins in the last `size` bytes; None if none does. `block`: samples a frame."""
     whole.seek(max(0, whole.size - size))
     data = whole.read()
-    for at in reversed([found.start() for found in _SYNC.finditer(data)]):
-        if (end := _end_of_frame(data[at : at + _LONGEST_HEADER], block)) is not None:
+    at = len(data)
+    while (at := data.rfind(b"\xff", 0, at)) >= 0:
+        head = data[at : at + _LONGEST_HEADER]
+        if head[1:2] in _SYNC and (end := _end_of_frame(head, block)) is not None:
             return end
     return None
 

@@ -4,7 +4,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from voxface.runtime.audio.containers.part import MOST_PARTS, Part, Span
@@ -138,7 +138,7 @@ def _part(file: BinaryIO, sound: _Stream) -> Part:
 
         first, *rest = sound.bodies
         part = counted(file, (Span(first.start + 9, first.end), *rest))
-    return replace(part, open_end="" if sound.ended else NO_END)
+    return part._replace(open_end="" if sound.ended else NO_END)
 
 
 def _codec(file: BinaryIO, page: Page) -> str:

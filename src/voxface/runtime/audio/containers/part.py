@@ -3,16 +3,14 @@
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 NO_CUT_BYTES: Final = 64  # recorders count their own header as sound
 MOST_PARTS: Final = 10_000  # files that were joined
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """Bytes [start, end) of a file."""
 
     start: int
@@ -24,8 +22,7 @@ class Span:
         return self.end - self.start
 
 
-@dataclass(frozen=True)
-class Zeros:
+class Zeros(NamedTuple):
     """Zero bytes that no file holds."""
 
     size: int
@@ -34,8 +31,7 @@ class Zeros:
 Piece = bytes | Span | Zeros
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Sound of one rate and number of channels, which a decoder reads from its beginning to its end.
 
     Attributes:
@@ -66,7 +62,7 @@ class Part:
         """The same part, of a file that is bytes [start, end) of another one."""
         pieces = (Span(0, end - start),) if self.pieces is None else self.pieces
         moved = (Span(each.start + start, each.end + start) if isinstance(each, Span) else each for each in pieces)
-        return replace(self, pieces=tuple(moved))
+        return self._replace(pieces=tuple(moved))
 
     @property
     def short(self) -> bool:
@@ -74,8 +70,7 @@ class Part:
         return self.announced - self.there >= self.short_from
 
 
-@dataclass(frozen=True)
-class Missing:
+class Missing(NamedTuple):
     """The end of a file that is not there. One rule for all containers: what announces more than it holds is refused.
 
     Attributes:

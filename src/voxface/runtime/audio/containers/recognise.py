@@ -1,13 +1,11 @@
 """What kind of file it is, by its first bytes: a name says little, and only files that are known are given to a decoder."""
 
-from dataclasses import dataclass, replace
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final, Literal, NamedTuple
 
 Kind = Literal["WAV", "AIFF", "AU", "CAF", "FLAC", "Ogg", "MP3", "NIST"]
 
 
-@dataclass(frozen=True)
-class Foreign:
+class Foreign(NamedTuple):
     """A file that ffmpeg reads and voxface alone does not.
 
     Attributes:
@@ -21,15 +19,13 @@ class Foreign:
     short: str = ""
 
 
-@dataclass(frozen=True)
-class Unread:
+class Unread(NamedTuple):
     """A file of a known format that is not read; `name` says which."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class NoSound:
+class NoSound(NamedTuple):
     """A file that has what stands in front of sound and no sound; `name` says what."""
 
     name: str
@@ -73,8 +69,7 @@ _UNREAD: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Recognised:
+class Recognised(NamedTuple):
     """What a file is, and the byte at which that begins, behind tags that were put in front of it."""
 
     kind: Kind | Foreign | Unread | NoSound | None
@@ -100,7 +95,7 @@ def recognise(file: BinaryIO, size: int) -> Recognised:
             elif start and head[:3] == b"ID3":
                 kind = NoSound("an ID3 tag and no sound behind it that can be read")
     if isinstance(kind, Foreign) and kind.demuxer == "asf":
-        kind = replace(kind, short=_missing_of_asf(file, size))
+        kind = kind._replace(short=_missing_of_asf(file, size))
     return Recognised(kind, start)
 
 

@@ -6,8 +6,7 @@ W64: Sony Pictures Digital, Sonic Foundry's 64-bit format.
 
 import re
 import struct
-from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from voxface.runtime.audio.containers import chunks
 from voxface.runtime.audio.containers.chunks import RIFF, RIFX, W64
@@ -22,8 +21,7 @@ BEGINS: Final = re.compile(rb"(?:RIFF|RIFX|RF64|BW64)....WAVE|riff\x2e\x91\xcf\x
 RIFF_LIMIT: Final = 0xFFFFFFFF
 
 
-@dataclass(frozen=True)
-class Wav:
+class Wav(NamedTuple):
     """The sound of a WAV file.
 
     Attributes:

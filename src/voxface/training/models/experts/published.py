@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.damage import reading
-from voxface.runtime.files.npz import read_npz
+from voxface.runtime.files.npz import read_npz, to_float32
 from voxface.runtime.files.regular import read_bytes
 from voxface.training.foreign.pickled_arrays import read_pickle
 from voxface.training.foreign.state_dicts import read_state_dict
@@ -61,10 +61,10 @@ class Whitening:
         """
         for keys in _WHITENINGS:
             if all(key in arrays for key in keys):
-                if any(np.asarray(arrays[key]).dtype.kind not in "fiu" for key in keys):
-                    raise InputError(f"{source}: {' and '.join(keys)} are no numbers")
-                with np.errstate(over="ignore"):  # too large for FP32 becomes infinity, which is refused below
-                    mean, std = (np.asarray(arrays[key], np.float32).ravel()[:NUMBERS] for key in keys)
+                try:
+                    mean, std = (to_float32(np.asarray(arrays[key])).ravel()[:NUMBERS] for key in keys)
+                except ValueError as error:
+                    raise InputError(f"{source}: {' and '.join(keys)}: {error}") from error
                 break
         else:
             raise InputError(f"{source}: no whitening here; it holds `mean` and `std`, or `param_mean` and `param_std`")
