@@ -106,7 +106,8 @@ def hear(face_estimator: FaceEstimator, clip: Clip) -> Heard:
     except NoSpeechError:
         return Heard(clip.kind, clip.source, 0.0, 0.0, False)
     estimate = face_estimator.estimate(speech)
-    features = network_input(speech.log_mel, face_estimator.bundle.front_end.shortest)
+    settings = face_estimator.bundle.front_end
+    features = network_input(speech.log_mel, settings.shortest, settings.normalisation)
     frame_embeddings = face_estimator._encode(features)[1]
     own = frame_embeddings[:, : max(1, min(frame_embeddings.shape[1], len(speech.log_mel) // STRIDE))]
     before = max(0.0, 2 * agreement(own) - 1) * speech.voiced_seconds / (speech.voiced_seconds + 1)

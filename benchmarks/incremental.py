@@ -58,7 +58,9 @@ class Untiled:
         self, speech: Speech, before: Estimate | None = None, image_reuse_distance: float = 0.0, *, timer: StageTimer
     ) -> Estimate:
         """The face of a window."""
-        found = self._whole.encoder.run({"log_mel": network_input(speech.log_mel, STRIDE)})
+        found = self._whole.encoder.run(
+            {"log_mel": network_input(speech.log_mel, STRIDE, self._whole.bundle.front_end.normalisation)}
+        )
         timer.lap("encoder")
         return self._whole.decode(speech, found["embedding"][0], found["columns"][0], timer=timer)
 

@@ -54,7 +54,10 @@ def main() -> None:
     with Neighbours() as neighbours:
         with FaceEstimator(bundle) as face_estimator:
             heard = [face_estimator.listen(read_blocks(clip)).log_mel for clip in CLIPS]
-        speech = [{"log_mel": network_input(log_mel)[:, :, :FRAMES].copy()} for log_mel in heard]
+        speech = [
+            {"log_mel": network_input(log_mel, how=bundle.front_end.normalisation)[:, :, :FRAMES].copy()}
+            for log_mel in heard
+        ]
         with open_engine(bundle.graph("encoder")) as encoder:
             embeddings = [{"embedding": encoder.run(feed)["embedding"]} for feed in speech]
         full_size, _ = to_onnx(networks()["face"], embedding_spec("image"))

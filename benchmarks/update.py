@@ -121,7 +121,9 @@ def _report(times: dict[str, dict[str, Times]], work: dict[str, Any], threads: i
 
 def _work(bundle: Bundle, speech: NDArray[np.int16]) -> dict[str, dict[str, float]]:
     """The work of the graphs for an update; in mode incremental only what 0.1 s of speech adds for the encoder."""
-    encoder = roofline.work(bundle.graph("encoder"), {"log_mel": network_input(log_mel(speech))})
+    encoder = roofline.work(
+        bundle.graph("encoder"), {"log_mel": network_input(log_mel(speech), how=bundle.front_end.normalisation)}
+    )
     decoders = roofline.Work(0, 0)
     for name in ("face", "mesh"):
         decoders += roofline.work(bundle.graph(name), {"embedding": np.full((1, 64), 0.125, np.float32)})
@@ -200,7 +202,7 @@ def _naive(bundle: Bundle, threads: int) -> PapersPipeline:
 
 
 def _int8(folder: Path, bundle: Bundle, sound: NDArray[np.int16]) -> Bundle:
-    feeds = {"encoder": {"log_mel": network_input(log_mel(sound))}}
+    feeds = {"encoder": {"log_mel": network_input(log_mel(sound), how=bundle.front_end.normalisation)}}
     with VoiceToFace(bundle, threads=1) as voice_to_face:
         feeds["face"] = {"embedding": voice_to_face.estimate_file(CLIP)[1].embedding[None]}
     files = {

@@ -168,6 +168,36 @@ def test_vertices_agree_with_pytorch(checkpoint: Path, exported: dict[str, Path]
             np.testing.assert_allclose(estimate.image, (image + 1) * 127.5, atol=0.5 + 0.13)
 
 
+def test_a_bundle_normalises_as_its_encoder_learnt(tmp_path: Path, checkpoint: Path) -> None:
+    """A deep encoder of frames of which only the level is taken away: its bundle gives what PyTorch gives, live too."""
+    from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.features.normalisation import network_input
+    from voxface.runtime.inference.incremental import IncrementalEstimator
+    from voxface.runtime.timing.stage_timer import StageTimer
+    from voxface.runtime.voice_to_face import VoiceToFace
+
+    torch.manual_seed(0)
+    architecture = {"channels": (16, 24, 24, 32, 24), "blocks": 2, "normalisation": "level"}
+    encoder = VoiceEncoder(**architecture).eval()  # type: ignore[arg-type]
+    about = {"trained_on": [], "licence": "Apache-2.0", "metrics": {}}
+    save_networks(tmp_path / "encoder", {"encoder": encoder}, {"encoder": architecture}, about)
+    networks = {"face": FaceGenerator(), "mesh": MeshRegressor(2)}
+    faces = {"face": {}, "mesh": {"coefficients": 2}}
+    save_networks(tmp_path / "faces", networks, faces, about, small_pairs(), encoder=encoder)
+    out = tmp_path / "level.voxface"
+    assert run("export", tmp_path / "encoder", tmp_path / "faces", "--out", out) == 0
+    bundle = Bundle.open(out)
+    assert bundle.front_end.normalisation == "level"
+    with VoiceToFace(bundle) as voice_to_face, torch.no_grad():
+        speech, estimate = voice_to_face.estimate_file(SAMPLES[0])
+        wanted = encoder(torch.from_numpy(network_input(speech.log_mel, how="level")))[0][0].numpy()
+        np.testing.assert_allclose(estimate.embedding, wanted, atol=1e-4)
+        other = encoder(torch.from_numpy(network_input(speech.log_mel)))[0][0].numpy()
+        assert np.abs(wanted - other).max() > 1e-3
+        incremental = IncrementalEstimator(voice_to_face.estimator).estimate(speech, timer=StageTimer())
+        np.testing.assert_allclose(incremental.embedding, wanted, atol=1e-4)
+
+
 def test_checkpoints_that_are_wrong(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "b.voxface"
     assert run("export", tmp_path, "--out", out) == 3

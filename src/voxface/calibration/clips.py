@@ -122,4 +122,7 @@ def _features(file: Path, bundle: Bundle) -> NDArray[np.float32]:
         front_end.feed(block)
     speech = front_end.finish()
     check_speech(speech)
-    return np.ascontiguousarray(network_input(speech.log_mel, bundle.front_end.shortest)[:, :, :LONGEST])
+    settings = bundle.front_end
+    return np.ascontiguousarray(
+        network_input(speech.log_mel, settings.shortest, settings.normalisation)[:, :, :LONGEST]
+    )

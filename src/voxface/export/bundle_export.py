@@ -89,7 +89,7 @@ def export_bundle(
         trained_on=tuple(checkpoint.trained_on),
         metrics=checkpoint.metrics,
         architecture=checkpoint.architecture,
-        front_end=Settings.complete(FrontEndConfig()),
+        front_end=Settings.complete(FrontEndConfig(normalisation=checkpoint.encoder.normalisation)),
         vad=Settings.complete(VadConfig()),
         graphs=graphs,
         morphable_model=MorphableModelEntry(file="morphable.npz", provenance=checkpoint.morphable.provenance),

@@ -53,7 +53,11 @@ class HeardVoices:
                 audio = np.empty(0, np.int16)
             if len(audio) >= SHORTEST:
                 with torch.no_grad():
-                    rows.append(encoder(torch.from_numpy(network_input(log_mel(audio))))[0][0].double().numpy())
+                    rows.append(
+                        encoder(torch.from_numpy(network_input(log_mel(audio), how=encoder.normalisation)))[0][0]
+                        .double()
+                        .numpy()
+                    )
                 used.append(recording)
             done()
         return cls(

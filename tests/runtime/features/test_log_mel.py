@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import speech_like
-from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.config.front_end import NORMALISATIONS, FrontEndConfig
 from voxface.runtime.features.log_mel import LogMelStream, log_mel, mel_filters
-from voxface.runtime.features.normalisation import network_input, normalise
+from voxface.runtime.features.normalisation import LEVEL_UNIT, network_input, normalise
 
 AUDIO = speech_like(3.0)
 
@@ -105,14 +105,25 @@ def test_a_long_clip_is_normalised_as_well_as_a_short_one() -> None:
     np.testing.assert_allclose(normalise(frames), (wide - wide.mean(0)) / wide.std(0), atol=4e-6, rtol=0)
 
 
+@pytest.mark.parametrize("loudness", [-40.0, 0.0, 3.5])
+@pytest.mark.parametrize("count", [1, 5, 3_000])
+def test_of_the_level_only_the_level_is_taken_away(loudness: float, count: int) -> None:
+    frames = np.random.default_rng(1).normal(8, 3, (count, 64)).astype(np.float32)
+    ready = normalise(frames + np.float32(loudness), "level")
+    np.testing.assert_allclose(ready, (frames - frames.mean(dtype=np.float64)) / LEVEL_UNIT, atol=3e-5, rtol=0)
+    again = normalise(np.tile(frames, (2, 1)), "level")  # a short window is repeated
+    np.testing.assert_allclose(again[:count], ready, atol=3e-5, rtol=0)
+
+
+@pytest.mark.parametrize("how", NORMALISATIONS)
 @pytest.mark.parametrize("frames", [1, 37, 999, 1000, 1001, 1700])
-def test_short_input_is_tiled_and_long_input_kept_whole(frames: int, rng: np.random.Generator) -> None:
+def test_short_input_is_tiled_and_long_input_kept_whole(frames: int, how: str, rng: np.random.Generator) -> None:
     given_frames = rng.normal(size=(frames, 64)).astype(np.float32)
-    ready = network_input(given_frames)
+    ready = network_input(given_frames, how=how)
     assert ready.shape == (1, 64, max(frames, 1000))
     assert ready.flags.c_contiguous
     np.testing.assert_array_equal(ready[0, :, 0], ready[0, :, frames % ready.shape[2]])
-    np.testing.assert_array_equal(ready[0, :, :frames].T, normalise(given_frames)[: ready.shape[2]])
+    np.testing.assert_array_equal(ready[0, :, :frames].T, normalise(given_frames, how)[: ready.shape[2]])
 
 
 def test_memory_does_not_grow_with_the_stream() -> None:

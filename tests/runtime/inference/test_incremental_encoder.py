@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
-from voxface.runtime.config.front_end import PROVISIONAL, STRIDE
+from voxface.runtime.config.front_end import NORMALISATIONS, PROVISIONAL, STRIDE
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.features.log_mel import FrameWindow
-from voxface.runtime.features.normalisation import RunningNormalisation, network_input, normalise
+from voxface.runtime.features.normalisation import LEVEL_UNIT, RunningNormalisation, network_input, normalise
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.inference.incremental import IncrementalEncoder
 
@@ -97,6 +97,19 @@ def test_statistics_are_those_of_the_window(steps: list[tuple[int, int]], start:
         np.testing.assert_allclose(deviation, wide.std(0), rtol=0, atol=1e-7)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 90), st.integers(0, 120)), min_size=1, max_size=12))
+def test_the_level_is_that_of_the_window(steps: list[tuple[int, int]]) -> None:
+    frames = frames_of(2000)
+    statistics, first, end = RunningNormalisation(8, "level"), 0, 5
+    for dropped, added in steps:
+        end += added
+        first = min(first + dropped, end - 4)
+        mean, unit = statistics.measure(FrameWindow(first, frames[first:end], end - first))
+        np.testing.assert_allclose(mean, np.full(8, frames[first:end].mean(dtype=np.float64)), rtol=0, atol=1e-10)
+        np.testing.assert_array_equal(unit, LEVEL_UNIT)
+
+
 def test_statistics_do_not_drift_in_a_long_stream() -> None:
     """Four million frames, eleven hours, by way of one loud one that would leave its rounding in a sum kept for ever."""
     frames = frames_of(100_000)
@@ -128,16 +141,21 @@ def sliding(count: int, hop: int = HOP, begin: int = 100, longest: int = WINDOW)
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(40, 1400), st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(0, 2**40))
-def test_with_everything_encoded_it_is_the_whole_input(begin: int, hops: list[int], start: int) -> None:
+@given(
+    st.integers(40, 1400),
+    st.lists(st.integers(1, 60), min_size=1, max_size=12),
+    st.integers(0, 2**40),
+    st.sampled_from(NORMALISATIONS),
+)
+def test_with_everything_encoded_it_is_the_whole_input(begin: int, hops: list[int], start: int, how: str) -> None:
     frames = frames_of(begin + sum(hops))
-    encoder = IncrementalEncoder(Sums(), 1000, drift_limit=-1)
+    encoder = IncrementalEncoder(Sums(), 1000, how, drift_limit=-1)
     end = begin
     for hop in hops:
         end += hop
         first = max(0, end - WINDOW)
         _, frame_embeddings = encoder.encode(live(start + first, frames[first:end]))
-        whole = Sums().run({"log_mel": network_input(frames[first:end])})["columns"][0]
+        whole = Sums().run({"log_mel": network_input(frames[first:end], how=how)})["columns"][0]
         np.testing.assert_allclose(frame_embeddings, whole, rtol=0, atol=1e-3)
 
 

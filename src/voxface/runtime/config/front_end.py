@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 LARGEST_FFT = 4096  # points; a window has 480 samples at most
 LONGEST = 6000  # frames, a minute; longer speech is encoded in pieces
 STRIDE = 32  # frames from one frame embedding of the voice encoder to the next
+NORMALISATIONS = ("bands", "level")  # see `voxface.runtime.features.normalisation`
 PROVISIONAL = 3  # frames at the end of a stream that repeat its last samples until more sound arrives
 
 
@@ -26,6 +27,7 @@ class FrontEndConfig:
     preemphasis: float = 0.97
     floor: float = 1e-5
     shortest: int = 1000
+    normalisation: str = "bands"
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -44,6 +46,8 @@ class FrontEndConfig:
             raise ValueError(f"an FFT of {self.fft} points is larger than {LARGEST_FFT}")
         if not 0 < self.shortest <= LONGEST:
             raise ValueError(f"a shortest input of {self.shortest} frames is not within 1 to {LONGEST}")
+        if self.normalisation not in NORMALISATIONS:
+            raise ValueError(f"a normalisation {self.normalisation!r}; there are {' and '.join(NORMALISATIONS)}")
         if not 0 <= self.preemphasis <= 1:
             raise ValueError(f"a pre-emphasis of {self.preemphasis} is not within 0 to 1")
         if not 0 < self.floor <= 1:

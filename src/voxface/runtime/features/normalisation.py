@@ -1,4 +1,10 @@
-"""Normalisation of log-mel frames to mean 0 and deviation 1 in each mel bin: of a whole signal, and of a sliding window."""
+"""Normalisation of log-mel frames, of a whole signal and of a sliding window. A bundle says which of the two kinds its encoder
+learnt with:
+
+* "bands" (Wen 2019): each mel bin has mean 0 and deviation 1. Level and microphone are gone, and with them the long-term
+  spectrum, in which much of a voice lies.
+* "level": all bins together have mean 0, in units of `LEVEL_UNIT`. Only the level is gone.
+"""
 
 from typing import Final
 
@@ -10,12 +16,19 @@ from voxface.runtime.features.log_mel import FrameWindow
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+LEVEL_UNIT: Final = 3.0  # nats, about the deviation of speech's log-mel values
 _SUMMED = 1024  # frames summed at once in single precision: a longer sum would lose small values
 _EPSILON = np.finfo(np.float32).eps
 
 
-def normalise(frames: Float32) -> Float32:
-    """Frames float32 [T, mels], each mel bin minus its mean and divided by its population standard deviation."""
+def normalise(frames: Float32, how: str = "bands") -> Float32:
+    """Frames float32 [T, mels] normalised: each mel bin minus its mean and divided by its population standard deviation, or all
+    minus their common mean (`how`, one of `NORMALISATIONS`)."""
+    if how == "level":
+        means = sum(np.add.reduce(frames[at : at + _SUMMED], 0) for at in range(0, len(frames), _SUMMED))
+        level: Float32 = frames - means.mean() / np.float32(len(frames))
+        level *= np.float32(1 / LEVEL_UNIT)
+        return level
     centred: Float32 = frames - frames[0]  # bins that never change, as in digital silence, become exactly zero
     parts = [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
     centred -= sum(np.add.reduce(centred[part], 0) for part in parts) / np.float32(len(frames))
@@ -24,11 +37,11 @@ def normalise(frames: Float32) -> Float32:
     return centred
 
 
-def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest) -> Float32:
+def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest, how: str = "bands") -> Float32:
     """The voice encoder's input: frames [T, mels] normalised, and repeated to float32 [1, mels, max(T, shortest)]."""
     count = len(frames)
     out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
-    out[0, :, :count] = normalise(frames).T
+    out[0, :, :count] = normalise(frames, how).T
     for first in range(count, out.shape[2], count):
         part = out[0, :, first : first + count]
         part[:] = out[0, :, : part.shape[1]]
@@ -45,12 +58,21 @@ class RunningNormalisation:
     with the block. Nothing is ever subtracted from a sum, so rounding errors do not add up, however long the stream.
     """
 
-    def __init__(self, mels: int) -> None:
+    def __init__(self, mels: int, how: str = "bands") -> None:
+        self._how = how
         self._first = 0  # block
         self._sums: Float64 = np.empty((0, 2, mels))  # of frames, and of their squares
 
     def measure(self, window: FrameWindow) -> tuple[Float64, Float64]:
-        """Mean and population standard deviation of a window's frames, float64 [mels] each; `first` may rise by any number."""
+        """What to subtract from a window's frames and what to divide them by, float64 [mels] each: their mean and population
+        standard deviation, or the level and its unit. `first` may rise by any number.
+        """
+        mean, deviation = self._measure(window)
+        if self._how == "level":
+            return np.full_like(mean, mean.mean()), np.full_like(deviation, LEVEL_UNIT)
+        return mean, deviation
+
+    def _measure(self, window: FrameWindow) -> tuple[Float64, Float64]:
         first, frames, final = window.first, window.frames, window.final
         begin, end = -(-first // BLOCK_FRAMES), (first + final) // BLOCK_FRAMES  # whole blocks
         if begin >= end:

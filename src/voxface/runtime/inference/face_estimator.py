@@ -91,7 +91,6 @@ class FaceEstimator:
         self._closed = False
         self._trace = trace
         self.provider = self._encoder.provider
-        self._shortest = self.bundle.front_end.shortest
         self._sex_slope = self.bundle.sex_slope
 
     def warm_up(self) -> None:
@@ -170,7 +169,7 @@ class FaceEstimator:
     ) -> Estimate:
         self.check_open()
         check_speech(speech)
-        features = network_input(speech.log_mel, self._shortest)
+        features = self._input(speech)
         timer.lap("features")
         if self._fused is not None and _frame_embeddings(features) <= PIECE + 2 * CONTEXT:
             out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
@@ -267,8 +266,12 @@ class FaceEstimator:
     def frame_embeddings(self, speech: Speech) -> Array:
         """The frame embeddings float32 [E, C] of speech, without a face: for code that only compares voices."""
         self.check_open()
-        frame_embeddings = self._encode(network_input(speech.log_mel, self._shortest))[1]
+        frame_embeddings = self._encode(self._input(speech))[1]
         return _own(frame_embeddings, len(speech.log_mel))
+
+    def _input(self, speech: Speech) -> Array:
+        front_end = self.bundle.front_end
+        return network_input(speech.log_mel, front_end.shortest, front_end.normalisation)
 
     def _encode(self, features: Array) -> tuple[Array, Array]:
         """Embedding [E] and frame embeddings [E, C] of network input [1, mels, T].

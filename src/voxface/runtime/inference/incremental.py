@@ -40,13 +40,13 @@ class IncrementalEncoder:
         encoded: number of blocks of 32 frames that the engine encoded for the newest window.
     """
 
-    def __init__(self, engine: Engine, shortest: int, *, drift_limit: float = DRIFT_LIMIT) -> None:
-        """`engine` is the voice encoder, `shortest` its shortest input in frames.
+    def __init__(self, engine: Engine, shortest: int, how: str = "bands", *, drift_limit: float = DRIFT_LIMIT) -> None:
+        """`engine` is the voice encoder, `shortest` its shortest input in frames, `how` its input is normalised.
 
         Args:
             drift_limit: see `DRIFT_LIMIT`; below 0 everything is encoded at each update, as in mode "exact".
         """
-        self._engine, self._shortest, self._drift_limit = engine, shortest, drift_limit
+        self._engine, self._shortest, self._how, self._drift_limit = engine, shortest, how, drift_limit
         self._mels = int(engine.inputs["log_mel"].shape[1])
         self._width = int(engine.outputs["columns"].shape[1])
         self.encoded = 0
@@ -54,7 +54,7 @@ class IncrementalEncoder:
 
     def restart(self) -> None:
         """Starts over for another voice, for which the statistics of the voice before are of no use."""
-        self._statistics = RunningNormalisation(self._mels)
+        self._statistics = RunningNormalisation(self._mels, self._how)
         self._forget(1024)
 
     def _forget(self, room: int) -> None:
@@ -161,7 +161,8 @@ class IncrementalEstimator:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._encoder = IncrementalEncoder(parts.encoder, parts.bundle.front_end.shortest)
+        front_end = parts.bundle.front_end
+        self._encoder = IncrementalEncoder(parts.encoder, front_end.shortest, front_end.normalisation)
 
     def restart(self) -> None:
         """Starts over for another voice."""

@@ -11,11 +11,12 @@ from voxface.training.data.pairs import Pairs
 Float32 = NDArray[np.float32]
 
 
-def crop(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
-    """A random crop of `length` frames, each bin normalised over the crop; shorter recordings are repeated.
+def crop(frames: Float32, length: int, rng: np.random.Generator, how: str = "bands") -> Float32:
+    """A random crop of `length` frames, normalised over the crop; shorter recordings are repeated.
 
     Args:
         frames: float32 [T, mels], T ≥ 1.
+        how: the encoder's kind of normalisation.
 
     Returns:
         float32 [length, mels].
@@ -23,14 +24,18 @@ def crop(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
     if len(frames) < length:
         frames = np.tile(frames, (-(-length // len(frames)), 1))
     start = int(rng.integers(len(frames) - length + 1))
-    return normalise(frames[start : start + length])
+    return normalise(frames[start : start + length], how)
 
 
 def crops(
-    pairs: Pairs, utterances: Sequence[int] | NDArray[np.int32], length: int, rng: np.random.Generator
+    pairs: Pairs,
+    utterances: Sequence[int] | NDArray[np.int32],
+    length: int,
+    rng: np.random.Generator,
+    how: str = "bands",
 ) -> Float32:
     """One crop of each utterance: network input float32 [B, mels, length]."""
-    return np.stack([crop(pairs.utterance(int(u)), length, rng).T for u in utterances])
+    return np.stack([crop(pairs.utterance(int(u)), length, rng, how).T for u in utterances])
 
 
 def utterances_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:

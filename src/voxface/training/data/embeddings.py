@@ -56,7 +56,9 @@ class PrecomputedEmbeddings:
         rows, person, recording = [], [], []
         utterances = np.concatenate([pairs.utterances[int(i)] for i in people])
         for k, u in enumerate(utterances):
-            batch = crops(pairs, np.repeat(u, each), int(rng.integers(length[0], length[1] + 1)), rng)
+            batch = crops(
+                pairs, np.repeat(u, each), int(rng.integers(length[0], length[1] + 1)), rng, encoder.normalisation
+            )
             rows.append(encoder(torch.from_numpy(batch).to(device))[0].float().cpu().numpy())
             person += [int(pairs.utterance_person[u])] * each
             recording += [int(pairs.utterance_recording[u])] * each
@@ -113,7 +115,10 @@ def embed_whole(
 ) -> Float32:
     """Embeddings float32 [len(utterances), E] of whole utterances, as the runtime encodes them: short ones are repeated."""
     rows = [
-        encoder(torch.from_numpy(network_input(pairs.utterance(int(u)))).to(device))[0].float().cpu().numpy()
+        encoder(torch.from_numpy(network_input(pairs.utterance(int(u)), how=encoder.normalisation)).to(device))[0]
+        .float()
+        .cpu()
+        .numpy()
         for u in utterances
     ]
     return np.concatenate(rows)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voxface.runtime.errors import InputError
+from voxface.runtime.features.normalisation import LEVEL_UNIT
 from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.images import as_images, mean_colour
 from voxface.training.data.pairs import Pairs
@@ -68,6 +69,9 @@ class OnTheFlyEmbeddings:
         whole = [pairs.utterance(int(u)) for u in utterances]
         self._mean = np.stack([frames.mean(0, dtype=np.float64) for frames in whole]).astype(np.float32)
         spread = np.stack([frames.std(0, dtype=np.float64) for frames in whole]).astype(np.float32)
+        if encoder.normalisation == "level":
+            self._mean[:] = self._mean.mean(1, keepdims=True)
+            spread[:] = LEVEL_UNIT
         self._scale = 1 / (spread + np.finfo(np.float32).eps)
 
     def crops(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Float32:

@@ -98,7 +98,8 @@ class FaceTest:
             for k in range(max(each, int(needed[i]))):
                 frames = pairs.utterance(int(own[k % len(own)]))
                 longest = int(rng.integers(length[0], length[1] + 1))
-                heard = network_input(frames) if k < len(own) else crop(frames, longest, rng).T[None]
+                how = encoder.normalisation
+                heard = network_input(frames, how=how) if k < len(own) else crop(frames, longest, rng, how).T[None]
                 rows.append(encoder(torch.from_numpy(heard).to(device))[0].float())
                 person.append(i)
         pictures = pictures[np.isin(pairs.picture_person[pictures], list(first))]

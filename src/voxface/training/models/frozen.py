@@ -17,6 +17,11 @@ class Frozen(nn.Module):
         super().__init__()
         self.module = module.eval().requires_grad_(False)
 
+    @property
+    def normalisation(self) -> str:
+        """How the input of a voice encoder is normalised; networks that know only one kind have no attribute for it."""
+        return str(getattr(self.module, "normalisation", "bands"))
+
     def forward(self, *arguments: Any) -> Any:
         """Runs the module without recording gradients."""
         with torch.no_grad():

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from voxface.runtime.config.front_end import NORMALISATIONS
+
 
 class VoiceEncoder(nn.Module):
     """Log-mel [B, mels, T] -> unit-length embedding [B, E] and the frame embeddings whose mean it is.
@@ -25,6 +27,7 @@ class VoiceEncoder(nn.Module):
         channels: tuple[int, ...] = (256, 384, 576, 864),
         embedding: int = 64,
         blocks: int = 0,
+        normalisation: str = "bands",
     ) -> None:
         """An untrained network.
 
@@ -33,8 +36,15 @@ class VoiceEncoder(nn.Module):
             channels: widths of the convolutions that have batch normalisation: four, or five with `blocks`.
             embedding: E.
             blocks: number of residual blocks; 0 is Wen's network.
+            normalisation: how its input is normalised, see `voxface.runtime.features.normalisation`.
+
+        Raises:
+            ValueError: there is no such normalisation.
         """
         super().__init__()
+        if normalisation not in NORMALISATIONS:
+            raise ValueError(f"a normalisation {normalisation!r}; there are {' and '.join(NORMALISATIONS)}")
+        self.normalisation = normalisation
         layers: list[nn.Module] = []
         for narrow, wide in pairwise((mels, *channels)):
             layers += [nn.Conv1d(narrow, wide, 3, 2, 1, bias=False), nn.BatchNorm1d(wide), nn.ReLU(inplace=True)]

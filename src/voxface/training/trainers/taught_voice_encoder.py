@@ -3,7 +3,8 @@
 The student learns what the teacher says of each piece of a voice, not of each speaker: with one target a speaker it learns the
 few thousand training voices by heart. The teacher's vectors are centred on their mean, since what all voices share says
 nothing, and reduced to the embedding's size by principal components, which costs next to nothing (64 of 256: EER 1.6 instead
-of 1.2 %).
+of 1.2 %). The student hears frames of which only the level is taken away. With every mel bin normalised, as in Wen 2019, the
+long-term spectrum is gone, which the teacher hears: there the EER after 500 steps was 27 %, here 11 %.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,7 @@ ARCHITECTURE: Final[dict[str, Any]] = {
     "mels": FrontEndConfig().mels,
     "channels": (192, 320, 512, 768, 512),
     "blocks": 1,
+    "normalisation": "level",
 }
 _YEARS: Final = 20.0  # of age, in which the age head errs by 1
 
@@ -97,8 +99,9 @@ class TaughtBatch(NamedTuple):
 class VoiceSampler:
     """Draws batches from renderings of the training voices."""
 
-    def __init__(self, renderings: Renderings) -> None:
-        self._renderings = renderings
+    def __init__(self, renderings: Renderings, how: str = "level") -> None:
+        """`how` is the encoder's kind of normalisation."""
+        self._renderings, self._how = renderings, how
         own = renderings.of("train")
         speeds = np.unique(renderings.speed[own])
         groups = renderings.voice[own] * len(speeds) + np.searchsorted(speeds, renderings.speed[own])
@@ -134,7 +137,7 @@ class VoiceSampler:
                 at, size = int(self._renderings.start[chosen]), int(self._renderings.length[chosen])
                 begin = int(rng.integers(max(1, size - length + 1)))
                 frames = self._renderings.frames[at + begin : at + min(size, begin + length)].astype(np.float32)
-                log_mel.append(crop(frames, length, rng).T)
+                log_mel.append(crop(frames, length, rng, self._how).T)
                 target.append(self._renderings.targets(chosen, begin, begin + length))
         who = self._renderings.voice[[group[0] for group in groups] * 2]
         return TaughtBatch(np.stack(log_mel), self.directions(np.stack(target)), self._sex[who], self._age[who])
@@ -198,8 +201,8 @@ def train_taught_voice_encoder(
     architecture = architecture or ARCHITECTURE
     data = {"renderings": renderings.digest}
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
-    sampler = VoiceSampler(renderings)
     encoder = VoiceEncoder(**architecture)
+    sampler = VoiceSampler(renderings, encoder.normalisation)
     if start is not None:
         try:
             encoder.load_state_dict(start.state_dict())
@@ -245,7 +248,7 @@ def train_taught_voice_encoder(
 
 def verification(
     renderings: Renderings,
-    encoder: nn.Module,
+    encoder: VoiceEncoder,
     split: Literal["train", "validation", "test"],
     device: torch.device,
     *,
@@ -263,7 +266,8 @@ def verification(
         frames = renderings.frames[renderings.start[r] :][: renderings.length[r]].astype(np.float32)
         for half in np.array_split(frames, 2):
             with torch.no_grad():
-                rows.append(encoder(torch.from_numpy(network_input(half, 64)).to(device))[0][0].float().cpu().numpy())
+                heard = network_input(half, 64, encoder.normalisation)
+                rows.append(encoder(torch.from_numpy(heard).to(device))[0][0].float().cpu().numpy())
             names.append(int(renderings.voice[r]))
             sets.append(renderings.about["voices"][int(renderings.voice[r])]["corpus"])
     encoder.train(training)

@@ -151,6 +151,6 @@ class VoiceTriplets:
         if self._bank:
             return self._rows[torch.from_numpy(rows).to(self._device)]
         length = int(rng.integers(self._crop[0], self._crop[1] + 1))
-        batch = crops(self._pairs, rows.astype(np.int32), length, rng)
+        batch = crops(self._pairs, rows.astype(np.int32), length, rng, self._encoder.normalisation)
         embeddings: Tensor = self._encoder(torch.from_numpy(batch).to(self._device))[0]
         return embeddings.float()
