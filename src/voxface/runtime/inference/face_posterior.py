@@ -199,7 +199,7 @@ class FacePosterior:
         most, least = np.quantile(posterior + drawn, (0.975, 0.025), axis=0)
 
         def share(of: Float64, whole: Float64) -> Float64:
-            return 1 - of / np.where(whole > 0, whole, np.maximum(of, 1))  # 0 of what does not vary
+            return np.where(whole > 0, 1 - of / np.where(whole > 0, whole, 1), 0.0)  # nothing, of what does not vary
 
         columns = (
             share(posterior, everybody),
