@@ -4,14 +4,16 @@ import io
 import zipfile
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from voxface.runtime.config.face_posterior import FacePosteriorWeights
 from voxface.runtime.errors import BundleError
 from voxface.runtime.files.damage import DAMAGE, reason
 from voxface.runtime.files.npz import most_in_bundle, read_npz
+
+if TYPE_CHECKING:
+    from voxface.runtime.config.face_posterior import FacePosteriorWeights
 
 FACE_POSTERIOR: Final = "face_posterior.npz"
 _STORED: Final = {  # array -> kinds of numbers that it may have, type in the file, type in memory
@@ -36,7 +38,7 @@ class FacePosteriorFile:
     data: bytes
 
     @cached_property
-    def weights(self) -> FacePosteriorWeights:
+    def weights(self) -> "FacePosteriorWeights":
         """What it holds.
 
         Raises:
@@ -52,12 +54,14 @@ class FacePosteriorFile:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def read_face_posterior(data: bytes) -> FacePosteriorWeights:
+def read_face_posterior(data: bytes) -> "FacePosteriorWeights":
     """The weights, widened to FP32.
 
     Raises:
         BundleError: the bytes are no such archive, or its arrays do not fit each other or are not finite.
     """
+    from voxface.runtime.config.face_posterior import FacePosteriorWeights  # bundles are opened without
+
     try:
         arrays = read_npz(data, tuple(_STORED), most=most_in_bundle(len(data)))
         for name, (kinds, _, _) in _STORED.items():
@@ -74,7 +78,7 @@ def read_face_posterior(data: bytes) -> FacePosteriorWeights:
         raise BundleError(f"not a face posterior: {reason(error)}; export or download it again") from error
 
 
-def write_face_posterior(weights: FacePosteriorWeights) -> bytes:
+def write_face_posterior(weights: "FacePosteriorWeights") -> bytes:
     """The bytes that `read_face_posterior` reads; the same weights give the same bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -14,7 +14,7 @@ from voxface.runtime.face.heat_map import heat_map, scale_end
 from voxface.runtime.face.mesh import vertex_normals
 from voxface.runtime.face.png import png
 from voxface.runtime.face.rasteriser import preview
-from voxface.runtime.inference.face_posterior import FacePosterior
+from voxface.runtime.inference.face_posterior import FacePosterior, posterior_json
 
 SAMPLES_PNG: Final = "samples.png"
 UNCERTAINTY_PNG: Final = "uncertainty.png"
@@ -30,20 +30,23 @@ class PosteriorFiles:
     """Files of a posterior.
 
     Attributes:
+        posterior: the posterior.
         contents: bytes by file name: `sample-1.glb` and so on (metres), `samples.png`, `uncertainty.png`.
         samples: names of the meshes.
         largest_mm: the end of the heat map's scale.
         rms_mm: root mean square of the uncertainty over all vertices.
     """
 
+    posterior: FacePosterior
     contents: dict[str, bytes]
     samples: tuple[str, ...]
     largest_mm: float
     rms_mm: float
 
     def to_json(self, folder: Path) -> dict[str, Any]:
-        """What `report.json` says of them, when they lie in a folder."""
+        """What `report.json` says of them, when they lie in a folder, and of the posterior."""
         return {
+            **posterior_json(self.posterior),
             "samples": [str(folder / name) for name in self.samples],
             "samples_preview": str(folder / SAMPLES_PNG),
             "uncertainty": {
@@ -71,4 +74,4 @@ def draw_posterior(posterior: FacePosterior, count: int, seed: int) -> Posterior
     largest = scale_end(spread)
     picture = heat_map(model.vertices(posterior.mean), triangles, spread, largest, yaws=VIEWS)
     contents[UNCERTAINTY_PNG] = png(picture)
-    return PosteriorFiles(contents, names, largest, float(np.sqrt(np.mean(np.square(spread)))))
+    return PosteriorFiles(posterior, contents, names, largest, float(np.sqrt(np.mean(np.square(spread)))))

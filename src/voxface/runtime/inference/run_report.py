@@ -4,7 +4,7 @@ import html
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from voxface.runtime.files.replacement import room_beside
 from voxface.runtime.inference.attributes import sex_in_words
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.face_estimator import FaceEstimator
-from voxface.runtime.inference.face_posterior import posterior_json
-from voxface.runtime.inference.posterior_files import DRAWN, SAMPLES_PNG, SHOWN, UNCERTAINTY_PNG, draw_posterior
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 
@@ -114,23 +112,25 @@ class RunReport:
             InputError: the folder cannot be written.
         """
         contents = face_files(estimate.image, estimate.vertices, self._model)
-        posterior = estimate.posterior
-        draws = None
-        if posterior is not None and self._samples:
+        drawn: dict[str, Any] = {}
+        if self._samples and (posterior := estimate.posterior) is not None:
+            from voxface.runtime.inference.posterior_files import draw_posterior  # most runs do without
+
             draws = draw_posterior(posterior, self._samples, self._seed)
             contents |= draws.contents
+            drawn = draws.to_json(self._out / name)
         folder = self._out / name
         try:
             self._out.mkdir(parents=True, exist_ok=True)
             with room_beside(folder) as room:
                 for each, data in contents.items():
                     (room / each).write_bytes(data)
+                there = folder.exists()
                 folder.mkdir(exist_ok=True)
                 for each in contents:
                     os.replace(room / each, folder / each)
-                for old in folder.iterdir():
-                    if DRAWN.fullmatch(old.name) and old.name not in contents:
-                        old.unlink()
+                if there:
+                    _remove_draws(folder, contents)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
         milliseconds = {stage: ns / 1e6 for stage, ns in estimate.stages_ns.items()}
@@ -144,8 +144,7 @@ class RunReport:
             "mesh": str(folder / "mesh.glb"),
             "preview": str(folder / "mesh.png"),
             **estimate_json(estimate),
-            **({} if posterior is None else posterior_json(posterior)),
-            **({} if draws is None else draws.to_json(folder)),
+            **drawn,
             "timings_ms": {**milliseconds, "total": total_ns / 1e6},
         }
 
@@ -227,6 +226,15 @@ class RunReport:
         )
 
 
+def _remove_draws(folder: Path, contents: Collection[str]) -> None:
+    """Removes the draws of an earlier run that are not among the files of this one."""
+    from voxface.runtime.inference.posterior_files import DRAWN
+
+    for old in folder.iterdir():
+        if DRAWN.fullmatch(old.name) and old.name not in contents:
+            old.unlink()
+
+
 def _give_or_take(clip: dict[str, Any], name: str) -> str:
     sd = clip.get("measurements_sd_mm", {}).get(name)
     return "" if sd is None else f" ± {sd:.1f}"
@@ -259,6 +267,8 @@ def _uncertainty(clip: dict[str, Any], source: str) -> str:
     """The draws and the heat map of a clip, as HTML; nothing where none were asked for."""
     if "uncertainty" not in clip:
         return ""
+    from voxface.runtime.inference.posterior_files import SAMPLES_PNG, SHOWN, UNCERTAINTY_PNG
+
     largest = clip["uncertainty"]["largest_mm"]
     count = len(clip["samples"])
     return (

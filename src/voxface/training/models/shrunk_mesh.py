@@ -9,11 +9,12 @@ class ShrunkMesh(nn.Module):
 
     With the regressor's face y between the mean woman F and the mean man M at y = M + t (F − M) + w, the result is
 
-        M + σ(slope (t − ½)) (F − M) + share · w
+        M + [decided · σ(slope (t − ½)) + (1 − decided) · t] (F − M) + share · w
 
     A regressor that learns from some hundred voices puts faces beyond the mean of their sex, or between the two where the voice
-    leaves no doubt, and its deviations w within a sex are mostly chance. `trainers.mesh_shrinkage` chooses slope and share on
-    people that it was not trained on; at share 0 it is the mean face of the sex heard, weighted by its probability.
+    leaves no doubt, and its deviations w within a sex may be mostly chance. `trainers.mesh_shrinkage` chooses the three numbers
+    on people that it was not trained on. At decided 1 and share 0 it is the mean face of the sex heard, weighted by its
+    probability; at decided 0 and share 1 it is y.
 
     Args:
         coefficients: P.
@@ -29,25 +30,34 @@ class ShrunkMesh(nn.Module):
 
     @classmethod
     def from_means(
-        cls, regressor: nn.Module, woman: Tensor, man: Tensor, metric: Tensor, slope: float, share: float
+        cls,
+        regressor: nn.Module,
+        woman: Tensor,
+        man: Tensor,
+        metric: Tensor,
+        *,
+        slope: float,
+        decided: float,
+        share: float,
     ) -> "ShrunkMesh":
         """The network for these mean faces.
 
         Args:
             woman, man: F and M, float64 [P].
             metric: float64 [P, P], symmetric; dᵀ · metric · d is the squared length of a difference of faces, for t.
-            slope, share: see the class.
+            slope, decided, share: see the class.
         """
         apart = woman - man
         axis = metric @ apart / (apart @ metric @ apart)  # t = axis · (y − M)
-        within = share * (torch.eye(len(man), dtype=torch.float64) - torch.outer(apart, axis))
+        along = torch.outer(apart, axis)
+        rest = (1 - decided) * along + share * (torch.eye(len(man), dtype=torch.float64) - along)
         made = cls(len(man), regressor)
         with torch.no_grad():
             made.sex.weight.copy_(slope * axis[None])
             made.sex.bias.fill_(float(-slope * (axis @ man + 0.5)))
-            made.rest.weight.copy_(within)
-            made.rest.bias.copy_(man - within @ man)
-            made.apart.copy_(apart)
+            made.rest.weight.copy_(rest)
+            made.rest.bias.copy_(man - rest @ man)
+            made.apart.copy_(decided * apart)
         return made.eval()
 
     def forward(self, embedding: Tensor) -> Tensor:

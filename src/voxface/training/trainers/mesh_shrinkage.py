@@ -22,11 +22,13 @@ class Shrinkage:
 
     Attributes:
         slope: of the probability of the sex.
+        decided: how far faces are moved to where that probability puts them between the mean faces, 0 to 1.
         share: of the deviation from the mean faces that is kept, 0 to 1.
         people: number of people that it was chosen on.
     """
 
     slope: float
+    decided: float
     share: float
     people: int
 
@@ -41,7 +43,7 @@ def shrink(
 ) -> tuple[ShrunkMesh, Shrinkage]:
     """The network, drawn towards the mean faces of the two sexes.
 
-    Slope and share are those with the least squared error in millimetres, each person counting once.
+    Slope, decided and share are those with the least squared error in millimetres, each person counting once.
 
     Args:
         network: embedding -> coefficients, on the device of `held`.
@@ -60,22 +62,27 @@ def shrink(
     faces = held.predictions(network).astype(np.float64)
     weights = 1 / np.bincount(held.person)[held.person]
     apart = woman - man
-    t = (faces - man) @ metric @ apart / (apart @ metric @ apart)
-    within = faces - man - t[:, None] * apart
+    axis = metric @ apart / (apart @ metric @ apart)
+    # Places along the line from the mean man to the mean woman, and what is beside it: the two errors do not mix.
+    t, true_t = (faces - man) @ axis, (true - man) @ axis
+    within, true_within = faces - man - np.outer(t, apart), true - man - np.outer(true_t, apart)
 
-    def best(slope: float) -> tuple[float, float, float]:
-        """Squared error, slope and share, at the best share for a slope."""
-        left = true - man - (0.5 * (1 + np.tanh(slope * (t - 0.5) / 2)))[:, None] * apart
-        square, along, length = (
-            float((weights * np.einsum("up,pq,uq->u", one, metric, other)).sum())
-            for one, other in ((left, left), (within, left), (within, within))
-        )
-        share = min(1.0, max(0.0, along / length)) if length > 0 else 0.0
-        return square - 2 * share * along + share**2 * length, slope, share
+    def along(slope: float) -> tuple[float, float, float]:
+        """Squared error along the line, slope, and the best `decided` for it."""
+        step = 0.5 * (1 + np.tanh(slope * (t - 0.5) / 2)) - t
+        decided = _share(float((weights * step * (true_t - t)).sum()), float((weights * step**2).sum()))
+        return float((weights * np.square(true_t - t - decided * step)).sum()), slope, decided
 
-    _, slope, share = min(best(float(slope)) for slope in SLOPES)
+    _, slope, decided = min(along(float(slope)) for slope in SLOPES)
+    share = _share(
+        *(float((weights * np.einsum("up,pq,uq->u", within, metric, other)).sum()) for other in (true_within, within))
+    )
     device = next(network.parameters()).device
-    shrunk = ShrunkMesh.from_means(
-        network.cpu(), torch.from_numpy(woman), torch.from_numpy(man), torch.from_numpy(metric), slope, share
-    ).to(device)
-    return shrunk, Shrinkage(slope, share, len(np.unique(held.person)))
+    means = (torch.from_numpy(each) for each in (woman, man, metric))
+    shrunk = ShrunkMesh.from_means(network.cpu(), *means, slope=slope, decided=decided, share=share).to(device)
+    return shrunk, Shrinkage(slope, decided, share, len(np.unique(held.person)))
+
+
+def _share(along: float, length: float) -> float:
+    """The best factor of a step within 0 to 1."""
+    return min(1.0, max(0.0, along / length)) if length > 0 else 0.0
