@@ -466,8 +466,8 @@ def _load_faces(folder: Path, hashes: Mapping[str, str] | None) -> _Faces:
         known = (folder / POPULATION).is_file() if hashes is None else POPULATION in hashes
         population = FacePopulation.from_bytes(read(POPULATION)) if known else None
         posterior = read(FACE_POSTERIOR) if hashes is not None and FACE_POSTERIOR in hashes else None
-        if posterior is not None:
-            read_face_posterior(posterior)
+        if posterior is not None and read_face_posterior(posterior).modes != morphable.identity_modes:
+            raise BundleError(f"{FACE_POSTERIOR} is of other faces than {MORPHABLE}")
         return _Faces(morphable, population, posterior)
     except (OSError, KeyError, TypeError, BundleError) as error:
         raise InputError(f"{folder}: not a checkpoint that can be loaded: {error}") from error
