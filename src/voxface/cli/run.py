@@ -153,7 +153,7 @@ def run(options: argparse.Namespace) -> int:
                 f"{clip['file']}: {clip['voiced_s']:.1f} s of speech, face {sex_in_words(clip['attributes']['sex'])}, "
                 f"confidence {clip['confidence']:.2f} -> {Path(clip['face']).parent}"
             )
-            if "told" in clip and options.samples:
+            if "told" in clip:
                 print(f"  {told_in_words(clip)}")
         if clips:
             print(f"report: {options.out / 'report.html'}")

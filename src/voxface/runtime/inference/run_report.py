@@ -253,9 +253,9 @@ def told_in_words(clip: dict[str, Any]) -> str:
         for name, told in sorted(clip["told"].items(), key=lambda item: -item[1]["share"])
     )
     return (
-        f"what the voice told: {_percent(of_mesh['share'])} of how adult faces differ, nearly all of it by the sex "
-        f"({sex_in_words(clip['attributes']['sex'])}), and {_percent(of_mesh['within_sex'])} of how faces of that sex differ. "
-        f"The rest is open (± is one standard deviation). {f'Told of {shares}.' if shares else ''}"
+        f"what the voice told: {_percent(of_mesh['share'])} of how adult faces differ, the sex included "
+        f"({sex_in_words(clip['attributes']['sex'])}), and {_percent(of_mesh['within_sex'])} of how faces of one sex differ. "
+        f"The rest is open. {f'Of {shares}.' if shares else ''}"
     ).strip()
 
 
