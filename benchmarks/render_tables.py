@@ -23,6 +23,7 @@ PAGES = (
             "fitting",
             "face-models",
             "training",
+            "uncertainty",
             "worlds",
             "precision",
             "live",

@@ -69,7 +69,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "evaluation": "faces models data engine losses",
             "world": "faces data",
             "voices": "foreign data",
-            "trainers": "faces models losses data engine evaluation voices",
+            "trainers": "faces models losses data engine evaluation world voices",
         },
     }.items()
 }  # fmt: skip

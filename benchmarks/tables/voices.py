@@ -159,6 +159,61 @@ def cues() -> str:
     return "\n".join(lines)
 
 
+def face_posterior_told() -> str:
+    """How much a voice tells of a face, in the mean over test people."""
+    measured = load("face_posterior")["measured"]
+    lines = [
+        "| share of variance told | " + " | ".join(f"{kind} world (95 %) | within the sex" for kind in measured) + " |"
+    ]
+    lines.append("|---|" + "---|---|" * len(measured))
+    for name in next(iter(measured.values()))["told"]:
+        cells = []
+        for row in measured.values():
+            told = row["told"][name]
+            cells.append(f"{percent(told['share'])} ({percent(told['low'])} – {percent(told['high'])})")
+            cells.append(percent(told["within_sex"]))
+        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
+    return "\n".join(lines).replace("-0.0 %", "0.0 %")
+
+
+def face_posterior_coverage() -> str:
+    """Measurements in central regions of their posterior, beside what should be in them."""
+    measured = load("face_posterior")["measured"]
+    lines = ["| measurements in the central region of | 50 % | 80 % | 95 % |", "|---|---|---|---|"]
+    for kind, world in measured.items():
+        for people, row in world["coverage"].items():
+            cells = []
+            for region in (50, 80, 95):
+                low, high = row.get(f"coverage_{region}_interval", (None, None))
+                interval = "" if low is None else f" ({percent(low)} – {percent(high)})"
+                cells.append(f"{percent(row[f'coverage_{region}'])}{interval}")
+            lines.append(f"| {kind} world, {people} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def face_posterior_errors() -> str:
+    """The error of the mesh beside that of trivial answers."""
+    measured = load("face_posterior")["measured"]
+    names = {
+        "mesh": "mesh",
+        "mesh_before_shrinkage": "mesh before",
+        "mean_face_of_the_sex_heard": "mean face of the sex heard (trivial)",
+        "population_mean_of_the_true_sex": "population's mean of the true sex (oracle)",
+        "conditional_mean_of_the_world": "conditional mean of the world (oracle)",
+    }
+    lines = ["| mm RMS over vertices | error | above the trivial answer (95 %) |", "|---|---|---|"]
+    for kind, world in measured.items():
+        for name, row in world["errors"].items():
+            low, high = row["above_trivial_95"]
+            above = (
+                "–"
+                if "trivial" in names.get(name, "")
+                else f"{row['above_trivial_mm']:+.3f} ({low:+.3f} – {high:+.3f})"
+            )
+            lines.append(f"| {kind} world, {names.get(name, name)} | {row['rms_mm']:.3f} | {above} |")
+    return "\n".join(lines)
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "sex": sex,
     "listening": listening,
@@ -168,4 +223,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "measures": measures,
     "worlds": worlds,
     "worlds-cues": cues,
+    "face-posterior-told": face_posterior_told,
+    "face-posterior-coverage": face_posterior_coverage,
+    "face-posterior-errors": face_posterior_errors,
 }

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from voxface.runtime.features.speech import Speech
     from voxface.runtime.inference.attributes import Attributes
     from voxface.runtime.inference.estimate import Estimate
+    from voxface.runtime.inference.face_posterior import FacePosterior, Told
     from voxface.runtime.live.async_stream import AsyncStream
     from voxface.runtime.live.events import (
         EngineFailed,
@@ -66,6 +67,7 @@ _MODULES = {
     "Estimate": "inference.estimate",
     "Event": "live.events",
     "FaceEstimated": "live.events",
+    "FacePosterior": "inference.face_posterior",
     "FrontEnd": "features.front_end",
     "FrontEndConfig": "config.front_end",
     "InputError": "errors",
@@ -82,6 +84,7 @@ _MODULES = {
     "Stream": "live.stream",
     "StreamEnded": "live.events",
     "StreamStarted": "live.events",
+    "Told": "inference.face_posterior",
     "UsageError": "errors",
     "VadConfig": "config.vad",
     "VoiceEnded": "live.events",
@@ -98,6 +101,7 @@ __all__ = [
     "Estimate",
     "Event",
     "FaceEstimated",
+    "FacePosterior",
     "FrontEnd",
     "FrontEndConfig",
     "InputError",
@@ -114,6 +118,7 @@ __all__ = [
     "Stream",
     "StreamEnded",
     "StreamStarted",
+    "Told",
     "UsageError",
     "VadConfig",
     "VoiceEnded",

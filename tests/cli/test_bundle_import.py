@@ -22,8 +22,10 @@ from voxface.cli import bundle as bundle_verb  # noqa: E402
 from voxface.importers.face_models import FORMATS, read_face_model  # noqa: E402
 from voxface.importers.retarget import coefficient_map, extend_graph, retarget_model  # noqa: E402
 from voxface.runtime.bundle.bundle import Bundle  # noqa: E402
+from voxface.runtime.bundle.face_posterior_file import FACE_POSTERIOR, write_face_posterior  # noqa: E402
 from voxface.runtime.bundle.manifest import Manifest  # noqa: E402
 from voxface.runtime.bundle.writer import write_zip  # noqa: E402
+from voxface.runtime.config.face_posterior import FacePosteriorWeights  # noqa: E402
 from voxface.runtime.engines.opening import open_engine  # noqa: E402
 from voxface.runtime.errors import BundleError  # noqa: E402
 from voxface.runtime.face.morphable_model import MorphableModel  # noqa: E402
@@ -133,13 +135,21 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "bias": 1.0,
             "trained_on": ["nothing"],
         },
+        "face_posterior": {"file": FACE_POSTERIOR},
     }
     # Like the embedded model's population: identity only.
     identity = model.identity_modes
     assert identity < model.modes
     spreads = np.stack([np.eye(identity, dtype=np.float32) * k for k in (0.5, 1)])
     people = FacePopulation(model.sex_means[:, :identity], spreads)
-    contents = {**{f"{name}.onnx": data for name, data in made.items()}, "model_card.md": b"# base\n"}
+    factors = np.sqrt(spreads)
+    errors = np.full((2, identity), 0.1, np.float32)
+    posterior = FacePosteriorWeights(0.9 * factors, factors, errors, np.array([0, 1], np.uint8), np.array([0, 1]))
+    contents = {
+        **{f"{name}.onnx": data for name, data in made.items()},
+        "model_card.md": b"# base\n",
+        FACE_POSTERIOR: write_face_posterior(posterior),
+    }
     write_zip(
         path,
         Manifest.from_json(manifest),
@@ -187,12 +197,15 @@ def test_a_bundle_with_another_model(base: Path, tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     clips = {}
     for name, bundle in (("old", base), ("new", tmp_path / out)):
-        assert run("run", SAMPLES[0], "--bundle", bundle, "--out", tmp_path / name, "--json") == 0
+        assert run("run", SAMPLES[0], "--bundle", bundle, "--out", tmp_path / name, "--samples", 1, "--json") == 0
         clips[name] = json.loads(capsys.readouterr().out)["clips"][0]
     assert len(clips["new"]["coefficients"]) == 42
     assert clips["new"]["embedding"] == pytest.approx(clips["old"]["embedding"], abs=1e-6)
     for name, size in clips["old"]["measurements_mm"].items():
         assert clips["new"]["measurements_mm"][name] == pytest.approx(size, abs=2.5), name
+        sd = clips["old"]["measurements_sd_mm"][name]
+        assert clips["new"]["measurements_sd_mm"][name] == pytest.approx(sd, rel=0.1), name
+        assert clips["new"]["told"][name]["share"] == pytest.approx(clips["old"]["told"][name]["share"], abs=0.05), name
     assert clips["new"]["attributes"]["face_type"] == clips["old"]["attributes"]["face_type"]
     # Again, in place of the first one; this time for people.
     assert run(*words, "--force") == 0

@@ -11,8 +11,11 @@ pytest.importorskip("onnxscript", reason="onnxscript comes with voxface[train]")
 
 from tests.command_line import run  # noqa: E402
 from tests.conftest import SAMPLES  # noqa: E402
+from tests.stand_ins.face_posterior import small_weights  # noqa: E402
 from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.stand_ins.sphere import sphere  # noqa: E402
+from voxface.runtime.bundle.bundle import Bundle  # noqa: E402
+from voxface.runtime.bundle.face_posterior_file import FACE_POSTERIOR, write_face_posterior  # noqa: E402
 from voxface.training.engine.trained_networks import (  # noqa: E402
     TrainedNetworks,
     save_networks,
@@ -67,6 +70,36 @@ def trained_like(student: ImageToFace) -> ImageToFace:
     with torch.no_grad():
         student.shape[1].weight.mul_(50)
     return student.eval()
+
+
+def test_the_face_posterior_goes_along(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    networks = TrainedNetworks.load(checkpoint)
+    assert networks.face_posterior is None
+    networks.face_posterior = write_face_posterior(small_weights())
+    networks.save(tmp_path / "with")
+    assert run("export", tmp_path / "with", "--out", tmp_path / "with.voxface") == 0
+    bundle = Bundle.open(tmp_path / "with.voxface")
+    assert "face_posterior" not in bundle.missing_parts
+    assert bundle.face_posterior is not None
+    assert bundle.face_posterior.data == networks.face_posterior
+    assert bundle.manifest.face_posterior is not None
+    assert bundle.manifest.face_posterior.mesh_sha256 == bundle.graph_digests()["mesh"]
+    assert run("bundle", "verify", bundle.path) == 0
+    out = tmp_path / "out"
+    capsys.readouterr()
+    assert run("run", SAMPLES[0], "--bundle", bundle.path, "--samples", 2, "--out", out, "--json") == 0
+    (clip,) = json.loads(capsys.readouterr().out)["clips"]
+    assert len(clip["samples"]) == 2
+    # Networks that are written into the folder later, and know no posterior, leave none there.
+    TrainedNetworks.load(checkpoint).save(tmp_path / "with")
+    assert not (tmp_path / "with" / FACE_POSTERIOR).exists()
+    # A posterior of other faces, or a damaged one.
+    for wrong, why in ((write_face_posterior(small_weights(3)), "of other faces"), (b"PK", "not a face posterior")):
+        networks.face_posterior = wrong
+        networks.save(tmp_path / "wrong")
+        assert run("export", tmp_path / "wrong", "--out", tmp_path / "wrong.voxface") == 3
+        assert why in capsys.readouterr().err
+    assert not (tmp_path / "wrong.voxface").exists()
 
 
 @pytest.mark.parametrize("storage", ["float32", "float16"])

@@ -189,7 +189,7 @@ def verify(bundle: Any) -> list[str]:
     """Loads and runs every graph on the CPU and checks its signature and topology; returns the graphs' names.
 
     Raises:
-        BundleError: a graph, the morphable model or the speaker embedding network is not what the manifest says.
+        BundleError: a graph, the morphable model or a trained part is not what the manifest says.
     """
     from voxface.runtime.bundle.manifest import GRAPHS
     from voxface.runtime.engines.contract import in_words
@@ -199,6 +199,7 @@ def verify(bundle: Any) -> list[str]:
 
     bundle.read_ahead()
     _ = bundle.speaker_change  # reads its network
+    bundle.check_face_posterior()
     names = (*GRAPHS, *(name for name in bundle.manifest.graphs if name not in GRAPHS))
     engines = open_graphs(bundle, names, lengths=(bundle.front_end.shortest,))
     for name, engine in engines.items():
@@ -245,6 +246,8 @@ def _print_parts(bundle: "Bundle") -> None:
             "for this voice encoder" if fitted else "for the voice encoder before its precision was changed, or another"
         )
         print(f"  speakers     a change is noticed from evidence {entry.threshold:g} on, trained {of}")
+    if bundle.manifest.face_posterior is not None:
+        print("  uncertainty  how far the faces of people with one voice differ (voxface run --samples)")
     for what in bundle.missing_parts.values():
         print(f"  without      {what}")
 

@@ -81,6 +81,7 @@ def examine(path: Path | None = None) -> dict[str, Any]:
         try:
             opened = Bundle.open(path)
             _ = opened.speaker_change  # reads its network
+            opened.check_face_posterior()
             bundle = {
                 "path": str(opened.path),
                 "name": opened.name,

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from voxface.runtime.features.speech import Speech
 
 
+MOST_SAMPLES = 100  # a mesh of half a megabyte each
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     parser.add_argument(
@@ -37,6 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_force(parser, "replace results of an earlier run in --out")
     add_channel(parser)
     add_min_confidence(parser)
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=0,
+        metavar="N",
+        help=f"also write N other faces that each voice fits as well, 0 to {MOST_SAMPLES}, and what is open (none)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, other samples (%(default)s)")
     add_bundle(parser)
     add_provider(
         parser, "cpu, cuda, tensorrt, or with engines of `voxface build` tensorrt-rtx, tensorrt-native (%(default)s)"
@@ -56,11 +67,15 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.files.atomic import check_folder
     from voxface.runtime.inference.attributes import sex_in_words
     from voxface.runtime.inference.face_estimator import FaceEstimator
-    from voxface.runtime.inference.run_report import RunReport, check_fresh, folder_names
+    from voxface.runtime.inference.run_report import RunReport, check_fresh, folder_names, told_in_words
     from voxface.runtime.live.stop import Stop
 
     check_threads(options.threads)
     channel, least = check_channel(options.channel), check_min_confidence(options.min_confidence)
+    if not 0 <= options.samples <= MOST_SAMPLES:
+        raise UsageError(f"--samples {options.samples}: 0 to {MOST_SAMPLES}")
+    if options.seed < 0:
+        raise UsageError(f"--seed {options.seed}: not negative")
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"--out {options.out}: is a file; give a folder")
     if options.out.is_symlink() and not options.out.exists():
@@ -86,6 +101,11 @@ def run(options: argparse.Namespace) -> int:
     names = folder_names(files)
     check_fresh(options.out, names, force=options.force)
     bundle = Bundle.open(options.bundle)
+    if options.samples and "face_posterior" in bundle.missing_parts:
+        raise UsageError(
+            f"--samples: {bundle.path}: {bundle.missing_parts['face_posterior']}; leave --samples out, or train the mesh "
+            "again and export the bundle"
+        )
     for path, why in unusable:
         failed(path, why)
     clips: list[dict[str, Any]] = []
@@ -95,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
     ahead = deque(Background(partial(_hear, bundle, file, channel)) for file in files[:1])
     with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:
-        results = RunReport(options.out, face_estimator)
+        results = RunReport(options.out, face_estimator, samples=options.samples, seed=options.seed)
         progress = Progress(len(files), "voices")
         stop = Stop()
         with stopping_on_signals(stop):
@@ -133,6 +153,8 @@ def run(options: argparse.Namespace) -> int:
                 f"{clip['file']}: {clip['voiced_s']:.1f} s of speech, face {sex_in_words(clip['attributes']['sex'])}, "
                 f"confidence {clip['confidence']:.2f} -> {Path(clip['face']).parent}"
             )
+            if "told" in clip:
+                print(f"  {told_in_words(clip)}")
         if clips:
             print(f"report: {options.out / 'report.html'}")
     if stop.reason is not None:

@@ -1,5 +1,6 @@
 """A bundle made of a checkpoint: three graphs compared with PyTorch, the morphable model, the model card, the manifest."""
 
+import hashlib
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -15,8 +16,10 @@ from voxface.export.onnx_export import (
     to_onnx,
 )
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.face_posterior_file import FACE_POSTERIOR
 from voxface.runtime.bundle.json_record import Settings
 from voxface.runtime.bundle.manifest import (
+    FacePosteriorEntry,
     FileReference,
     GraphEntry,
     ImportedEntry,
@@ -65,6 +68,8 @@ def export_bundle(
     files: dict[str, bytes] = {"morphable.npz": checkpoint.morphable.to_bytes()}
     if checkpoint.population is not None:
         files["population.npz"] = checkpoint.population.to_bytes()
+    if checkpoint.face_posterior is not None:
+        files[FACE_POSTERIOR] = checkpoint.face_posterior
     graphs: dict[str, GraphEntry] = {}
     errors: dict[str, float] = {}
     rounding: dict[str, float] = {}
@@ -81,6 +86,10 @@ def export_bundle(
         rounding |= compare_with_torch(network, data, spec)
         files[f"{name}.onnx"] = data
         graphs[name] = graph_entry(f"{name}.onnx", data)
+    posterior = None
+    if FACE_POSTERIOR in files:
+        fitted_to = hashlib.sha256(files["mesh.onnx"]).hexdigest()
+        posterior = FacePosteriorEntry(file=FACE_POSTERIOR, mesh_sha256=fitted_to)
     manifest = Manifest(
         name=checkpoint.name or out.stem,
         version=checkpoint.version or "1",
@@ -95,6 +104,7 @@ def export_bundle(
         morphable_model=MorphableModelEntry(file="morphable.npz", provenance=checkpoint.morphable.provenance),
         population=FileReference(file="population.npz") if checkpoint.population is not None else None,
         calibration=_sex_probability(checkpoint),
+        face_posterior=posterior,
         training={name: part["config"] for name, part in checkpoint.parts.items() if part.get("config")},
         precision=PrecisionEntry(
             storage="float16" if fp16_storage else "float32",

@@ -18,6 +18,7 @@ from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.onnx_graph.passes.linear_output import map_output
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.face_posterior_file import write_face_posterior
 from voxface.runtime.bundle.manifest import GraphEntry, RetargetingEntry, SourceEntry, tensor_entries
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError
@@ -145,6 +146,13 @@ def import_face_model(base: Bundle, target: MorphableModel, out: Path) -> Bundle
     if manifest.population is not None:
         name = manifest.population.file
         files[name] = _population(base.files[name], model.identity_modes, to)
+    if base.face_posterior is not None and manifest.face_posterior is not None:
+        here = base.face_posterior.weights
+        matrix = to.matrix[: model.identity_modes, : here.modes]
+        try:
+            files[manifest.face_posterior.file] = write_face_posterior(here.mapped(matrix))
+        except ValueError as error:
+            raise BundleError(f"the face posterior cannot be mapped to {target.name}: {error}") from error
     if manifest.model_card is not None:
         name = manifest.model_card.file
         files[name] = (
@@ -154,7 +162,7 @@ def import_face_model(base: Bundle, target: MorphableModel, out: Path) -> Bundle
                 f"({target.licence}): coefficients are mapped by 68 landmarks. {target.provenance}\n"
             ).encode()
         )
-    # The trained parts stay: they hear the voice, and the voice encoder is the same.
+    # The other trained parts stay: they hear the voice, and the voice encoder is the same.
     return base.replacing(
         files=files,
         graphs={"mesh": entry},

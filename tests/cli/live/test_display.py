@@ -91,14 +91,14 @@ def test_auto_takes_the_terminal_where_no_window_opens(
     from voxface.cli.live import window
     from voxface.cli.live.terminal import Terminal
 
-    options = argparse.Namespace(show=None, realtime=True, source="x.wav", replay=None)
+    options = argparse.Namespace(show=None, realtime=True, source="x.wav", replay=None, uncertainty=False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(Terminal, "__init__", lambda *_: None)
     monkeypatch.setattr(screens, "why_no_display", lambda: "there is no display")
     assert [type(s) for s in screens.open_screens(options, None, None)] == [Terminal]  # type: ignore[arg-type]
     assert capsys.readouterr().err == ""
 
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise ProviderError("no window can be opened: Open3D makes none on this display; use --show terminal")
 
     monkeypatch.setattr(screens, "why_no_display", lambda: None)

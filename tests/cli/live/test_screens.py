@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import SAMPLES
-from voxface.cli.live.panel import HEIGHT, WIDTH, panel, write
+from tests.stand_ins.face_posterior import with_posterior
+from voxface.cli.live.panel import HEIGHT, WIDTH, panel, scale_bar, write
 from voxface.cli.live.terminal import Terminal
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import SystemClock
@@ -66,6 +67,43 @@ def test_the_window_shows_the_mesh_and_different_voices_differ(face_estimator: F
     one, other = (picture.astype(int) for picture in pictures)
     assert (np.abs(one - other).max(2) > 20)[40:440, 20:290].sum() > 500, "another voice, another mesh"
     assert (np.abs(one - other).max(2) > 20)[:, 320:].sum() > 500, "and another picture"
+
+
+@pytest.mark.slow
+def test_the_window_shows_how_far_the_mesh_may_be_off(face_estimator: FaceEstimator) -> None:
+    pytest.importorskip("open3d")
+    from voxface.cli.live.window import Window
+    from voxface.runtime.errors import ProviderError
+
+    with FaceEstimator(with_posterior(face_estimator.bundle)) as estimator:
+        pipeline = Pipeline(LiveSession(estimator), SystemClock())
+        try:
+            window = Window(pipeline, estimator.morphable, visible=False, frames_a_second=0, uncertain=True)
+        except ProviderError as error:
+            pytest.skip(f"no OpenGL here: {error}")
+        shown(SAMPLES[0], pipeline, window)
+        heat = window.picture()[40:440, 20:290].astype(int)
+        assert not window._switch(None)
+        assert not window.uncertain
+        plain = window.picture()[40:440, 20:290].astype(int)
+        window.close()
+    skin = (plain[..., 0] > plain[..., 2] + 20) & (plain[..., 0] > 90)
+    assert skin.mean() > 0.2
+    cold = heat[..., 2] > heat[..., 0]
+    assert cold[skin].mean() > 0.5, "most of the face is blue or green"
+    assert not (plain[..., 2] > plain[..., 0] + 20)[skin].any()
+
+
+def test_the_scale_of_the_heat_map() -> None:
+    image = panel(None, [], [], speaking=False)
+    before = image.copy()
+    scale_bar(image, 11.0)
+    changed = (image != before).any(2)
+    assert changed[4:12, 32:288].all()
+    assert changed[16:23].any()
+    assert not changed[24:].any()
+    assert image[8, 33, 2] > image[8, 33, 0]  # blue is little
+    assert image[8, 286, 0] > image[8, 286, 2]  # yellow is much
 
 
 def test_the_panel() -> None:

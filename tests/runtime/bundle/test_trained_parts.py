@@ -16,6 +16,7 @@ from tests.conftest import SAMPLES
 from tests.stand_ins.live_session import voice
 from voxface.cli import main
 from voxface.runtime.bundle.bundle import DEFAULT, Bundle
+from voxface.runtime.bundle.face_posterior_file import FACE_POSTERIOR
 from voxface.runtime.bundle.manifest import MANIFEST
 from voxface.runtime.bundle.speaker_embedding_file import SPEAKER_EMBEDDING, read_layers, write_layers
 from voxface.runtime.config.live import LiveConfig
@@ -34,7 +35,12 @@ def run(*words: object) -> int:
 
 def bare(bundle: Bundle) -> Bundle:
     """The bundle without its trained parts, as an older voxface wrote it."""
-    return bundle.replacing(files={SPEAKER_EMBEDDING: None}, speech_modulation=None, speaker_change=None)
+    return bundle.replacing(
+        files={SPEAKER_EMBEDDING: None, FACE_POSTERIOR: None},
+        speech_modulation=None,
+        speaker_change=None,
+        face_posterior=None,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def test_the_default_bundle_has_what_was_trained(default_bundle: Bundle) -> None:
-    assert not default_bundle.missing_parts
+    assert set(default_bundle.missing_parts) <= {"face_posterior"}  # a bundle of before there was one is one as well
     assert default_bundle.speech_modulation == SpeechModulationWeights(
         Movement(1.143, 0.357), Movement(6.599, 14.329), 1.24
     )
@@ -85,16 +91,22 @@ def test_a_bundle_without_parts_says_so(without: Bundle, tmp_path: Path, capsys:
     assert run(*words) == 0
     said = capsys.readouterr()
     assert "speaker_changes" in json.loads(said.out)["counters"]
-    assert [line.split(": ")[3] for line in said.err.splitlines()] == list(without.missing_parts.values())
+    asked = [what for part, what in without.missing_parts.items() if part != "face_posterior"]
+    assert [line.split(": ")[3] for line in said.err.splitlines()] == asked
+    assert run(*words, "--uncertainty") == 0
+    assert [line.split(": ")[3] for line in capsys.readouterr().err.splitlines()] == list(
+        without.missing_parts.values()
+    )
     assert run(*words, "--one-speaker") == 0
     assert "speaker change" not in capsys.readouterr().err
     assert run("bundle", "verify", without.path) == 0
     assert run("bundle", "info", without.path) == 0
-    assert capsys.readouterr().out.count("  without      ") == 2
+    assert capsys.readouterr().out.count("  without      ") == 3
     assert run("doctor", "--bundle", without.path, "--json") == 0
     assert set(json.loads(capsys.readouterr().out)["bundle"]["missing_parts"]) == {
         "speech_modulation",
         "speaker_change",
+        "face_posterior",
     }
 
 

@@ -118,6 +118,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "window", "terminal", "none"),
         help="what to draw: a window, the terminal, both (give it twice) or nothing (whatever can be shown)",
     )
+    out.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="colour the window's mesh by how far it may be off (there: the key U)",
+    )
     out.add_argument("--record", type=Path, metavar="DIR", help="keep sound, events, faces and meshes in a new folder")
     add_json(out, "one JSON summary on standard output at the end")
     out.add_argument("--json-lines", action="store_true", help="every event as a line of JSON on standard output")
@@ -160,8 +165,9 @@ def run(options: argparse.Namespace) -> int:
     ):
         voice_to_face.warm_up()
         bundle = voice_to_face.bundle
+        asked = {"speaker_change": config.detect_speaker_change, "face_posterior": options.uncertainty}
         for part, what in bundle.missing_parts.items():
-            if part != "speaker_change" or config.detect_speaker_change:
+            if asked.get(part, True):
                 warn(f"{bundle.path}: {what}")
         about = {
             "bundle": {"path": str(bundle.path), "name": bundle.name, "sha256": bundle.manifest.sha256},

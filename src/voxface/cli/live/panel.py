@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.face.heat_map import heat_colours
+
 Picture = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 320, 480
@@ -70,3 +72,12 @@ def panel(face: Picture | None, lines: Sequence[str], peaks: Sequence[float], *,
         x = MARGIN + 2 * k
         image[middle - half : middle + half + 1, x] = VOICE if speaking else QUIET
     return image
+
+
+def scale_bar(image: Picture, largest: float) -> None:
+    """Draws the colours of a heat map from 0 to `largest` millimetres above the face of a panel."""
+    image[4:12, MARGIN : MARGIN + FACE] = np.rint(heat_colours(np.linspace(0, 1, FACE, dtype=np.float32), 1.0) * 255)
+    write(image, "0 mm", MARGIN, 16)
+    end = f"{largest:g} mm"
+    write(image, "how far it may be off", MARGIN + (FACE - 6 * 21) // 2, 16)
+    write(image, end, MARGIN + FACE - 6 * len(end), 16)

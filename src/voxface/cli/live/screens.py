@@ -43,7 +43,7 @@ def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "Morp
         raise UsageError("--show none excludes the others")
     screens: list[ScreenSink] = []
     if "auto" in wanted and (options.realtime or (not options.source and not options.replay)):
-        window = None if "window" in wanted else _window_if_one_opens(pipeline, model)
+        window = None if "window" in wanted else _window_if_one_opens(pipeline, model, uncertain=options.uncertainty)
         if window is not None:
             screens.append(window)
         elif "window" not in wanted and sys.stderr.isatty():
@@ -51,7 +51,7 @@ def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "Morp
     if "window" in wanted:
         from voxface.cli.live.window import Window
 
-        screens.append(Window(pipeline, model))
+        screens.append(Window(pipeline, model, uncertain=options.uncertainty))
     if "terminal" in wanted:
         from voxface.cli.live.terminal import Terminal
 
@@ -59,14 +59,14 @@ def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "Morp
     return screens
 
 
-def _window_if_one_opens(pipeline: "Pipeline", model: "MorphableModel") -> ScreenSink | None:
+def _window_if_one_opens(pipeline: "Pipeline", model: "MorphableModel", *, uncertain: bool) -> ScreenSink | None:
     """A window where there is a display and Open3D; if it does not open all the same, that is said."""
     if why_no_display() is not None or importlib.util.find_spec("open3d") is None:
         return None
     from voxface.cli.live.window import Window
 
     try:
-        return Window(pipeline, model)
+        return Window(pipeline, model, uncertain=uncertain)
     except ProviderError as error:
         warn(str(error))
         return None

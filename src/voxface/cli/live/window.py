@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from voxface.cli.live.display import why_no_display
 from voxface.cli.live.panel import HEIGHT as PANEL_HEIGHT
 from voxface.cli.live.panel import WIDTH as PANEL_WIDTH
-from voxface.cli.live.panel import panel
+from voxface.cli.live.panel import panel, scale_bar
 from voxface.cli.live.status import status
 from voxface.runtime.errors import ProviderError
+from voxface.runtime.face.heat_map import heat_colours, scale_end
 from voxface.runtime.face.mesh import vertex_normals
 from voxface.runtime.install_advice import how_to_install
 from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
@@ -64,7 +65,7 @@ def _open_view(*, visible: bool) -> tuple[Any, Any]:
         raise ProviderError(f"no window can be opened: {why}; use --show terminal or --show none")
     open3d = _load_open3d()
     open3d.utility.set_verbosity_level(open3d.utility.VerbosityLevel.Error)
-    view = open3d.visualization.Visualizer()
+    view = open3d.visualization.VisualizerWithKeyCallback()
     if not view.create_window("voxface", WIDTH, HEIGHT, visible=visible):
         raise ProviderError("no window can be opened: Open3D makes none on this display; use --show terminal")
     return open3d, view
@@ -93,6 +94,7 @@ class Window:
 
     Attributes:
         frames: frames drawn.
+        uncertain: whether the mesh has the colours of its uncertainty, which the key U switches on and off.
     """
 
     name = "window"
@@ -106,6 +108,7 @@ class Window:
         *,
         visible: bool = True,
         frames_a_second: float = FRAMES_A_SECOND,
+        uncertain: bool = False,
     ) -> None:
         """Opens the window; one that is not `visible` needs no display.
 
@@ -122,7 +125,11 @@ class Window:
         self._next = 0.0
         self._open = True
         self.frames = 0
+        self.uncertain = uncertain
+        self._largest = 0.0  # millimetres, the end of the scale; it only grows, so that colours keep their meaning
+        self._spread: NDArray[np.float32] | None = None
         self._set_up()
+        self._view.register_key_callback(ord("U"), self._switch)
 
     def audio(self, audio: "Audio") -> None:
         """Adds to the waveform."""
@@ -133,8 +140,10 @@ class Window:
         if isinstance(sink_event.event, FaceEstimated):
             self._newest = sink_event
             self._target = sink_event.event.estimate.vertices
+            self._measure()
         elif isinstance(sink_event.event, SpeakerChanged):
             self._newest = None
+            self._spread = None
 
     def draw(self) -> bool:
         """Draws a frame if one is due; False once the user closed the window."""
@@ -171,6 +180,21 @@ class Window:
             self._view.destroy_window()
             self._view = None
             self._open = False
+
+    def _switch(self, _view: Any) -> bool:
+        """The key U: the colours of the uncertainty, or those of a face. Returns whether Open3D has to redraw its geometry."""
+        self.uncertain = not self.uncertain
+        self._measure()
+        self._move()
+        return False
+
+    def _measure(self) -> None:
+        """The uncertainty of the newest face, while it is shown."""
+        event = self._newest.event if self._newest else None
+        posterior = event.estimate.posterior if self.uncertain and isinstance(event, FaceEstimated) else None
+        self._spread = None if posterior is None else posterior.vertex_sd_mm
+        if self._spread is not None:
+            self._largest = max(self._largest, scale_end(self._spread))
 
     def _set_up(self) -> None:
         o3d, model = self._o3d, self._model
@@ -225,7 +249,8 @@ class Window:
         for direction, strength in LIGHTS:
             towards = np.array(direction, np.float32)
             light += strength * np.clip(normals @ (towards / np.linalg.norm(towards)), 0, None)
-        colours: NDArray[np.float32] = np.clip(self._linear * light[:, None], 0, 1) ** (1 / 2.2)
+        own = self._linear if self._spread is None else heat_colours(self._spread, self._largest) ** 2.2
+        colours: NDArray[np.float32] = np.clip(own * light[:, None], 0, 1) ** (1 / 2.2)
         return colours
 
     def _panel(self) -> NDArray[np.uint8]:
@@ -233,4 +258,7 @@ class Window:
         face = event.estimate.image if isinstance(event, FaceEstimated) else None
         lines = status(self._pipeline, self._newest)
         words = [part for line in lines for part in line.split("  ") if part.strip()][:10]
-        return panel(face, words, self._peaks, speaking=self._pipeline.session.speaking)
+        image = panel(face, words, self._peaks, speaking=self._pipeline.session.speaking)
+        if self._spread is not None:
+            scale_bar(image, self._largest)
+        return image

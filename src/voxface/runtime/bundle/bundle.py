@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from voxface.runtime.background import Background
 from voxface.runtime.bundle.engine_plan import EnginePlan
+from voxface.runtime.bundle.face_posterior_file import FacePosteriorFile
 from voxface.runtime.bundle.manifest import FUSED, GRAPHS, SUFFIX, GraphEntry, Manifest
 from voxface.runtime.bundle.reader import read_bundle
 from voxface.runtime.bundle.speaker_embedding_file import read_layers
@@ -28,6 +29,7 @@ WITHOUT: Final = {
         "the sound moves as speech does"
     ),
     "speaker_change": "no speaker change detector, so a change of speaker is not noticed",
+    "face_posterior": "no face posterior, so it is not said how far the faces of people with such a voice differ",
 }
 
 
@@ -151,6 +153,25 @@ class Bundle:
             threshold=entry.threshold,
             layers=layers,
         )
+
+    @cached_property
+    def face_posterior(self) -> FacePosteriorFile | None:
+        """The distribution of faces given a voice, not read yet; None where the bundle has none."""
+        entry = self.manifest.face_posterior
+        return None if entry is None else FacePosteriorFile(f"{self.path}: {entry.file}", self.files[entry.file])
+
+    def check_face_posterior(self) -> None:
+        """Reads the face posterior, if there is one.
+
+        Raises:
+            BundleError: its file is damaged, or of other faces than those of the morphable model.
+        """
+        part = self.face_posterior
+        if part is not None and part.weights.modes != self.morphable.identity_modes:
+            raise BundleError(
+                f"{part.where}: the face posterior is of {part.weights.modes} identity coefficients, the morphable model has "
+                f"{self.morphable.identity_modes}; export or download the bundle again"
+            )
 
     @property
     def missing_parts(self) -> dict[str, str]:

@@ -269,6 +269,19 @@ class SpeakerChangeEntry(JsonRecord):
     trained_on: tuple[str, ...] | None = None
 
 
+class FacePosteriorEntry(JsonRecord):
+    """The trained distribution of faces given a voice.
+
+    Attributes:
+        file: its covariances, see `voxface.runtime.config.face_posterior.FacePosteriorWeights`.
+        mesh_sha256: SHA-256 of the ONNX file of the mesh network that it was fitted to. It does not change when the network is
+            calibrated to another precision, or followed by a map to other faces.
+    """
+
+    file: str
+    mesh_sha256: str | None = None
+
+
 class Manifest(JsonRecord):
     """The contents of `bundle.json`; `voxface.runtime.bundle.bundle.Bundle` joins them with the files.
 
@@ -283,7 +296,8 @@ class Manifest(JsonRecord):
         training: network -> settings of its training run.
         tools: package -> version, of the packages that made the bundle.
         engines: graphs that TensorRT built ahead of time.
-        speech_modulation, speaker_change: trained parts; None: the runtime does without, see `Bundle.missing_parts`.
+        speech_modulation, speaker_change, face_posterior: trained parts; None: the runtime does without, see
+            `Bundle.missing_parts`.
         files: every file except `bundle.json`; None before the manifest is sealed.
         sha256: digest of the rest, see `digest`; None before the manifest is sealed.
     """
@@ -311,6 +325,7 @@ class Manifest(JsonRecord):
     engines: tuple[EngineEntry, ...] | None = None
     speech_modulation: SpeechModulationEntry | None = None
     speaker_change: SpeakerChangeEntry | None = None
+    face_posterior: FacePosteriorEntry | None = None
     files: Mapping[str, FileEntry] | None = None
     sha256: str | None = None
 
@@ -402,10 +417,11 @@ class Manifest(JsonRecord):
     def _references(self) -> Iterator[tuple[str, str]]:
         """The parts that have a file, and its name."""
         calibrated = self.precision.calibrated if self.precision else None
-        parts: dict[str, FileReference | SpeakerChangeEntry | EngineEntry | None] = {
+        parts: dict[str, FileReference | SpeakerChangeEntry | FacePosteriorEntry | EngineEntry | None] = {
             "model_card": self.model_card,
             "population": self.population,
             "speaker_change": self.speaker_change,
+            "face_posterior": self.face_posterior,
             **{f"engines[{k}]": engine for k, engine in enumerate(self.engines or ())},
         }
         if calibrated is not None:

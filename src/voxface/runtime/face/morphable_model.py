@@ -180,6 +180,13 @@ class MorphableModel:
         edges += self._paths.mean
         return self._paths.lengths(edges.reshape(-1, 3))
 
+    def measurement_slopes(self, coefficients: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How every measurement changes with the coefficients, millimetres per standard deviation: float64 [M, P], about the
+        face of coefficients float32 [P]."""
+        edges = np.einsum("p,pm->m", coefficients, self._paths.basis)
+        edges += self._paths.mean
+        return self._paths.slopes(edges.reshape(-1, 3))
+
     @cached_property
     def _paths(self) -> "_Paths":
         return _Paths.from_model(self)
@@ -298,6 +305,18 @@ class _Paths(NamedTuple):
             return {}
         each = np.sqrt(np.einsum("ek,ek->e", edges, edges)).astype(np.float64)
         return dict(zip(self.begins, np.add.reduceat(each, [*self.begins.values()]).tolist(), strict=True))
+
+    def slopes(self, edges: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The gradient float64 [M, P] of the length of every path, of edges float32 [E, 3]; 0 for an edge without length."""
+        modes = len(self.basis)
+        if not self.begins:
+            return np.zeros((0, modes))
+        towards = edges.astype(np.float64)
+        lengths = np.linalg.norm(towards, axis=1, keepdims=True)
+        towards /= np.where(lengths > 0, lengths, 1)
+        each = np.einsum("pek,ek->ep", self.basis.reshape(modes, -1, 3), towards)
+        slopes: NDArray[np.float64] = np.add.reduceat(each, [*self.begins.values()], axis=0)
+        return slopes
 
 
 def _require(true: bool, message: str) -> None:

@@ -6,14 +6,18 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.bundle.face_posterior_file import FacePosteriorFile
 from voxface.runtime.errors import UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.inference.attributes import Attributes
+
+if TYPE_CHECKING:
+    from voxface.runtime.inference.face_posterior import FacePosterior
 
 Float32 = NDArray[np.float32]
 ESTIMATE_JSON: Final = "estimate.json"
@@ -23,8 +27,8 @@ ESTIMATE_JSON: Final = "estimate.json"
 class Estimate:
     """The face of one stretch of voice. Two estimates are equal only if they are one object; compare their arrays.
 
-    A pickled estimate contains the measurements, but not its morphable model (7 MB). After unpickling, `vertices`, `moved_mm`
-    and `save`, which need the model, raise UsageError; `with_model` gives an estimate that has it again.
+    A pickled estimate contains the measurements, but not its morphable model (7 MB). After unpickling, `vertices`, `posterior`,
+    `moved_mm` and `save`, which need the model, raise UsageError; `with_model` gives an estimate that has it again.
 
     Attributes:
         start, end: first sample and end of the sound used: absolute indices at 16 kHz, [start, end).
@@ -40,6 +44,7 @@ class Estimate:
         confidence: 0 to 1, see `voxface.runtime.inference.confidence.confidence`.
         attributes: sex and face type of the mesh.
         stages_ns: nanoseconds of each stage of the update that made the estimate; empty until the update is finished.
+        posterior_file: the bundle's part that `posterior` is made with; None where it has none.
     """
 
     start: int
@@ -55,6 +60,23 @@ class Estimate:
     confidence: float
     attributes: Attributes
     stages_ns: Mapping[str, int]
+    posterior_file: FacePosteriorFile | None = None
+
+    @cached_property
+    def posterior(self) -> "FacePosterior | None":
+        """The distribution of the faces of people with such a voice, of which `coefficients` are the mean; read and computed
+        when first asked for. None where the bundle has no face posterior.
+
+        Raises:
+            BundleError: the bundle's part is damaged, or of other faces.
+            UsageError: the estimate was unpickled, and has no model.
+        """
+        if self.posterior_file is None:
+            return None
+        from voxface.runtime.inference.face_posterior import FacePosterior  # most programs do without
+
+        female = self.attributes.sex["female"]
+        return FacePosterior(self.coefficients, female, self.posterior_file.weights, self._known_model())
 
     @cached_property
     def measurements_mm(self) -> dict[str, float]:
@@ -128,7 +150,8 @@ class Estimate:
     def __getstate__(self) -> dict[str, Any]:
         """The state to pickle: everything except the model and the mesh, and with the measurements, which need the model."""
         _ = self.measurements_mm
-        return {name: value for name, value in self.__dict__.items() if name != "vertices"} | {"model": None}
+        with_the_model = ("vertices", "posterior")
+        return {name: value for name, value in self.__dict__.items() if name not in with_the_model} | {"model": None}
 
     def __copy__(self) -> Self:
         """A copy with the same model, which pickling leaves out, and with the measurements of an unpickled estimate."""

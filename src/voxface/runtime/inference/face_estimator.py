@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.face_posterior_file import FacePosteriorFile
 from voxface.runtime.bundle.manifest import FUSED, GRAPHS
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import MIN_CONFIDENCE
@@ -51,6 +52,7 @@ class FaceEstimator:
         morphable: the bundle's morphable model.
         speech_modulation: the weights that tell speech from music and noise; None: confidence does not count that.
         speaker_change: the weights of the speaker change detector; None: no change of speaker is looked for.
+        face_posterior: the distribution of faces given a voice, not read yet; None: it is not known.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class FaceEstimator:
             self.morphable = self.bundle.morphable
             self.speech_modulation: SpeechModulationWeights | None = self.bundle.speech_modulation
             self.speaker_change: SpeakerChangeWeights | None = self.bundle.speaker_change
+            self.face_posterior: FacePosteriorFile | None = self.bundle.face_posterior
             self._engines = engines.pop_all()
         self._closed = False
         self._trace = trace
@@ -255,6 +258,7 @@ class FaceEstimator:
             confidence=sure,
             attributes=attributes,
             stages_ns={},
+            posterior_file=self.face_posterior,
         )
 
     @property

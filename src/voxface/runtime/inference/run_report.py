@@ -4,7 +4,7 @@ import html
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +82,22 @@ def headings(files: Sequence[str]) -> list[str]:
 class RunReport:
     """Writes results below one folder, which is made with the first of them."""
 
-    def __init__(self, out: Path, face_estimator: FaceEstimator) -> None:
+    def __init__(self, out: Path, face_estimator: FaceEstimator, *, samples: int = 0, seed: int = 0) -> None:
+        """Results below `out`.
+
+        Args:
+            samples: further faces of every voice, drawn from its posterior; more than 0 only if the bundle has one.
+            seed: of these draws.
+        """
         self._out = out
+        self._samples, self._seed = samples, seed
         self._bundle = face_estimator.bundle
         self._model = face_estimator.morphable
         self._provider = face_estimator.provider
 
     def write_clip(self, name: str, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
-        """Writes `face.png`, `mesh.glb`, `mesh.ply`, `mesh.obj` and `mesh.png` into a folder of the clip, all or none.
+        """Writes `face.png`, `mesh.glb`, `mesh.ply`, `mesh.obj` and `mesh.png` into a folder of the clip, and what was drawn of
+        its posterior (`draw_posterior`), all or none; files of draws that an earlier run left there are removed.
 
         Args:
             name: of the folder, see `folder_names`.
@@ -104,15 +112,25 @@ class RunReport:
             InputError: the folder cannot be written.
         """
         contents = face_files(estimate.image, estimate.vertices, self._model)
+        drawn: dict[str, Any] = {}
+        if self._samples and (posterior := estimate.posterior) is not None:
+            from voxface.runtime.inference.posterior_files import draw_posterior  # most runs do without
+
+            draws = draw_posterior(posterior, self._samples, self._seed)
+            contents |= draws.contents
+            drawn = draws.to_json(self._out / name)
         folder = self._out / name
         try:
             self._out.mkdir(parents=True, exist_ok=True)
             with room_beside(folder) as room:
                 for each, data in contents.items():
                     (room / each).write_bytes(data)
+                there = folder.exists()
                 folder.mkdir(exist_ok=True)
                 for each in contents:
                     os.replace(room / each, folder / each)
+                if there:
+                    _remove_draws(folder, contents)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
         milliseconds = {stage: ns / 1e6 for stage, ns in estimate.stages_ns.items()}
@@ -126,6 +144,7 @@ class RunReport:
             "mesh": str(folder / "mesh.glb"),
             "preview": str(folder / "mesh.png"),
             **estimate_json(estimate),
+            **drawn,
             "timings_ms": {**milliseconds, "total": total_ns / 1e6},
         }
 
@@ -190,7 +209,10 @@ class RunReport:
             "confidence": f"{clip['confidence']:.2f}",
             "sex of the face": sex_in_words(clip["attributes"]["sex"]),
             "face type": clip["attributes"]["face_type"],
-            **{name.replace("_", " "): f"{value:.1f} mm" for name, value in clip["measurements_mm"].items()},
+            **{
+                name.replace("_", " "): f"{value:.1f}{_give_or_take(clip, name)} mm"
+                for name, value in clip["measurements_mm"].items()
+            },
         }
         terms = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in facts.items())
         source = quote(where, errors="surrogateescape")
@@ -198,6 +220,63 @@ class RunReport:
             f'<article><img class=face src="{source}/face.png" alt="generated face">'
             f"<div><h2>{html.escape(title)}</h2>"
             f'<img src="{source}/mesh.png" alt="mesh from the front, three-quarter and side"><dl>{terms}</dl>'
+            f"{_told(clip)}{_uncertainty(clip, source)}"
             f'<a href="{source}/mesh.glb">GLB</a> · <a href="{source}/mesh.ply">PLY</a> · '
             f'<a href="{source}/mesh.obj">OBJ</a></div></article>'
         )
+
+
+def _remove_draws(folder: Path, contents: Collection[str]) -> None:
+    """Removes the draws of an earlier run that are not among the files of this one."""
+    from voxface.runtime.inference.posterior_files import DRAWN
+
+    for old in folder.iterdir():
+        if DRAWN.fullmatch(old.name) and old.name not in contents:
+            old.unlink()
+
+
+def _give_or_take(clip: dict[str, Any], name: str) -> str:
+    sd = clip.get("measurements_sd_mm", {}).get(name)
+    return "" if sd is None else f" ± {sd:.1f}"
+
+
+def _told(clip: dict[str, Any]) -> str:
+    """The line on what the voice told, as HTML; nothing of a bundle without a posterior."""
+    return f"<p>{html.escape(told_in_words(clip))}</p>" if "told" in clip else ""
+
+
+def told_in_words(clip: dict[str, Any]) -> str:
+    """What the voice told, in one line, of a clip's entry in `report.json` that has "told"."""
+    of_mesh = clip["told_of_mesh"]
+    shares = ", ".join(
+        f"{name.replace('_', ' ')} {_percent(told['share'])}"
+        for name, told in sorted(clip["told"].items(), key=lambda item: -item[1]["share"])
+    )
+    return (
+        f"what the voice told: {_percent(of_mesh['share'])} of how adult faces differ, the sex included "
+        f"({sex_in_words(clip['attributes']['sex'])}), and {_percent(of_mesh['within_sex'])} of how faces of one sex differ. "
+        f"The rest is open. {f'Of {shares}.' if shares else ''}"
+    ).strip()
+
+
+def _percent(share: float) -> str:
+    return "nothing" if share < 0.005 else f"{share:.0%}"
+
+
+def _uncertainty(clip: dict[str, Any], source: str) -> str:
+    """The draws and the heat map of a clip, as HTML; nothing where none were asked for."""
+    if "uncertainty" not in clip:
+        return ""
+    from voxface.runtime.inference.posterior_files import SAMPLES_PNG, SHOWN, UNCERTAINTY_PNG
+
+    largest = clip["uncertainty"]["largest_mm"]
+    count = len(clip["samples"])
+    return (
+        f"<p>{count} other {'face' if count == 1 else 'faces'} that the voice fits as well"
+        f"{f', of which {SHOWN} are shown' if count > SHOWN else ''}:</p>"
+        f'<img src="{source}/{SAMPLES_PNG}" alt="faces drawn from the posterior">'
+        f"<p>How far each place of the face may lie from where it is shown:</p>"
+        f'<img src="{source}/{UNCERTAINTY_PNG}" alt="heat map of the uncertainty">'
+        f"<div style=display:flex;justify-content:space-between><span>0 mm</span><span>{largest / 2:g} mm</span>"
+        f"<span>{largest:g} mm</span></div>"
+    )

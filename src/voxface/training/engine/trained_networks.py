@@ -7,6 +7,7 @@ A folder holds
     NAME.safetensors       weights of each network: encoder, face, mesh, expert, student
     morphable.npz          the morphable model, where a network gives coefficients
     population.npz         distribution of faces within each sex (where known)
+    face_posterior.npz     distribution of faces given a voice (of a mesh network, where it could be fitted)
 
 One run gives some of the networks; `TrainedNetworks.load` takes a bundle's from several runs. A face or mesh network works only
 with the voice encoder it was trained with, so its run records that encoder's SHA-256. (Checkpoints of a run that is under way:
@@ -27,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from voxface.runtime.bundle.face_posterior_file import FACE_POSTERIOR, read_face_posterior
 from voxface.runtime.errors import BundleError, InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.damage import is_damage, reason
@@ -36,6 +38,7 @@ from voxface.training.faces.population import FacePopulation
 from voxface.training.foreign.state_dicts import read_state_dict
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
 from voxface.training.models.frozen import Frozen
+from voxface.training.models.shrunk_mesh import ShrunkMesh
 
 if TYPE_CHECKING:
     from voxface.training.data.pairs import Pairs
@@ -65,6 +68,7 @@ def save_networks(
     pairs: "Pairs | None" = None,
     *,
     encoder: nn.Module | None = None,
+    face_posterior: bytes | None = None,
 ) -> None:
     """Writes the networks of a run into its folder, `checkpoint.json` last; only the first of several processes writes.
 
@@ -74,11 +78,12 @@ def save_networks(
         networks: networks by name, one or more of `NETWORKS`; wrappers (`Frozen`, Fabric's) are taken off.
         architecture: keyword arguments that each network was built with. A mesh network that is generator and student in one
             (`JointMesh`) has {"kind": "joint", …}; where `face` and `student` are saved, it can be left out, because it is
-            made of these two.
+            made of these two. A `ShrunkMesh` has {"kind": "shrunk", …} and the arguments of its regressor.
         about: `trained_on` (list of lines), `licence`, `metrics` (with the trivial answers under "trivial"), `config` (the
             trainer's dataclass), and any other JSON values; dataclasses and NumPy scalars are converted.
         pairs: training data; its morphable model and population are saved beside networks that give coefficients.
         encoder: the voice encoder that a face or mesh network was trained with, where it is not among `networks`.
+        face_posterior: see `voxface.runtime.bundle.face_posterior_file`; of the mesh network, with `pairs`.
 
     Raises:
         ValueError: an unknown name, or a network without architecture.
@@ -87,7 +92,7 @@ def save_networks(
         if name not in NETWORKS or name not in architecture:
             raise ValueError(f"{name}: not one of {', '.join(NETWORKS)}, or without architecture")
     gives_faces = pairs is not None and any(name in _COEFFICIENTS for name in networks)
-    faces = (pairs.morphable, pairs.population) if gives_faces and pairs is not None else None
+    faces = _Faces(pairs.morphable, pairs.population, face_posterior) if gives_faces and pairs is not None else None
     _save(folder, networks, architecture, about, faces, encoder)
 
 
@@ -96,7 +101,7 @@ def _save(
     networks: Mapping[str, nn.Module],
     architecture: Mapping[str, Mapping[str, Any]],
     about: Mapping[str, Any],
-    faces: tuple[MorphableModel, FacePopulation | None] | None,
+    faces: "_Faces | None",
     encoder: nn.Module | None,
 ) -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
@@ -118,17 +123,31 @@ def _save(
             "sha256": hashlib.sha256(data).hexdigest(),
         }
     if faces is not None:
-        morphable, population = faces
-        of_faces = {
-            MORPHABLE: morphable.to_bytes(),
-            **({} if population is None else {POPULATION: population.to_bytes()}),
-        }
+        of_faces = faces.contents()
         document["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in of_faces.items()}
         contents |= of_faces
     contents[ABOUT] = json.dumps(sealed(_plain(document)), indent=1, allow_nan=False).encode() + b"\n"
     _write_all(folder, contents)
-    if faces is not None and POPULATION not in contents:
-        (folder / POPULATION).unlink(missing_ok=True)
+    if faces is not None:
+        for name in {POPULATION, FACE_POSTERIOR} - contents.keys():  # of the networks that were there before
+            (folder / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Faces:
+    """What is known of the faces that networks give: their model, population and posterior."""
+
+    morphable: MorphableModel
+    population: FacePopulation | None
+    posterior: bytes | None
+
+    def contents(self) -> dict[str, bytes]:
+        """File name -> bytes."""
+        return {
+            MORPHABLE: self.morphable.to_bytes(),
+            **({} if self.population is None else {POPULATION: self.population.to_bytes()}),
+            **({} if self.posterior is None else {FACE_POSTERIOR: self.posterior}),
+        }
 
 
 def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -223,6 +242,7 @@ class TrainedNetworks:
         mesh: a `MeshRegressor` or a `JointMesh`.
         morphable: the morphable model of the mesh's coefficients.
         population: distribution of faces within each sex, where it is known for the morphable model.
+        face_posterior: the file of the distribution of faces given a voice, where the mesh's run has fitted it.
         name, version, licence, description, trained_on, metrics: as the manifest will have them.
         architecture: keyword arguments that each network was built with.
         parts: what each run's `checkpoint.json` says `about` its networks, by the names of the networks taken from it ("face",
@@ -241,6 +261,7 @@ class TrainedNetworks:
     metrics: dict[str, Any] = field(default_factory=dict)
     architecture: dict[str, dict[str, Any]] = field(default_factory=dict)
     population: FacePopulation | None = None
+    face_posterior: bytes | None = None
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
@@ -248,7 +269,7 @@ class TrainedNetworks:
         keys = ("name", "version", "licence", "description", "trained_on", "metrics")
         about = {key: getattr(self, key) for key in keys}
         other = {name: value for name, value in self.architecture.items() if name not in BUNDLED}
-        faces = self.morphable, self.population
+        faces = _Faces(self.morphable, self.population, self.face_posterior)
         _save(folder, self._networks(), self.architecture, {**about, "config": other}, faces, None)
 
     @classmethod
@@ -265,7 +286,8 @@ class TrainedNetworks:
         digest = weights_digest(networks["encoder"])
         for name in ("face", "mesh"):
             check_trained_with(sources[name], name, sources["encoder"], digest)
-        morphable, population = _load_faces(sources["mesh"], described[sources["mesh"]].get("files"))
+        faces = _load_faces(sources["mesh"], described[sources["mesh"]].get("files"))
+        morphable = faces.morphable
         architecture = {name: _architecture(described[folder], name) for name, folder in sources.items()}
         if architecture["mesh"].get("coefficients") != morphable.modes:
             raise InputError(
@@ -285,7 +307,8 @@ class TrainedNetworks:
             face=face,
             mesh=networks["mesh"],
             morphable=morphable,
-            population=population,
+            population=faces.population,
+            face_posterior=faces.posterior,
             name=str(only.get("name", "")),
             version=str(only.get("version", "")),
             licence="; ".join(dict.fromkeys(str(p["licence"]) for p in parts.values() if p.get("licence")))
@@ -379,10 +402,13 @@ def _make(name: str, architecture: Mapping[str, Any]) -> nn.Module:
         from voxface.training.models.experts.own import ImageToFace
 
         return ImageToFace(**arguments)
-    if name == "mesh" and arguments.pop("kind", None) == "joint":
+    kind = arguments.pop("kind", None)
+    if kind == "joint":
         from voxface.training.models.joint_mesh import JointMesh
 
         return JointMesh(**arguments)
+    if kind == "shrunk":
+        return ShrunkMesh(arguments["coefficients"], MeshRegressor(**arguments))
     made: nn.Module = {"encoder": VoiceEncoder, "face": FaceGenerator, "mesh": MeshRegressor}[name](**arguments)
     return made
 
@@ -423,8 +449,8 @@ def _signature(name: str, state: Mapping[str, Tensor]) -> bool:
     return first in state and state[first].ndim == dimensions
 
 
-def _load_faces(folder: Path, hashes: Mapping[str, str] | None) -> tuple[MorphableModel, FacePopulation | None]:
-    """The morphable model and the population; `hashes`: SHA-256 of each file, None where a version recorded none."""
+def _load_faces(folder: Path, hashes: Mapping[str, str] | None) -> _Faces:
+    """What the folder knows of faces; `hashes`: SHA-256 of each file, None where a version recorded none."""
 
     def read(name: str) -> bytes:
         data = (folder / name).read_bytes()
@@ -438,7 +464,11 @@ def _load_faces(folder: Path, hashes: Mapping[str, str] | None) -> tuple[Morphab
     try:
         morphable = MorphableModel.from_bytes(read(MORPHABLE))
         known = (folder / POPULATION).is_file() if hashes is None else POPULATION in hashes
-        return morphable, FacePopulation.from_bytes(read(POPULATION)) if known else None
+        population = FacePopulation.from_bytes(read(POPULATION)) if known else None
+        posterior = read(FACE_POSTERIOR) if hashes is not None and FACE_POSTERIOR in hashes else None
+        if posterior is not None and read_face_posterior(posterior).modes != morphable.identity_modes:
+            raise BundleError(f"{FACE_POSTERIOR} is of other faces than {MORPHABLE}")
+        return _Faces(morphable, population, posterior)
     except (OSError, KeyError, TypeError, BundleError) as error:
         raise InputError(f"{folder}: not a checkpoint that can be loaded: {error}") from error
 

@@ -4,6 +4,7 @@
 * `face_generator`: voice embedding -> picture (Wen 2019, Table 2)
 * `face_critic`: face embedding network, discriminator and classifier (Wen 2019, Table 2)
 * `mesh_regressor`: voice embedding -> coefficients (Wu 2022, §3.2)
+* `shrunk_mesh`: a mesh regressor drawn towards the mean face of the sex heard
 * `joint_mesh`: face generator and student in one (Wu 2022, Fig. 3)
 * `experts/`: picture -> coefficients and pose: our own network, 3DDFA-V2, SynergyNet
 * `mobilenet_v2`, `plain_trunk`: convolutional trunks of the experts

@@ -4,6 +4,8 @@
 * `face_gan`: face generator against discriminator and classifier (Wen 2019, Algorithm 1)
 * `gan_step`: the step of Algorithm 1, shared by `face_gan` and `joint`
 * `mesh`: voice -> coefficients with 3D ground truth (Wu 2022, §3.2)
+* `mesh_shrinkage`: how far its faces are drawn towards the mean face of the sex heard
+* `face_posterior`: the distribution of faces about those of the mesh network
 * `joint`: voice -> picture -> coefficients without 3D ground truth (Wu 2022, §3.3)
 * `triplets`: anchors, positives and negatives of `mesh` and `joint` (Wu 2022, §4)
 * `expert`: picture -> coefficients and pose, on renders

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from voxface.runtime.bundle.face_posterior_file import write_face_posterior
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.best_state import BestState
@@ -22,6 +23,8 @@ from voxface.training.losses.triplet import triplet_loss
 from voxface.training.models import MeshRegressor
 from voxface.training.models.frozen import Frozen
 from voxface.training.models.voice_encoder import perturb
+from voxface.training.trainers.face_posterior import coverage, fit_face_posterior
+from voxface.training.trainers.mesh_shrinkage import has_both_sexes, shrink
 from voxface.training.trainers.triplets import VoiceTriplets
 
 
@@ -49,6 +52,8 @@ class MeshConfig:
         validate_every: steps between validations.
         keep: which state is returned: the "last", or the one with the "best" error (RMS in mm, on the validation people) of all
             validations.
+        shrink: whether the faces are drawn towards the mean face of the sex heard, as far as it is better on the validation
+            people (`mesh_shrinkage`); there is nothing of it in Wu 2022.
     """
 
     run: RunConfig = field(default_factory=RunConfig)
@@ -70,6 +75,7 @@ class MeshConfig:
     crop: tuple[int, int] = (300, 800)
     validate_every: int = 100
     keep: Literal["last", "best"] = "last"
+    shrink: bool = True
 
     def __post_init__(self) -> None:
         if self.validate_every < 1:
@@ -90,6 +96,7 @@ PRESETS: Final = {
         bank=0,
         validate_every=1000,
         keep="last",
+        shrink=False,
     ),
 }
 
@@ -103,8 +110,10 @@ def train_mesh(
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> MeshRegressor:
-    """Trains and returns the regressor, in eval mode; `folder` then holds `mesh.safetensors` and `checkpoint.json`.
+) -> nn.Module:
+    """Trains and returns the regressor, in eval mode: a `MeshRegressor`, or with `shrink` a `ShrunkMesh`.
+
+    `folder` then holds `mesh.safetensors`, `checkpoint.json` and, where the pairs allow it, `face_posterior.npz`.
 
     Args:
         encoder: a trained `VoiceEncoder`; it is frozen and stays as it is.
@@ -167,22 +176,42 @@ def train_mesh(
 
     if config.keep == "best" and held is not None:
         module.load_state_dict(best.network.state_dict())
-    metrics = held_out_metrics(pairs, frozen, module, run.device, say)
+    trained: nn.Module = module.eval()
+    chosen: dict[str, Any] = {}
+    if config.shrink and held is not None and has_both_sexes(pairs, held.person) and has_both_sexes(pairs, people):
+        trained, shrinkage = shrink(module, held, faces, people)
+        architecture = {"kind": "shrunk", **architecture}
+        chosen = {"shrinkage": asdict(shrinkage)}
+    metrics = held_out_metrics(pairs, frozen, trained, run.device, say)
+    certainty = sex_slope_report(held, trained)
+    posterior: bytes | None = None
+    if (
+        held is not None
+        and certainty
+        and (fitted := fit_face_posterior(held, trained, certainty["sex_slope"])) is not None
+    ):
+        posterior = write_face_posterior(fitted)
+        for split in metrics:
+            there = held if split == "validation" else HeldOut.from_pairs(pairs, frozen, "test", run.device)
+            if there is not None:
+                metrics[split]["posterior"] = coverage(there, trained, certainty["sex_slope"], fitted)
     save_networks(
         folder,
-        {"mesh": module},
+        {"mesh": trained},
         {"mesh": architecture},
         {
             "trained_on": [pairs.provenance(voices.people)],
             "licence": pairs.morphable.licence,
             "metrics": metrics,
-            "calibration": sex_slope_report(held, module),
+            "calibration": certainty,
             "config": asdict(config),
+            **chosen,
         },
         pairs,
         encoder=frozen,
+        face_posterior=posterior,
     )
-    return module.eval()
+    return trained.eval()
 
 
 def _share_of_rate(step: int, config: MeshConfig) -> float:

@@ -11,15 +11,16 @@ and the distribution over all voices is the population again. What a cue does no
 An unknown cue (NaN) changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.data.pairs import Pairs
 from voxface.training.faces.gaussian import square_root
 from voxface.training.faces.population import FacePopulation
 from voxface.training.world.directions import Axes, voice_directions
@@ -153,6 +154,25 @@ class VoiceFaceDistribution:
         roots = np.stack([square_root(covariance.astype(np.float64)) for covariance in population.covariance])
         return cls(population, model.modes, coupling, norms, directions, roots)
 
+    @classmethod
+    def from_pairs(cls, pairs: Pairs) -> Self | None:
+        """The distribution that the faces of a paired or synthetic world were drawn from; None for other pairs."""
+        coupling = pairs.about.get("coupling")
+        if pairs.kind == "own" or pairs.population is None or not isinstance(coupling, Mapping):
+            return None
+        try:
+            norms = pairs.about.get("cue_norms")  # a synthetic world has those of all synthetic worlds
+            return cls.from_population(
+                pairs.morphable,
+                pairs.population,
+                Coupling(**{name: _tuples(value) for name, value in coupling.items()}),
+                SYNTHETIC_NORMS
+                if norms is None
+                else CueNorms(**{name: _tuples(value) for name, value in norms.items()}),
+            )
+        except (TypeError, KeyError, ValueError) as error:
+            raise InputError(f"the pairs do not say how their faces were drawn ({error}); make them again") from error
+
     def correlations(self, sex: Sex) -> NDArray[np.float64]:
         """Correlations (tract, f0) float64 [2] of the scores with their cues."""
         index = "FM".index(sex)
@@ -163,6 +183,13 @@ class VoiceFaceDistribution:
         index = "FM".index(sex)
         told = self.correlations(sex) * np.nan_to_num(self.norms.deviations(sex, f0_hz, tract_cm), nan=0.0)
         return self._whole(self.population.mean[index] + told @ self._towards(index))
+
+    def covariance(self, sex: Sex, f0_hz: float, tract_cm: float) -> NDArray[np.float64]:
+        """The covariance float64 [K, K] of the identity coefficients of people with such a voice."""
+        index = "FM".index(sex)
+        known = np.isfinite(self.norms.deviations(sex, f0_hz, tract_cm))
+        told = np.where(known, self.correlations(sex), 0.0)[:, None] * self._towards(index)
+        return np.asarray(self.population.covariance[index].astype(np.float64) - told.T @ told)
 
     def draw(self, sex: Sex, f0_hz: float, tract_cm: float, rng: np.random.Generator) -> Float32:
         """A random face of a person with such a voice: coefficients float32 [P], with neutral expression."""
@@ -181,3 +208,8 @@ class VoiceFaceDistribution:
 
     def _whole(self, identity: NDArray[np.float64]) -> Float32:
         return np.concatenate([identity, np.zeros(self.modes - len(identity))]).astype(np.float32)
+
+
+def _tuples(value: Any) -> Any:
+    """A JSON value with tuples for lists."""
+    return tuple(_tuples(each) for each in value) if isinstance(value, list | tuple) else value
