@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator, VoiceEncoder  # noqa: E402
+from voxface.training.models.face_generator import Kernel, channels_for, picture_size  # noqa: E402
 from voxface.training.models.voice_encoder import perturb  # noqa: E402
 
 
@@ -72,6 +73,33 @@ def test_generator_is_the_published_one() -> None:
 @pytest.mark.parametrize("kernel", ["k4", "k3"])
 def test_generator_makes_images(kernel: str) -> None:
     assert FaceGenerator(kernel=kernel)(torch.randn(2, 64)).shape == (2, 3, 64, 64)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kernel", ["k4", "k3"])
+def test_128_pixels_are_one_layer_more(kernel: Kernel) -> None:
+    small, large = FaceGenerator(kernel=kernel), FaceGenerator(kernel=kernel, size=128)
+    assert large(torch.randn(2, 64)).shape == (2, 3, 128, 128)
+    side = 4 if kernel == "k4" else 3
+    more = {
+        "model.10.weight": [64, 32, side, side],
+        "model.10.bias": [32],
+        "model.12.weight": [32, 3, 1, 1],
+        "model.12.bias": [3],
+    }
+    assert shapes(large) == {**shapes(small), **more}
+    assert shapes(FaceGenerator(kernel=kernel, size=64)) == shapes(small)
+    assert list(FaceGenerator(8, (6, 3), size=32)(torch.zeros(1, 8)).shape) == [1, 3, 32, 32]
+
+
+def test_the_widths_that_are_missing_are_halved() -> None:
+    published = (1024, 512, 256, 128, 64)
+    assert picture_size(published) == 64
+    assert channels_for(64, published) == published
+    assert channels_for(256, published) == (*published, 32, 16)
+    assert channels_for(32, (4, 1)) == (4, 1, 1, 1)
+    for size in (32, 100, 0, -64):
+        with pytest.raises(ValueError, match=f"size {size}: the 5 channels make pictures of 64 px"):
+            FaceGenerator(size=size)
 
 
 def test_paper_variant_has_3_by_3_kernels() -> None:
