@@ -2,10 +2,10 @@
 
     python -m benchmarks.picture_size [--quick]
 
-The generators of `voxface train portrait` with the widths of each size, and, for comparison, those of 64 px with one layer
-more. Their weights are random: the time does not depend on them. INT8 means every layer that can be INT8; on a real model
-`voxface calibrate` leaves some in FP32. An update is a live session with a window of 8 s that hears 0.1 s of sound, see
-`benchmarks.update`. One thread; the sides take turns.
+The generators of `voxface train portrait` with the channels of each size, and 128 px with the channels of 64 px. Their weights
+are random: the time does not depend on them. INT8 means every layer that can be INT8; on a real model `voxface calibrate`
+leaves some in FP32. An update is a live session with a window of 8 s that hears 0.1 s of sound, see `benchmarks.update`. One
+thread; the sides take turns.
 """
 
 import tempfile
@@ -31,7 +31,7 @@ from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.voice_to_face import VoiceToFace
 
 CLIP: Final = Path(__file__).parent.parent / "examples" / "sample_female.flac"
-BASE: Final = "64"
+BASE: Final = "64 px"
 SLOWER: Final = 1.10  # times as long as with 64 px that an update with 128 px may take
 ROUNDS: Final = {"generator": 300, "update": 60}
 PAUSE_S: Final = 0.005
@@ -65,20 +65,20 @@ def main() -> None:
 
 
 def generators() -> dict[str, tuple[tuple[int, ...], bytes]]:
-    """Name -> widths and graph of a generator."""
+    """Name -> channels and graph of a generator."""
     import torch
 
     from voxface.export.onnx_export import embedding_spec, to_onnx
     from voxface.training.models import FaceGenerator
-    from voxface.training.models.face_generator import channels_for
     from voxface.training.trainers.portrait import CHANNELS
 
-    widths = {str(size): channels for size, channels in CHANNELS.items()}
-    widths["128, one layer more"] = channels_for(128, CHANNELS[64])
+    forms = {f"{size} px": (size, channels) for size, channels in CHANNELS.items()}
+    forms["128 px, channels of 64"] = 128, CHANNELS[64]
     found = {}
-    for name, channels in widths.items():
+    for name, (size, channels) in forms.items():
         torch.manual_seed(0)
-        found[name] = channels, to_onnx(FaceGenerator(channels=channels).eval(), embedding_spec("image"))[0]
+        generator = FaceGenerator(channels=channels, size=size).eval()
+        found[name] = channels, to_onnx(generator, embedding_spec("image"))[0]
     return found
 
 
@@ -123,7 +123,7 @@ def _updates(
             for name, (_, data) in graphs.items():
                 bundle = with_graphs(
                     base, {"encoder": encoder[precision], "face": roofline.forms(data, _embedding())[precision]}
-                ).write(folder / f"{name}-{precision}")
+                ).write(folder / f"{name}, {precision}")
                 voice_to_face = opened.enter_context(VoiceToFace(bundle, threads=1))
                 for mode in MODES:
                     sides[name, mode] = FullWindow(voice_to_face, sound, mode).update

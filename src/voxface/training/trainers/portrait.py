@@ -28,13 +28,12 @@ from voxface.training.engine.learning_rate import set_learning_rate, warmup_then
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.models import FaceGenerator
-from voxface.training.models.face_generator import Kernel, channels_for
+from voxface.training.models.face_generator import Kernel, check_size
 from voxface.training.models.frozen import Frozen
 
 _RENDERS: Final = "portraits.npz"
-# Widths by the size of the picture. Those of 128 px are narrow where the pictures are large, which is where the time goes: an
-# update takes no longer than with 64 px (benchmarks.picture_size), and what is added is smooth.
-CHANNELS: Final = {64: (256, 192, 128, 64, 32), 128: (256, 192, 128, 48, 16, 8)}
+# By the size of the picture; with 128 px an update takes little longer (benchmarks.picture_size).
+CHANNELS: Final = {64: (256, 192, 128, 64, 32), 128: (256, 192, 128, 64, 24)}
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class PortraitConfig:
         if self.channels is not None and min(self.channels, default=0) < 1:
             raise UsageError(f"channels {self.channels}: one width or more, each of at least 1")
         try:
-            channels_for(self.size, self.widths)
+            check_size(self.widths, self.size)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
@@ -123,8 +122,9 @@ def train_portrait(
 
     architecture: dict[str, Any] = {
         "embedding": embeddings.shape[1],
-        "channels": channels_for(config.size, config.widths),
+        "channels": config.widths,
         "kernel": config.kernel,
+        "size": config.size,
     }
     generator = FaceGenerator(**architecture)
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
