@@ -11,10 +11,10 @@ def resized(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
     Where it becomes smaller, the kernel is as much wider, so that each pixel is a mean of those it stands for.
     """
+    height, width, _ = picture.shape
     planes = picture.transpose(2, 0, 1).astype(np.float32)
-    height, width = planes.shape[1:]
-    planes = _weights(height, size) @ planes @ _weights(width, size).T
-    return np.ascontiguousarray(np.rint(planes.clip(0, 255)).astype(np.uint8).transpose(1, 2, 0))
+    levels = np.rint((_weights(height, size) @ planes @ _weights(width, size).T).clip(0, 255))
+    return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 0))
 
 
 @lru_cache(maxsize=8)
@@ -25,4 +25,5 @@ def _weights(count: int, size: int) -> NDArray[np.float32]:
     x = np.abs(np.arange(count) - middle[:, None]) / wider
     near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
     weights = np.where(x < 1, near, np.where(x < 2, far, 0))
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    shares: NDArray[np.float32] = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return shares

@@ -9,7 +9,7 @@ Kernel = Literal["k4", "k3"]
 
 
 def picture_size(channels: tuple[int, ...]) -> int:
-    """Height and width, px, of the image that these channels make with a 1×1 layer at the end: 4, doubled by each further one."""
+    """Height and width, px, of an image of these channels with a 1×1 layer at the end: 4, doubled for each but the first."""
     return 4 << (len(channels) - 1)
 
 
