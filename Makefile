@@ -120,6 +120,7 @@ $(VENV)/.bench: $(VENV)/.ready
 bench: $(VENV)/.bench
 	$(VENV)/bin/python -m benchmarks.roofline
 	$(VENV)/bin/python -m benchmarks.update
+	$(VENV)/bin/python -m benchmarks.picture_size
 	$(VENV)/bin/python -m benchmarks.front_end
 	$(VENV)/bin/python -m benchmarks.first_face
 	$(VENV)/bin/python -m benchmarks.memory

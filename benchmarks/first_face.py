@@ -7,6 +7,7 @@ safetensors file. They take turns with a third process, which only imports the p
 possible time. Each start is a new process with a warm file cache and compiled modules, as in an installation.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -17,17 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.full_size import networks
+from benchmarks.full_size import default_generator, networks
 from benchmarks.interleave import Neighbours, percentiles, take_turns_by_stage
 from benchmarks.options import no_options
 from benchmarks.record import record
-from voxface.runtime.bundle.bundle import Bundle
 
 CLIP = Path(__file__).parent.parent / "examples" / "sample_female.flac"
 ROUNDS = 12
 
 EAGER = """
-import sys
+import json, sys
 import numpy as np, torch
 from pathlib import Path
 from safetensors.torch import load_file
@@ -36,8 +36,8 @@ from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.front_end import FrontEnd
 from voxface.runtime.face.png import png
 from voxface.training.models import FaceGenerator, VoiceEncoder
-clip, weights, out, channels = sys.argv[1:5]
-encoder, face = VoiceEncoder().eval(), FaceGenerator(channels=tuple(map(int, channels.split(',')))).eval()
+clip, weights, out, architecture = sys.argv[1:5]
+encoder, face = VoiceEncoder().eval(), FaceGenerator(**json.loads(architecture)).eval()
 state = load_file(weights)
 encoder.load_state_dict({k[8:]: v for k, v in state.items() if k.startswith('encoder.')})
 face.load_state_dict({k[5:]: v for k, v in state.items() if k.startswith('face.')})
@@ -56,10 +56,10 @@ def main() -> None:
     no_options(__doc__)
     from safetensors.torch import save_file
 
-    channels = (Bundle.open().manifest.architecture or {})["face"]["channels"]
+    face = default_generator()
     with tempfile.TemporaryDirectory() as folder:
         room = Path(folder)
-        nets = networks(tuple(channels))
+        nets = networks(face)
         weights = {f"{name}.{k}": v for name in ("encoder", "face") for k, v in nets[name].state_dict().items()}
         save_file(weights, room / "weights.safetensors")
         words = {
@@ -67,7 +67,7 @@ def main() -> None:
             "imports": [sys.executable, "-c", "import numpy, onnxruntime, soundfile, _webrtcvad"],
             "eager": [
                 sys.executable, "-c", EAGER, str(CLIP), str(room / "weights.safetensors"), str(room / "face.png"),
-                ",".join(map(str, channels)),
+                json.dumps(face),
             ],
         }  # fmt: skip
         # As in an installed package, modules are compiled once and for all; the first round does that.

@@ -1,21 +1,32 @@
-"""The papers' networks at full size. Their weights are random, from one seed: the time they take does not depend on weights."""
+"""The papers' networks at full size, or with another generator. Weights are random, from one seed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from voxface.runtime.bundle.bundle import Bundle
 
 
-def networks(channels: tuple[int, ...] = (1024, 512, 256, 128, 64)) -> dict[str, Any]:
-    """Voice encoder (2.67 M parameters), face generator (12.19 M with these widths, k4) and mesh decoder, in eval mode."""
+def networks(face: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Voice encoder (2.67 M parameters), face generator and mesh decoder, in eval mode.
+
+    Args:
+        face: architecture of the generator; None: the published one, of 12.19 M parameters.
+    """
     import torch
 
     from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
 
     torch.manual_seed(0)
     modes = Bundle.open().morphable.modes
-    found = {"encoder": VoiceEncoder(), "face": FaceGenerator(channels=channels), "mesh": MeshRegressor(modes)}
+    found = {"encoder": VoiceEncoder(), "face": FaceGenerator(**(face or {})), "mesh": MeshRegressor(modes)}
     return {name: network.eval() for name, network in found.items()}
+
+
+def default_generator() -> dict[str, Any]:
+    """The architecture of the default bundle's generator."""
+    found: dict[str, Any] = dict((Bundle.open().manifest.architecture or {})["face"])
+    return {**found, "channels": tuple(found["channels"])}
 
 
 def write_bundle(folder: Path, nets: dict[str, Any]) -> Bundle:

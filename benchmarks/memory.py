@@ -32,15 +32,15 @@ LOOK_S: Final = 0.05
 TORCH: Final = """
 import sys, time
 import torch
-from benchmarks.full_size import networks
+from benchmarks.full_size import default_generator, networks
 from benchmarks.update import pytorch
 from voxface.runtime.audio.decode import read_blocks
 from pathlib import Path
 import numpy as np
 sound = np.concatenate(list(read_blocks(Path(sys.argv[1]))))[:128000]
-pipeline = pytorch(networks(tuple(map(int, sys.argv[2].split(',')))), 1)
+pipeline = pytorch(networks(default_generator()), 1)
 began = time.perf_counter()
-for update in range(int(10 * float(sys.argv[3]))):
+for update in range(int(10 * float(sys.argv[2]))):
     time.sleep(max(0.0, began + update / 10 - time.perf_counter()))
     pipeline.update(sound)
 """
@@ -51,12 +51,11 @@ def main() -> None:
     no_options(__doc__)
     import soundfile
 
-    from voxface.runtime.bundle.bundle import DEFAULT, Bundle
+    from voxface.runtime.bundle.bundle import DEFAULT
 
     if not Path("/proc/self/statm").exists():
         print("benchmarks.memory: reads /proc, which this system does not have", file=sys.stderr)
         sys.exit(5)
-    channels = ",".join(map(str, (Bundle.open().manifest.architecture or {})["face"]["channels"]))
     with tempfile.TemporaryDirectory() as folder, Neighbours() as neighbours:
         voices = [np.concatenate(list(read_blocks(path))) for path in sorted(EXAMPLES.glob("*.flac"))]
         talk, talks = Path(folder) / "talk.wav", Path(folder) / "talks.wav"
@@ -85,7 +84,7 @@ def main() -> None:
         ]
         subprocess.run(calibrate, check=True, capture_output=True)
         commands["live_incremental_int8"] = [*commands["live_incremental"], "--bundle", str(small)]
-        commands["pytorch_eager"] = [sys.executable, "-c", TORCH, str(talk), channels, str(SECONDS)]
+        commands["pytorch_eager"] = [sys.executable, "-c", TORCH, str(talk), str(SECONDS)]
         measured = {name: _measure_process(command) for name, command in commands.items()}
     record(
         "memory",

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import roofline
-from benchmarks.full_size import networks, write_bundle
+from benchmarks.full_size import default_generator, networks, write_bundle
 from benchmarks.full_window import HOP, WINDOW_S, FullWindow
 from benchmarks.interleave import Neighbours, Times, percentiles, take_turns_by_stage, times_as_long
 from benchmarks.options import parser
@@ -54,8 +54,7 @@ def main() -> None:
     with Neighbours() as neighbours, tempfile.TemporaryDirectory() as folder:
         sound = np.concatenate(list(read_blocks(CLIP)))
         default = Bundle.open()
-        channels = tuple((default.manifest.architecture or {})["face"]["channels"])
-        full, small = networks(), networks(channels)
+        full, small = networks(), networks(default_generator())
         sizes = {
             "full_size": (full, write_bundle(Path(folder) / "full", full)),
             "default_bundle": (small, default),

@@ -7,6 +7,7 @@ import numpy as np
 
 from voxface.runtime.face.png import png
 from voxface.runtime.face.rasteriser import BACKGROUND, preview
+from voxface.runtime.face.resize import resized
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.voice_to_face import VoiceToFace
 
@@ -15,19 +16,18 @@ EXAMPLES = DOCS.parent / "examples"
 
 
 def main() -> None:
-    """Writes `demo.png`: for each sample voice its picture, three times as large, and its mesh from three sides."""
+    """Writes `demo.png`: for each sample voice its picture, enlarged to 256 px, and its mesh from three sides."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     rows = []
     with VoiceToFace() as voice_to_face:
         model = voice_to_face.morphable
         for name in ("sample_female.flac", "sample_male.flac"):
             _, estimate = voice_to_face.estimate_file(EXAMPLES / name)
-            large = estimate.image.repeat(4, axis=0).repeat(4, axis=1)
             views = [
                 preview(estimate.vertices, model.triangles, model.albedo, yaw=yaw, size=320) for yaw in (0, 40, 90)
             ]
             tile = np.full((320, 288, 3), BACKGROUND, np.uint8)
-            tile[32:288, 16:272] = large
+            tile[32:288, 16:272] = resized(estimate.image, 256)
             rows.append(np.concatenate([tile, *views], axis=1))
     write_bytes(DOCS / "demo.png", png(np.concatenate(rows)))
 

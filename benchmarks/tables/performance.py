@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from benchmarks.record import RESULTS, load
+from voxface.runtime.config.live import MODES
 
 SIDES: Final = {
     "pytorch_eager": "PyTorch, the papers' way",
@@ -315,12 +316,34 @@ def few_figures() -> str:
     return "\n".join([*lines, *_disturbed("update", "front_end", "memory")])
 
 
+def picture_size() -> str:
+    """Times with pictures of 64 and of 128 px."""
+    measured = load("picture_size")["measured"]
+    kinds = [
+        (f"{mode}, {precision.upper()}", f"{mode}_{precision}") for precision in ("fp32", "int8") for mode in MODES
+    ]
+    lines = [
+        f"| ms, median, one thread (times as long as with 64 px) | MFLOP | generator, FP32 | generator, INT8 | "
+        f"{' | '.join(f'update, {title}' for title, _ in kinds)} |",
+        "|---|" + "---|" * (3 + len(kinds)),
+    ]
+    for name, row in measured["generator"].items():
+        cells = [f"{row['megaoperations']:.0f}"]
+        cells += [f"{row[p]['ms']['p50']:.2f} (× {row[p]['times_as_long']:.2f})" for p in ("fp32", "int8")]
+        for _, key in kinds:
+            found = measured["update"][key]
+            cells.append(f"{found['ms'][name]['p50']:.1f} (× {found['times_as_long'].get(name, 1.0):.2f})")
+        lines.append(f"| {name}: {', '.join(map(str, row['channels']))} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", machine("picture_size")])
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "performance": few_figures,
     "budgets": budgets,
     "update-full-size": update("full_size"),
     "update-default-bundle": update("default_bundle"),
     "update-growth": growth,
+    "picture-size": picture_size,
     "front-end": front_end,
     "memory": memory,
     "streams": streams,

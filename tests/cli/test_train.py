@@ -450,7 +450,9 @@ def test_all_trainings_and_a_bundle_that_runs(world: Path, tmp_path: Path, capsy
     # The other ways to a face and a mesh fit together as well; to export them is another test's business.
     from voxface.training.engine.trained_networks import TrainedNetworks
 
-    assert TrainedNetworks.load(runs["mesh"], runs["portrait"], encoder).metrics["face"]
+    portrait = TrainedNetworks.load(runs["mesh"], runs["portrait"], encoder)
+    assert portrait.metrics["face"]
+    assert portrait.architecture["face"]["size"] == 128
     assert TrainedNetworks.load(encoder, runs["joint"]).architecture["mesh"]["kind"] == "joint"
     # A mesh that was trained with another encoder does not go into a bundle with this one.
     assert run("export", world / "encoder", runs["joint"], "--out", tmp_path / "wrong.voxface") == 3

@@ -73,14 +73,16 @@ def test_nothing_of_the_exporting_machine_stays_in_the_graph(encoder_graph: byte
         assert trace not in encoder_graph
 
 
+@pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("kernel", ["k4", "k3"])
-def test_full_size_generator_agrees(kernel: str) -> None:
+def test_full_size_generator_agrees(kernel: str, size: int) -> None:
     torch.manual_seed(1)
-    network = FaceGenerator(kernel=kernel).eval()  # type: ignore[arg-type]
+    network = FaceGenerator(kernel=kernel, size=size).eval()  # type: ignore[arg-type]
     for parameter in network.parameters():
         parameter.data *= 2  # out of the tiny range a fresh network has
-    _, worst = to_onnx(network, embedding_spec("image"))
+    data, worst = to_onnx(network, embedding_spec("image"))
     assert worst["image"] < 1e-3
+    assert graph_entry("face.onnx", data).to_json()["outputs"]["image"]["shape"] == ["B", 3, size, size]
 
 
 def test_half_storage_is_lossless_for_rounded_weights_and_half_the_size(

@@ -24,7 +24,13 @@ from voxface.runtime.bundle.manifest import GRAPHS  # noqa: E402
 from voxface.runtime.engines.opening import open_engine  # noqa: E402
 from voxface.runtime.errors import BundleError  # noqa: E402
 
-FILES = {"encoder": encoder(), "face": face(), "face without tanh": face(""), "mesh": mesh()}
+FILES = {
+    "encoder": encoder(),
+    "face": face(),
+    "face without tanh": face(""),
+    "face doubled last": face("double"),
+    "mesh": mesh(),
+}
 
 
 def feed(name: str, batch: int = 2) -> dict[str, Any]:

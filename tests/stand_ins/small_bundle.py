@@ -93,9 +93,10 @@ def encoder(hazard: str = "") -> bytes:
 
 def face(last: str = "Tanh") -> bytes:
     """embedding [B, SIZE] -> image [B, 3, 16, 16], by three kinds of transposed convolution; `last`: Tanh, or "" for a 1×1
-    layer that gives out the image itself."""
+    layer that gives out the image itself, or "double" for a layer that gives it out twice as large."""
     rng = np.random.default_rng(4)
-    shapes = {"w1": (SIZE, 12, 4, 4), "w2": (12, 8, 4, 4), "w3": (8, 6, 4, 4), "w4": (6, 3, 1, 1)}
+    kernel, side = (4, 32) if last == "double" else (1, 16)
+    shapes = {"w1": (SIZE, 12, 4, 4), "w2": (12, 8, 4, 4), "w3": (8, 6, 4, 4), "w4": (6, 3, kernel, kernel)}
     constants: dict[str, NDArray[Any]] = {
         name: (rng.normal(size=shape) / np.sqrt(shape[0] * 4)).astype(np.float32) for name, shape in shapes.items()
     }
@@ -110,11 +111,16 @@ def face(last: str = "Tanh") -> bytes:
         ("Relu", ["map8"], "relu8", {}),
         ("ConvTranspose", ["relu8", "w3", "b3"], "map16", double),
         ("Relu", ["map16"], "relu16", {}),
-        ("ConvTranspose", ["relu16", "w4", "b4"], "flat" if last else "image", {}),
+        (
+            "ConvTranspose",
+            ["relu16", "w4", "b4"],
+            "flat" if last == "Tanh" else "image",
+            double if last == "double" else {},
+        ),
     ]
-    if last:
+    if last == "Tanh":
         steps.append((last, ["flat"], "image", {}))
-    return graph(steps, constants, {"embedding": ["B", SIZE]}, {"image": ["B", 3, 16, 16]})
+    return graph(steps, constants, {"embedding": ["B", SIZE]}, {"image": ["B", 3, side, side]})
 
 
 def mesh(hazard: str = "") -> bytes:

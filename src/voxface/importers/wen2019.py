@@ -26,6 +26,7 @@ from voxface.training.engine.trained_networks import TrainedNetworks
 from voxface.training.faces.population import FacePopulation
 from voxface.training.foreign.state_dicts import read_state_dict
 from voxface.training.models import FaceGenerator, VoiceEncoder
+from voxface.training.models.face_generator import picture_size
 
 MEAN_FACE: Final = "mean face; the published checkpoint has no mesh network"
 _ENCODER: Final = "voice embedding network"
@@ -79,12 +80,13 @@ def read_generator(path: Path) -> tuple[FaceGenerator, dict[str, Any]]:
         )
     if weights[-1].shape[1] != 3:
         raise InputError(f"{path}: makes pictures of {weights[-1].shape[1]} channels, not 3")
-    side = 4 << (len(weights) - 2)
+    channels = tuple(weight.shape[1] for weight in weights[:-1])
+    side = picture_size(channels)
     if side > _LARGEST_PICTURE:
         raise InputError(f"{path}: makes pictures of {side}×{side}, more than {_LARGEST_PICTURE}; Wen 2019's are 64×64")
     architecture: dict[str, Any] = {
         "embedding": len(weights[0]),
-        "channels": tuple(weight.shape[1] for weight in weights[:-1]),
+        "channels": channels,
         "kernel": "k3" if doublings == {(3, 3)} else "k4",
     }
     network = FaceGenerator(**architecture)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import SAMPLES
 from tests.stand_ins.face_posterior import with_posterior
-from voxface.cli.live.panel import HEIGHT, WIDTH, panel, scale_bar, write
+from voxface.cli.live.panel import FACE, HEIGHT, MARGIN, WIDTH, panel, scale_bar, write
 from voxface.cli.live.terminal import Terminal
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import SystemClock
@@ -108,12 +108,21 @@ def test_the_scale_of_the_heat_map() -> None:
 
 def test_the_panel() -> None:
     face = np.full((64, 64, 3), 200, np.uint8)
+@pytest.mark.parametrize("size", [16, 48, 64, 128, 400])
+def test_the_panel(size: int) -> None:
+    face = np.full((size, size, 3), 200, np.uint8)
     image = panel(face, ["confidence 0.80"], [0.1, 1.0], speaking=True)
     assert image.shape == (HEIGHT, WIDTH, 3)
     assert (image == 200).all(2).sum() == 256 * 256
     empty = panel(None, [], [], speaking=False)
     assert (empty != empty[0, 0]).any(2).sum() == 256  # the line of the waveform
     write(empty, "far too long a text for so narrow a panel, and with signs it has no letter for: é€", 300, 475)
+
+
+def test_the_panel_enlarges_without_steps() -> None:
+    slope = np.repeat(np.linspace(0, 255, 64), 64).reshape(64, 64, 1).repeat(3, 2).astype(np.uint8)
+    shown = panel(slope, [], [], speaking=False)[MARGIN : MARGIN + FACE, MARGIN, 0].astype(int)
+    assert np.diff(shown).max() <= 2
 
 
 def test_the_terminal_draws_over_itself(face_estimator: FaceEstimator) -> None:

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator, VoiceEncoder  # noqa: E402
+from voxface.training.models.face_generator import Kernel, picture_size  # noqa: E402
 from voxface.training.models.voice_encoder import perturb  # noqa: E402
 
 
@@ -72,6 +73,22 @@ def test_generator_is_the_published_one() -> None:
 @pytest.mark.parametrize("kernel", ["k4", "k3"])
 def test_generator_makes_images(kernel: str) -> None:
     assert FaceGenerator(kernel=kernel)(torch.randn(2, 64)).shape == (2, 3, 64, 64)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kernel", ["k4", "k3"])
+def test_twice_as_many_pixels_by_a_last_layer_that_doubles(kernel: Kernel) -> None:
+    small, large = FaceGenerator(kernel=kernel), FaceGenerator(kernel=kernel, size=128)
+    assert large(torch.randn(2, 64)).shape == (2, 3, 128, 128)
+    side = 4 if kernel == "k4" else 3
+    assert shapes(large) == {**shapes(small), "model.10.weight": [64, 3, side, side]}
+    assert shapes(FaceGenerator(kernel=kernel, size=64)) == shapes(small)
+
+
+def test_a_size_that_the_widths_cannot_make() -> None:
+    assert picture_size((1024, 512, 256, 128, 64)) == 64
+    for size in (32, 100, 256, 0, -64):
+        with pytest.raises(ValueError, match=f"size {size}: 5 channels make pictures of 64 or 128 px"):
+            FaceGenerator(size=size)
 
 
 def test_paper_variant_has_3_by_3_kernels() -> None:

@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 
 from tests.stand_ins.small_pairs import small_pairs
 from tests.training.seeds import varied
+from voxface.runtime.errors import UsageError
 from voxface.training.engine.run import RunConfig
-from voxface.training.models import MeshRegressor, VoiceEncoder
-from voxface.training.trainers.portrait import PortraitConfig, train_portrait
+from voxface.training.engine.trained_networks import load_network
+from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
+from voxface.training.trainers.portrait import CHANNELS, PRESETS, PortraitConfig, train_portrait
 
 pytestmark = pytest.mark.train
 
@@ -23,6 +25,7 @@ CONFIG = PortraitConfig(
     rate=3e-3,
     portraits=12,
     mixed=0.5,
+    size=64,
     channels=(64, 48, 32, 16, 16),
     crop=(64, 96),
 )
@@ -75,3 +78,50 @@ def test_a_run_that_was_cut_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole, cut = (load_file(tmp_path / name / "face.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     assert (tmp_path / "whole" / "curve.jsonl").read_bytes() == (tmp_path / "cut" / "curve.jsonl").read_bytes()
+
+
+def test_pictures_of_128_pixels(tmp_path: Path) -> None:
+    encoder, mesh = networks()
+    config = replace(CONFIG, size=128, steps=2, channels=(16, 8, 8, 8, 8))
+    face = train_portrait(small_pairs(), encoder, mesh, config, tmp_path)
+    with np.load(tmp_path / "portraits.npz") as renders:
+        pictures = renders["pictures"]
+    assert pictures.shape == (18, 128, 128, 3)
+    # A voice says nothing of the wall and the light: the corners, which the ball does not reach, are the same for all.
+    assert (pictures[:, :8, :8] == pictures[0, :8, :8]).all()
+    assert (pictures[:, -8:, -8:] == pictures[0, -8:, -8:]).all()
+    assert (pictures != pictures[0]).any()
+    again = load_network(tmp_path, "face")
+    voice = torch.nn.functional.normalize(torch.randn(2, 8), dim=1)
+    assert face(voice).shape == (2, 3, 128, 128)
+    assert torch.equal(again(voice), face(voice))
+
+
+def test_renders_of_another_size_are_not_learnt_from(tmp_path: Path) -> None:
+    encoder, mesh = networks()
+    for size in (64, 128):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        if (tmp_path / "64" / "portraits.npz").exists():
+            (folder / "portraits.npz").write_bytes((tmp_path / "64" / "portraits.npz").read_bytes())
+        train_portrait(small_pairs(), encoder, mesh, replace(CONFIG, size=size, steps=1), folder)
+        with np.load(folder / "portraits.npz") as renders:
+            assert renders["pictures"].shape[1:] == (size, size, 3)
+
+
+def test_widths_go_with_the_size() -> None:
+    default = PRESETS["default"]
+    assert (default.size, default.widths) == (128, CHANNELS[128])
+    assert replace(default, size=64).widths == CHANNELS[64] == (256, 192, 128, 64, 32)  # the default bundle's of 0.2.0
+    with torch.device("meta"):
+        for size, channels in CHANNELS.items():
+            assert FaceGenerator(channels=channels, size=size)(torch.zeros(1, 64)).shape == (1, 3, size, size)
+    for wrong, said in (
+        ({"size": 256}, "size 256: channels are known for 64 and 128 px; give them too"),
+        ({"size": 100, "channels": (8, 8, 8)}, "size 100: 3 channels make pictures of 16 or 32 px"),
+        ({"size": 64, "channels": (8,) * 6}, "size 64: 6 channels make pictures of 128 or 256 px"),
+        ({"channels": ()}, "one width or more"),
+        ({"channels": (8, 0)}, "each of at least 1"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            replace(default, **wrong)

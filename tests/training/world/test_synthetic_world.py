@@ -12,7 +12,7 @@ from voxface.runtime.errors import ProviderError, UsageError
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import parallel_map
 from voxface.training.world.paired import PairedConfig
-from voxface.training.world.pictures import PictureConfig
+from voxface.training.world.pictures import PersonRenderer, PictureConfig
 from voxface.training.world.synthetic import SyntheticConfig, synthetic_world
 from voxface.training.world.voice_face_distribution import SYNTHETIC_NORMS, VoiceFaceDistribution, strong_coupling
 
@@ -66,6 +66,23 @@ def test_another_seed_makes_other_people(made: Pairs) -> None:
     other = synthetic_world(replace(TINY, people=2, seed=1), HEAD, POPULATION)
     assert (other.coefficients != made.coefficients[:2]).all()
     assert not np.array_equal(other.utterance(0), made.utterance(0))
+
+
+def test_pictures_of_another_size_show_the_same_in_the_same_light() -> None:
+    """Colours, light and background come from the seed, and neither from the size nor from the face."""
+    pytest.importorskip("open3d")
+    faces = [POPULATION.mean[sex] for sex in (0, 1)]
+    small, large = (PersonRenderer.from_model(HEAD, PictureConfig(each=2, size=size)) for size in (64, 128))
+    shown = [[renderer.render(face, (7, 1)) for face in faces] for renderer in (small, large)]
+    assert [pictures[0].shape for pictures in shown] == [(2, 64, 64, 3), (2, 128, 128, 3)]
+    for one, other in zip(*shown, strict=True):
+        halved = other.reshape(2, 64, 2, 64, 2, 3).mean((2, 4))
+        assert np.abs(halved - one).mean() < 3
+    for pictures in shown:
+        woman, man = pictures
+        assert (woman != man).any()
+        np.testing.assert_array_equal(woman[:, :4, :4], man[:, :4, :4])  # beside the head
+        assert (woman[0, 0, 0] != woman[1, 0, 0]).any()
 
 
 @pytest.mark.slow

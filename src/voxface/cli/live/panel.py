@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.face.heat_map import heat_colours
+from voxface.runtime.face.resize import resized
 
 Picture = NDArray[np.uint8]
 
@@ -50,7 +51,7 @@ def panel(face: Picture | None, lines: Sequence[str], peaks: Sequence[float], *,
     """The panel, uint8 [HEIGHT, WIDTH, 3].
 
     Args:
-        face: uint8 [64, 64, 3]; None: none yet.
+        face: uint8 [S, S, 3]; None: none yet.
         lines: what to write under it.
         peaks: 0 to 1, the newest last: the waveform.
         speaking: its colour.
@@ -58,8 +59,7 @@ def panel(face: Picture | None, lines: Sequence[str], peaks: Sequence[float], *,
     image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     image[:] = BACKGROUND
     if face is not None:
-        large = face.repeat(FACE // face.shape[0], 0).repeat(FACE // face.shape[1], 1)
-        image[MARGIN : MARGIN + FACE, MARGIN : MARGIN + FACE] = large
+        image[MARGIN : MARGIN + FACE, MARGIN : MARGIN + FACE] = resized(face, FACE)
     y = MARGIN + FACE + 12
     for line in lines:
         write(image, line, MARGIN, y)

@@ -78,10 +78,11 @@ class Terminal:
             return ["" for _ in range(ROWS)]
         if self._pictures[0] != event.position:
             from voxface.runtime.face.rasteriser import preview
+            from voxface.runtime.face.resize import resized
 
             side = 2 * ROWS
             mesh = preview(event.estimate.vertices, self._model.triangles, self._model.albedo, yaw=30, size=side)
-            face = event.estimate.image.reshape(side, 64 // side, side, 64 // side, 3).mean((1, 3))
+            face = resized(event.estimate.image, side)
             self._pictures = (event.position, [f"{a} {b}" for a, b in zip(_blocks(face), _blocks(mesh), strict=True)])
         return self._pictures[1]
 

@@ -17,7 +17,8 @@ _HALF_RANGE: Final = 127.5  # and the level that becomes 0
 
 def as_images(pictures: Tensor, mirrored: Tensor | None = None) -> Tensor:
     """Images of pictures; those where bool [B] `mirrored` is true have left and right exchanged."""
-    images = (pictures.permute(0, 3, 1, 2).float() - _HALF_RANGE) / _HALF_RANGE
+    images = pictures.permute(0, 3, 1, 2).to(torch.float32, copy=True)
+    images.sub_(_HALF_RANGE).div_(_HALF_RANGE)  # in place: pictures of a whole training take much memory
     if mirrored is None:
         return images
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)
