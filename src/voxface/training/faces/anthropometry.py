@@ -164,7 +164,7 @@ SEX_SIZE = (0.975, 1.025)
 # Heights that one source lacks: the red of the lips over and under the stomion (scan models), the tip of the nose for women
 # and the foremost point of the chin (scan models, in proportion to subnasale and menton).
 _LIPS_OVER_STOMION = {"upper lip": 7.6, "lower lip": -9.7}
-_TIP_OF_SUBNASALE, _POGONION_OF_MENTON = 0.75, 0.855
+_TIP_OF_SUBNASALE, _POGONION_OF_MENTON = 0.72, 0.855
 
 
 def _places(sex: int) -> dict[str, Place]:

@@ -25,7 +25,7 @@ SLACK_OF = {
     "bridge": (0.3, 0.8, 1.0),
     "lower bridge": (0.4, 0.8, 1.0),
     "alare": (0.35, 2.0, 1.0),
-    "pronasale": (0.25, 1.2, 1.0),
+    "pronasale": (0.25, 2.0, 1.0),
     "subnasale": (0.25, 0.8, 1.0),
     "upper lip": (0.3, 0.8, 1.0),
     "lower lip": (0.3, 0.8, 1.0),
@@ -35,7 +35,7 @@ SLACK_OF = {
     "sublabiale": (0.4, 1.5, 1.0),
     "pogonion": (0.25, 1.5, 1.0),
     "menton": (0.3, 40.0, 1.0),
-    "ectoorbitale": (0.6, 3.0, 0.6),
+    "ectoorbitale": (0.6, 3.0, 0.4),
     "gonion": (0.4, 3.0, 20.0),
     "tragion": (0.3, 0.5, 0.6),
 }

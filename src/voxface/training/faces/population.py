@@ -235,7 +235,9 @@ def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: HeadLandmarks, sex: int) 
     normals = vertex_normals(centre.astype(np.float32), mesh.triangles).astype(np.float64)
     spots = marks.nearest_skin(centre, skin_spots(sex))
     others = np.array([left for _, left in marks.placed().values()])
-    raw |= shape_deformations(centre) | depth_deformations(centre, at) | skin_deformations(centre, normals, spots, others)
+    raw |= (
+        shape_deformations(centre) | depth_deformations(centre, at) | skin_deformations(centre, normals, spots, others)
+    )
     sign = 1.0 if sex else -1.0
     return ShapeSpace(
         centre=centre,

@@ -2,7 +2,8 @@
 
 No survey measures there, and MakeHuman's cheeks, forehead and jaw are flatter than people's. The figures were read off
 ICT-FaceKit's mean face (MIT) every 10 to 16 mm, on level sections of it under turned lines of sight; none is a vertex of
-it. Each sex gets them at its size, carried along with its own landmarks, so that they never contradict a survey.
+it. Each sex gets them at its size and carried along with its own landmarks, so that they do not contradict the surveys. Lids
+and lips have landmarks only: their skin follows the eyeballs and each other.
 """
 
 import numpy as np
@@ -23,7 +24,8 @@ _FIGURES = (
     (20.7, -11.0, -13.0), (48.0, -10.0, -22.0), (52.1, -6.0, -26.3),
     (15.1, -20.0, -4.5), (26.0, -20.0, -11.7), (39.8, -20.0, -15.2), (52.8, -20.0, -22.5), (64.0, -20.0, -35.9),
     (70.3, -20.0, -52.5),
-    (12.0, -36.0, 13.8), (25.0, -32.0, -8.0), (38.8, -32.0, -12.5), (52.1, -32.0, -19.7), (63.0, -32.0, -33.6),
+    (7.0, -12.0, 2.9), (8.0, -21.0, 8.0), (8.0, -29.0, 15.8), (12.0, -36.0, 13.8),
+    (25.0, -32.0, -8.0), (38.8, -32.0, -12.5), (52.1, -32.0, -19.7), (63.0, -32.0, -33.6),
     (69.1, -32.0, -52.8),
     (0.0, -43.0, 19.2), (19.5, -43.0, -6.0), (26.5, -44.0, -7.6), (39.3, -44.0, -11.7), (51.2, -44.0, -20.5),
     (61.2, -44.0, -34.7), (67.1, -44.0, -53.3),
@@ -55,7 +57,8 @@ _LANDMARKS = {
 }
 # A spot moves as the landmarks within about this many millimetres do; `FREE` is the weight of no movement at all.
 REACH, FREE = 14.0, 0.5
-# The soldiers of ANSUR have narrower faces than the scans: beyond these half breadths the sides are this share nearer.
+# The surveys' faces are narrower at the sides than the scans (bizygomatic 138 and 147 mm, bigonial 114 and 121): from the first
+# half breadth on the skin is nearer to the midline, by this share from the second.
 NARROWER, FROM, TO = 0.05, 30.0, 70.0
 
 
@@ -65,9 +68,16 @@ def skin_spots(sex: int) -> Spots:
     spots = size * np.array(_FIGURES)
     spots[:, 0] *= 1 - NARROWER * np.clip((spots[:, 0] - FROM) / (TO - FROM), 0, 1)
     landmarks = size * np.array(list(_LANDMARKS.values()))
-    found = [(places[name].up, places[name].forward) if name in places else (0.0, 0.0) for name in _LANDMARKS]
-    moved = np.nan_to_num(np.array(found) - landmarks[:, 1:])
-    apart = np.linalg.norm(spots[:, None] - landmarks, axis=2)
-    near = np.exp(-((apart / REACH) ** 2) / 2)
-    spots[:, 1:] += near @ moved / (near.sum(axis=1, keepdims=True) + FREE)
-    return spots
+    moved = np.zeros_like(landmarks)
+    for k, name in enumerate(_LANDMARKS):
+        if name in places:
+            moved[k, 1:] = (places[name].up, places[name].forward) - landmarks[k, 1:]
+    # What a source does not tell moves nothing.
+    return carry(spots, landmarks, np.nan_to_num(moved))
+
+
+def carry(spots: Spots, landmarks: Spots, moved: Spots) -> Spots:
+    """Spots float64 [K, 3] moved along with landmarks float64 [L, 3] near them, which move by `moved` float64 [L, 3]."""
+    near = np.exp(-np.square((spots[:, None] - landmarks) / REACH).sum(axis=2) / 2)
+    carried: Spots = spots + near @ moved / (near.sum(axis=1, keepdims=True) + FREE)
+    return carried
