@@ -1,4 +1,4 @@
-"""Smooth deformations of a head in depth, round its landmarks: nose, lips, chin, orbits, cheeks and ears.
+"""Smooth deformations of a head in depth, round its landmarks: nose, lips, chin, orbits, brows and ears.
 
 MakeHuman's modifiers move what is seen from the front; these move what is seen from the side. Each field is centred on the
 landmarks of the head it is made for, because women's and men's lie elsewhere. Units are 10 mm, as in `shape_deformations`.
@@ -35,11 +35,6 @@ def depth_deformations(head: Vertices, at: dict[str, NDArray[np.float64]]) -> di
         place = at[name]
         beside = bell(across, max(float(place[0]), 0.0) + out, wide)
         bump: Field = beside * bell(y, float(place[1]) + up, high) * front
-        return bump
-
-    def side_spot(name: str, deep: float, high: float) -> Field:
-        """A bump of the sides of the head over a landmark and its mirror image."""
-        bump: Field = step(across, 30, 50) * bell(z, float(at[name][2]), deep) * bell(y, float(at[name][1]), high)
         return bump
 
     ear = step(across, 52, 68) * bell(z, float(at["tragion"][2]) - 12, 38) * bell(y, float(at["tragion"][1]), 48)
