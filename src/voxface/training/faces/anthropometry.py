@@ -4,7 +4,7 @@
 individual records. `NIOSH`: figures of the NIOSH respirator survey (Zhuang & Bradtmiller 2005), quoted from memory and not
 verified against the source; they are soft targets for means and standard deviations only.
 
-`PLACES` and `SKIN` are the third dimension, targets of the mean heads. Where the source is "ANSUR 1988" they are means of its
+`PLACES` is the third dimension, targets of the mean heads. Where the source is "ANSUR 1988" they are means of its
 headboard measurements, taken in the Frankfurt plane (Gordon et al. 1989, "1988 Anthropometric Survey of U.S. Army Personnel:
 Methods and Summary Statistics", AD-A225094, pages 480 to 575; 2,208 women and 1,774 men). They come from a public
 transcription of the scanned tables, not from the report itself; the lengths that the survey also gives, sellion to subnasale
@@ -160,34 +160,11 @@ _SCAN_MODELS: dict[str, tuple[float, float, float]] = {
     "lower lip": (5.4, _UNKNOWN, _UNKNOWN),
     "sublabiale": (-0.8, -90.0, _UNKNOWN),
 }
-_SEX_SIZE = (0.975, 1.025)
-# Skin between the landmarks: (half a breadth, up, forward) from the sellion at some spots of ICT-FaceKit's mean face, one depth
-# or breadth a spot (temples in proportion to ANSUR's narrower faces). No survey measures there, and MakeHuman's cheeks and
-# forehead are flatter than people's.
-_SKIN: dict[str, tuple[float, float, float]] = {
-    "forehead": (0.0, 40.0, -3.1),
-    "side of the forehead": (35.0, 40.0, -11.8),
-    "outer orbit": (49.0, -9.0, -23.2),
-    "philtrum": (0.0, -57.0, 6.4),
-    "upper temple": (60.5, 45.0, -45.0),
-    "temple": (66.8, 15.0, -60.0),
-    "under the brow": (22.0, 10.0, -7.2),
-    "under the eye": (34.0, -19.0, -13.6),
-    "cheekbone": (50.0, -22.0, -19.7),
-    "under the tip": (0.0, -43.0, 20.2),
-    "side of the tip": (12.0, -36.0, 13.8),
-    "side of the nose": (22.0, -40.0, -6.8),
-    "side of the mouth": (28.0, -65.0, -5.4),
-    "front of the cheek": (37.0, -38.0, -11.0),
-    "middle of the cheek": (45.0, -50.0, -16.1),
-    "under the mouth's corner": (32.0, -80.0, -12.2),
-    "lower cheek": (45.0, -75.0, -22.7),
-    "side of the chin": (35.0, -90.0, -18.2),
-}
+SEX_SIZE = (0.975, 1.025)
 # Heights that one source lacks: the red of the lips over and under the stomion (scan models), the tip of the nose for women
 # and the foremost point of the chin (scan models, in proportion to subnasale and menton).
 _LIPS_OVER_STOMION = {"upper lip": 7.6, "lower lip": -9.7}
-_TIP_OF_SUBNASALE, _POGONION_OF_MENTON = 0.75, 0.855
+_TIP_OF_SUBNASALE, _POGONION_OF_MENTON = 0.72, 0.855
 
 
 def _places(sex: int) -> dict[str, Place]:
@@ -197,7 +174,7 @@ def _places(sex: int) -> dict[str, Place]:
         for name, board in _HEADBOARD.items()
         if name != "sellion"
     }
-    size = _SEX_SIZE[sex]
+    size = SEX_SIZE[sex]
     found |= {
         name: Place(size * forward, size * up, size * breadth, "scan models")
         for name, (forward, up, breadth) in _SCAN_MODELS.items()
@@ -211,9 +188,3 @@ def _places(sex: int) -> dict[str, Place]:
 
 # Sex -> landmark -> its place.
 PLACES: dict[str, dict[str, Place]] = {label: _places(sex) for sex, label in enumerate(SEXES)}
-
-# Sex -> spot of the skin -> (half a breadth, up, forward) from the sellion.
-SKIN: dict[str, dict[str, tuple[float, float, float]]] = {
-    label: {name: (size * x, size * up, size * forward) for name, (x, up, forward) in _SKIN.items()}
-    for label, size in zip(SEXES, _SEX_SIZE, strict=True)
-}

@@ -1,4 +1,4 @@
-"""Smooth deformations of a head in depth, round its landmarks: nose, lips, chin, orbits, cheeks and ears.
+"""Smooth deformations of a head in depth, round its landmarks: nose, lips, chin, orbits, brows and ears.
 
 MakeHuman's modifiers move what is seen from the front; these move what is seen from the side. Each field is centred on the
 landmarks of the head it is made for, because women's and men's lie elsewhere. Units are 10 mm, as in `shape_deformations`.
@@ -37,11 +37,6 @@ def depth_deformations(head: Vertices, at: dict[str, NDArray[np.float64]]) -> di
         bump: Field = beside * bell(y, float(place[1]) + up, high) * front
         return bump
 
-    def side_spot(name: str, deep: float, high: float) -> Field:
-        """A bump of the sides of the head over a landmark and its mirror image."""
-        bump: Field = step(across, 30, 50) * bell(z, float(at[name][2]), deep) * bell(y, float(at[name][1]), high)
-        return bump
-
     ear = step(across, 52, 68) * bell(z, float(at["tragion"][2]) - 12, 38) * bell(y, float(at["tragion"][1]), 48)
     # The nose grows forward in proportion to how far it stands out, so that its tip keeps its shape.
     wing, tip = float(at["alare"][2]), float(at["pronasale"][2])
@@ -56,7 +51,6 @@ def depth_deformations(head: Vertices, at: dict[str, NDArray[np.float64]]) -> di
         "nose-lower-bridge-depth": (move(spot("lower bridge", 8, 7), forward=1), 0.048, 0.3),
         "nose-tip-depth": (move(nose, forward=1), 0.084, 0.6),
         "nose-tip-height": (move(nose, up=1), 0.084, 0.6),
-        "nose-lobule-depth": (move(spot("under the tip", 10, 5), forward=1), 0.048, 0.6),
         "nose-wing-depth": (move(spot("alare", 5.5, 8, out=-2.5), forward=1), 0.048, 0.45),
         "nose-base-depth": (move(spot("subnasale", 20, 9), forward=1), 0.06, 0.4),
         "lips-curvature": (move(spot("side of the upper lip", 8, 13, up=-5), forward=1), 0.024, 0.3),
@@ -72,26 +66,9 @@ def depth_deformations(head: Vertices, at: dict[str, NDArray[np.float64]]) -> di
         "orbit-outer-depth": (move(spot("exocanthion", 11, 12, out=2), forward=-1), 0.06, 0.5),
         "orbit-inner-depth": (move(spot("endocanthion", 7, 9), forward=-1), 0.048, 0.3),
         "orbit-height": (move(spot("exocanthion", 22, 13, out=-13), up=-1), 0.084, 0.6),
-        "under-eye-depth": (move(spot("under the eye", 15, 14), forward=1), 0.072, 0.5),
-        "cheekbone-depth": (move(spot("ectoorbitale", 12, 15, up=-14, out=-6), forward=1), 0.072, 0.5),
-        "cheekbone-breadth": (move(side_spot("ectoorbitale", 20, 22), right=1), 0.072, 0.5),
-        "cheek-depth": (move(spot("middle of the cheek", 15, 17), forward=1), 0.084, 0.5),
-        "lower-cheek-depth": (move(spot("lower cheek", 14, 16), forward=1), 0.084, 0.5),
-        "nose-tip-fullness": (move(spot("side of the tip", 5.5, 9), right=1, forward=0.7), 0.048, 0.4),
-        "front-cheek-depth": (move(spot("front of the cheek", 12, 16), forward=1), 0.06, 0.4),
-        "nose-side-depth": (move(spot("side of the nose", 8, 8, up=-3), forward=1), 0.06, 0.4),
-        "under-mouth-corner-depth": (move(spot("under the mouth's corner", 11, 9), forward=1), 0.03, 0.4),
-        "mouth-side-depth": (move(spot("side of the mouth", 9, 11), forward=1), 0.03, 0.5),
-        "chin-side-depth": (move(spot("side of the chin", 12, 12), forward=1), 0.06, 0.4),
-        "forehead-side-depth": (move(spot("side of the forehead", 16, 22), forward=1), 0.072, 0.4),
-        "lower-temple-breadth": (move(side_spot("temple", 24, 26), right=1), 0.072, 0.5),
-        "upper-temple-breadth": (move(side_spot("upper temple", 22, 26), right=1), 0.072, 0.5),
         "brow-depth": (move(spot("brow", 15, 9), forward=1), 0.06, 0.4),
-        "under-brow-depth": (move(spot("under the brow", 10, 5, up=-1.5), forward=1), 0.048, 0.4),
         "inner-brow-depth": (move(spot("inner brow", 10, 6), forward=1), 0.048, 0.3),
         "glabella-depth": (move(spot("glabella", 14, 10), forward=1), 0.06, 0.4),
-        "forehead-middle-depth": (move(spot("forehead", 18, 18), forward=1), 0.06, 0.4),
-        "philtrum-depth": (move(spot("philtrum", 14, 6), forward=1), 0.024, 0.3),
         "forehead-depth": (move(spot("crinion", 42, 26, up=-22), forward=1), 0.084, 0.5),
         "ear-depth": (move(ear, forward=1), 0.12, 0.8),
         "ear-breadth": (move(ear, right=1), 0.084, 0.6),

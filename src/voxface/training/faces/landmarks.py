@@ -26,6 +26,7 @@ POINTS: dict[str, Place] = {
     "subnasale": (0, 680.5, 157.3),
     "sublabiale": (0, 641.5, 147.5),
     "pogonion": (0, 629.0, 149.5),
+    "gnathion": (0, 620.5, 144.0),
     "menton": (0, 616.0, 135.0),
     "throat": (0, 616.5, 103.0),
     "opisthocranion": (0, 755.0, -39.5),
@@ -45,33 +46,10 @@ POINTS: dict[str, Place] = {
     "postaurale": (86.0, 716.0, 35.0),
     "helix": (87.0, 730.0, 40.0),
     "mastoid": (70.0, 725.0, 33.0),
-    # Contact of a measuring tape with the cheek or the lower jaw, on its way from the ear to the chin and to the throat.
-    "chin tape": (62.5, 672.0, 82.0),
+    # Contact of a measuring tape with the lower jaw on its way from the ear to the throat.
     "throat tape": (62.0, 668.0, 80.0),
     "tragion": (72.0, 711.5, 61.0),
     "crown": (30.0, 846.0, 55.0),
-}
-
-# Spots of the skin between the anatomical points.
-SPOTS: dict[str, Place] = {
-    "forehead": (0, 773.0, 150.8),
-    "side of the forehead": (35.0, 773.0, 139.0),
-    "outer orbit": (49.0, 724.0, 130.2),
-    "philtrum": (0, 675.0, 156.0),
-    "upper temple": (62.6, 778.0, 105.0),
-    "temple": (67.7, 748.0, 90.0),
-    "under the brow": (22.0, 743.0, 145.0),
-    "under the eye": (34.0, 714.0, 139.5),
-    "cheekbone": (50.0, 711.0, 130.9),
-    "under the tip": (0, 686.5, 164.5),
-    "side of the tip": (12.0, 697.0, 159.0),
-    "side of the nose": (22.0, 693.0, 145.6),
-    "side of the mouth": (28.0, 668.0, 142.7),
-    "front of the cheek": (37.0, 695.0, 140.4),
-    "middle of the cheek": (45.0, 683.0, 133.5),
-    "under the mouth's corner": (32.0, 653.0, 137.1),
-    "lower cheek": (45.0, 658.0, 122.2),
-    "side of the chin": (35.0, 643.0, 128.3),
 }
 
 # The left half of the 68 landmarks, in front view (x, y) on the part of the skin that the camera sees.
@@ -112,9 +90,10 @@ class HeadLandmarks:
         skin = np.isnan(mesh.eye_angle)
         left = np.nonzero(skin & (template[:, 0] > 0.1))[0]
         middle = np.nonzero(skin & (np.abs(template[:, 0]) < 1e-6))[0]
+        self._left, self._middle = left, middle
         self.points = {
             name: int(_nearest(template, middle if place[0] == 0 else left, np.array(place)))
-            for name, place in (POINTS | SPOTS).items()
+            for name, place in POINTS.items()
         }
         self.multi_pie = np.full(68, -1, np.int32)
         seen = self._seen_from_front()
@@ -151,6 +130,15 @@ class HeadLandmarks:
         }  # fmt: skip
         return found | {name: (int(self._mesh.mirror[marks[k]]), int(marks[k])) for name, k in named.items()}
 
+    def nearest_skin(self, head: Vertices, spots: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Vertices int64 [K] of the skin of `head` float64 [N, 3] nearest to spots float64 [K, 3], which lie at x ≥ 0.
+
+        Spots are taken from the sellion; those with x = 0 get vertices of the midline.
+        """
+        places = head[self.points["sellion"]] + spots
+        nearest = [_nearest(head, self._middle if place[0] == 0 else self._left, place) for place in places]
+        return np.array(nearest, np.int64)
+
     def measurements(self) -> dict[str, tuple[int, ...]]:
         """Vertex paths by measurement; one-sided measurements are taken on the subject's left."""
         p = self.points
@@ -174,7 +162,8 @@ class HeadLandmarks:
             # ANSUR's is the vertical distance to the top of the head, where there is no vertex on the vertical. This
             # point of the crown, 3 cm off the midline, is as far from the tragion as the top is high above it.
             "tragion_to_top": (p["tragion"], p["crown"]),
-            "bitragion_chin_arc": self._arc("pogonion", "chin tape"),
+            # Over the pogonion the arc would be 8 mm shorter than ANSUR's on a head whose other places are right.
+            "bitragion_chin_arc": self._arc("gnathion", "cheek"),
             "bitragion_submandibular_arc": self._arc("throat", "throat tape"),
             "cheek_width": self.pair("cheek"),
         }

@@ -24,9 +24,9 @@ SLACK_OF = {
     "brow": (0.6, 1.0, 1.0),
     "bridge": (0.3, 0.8, 1.0),
     "lower bridge": (0.4, 0.8, 1.0),
-    "alare": (0.5, 2.0, 1.0),
-    "pronasale": (0.25, 1.2, 1.0),
-    "subnasale": (0.25, 1.5, 1.0),
+    "alare": (0.35, 2.0, 1.0),
+    "pronasale": (0.25, 2.0, 1.0),
+    "subnasale": (0.25, 0.8, 1.0),
     "upper lip": (0.3, 0.8, 1.0),
     "lower lip": (0.3, 0.8, 1.0),
     "side of the upper lip": (0.4, 1.0, 1.0),
@@ -35,7 +35,7 @@ SLACK_OF = {
     "sublabiale": (0.4, 1.5, 1.0),
     "pogonion": (0.25, 1.5, 1.0),
     "menton": (0.3, 40.0, 1.0),
-    "ectoorbitale": (0.6, 3.0, 0.6),
+    "ectoorbitale": (0.6, 3.0, 0.4),
     "gonion": (0.4, 3.0, 20.0),
     "tragion": (0.3, 0.5, 0.6),
 }
@@ -83,21 +83,15 @@ def landmark_offsets(places: dict[str, Place], pairs: dict[str, tuple[int, int]]
 
 
 def skin_offsets(
-    spots: dict[str, tuple[float, float, float]],
-    pairs: dict[str, tuple[int, int]],
-    sellion: int,
-    normals: NDArray[np.float64],
+    spots: NDArray[np.float64], vertices: NDArray[np.int64], sellion: int, normals: NDArray[np.float64]
 ) -> dict[str, Offset]:
-    """The offsets that bring the skin to spots (across, up, forward from the sellion) along its normals float64 [N, 3]."""
+    """The offsets that bring the skin at vertices int64 [K] to spots float64 [K, 3] (across, up, forward from the sellion).
+
+    Only the distance along the skin's normals float64 [N, 3] counts, because along the skin a spot is no certain point.
+    """
     return {
-        f"skin at the {name}": Offset(
-            pairs[name][1],
-            sellion,
-            normals[pairs[name][1]],
-            float(normals[pairs[name][1]] @ spot),
-            SKIN_SLACK,
-        )
-        for name, spot in spots.items()
+        f"skin {k}": Offset(int(vertex), sellion, normals[vertex], float(normals[vertex] @ spot), SKIN_SLACK)
+        for k, (vertex, spot) in enumerate(zip(vertices, spots, strict=True))
     }
 
 

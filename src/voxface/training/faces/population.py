@@ -23,7 +23,7 @@ from voxface.runtime.files.npz import read_npz, to_float32
 from voxface.runtime.files.regular import read_bytes
 from voxface.training.faces.alignment import HeadAlignment
 from voxface.training.faces.anny_head import AnnyHead, Phenotype
-from voxface.training.faces.anthropometry import ANSUR, DEPTH, NIOSH, PLACES, SEXES, SKIN
+from voxface.training.faces.anthropometry import ANSUR, DEPTH, NIOSH, PLACES, SEXES
 from voxface.training.faces.depth_deformations import depth_deformations
 from voxface.training.faces.gaussian import Gaussian, Matrix, match_moments, square_root
 from voxface.training.faces.head_mesh import HeadMesh
@@ -31,6 +31,8 @@ from voxface.training.faces.landmarks import HeadLandmarks
 from voxface.training.faces.lid_and_lip_contact import LidContact, LipContact
 from voxface.training.faces.offsets import Offset, landmark_offsets, measure_offsets, skin_offsets
 from voxface.training.faces.shape_deformations import lip_closure, shape_deformations
+from voxface.training.faces.skin_deformations import skin_deformations
+from voxface.training.faces.skin_depths import skin_spots
 from voxface.training.faces.surface import Vertices
 
 # From vertex paths and parameters float64 [S, K] to lengths float64 [S, M].
@@ -73,12 +75,12 @@ SOFT_MEAN = {
     "jaw_width": 2.0,
     "mouth_width": 0.8,
     "nose_width": 0.8,
-    "nose_length": 0.8,
+    "nose_length": 0.4,
     "forehead_width": 2.0,
     "nose_protrusion": 0.4,
 }
 # Scale of the mean's shift along a modifier, in standard deviations; larger changes are left to the deformations.
-MODIFIER_MEAN = 0.6
+MODIFIER_MEAN = 0.35
 # Fits of the centre, each with the normals of the one before: skin is placed along them, and they turn as the face is moved.
 NORMAL_ROUNDS = 3
 
@@ -226,7 +228,12 @@ def shape_space(anny: AnnyHead, mesh: HeadMesh, marks: HeadLandmarks, sex: int) 
             sd = min(MODIFIER_SD, MODIFIER_MM / most)
             raw[name] = (moved, sd, MODIFIER_MEAN * sd)
     at = {name: centre[left] for name, (_, left) in marks.placed().items()}
-    raw |= shape_deformations(centre) | depth_deformations(centre, at)
+    normals = vertex_normals(centre.astype(np.float32), mesh.triangles).astype(np.float64)
+    spots = marks.nearest_skin(centre, skin_spots(sex))
+    others = np.array([left for _, left in marks.placed().values()])
+    raw |= (
+        shape_deformations(centre) | depth_deformations(centre, at) | skin_deformations(centre, normals, spots, others)
+    )
     sign = 1.0 if sex else -1.0
     return ShapeSpace(
         centre=centre,
@@ -260,7 +267,9 @@ def place_targets(head: Vertices, marks: HeadLandmarks, sex: int) -> dict[str, O
     """Where landmarks and skin of one sex's mean head shall lie; the skin along the normals of `head` float64 [N, 3]."""
     label, pairs, sellion = SEXES[sex], marks.placed(), marks.points["sellion"]
     normals = vertex_normals(head.astype(np.float32), marks.triangles).astype(np.float64)
-    return landmark_offsets(PLACES[label], pairs, sellion) | skin_offsets(SKIN[label], pairs, sellion, normals)
+    spots = skin_spots(sex)
+    skin = skin_offsets(spots, marks.nearest_skin(head, spots), sellion, normals)
+    return landmark_offsets(PLACES[label], pairs, sellion) | skin
 
 
 def fit_centre(
