@@ -13,7 +13,7 @@ from tests.conftest import SAMPLES
 from tests.stand_ins.x_display import x_display
 from voxface.cli.live import screens
 from voxface.cli.live.display import why_no_display
-from voxface.runtime.errors import ProviderError
+from voxface.runtime.errors import ProviderError, UsageError
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="only there Open3D draws off screen in place of a window"
@@ -108,6 +108,13 @@ def test_auto_takes_the_terminal_where_no_window_opens(
     assert "warning: no window can be opened: Open3D makes none" in capsys.readouterr().err
     options.show = ["window"]
     with pytest.raises(ProviderError, match="Open3D makes none"):
+        screens.open_screens(options, None, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("show", [["none"], ["terminal"]])
+def test_uncertainty_needs_a_window(show: list[str]) -> None:
+    options = argparse.Namespace(show=show, realtime=True, source="x.wav", replay=None, uncertainty=True)
+    with pytest.raises(UsageError, match="--show window"):
         screens.open_screens(options, None, None)  # type: ignore[arg-type]
 
 

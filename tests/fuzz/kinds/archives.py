@@ -117,7 +117,7 @@ class _Good:
         name, kind, data = rng.choice(self.models)
         file = place / name
         if data.startswith(b"PK"):
-            data = _spoilt_npz(data, rng)
+            data = spoilt_npz(data, rng)
         elif name.endswith(".pkl") and rng.random() < 0.4:
             data = rng.choice((odd_pickle, nested_pickle))(rng)
         elif rng.random() < 0.95:
@@ -165,7 +165,7 @@ class _Good:
         kind = rng.choice((".npz", ".csv", ".pts"))
         file = place / f"marks{kind}"
         if kind == ".npz":
-            file.write_bytes(_spoilt_npz(self.marks_bytes, rng))
+            file.write_bytes(spoilt_npz(self.marks_bytes, rng))
         elif kind == ".csv":
             lines = [f"face{k}," + ",".join(f"{x:.2f}" for x in face.ravel()) for k, face in enumerate(self.marks)]
             file.write_bytes(_spoilt_text("\n".join(lines).encode(), rng))
@@ -176,7 +176,7 @@ class _Good:
 
     def population(self, place: Path, rng: random.Random) -> tuple[list[object], Path]:
         file = place / "population.npz"
-        file.write_bytes(_spoilt_npz(self.population_bytes, rng))
+        file.write_bytes(spoilt_npz(self.population_bytes, rng))
         words = ["data", "fit", "--landmarks", self.marks_file, "--population", file, "--out", place / "out.npz"]
         return [*words], file
 
@@ -184,7 +184,7 @@ class _Good:
         from tests.stand_ins.sphere import sphere
 
         file = place / "faces.npz"
-        file.write_bytes(_spoilt_npz(sphere().to_bytes(), rng))
+        file.write_bytes(spoilt_npz(sphere().to_bytes(), rng))
         return ["data", "fit", "--landmarks", self.marks_file, "--faces", file, "--out", place / "out.npz"], file
 
     def whitening(self, place: Path, rng: random.Random) -> tuple[list[object], Path]:
@@ -192,7 +192,7 @@ class _Good:
         if rng.random() < 0.5:
             file, data = place / "w.npz", io.BytesIO()
             np.savez(data, **arrays)
-            file.write_bytes(_spoilt_npz(data.getvalue(), rng))
+            file.write_bytes(spoilt_npz(data.getvalue(), rng))
         else:
             file = place / "param_mean_std_62d_120x120.pkl"
             whole = pickle.dumps(arrays, rng.randrange(6))
@@ -241,7 +241,8 @@ class _Good:
         return [*words, "--out", place / "out.voxface"], file
 
 
-def _spoilt_npz(data: bytes, rng: random.Random) -> bytes:
+def spoilt_npz(data: bytes, rng: random.Random) -> bytes:
+    """An archive of arrays with damage, other headers, a bomb or pickles in it; now and then as it was."""
     kind = rng.randrange(8)
     if kind == 0:
         return data

@@ -37,6 +37,13 @@ def edited(name: str, value: float) -> np.ndarray:
     return array
 
 
+def signalling(name: str) -> np.ndarray:
+    """In double precision with a signalling NaN, about which numpy warns when it is made narrower."""
+    array = getattr(default_weights(), name).astype(np.float64)
+    array.view(np.uint64).reshape(-1)[3] = 0x7FF0_0000_0000_0001
+    return array
+
+
 def announced(shape: tuple[int, ...]) -> bytes:
     """An archive whose first array says it is of this shape and has no numbers."""
     header = io.BytesIO()
@@ -50,6 +57,8 @@ def announced(shape: tuple[int, ...]) -> bytes:
 DAMAGED: list[tuple[Callable[[], bytes], str]] = [
     (lambda: archive(unexplained=edited("unexplained", np.nan)), "unexplained holds NaN or infinity"),
     (lambda: archive(population=edited("population", np.inf)), "population holds NaN or infinity"),
+    (lambda: archive(errors=signalling("errors")), "errors holds NaN or infinity"),
+    (lambda: archive(errors=np.full((8, 40), 1e300)), "errors holds NaN or infinity"),
     (lambda: archive(errors=edited("errors", 2 * LARGEST)), "errors holds NaN or infinity, or numbers beyond"),
     (lambda: archive(unexplained=np.zeros((2, 3), np.float32)), r"unexplained has shape \[2, 3\]"),
     (lambda: archive(unexplained=np.zeros((3, 4, 40), np.float32)), r"unexplained has shape \[3, 4, 40\]"),
@@ -75,6 +84,7 @@ DAMAGED: list[tuple[Callable[[], bytes], str]] = [
 ]
 
 
+@pytest.mark.filterwarnings("error")  # numpy says nothing beside our one line
 @pytest.mark.parametrize(("data", "reason"), DAMAGED)
 def test_damage_is_named(data: Callable[[], bytes], reason: str) -> None:
     with pytest.raises(BundleError, match=reason):

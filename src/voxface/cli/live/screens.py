@@ -41,6 +41,8 @@ def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "Morp
     wanted = set(options.show or ["auto"])
     if "none" in wanted and len(wanted) > 1:
         raise UsageError("--show none excludes the others")
+    if options.uncertainty and not wanted & {"auto", "window"}:
+        raise UsageError("--uncertainty: colours the mesh in a window, and none is asked for; add --show window")
     screens: list[ScreenSink] = []
     if "auto" in wanted and (options.realtime or (not options.source and not options.replay)):
         window = None if "window" in wanted else _window_if_one_opens(pipeline, model, uncertain=options.uncertainty)

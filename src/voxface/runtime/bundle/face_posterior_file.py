@@ -10,7 +10,7 @@ import numpy as np
 
 from voxface.runtime.errors import BundleError
 from voxface.runtime.files.damage import DAMAGE, reason
-from voxface.runtime.files.npz import most_in_bundle, read_npz
+from voxface.runtime.files.npz import most_in_bundle, read_npz, to_float32
 
 if TYPE_CHECKING:
     from voxface.runtime.config.face_posterior import FacePosteriorWeights
@@ -72,8 +72,12 @@ def read_face_posterior(data: bytes) -> "FacePosteriorWeights":
             raise ValueError("error_speaker holds numbers beyond 32 bits")
         if arrays["error_sex"].size and not 0 <= int(arrays["error_sex"].min()) <= int(arrays["error_sex"].max()) <= 1:
             raise ValueError("error_sex holds other numbers than 0 and 1")
-        with np.errstate(over="ignore"):  # infinity is refused by the weights
-            return FacePosteriorWeights(**{name: arrays[name].astype(kind) for name, (_, _, kind) in _STORED.items()})
+        return FacePosteriorWeights(
+            **{  # infinity is refused by the weights
+                name: to_float32(arrays[name]) if kind is np.float32 else arrays[name].astype(kind)
+                for name, (_, _, kind) in _STORED.items()
+            }
+        )
     except DAMAGE as error:
         raise BundleError(f"not a face posterior: {reason(error)}; export or download it again") from error
 

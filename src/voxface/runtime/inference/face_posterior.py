@@ -17,6 +17,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 MOST_SAMPLES: Final = 100_000
 _RESAMPLED: Final = 1000  # times that the speakers are resampled for an interval
+_AT_ONCE: Final = 50  # of these, a divisor: a bundle may have so many speakers that all would take half a gigabyte
 
 
 @dataclass(frozen=True)
@@ -191,10 +192,10 @@ class FacePosterior:
         for sex, part in enumerate(parts):
             speakers = len(part)
             if speakers:
-                counts = np.random.default_rng([sex, 2]).multinomial(
-                    speakers, np.full(speakers, 1 / speakers), _RESAMPLED
-                )
-                drawn += chances[sex] * ((counts - 1) @ part)
+                rng = np.random.default_rng([sex, 2])
+                for at in range(0, _RESAMPLED, _AT_ONCE):
+                    counts = rng.multinomial(speakers, np.full(speakers, 1 / speakers), _AT_ONCE)
+                    drawn[at : at + _AT_ONCE] += chances[sex] * ((counts - 1) @ part)
         posterior = chances @ total + between
         most, least = np.quantile(posterior + drawn, (0.975, 0.025), axis=0)
 
