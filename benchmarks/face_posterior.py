@@ -45,13 +45,13 @@ def beside(errors: NDArray[np.float64], base: NDArray[np.float64]) -> dict[str, 
 
 def of_bundle(bundle: Bundle, held: HeldOut) -> NDArray[np.float32]:
     """Coefficients that a bundle's own networks give of the utterances, float32 [U, P]."""
-    found = []
+    found, how = [], bundle.front_end.normalisation
     with (
         open_engine(bundle.graph("encoder"), name="encoder") as hear,
         open_engine(bundle.graph("mesh"), name="mesh") as mesh,
     ):
         for u in held.utterances:
-            embedding = hear.run({"log_mel": network_input(held.pairs.utterance(int(u)))})["embedding"]
+            embedding = hear.run({"log_mel": network_input(held.pairs.utterance(int(u)), how=how)})["embedding"]
             found.append(mesh.run({"embedding": embedding})["coefficients"][0])
     return np.stack(found)
 

@@ -115,7 +115,8 @@ def _updates(
 ) -> dict[str, Any]:
     """Milliseconds of an update of the default bundle with each generator in the place of its own."""
     base = Bundle.open()
-    encoder = roofline.forms(base.graph("encoder"), {"log_mel": network_input(log_mel(sound))})
+    features = network_input(log_mel(sound), how=base.front_end.normalisation)
+    encoder = roofline.forms(base.graph("encoder"), {"log_mel": features})
     found: dict[str, Any] = {}
     for precision in ("fp32", "int8"):
         with ExitStack() as opened:

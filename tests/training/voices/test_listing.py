@@ -69,13 +69,29 @@ def test_a_voice_of_nobody_known_is_never_measured_on(tmp_path: Path) -> None:
         ("speaker_id,file\n", "lists no voice"),
         ("speaker_id,file\na,none.wav\n", "line 2: it needs a speaker_id and a file that is there"),
         ("file\nnone.wav\n", "line 2"),
+        ("speaker_id,file\na,.\n", "line 2: it needs a speaker_id and a file that is there"),
+        ('speaker_id,file\n"a\nb",a.wav\n', "line 2: a name in it has control characters"),
+        ("speaker_id,file,set\na,a.wav,\x1b[31mred\n", "line 2: a name in it has control characters"),
+        ("speaker_id,file,note\na,a.wav," + "x" * 200_000 + "\n", "cannot be read as a table"),
+        ('speaker_id,file\n"a,a.wav\n', "line 2"),
     ],
 )
-def test_a_table_that_lists_nothing_says_so(tmp_path: Path, table: str | None, message: str) -> None:
+def test_a_table_that_cannot_be_used_says_so(tmp_path: Path, table: str | None, message: str) -> None:
+    (tmp_path / "a.wav").touch()
     if table is not None:
         (tmp_path / "speakers.csv").write_text(table)
     with pytest.raises(InputError, match=message):
         voices(tmp_path)
+
+
+@pytest.mark.parametrize("begin", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_tables_as_people_save_them(tmp_path: Path, begin: str, end: str) -> None:
+    (tmp_path / "a.wav").touch()
+    rows = ("speaker_id,file,sex,more", 'a,"a.wav",Female,"x, y"', "b,./a.wav,m")
+    (tmp_path / "speakers.csv").write_bytes((begin + end.join(rows) + end).encode())
+    found = voices(tmp_path)
+    assert [(voice.speaker, voice.sex) for voice in found] == [("a", "F"), ("b", "M")]
 
 
 @pytest.mark.speech

@@ -142,6 +142,8 @@ def put(name: str, at: object, value: object) -> Callable[[dict[str, Any], dict[
         lambda arrays, about: arrays.update(speed=arrays["speed"][:-1]),
         lambda arrays, about: arrays.update({name: arrays[name][:0] for name in TABLES}),
         lambda arrays, about: about["voices"].pop(),
+        lambda arrays, about: about["voices"][0].update(corpus="\x1b[31mred"),
+        lambda arrays, about: about["voices"][0].update(speaker=7),
         lambda arrays, about: about["voices"][0].update(split="all"),
         lambda arrays, about: about["voices"][0].update(age=["old", 3]),
         lambda arrays, about: about["voices"].__setitem__(0, None),

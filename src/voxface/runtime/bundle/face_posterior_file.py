@@ -72,12 +72,11 @@ def read_face_posterior(data: bytes) -> "FacePosteriorWeights":
             raise ValueError("error_speaker holds numbers beyond 32 bits")
         if arrays["error_sex"].size and not 0 <= int(arrays["error_sex"].min()) <= int(arrays["error_sex"].max()) <= 1:
             raise ValueError("error_sex holds other numbers than 0 and 1")
-        return FacePosteriorWeights(
-            **{  # infinity is refused by the weights
-                name: to_float32(arrays[name]) if kind is np.float32 else arrays[name].astype(kind)
-                for name, (_, _, kind) in _STORED.items()
-            }
-        )
+        read: dict[str, Any] = {
+            name: to_float32(arrays[name]) if kind is np.float32 else arrays[name].astype(kind)
+            for name, (_, _, kind) in _STORED.items()
+        }
+        return FacePosteriorWeights(**read)  # which refuses infinity
     except DAMAGE as error:
         raise BundleError(f"not a face posterior: {reason(error)}; export or download it again") from error
 

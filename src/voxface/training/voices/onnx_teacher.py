@@ -116,7 +116,8 @@ class OnnxTeacher:
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         if not (np.isfinite(lengths) & (lengths > 0)).all():
             raise InputError(f"{self._path}: its vectors are zero, infinite or no numbers")
-        return rows / lengths
+        unit: Float32 = rows / lengths
+        return unit
 
     def _banks(self, samples: NDArray[np.int16]) -> Float32:
         import kaldi_native_fbank as kaldi

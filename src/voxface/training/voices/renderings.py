@@ -83,11 +83,8 @@ class Renderings:
         if not isinstance(about["teacher"], str) or not all(map(_is_person, people)):
             yield "the teacher or a voice is not described"
         mels = FrontEndConfig.mels
-        for name, array, wanted in (
-            ("frames", self.frames, lambda shape: shape[1] == mels),
-            ("vectors", self.vectors, lambda shape: shape[1] >= 2),
-        ):
-            if array.ndim != 2 or array.dtype != np.float16 or not len(array) or not wanted(array.shape):
+        for name, array, widths in (("frames", self.frames, (mels,)), ("vectors", self.vectors, range(2, 1 << 16))):
+            if array.ndim != 2 or array.dtype != np.float16 or not len(array) or array.shape[1] not in widths:
                 yield f"{name} are {array.dtype} {list(array.shape)[:8]}"
                 return
         count = len(self.voice) if self.voice.ndim == 1 else -1
@@ -177,7 +174,7 @@ def _is_person(person: Any) -> bool:
     """Whether a voice of the manifest has what training looks at."""
     age = person["age"]
     return (
-        all(isinstance(person[name], str) for name in ("corpus", "speaker", "path", "language"))
+        all(person[name].isprintable() for name in ("corpus", "speaker", "path", "language"))
         and person["sex"] in ("F", "M", None)
         and (age is None or (len(age) == 2 and all(type(years) is int and 0 < years < 200 for years in age)))
         and person["split"] in SPLITS
@@ -199,5 +196,8 @@ def write_manifest(folder: Path, about: dict[str, Any]) -> str:
 
 def sha256_of(file: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
     with open_regular(file) as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+        while block := data.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
