@@ -19,6 +19,7 @@ from tests.fuzz.written_results import (
     check_recording,
     check_run,
     check_training,
+    check_voices,
 )
 from voxface.runtime.bundle.bundle import Bundle
 
@@ -126,6 +127,9 @@ VERBS: Final = (
                                         "--workers", 1, *_faces_of(f, i)], check_pairs, once=True, torch=True),
     Verb("data prepare", 3, lambda f, i: ["data", "prepare", "--speech", i / "speech", "--pictures", 1, "--workers", 1,
                                           *_faces_of(f, i)], check_pairs, once=True, torch=True, slow=True),
+    Verb("data voices", 4, lambda f, i: ["data", "voices", "--speech", i / "recordings", "--teacher", i / "pretrained.pt",
+                                         "--speeds", 1, "--workers", 1, "--out", f / "out"], check_voices, once=True,
+         torch=True),
     Verb("data synth of faces", 3, lambda f, i: ["data", "synth", "--count", 4, *_faces_of(f, i)], check_faces, once=True,
          torch=True, slow=True),
 )  # fmt: skip
@@ -140,9 +144,11 @@ def make_inputs(folder: Path, commands: Commands) -> None:
     from tests.stand_ins.small_bundle import small_bundle
     from tests.stand_ins.small_head import small_head, small_population
     from tests.stand_ins.small_pairs import small_pairs
+    from tests.stand_ins.small_voices import speech_folder
     from voxface.training.engine.trained_networks import save_networks
     from voxface.training.faces.population import FacePopulation
     from voxface.training.models import VoiceEncoder
+    from voxface.training.voices.resemblyzer import Resemblyzer
 
     voices = [soundfile.read(sample, dtype="int16") for sample in SAMPLES]
     for name, (samples, rate) in zip("ab", voices, strict=True):
@@ -155,6 +161,11 @@ def make_inputs(folder: Path, commands: Commands) -> None:
         (folder / "speech" / speaker).mkdir(parents=True)
         shutil.copy(sample, folder / "speech" / speaker / "one.flac")
     (folder / "speech" / "speakers.csv").write_text("speaker_id,sex\nann,F\nbob,M\n")
+    speech_folder(folder / "recordings", speakers=4)
+    state = Resemblyzer().state_dict()
+    torch.save(
+        {"model_state": {name: value for name, value in state.items() if name != "filters"}}, folder / "pretrained.pt"
+    )
     pairs = small_pairs()
     spread = np.stack([np.eye(2, dtype=np.float32) / 4] * 2)
     replace(pairs, population=FacePopulation(pairs.morphable.sex_means, spread)).save(folder / "pairs")

@@ -77,6 +77,13 @@ def check_pairs(folder: Path) -> list[str]:
     return _opens(lambda: Pairs.load(folder / "out"), "the pairs") if (folder / "out").exists() else []
 
 
+def check_voices(folder: Path) -> list[str]:
+    """Rendered voices are there whole, or not at all."""
+    from voxface.training.voices.renderings import Renderings
+
+    return _opens(lambda: Renderings.load(folder / "out"), "the voices") if (folder / "out").exists() else []
+
+
 def check_faces(folder: Path) -> list[str]:
     """A set of faces is there whole, or not at all."""
     place = folder / "out"
