@@ -64,8 +64,8 @@ def voices(folder: Path) -> list[Voice]:
     """The voices that a table FOLDER/speakers.csv lists.
 
     It has the columns speaker_id and file, and perhaps set, sex (F or M), age (years, or Common Voice's word for a decade),
-    language, licence, sex_doubtful (1: the sex is not used) and note ("speaker not given …": this voice may be another one's, so it is
-    in "train").
+    language, licence, sex_doubtful (1: the sex is not used) and note ("speaker not given …": this voice may be another one's,
+    so it is in "train").
 
     Raises:
         InputError: no such table, or a file that it names is not there.
