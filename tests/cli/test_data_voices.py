@@ -108,3 +108,16 @@ def test_a_start_goes_with_a_teacher_only(tmp_path: Path, capsys: pytest.Capture
     given = ("--data", tmp_path / "pairs", "--start", tmp_path / "other", "--out", tmp_path / "run")
     assert run("train", "voice-encoder", *given) == 2
     assert "--start" in capsys.readouterr().err
+
+
+def test_nothing_is_left_where_no_voice_can_be_used(
+    tmp_path: Path, teacher: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speech = speech_folder(tmp_path / "speech", speakers=2)
+    for file in speech.glob("*.wav"):
+        file.write_bytes(b"")
+    assert voices(tmp_path, teacher) == 3
+    error = capsys.readouterr().err
+    assert "none of 2 voices" in error
+    assert "s0.wav" in error
+    assert {file.name for file in tmp_path.iterdir()} == {"speech"}

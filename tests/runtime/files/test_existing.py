@@ -158,3 +158,32 @@ def test_what_was_there_stays_if_the_new_one_fails(tmp_path: Path) -> None:
         pass  # nothing was made
     assert files_of(place) == {"old.txt"}
     assert files_of(tmp_path) == {"set"}
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_nothing_is_seen_before_it_is_whole(tmp_path: Path, there: bool) -> None:
+    place = tmp_path / "deep" / "set"
+    if there:
+        place.mkdir(parents=True)
+
+    def half() -> None:
+        with fresh_folder(place) as folder:
+            folder.mkdir()
+            (folder / "half.raw").touch()
+            assert place.exists() == there
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        half()
+    assert place.exists() == there
+    assert [each for each in tmp_path.rglob("*") if each not in (place, place.parent)] == []
+
+
+def test_the_working_directory_stays_and_gets_what_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = tmp_path.stat().st_ino
+    with fresh_folder(Path(".")) as folder:
+        folder.mkdir()
+        (folder / "new.txt").touch()
+    assert tmp_path.stat().st_ino == before
+    assert files_of(tmp_path) == {"new.txt"}

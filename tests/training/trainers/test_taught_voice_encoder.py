@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from tests.stand_ins.small_voices import small_renderings
 from tests.training.seeds import varied
-from voxface.runtime.errors import UsageError
+from voxface.runtime.errors import InputError, UsageError
 from voxface.training.engine.run import RunConfig
 from voxface.training.engine.trained_networks import load_network
 from voxface.training.models import VoiceEncoder
@@ -126,3 +126,46 @@ def test_it_starts_from_another_encoder(voices: Renderings, tmp_path: Path) -> N
 def test_settings_out_of_range(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         TaughtVoiceEncoderConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_more_voices_in_a_batch_than_there_are(voices: Renderings, tmp_path: Path) -> None:
+    most = 2 * VoiceSampler(voices).voices
+    train_taught_voice_encoder(voices, replace(CONFIG, steps=1, batch=most), tmp_path / "a", architecture=SMALL)
+    with pytest.raises(UsageError, match=f"at most {most}"):
+        train_taught_voice_encoder(voices, replace(CONFIG, batch=most + 2), tmp_path / "b", architecture=SMALL)
+    assert not (tmp_path / "b").exists()
+
+
+def test_too_few_voices_or_a_teacher_that_says_nothing(voices: Renderings, tmp_path: Path) -> None:
+    one = [{**person, "split": "test" if n else "train"} for n, person in enumerate(voices.about["voices"])]
+    alone = replace(voices, about={**voices.about, "voices": one})
+    single = alone.of("train")[alone.speed[alone.of("train")] != 1.0]
+    none = replace(alone, about={**voices.about, "voices": [{**person, "split": "test"} for person in one]})
+    assert VoiceSampler(alone).voices == 2 - (not len(single))  # its two speeds
+    with pytest.raises(InputError, match="0 training voices"):
+        train_taught_voice_encoder(none, CONFIG, tmp_path / "a", architecture=SMALL)
+    same = replace(voices, vectors=np.broadcast_to(voices.vectors[:1], voices.vectors.shape))
+    with pytest.raises(InputError, match="says the same"):
+        train_taught_voice_encoder(same, CONFIG, tmp_path / "a", architecture=SMALL)
+    assert not (tmp_path / "a").exists()
+
+
+def test_an_embedding_wider_than_the_teachers_vectors(voices: Renderings, tmp_path: Path) -> None:
+    wide = {**SMALL, "embedding": 16}  # the teacher's have 4
+    train_taught_voice_encoder(voices, replace(CONFIG, steps=1), tmp_path, architecture=wide)
+    model = TaughtEncoder(VoiceEncoder(**wide), VoiceSampler(voices).components, 16)  # type: ignore[arg-type]
+    assert tuple(model.components.shape) == (4, 16)
+    assert not model.components[:, 4:].any()
+
+
+def test_recordings_of_one_speaker_are_one_voice(voices: Renderings) -> None:
+    people = [{**person, "split": "train"} for person in voices.about["voices"]]
+    joined = [{**person, "speaker": people[n // 2]["speaker"]} for n, person in enumerate(people)]
+    apart, together = (replace(voices, about={**voices.about, "voices": of}) for of in (people, joined))
+    speeds = len(np.unique(voices.speed))
+    assert VoiceSampler(together).voices < VoiceSampler(apart).voices <= 8 * speeds
+    encoder = VoiceEncoder(**SMALL).eval()  # type: ignore[arg-type]
+    assert verification(together, encoder, "train", torch.device("cpu"))
+    one = [{**person, "speaker": "same"} for person in people]
+    alone = replace(voices, about={**voices.about, "voices": one})
+    assert verification(alone, encoder, "train", torch.device("cpu")) == {}  # nobody to tell it from

@@ -1,6 +1,11 @@
 """Rendered voices: aligned with what the teacher says, the same however many processes, and read only if they are whole."""
 
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +14,7 @@ from tests.stand_ins.small_voices import PitchTeacher, small_renderings, speech_
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.voices.listing import voices
 from voxface.training.voices.rendering import RenderingConfig, render
-from voxface.training.voices.renderings import Renderings
+from voxface.training.voices.renderings import TABLES, Renderings, write_manifest
 
 pytestmark = pytest.mark.train
 
@@ -92,3 +97,83 @@ def test_a_damaged_folder_is_not_read(tmp_path: Path, name: str, how: str) -> No
 def test_settings_out_of_range(settings: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         RenderingConfig(**settings)  # type: ignore[arg-type]
+
+
+def spoil(folder: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+    """Rewrites a folder, sealed like an honest one; `change` gets the arrays by name and `about`."""
+    arrays = {name: np.load(folder / f"{name}.npy") for name in ("frames", "vectors")}
+    with np.load(folder / "tables.npz") as tables:
+        arrays |= {name: tables[name] for name in TABLES}
+    about = json.loads((folder / "renderings.json").read_text())["about"]
+    change(arrays, about)
+    for name in ("frames", "vectors"):
+        np.save(folder / f"{name}.npy", arrays.pop(name))
+    np.savez(folder / "tables.npz", **arrays)
+    write_manifest(folder, about)
+
+
+def put(name: str, at: object, value: object) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    def change(arrays: dict[str, Any], about: dict[str, Any]) -> None:
+        arrays[name] = arrays[name].copy()
+        arrays[name][at] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("frames", (5, 3), np.nan),
+        put("vectors", (-1, -1), np.inf),
+        put("voice", 0, 8),
+        put("voice", 0, -1),
+        put("start", 1, -1),
+        put("length", 1, 1 << 62),
+        put("length", 1, 0),
+        put("first", 0, 1 << 62),
+        put("pieces", -1, 1 << 20),
+        put("speed", 0, np.nan),
+        lambda arrays, about: arrays.update(frames=arrays["frames"][:, :40]),
+        lambda arrays, about: arrays.update(frames=arrays["frames"].astype(np.float32)),
+        lambda arrays, about: arrays.update(vectors=arrays["vectors"][:0]),
+        lambda arrays, about: arrays.update(vectors=arrays["vectors"][0]),
+        lambda arrays, about: arrays.update(clean=arrays["clean"].astype(np.int64)),
+        lambda arrays, about: arrays.update(start=arrays["start"].astype(np.float64)),
+        lambda arrays, about: arrays.update(speed=arrays["speed"][:-1]),
+        lambda arrays, about: arrays.update({name: arrays[name][:0] for name in TABLES}),
+        lambda arrays, about: about["voices"].pop(),
+        lambda arrays, about: about["voices"][0].update(split="all"),
+        lambda arrays, about: about["voices"][0].update(age=["old", 3]),
+        lambda arrays, about: about["voices"].__setitem__(0, None),
+        lambda arrays, about: about.update(every=0),
+        lambda arrays, about: about.update(piece=1e9),
+        lambda arrays, about: about.pop("teacher"),
+    ],
+)
+def test_a_sealed_folder_is_not_believed(
+    tmp_path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]
+) -> None:
+    small_renderings(tmp_path, speeds=(1.0,), degraded=0)
+    spoil(tmp_path / "voices", lambda arrays, about: None)
+    Renderings.load(tmp_path / "voices")
+    spoil(tmp_path / "voices", change)
+    with pytest.raises(InputError, match="cannot be read as rendered voices"):
+        Renderings.load(tmp_path / "voices")
+
+
+@pytest.mark.parametrize("name", ["frames.npy", "tables.npz", "renderings.json"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    small_renderings(tmp_path, speeds=(1.0,), degraded=0)
+    (tmp_path / "voices" / name).unlink()
+    os.mkfifo(tmp_path / "voices" / name)
+    with pytest.raises(InputError, match="pipe"):
+        Renderings.load(tmp_path / "voices")
+
+
+def test_recordings_of_one_speaker_share_a_number(tmp_path: Path) -> None:
+    made = small_renderings(tmp_path, speeds=(1.0,), degraded=0)
+    assert made.speaker.tolist() == list(range(8))
+    people = made.about["voices"]
+    people[3] |= {"speaker": people[1]["speaker"]}
+    people[4] |= {"speaker": people[1]["speaker"], "corpus": "another"}
+    assert replace(made, about=made.about).speaker.tolist() == [0, 1, 2, 1, 3, 4, 5, 6]

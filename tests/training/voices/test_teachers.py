@@ -7,9 +7,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from voxface.runtime.errors import InputError, ProviderError, VoxfaceError
+from voxface.training.voices import onnx_teacher
 from voxface.training.voices.onnx_teacher import PIECE, OnnxTeacher
 from voxface.training.voices.resemblyzer import Resemblyzer, load_resemblyzer, slaney_filters
 from voxface.training.voices.teacher import load_teacher
@@ -137,3 +138,56 @@ def test_a_file_that_is_no_graph(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(VoxfaceError) as error:
         load_teacher(str(tmp_path / "e.onnx"))
     assert "\n" not in str(error.value)
+
+
+WEIGHTS = np.ones((PIECE, 8), np.float32)
+
+
+def graph(path: Path, nodes: list[onnx.NodeProto], *constants: onnx.TensorProto) -> Path:
+    """A graph from sound x to vectors y."""
+    inputs, outputs = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", size])] for name, size in (("x", "N"), ("y", "E"))
+    )
+    whole = helper.make_graph(nodes, "encoder", inputs, outputs, constants)
+    onnx.save(helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def wide(path: Path, size: int) -> Path:
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=[1], keepdims=1),
+        helper.make_node("Expand", ["m", "s"], ["y"]),
+    ]
+    return graph(path, nodes, numpy_helper.from_array(np.array([1, size]), "s"))
+
+
+@pytest.mark.parametrize("size", [1, 5_000, 50_000_000])
+def test_an_encoder_whose_vectors_are_too_short_or_too_long(tmp_path: Path, size: int) -> None:
+    with pytest.raises(InputError, match="not one vector for each item"):
+        OnnxTeacher(wide(tmp_path / "e.onnx", size))
+
+
+@pytest.mark.parametrize("factor", [0.0, np.nan, np.inf])
+def test_an_encoder_that_gives_no_vectors(tmp_path: Path, factor: float) -> None:
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    file = graph(tmp_path / "e.onnx", nodes, numpy_helper.from_array(WEIGHTS * np.float32(factor), "w"))
+    with pytest.raises(InputError, match="zero, infinite or no numbers"):
+        OnnxTeacher(file)
+
+
+def test_an_encoder_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_teacher, "_SECONDS", 0.5)
+    scalar = {name: helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", 7), ("on", 9), ("go", 9))}
+    value = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", "E"]) for name in ("v", "w2")}
+    nodes = [helper.make_node("Identity", ["on"], ["go"]), helper.make_node("Add", ["v", "v"], ["w2"])]
+    body = helper.make_graph(nodes, "b", [scalar["i"], scalar["on"], value["v"]], [scalar["go"], value["w2"]])
+    file = graph(
+        tmp_path / "e.onnx",
+        [helper.make_node("MatMul", ["x", "w"], ["t"]), helper.make_node("Loop", ["n", "c", "t"], ["y"], body=body)],
+        *(
+            numpy_helper.from_array(a, name)
+            for a, name in ((WEIGHTS, "w"), (np.array(1 << 62), "n"), (np.array(True), "c"))
+        ),
+    )
+    with pytest.raises(InputError, match="does not end"):
+        OnnxTeacher(file)

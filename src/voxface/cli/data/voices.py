@@ -72,7 +72,7 @@ def _tell(options: argparse.Namespace, made: "Renderings", left_out: "Sequence[L
         "out": str(options.out),
         "teacher": made.about["teacher"],
         "voices": len(people),
-        "speakers": len({person["speaker"] for person in people}),
+        "speakers": len(set(made.speaker.tolist())),
         "splits": splits,
         "digest": made.digest,
         "errors": [

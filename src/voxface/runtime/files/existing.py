@@ -102,17 +102,22 @@ def holds_only(folder: Path, manifest: str, lists: Callable[[dict[str, Any]], se
 def fresh_folder(place: Path) -> Iterator[Path]:
     """A folder to write a result into; it takes the place of the one at `place` when the block ends without an exception.
 
-    Where nothing, or an empty folder, is at `place`, that is the folder itself.
+    Until then nothing is seen at `place`, so that what fails or is killed leaves nothing there. An empty working directory or
+    mount point cannot be replaced, and gets what is in the folder.
 
     Raises:
         OSError: it cannot be written, or cannot be put into its place; what was there is as before.
     """
-    if not place.exists() or is_empty(place):
-        yield place
-        return
     place = Path(os.path.realpath(place))
-    with room_beside(place) as room:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    kept = place.exists() and is_empty(place) and (place.samefile(os.curdir) or place.is_mount())
+    with room_beside(place / "new" if kept else place) as room:
         fresh = room / "new"
         yield fresh
-        fresh.chmod(S_IMODE(place.stat().st_mode))  # a private folder stays private
+        if kept:
+            for each in sorted(fresh.iterdir()):
+                each.rename(place / each.name)
+            return
+        if place.exists():
+            fresh.chmod(S_IMODE(place.stat().st_mode))  # a private folder stays private
         take_place(fresh, place, room)

@@ -176,8 +176,8 @@ class Run:
         """Whether this process writes the files."""
         return bool(self.fabric.is_global_zero)
 
-    def share(self, batch: int) -> int:
-        """Size of this process's part of a global batch.
+    def share(self, batch: int, *, of: int = 1) -> int:
+        """Size of this process's part of a global batch whose items belong together in groups of `of`.
 
         Raises:
             UsageError: it cannot be divided evenly.
@@ -185,8 +185,11 @@ class Run:
         if batch < 1:
             self._fail(UsageError(f"batch {batch}: at least 1"))
         each, rest = divmod(batch, self._processes.number)
-        if rest:
-            self._fail(UsageError(f"a batch of {batch} cannot be divided among {self._processes.number} processes"))
+        if rest or each % of:
+            groups = "" if of == 1 else f" in groups of {of}"
+            self._fail(
+                UsageError(f"a batch of {batch} cannot be divided among {self._processes.number} processes{groups}")
+            )
         return each
 
     def random(self, step: int) -> np.random.Generator:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxface.runtime.config.front_end import FrontEndConfig
-from voxface.runtime.errors import UsageError
+from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.crops import crop
 from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
@@ -37,6 +37,7 @@ ARCHITECTURE: Final[dict[str, Any]] = {
     "normalisation": "level",
 }
 _YEARS: Final = 20.0  # of age, in which the age head errs by 1
+_LEAST_SPREAD: Final = 1e-6  # of a teacher's unit vectors: in half precision the same vector everywhere has less
 
 
 @dataclass(frozen=True)
@@ -97,23 +98,45 @@ class TaughtBatch(NamedTuple):
 
 
 class VoiceSampler:
-    """Draws batches from renderings of the training voices."""
+    """Draws batches from renderings of the training voices. The recordings of one speaker at one speed are one voice here.
+
+    Attributes:
+        voices: how many there are to draw from.
+        centre: mean of the teacher's vectors, float32 [size].
+        components: their principal components, float32 [size, size], the widest first.
+    """
 
     def __init__(self, renderings: Renderings, how: str = "level") -> None:
-        """`how` is the encoder's kind of normalisation."""
+        """`how` is the encoder's kind of normalisation.
+
+        Raises:
+            InputError: there are fewer than two voices, or the teacher says the same of all.
+        """
         self._renderings, self._how = renderings, how
         own = renderings.of("train")
         speeds = np.unique(renderings.speed[own])
-        groups = renderings.voice[own] * len(speeds) + np.searchsorted(speeds, renderings.speed[own])
+        groups = renderings.speaker[renderings.voice[own]] * len(speeds) + np.searchsorted(
+            speeds, renderings.speed[own]
+        )
         order = np.argsort(groups, kind="stable")
         self._groups = np.split(own[order], np.flatnonzero(np.diff(groups[order])) + 1)
+        self.voices = len(np.unique(groups))
+        if self.voices < 2:
+            raise InputError(f"the data have {self.voices} training voices, of which two at least are needed; add some")
         weight = np.sqrt([renderings.length[group[0]] for group in self._groups])
         self._chance = weight / weight.sum()
         rows = np.concatenate(
-            [renderings.vectors[renderings.first[g[0]] :][: renderings.pieces[g[0]]] for g in self._groups]
+            [
+                renderings.vectors[begin : begin + pieces]
+                for g in self._groups
+                for begin, pieces in dict.fromkeys(zip(renderings.first[g], renderings.pieces[g], strict=True))
+            ]
         )
         self.centre: Float32 = rows.astype(np.float32).mean(0)
-        spread = np.linalg.eigh(np.cov(rows.astype(np.float32).T))
+        covariance = np.cov(rows.astype(np.float32).T)
+        if np.trace(covariance) < _LEAST_SPREAD:
+            raise InputError("the teacher says the same of all training voices; render them with another teacher")
+        spread = np.linalg.eigh(covariance)
         self.components: Float32 = spread.eigenvectors[:, ::-1].astype(np.float32)
         people = renderings.about["voices"]
         self._sex = np.array([{"F": 0.0, "M": 1.0}.get(person["sex"], np.nan) for person in people], np.float32)
@@ -122,7 +145,7 @@ class VoiceSampler:
     def directions(self, vectors: Float32) -> Float32:
         """The teacher's vectors [N, size], centred on the training voices' mean and of unit length again."""
         centred = vectors - self.centre
-        directions: Float32 = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+        directions: Float32 = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), _LEAST_SPREAD)
         return directions
 
     def draw(self, count: int, length: int, degraded: float, rng: np.random.Generator) -> TaughtBatch:
@@ -132,8 +155,8 @@ class VoiceSampler:
         for _ in range(2):
             for group in groups:
                 clean = self._renderings.clean[group]
-                pick = group[~clean] if rng.random() < degraded and not clean.all() else group[clean]
-                chosen = int(rng.choice(pick))
+                pick = group[~clean] if rng.random() < degraded else group[clean]
+                chosen = int(rng.choice(pick if len(pick) else group))
                 at, size = int(self._renderings.start[chosen]), int(self._renderings.length[chosen])
                 begin = int(rng.integers(max(1, size - length + 1)))
                 frames = self._renderings.frames[at + begin : at + min(size, begin + length)].astype(np.float32)
@@ -144,7 +167,10 @@ class VoiceSampler:
 
 
 class TaughtEncoder(nn.Module):
-    """Encoder, and heads for sex and age, as one module from a batch to its losses."""
+    """Encoder, and heads for sex and age, as one module from a batch to its losses.
+
+    An embedding that is wider than the teacher's vectors is to be zero beyond them.
+    """
 
     components: Tensor
 
@@ -153,7 +179,8 @@ class TaughtEncoder(nn.Module):
         self.encoder = encoder
         self.labels = nn.Linear(embedding, 2)
         self.sharpness = nn.Parameter(torch.tensor(15.0))
-        self.register_buffer("components", torch.from_numpy(np.ascontiguousarray(components[:, :embedding])))
+        kept = torch.from_numpy(np.ascontiguousarray(components[:, :embedding]))
+        self.register_buffer("components", F.pad(kept, (0, embedding - kept.shape[1])))
 
     def forward(self, log_mel: Tensor, target: Tensor, sex: Tensor, age: Tensor) -> dict[str, Tensor]:
         """Losses by name: direction, similarity, contrast, sex, age."""
@@ -196,15 +223,24 @@ def train_taught_voice_encoder(
         architecture: keyword arguments of `VoiceEncoder`.
 
     Raises:
-        UsageError, ProviderError: see `Run`.
+        InputError: see `VoiceSampler`.
+        UsageError: a batch needs more voices than there are, or see `Run`.
+        ProviderError: see `Run`.
     """
     architecture = architecture or ARCHITECTURE
+    sampler = VoiceSampler(renderings, architecture.get("normalisation", "bands"))
+    if config.batch > 2 * sampler.voices:
+        raise UsageError(
+            f"batch {config.batch}: two crops of each of {config.batch // 2} voices, and the data have {sampler.voices} "
+            f"training voices, each speed counted; at most {2 * sampler.voices}"
+        )
     data = {"renderings": renderings.digest}
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     encoder = VoiceEncoder(**architecture)
-    sampler = VoiceSampler(renderings, encoder.normalisation)
     if start is not None:
         try:
+            if getattr(start, "normalisation", "bands") != encoder.normalisation:
+                raise RuntimeError("its input is normalised otherwise")
             encoder.load_state_dict(start.state_dict())
         except RuntimeError as error:
             raise UsageError(f"the encoder to start from has another architecture than {architecture}") from error
@@ -214,11 +250,12 @@ def train_taught_voice_encoder(
         "encoder", torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.weight_decay)
     )
     weights = {"similarity": config.similarity, "contrast": config.contrast, "sex": config.sex, "age": config.age}
+    count = run.share(config.batch, of=2) // 2
     model.train()
     for step in run.steps(config.steps):
         shared_rng = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes
         length = int(shared_rng.integers(config.crop[0], config.crop[1] + 1))
-        drawn = sampler.draw(run.share(config.batch) // 2, length, config.degraded, run.random(step))
+        drawn = sampler.draw(count, length, config.degraded, run.random(step))
         batch = TaughtBatch(*(run.tensor(part) for part in drawn))
         losses = model(*batch)
         loss = losses["direction"] + sum(weight * losses[name] for name, weight in weights.items())
@@ -261,7 +298,7 @@ def verification(
     Returns:
         {"eer", "auc", and "eer NAME", "auc NAME" of each set of 20 voices or more}; {} of fewer than two speakers.
     """
-    rows, names, sets = [], [], []
+    rows, speakers, sets = [], [], []
     training = encoder.training
     encoder.eval()
     for r in renderings.of(split, clean=clean):
@@ -270,20 +307,20 @@ def verification(
             with torch.no_grad():
                 heard = network_input(half, 64, encoder.normalisation)
                 rows.append(encoder(torch.from_numpy(heard).to(device))[0][0].float().cpu().numpy())
-            voice = renderings.about["voices"][int(renderings.voice[r])]
-            names.append(voice["speaker"])
-            sets.append(voice["corpus"])
+            number = int(renderings.voice[r])
+            speakers.append(int(renderings.speaker[number]))
+            sets.append(renderings.about["voices"][number]["corpus"])
     encoder.train(training)
-    if len(set(names)) < 2:
+    if len(set(speakers)) < 2:
         return {}
-    found = _rates("", np.stack(rows), names)
+    found = _rates("", np.stack(rows), speakers)
     for name in sorted(set(sets)):
         own = [k for k, of in enumerate(sets) if of == name]
-        if len(own) >= 40 and len({names[k] for k in own}) > 1:
-            found |= _rates(f" {name}", np.stack(rows)[own], [names[k] for k in own])
+        if len(own) >= 40 and len({speakers[k] for k in own}) > 1:
+            found |= _rates(f" {name}", np.stack(rows)[own], [speakers[k] for k in own])
     return found
 
 
-def _rates(suffix: str, rows: Float32, names: list[str]) -> dict[str, float]:
-    same, different = trials(rows, names, names, range(len(rows)))
+def _rates(suffix: str, rows: Float32, speakers: list[int]) -> dict[str, float]:
+    same, different = trials(rows, speakers, speakers, range(len(rows)))
     return {f"eer{suffix}": eer(same, different), f"auc{suffix}": auc(same, different)}

@@ -3,25 +3,36 @@
 It has one input, batch first: either sound [B, samples] at 16 kHz in [−1, 1], or log mel filter banks [B, frames, bands] as
 Kaldi computes them of sound at int16 scale (25 ms every 10 ms, Hamming window, no dither), each band minus its mean, which is
 the convention of WeSpeaker's and 3D-Speaker's published files. Its first output is a vector for each item.
+
+Nothing in such a file is believed: it may point outside of it, never end, or give more than a vector.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.engines.onnx_file import check_onnx_file
-from voxface.runtime.engines.onnxruntime import import_onnxruntime
-from voxface.runtime.errors import InputError, ProviderError
+from voxface.runtime.config.tensor_spec import TensorSpec
+from voxface.runtime.engines.memory_bound import PER_BYTE, MemoryBound
+from voxface.runtime.engines.onnxruntime import OnnxRuntimeEngine, import_onnxruntime
+from voxface.runtime.engines.watch import Watch
+from voxface.runtime.errors import BundleError, InputError, ProviderError
+from voxface.runtime.files.damage import reason
+from voxface.runtime.files.npz import to_float32
 from voxface.runtime.files.regular import read_bytes
 from voxface.runtime.install_advice import how_to_install
 
 Float32 = NDArray[np.float32]
+T = TypeVar("T")
 HOP: Final = 160  # samples
 PIECE: Final = 25_600  # samples, 1.6 s
 _BATCH: Final = 16  # pieces
 _BANDS: Final = range(20, 129)
+_SIZES: Final = range(2, 4097)  # numbers of a vector; published encoders give 128 to 1024
+_SECONDS: Final = 60.0  # to open the graph, or for a batch, which takes a large encoder 2 s
+_MEMORY: Final = 1 << 30  # bytes for a batch
 
 
 class OnnxTeacher:
@@ -37,31 +48,26 @@ class OnnxTeacher:
         self.name = f"speaker encoder {path.name}"
         self.piece = PIECE
         self._path, self._data = path, read_bytes(path)
-        try:
-            check_onnx_file(self._data)
-        except ValueError as error:
-            raise InputError(f"{path}: {error}") from error
         self._open()
-        self.size = self._vectors_of(np.zeros((1, PIECE), np.int16)).shape[1]
+        tone = 8_000 * np.sin(np.arange(PIECE) / 10)  # of silence an encoder may make nothing
+        self.size = self._vectors_of(tone.astype(np.int16)[None]).shape[1]
 
     def _open(self) -> None:
-        ort = import_onnxruntime()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1  # there is a process for each core
-        options.log_severity_level = 4
-        try:
-            self._session = ort.InferenceSession(self._data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
+        import_onnxruntime()  # before memory is bounded
+        self._watch = Watch(_SECONDS)
+        # There is a process for each core.
+        self._engine = self._watched(
+            lambda: OnnxRuntimeEngine(self._data, name=str(self._path), threads=1, watch=self._watch)
+        )
+        (first, spec), *others = self._engine.inputs.items() or [("", TensorSpec("none", ()))]
+        self._input, shape = first, spec.shape
+        bands = shape[2] if len(shape) == 3 else 0
+        self._bands = bands if isinstance(bands, int) else -1
+        if others or spec.dtype != "float32" or len(shape) not in (2, 3) or (self._bands and self._bands not in _BANDS):
+            there = ", ".join(f"{name} {of.dtype} {list(of.shape)}" for name, of in self._engine.inputs.items())
             raise InputError(
-                f"{self._path}: cannot be opened as an ONNX graph ({' '.join(str(error).split())})"
-            ) from error
-        inputs = self._session.get_inputs()
-        shape = list(inputs[0].shape) if inputs else []
-        self._bands = shape[2] if len(shape) == 3 else 0
-        if len(inputs) != 1 or len(shape) not in (2, 3) or (self._bands and self._bands not in _BANDS):
-            raise InputError(
-                f"{self._path}: no speaker encoder that can teach: it needs one input, sound [B, samples] or filter banks "
-                f"[B, frames, bands]; it has {', '.join(f'{i.name} {i.shape}' for i in inputs) or 'none'}"
+                f"{self._path}: no speaker encoder that can teach: it needs one input float32, sound [B, samples] or filter "
+                f"banks [B, frames, bands]; it has {there or 'none'}"
             )
         if self._bands:
             try:
@@ -71,8 +77,22 @@ class OnnxTeacher:
                     f"{self._path}: its input is filter banks, which kaldi-native-fbank computes; {how_to_install('teacher')}"
                 ) from error
 
+    def _watched(self, work: Callable[[], T]) -> T:
+        """Does something with the graph, within limits of time and memory.
+
+        Raises:
+            InputError: it fails, or does not end.
+        """
+        try:
+            return self._watch.run(work, MemoryBound(_MEMORY + PER_BYTE * len(self._data)))
+        except TimeoutError:
+            raise InputError(f"{self._path}: does not end within {_SECONDS:.0f} s; do not use this file") from None
+        except (BundleError, MemoryError, ValueError, TypeError, RuntimeError) as error:
+            said = reason(error).removeprefix(f"{self._path}: ")
+            raise InputError(f"{self._path}: cannot be used as a teacher ({said})") from error
+
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_session"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_engine", "_watch")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -86,15 +106,17 @@ class OnnxTeacher:
 
     def _vectors_of(self, pieces: NDArray[np.int16]) -> Float32:
         heard = np.stack([self._banks(piece) for piece in pieces]) if self._bands else pieces / np.float32(32768)
-        name = self._session.get_inputs()[0].name
-        try:
-            rows = np.asarray(self._session.run(None, {name: heard.astype(np.float32)})[0], np.float32)
-        except Exception as error:
-            raise InputError(f"{self._path}: does not run ({' '.join(str(error).split())})") from error
-        if rows.ndim != 2 or len(rows) != len(pieces) or rows.shape[1] < 2 or not np.isfinite(rows).all():
-            raise InputError(f"{self._path}: its first output is not one vector of finite numbers for each item")
-        unit: Float32 = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        return unit
+        feeds = {self._input: heard.astype(np.float32)}
+        rows = self._watched(lambda: _first(self._engine.run(feeds)))
+        size = rows.shape[1] if rows.ndim == 2 else 0
+        if len(rows) != len(pieces) or size not in _SIZES or size != getattr(self, "size", size):
+            raise InputError(
+                f"{self._path}: its first output is not one vector for each item: {list(rows.shape)} of {len(pieces)} items"
+            )
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        if not (np.isfinite(lengths) & (lengths > 0)).all():
+            raise InputError(f"{self._path}: its vectors are zero, infinite or no numbers")
+        return rows / lengths
 
     def _banks(self, samples: NDArray[np.int16]) -> Float32:
         import kaldi_native_fbank as kaldi
@@ -109,3 +131,12 @@ class OnnxTeacher:
         banks = np.stack([computer.get_frame(k) for k in range(computer.num_frames_ready)])
         centred: Float32 = banks - banks.mean(0)
         return centred
+
+
+def _first(outputs: Mapping[str, NDArray[Any]]) -> Float32:
+    """The first output, at least one axis.
+
+    Raises:
+        ValueError: it holds no real numbers.
+    """
+    return to_float32(np.atleast_1d(next(iter(outputs.values()))))

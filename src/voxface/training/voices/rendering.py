@@ -124,7 +124,8 @@ def render(
                 vectors_written += len(one.vectors)
             step(voices[number].path.name)
     if not rows:
-        raise InputError(left_out[0].reason if left_out else "there is no voice")
+        first = f"; {left_out[0].file}: {left_out[0].reason}" if left_out else ""
+        raise InputError(f"none of {len(voices)} voices can be used{first}")
     _as_array(folder, "frames", (frames_written, 64))
     _as_array(folder, "vectors", (vectors_written, teacher.size))
     columns = {name: np.array(column) for name, column in zip(TABLES, zip(*rows, strict=True), strict=True)}

@@ -10,21 +10,31 @@ The folder holds
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.errors import InputError
+from voxface.runtime.files.damage import is_damage, reason
+from voxface.runtime.files.npz import read_npz
+from voxface.runtime.files.regular import open_regular, read_bytes
 from voxface.runtime.files.sealed_json import is_intact, sealed
+from voxface.runtime.files.text import decode_text
+from voxface.training.data.pairs import SPLITS
 
 Float32 = NDArray[np.float32]
 MANIFEST: Final = "renderings.json"
 FILES: Final = ("frames.npy", "vectors.npy", "tables.npz")
 TABLES: Final = ("voice", "start", "length", "first", "pieces", "speed", "clean")
 SCHEMA: Final = 1
+_AT_ONCE: Final = 1 << 16  # rows of an array that are read at once to see whether they are finite
+_INFINITY: Final = 0x7C00  # of float16 without its sign, as a whole number; NaNs are above
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,10 @@ class Renderings:
         speed: float64 [R].
         clean: bool [R].
         digest: SHA-256 of all files.
+
+    Raises:
+        ValueError: they do not fit each other, or a number is not finite.
+        Exception: another one of `damage.DAMAGE`, of what `about` should have.
     """
 
     about: dict[str, Any]
@@ -56,6 +70,47 @@ class Renderings:
     clean: NDArray[np.bool_]
     digest: str
 
+    def __post_init__(self) -> None:
+        wrong = ", ".join(self._wrong())
+        if wrong:
+            raise ValueError(wrong)
+
+    def _wrong(self) -> Iterator[str]:
+        """What does not fit; the first of it, where the rest cannot be looked at without."""
+        about, people = self.about, self.about["voices"]
+        if not all(type(about[name]) is int and 1 <= about[name] < 1 << 31 for name in ("every", "piece")):
+            yield "every and piece are no numbers of frames"
+        if not isinstance(about["teacher"], str) or not all(map(_is_person, people)):
+            yield "the teacher or a voice is not described"
+        mels = FrontEndConfig.mels
+        for name, array, wanted in (
+            ("frames", self.frames, lambda shape: shape[1] == mels),
+            ("vectors", self.vectors, lambda shape: shape[1] >= 2),
+        ):
+            if array.ndim != 2 or array.dtype != np.float16 or not len(array) or not wanted(array.shape):
+                yield f"{name} are {array.dtype} {list(array.shape)[:8]}"
+                return
+        count = len(self.voice) if self.voice.ndim == 1 else -1
+        for name in TABLES:
+            column = getattr(self, name)
+            kind = {"speed": np.float64, "clean": np.bool_}.get(name, np.int64)
+            if column.shape != (count,) or column.dtype != kind or not count:
+                yield f"{name} is {column.dtype} {list(column.shape)[:8]}"
+                return
+        for name, begin, number, most in (
+            ("voice", self.voice, np.ones_like(self.voice), len(people)),
+            ("start and length", self.start, self.length, len(self.frames)),
+            ("first and pieces", self.first, self.pieces, len(self.vectors)),
+        ):
+            if min(begin.min(), number.min() - 1) < 0 or (begin > most - np.minimum(number, most + 1)).any():
+                yield f"{name} lead beyond {most} rows"
+        if not ((self.speed > 0) & (self.speed < np.inf)).all():
+            yield "speed has numbers that are no speeds"
+        for name, array in (("frames", self.frames), ("vectors", self.vectors)):
+            bits = array.view(np.uint16)  # several times as fast as `isfinite` of half precision
+            if any(((bits[at : at + _AT_ONCE] & 0x7FFF) >= _INFINITY).any() for at in range(0, len(bits), _AT_ONCE)):
+                yield f"{name} hold NaN or infinity"
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads a folder of `voxface data voices`; frames and vectors are mapped, so they stay on disk until they are used.
@@ -63,8 +118,13 @@ class Renderings:
         Raises:
             InputError: it is not one, or a file is missing or has changed.
         """
+        for name in (MANIFEST, *FILES):
+            if not (folder / name).exists():
+                raise InputError(
+                    f"{folder}: no rendered voices here ({name} is missing); `voxface data voices` makes them"
+                )
         try:
-            document = json.loads((folder / MANIFEST).read_text())
+            document = json.loads(decode_text(read_bytes(folder / MANIFEST), folder / MANIFEST))
             if document["schema"] != SCHEMA:
                 raise InputError(f"{folder}: schema {document['schema']}, this version reads {SCHEMA}; make it again")
             if not is_intact(document):
@@ -72,21 +132,26 @@ class Renderings:
             for name in FILES:
                 if sha256_of(folder / name) != document["files"][name]:
                     raise InputError(f"{folder / name}: is not the file that was written; make the voices again")
-            with np.load(folder / "tables.npz", allow_pickle=False) as tables:
-                columns = {name: tables[name] for name in TABLES}
+            tables = read_npz(read_bytes(folder / "tables.npz"), TABLES)
+            columns = {name: tables[name] for name in TABLES}
             frames, vectors = (np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in FILES[:2])
             return cls(document["about"], frames, vectors, **columns, digest=document["seal"])
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{folder}: no rendered voices here ({Path(error.filename).name} is missing); `voxface data voices` makes them"
-            ) from error
-        except (LookupError, ValueError, TypeError, AttributeError, EOFError, OSError) as error:
-            raise InputError(f"{folder}: cannot be read as rendered voices: {error}") from error
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            raise InputError(f"{folder}: cannot be read as rendered voices: {reason(error)}") from error
 
     def of(self, split: str, *, clean: bool | None = None) -> NDArray[np.int64]:
         """Renderings of voices of a split; only the clean or the degraded ones, if `clean` is said."""
         chosen = np.array([voice["split"] == split for voice in self.about["voices"]])[self.voice]
         return np.flatnonzero(chosen if clean is None else chosen & (self.clean == clean))
+
+    @cached_property
+    def speaker(self) -> NDArray[np.int64]:
+        """The speaker of each voice, int64 [V], from 0 in the order of the voices: recordings of one speaker share a number."""
+        numbers: dict[tuple[str, str], int] = {}
+        people = self.about["voices"]
+        return np.array([numbers.setdefault((p["corpus"], p["speaker"]), len(numbers)) for p in people], np.int64)
 
     @property
     def provenance(self) -> list[str]:
@@ -113,6 +178,17 @@ class Renderings:
         return mean
 
 
+def _is_person(person: Any) -> bool:
+    """Whether a voice of the manifest has what training looks at."""
+    age = person["age"]
+    return (
+        all(isinstance(person[name], str) for name in ("corpus", "speaker", "path", "language"))
+        and person["sex"] in ("F", "M", None)
+        and (age is None or (len(age) == 2 and all(type(years) is int and 0 < years < 200 for years in age)))
+        and person["split"] in SPLITS
+    )
+
+
 def is_renderings(folder: Path) -> bool:
     """Whether a folder looks like one of rendered voices; whether it is whole, `Renderings.load` tells."""
     return (folder / MANIFEST).is_file()
@@ -128,5 +204,5 @@ def write_manifest(folder: Path, about: dict[str, Any]) -> str:
 
 def sha256_of(file: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
-    with file.open("rb") as data:
+    with open_regular(file) as data:
         return hashlib.file_digest(data, "sha256").hexdigest()
