@@ -146,6 +146,7 @@ docs: $(VENV)/.ready
 # Steps that are done are not done again; a training that was stopped goes on from its last checkpoint.
 RUNS := artifacts/default
 SPEECH := $(VOXFACE_SHARED)/speech/librispeech
+MANY := $(VOXFACE_SHARED)/speech/many
 VOXFACE = $(VENV)/bin/voxface
 default-bundle: system-packages $(VENV)/.ready
 	mkdir -p $(RUNS)
@@ -154,15 +155,17 @@ default-bundle: system-packages $(VENV)/.ready
 	test -d $(RUNS)/people || $(VOXFACE) data prepare --speech $(SPEECH) --noise $(VOXFACE_SHARED)/noise \
 	  --rooms $(VOXFACE_SHARED)/rir --faces $(RUNS)/embedded.npz --population $(RUNS)/population.npz \
 	  --out $(RUNS)/people
-	test -d $(RUNS)/synthetic || $(VOXFACE) data synth --people 160 --faces $(RUNS)/embedded.npz \
-	  --population $(RUNS)/population.npz --out $(RUNS)/synthetic
-	$(VOXFACE) train voice-encoder --resume --data $(RUNS)/people --beside $(RUNS)/synthetic --out $(RUNS)/encoder
+	$(VENV)/bin/python -c 'import importlib.util as u; raise SystemExit(u.find_spec("resemblyzer") is None)' || \
+	  $(VENV)/bin/python -m pip install --quiet --no-deps resemblyzer==0.1.4
+	test -d $(RUNS)/voices || $(VOXFACE) data voices --speech $(SPEECH) $(MANY) --noise $(VOXFACE_SHARED)/noise \
+	  --rooms $(VOXFACE_SHARED)/rir --out $(RUNS)/voices
+	$(VOXFACE) train voice-encoder --resume --data $(RUNS)/voices --out $(RUNS)/encoder
 	$(VOXFACE) train mesh --resume --data $(RUNS)/people --encoder $(RUNS)/encoder --set target=expected \
 	  --out $(RUNS)/mesh
 	$(VOXFACE) train portrait --resume --data $(RUNS)/people --encoder $(RUNS)/encoder --mesh $(RUNS)/mesh \
 	  --out $(RUNS)/portrait
 	$(VOXFACE) export $(RUNS)/encoder $(RUNS)/mesh $(RUNS)/portrait --force --storage float16 --name voxface-default \
-	  --version 0.2.0 --description "It shows the mean face of all people with such a voice (sex, and a little size), \
+	  --version 0.3.0 --description "It shows the mean face of all people with such a voice (sex, and a little size), \
 	not the speaker's." --out $(RUNS)/exported
 	$(VENV)/bin/python -m voxface.training.trainers.speech_modulation --speech $(SPEECH) \
 	  --room $(VOXFACE_SHARED)/rir/rir1.wav --bundle $(RUNS)/exported --force --out $(RUNS)/with-speech-modulation

@@ -15,11 +15,13 @@ import pytest
 pytest.importorskip("onnx", reason="onnx comes with voxface[calibrate]")
 
 from tests.conftest import ROOT, SAMPLES
+from tests.stand_ins.face_posterior import small_weights, with_posterior
 from tests.stand_ins.small_bundle import noise_clips, small_bundle
 from voxface.calibration.calibrate import Calibrated, CalibrationSettings, calibrate
 from voxface.calibration.clips import Clips, load_clips
 from voxface.calibration.task_error import TOLERANCES, Tolerances, worst
 from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.bundle.face_posterior_file import write_face_posterior
 from voxface.runtime.bundle.manifest import GRAPHS
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import InputError, UsageError
@@ -257,8 +259,12 @@ def test_trained_parts_go_along(tmp_path: Path, default_bundle: Bundle) -> None:
         speech_modulation=parts.speech_modulation,
         speaker_change=replace(parts.speaker_change, encoder_sha256=small.graph_digests()["encoder"]),
     )
+    source = with_posterior(source, write_face_posterior(small_weights(source.morphable.identity_modes)))
     made = calibrate(source, noise_clips(4), CalibrationSettings("fp16")).write(tmp_path / "half")
     assert not made.missing_parts
     assert made.speech_modulation == default_bundle.speech_modulation
     assert made.manifest.speaker_change == source.manifest.speaker_change
+    assert made.manifest.face_posterior == source.manifest.face_posterior
+    file = made.manifest.face_posterior.file
+    assert made.files[file] == source.files[file]
     assert made.graph_digests()["encoder"] != made.manifest.speaker_change.encoder_sha256

@@ -57,11 +57,11 @@ class TaughtVoiceEncoderConfig:
     """
 
     run: RunConfig = field(default_factory=RunConfig)
-    steps: int = 20_000
-    batch: int = 96
+    steps: int = 25_000
+    batch: int = 64
     rate: float = 2e-3
     weight_decay: float = 0.02
-    crop: tuple[int, int] = (96, 400)
+    crop: tuple[int, int] = (80, 240)
     degraded: float = 0.5
     similarity: float = 10.0
     contrast: float = 0.2
@@ -272,7 +272,9 @@ def train_taught_voice_encoder(
             batch._asdict(),
         )
     encoder.eval()
-    metrics: dict[str, Any] = {"validation": verification(renderings, encoder, "validation", run.device)}
+    metrics: dict[str, Any] = {
+        split: verification(renderings, encoder, split, run.device) for split in ("validation", "test")
+    }
     metrics["trivial"] = {"eer": 0.5, "auc": 0.5}
     save_networks(
         folder,
@@ -291,12 +293,12 @@ def verification(
     *,
     clean: bool = True,
 ) -> dict[str, float]:
-    """Verification of the two halves of each voice of a split; two recordings of one speaker are not compared.
+    """Verification of the halves of all voices of a split; a speaker with several recordings has more than two.
 
     Returns:
-        {"eer", "auc", and "eer NAME", "auc NAME" of each set of 20 voices or more}; {} of fewer than two voices.
+        {"eer", "auc", and "eer NAME", "auc NAME" of each set of 20 voices or more}; {} of fewer than two speakers.
     """
-    rows, names, speakers, sets = [], [], [], []
+    rows, speakers, sets = [], [], []
     training = encoder.training
     encoder.eval()
     for r in renderings.of(split, clean=clean):
@@ -305,20 +307,20 @@ def verification(
             with torch.no_grad():
                 heard = network_input(half, 64, encoder.normalisation)
                 rows.append(encoder(torch.from_numpy(heard).to(device))[0][0].float().cpu().numpy())
-            names.append(int(renderings.voice[r]))
-            speakers.append(int(renderings.speaker[renderings.voice[r]]))
-            sets.append(renderings.about["voices"][int(renderings.voice[r])]["corpus"])
+            number = int(renderings.voice[r])
+            speakers.append(int(renderings.speaker[number]))
+            sets.append(renderings.about["voices"][number]["corpus"])
     encoder.train(training)
     if len(set(speakers)) < 2:
         return {}
-    found = _rates("", np.stack(rows), names, speakers)
+    found = _rates("", np.stack(rows), speakers)
     for name in sorted(set(sets)):
         own = [k for k, of in enumerate(sets) if of == name]
         if len(own) >= 40 and len({speakers[k] for k in own}) > 1:
-            found |= _rates(f" {name}", np.stack(rows)[own], [names[k] for k in own], [speakers[k] for k in own])
+            found |= _rates(f" {name}", np.stack(rows)[own], [speakers[k] for k in own])
     return found
 
 
-def _rates(suffix: str, rows: Float32, names: list[int], speakers: list[int]) -> dict[str, float]:
-    same, different = trials(rows, names, speakers, range(len(rows)))
+def _rates(suffix: str, rows: Float32, speakers: list[int]) -> dict[str, float]:
+    same, different = trials(rows, speakers, speakers, range(len(rows)))
     return {f"eer{suffix}": eer(same, different), f"auc{suffix}": auc(same, different)}

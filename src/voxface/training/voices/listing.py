@@ -16,7 +16,7 @@ from voxface.runtime.errors import InputError
 from voxface.runtime.files.damage import is_damage, reason
 from voxface.runtime.files.text import read_text
 from voxface.training.data.pairs import Split
-from voxface.training.data.speech_corpus import HELD_OUT, SEXES, VALIDATION, Sex
+from voxface.training.data.speech_corpus import HELD_OUT, LIBRISPEECH_CITATION, SEXES, VALIDATION, Sex
 
 TEST_SHARE: Final = 0.12
 VALIDATION_SHARE: Final = 0.05
@@ -46,6 +46,7 @@ class Voice:
         sex: "F", "M", or None where it is not known or doubted.
         age: youngest and oldest age in years that the speaker may have, or None where nothing is known.
         language: code, or "" where it is not known.
+        licence: under which it may be used, or "" where the table does not say.
         split: whether it is learnt from ("train"), chosen by ("validation") or measured on ("test").
     """
 
@@ -55,6 +56,7 @@ class Voice:
     sex: Sex | None
     age: tuple[int, int] | None
     language: str
+    licence: str
     split: Split
 
 
@@ -62,8 +64,8 @@ def voices(folder: Path) -> list[Voice]:
     """The voices that a table FOLDER/speakers.csv lists.
 
     It has the columns speaker_id and file, and perhaps set, sex (F or M), age (years, or Common Voice's word for a decade),
-    language, sex_doubtful (1: the sex is not used) and note ("speaker not given …": this voice may be another one's, so it is
-    in "train").
+    language, licence, sex_doubtful (1: the sex is not used) and note ("speaker not given …": this voice may be another one's,
+    so it is in "train").
 
     Raises:
         InputError: no such table, or a file that it names is not there.
@@ -91,8 +93,9 @@ def voices(folder: Path) -> list[Voice]:
             raise InputError(f"{table}, line {number}: a name in it has control characters, which terminals would obey")
         known = not (row.get("note") or "").startswith("speaker not given")
         split = split_of(speaker) if known else "train"
+        licence = row.get("licence") or (LIBRISPEECH_CITATION if named else "")
         found.append(
-            Voice(corpus, speaker, folder / file, sex, years(row.get("age")), row.get("language") or "", split)
+            Voice(corpus, speaker, folder / file, sex, years(row.get("age")), row.get("language") or "", licence, split)
         )
     if not found:
         raise InputError(f"{table}: lists no voice")

@@ -152,10 +152,15 @@ class Renderings:
 
     @property
     def provenance(self) -> list[str]:
-        """What was learnt from, one line a set."""
-        train = [voice for voice in self.about["voices"] if voice["split"] == "train"]
-        sets = sorted({voice["corpus"] for voice in train})
-        return [f"{name}: {sum(voice['corpus'] == name for voice in train)} voices" for name in sets]
+        """What was learnt from, one line a set, and the teacher."""
+        heard = np.unique(self.voice[self.of("train")])
+        train = [self.about["voices"][int(number)] for number in heard]
+        lines = []
+        for name in sorted({voice["corpus"] for voice in train}):
+            own = [voice for voice in train if voice["corpus"] == name]
+            licences = ", ".join(sorted({voice["licence"] for voice in own if voice["licence"]}))
+            lines.append(f"{name}: {len(own)} voices" + (f" ({licences})" if licences else ""))
+        return [*lines, f"teacher: {self.about['teacher']}"]
 
     def targets(self, rendering: int, begin: int, end: int) -> Float32:
         """Mean of the teacher's vectors of the pieces that lie mostly within frames [begin, end) of a rendering."""
