@@ -144,6 +144,8 @@ def put(name: str, at: object, value: object) -> Callable[[dict[str, Any], dict[
         lambda arrays, about: about["voices"].pop(),
         lambda arrays, about: about["voices"][0].update(corpus="\x1b[31mred"),
         lambda arrays, about: about["voices"][0].update(speaker=7),
+        lambda arrays, about: about["voices"][0].update(licence=None),
+        lambda arrays, about: about.update(teacher="\x1b[31mred"),
         lambda arrays, about: about["voices"][0].update(split="all"),
         lambda arrays, about: about["voices"][0].update(age=["old", 3]),
         lambda arrays, about: about["voices"].__setitem__(0, None),

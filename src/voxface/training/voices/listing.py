@@ -89,11 +89,11 @@ def voices(folder: Path) -> list[Voice]:
         sex = None if row.get("sex_doubtful") == "1" else SEXES.get((row.get("sex") or "").strip().lower())
         named = re.fullmatch(rf"{re.escape(speaker)}-\d+-\d{{4}}", Path(file).stem)
         corpus = row.get("set") or ("librispeech" if named else folder.resolve().name)
-        if not "".join((corpus, speaker, file, row.get("language") or "")).isprintable():
+        licence = row.get("licence") or (LIBRISPEECH_CITATION if named else "")
+        if not "".join((corpus, speaker, file, licence, row.get("language") or "")).isprintable():
             raise InputError(f"{table}, line {number}: a name in it has control characters, which terminals would obey")
         known = not (row.get("note") or "").startswith("speaker not given")
         split = split_of(speaker) if known else "train"
-        licence = row.get("licence") or (LIBRISPEECH_CITATION if named else "")
         found.append(
             Voice(corpus, speaker, folder / file, sex, years(row.get("age")), row.get("language") or "", licence, split)
         )

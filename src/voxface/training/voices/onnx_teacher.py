@@ -45,7 +45,8 @@ class OnnxTeacher:
             InputError: it is not there, no ONNX graph, or its input or output has another form.
             ProviderError: kaldi-native-fbank, which computes filter banks, is not installed.
         """
-        self.name = f"speaker encoder {path.name}"
+        plain = "".join(letter if letter.isprintable() else "?" for letter in path.name)
+        self.name = f"speaker encoder {plain}"
         self.piece = PIECE
         self._path, self._data = path, read_bytes(path)
         self._open()

@@ -80,7 +80,7 @@ class Renderings:
         about, people = self.about, self.about["voices"]
         if not all(type(about[name]) is int and 1 <= about[name] < 1 << 31 for name in ("every", "piece")):
             yield "every and piece are no numbers of frames"
-        if not isinstance(about["teacher"], str) or not all(map(_is_person, people)):
+        if not about["teacher"].isprintable() or not all(map(_is_person, people)):
             yield "the teacher or a voice is not described"
         mels = FrontEndConfig.mels
         for name, array, widths in (("frames", self.frames, (mels,)), ("vectors", self.vectors, range(2, 1 << 16))):
@@ -158,7 +158,7 @@ class Renderings:
         lines = []
         for name in sorted({voice["corpus"] for voice in train}):
             own = [voice for voice in train if voice["corpus"] == name]
-            licences = ", ".join(sorted({voice["licence"] for voice in own if voice["licence"]}))
+            licences = ", ".join(sorted({voice["licence"] for voice in own if voice.get("licence")}))
             lines.append(f"{name}: {len(own)} voices" + (f" ({licences})" if licences else ""))
         return [*lines, f"teacher: {self.about['teacher']}"]
 
@@ -180,6 +180,7 @@ def _is_person(person: Any) -> bool:
     age = person["age"]
     return (
         all(person[name].isprintable() for name in ("corpus", "speaker", "path", "language"))
+        and person.get("licence", "").isprintable()  # folders of earlier versions do not say
         and person["sex"] in ("F", "M", None)
         and (age is None or (len(age) == 2 and all(type(years) is int and 0 < years < 200 for years in age)))
         and person["split"] in SPLITS
