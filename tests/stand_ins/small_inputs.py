@@ -10,6 +10,7 @@ from tests.conftest import SAMPLES
 from tests.stand_ins.face_model_files import face, write_ict
 from tests.stand_ins.small_head import small_head, small_population
 from tests.stand_ins.small_pairs import small_pairs
+from tests.stand_ins.small_voices import small_renderings
 
 ENCODER = {"channels": (8, 8, 8, 16)}
 GENERATOR = {"channels": (16, 8, 8, 8, 8)}
@@ -17,7 +18,8 @@ STUDENT = {"coefficients": 2, "size": 40}
 
 
 def write_small_inputs(folder: Path) -> Path:
-    """Writes `pairs`, `encoder`, `mesh`, `face`, `expert`, `head.npz`, `population.npz`, `speech`, `marks.npz` and `ict`."""
+    """Writes `pairs`, `encoder`, `mesh`, `face`, `expert`, `head.npz`, `population.npz`, `speech`, `marks.npz`, `ict`,
+    `voices`, `teacher.pt` and `rendered`."""
     import torch
 
     from voxface.training.engine.trained_networks import save_networks
@@ -26,6 +28,7 @@ def write_small_inputs(folder: Path) -> Path:
     from voxface.training.faces.population import FacePopulation
     from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
     from voxface.training.models.experts.own import ImageToFace
+    from voxface.training.voices.resemblyzer import Resemblyzer
 
     pairs = small_pairs()
     spread = np.stack([np.eye(2, dtype=np.float32) / 4] * 2)
@@ -51,4 +54,9 @@ def write_small_inputs(folder: Path) -> Path:
         shutil.copy(sample, folder / "speech" / name / "one.flac")
     (folder / "speech" / "speakers.csv").write_text("speaker_id,sex\nann,F\nbob,M\n")
     write_ict(folder / "ict", face())
+    small_renderings(folder / "room", speeds=(1.0,))
+    (folder / "room" / "speech").rename(folder / "voices")
+    (folder / "room" / "voices").rename(folder / "rendered")
+    weights = {name: value for name, value in Resemblyzer().state_dict().items() if name != "filters"}
+    torch.save({"model_state": weights}, folder / "teacher.pt")
     return folder

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
+from tests.stand_ins.saying_mesh import Says  # noqa: E402
 from tests.stand_ins.small_worlds import HEAD  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
-from tests.training.trainers.test_mesh_shrinkage import Says  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
 from voxface.training.data.pairs import Pairs, Person, joined  # noqa: E402
 from voxface.training.evaluation.held_out import HeldOut  # noqa: E402

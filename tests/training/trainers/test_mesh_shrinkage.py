@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
+from tests.stand_ins.saying_mesh import Says  # noqa: E402
 from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
 from voxface.export.onnx_export import compare_with_torch, embedding_spec, to_onnx  # noqa: E402
@@ -27,17 +28,6 @@ from voxface.training.trainers.mesh_shrinkage import has_both_sexes, shrink  # n
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 WOMAN, MAN = np.array([1.0, 0.0]), np.array([-1.0, 2.0])
 METRIC = np.array([[2.0, 0.5], [0.5, 1.0]])
-
-
-class Says(torch.nn.Module):
-    """Gives the first numbers of an embedding as coefficients."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.still = torch.nn.Parameter(torch.zeros(1))
-
-    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
-        return embedding[:, :2] + self.still
 
 
 def by_hand(face: NDArray[np.float64], slope: float, decided: float, share: float) -> NDArray[np.float64]:
