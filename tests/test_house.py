@@ -68,7 +68,8 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "engine": "foreign faces models data",
             "evaluation": "faces models data engine losses",
             "world": "faces data",
-            "trainers": "faces models losses data engine evaluation world",
+            "voices": "foreign data",
+            "trainers": "faces models losses data engine evaluation voices world",
         },
     }.items()
 }  # fmt: skip

@@ -58,11 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             description=f"Trains {what}.",
             allow_abbrev=False,
         )
-        sub.add_argument("--data", type=Path, required=True, metavar="PAIRS", help="folder of `voxface data`")
+        taught = "; of `voxface data voices`: learns from a teacher" if name == "voice-encoder" else ""
+        sub.add_argument("--data", type=Path, required=True, metavar="PAIRS", help=f"folder of `voxface data`{taught}")
         add_out(sub, "folder of this training", metavar="RUN")
         if name == "voice-encoder":
             sub.add_argument(
                 "--beside", type=Path, metavar="PAIRS", help="further voices to train on, such as synthetic ones"
+            )
+            sub.add_argument(
+                "--start", type=Path, metavar="RUN", help="encoder to go on from, when learning from a teacher"
             )
         if name in ("face-gan", "mesh", "joint", "portrait"):
             sub.add_argument(
@@ -123,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
     values = _values(options)
     try:
         try:
-            trainer = importlib.import_module(f"voxface.training.trainers.{options.training.replace('-', '_')}")
+            trainer = importlib.import_module(f"voxface.training.trainers.{_trainer(options)}")
             document = _train(options, trainer, values, speaks=not follows)
         except ImportError as error:
             raise ProviderError(f"training needs {error.name or error}; {how_to_install('train')}") from error
@@ -143,6 +147,30 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(document)
     return 0
+
+
+def _trainer(options: argparse.Namespace) -> str:
+    """Name of the training script; data with a teacher's vectors ask for another one than pairs.
+
+    Raises:
+        UsageError: an option that goes with the other kind of data.
+    """
+    from voxface.runtime.errors import UsageError
+
+    if options.training != "voice-encoder":
+        return str(options.training).replace("-", "_")
+    from voxface.training.voices.renderings import is_renderings
+
+    taught = is_renderings(options.data)
+    if taught and options.preset != "default":
+        raise UsageError(f"--preset {options.preset}: goes with pairs; {options.data} has a teacher's vectors")
+    if taught and options.beside is not None:
+        raise UsageError(f"--beside: goes with pairs; {options.data} has a teacher's vectors")
+    if not taught and options.start is not None:
+        raise UsageError(
+            f"--start: goes with a folder of `voxface data voices`; {options.data} has no teacher's vectors"
+        )
+    return "taught_voice_encoder" if taught else "voice_encoder"
 
 
 def _values(options: argparse.Namespace) -> dict[str, tuple[str, str]]:
@@ -179,6 +207,7 @@ def _train(
     from voxface.training.data.pairs import Pairs
     from voxface.training.engine.checkpoint import steps_done
     from voxface.training.engine.trained_networks import check_trained_with, describe, load_network, weights_digest
+    from voxface.training.voices.renderings import Renderings
 
     if getattr(options, "generator", None) is not None:
         values = {"start": ("generator", "--generator"), **values}
@@ -205,16 +234,18 @@ def _train(
         more["generator"] = load_network(options.generator, "face")
     if getattr(options, "beside", None) is not None:
         more["beside"] = Pairs.load(options.beside)
-    pairs = Pairs.load(options.data)
+    if getattr(options, "start", None) is not None:
+        more["start"] = load_network(options.start, "encoder")
+    name = trainer.__name__.rpartition(".")[2]
+    data = Renderings.load(options.data) if name == "taught_voice_encoder" else Pairs.load(options.data)
     if options.resume:
         done = steps_done(options.out)
         config = replace(config, steps=max(config.steps, done))  # networks that have learnt longer stay as they are
     began = time.monotonic()
     progress = Progress(config.steps, options.training)
-    train = getattr(trainer, f"train_{options.training.replace('-', '_')}")
     try:
-        train(
-            pairs,
+        getattr(trainer, f"train_{name}")(
+            data,
             *networks,
             config,
             options.out,
@@ -249,7 +280,7 @@ def _check_apart(options: argparse.Namespace) -> None:
     """Raises UsageError if `--out` is also an input: the training would overwrite what it reads."""
     from voxface.runtime.errors import UsageError
 
-    for name in ("data", "beside", "encoder", "mesh", "expert", "generator"):
+    for name in ("data", "beside", "start", "encoder", "mesh", "expert", "generator"):
         source: Path | None = getattr(options, name, None)
         if source is not None and os.path.realpath(options.out) == os.path.realpath(source):
             raise UsageError(f"--out {options.out}: is --{name} as well; choose another name")

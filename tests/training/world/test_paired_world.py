@@ -14,8 +14,9 @@ from voxface.runtime.audio.resample import to_int16
 from voxface.runtime.errors import InputError
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs
+from voxface.training.data.sounds import read_sounds
 from voxface.training.data.speech_corpus import Corpus, corpus, voiced_samples
-from voxface.training.world.paired import PairedConfig, paired_world, read_sounds
+from voxface.training.world.paired import PairedConfig, paired_world
 from voxface.training.world.splits import shares_by_hash
 from voxface.training.world.voice_cues import VoiceCues, measure_voice_cues
 from voxface.training.world.voice_face_distribution import PUBLISHED_COUPLING, SYNTHETIC_NORMS, VoiceFaceDistribution

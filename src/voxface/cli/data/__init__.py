@@ -6,6 +6,9 @@
 "morphable_model": {"name", "version", "licence"}, "errors": [{"file", "exit_code", "message"}]}; "errors" are the files
 left out, and the exit code is then the first one's.
 
+`data voices` renders recordings and asks a teacher about them, to distil a voice encoder on, and prints {"out", "teacher",
+"voices", "speakers", "splits": {"train" | "validation" | "test": {"voices", "renderings", "hours"}}, "digest", "errors"}.
+
 `data synth --count` prints {"out", "count", "seed", "size", "female", "male", "morphable_model": {"name", "version",
 "licence"}, "files": {"faces", "manifest"}}; what the folder holds is described at
 `voxface.training.faces.face_set.write_face_set`.
@@ -49,6 +52,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             allow_abbrev=False,
         )
     )
+    _add_voices(
+        actions.add_parser(
+            "voices",
+            help="render voices and ask a teacher about them, for `train voice-encoder`",
+            description="Renders recordings at several speeds, clean and through rooms, noise, telephones and codecs, and asks "
+            "a speaker encoder of others what it hears in each piece. `voxface train voice-encoder --data FOLDER` then "
+            "distils a voice encoder from it.",
+            allow_abbrev=False,
+        )
+    )
     _add_fit(
         actions.add_parser(
             "fit", help="fit 3D faces to landmarks", description="Fits 3D faces to 68 landmarks.", allow_abbrev=False
@@ -77,6 +90,30 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
     prepare.add_argument("--workers", type=int, help="processes (as many as there are cores)")
     _add_model(prepare)
     prepare.add_argument("--population", type=Path, help="population.npz that goes with the model (the bundle's own)")
+
+
+def _add_voices(voices: argparse.ArgumentParser) -> None:
+    voices.add_argument(
+        "--speech",
+        type=Path,
+        required=True,
+        nargs="+",
+        help="folders with speakers.csv: speaker_id, file, and perhaps sex, age, language",
+    )
+    voices.add_argument(
+        "--teacher",
+        default="resemblyzer",
+        help="resemblyzer: the installed package's weights; or a file of them, or an ONNX speaker encoder (%(default)s)",
+    )
+    voices.add_argument("--noise", type=Path, help="folder of noises, for degraded renderings (white noise)")
+    voices.add_argument("--rooms", type=Path, help="folder of room impulse responses, for these (none)")
+    add_out(voices, "folder to make")
+    add_force(voices, "replace a folder of rendered voices that is there already")
+    voices.add_argument("--degraded", type=int, help="degraded renderings of a voice, beside the clean one (1)")
+    voices.add_argument("--speeds", type=float, nargs="+", help="speeds of a training voice (0.84 0.92 1.0 1.09 1.19)")
+    add_seed(voices, "degradations")
+    voices.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    add_json(voices)
 
 
 def _add_synth(synth: argparse.ArgumentParser) -> None:
@@ -143,6 +180,10 @@ def run(options: argparse.Namespace) -> int:
         from voxface.cli.data.worlds import prepare
 
         return prepare(options)
+    if options.action == "voices":
+        from voxface.cli.data.voices import render_voices
+
+        return render_voices(options)
     from voxface.runtime.errors import UsageError
 
     if options.people is not None:

@@ -1,15 +1,14 @@
 """`voxface data prepare` and `voxface data synth --people`: worlds of voices and faces to train in."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from voxface.cli.data.model import check_out, model_and_population
-from voxface.cli.output import Progress, complain, print_json
-
-MOST_PER_CORE: Final = 4  # processes; each holds the model, so hundreds by mistake take the machine down
+from voxface.cli.data.stages import StageProgress
+from voxface.cli.data.workers import workers_asked
+from voxface.cli.output import complain, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,37 +21,12 @@ if TYPE_CHECKING:
 PAIRS: Final = "folder of pairs"
 
 
-class StageProgress:
-    """One progress bar per stage of a longer task, one after the other."""
-
-    def __init__(self) -> None:
-        self._now: Progress | None = None
-
-    def __call__(self, what: str, total: int) -> Callable[[str], None]:
-        """Begins a stage of `total` steps; the function returned is to be called after each step, with a label."""
-        self.close()
-        self._now = Progress(total, what)
-        return self._now.step
-
-    def close(self) -> None:
-        """Clears the line."""
-        if self._now is not None:
-            self._now.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 def prepare(options: argparse.Namespace) -> int:
     """Pairs real voices with drawn faces; recordings that cannot be used are reported and left out."""
     check_out(options, PAIRS, _is_pairs)
+    from voxface.training.data.sounds import read_sounds
     from voxface.training.data.speech_corpus import LeftOut, corpus
-    from voxface.training.world.paired import PairedConfig, paired_world, read_sounds
+    from voxface.training.world.paired import PairedConfig, paired_world
     from voxface.training.world.pictures import PictureConfig
 
     config = PairedConfig(
@@ -60,7 +34,7 @@ def prepare(options: argparse.Namespace) -> int:
         pictures=PictureConfig(**_given(each=options.pictures, size=options.size)),
         **_given(variants=options.variants, speeds=None if options.speeds is None else tuple(options.speeds)),
     )
-    workers = _workers(options)
+    workers = workers_asked(options)
     found = corpus(options.speech)
     model, population = model_and_population(options)
     silent: list[LeftOut] = []
@@ -94,7 +68,7 @@ def synth_people(options: argparse.Namespace) -> int:
             variants=options.variants,
         ),
     )
-    workers = _workers(options)
+    workers = workers_asked(options)
     model, population = model_and_population(options)
     with StageProgress() as stages:
         pairs = synthetic_world(config, model, population, workers=workers, stage=stages)
@@ -111,18 +85,6 @@ def _is_pairs(folder: Path) -> bool:
 def _given(**values: Any) -> dict[str, Any]:
     """The options that were given; the others keep the defaults of the configuration."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _workers(options: argparse.Namespace) -> int:
-    from voxface.runtime.errors import UsageError
-    from voxface.runtime.processor import usable_cores
-
-    if options.workers is None:
-        return usable_cores()
-    most = MOST_PER_CORE * usable_cores()
-    if not 1 <= options.workers <= most:
-        raise UsageError(f"--workers {options.workers}: at least 1, at most {most} on {usable_cores()} cores")
-    return int(options.workers)
 
 
 def _finish(options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[LeftOut]") -> int:

@@ -40,7 +40,7 @@ LIBRISPEECH: Final = "LibriSpeech"
 LIBRISPEECH_CITATION: Final = (
     "LibriSpeech (V. Panayotov, G. Chen, D. Povey, S. Khudanpur, ICASSP 2015), CC BY 4.0, derived from LibriVox"
 )
-_SEXES: Final[dict[str, Sex]] = {"f": "F", "female": "F", "m": "M", "male": "M"}
+SEXES: Final[dict[str, Sex]] = {"f": "F", "female": "F", "m": "M", "male": "M"}
 _NEEDED: Final = (
     "columns speaker_id, sex (F or M) with one folder of recordings per speaker, or speaker_id, sex, file with one line "
     "per recording"
@@ -145,7 +145,7 @@ def _listed(folder: Path, rows: list[dict[str, str]]) -> Iterator[Recording | Le
     for number, row in enumerate(rows, 2):
         file, sex, speaker = (
             row.get("file") or "",
-            _SEXES.get((row.get("sex") or "").strip().lower()),
+            SEXES.get((row.get("sex") or "").strip().lower()),
             row["speaker_id"],
         )
         where = f"speakers.csv, line {number}"
@@ -166,7 +166,7 @@ def _by_folder(folder: Path, rows: list[dict[str, str]]) -> Iterator[Recording |
     sexes = {row["speaker_id"]: (row.get("sex") or "").strip() for row in rows if row["speaker_id"]}
     inside = {path.name: path for path in folder.iterdir() if path.is_dir()}
     for speaker in sorted(sexes.keys() | inside.keys()):
-        sex = _SEXES.get(sexes.get(speaker, "").lower())
+        sex = SEXES.get(sexes.get(speaker, "").lower())
         files = files_in(inside[speaker], SUFFIXES, below=True) if speaker in inside else []
         if speaker not in sexes:
             if files:

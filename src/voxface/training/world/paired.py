@@ -8,7 +8,6 @@ person.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -283,27 +282,6 @@ def render_person(
     own = (seed, VERSION, *_number(planned_person.person.name))
     face = distribution.draw(sex, *planned_person.cues, np.random.default_rng([*own, _FACE]))
     return face, distribution.expected(sex, *planned_person.cues), renderer.render(face, (*own, _PICTURES))
-
-
-def read_sounds(folder: Path) -> tuple[list[NDArray[np.int16]], list[LeftOut]]:
-    """All sounds of a folder (noises, room responses) as int16 [n] at 16 kHz, and the unreadable files.
-
-    Raises:
-        InputError: the folder does not exist, or no file in it can be read.
-    """
-    from voxface.runtime.audio.decode import find_audio, read_blocks
-
-    found, left_out = [], []
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    for path in find_audio([folder]):
-        try:
-            found.append(np.concatenate(list(read_blocks(path))))
-        except InputError as error:
-            left_out.append(LeftOut(str(path), str(error).removeprefix(f"{path}: "), error.exit_code))
-    if not found:
-        raise InputError(f"{folder}: no sound in it can be read; {left_out[0].file}: {left_out[0].reason}")
-    return found, left_out
 
 
 def _mean_cues(cues: Sequence[VoiceCues | None]) -> VoiceCues | None:

@@ -1,0 +1,282 @@
+"""Distils a voice encoder from a speaker encoder of others, which was trained on thousands of hours of speech.
+
+The student learns what the teacher says of each piece of a voice, not of each speaker: with one target a speaker it learns the
+few thousand training voices by heart. The teacher's vectors are centred on their mean, since what all voices share says
+nothing, and reduced to the embedding's size by principal components, which costs next to nothing (64 of 256: EER 1.6 instead
+of 1.2 %).
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.errors import UsageError
+from voxface.runtime.features.normalisation import network_input
+from voxface.training.data.crops import crop
+from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
+from voxface.training.engine.run import Run, RunConfig
+from voxface.training.engine.trained_networks import save_networks
+from voxface.training.evaluation.verification import auc, eer, trials
+from voxface.training.models import VoiceEncoder
+from voxface.training.voices.renderings import Renderings
+
+Float32 = NDArray[np.float32]
+ARCHITECTURE: Final[dict[str, Any]] = {
+    "mels": FrontEndConfig().mels,
+    "channels": (192, 320, 512, 768, 512),
+    "blocks": 1,
+}
+_YEARS: Final = 20.0  # of age, in which the age head errs by 1
+
+
+@dataclass(frozen=True)
+class TaughtVoiceEncoderConfig:
+    """Hyper-parameters of the distillation.
+
+    Attributes:
+        run: settings that every training has.
+        steps, batch: steps of AdamW, and crops per step, two of each voice.
+        rate, weight_decay: highest learning rate, reached after a twentieth of the steps, and weight decay.
+        crop: shortest and longest crop in frames. Shorter voices are repeated, as the runtime repeats them.
+        degraded: probability that a crop is of a degraded rendering.
+        similarity: weight of the squared difference between the cosines within a batch and the teacher's.
+        contrast: weight of finding a crop's voice among the others of the batch by the other crop of it.
+        sex, age: weights of the two labels, where they are known.
+        validate_every: steps between validations.
+    """
+
+    run: RunConfig = field(default_factory=RunConfig)
+    steps: int = 20_000
+    batch: int = 96
+    rate: float = 2e-3
+    weight_decay: float = 0.02
+    crop: tuple[int, int] = (96, 400)
+    degraded: float = 0.5
+    similarity: float = 10.0
+    contrast: float = 0.2
+    sex: float = 0.2
+    age: float = 0.1
+    validate_every: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.crop[0] <= self.crop[1]:
+            raise UsageError(f"crop {self.crop}: shortest and longest crop in frames")
+        if self.batch < 4 or self.batch % 2:
+            raise UsageError(f"batch {self.batch}: two crops of each voice, so an even number, at least 4")
+        if self.validate_every < 1:
+            raise UsageError(f"validate_every is {self.validate_every}; at least 1")
+
+
+PRESETS: Final = {"default": TaughtVoiceEncoderConfig()}
+
+
+class TaughtBatch(NamedTuple):
+    """Two crops of each of B voices, as arrays or as tensors: the first of all, then the second of all.
+
+    Attributes:
+        log_mel: network input float32 [2B, mels, T].
+        target: the teacher's directions, centred, float32 [2B, size], of unit length.
+        sex: float32 [2B], 0 female, 1 male, NaN where it is not known.
+        age: float32 [2B, 2], youngest and oldest age in years; NaN where nothing is known.
+    """
+
+    log_mel: Any
+    target: Any
+    sex: Any
+    age: Any
+
+
+class VoiceSampler:
+    """Draws batches from renderings of the training voices."""
+
+    def __init__(self, renderings: Renderings) -> None:
+        self._renderings = renderings
+        own = renderings.of("train")
+        speeds = np.unique(renderings.speed[own])
+        groups = renderings.voice[own] * len(speeds) + np.searchsorted(speeds, renderings.speed[own])
+        order = np.argsort(groups, kind="stable")
+        self._groups = np.split(own[order], np.flatnonzero(np.diff(groups[order])) + 1)
+        weight = np.sqrt([renderings.length[group[0]] for group in self._groups])
+        self._chance = weight / weight.sum()
+        rows = np.concatenate(
+            [renderings.vectors[renderings.first[g[0]] :][: renderings.pieces[g[0]]] for g in self._groups]
+        )
+        self.centre: Float32 = rows.astype(np.float32).mean(0)
+        spread = np.linalg.eigh(np.cov(rows.astype(np.float32).T))
+        self.components: Float32 = spread.eigenvectors[:, ::-1].astype(np.float32)
+        people = renderings.about["voices"]
+        self._sex = np.array([{"F": 0.0, "M": 1.0}.get(person["sex"], np.nan) for person in people], np.float32)
+        self._age = np.array([person["age"] or (np.nan, np.nan) for person in people], np.float32)
+
+    def directions(self, vectors: Float32) -> Float32:
+        """The teacher's vectors [N, size], centred on the training voices' mean and of unit length again."""
+        centred = vectors - self.centre
+        directions: Float32 = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+        return directions
+
+    def draw(self, count: int, length: int, degraded: float, rng: np.random.Generator) -> TaughtBatch:
+        """Two crops of `length` frames of each of `count` voices."""
+        groups = [self._groups[k] for k in rng.choice(len(self._groups), count, replace=False, p=self._chance)]
+        log_mel, target = [], []
+        for _ in range(2):
+            for group in groups:
+                clean = self._renderings.clean[group]
+                pick = group[~clean] if rng.random() < degraded and not clean.all() else group[clean]
+                chosen = int(rng.choice(pick))
+                at, size = int(self._renderings.start[chosen]), int(self._renderings.length[chosen])
+                begin = int(rng.integers(max(1, size - length + 1)))
+                frames = self._renderings.frames[at + begin : at + min(size, begin + length)].astype(np.float32)
+                log_mel.append(crop(frames, length, rng).T)
+                target.append(self._renderings.targets(chosen, begin, begin + length))
+        who = self._renderings.voice[[group[0] for group in groups] * 2]
+        return TaughtBatch(np.stack(log_mel), self.directions(np.stack(target)), self._sex[who], self._age[who])
+
+
+class TaughtEncoder(nn.Module):
+    """Encoder, and heads for sex and age, as one module from a batch to its losses."""
+
+    components: Tensor
+
+    def __init__(self, encoder: VoiceEncoder, components: Float32, embedding: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.labels = nn.Linear(embedding, 2)
+        self.sharpness = nn.Parameter(torch.tensor(15.0))
+        self.register_buffer("components", torch.from_numpy(np.ascontiguousarray(components[:, :embedding])))
+
+    def forward(self, log_mel: Tensor, target: Tensor, sex: Tensor, age: Tensor) -> dict[str, Tensor]:
+        """Losses by name: direction, similarity, contrast, sex, age."""
+        embedding = self.encoder(log_mel)[0].float()
+        wanted = F.normalize(target @ self.components, dim=1)
+        apart = ~torch.eye(len(embedding), dtype=torch.bool, device=embedding.device)
+        difference = (embedding @ embedding.T - target @ target.T)[apart]
+        one, other = embedding.chunk(2)
+        scores = self.sharpness * one @ other.T
+        number = torch.arange(len(one), device=one.device)
+        found = self.labels(embedding * embedding.shape[1] ** 0.5)
+        is_known, has_age = torch.isfinite(sex), torch.isfinite(age[:, 0])
+        sex_loss = F.binary_cross_entropy_with_logits(found[:, 0], sex.nan_to_num(0.5), reduction="none")
+        years = 30 + _YEARS * found[:, 1]
+        beyond = F.relu(age[:, 0].nan_to_num(0) - years) + F.relu(years - age[:, 1].nan_to_num(1e3))
+        return {
+            "direction": (1 - (embedding * wanted).sum(1)).mean(),
+            "similarity": difference.square().mean(),
+            "contrast": (F.cross_entropy(scores, number) + F.cross_entropy(scores.T, number)) / 2,
+            "sex": (sex_loss * is_known).sum() / is_known.sum().clamp(min=1),
+            "age": ((beyond / _YEARS).square() * has_age).sum() / has_age.sum().clamp(min=1),
+        }
+
+
+def train_taught_voice_encoder(
+    renderings: Renderings,
+    config: TaughtVoiceEncoderConfig,
+    folder: Path,
+    *,
+    start: nn.Module | None = None,
+    architecture: dict[str, Any] | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> VoiceEncoder:
+    """Trains and returns the encoder, in eval mode; `folder` then holds `encoder.safetensors` and `checkpoint.json`.
+
+    Args:
+        start: encoder to begin with, of this architecture.
+        architecture: keyword arguments of `VoiceEncoder`.
+
+    Raises:
+        UsageError, ProviderError: see `Run`.
+    """
+    architecture = architecture or ARCHITECTURE
+    data = {"renderings": renderings.digest}
+    run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
+    sampler = VoiceSampler(renderings)
+    encoder = VoiceEncoder(**architecture)
+    if start is not None:
+        try:
+            encoder.load_state_dict(start.state_dict())
+        except RuntimeError as error:
+            raise UsageError(f"the encoder to start from has another architecture than {architecture}") from error
+    width = int(encoder(torch.zeros(2, architecture["mels"], 64))[0].shape[1])
+    model = run.network("encoder", TaughtEncoder(encoder, sampler.components, width))
+    optimiser = run.optimiser(
+        "encoder", torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.weight_decay)
+    )
+    weights = {"similarity": config.similarity, "contrast": config.contrast, "sex": config.sex, "age": config.age}
+    model.train()
+    for step in run.steps(config.steps):
+        shared_rng = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes
+        length = int(shared_rng.integers(config.crop[0], config.crop[1] + 1))
+        drawn = sampler.draw(run.share(config.batch) // 2, length, config.degraded, run.random(step))
+        batch = TaughtBatch(*(run.tensor(part) for part in drawn))
+        losses = model(*batch)
+        loss = losses["direction"] + sum(weight * losses[name] for name, weight in weights.items())
+        share = warmup_then_cosine(step, config.steps, max(1, config.steps // 20), start=0.04)
+        set_learning_rate(optimiser, config.rate * share)
+        run.descend(loss, optimiser, clip=5.0)
+        found: dict[str, float] = {}
+        if (step + 1) % config.validate_every == 0:
+            found = verification(renderings, encoder, "validation", run.device)
+            say(f"step {step + 1}: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
+        run.log(
+            step,
+            {"loss": loss} | losses | {f"validation/{name}": value for name, value in found.items()},
+            batch._asdict(),
+        )
+    encoder.eval()
+    metrics: dict[str, Any] = {"validation": verification(renderings, encoder, "validation", run.device)}
+    metrics["trivial"] = {"eer": 0.5, "auc": 0.5}
+    save_networks(
+        folder,
+        {"encoder": encoder},
+        {"encoder": architecture},
+        {"trained_on": renderings.provenance, "licence": "Apache-2.0", "metrics": metrics, "config": asdict(config)},
+    )
+    return encoder
+
+
+def verification(
+    renderings: Renderings,
+    encoder: nn.Module,
+    split: Literal["train", "validation", "test"],
+    device: torch.device,
+    *,
+    clean: bool = True,
+) -> dict[str, float]:
+    """Verification of the two halves of each voice of a split.
+
+    Returns:
+        {"eer", "auc", and "eer NAME", "auc NAME" of each set of 20 voices or more}; {} of fewer than two voices.
+    """
+    rows, names, sets = [], [], []
+    training = encoder.training
+    encoder.eval()
+    for r in renderings.of(split, clean=clean):
+        frames = renderings.frames[renderings.start[r] :][: renderings.length[r]].astype(np.float32)
+        for half in np.array_split(frames, 2):
+            with torch.no_grad():
+                rows.append(encoder(torch.from_numpy(network_input(half, 64)).to(device))[0][0].float().cpu().numpy())
+            names.append(int(renderings.voice[r]))
+            sets.append(renderings.about["voices"][int(renderings.voice[r])]["corpus"])
+    encoder.train(training)
+    if len(names) < 4:
+        return {}
+    found = _rates("", np.stack(rows), names)
+    for name in sorted(set(sets)):
+        own = [k for k, of in enumerate(sets) if of == name]
+        if len(own) >= 40:
+            found |= _rates(f" {name}", np.stack(rows)[own], [names[k] for k in own])
+    return found
+
+
+def _rates(suffix: str, rows: Float32, names: list[int]) -> dict[str, float]:
+    same, different = trials(rows, names, names, range(len(rows)))
+    return {f"eer{suffix}": eer(same, different), f"auc{suffix}": auc(same, different)}
