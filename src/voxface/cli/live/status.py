@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 def status(pipeline: "Pipeline", sink_event: "SinkEvent | None") -> list[str]:
     """State and level; confidence and latency."""
-    from voxface.runtime.inference.attributes import sex_in_words
+    from voxface.runtime.inference.attributes import age_in_words, attributes_json, sex_in_words
     from voxface.runtime.live.events import FaceEstimated
 
     session = pipeline.session
@@ -22,10 +22,11 @@ def status(pipeline: "Pipeline", sink_event: "SinkEvent | None") -> list[str]:
         return [first, "waiting for a second of voice"]
     estimate = event.estimate
     total = pipeline.stage_histograms.stages["total"]
+    age = age_in_words(attributes_json(estimate.attributes))
     settled = "settled" if event.converged else "converging"
     return [
         first,
         f"speaker {event.speaker}  {estimate.voiced_seconds:.1f} s of speech  confidence {estimate.confidence:.2f}  {settled}  "
-        f"{sex_in_words(estimate.attributes.sex)}  latency {total.percentile_ns(0.5) / 1e6:.0f} ms "
+        f"{sex_in_words(estimate.attributes.sex)}  {age + '  ' if age else ''}latency {total.percentile_ns(0.5) / 1e6:.0f} ms "
         f"(p99 {total.percentile_ns(0.99) / 1e6:.0f})",
     ]
