@@ -17,6 +17,7 @@ from voxface.cli.arguments import (
     add_min_confidence,
     add_out,
     add_provider,
+    add_seed,
     add_threads,
     check_channel,
     check_min_confidence,
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"also write N other faces that each voice fits as well, 0 to {MOST_SAMPLES}, and what is open (none)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, other samples (%(default)s)")
+    add_seed(parser, "samples")
     add_bundle(parser)
     add_provider(
         parser, "cpu, cuda, tensorrt, or with engines of `voxface build` tensorrt-rtx, tensorrt-native (%(default)s)"

@@ -223,6 +223,7 @@ class MorphableModel:
             "face_types": list(self.face_types),
             "boundary_edges": self.boundary_edges,
             "parts": PARTS,
+            **({} if self.ageing is None else {"mean_age": self.ageing.mean_age}),
         }
         arrays = {
             "metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8),
@@ -236,7 +237,6 @@ class MorphableModel:
             "face_types": np.array(list(self.face_types.values()), np.float32).reshape(-1, self.modes),
         }
         if self.ageing is not None:
-            metadata["mean_age"] = self.ageing.mean_age
             arrays["ageing"] = self.ageing.per_decade.astype(np.float16)
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
@@ -327,7 +327,7 @@ class _Paths:
 
     def edges(self, coefficients: NDArray[np.float32], decades: NDArray[np.float32] | None) -> NDArray[np.float32]:
         """The edges float32 [E, 3] of a face."""
-        found = np.einsum("p,pm->m", coefficients, self.basis)
+        found: NDArray[np.float32] = np.einsum("p,pm->m", coefficients, self.basis)
         found += self.mean
         if decades is not None and self.ageing is not None:
             found += np.einsum("s,sm->m", decades, self.ageing)

@@ -43,7 +43,7 @@ class AgeHeard:
 
 def hear_age(weights: AgeWeights, embedding: NDArray[np.float32]) -> AgeHeard:
     """The age that an embedding float32 [E] tells."""
-    numbers = embedding.tolist()
+    numbers: list[float] = embedding.tolist()
     child = logistic(weights.child.bias + _dot(weights.child.weight, numbers))
     is_child = child >= weights.child.threshold
     if is_child or weights.years is None:
@@ -54,7 +54,7 @@ def hear_age(weights: AgeWeights, embedding: NDArray[np.float32]) -> AgeHeard:
 
 
 def _dot(weight: Sequence[float], numbers: Sequence[float]) -> float:
-    return sum(map(mul, weight, numbers))
+    return sum(map(mul, weight, numbers), 0.0)
 
 
 def _within(log_years: float) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ def fit_logistic(x: Float64, y: NDArray[np.bool_], weight: Float64, penalty: flo
     """
     centre = np.average(x, axis=0, weights=weight)
     design = np.column_stack([x - centre, np.ones(len(x))])
-    shrink = np.array([*[penalty] * x.shape[1], 1e-9])  # the last: so that it ends where all rows are of one kind
+    shrink = np.array([*[penalty] * x.shape[1], 0.0]) + 1e-9  # so that it ends where all rows are of one kind, or alike
     beta = np.zeros(len(shrink))
     for _ in range(100):
         p = 1 / (1 + np.exp(-np.clip(design @ beta, -50, 50)))
@@ -95,7 +95,7 @@ def fit_years(x: Float64, youngest: Float64, oldest: Float64, weight: Float64, p
     design = np.column_stack([x - centre, np.ones(len(x))])
     gram = (design * weight[:, None]).T @ design + np.diag([*[penalty] * x.shape[1], 0.0])
     first, last = np.log(youngest), np.log(oldest + 1)
-    beta = np.append(np.zeros(x.shape[1]), np.average((first + last) / 2, weights=weight))
+    beta: NDArray[Any] = np.append(np.zeros(x.shape[1]), np.average((first + last) / 2, weights=weight))
     sd = 0.3
     for _ in range(60):
         mean = design @ beta
@@ -111,7 +111,11 @@ def fit_years(x: Float64, youngest: Float64, oldest: Float64, weight: Float64, p
 
 
 def coverage(years: Float64, spread: float, youngest: Float64, oldest: Float64, weight: Float64) -> float:
-    """The share of ages within the intervals [years / e^spread, years · e^spread], where an age is anywhere in its range."""
+    """The share of ages within the intervals [years / e^spread, years · e^spread].
+
+    An age is taken to be anywhere in its range. Where ranges are wide, true ages lie nearer to the years that are told than
+    that, so intervals that hold a share of the ages by this hold somewhat more of them.
+    """
     low, high = years * math.exp(-spread), years * math.exp(spread)
     inside = np.maximum(0, np.minimum(high, oldest + 1) - np.maximum(low, youngest))
     return float(np.average(inside / (oldest + 1 - youngest), weights=weight))

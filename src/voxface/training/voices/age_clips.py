@@ -80,5 +80,6 @@ def age_clips(rendered: Sequence[Renderings], encode: Callable[[Float32], Float3
                 about = (who["speaker"], who["corpus"], who["split"])
                 rows.append((encode(heard), vectors, *age, frames / FRAMES, *about))
     columns = list(zip(*rows, strict=True)) or [()] * 8
-    numbers = [np.asarray(column, np.float64) for column in columns[:5]]
-    return AgeClips(*numbers, *(np.asarray(column, np.str_) for column in columns[5:]))
+    embedding, teacher, youngest, oldest, seconds = (np.asarray(column, np.float64) for column in columns[:5])
+    speaker, corpus, split = (np.asarray(column, np.str_) for column in columns[5:])
+    return AgeClips(embedding, teacher, youngest, oldest, seconds, speaker, corpus, split)
