@@ -150,11 +150,13 @@ def _balance(clips: AgeClips, rows: Bools) -> Float64:
 
 
 def _threshold(clips: AgeClips, scores: Float64) -> float:
-    """The least probability, 0.5 or more, from which on no more than `REFUSED` of the validation's adults are refused."""
+    """The least probability, 0.5 or more, from which on no more than `REFUSED` of the validation's adults are refused in clips
+    of any length: short ones alone, of which little is certain, would make it too low for long ones."""
     adults = clips.adult & (clips.split == "validation")
+    lengths = [of for seconds in SECONDS if (of := adults & _as_long(clips, seconds)).any()]
     probability = _probability(scores)
     for threshold in np.arange(0.5, 1.0, 0.005).round(3).tolist():
-        if _share(clips, probability >= threshold, adults) <= REFUSED:
+        if all(_share(clips, probability >= threshold, of) <= REFUSED for of in lengths):
             return float(threshold)
     return 1.0
 
