@@ -34,7 +34,7 @@ def test_a_recording_is_heard_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert (recording.config.mode, recording.config.image_reuse_distance) == ("incremental", 0.15)
     assert recording.config.detect_speaker_change
     # What it does not say is what that version did: no estimate was held back for its confidence.
-    assert recording.config.to_json() == {**recording.about["config"], "min_confidence": 0.0}
+    assert recording.config.to_json() == {**recording.about["config"], "min_confidence": 0.0, "any_age": True}
     # The result depends on the processor's rounding and on the bundle's parts; that it is heard to its end does not.
     assert main(
         ["live", "--replay", str(STORED / "recording"), "--bundle", str(BUNDLE), "--json", "--show", "none"]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from voxface.runtime.face.morphable_model import MorphableModel
     from voxface.runtime.features.front_end import FrontEnd
     from voxface.runtime.features.speech import Speech
+    from voxface.runtime.inference.age import Age
     from voxface.runtime.inference.attributes import Attributes
     from voxface.runtime.inference.estimate import Estimate
     from voxface.runtime.inference.face_posterior import FacePosterior, Told
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 _telemetry.switch_off()  # before anything of voxface imports ONNX Runtime
 
 _MODULES = {
+    "Age": "inference.age",
     "AsyncStream": "live.async_stream",
     "Attributes": "inference.attributes",
     "Bundle": "bundle.bundle",
@@ -93,6 +95,7 @@ _MODULES = {
     "VoxfaceError": "errors",
 }
 __all__ = [
+    "Age",
     "AsyncStream",
     "Attributes",
     "Bundle",

@@ -21,6 +21,7 @@ SHARED = {
     "--force",
     "--channel",
     "--min-confidence",
+    "--any-age",
 }
 
 

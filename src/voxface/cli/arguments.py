@@ -40,6 +40,11 @@ def add_min_confidence(parser: Container) -> None:
     )
 
 
+def add_any_age(parser: Container) -> None:
+    """Adds `--any-age`, for which a child's voice gets a face too."""
+    parser.add_argument("--any-age", action="store_true", help="make a face, of an adult, of a child's voice too")
+
+
 def add_channel(parser: Container) -> None:
     """Adds `--channel`; `check_channel` checks it."""
     parser.add_argument("--channel", type=int, metavar="N", help="the channel to use, counted from 1 (the mean of all)")

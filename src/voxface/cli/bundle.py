@@ -242,14 +242,24 @@ def _print_parts(bundle: "Bundle") -> None:
     entry = bundle.manifest.speaker_change
     if entry is not None:
         fitted = bundle.graph_digests()["encoder"] == entry.encoder_sha256
-        of = (
-            "for this voice encoder" if fitted else "for the voice encoder before its precision was changed, or another"
+        print(
+            f"  speakers     a change is noticed from evidence {entry.threshold:g} on, trained for {_fitted_to(fitted)}"
         )
-        print(f"  speakers     a change is noticed from evidence {entry.threshold:g} on, trained {of}")
     if bundle.manifest.face_posterior is not None:
         print("  uncertainty  how far the faces of people with one voice differ (voxface run --samples)")
+    age = bundle.manifest.age
+    if age is not None:
+        fitted = bundle.graph_digests()["encoder"] == age.encoder_sha256
+        print(
+            f"  age          a child's voice is told from probability {age.child.threshold:g} on; an adult's age is "
+            f"{'told' if age.years else 'not told, since the mean age is as good'}; fitted for {_fitted_to(fitted)}"
+        )
     for what in bundle.missing_parts.values():
         print(f"  without      {what}")
+
+
+def _fitted_to(same: bool) -> str:
+    return "this voice encoder" if same else "the voice encoder before its precision was changed, or another"
 
 
 def _printable(value: Any) -> Any:

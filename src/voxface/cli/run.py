@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxface.cli.arguments import (
+    add_any_age,
     add_bundle,
     add_channel,
     add_force,
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_force(parser, "replace results of an earlier run in --out")
     add_channel(parser)
     add_min_confidence(parser)
+    add_any_age(parser)
     parser.add_argument(
         "--samples",
         type=int,
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.engines.under_way import StoppedError
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.files.atomic import check_folder
-    from voxface.runtime.inference.attributes import sex_in_words
+    from voxface.runtime.inference.attributes import age_in_words, sex_in_words
     from voxface.runtime.inference.face_estimator import FaceEstimator
     from voxface.runtime.inference.run_report import RunReport, check_fresh, folder_names, told_in_words
     from voxface.runtime.live.stop import Stop
@@ -129,7 +131,7 @@ def run(options: argparse.Namespace) -> int:
                 try:
                     speech, hearing_ns = ahead.popleft().result()
                     began = time.perf_counter_ns()
-                    speech, estimate = face_estimator.face_of_sound(speech, least)
+                    speech, estimate = face_estimator.face_of_sound(speech, least, any_age=options.any_age)
                     took = hearing_ns + time.perf_counter_ns() - began
                     clips.append(results.write_clip(names[number], file, speech, estimate, took))
                 except NoSpeechError as error:
@@ -150,9 +152,10 @@ def run(options: argparse.Namespace) -> int:
         print_json(document)
     else:
         for clip in clips:
+            age = age_in_words(clip["attributes"])
             print(
                 f"{clip['file']}: {clip['voiced_s']:.1f} s of speech, face {sex_in_words(clip['attributes']['sex'])}, "
-                f"confidence {clip['confidence']:.2f} -> {Path(clip['face']).parent}"
+                f"{age + ', ' if age else ''}confidence {clip['confidence']:.2f} -> {Path(clip['face']).parent}"
             )
             if "told" in clip:
                 print(f"  {told_in_words(clip)}")

@@ -13,6 +13,7 @@ NoFaceReason = Literal[
     "all-zero microphone",
     "too little speech",
     "confidence",
+    "child",
 ]
 
 
@@ -43,7 +44,7 @@ class InputError(VoxfaceError):
 
 
 class NoSpeechError(VoxfaceError):
-    """Readable audio of which no face is made, because no speech was found in it or the confidence is too low.
+    """Readable audio of which no face is made: no speech was found in it, the confidence is too low, or it is a child's voice.
 
     Attributes:
         reason: why, in the words of the live event `NoFace`; None where several sounds were heard.

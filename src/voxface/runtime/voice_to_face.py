@@ -96,6 +96,7 @@ class VoiceToFace:
         *,
         channel: int | None = None,
         min_confidence: float = MIN_CONFIDENCE,
+        any_age: bool = False,
     ) -> Estimate:
         """The face of a stretch of sound; `Estimate.start` and `end` count samples at 16 kHz.
 
@@ -104,10 +105,11 @@ class VoiceToFace:
             sample_rate: Hz, 4,000 to 768,000.
             channel: the channel to use, from 0; None: the mean of all, or the loudest where they cancel each other out.
             min_confidence: the confidence below which there is no face, 0 (none) to 1.
+            any_age: whether a child's voice gets a face too, which is an adult's.
 
         Raises:
-            NoSpeechError: there is no speech in it, as `voxface live` judges it, or the confidence is too low. Its `reason`
-                says why, in the words of the live event `NoFace`.
+            NoSpeechError: there is no speech in it, as `voxface live` judges it, the confidence is too low, or it is a child's
+                voice. Its `reason` says why, in the words of the live event `NoFace`.
             InputError: a sample is NaN or infinite, or float samples are beyond ±8, so not in [-1, 1].
             UsageError: an array of another type or shape, a sample rate out of range, no such channel, a confidence that cannot
                 be, or this `VoiceToFace` was closed.
@@ -119,10 +121,17 @@ class VoiceToFace:
             if chosen >= table.shape[1]:
                 raise UsageError(f"channel {chosen}, counted from 0: the samples have {table.shape[1]} channels")
             table = table[:, chosen : chosen + 1]
-        return self.estimate_speech(self.listen(_at_16_khz(table, rate)), min_confidence=min_confidence)
+        return self.estimate_speech(
+            self.listen(_at_16_khz(table, rate)), min_confidence=min_confidence, any_age=any_age
+        )
 
     def estimate_file(
-        self, path: Path | str, *, channel: int | None = None, min_confidence: float = MIN_CONFIDENCE
+        self,
+        path: Path | str,
+        *,
+        channel: int | None = None,
+        min_confidence: float = MIN_CONFIDENCE,
+        any_age: bool = False,
     ) -> tuple[Speech, Estimate]:
         """The speech in a sound file (WAV, FLAC, OGG, MP3; any rate, any channels) and its face.
 
@@ -131,10 +140,11 @@ class VoiceToFace:
         Args:
             channel: the channel to use, from 0; None: the mean of all.
             min_confidence: the confidence below which there is no face, 0 (none) to 1.
+            any_age: whether a child's voice gets a face too, which is an adult's.
 
         Raises:
             InputError: the file cannot be used.
-            NoSpeechError: there is no speech in it, or the confidence is too low, see `estimate`.
+            NoSpeechError: there is no speech in it, the confidence is too low, or it is a child's voice, see `estimate`.
             UsageError: the file has no such channel, a confidence that cannot be, or this `VoiceToFace` was closed.
             BundleError: a network gave numbers that are not finite; on a GPU it is a ProviderError.
         """
@@ -144,7 +154,7 @@ class VoiceToFace:
         speech = self.listen(read_blocks(Path(path), _channel(channel)))
         try:
             with self._using():
-                return self.estimator.face_of_sound(speech, min_confidence)
+                return self.estimator.face_of_sound(speech, min_confidence, any_age=any_age)
         except NoSpeechError as error:
             raise NoSpeechError(f"{path}: {error}", error.reason) from None
 
@@ -153,17 +163,20 @@ class VoiceToFace:
         `estimate_speech` judges that."""
         return self.estimator.listen(blocks)
 
-    def estimate_speech(self, speech: Speech, *, min_confidence: float = MIN_CONFIDENCE) -> Estimate:
+    def estimate_speech(
+        self, speech: Speech, *, min_confidence: float = MIN_CONFIDENCE, any_age: bool = False
+    ) -> Estimate:
         """The face of what `listen` found, if it is speech.
 
         Args:
             min_confidence: the confidence below which there is no face, 0 (none) to 1.
+            any_age: whether a child's voice gets a face too, which is an adult's.
 
         Raises:
             NoSpeechError, BundleError, ProviderError, UsageError: see `estimate`.
         """
         with self._using():
-            return self.estimator.face_of_sound(speech, min_confidence)[1]
+            return self.estimator.face_of_sound(speech, min_confidence, any_age=any_age)[1]
 
     def stream(self, config: LiveConfig | None = None, *, sample_rate: int = SAMPLE_RATE) -> "Stream":
         """Opens a live stream, which is fed blocks of samples and gives events.

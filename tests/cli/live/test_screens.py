@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import SAMPLES
+from tests.stand_ins.age import with_age
 from tests.stand_ins.face_posterior import with_posterior
 from voxface.cli.live.panel import FACE, HEIGHT, MARGIN, WIDTH, panel, scale_bar, write
 from voxface.cli.live.terminal import Terminal
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.pipeline import Pipeline
@@ -138,3 +141,14 @@ def test_the_terminal_draws_over_itself(face_estimator: FaceEstimator) -> None:
     assert "speaker 1" in text
     assert text.count("▀") == 16 * 64
     assert "▇" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("child", "said"), [(0.1, "age 40 (27-60)"), (0.97, "child (97%)")])
+def test_the_terminal_says_the_age(child: float, said: str) -> None:
+    stream = io.StringIO()
+    with FaceEstimator(with_age(Bundle.open(), child)) as of_age:
+        pipeline = Pipeline(LiveSession(of_age, LiveConfig(hop=8000, any_age=True)), SystemClock())
+        terminal = Terminal(stream, pipeline, of_age.morphable, columns=80)
+        shown(SAMPLES[0], pipeline, terminal)
+        terminal.close()
+    assert f"  {said}  latency" in stream.getvalue()

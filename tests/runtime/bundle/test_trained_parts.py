@@ -40,6 +40,7 @@ def bare(bundle: Bundle) -> Bundle:
         speech_modulation=None,
         speaker_change=None,
         face_posterior=None,
+        age=None,
     )
 
 
@@ -49,7 +50,10 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def test_the_default_bundle_has_what_was_trained(default_bundle: Bundle) -> None:
-    assert set(default_bundle.missing_parts) <= {"face_posterior"}  # a bundle of before there was one is one as well
+    assert set(default_bundle.missing_parts) <= {
+        "face_posterior",
+        "age",
+    }  # a bundle of before there was one is one as well
     assert default_bundle.speech_modulation == SpeechModulationWeights(
         Movement(1.143, 0.357), Movement(6.599, 14.329), 1.24
     )
@@ -91,22 +95,24 @@ def test_a_bundle_without_parts_says_so(without: Bundle, tmp_path: Path, capsys:
     assert run(*words) == 0
     said = capsys.readouterr()
     assert "speaker_changes" in json.loads(said.out)["counters"]
-    asked = [what for part, what in without.missing_parts.items() if part != "face_posterior"]
+    asked = [without.missing_parts[part] for part in ("speech_modulation", "speaker_change")]
     assert [line.split(": ")[3] for line in said.err.splitlines()] == asked
     assert run(*words, "--uncertainty") == 0
-    assert [line.split(": ")[3] for line in capsys.readouterr().err.splitlines()] == list(
-        without.missing_parts.values()
-    )
+    assert [line.split(": ")[3] for line in capsys.readouterr().err.splitlines()] == [
+        *asked,
+        without.missing_parts["face_posterior"],
+    ]
     assert run(*words, "--one-speaker") == 0
     assert "speaker change" not in capsys.readouterr().err
     assert run("bundle", "verify", without.path) == 0
     assert run("bundle", "info", without.path) == 0
-    assert capsys.readouterr().out.count("  without      ") == 3
+    assert capsys.readouterr().out.count("  without      ") == 4
     assert run("doctor", "--bundle", without.path, "--json") == 0
     assert set(json.loads(capsys.readouterr().out)["bundle"]["missing_parts"]) == {
         "speech_modulation",
         "speaker_change",
         "face_posterior",
+        "age",
     }
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -149,6 +150,34 @@ def test_recordings_made_before_there_was_a_least_confidence_have_none() -> None
     assert LiveConfig.from_json(stored).min_confidence == 0.7
     del stored["min_confidence"]
     assert LiveConfig.from_json(stored).min_confidence == 0.0
+
+
+class OfAge(PlainEstimator):
+    """Hears a child in the first seconds of speech."""
+
+    def estimate(self, speech: Speech, *others: Any, **more: Any) -> Estimate:
+        estimate = super().estimate(speech, *others, **more)
+        child = speech.voiced_seconds < 2
+        return replace(estimate, attributes=replace(estimate.attributes, child=0.9 if child else 0.1, is_child=child))
+
+
+def test_a_childs_voice_gets_no_face_as_long_as_it_is_one() -> None:
+    events = run(voice(), LiveSession(OfAge()))
+    refused = next(k for k, e in enumerate(events) if isinstance(e, NoFace))
+    face = next(k for k, e in enumerate(events) if isinstance(e, FaceEstimated))
+    assert [e.reason for e in events if isinstance(e, NoFace)] == ["child"]
+    assert refused < face
+    assert all(e.estimate.voiced_seconds >= 2 for e in events if isinstance(e, FaceEstimated))
+    asked = run(voice(), LiveSession(OfAge(), LiveConfig(any_age=True)))
+    assert not [e for e in asked if isinstance(e, NoFace)]
+    assert next(e for e in asked if isinstance(e, FaceEstimated)).estimate.attributes.is_child
+
+
+def test_recordings_made_before_age_was_heard_are_of_any_age() -> None:
+    stored = LiveConfig().to_json()
+    assert LiveConfig.from_json(stored).any_age is False
+    del stored["any_age"]
+    assert LiveConfig.from_json(stored).any_age is True
 
 
 def test_a_voice_after_noise_gets_its_face() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from voxface.cli.arguments import (
+    add_any_age,
     add_bundle,
     add_channel,
     add_json,
@@ -50,6 +51,7 @@ RECORDED: Final = (
     "mode",
     "still",
     "min_confidence",
+    "any_age",
     "one_speaker",
     "vad",
 )
@@ -103,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="reuse the image while the embedding is within this distance (0; in mode incremental 0.15, which is not visible)",
     )
     add_min_confidence(when)
+    add_any_age(when)
     when.add_argument("--one-speaker", action="store_true", help="do not look for a change of speaker")
     when.add_argument("--vad", choices=("webrtc", "silero"), help=f"what finds speech ({DEFAULTS['vad']})")
     when.add_argument(
@@ -165,7 +168,7 @@ def run(options: argparse.Namespace) -> int:
     ):
         voice_to_face.warm_up()
         bundle = voice_to_face.bundle
-        asked = {"speaker_change": config.detect_speaker_change, "face_posterior": options.uncertainty}
+        asked = {"speaker_change": config.detect_speaker_change, "face_posterior": options.uncertainty, "age": False}
         for part, what in bundle.missing_parts.items():
             if asked.get(part, True):
                 warn(f"{bundle.path}: {what}")
@@ -269,6 +272,7 @@ def check(options: argparse.Namespace) -> "LiveConfig":
             image_reuse_distance=options.still,
             detect_speaker_change=not options.one_speaker,
             min_confidence=least,
+            any_age=options.any_age,
         )
     except ValueError as error:
         raise UsageError(f"--still {options.still}: {error}") from error
@@ -403,14 +407,15 @@ def _difference(document: dict[str, Any], recording: "Recording | None") -> str:
 
 
 def _print(document: dict[str, Any]) -> None:
-    from voxface.runtime.inference.attributes import sex_in_words
+    from voxface.runtime.inference.attributes import age_in_words, sex_in_words
 
     counters, last = document["counters"], document["last"]
     print(f"{document['duration_s']:.1f} s heard, {counters['estimates']} estimates, ended: {document['ended']}")
     if last:
+        age = age_in_words(last["attributes"])
         print(
             f"last: {last['voiced_s']:.1f} s of speech, face {sex_in_words(last['attributes']['sex'])}, "
-            f"confidence {last['confidence']:.2f}, speaker {last['speaker']}"
+            f"{age + ', ' if age else ''}confidence {last['confidence']:.2f}, speaker {last['speaker']}"
         )
     replay = document.get("replay")
     if replay and replay["identical"]:

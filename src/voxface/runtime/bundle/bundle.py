@@ -13,6 +13,7 @@ from voxface.runtime.bundle.face_posterior_file import FacePosteriorFile
 from voxface.runtime.bundle.manifest import FUSED, GRAPHS, SUFFIX, GraphEntry, Manifest
 from voxface.runtime.bundle.reader import read_bundle
 from voxface.runtime.bundle.speaker_embedding_file import read_layers
+from voxface.runtime.config.age import AgeWeights
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.speaker_change import FRAMES, SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
@@ -30,6 +31,7 @@ WITHOUT: Final = {
     ),
     "speaker_change": "no speaker change detector, so a change of speaker is not noticed",
     "face_posterior": "no face posterior, so it is not said how far the faces of people with such a voice differ",
+    "age": "no weights for ages, so no age is told, and a child's voice gets the face of an adult",
 }
 
 
@@ -172,6 +174,12 @@ class Bundle:
                 f"{part.where}: the face posterior is of {part.weights.modes} identity coefficients, the morphable model has "
                 f"{self.morphable.identity_modes}; export or download the bundle again"
             )
+
+    @cached_property
+    def age(self) -> AgeWeights | None:
+        """The weights that tell age from an embedding; None where the bundle has none."""
+        entry = self.manifest.age
+        return None if entry is None else entry.weights
 
     @property
     def missing_parts(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from voxface.runtime.bundle.json_document import UnneededJsonError, check_numbers, parse_json
 from voxface.runtime.bundle.json_record import JsonRecord, Settings, shown, stored_as
+from voxface.runtime.config.age import AgeWeights, ChildWeights, YearsWeights
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.speaker_change import CEPSTRA, check_weights
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
@@ -282,6 +283,48 @@ class FacePosteriorEntry(JsonRecord):
     mesh_sha256: str | None = None
 
 
+class ChildEntry(JsonRecord):
+    """The weights that tell a child's voice, see `voxface.runtime.config.age.ChildWeights`."""
+
+    weight: tuple[float, ...]
+    bias: float
+    threshold: float
+
+
+class YearsEntry(JsonRecord):
+    """The weights that tell an adult's age, see `voxface.runtime.config.age.YearsWeights`."""
+
+    weight: tuple[float, ...]
+    bias: float
+    spread: float
+
+
+class AgeEntry(JsonRecord):
+    """The trained weights that tell age from an embedding.
+
+    Attributes:
+        child: tells children's voices.
+        years: tells an adult's age; None: no age is told, because it would be no better than the mean age.
+        encoder_sha256: SHA-256 of the ONNX file of the voice encoder that they were fitted to. It does not change when the
+            encoder is calibrated to another precision.
+        trained_on: the voices that they were fitted to.
+    """
+
+    child: ChildEntry
+    years: YearsEntry | None = None
+    encoder_sha256: str | None = None
+    trained_on: tuple[str, ...] | None = None
+
+    @property
+    def weights(self) -> AgeWeights:
+        """The weights."""
+        child, years = self.child, self.years
+        return AgeWeights(
+            ChildWeights(child.weight, child.bias, child.threshold),
+            None if years is None else YearsWeights(years.weight, years.bias, years.spread),
+        )
+
+
 class Manifest(JsonRecord):
     """The contents of `bundle.json`; `voxface.runtime.bundle.bundle.Bundle` joins them with the files.
 
@@ -296,7 +339,7 @@ class Manifest(JsonRecord):
         training: network -> settings of its training run.
         tools: package -> version, of the packages that made the bundle.
         engines: graphs that TensorRT built ahead of time.
-        speech_modulation, speaker_change, face_posterior: trained parts; None: the runtime does without, see
+        speech_modulation, speaker_change, face_posterior, age: trained parts; None: the runtime does without, see
             `Bundle.missing_parts`.
         files: every file except `bundle.json`; None before the manifest is sealed.
         sha256: digest of the rest, see `digest`; None before the manifest is sealed.
@@ -326,6 +369,7 @@ class Manifest(JsonRecord):
     speech_modulation: SpeechModulationEntry | None = None
     speaker_change: SpeakerChangeEntry | None = None
     face_posterior: FacePosteriorEntry | None = None
+    age: AgeEntry | None = None
     files: Mapping[str, FileEntry] | None = None
     sha256: str | None = None
 
@@ -441,6 +485,12 @@ class Manifest(JsonRecord):
             raise ValueError(f"calibration: sex_slope is {slope}, not positive, or more than {LARGEST_SLOPE:g}")
         if self.speech_modulation:
             _ = self.speech_modulation.weights
+        if self.age:
+            embedding = self.graphs["encoder"].outputs.get("embedding")
+            size = embedding.shape[-1] if embedding is not None and embedding.shape else None
+            if not isinstance(size, int):
+                raise ValueError("the encoder has no output embedding [B, E]")
+            self.age.weights.check_size(size)
         if self.speaker_change and len(self.speaker_change.weights.cepstra) != CEPSTRA:
             count = len(self.speaker_change.weights.cepstra)
             raise ValueError(f"speaker_change: {count} weights of cepstra, not {CEPSTRA}")

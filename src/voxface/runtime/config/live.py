@@ -38,6 +38,7 @@ class LiveConfig:
             kept; 0: a new image each time; None: the mode's, `IMAGE_REUSE_DISTANCE`.
         detect_speaker_change: whether another speaker starts a new window.
         min_confidence: the confidence below which no face is made, 0 to 1.
+        any_age: whether a child's voice gets a face too, which is an adult's.
     """
 
     first: int = SAMPLE_RATE
@@ -48,6 +49,7 @@ class LiveConfig:
     image_reuse_distance: float | None = None
     detect_speaker_change: bool = True
     min_confidence: float = MIN_CONFIDENCE
+    any_age: bool = False
 
     def __post_init__(self) -> None:
         for name in ("first", "hop", "window", "hangover"):
@@ -86,5 +88,11 @@ class LiveConfig:
             TypeError, ValueError: a setting is unknown or cannot be.
         """
         names = {stored: name for name, stored in _STORED.items()}
-        # Recordings that do not have it were made before there was a least confidence.
-        return cls(**{"min_confidence": 0.0, **{names.get(key, key): value for key, value in document.items()}})
+        # Recordings that do not have them were made before there was a least confidence, and before age was heard.
+        return cls(
+            **{
+                "min_confidence": 0.0,
+                "any_age": True,
+                **{names.get(key, key): value for key, value in document.items()},
+            }
+        )

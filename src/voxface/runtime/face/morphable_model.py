@@ -1,7 +1,8 @@
 """The 3D morphable model (3DMM): coefficients in, vertices in millimetres out; measurements and attributes of a face.
 
 vertices = mean + Σ_p coefficient_p · basis_p  (Wu 2022, Eq. 1; Blanz & Vetter 1999), with the standard deviations folded
-into the basis, so that coefficients are unit-normal. Frame: millimetres, right-handed, origin between the outer corners of
+into the basis, so that coefficients are unit-normal. A model may also know how heads age; then
+vertices(age) = vertices + Σ_s decades_s · ageing_s. Frame: millimetres, right-handed, origin between the outer corners of
 the eyes, x to the subject's left, y up, z out of the face.
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
+from voxface.runtime.face.ageing import Ageing
 from voxface.runtime.files.damage import DAMAGE, reason
 from voxface.runtime.files.npz import most_in_bundle, read_npz, to_float32
 from voxface.runtime.processor import has_one_thread
@@ -28,6 +30,7 @@ MOST_MODES = 1024  # distances between faces take the eigenvectors of a matrix o
 LARGEST = 1e6  # of millimetres and of coefficients: beyond it, arithmetic in FP32 may overflow
 LARGEST_INDEX: Final = (1 << 31) - 1  # of a vertex, which is stored in 32 bits
 LONGEST_METADATA = 1 << 20  # bytes
+_REAL: Final = ("mean", "basis", "sex_means", "face_types", "ageing")  # arrays of real numbers; the last may be missing
 PARTS = ("skin", "lips", "brows", "eyes", "scalp")
 
 
@@ -53,6 +56,7 @@ class MorphableModel:
         sex_scale: one standard deviation, in mm RMS over vertices, of the within-sex distance along the female-male line.
         face_types: name -> float32 [P], coefficients of a typical face of each type.
         boundary_edges: edges that belong to one triangle only (neck cut, openings of eyes and mouth); 0 when closed.
+        ageing: how the heads change with age; None where the model does not know.
     """
 
     name: str
@@ -72,6 +76,7 @@ class MorphableModel:
     sex_scale: float
     face_types: dict[str, NDArray[np.float32]]
     boundary_edges: int = field(default=0)
+    ageing: Ageing | None = None
 
     def __post_init__(self) -> None:
         n, p = len(self.mean), len(self.basis)
@@ -86,6 +91,9 @@ class MorphableModel:
         _require(int(self.parts.max()) < len(PARTS), f"parts name more than {len(PARTS)} parts")
         for name, path in self.measurements.items():
             _require(len(path) >= 2, f"measurement {name} is a path of {len(path)} vertices")
+        if self.ageing is not None:
+            moved = self.ageing.per_decade.shape
+            _require(moved[1] == n, f"ageing has shape {list(moved)}, not [2, {n}, 3]")
         _require(self.sex_scale > 0, f"sex_scale is {self.sex_scale}, not positive")
         for what, indices in (
             ("triangles", self.triangles),
@@ -112,14 +120,22 @@ class MorphableModel:
         """P, the number of coefficients."""
         return len(self.basis)
 
-    def vertices(self, coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Vertices float32 [..., N, 3] in millimetres of coefficients float32 [..., P]."""
+    def vertices(
+        self, coefficients: NDArray[np.float32], decades: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Vertices float32 [..., N, 3] in millimetres of coefficients float32 [..., P].
+
+        Args:
+            decades: float32 [2], by which they age (`Ageing.decades`); None: not at all. Only of a model with `ageing`.
+        """
         basis = self.basis.reshape(self.modes, -1)
         # A single face is computed by BLAS, in two thirds of einsum's time, only if BLAS uses one thread.
         whole = coefficients.ndim > 1 or has_one_thread()
         moved = coefficients @ basis if whole else np.einsum("p,pm->m", coefficients, basis)
         vertices = moved.reshape(*coefficients.shape[:-1], *self.mean.shape)
         vertices += self.mean
+        if decades is not None and self.ageing is not None:
+            vertices += np.einsum("s,snk->nk", decades, self.ageing.per_decade)
         return vertices.astype(np.float32, copy=False)
 
     @cached_property
@@ -174,18 +190,18 @@ class MorphableModel:
         """Every measurement, in millimetres, of one mesh float32 [N, 3]."""
         return self._paths.lengths(np.subtract(*vertices[self._paths.ends]))
 
-    def measurements_of(self, coefficients: NDArray[np.float32]) -> dict[str, float]:
-        """Every measurement, in millimetres, of coefficients float32 [P]. Only the edges along the paths are computed."""
-        edges = np.einsum("p,pm->m", coefficients, self._paths.basis)
-        edges += self._paths.mean
-        return self._paths.lengths(edges.reshape(-1, 3))
+    def measurements_of(
+        self, coefficients: NDArray[np.float32], decades: NDArray[np.float32] | None = None
+    ) -> dict[str, float]:
+        """Every measurement, in millimetres, of the mesh that `vertices` gives. Only the edges along the paths are computed."""
+        return self._paths.lengths(self._paths.edges(coefficients, decades))
 
-    def measurement_slopes(self, coefficients: NDArray[np.float32]) -> NDArray[np.float64]:
+    def measurement_slopes(
+        self, coefficients: NDArray[np.float32], decades: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float64]:
         """How every measurement changes with the coefficients, millimetres per standard deviation: float64 [M, P], about the
-        face of coefficients float32 [P]."""
-        edges = np.einsum("p,pm->m", coefficients, self._paths.basis)
-        edges += self._paths.mean
-        return self._paths.slopes(edges.reshape(-1, 3))
+        mesh that `vertices` gives."""
+        return self._paths.slopes(self._paths.edges(coefficients, decades))
 
     @cached_property
     def _paths(self) -> "_Paths":
@@ -206,6 +222,7 @@ class MorphableModel:
             "face_types": list(self.face_types),
             "boundary_edges": self.boundary_edges,
             "parts": PARTS,
+            **({} if self.ageing is None else {"mean_age": self.ageing.mean_age}),
         }
         arrays = {
             "metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8),
@@ -218,6 +235,8 @@ class MorphableModel:
             "sex_means": self.sex_means,
             "face_types": np.array(list(self.face_types.values()), np.float32).reshape(-1, self.modes),
         }
+        if self.ageing is not None:
+            arrays["ageing"] = self.ageing.per_decade.astype(np.float16)
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
             for key, array in arrays.items():
@@ -252,10 +271,12 @@ class MorphableModel:
                 _require(array.dtype.kind in "iu", f"{key} are no whole numbers")
                 in_range = not array.size or (array.min() >= 0 and array.max() <= largest)  # before it is made narrower
                 _require(bool(in_range), f"{key} are not within 0 to {largest}")
-            for key in ("mean", "basis", "albedo", "sex_means", "face_types"):
+            real = [key for key in (*_REAL, "albedo") if key in arrays or key != "ageing"]
+            for key in real:
                 _require(arrays[key].dtype.kind in "fiu", f"{key} is {arrays[key].dtype}, no real numbers")
             # What is not finite is refused below.
-            widened = {key: to_float32(arrays[key]) for key in ("mean", "basis", "sex_means", "face_types")}
+            widened = {key: to_float32(arrays[key]) for key in real if key != "albedo"}
+            aged = widened.get("ageing")
             return cls(
                 name=about["name"],
                 version=about["version"],
@@ -274,6 +295,7 @@ class MorphableModel:
                 sex_scale=float(about["sex_scale"]),
                 face_types=dict(zip(about["face_types"], widened["face_types"], strict=True)),
                 boundary_edges=int(about["boundary_edges"]),
+                ageing=None if aged is None else Ageing(aged, float(about["mean_age"])),
             )
         except DAMAGE as error:
             raise BundleError(f"not a morphable model: {reason(error)}; export or download it again") from error
@@ -285,6 +307,7 @@ class _Paths(NamedTuple):
     ends: NDArray[np.int64]  # [2, E], vertices
     mean: NDArray[np.float32]  # [3 E], from one end to the other
     basis: NDArray[np.float32]  # [P, 3 E]
+    ageing: NDArray[np.float32] | None  # [2, 3 E]
     begins: dict[str, int]  # first edge of each path
 
     @classmethod
@@ -296,8 +319,19 @@ class _Paths(NamedTuple):
             ends=ends,
             mean=np.subtract(*model.mean[ends]).ravel(),
             basis=np.subtract(*model.basis[:, ends].swapaxes(0, 1)).reshape(model.modes, -1),
+            ageing=None
+            if model.ageing is None
+            else np.subtract(*model.ageing.per_decade[:, ends].swapaxes(0, 1)).reshape(2, -1),
             begins=dict(zip(model.measurements, begins, strict=False)),
         )
+
+    def edges(self, coefficients: NDArray[np.float32], decades: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """The edges float32 [E, 3] of a face."""
+        found: NDArray[np.float32] = np.einsum("p,pm->m", coefficients, self.basis)
+        found += self.mean
+        if decades is not None and self.ageing is not None:
+            found += np.einsum("s,sm->m", decades, self.ageing)
+        return found.reshape(-1, 3)
 
     def lengths(self, edges: NDArray[np.float32]) -> dict[str, float]:
         """The length of every path, of edges float32 [E, 3]."""

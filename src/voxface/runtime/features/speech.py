@@ -28,6 +28,7 @@ SAID: Final[dict[NoFaceReason, str]] = {
     "clipping": "it is distorted, too many samples are at full scale",
     "too little speech": "at least 0.64 s of it are needed",
     "confidence": "it is not certain enough that this is a voice",
+    "child": "it is a child's voice, and the faces are of adults",
 }
 
 

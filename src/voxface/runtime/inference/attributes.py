@@ -1,38 +1,54 @@
-"""Sex and face type, read off a mesh (Wu 2022, §4.4)."""
+"""Sex and face type, read off a mesh (Wu 2022, §4.4), beside the age that was heard."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.speech_modulation import logistic
+from voxface.runtime.inference.age import Age, AgeHeard
 
 Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """Sex and face type of a mesh, found as in Wu 2022, §4.4, and the distances that they follow from.
+    """Sex and face type of a mesh, found as in Wu 2022, §4.4, the distances that they follow from, and the speaker's age.
 
     Attributes:
         sex: probability of "female" and "male"; sums to one.
         face_type: the nearest typical face; "unknown" where the morphable model has none.
         distances_mm: RMS distance over vertices, in millimetres, to the mean woman ("female"), to the mean man ("male"), and
             to each typical face after the mean face of its sex was subtracted from both.
+        age: an adult's age; None of a child's voice, and where the bundle does not tell ages.
+        child: the probability that the voice is a child's; None where the bundle does not tell.
+        is_child: whether that is enough to tell the voice as a child's.
     """
 
     sex: dict[str, float]
     face_type: str
     distances_mm: dict[str, float]
+    age: Age | None = None
+    child: float | None = None
+    is_child: bool = False
 
 
 def sex_in_words(sex: Mapping[str, float]) -> str:
     """The likelier sex and its probability, "female (97%)"; below 60 % it is "unclear (female 52%)"."""
     likelier, chance = max(sex.items(), key=lambda item: item[1])
     return f"{likelier} ({chance:.0%})" if chance >= 0.6 else f"unclear ({likelier} {chance:.0%})"
+
+
+def age_in_words(attributes: Mapping[str, Any]) -> str:
+    """What `attributes_json` tells of the age, "about 34 years old (22 to 52)" or "a child's voice (97%)"; "" for nothing."""
+    age = attributes["age"]
+    if attributes["is_child"]:
+        return f"a child's voice ({attributes['child']:.0%})"
+    return "" if age is None else f"about {age['years']:.0f} years old ({age['low']:.0f} to {age['high']:.0f})"
 
 
 def sex_evidence(model: MorphableModel, coefficients: Float32) -> float:
@@ -44,13 +60,16 @@ def sex_evidence(model: MorphableModel, coefficients: Float32) -> float:
     return _evidence(model, *np.einsum("sp,sp->s", apart, apart).tolist())
 
 
-def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: float = 1.0) -> Attributes:
+def read_attributes(
+    model: MorphableModel, coefficients: Float32, sex_slope: float = 1.0, heard: AgeHeard | None = None
+) -> Attributes:
     """Sex and face type of the mesh of coefficients float32 [P].
 
     Args:
         sex_slope: factor of the mesh's evidence, which makes the probability that of the *speaker*'s sex: of all faces given
             90 %, nine in ten are right. A bundle carries its own, fitted to people that it was not trained on. With 1 the
             probability is that of a mesh drawn from the population.
+        heard: what the voice tells of the age; None: nothing.
     """
     apart = model.place(coefficients) - model.type_places
     women, men = np.einsum("stp,stp->st", apart, apart).tolist()
@@ -64,7 +83,23 @@ def read_attributes(model: MorphableModel, coefficients: Float32, sex_slope: flo
     }
     face_type = min(types, key=types.__getitem__, default="unknown")
     sexes = {"female": math.sqrt(women[0]), "male": math.sqrt(men[0])}
-    return Attributes({"female": female, "male": 1 - female}, face_type, sexes | types)
+    sex = {"female": female, "male": 1 - female}
+    if heard is None:
+        return Attributes(sex, face_type, sexes | types)
+    return Attributes(sex, face_type, sexes | types, heard.age, heard.child, heard.is_child)
+
+
+def attributes_json(attributes: Attributes) -> dict[str, Any]:
+    """The attributes as JSON; null stands for what is not told."""
+    age = attributes.age
+    return {
+        "sex": attributes.sex,
+        "face_type": attributes.face_type,
+        "distances_mm": attributes.distances_mm,
+        "age": None if age is None else {"years": age.years, "low": age.low, "high": age.high},
+        "child": attributes.child,
+        "is_child": attributes.is_child,
+    }
 
 
 def _evidence(model: MorphableModel, women: float, men: float) -> float:

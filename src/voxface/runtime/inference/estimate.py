@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.face_posterior_file import FacePosteriorFile
 from voxface.runtime.errors import UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.inference.attributes import Attributes
+from voxface.runtime.inference.attributes import Attributes, attributes_json
 
 if TYPE_CHECKING:
     from voxface.runtime.inference.face_posterior import FacePosterior
@@ -42,7 +42,7 @@ class Estimate:
         coefficients: float32 [P], in the unit-normal space of the morphable model.
         model: the morphable model; None after unpickling.
         confidence: 0 to 1, see `voxface.runtime.inference.confidence.confidence`.
-        attributes: sex and face type of the mesh.
+        attributes: sex and face type of the mesh, and the speaker's age.
         stages_ns: nanoseconds of each stage of the update that made the estimate; empty until the update is finished.
         posterior_file: the bundle's part that `posterior` is made with; None where it has none.
     """
@@ -76,21 +76,28 @@ class Estimate:
         from voxface.runtime.inference.face_posterior import FacePosterior  # most programs do without
 
         female = self.attributes.sex["female"]
-        return FacePosterior(self.coefficients, female, self.posterior_file.weights, self._known_model())
+        return FacePosterior(self.coefficients, female, self.posterior_file.weights, self._known_model(), self._decades)
 
     @cached_property
     def measurements_mm(self) -> dict[str, float]:
         """Lengths on the mesh in millimetres, by name; computed when first asked for, because not every program needs them."""
-        return self._known_model().measurements_of(self.coefficients)
+        return self._known_model().measurements_of(self.coefficients, self._decades)
 
     @cached_property
     def vertices(self) -> Float32:
-        """The mesh, float32 [N, 3], millimetres; computed when first asked for, because not every sink needs it.
+        """The mesh, float32 [N, 3], millimetres; computed when first asked for, because not every sink needs it. Where an age
+        is told and the morphable model knows how heads age, it is of that age; `coefficients` are of the faces' mean age.
 
         Raises:
             UsageError: the estimate was unpickled, and has no model.
         """
-        return self._known_model().vertices(self.coefficients)
+        return self._known_model().vertices(self.coefficients, self._decades)
+
+    @property
+    def _decades(self) -> Float32 | None:
+        """By how much the face is older than the faces' mean age, see `MorphableModel.vertices`; None: nothing is told."""
+        ageing, age = self._known_model().ageing, self.attributes.age
+        return None if ageing is None or age is None else ageing.decades(age.years, self.attributes.sex["female"])
 
     @property
     def image_reused(self) -> bool:
@@ -98,7 +105,7 @@ class Estimate:
         return self.image_embedding is not self.embedding
 
     def moved_mm(self, before: "Estimate") -> float:
-        """How far the mesh has moved since another estimate, RMS over vertices in millimetres.
+        """How far the mesh has moved since another estimate, RMS over vertices in millimetres; by its age it moves unseen.
 
         Raises:
             UsageError: the estimate was unpickled, and has no model.
@@ -184,11 +191,7 @@ def estimate_json(estimate: Estimate) -> dict[str, Any]:
         "embedding": estimate.embedding.tolist(),
         "coefficients": estimate.coefficients.tolist(),
         "measurements_mm": estimate.measurements_mm,
-        "attributes": {
-            "sex": estimate.attributes.sex,
-            "face_type": estimate.attributes.face_type,
-            "distances_mm": estimate.attributes.distances_mm,
-        },
+        "attributes": attributes_json(estimate.attributes),
         "confidence": estimate.confidence,
     }
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.face_posterior_file import FacePosteriorFile
 from voxface.runtime.bundle.manifest import FUSED, GRAPHS
+from voxface.runtime.config.age import AgeWeights
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import MIN_CONFIDENCE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
@@ -31,6 +32,7 @@ from voxface.runtime.features.log_mel import FrameWindow, log_mel
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.speech import Speech, check_speech
 from voxface.runtime.features.speech_gate import speech_in
+from voxface.runtime.inference.age import hear_age
 from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.confidence import check_min_confidence, confidence
 from voxface.runtime.inference.estimate import Estimate
@@ -53,6 +55,7 @@ class FaceEstimator:
         speech_modulation: the weights that tell speech from music and noise; None: confidence does not count that.
         speaker_change: the weights of the speaker change detector; None: no change of speaker is looked for.
         face_posterior: the distribution of faces given a voice, not read yet; None: it is not known.
+        age: the weights that tell age; None: no age is told, and every voice gets a face.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class FaceEstimator:
             self.speech_modulation: SpeechModulationWeights | None = self.bundle.speech_modulation
             self.speaker_change: SpeakerChangeWeights | None = self.bundle.speaker_change
             self.face_posterior: FacePosteriorFile | None = self.bundle.face_posterior
+            self.age: AgeWeights | None = self.bundle.age
             self._engines = engines.pop_all()
         self._closed = False
         self._trace = trace
@@ -113,18 +117,23 @@ class FaceEstimator:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
         return listen(blocks, self.bundle.front_end, self.bundle.vad)
 
-    def face_of_sound(self, speech: Speech, min_confidence: float = MIN_CONFIDENCE) -> tuple[Speech, Estimate]:
-        """The face of a whole sound, if it passes the speech gate of a live session and the confidence suffices.
+    def face_of_sound(
+        self, speech: Speech, min_confidence: float = MIN_CONFIDENCE, *, any_age: bool = False
+    ) -> tuple[Speech, Estimate]:
+        """The face of a whole sound, if it passes the speech gate of a live session, the confidence suffices, and the voice is
+        not a child's.
 
         Args:
             speech: what `listen` found in the sound.
             min_confidence: the least confidence, 0 to 1.
+            any_age: whether a child's voice gets a face too, which is an adult's.
 
         Returns:
             What of it is speech, which the face is made of (see `speech_in`), and the face.
 
         Raises:
-            NoSpeechError: there is no speech in it, or the confidence is too low; `reason` says which.
+            NoSpeechError: there is no speech in it, the confidence is too low, or the voice is a child's; `reason` says
+                which.
             UsageError: `min_confidence` is not within 0 to 1; or the engines were freed by `close`.
             BundleError: a network gave numbers that are not finite; on a GPU it is a ProviderError.
         """
@@ -136,6 +145,13 @@ class FaceEstimator:
                 f"no face of {heard.voiced_seconds:.2f} s of speech (confidence: {estimate.confidence:.2f}, at least "
                 f"{min_confidence:g} is asked for)",
                 "confidence",
+            )
+        attributes = estimate.attributes
+        if attributes.is_child and not any_age:
+            raise NoSpeechError(
+                f"no face of a child's voice (probability: {attributes.child:.2f}), since the faces are of adults; --any-age "
+                "(any_age in a program) makes one",
+                "child",
             )
         return heard, estimate
 
@@ -239,7 +255,8 @@ class FaceEstimator:
         own = _own(frame_embeddings, len(speech.log_mel))
         if not float(np.abs(own).max(initial=0.0)) < LARGEST_NUMBER:  # NaN is not less either
             raise self._overflow("encoder")
-        attributes = read_attributes(self.morphable, coefficients, self._sex_slope)
+        heard = None if self.age is None else hear_age(self.age, embedding)
+        attributes = read_attributes(self.morphable, coefficients, self._sex_slope, heard)
         weights = self.speech_modulation
         modulation = 1.0 if weights is None else speech.speech_modulation(weights)
         sure = confidence(modulation, own, speech.voiced_seconds)

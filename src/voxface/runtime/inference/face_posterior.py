@@ -49,12 +49,14 @@ class FacePosterior:
         female: the probability that the speaker is a woman.
         weights: the covariances.
         model: the morphable model of the coefficients.
+        decades: by how much the faces age, see `MorphableModel.vertices`; how far off the age may be is not counted.
     """
 
     mean: Float32
     female: float
     weights: FacePosteriorWeights
     model: MorphableModel
+    decades: Float32 | None = None
 
     def __post_init__(self) -> None:
         if self.weights.modes != self.model.identity_modes:
@@ -87,7 +89,7 @@ class FacePosterior:
 
     def sample_vertices(self, n: int, seed: int = 0) -> Float32:
         """Vertices float32 [n, N, 3] in millimetres of `sample(n, seed)`; 0.13 MB each with the default face model."""
-        return self.model.vertices(self.sample(n, seed))
+        return self.model.vertices(self.sample(n, seed), self.decades)
 
     @cached_property
     def covariance(self) -> Float64:
@@ -130,7 +132,7 @@ class FacePosterior:
     def probability_below(self, measurements: NDArray[np.floating]) -> Float64:
         """The probability that each measurement is smaller: float64 [D, M] of millimetres [D, M], in the order of the model's
         `measurements`."""
-        here = np.array(list(self.model.measurements_of(self.mean).values()))
+        here = np.array(list(self.model.measurements_of(self.mean, self.decades).values()))
         below = np.zeros(np.shape(measurements))
         _, variances, _, _ = self._variances(lambda rows: rows @ self._slopes.T)
         for chance, step, variance in zip(self._chances, self._means @ self._slopes.T, variances, strict=True):
@@ -154,7 +156,7 @@ class FacePosterior:
 
     @cached_property
     def _slopes(self) -> Float64:
-        return self.model.measurement_slopes(self.mean)
+        return self.model.measurement_slopes(self.mean, self.decades)
 
     def _whole(self, rows: NDArray[np.floating]) -> Float64:
         """Rows of P numbers, of rows of the K of identity."""

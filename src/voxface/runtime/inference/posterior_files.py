@@ -65,13 +65,13 @@ def draw_posterior(posterior: FacePosterior, count: int, seed: int) -> Posterior
     contents: dict[str, bytes] = {}
     shown: list[NDArray[np.uint8]] = []
     for name, coefficients in zip(names, posterior.sample(count, seed), strict=True):
-        vertices = model.vertices(coefficients)
+        vertices = model.vertices(coefficients, posterior.decades)
         contents[name] = glb(vertices, vertex_normals(vertices, triangles), albedo, triangles)
         if len(shown) < SHOWN:
             shown.append(preview(vertices, triangles, albedo, size=_SIZE))
     contents[SAMPLES_PNG] = png(np.concatenate(shown, axis=1))
     spread = posterior.vertex_sd_mm
     largest = scale_end(spread)
-    picture = heat_map(model.vertices(posterior.mean), triangles, spread, largest, yaws=VIEWS)
+    picture = heat_map(model.vertices(posterior.mean, posterior.decades), triangles, spread, largest, yaws=VIEWS)
     contents[UNCERTAINTY_PNG] = png(picture)
     return PosteriorFiles(posterior, contents, names, largest, float(np.sqrt(np.mean(np.square(spread)))))

@@ -14,7 +14,7 @@ from voxface.runtime.face.face_files import face_files
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.replacement import room_beside
-from voxface.runtime.inference.attributes import sex_in_words
+from voxface.runtime.inference.attributes import age_in_words, sex_in_words
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.face_estimator import FaceEstimator
 
@@ -204,10 +204,12 @@ class RunReport:
         from urllib.parse import quote  # takes longer to import than a page to write
 
         where = Path(clip["face"]).parent.name
+        age = age_in_words(clip["attributes"])
         facts = {
             "speech": f"{clip['voiced_s']:.1f} of {clip['duration_s']:.1f} s",
             "confidence": f"{clip['confidence']:.2f}",
             "sex of the face": sex_in_words(clip["attributes"]["sex"]),
+            **({"age": age} if age else {}),
             "face type": clip["attributes"]["face_type"],
             **{
                 name.replace("_", " "): f"{value:.1f}{_give_or_take(clip, name)} mm"

@@ -340,6 +340,11 @@ class LiveSession:
             timer.lap("watch")
             timer.drain()  # there is no estimate to have these times
             return
+        if estimate.attributes.is_child and not self.config.any_age:
+            self._no_face("child", speech.segments[0][0], events)
+            timer.lap("watch")
+            timer.drain()  # there is no estimate to have these times
+            return
         moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
         timer.lap("watch")

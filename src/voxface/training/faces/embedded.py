@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.face.morphable_model import PARTS, MorphableModel
+from voxface.training.faces.ageing import ageing
 from voxface.training.faces.albedo import paint_parts
 from voxface.training.faces.anny_head import AnnyHead
 from voxface.training.faces.expressions import expression_modes
@@ -80,6 +81,7 @@ def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
     expressions = expression_modes(anny, mesh, modes.mean, marks.multi_pie)
     none = np.zeros(len(expressions), np.float32)
     types = face_types(modes.mean, modes.basis, pooled_within(modes.sexes), paths)
+    means = [modes.mean + np.tensordot(g.mean, modes.basis, axes=1) for g in modes.sexes]
     model = MorphableModel(
         name="voxface-embedded",
         version=VERSION,
@@ -98,6 +100,7 @@ def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
         sex_scale=sex_scale(modes),
         face_types={name: np.concatenate([coefficients, none]) for name, coefficients in types.items()},
         boundary_edges=mesh.boundary_edges,
+        ageing=ageing(anny, mesh, marks, (means[0], means[1])),
     )
     population = FacePopulation(
         np.stack([g.mean for g in modes.sexes]).astype(np.float32),
