@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("onnx", reason="onnx comes with voxface[calibrate]")
 
 from tests.conftest import ROOT, SAMPLES
+from tests.stand_ins.age import entry
 from tests.stand_ins.face_posterior import small_weights, with_posterior
 from tests.stand_ins.small_bundle import noise_clips, small_bundle
 from voxface.calibration.calibrate import Calibrated, CalibrationSettings, calibrate
@@ -258,12 +259,14 @@ def test_trained_parts_go_along(tmp_path: Path, default_bundle: Bundle) -> None:
         files={parts.speaker_change.file: default_bundle.files[parts.speaker_change.file]},
         speech_modulation=parts.speech_modulation,
         speaker_change=replace(parts.speaker_change, encoder_sha256=small.graph_digests()["encoder"]),
+        age=entry(size=8),
     )
     source = with_posterior(source, write_face_posterior(small_weights(source.morphable.identity_modes)))
     made = calibrate(source, noise_clips(4), CalibrationSettings("fp16")).write(tmp_path / "half")
     assert not made.missing_parts
     assert made.speech_modulation == default_bundle.speech_modulation
     assert made.manifest.speaker_change == source.manifest.speaker_change
+    assert made.manifest.age == source.manifest.age
     assert made.manifest.face_posterior == source.manifest.face_posterior
     file = made.manifest.face_posterior.file
     assert made.files[file] == source.files[file]

@@ -17,6 +17,7 @@ from voxface.runtime.audio.vad_events import SpeechStarted
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech
+from voxface.runtime.inference.attributes import Attributes
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import BEFORE, NEWEST, Differences
@@ -50,12 +51,14 @@ class StubEstimate:
         stages_ns: empty.
         image_reused: False, because there is no image.
         confidence: 1, so that no estimate is left out.
+        attributes: none, and no child's.
     """
 
     frame_embeddings: NDArray[np.float32]
     stages_ns: dict[str, int] = field(default_factory=dict)
     image_reused: bool = False
     confidence: float = 1.0
+    attributes: Attributes = field(default_factory=lambda: Attributes({}, "unknown", {}))
 
     def moved_mm(self, before: Any) -> float:
         """0, because there is no face."""
