@@ -91,10 +91,12 @@ def test_an_age_within_the_decade_costs_nothing() -> None:
 @pytest.mark.learns
 def test_it_learns_from_the_teacher(voices: Renderings, tmp_path: Path) -> None:
     said: list[str] = []
-    config = replace(CONFIG, steps=160, rate=1e-2, validate_every=40)
+    # The teacher's directions alone, of clean voices: of six seeds the last steps' loss was at most a fifth of the first ones'.
+    alone = {"similarity": 0.0, "contrast": 0.0, "sex": 0.0, "age": 0.0, "degraded": 0.0}
+    config = replace(CONFIG, steps=160, rate=5e-3, validate_every=40, **alone)
     encoder = train_taught_voice_encoder(voices, config, tmp_path, architecture=SMALL, say=said.append)
     points = curve(tmp_path)
-    assert np.mean([p["direction"] for p in points[-8:]]) < 0.7 * np.mean([p["direction"] for p in points[:8]])
+    assert np.mean([p["direction"] for p in points[-20:]]) < 0.5 * np.mean([p["direction"] for p in points[:8]])
     assert any(line.startswith("step 40") for line in said)
     kept = load_network(tmp_path, "encoder")
     assert all(torch.equal(value, kept.state_dict()[name]) for name, value in encoder.state_dict().items())
