@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxface.cli.data.left_out import complain_of
 from voxface.cli.data.model import check_out
 from voxface.cli.data.stages import StageProgress
 from voxface.cli.data.workers import workers_asked
-from voxface.cli.output import complain, print_json
+from voxface.cli.output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,13 +76,8 @@ def _tell(options: argparse.Namespace, made: "Renderings", left_out: "Sequence[L
         "speakers": len(set(made.speaker.tolist())),
         "splits": splits,
         "digest": made.digest,
-        "errors": [
-            {"file": left.file, "exit_code": left.exit_code, "message": f"{left.file}: {left.reason}"}
-            for left in left_out
-        ],
+        "errors": complain_of(left_out),
     }
-    for left in left_out:
-        complain(f"{left.file}: {left.reason}")
     if options.json:
         print_json(document)
     else:

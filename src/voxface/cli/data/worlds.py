@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from voxface.cli.data.left_out import complain_of
 from voxface.cli.data.model import check_out, model_and_population
 from voxface.cli.data.stages import StageProgress
 from voxface.cli.data.workers import workers_asked
-from voxface.cli.output import complain, print_json
+from voxface.cli.output import print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,13 +110,8 @@ def _finish(options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[Lef
         "splits": splits,
         "voiced_hours": len(pairs.frames) / 360_000,
         "morphable_model": pairs.about["morphable_model"],
-        "errors": [
-            {"file": left.file, "exit_code": left.exit_code, "message": f"{left.file}: {left.reason}"}
-            for left in left_out
-        ],
+        "errors": complain_of(left_out),
     }
-    for left in left_out:
-        complain(f"{left.file}: {left.reason}")
     if options.json:
         print_json(document)
     else:

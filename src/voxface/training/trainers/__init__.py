@@ -12,5 +12,6 @@
 * `portrait`: voice -> neutral picture of its mesh
 * `speaker_change`, `speaker_change_streams`: the speaker change detector of a bundle, and the streams that it is fitted to
 * `speaker_embedding`: the detector's network
+* `part_command`: command line of the trainers that add a trained part to a bundle
 * `speech_modulation`: weights that tell speech from music and noise
 """

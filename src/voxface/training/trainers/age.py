@@ -8,7 +8,6 @@ regression of log age tells adults' years. Both are measured on speakers that th
 beside the teacher's vectors with the same fits. Where the years do not beat the mean age, the bundle tells none.
 """
 
-import argparse
 import hashlib
 import math
 import sys
@@ -22,9 +21,8 @@ from numpy.typing import NDArray
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import AgeEntry, ChildEntry, YearsEntry
-from voxface.runtime.bundle.writer import check_target
 from voxface.runtime.config.age import OLDEST, WIDEST, YOUNGEST, AgeWeights, ChildWeights, YearsWeights
-from voxface.runtime.errors import InputError, VoxfaceError
+from voxface.runtime.errors import InputError
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.training.evaluation.intervals import bootstrap
@@ -38,6 +36,7 @@ from voxface.training.trainers.age_fit import (
     log_loss,
     spread_that_covers,
 )
+from voxface.training.trainers.part_command import part_parser, write_part
 from voxface.training.voices.age_clips import SECONDS, AgeClips, age_clips
 from voxface.training.voices.renderings import Renderings
 
@@ -377,25 +376,16 @@ def in_words(metrics: dict[str, Any]) -> str:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m voxface.training.trainers.age", description=(__doc__ or "").split("\n", maxsplit=1)[0]
-    )
+    parser = part_parser("age", __doc__)
     parser.add_argument("--voices", type=Path, nargs="+", required=True, help="folders of `voxface data voices`")
-    parser.add_argument("--bundle", type=Path, help="bundle to start from (the default bundle)")
-    parser.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
-    parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
     options = parser.parse_args()
-    try:
-        bundle = Bundle.open(options.bundle)
-        check_target(options.out, bundle.path, force=options.force)
+
+    def made(bundle: Bundle) -> tuple[Bundle, str]:
         with FaceEstimator(bundle, threads=1) as face_estimator:
-            made = train(face_estimator, [Renderings.load(folder) for folder in options.voices])
-        with_age(bundle, made).write(options.out)
-    except VoxfaceError as error:
-        print(f"voxface: error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{options.out}: {in_words(made.metrics)}")
-    return 0
+            found = train(face_estimator, [Renderings.load(folder) for folder in options.voices])
+        return with_age(bundle, found), in_words(found.metrics)
+
+    return write_part(options, made)
 
 
 if __name__ == "__main__":

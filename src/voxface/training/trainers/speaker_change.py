@@ -7,7 +7,6 @@ are fitted to; the network that goes into the bundle is trained on all. The thre
 80 % of the changes are noticed in 2 s, for each group by weights fitted to the other three. It takes half an hour on one core.
 """
 
-import argparse
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,14 +21,13 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import EvidenceWeights, SpeakerChangeEntry
 from voxface.runtime.bundle.speaker_embedding_file import SPEAKER_EMBEDDING, write_layers
-from voxface.runtime.bundle.writer import check_target
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
-from voxface.runtime.errors import VoxfaceError
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.speaker_change import HOP, NEWEST, STEADY
 from voxface.training.data.speech_corpus import LIBRISPEECH_CITATION, VALIDATION, Recording, librispeech, voiced_audio
 from voxface.training.trainers import speaker_embedding
+from voxface.training.trainers.part_command import part_parser, write_part
 from voxface.training.trainers.speaker_change_streams import (
     DifferenceRecorder,
     Stream,
@@ -206,27 +204,18 @@ def with_speaker_change(bundle: Bundle, weights: SpeakerChangeWeights, trained_o
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m voxface.training.trainers.speaker_change",
-        description=(__doc__ or "").split("\n", maxsplit=1)[0],
-    )
+    parser = part_parser("speaker_change", __doc__)
     parser.add_argument("--speech", type=Path, required=True, help="folder of LibriSpeech")
-    parser.add_argument("--bundle", type=Path, help="bundle to start from (the default bundle)")
-    parser.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
-    parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
     options = parser.parse_args()
-    try:
-        bundle = Bundle.open(options.bundle)
-        check_target(options.out, bundle.path, force=options.force)
+
+    def made(bundle: Bundle) -> tuple[Bundle, str]:
         with FaceEstimator(bundle, threads=1) as face_estimator:
-            made = train(face_estimator, librispeech(options.speech))
-        with_speaker_change(bundle, made.weights, TRAINED_ON).write(options.out)
-    except VoxfaceError as error:
-        print(f"voxface: error: {error}", file=sys.stderr)
-        return error.exit_code
-    alarms = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in made.false_alarms.items())
-    print(f"{options.out}: threshold {made.weights.threshold:g}: {made.noticed:.1%} noticed; false alarms: {alarms}")
-    return 0
+            found = train(face_estimator, librispeech(options.speech))
+        alarms = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in found.false_alarms.items())
+        said = f"threshold {found.weights.threshold:g}: {found.noticed:.1%} noticed; false alarms: {alarms}"
+        return with_speaker_change(bundle, found.weights, TRAINED_ON), said
+
+    return write_part(options, made)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ A logistic regression on the movement of spectra (`voxface.runtime.features.spee
 clean, noisy and short recordings and in one room, against synthetic noise and music. It takes some minutes on one core.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,16 +17,16 @@ from numpy.typing import NDArray
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import MovementEntry, SpeechModulationEntry
-from voxface.runtime.bundle.writer import check_target
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
 from voxface.runtime.config.vad import VadConfig
-from voxface.runtime.errors import NoSpeechError, VoxfaceError
+from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.features.front_end import listen
 from voxface.runtime.features.speech import check_speech
 from voxface.training.data.sound_clips import NOISES, SPEECH, Clip, Samples, read, scaled, speech_clips, synthetic_noise
 from voxface.training.data.speech_corpus import LIBRISPEECH_CITATION, Recording, librispeech
 from voxface.training.data.synthetic_music import STYLES, music
+from voxface.training.trainers.part_command import part_parser, write_part
 
 TRAINED_ON: Final = (
     f"training speakers of {LIBRISPEECH_CITATION}: clean, cut short, in noise and in a room",
@@ -124,26 +123,17 @@ def _movement(values: NDArray[np.float64]) -> Movement:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m voxface.training.trainers.speech_modulation",
-        description=(__doc__ or "").split("\n", maxsplit=1)[0],
-    )
+    parser = part_parser("speech_modulation", __doc__)
     parser.add_argument("--speech", type=Path, required=True, help="folder of LibriSpeech")
     parser.add_argument("--room", type=Path, required=True, help="impulse response of a room, a sound file")
-    parser.add_argument("--bundle", type=Path, help="bundle to start from (the default bundle)")
-    parser.add_argument("--out", type=Path, required=True, help="bundle to write: NAME.voxface, or a folder")
-    parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
     options = parser.parse_args()
-    try:
-        bundle = Bundle.open(options.bundle)
-        check_target(options.out, bundle.path, force=options.force)
-        made = train(bundle, librispeech(options.speech), read(options.room))
-        with_speech_modulation(bundle, made.weights, TRAINED_ON).write(options.out)
-    except VoxfaceError as error:
-        print(f"voxface: error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{options.out}: {made.weights}, from {made.clips} clips, {made.rejected} of them without speech to measure")
-    return 0
+
+    def made(bundle: Bundle) -> tuple[Bundle, str]:
+        found = train(bundle, librispeech(options.speech), read(options.room))
+        said = f"{found.weights}, from {found.clips} clips, {found.rejected} of them without speech to measure"
+        return with_speech_modulation(bundle, found.weights, TRAINED_ON), said
+
+    return write_part(options, made)
 
 
 if __name__ == "__main__":
