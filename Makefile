@@ -169,8 +169,10 @@ default-bundle: system-packages $(VENV)/.ready
 	not the speaker's." --out $(RUNS)/exported
 	$(VENV)/bin/python -m voxface.training.trainers.speech_modulation --speech $(SPEECH) \
 	  --room $(VOXFACE_SHARED)/rir/rir1.wav --bundle $(RUNS)/exported --force --out $(RUNS)/with-speech-modulation
-	$(VENV)/bin/python -m voxface.training.trainers.speaker_change --speech $(SPEECH) \
-	  --bundle $(RUNS)/with-speech-modulation --force --out src/voxface/runtime/bundle/default
+	$(VENV)/bin/python -m voxface.training.trainers.age --voices $(RUNS)/voices \
+	  --bundle $(RUNS)/with-speech-modulation --force --out $(RUNS)/with-age
+	$(VENV)/bin/python -m voxface.training.trainers.speaker_change --voices $(RUNS)/voices --speech $(SPEECH) $(MANY) \
+	  --bundle $(RUNS)/with-age --force --out src/voxface/runtime/bundle/default
 
 clean:
 	rm -rf $(DEMO) $(VENV) tests/gltf/node_modules demo artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

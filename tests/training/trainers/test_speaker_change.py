@@ -5,28 +5,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from tests.conftest import SAMPLES
 from tests.stand_ins.live_session import voice
 from tests.stand_ins.small_bundle import small_bundle
+from tests.stand_ins.small_voices import small_renderings
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.speaker_embedding_file import SPEAKER_EMBEDDING
 from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.errors import InputError
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.events import SpeakerChanged
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import evidence
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
-from voxface.training.data.speech_corpus import VALIDATION, Recording
+from voxface.training.data.speech_corpus import Recording
 from voxface.training.trainers import speaker_change
 from voxface.training.trainers.speaker_change import (
+    GROUPS,
+    HIGHEST,
     Evidence,
     choose_threshold,
     first_noticed,
     fit,
     group,
+    long_enough,
     noticed_in_time,
     with_speaker_change,
 )
@@ -49,10 +55,11 @@ def test_two_estimates_in_a_row_have_to_agree() -> None:
     assert noticed_in_time(stream(10_000, (32_001, 2.0), (32_002, 2.0)), 1.0, FIRST)
 
 
-def test_the_threshold_is_the_highest_that_lets_four_fifths_through() -> None:
-    changes = [(stream(0, (100, score), (200, score)), FIRST) for score in (1.0, 2.0, 3.0, 4.0, 4.6)]
-    assert choose_threshold(changes) == 1.95
-    assert choose_threshold([(stream(0), FIRST)]) == 0.0
+def test_the_threshold_is_the_lowest_with_few_false_alarms() -> None:
+    same = [(stream(None, (100, k / 10), (200, k / 10)), FIRST) for k in range(100)]
+    assert choose_threshold(same) == 9.6, "9.7, 9.8 and 9.9 are above it"
+    assert choose_threshold([(stream(None), FIRST)]) == 0.0
+    assert choose_threshold([(stream(None, (100, 99.0), (200, 99.0)), FIRST)]) == HIGHEST
 
 
 def test_a_fit_finds_what_differs() -> None:
@@ -65,10 +72,21 @@ def test_a_fit_finds_what_differs() -> None:
     assert all(found(row) < 0 for stream in same for _, row in stream.rows)
 
 
-def test_groups_are_those_of_before() -> None:
-    someone = next(iter(VALIDATION))
-    assert group(Recording(someone, "F", Path("a.flac"))) == 0
-    assert {group(Recording(str(k), "F", Path("a.flac"))) for k in range(100_000, 100_100)} == {1, 2, 3}
+def test_a_speaker_is_always_of_the_same_group() -> None:
+    assert {group(Recording(str(k), "F", Path("a.flac"))) for k in range(100)} == set(range(GROUPS))
+    assert group(Recording("7", "F", Path("a.flac"))) == group(Recording("7", "F", Path("b.flac")))
+
+
+def test_recordings_that_streams_can_be_made_of(tmp_path: Path) -> None:
+    sound = np.tile(voice(0), 3)
+    for speaker, seconds in (("19", 9), ("26", 7), ("89", 9), ("1", 9)):
+        soundfile.write(tmp_path / f"{speaker}.wav", sound[: seconds * 16_000], 16_000)
+        soundfile.write(tmp_path / f"{speaker}-again.wav", sound[: seconds * 16_000], 16_000)
+    rows = [f"{s},{s}{again}.wav" for s in ("19", "26", "89", "1") for again in ("", "-again")]
+    (tmp_path / "speakers.csv").write_text("\n".join(["speaker_id,file", *rows]))
+    found = long_enough(tmp_path, "validation")
+    assert [voice.path.name for voice in found] == ["19.wav"], "of the split, 8 s long, one of each speaker"
+    assert [voice.speaker for voice in long_enough(tmp_path, "test")] == ["89"]
 
 
 def test_differences_are_those_of_a_session(face_estimator: FaceEstimator) -> None:
@@ -128,19 +146,13 @@ def test_the_whole_training_on_a_few_speakers(
     face_estimator: FaceEstimator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Real networks and streams, of a few steps and speakers: the result is a detector a bundle takes."""
-    network = SpeakerEmbeddingNetwork(face_estimator.speaker_change.layers)
-    seeds: list[int] = []
-
-    def trained(clips: list[np.ndarray], *, seed: int) -> SpeakerEmbeddingNetwork:
-        seeds.append(seed)
-        return network
-
-    monkeypatch.setattr(speaker_change.speaker_embedding, "train", trained)
     monkeypatch.setattr(speaker_change, "group", lambda recording: int(recording.speaker[1:]) % 4)
+    renderings = small_renderings(tmp_path / "voices")
     recordings = [Recording(f"s{k}", "FM"[(k // 4) % 2], SAMPLES[(k // 4) % 2]) for k in range(8)]
-    made = speaker_change.train(face_estimator, recordings)
-    assert seeds == [0, 1, 2, 3, 4]
+    made = speaker_change.train(face_estimator, renderings, [recordings], steps=2)
     assert 0 <= made.noticed <= 1
     assert set(made.false_alarms) == {"one_recording", "halves", "moved_halves"}
     bundle = with_speaker_change(face_estimator.bundle, made.weights, ()).write(tmp_path / "out")
     assert bundle.speaker_change.threshold == made.weights.threshold
+    with pytest.raises(InputError, match="too few validation speakers"):
+        speaker_change.train(face_estimator, renderings, [recordings[:5]], steps=2)

@@ -19,11 +19,11 @@ from voxface.training.models import VoiceEncoder
 from voxface.training.trainers.taught_voice_encoder import (
     TaughtEncoder,
     TaughtVoiceEncoderConfig,
-    VoiceSampler,
     train_taught_voice_encoder,
     verification,
 )
 from voxface.training.voices.renderings import Renderings
+from voxface.training.voices.sampler import VoiceSampler
 
 pytestmark = pytest.mark.train
 

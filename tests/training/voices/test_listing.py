@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from tests.stand_ins.small_voices import speech_folder
 from voxface.runtime.errors import InputError
+from voxface.training.data.ages import years
+from voxface.training.data.speaker_splits import TEST_SHARE, VALIDATION_SHARE, split_of
 from voxface.training.data.speech_corpus import HELD_OUT, VALIDATION
-from voxface.training.voices.listing import TEST_SHARE, VALIDATION_SHARE, split_of, voices, years
+from voxface.training.voices.listing import voices
 
 
 def test_labels_are_read(tmp_path: Path) -> None:

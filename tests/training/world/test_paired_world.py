@@ -1,6 +1,7 @@
 """Real voices paired with drawn faces."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ import soundfile
 
 from tests.stand_ins.small_worlds import HEAD, ONE, POPULATION
 from voxface.runtime.audio.resample import to_int16
-from voxface.runtime.errors import InputError
+from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.sounds import read_sounds
+from voxface.training.data.speaker_splits import split_of
 from voxface.training.data.speech_corpus import Corpus, corpus, voiced_samples
 from voxface.training.world.paired import PairedConfig, paired_world
 from voxface.training.world.splits import shares_by_hash
@@ -26,7 +28,7 @@ SMALL = PairedConfig(speeds=(1.0, 1.1), variants=1, pictures=ONE)
 
 def paired(folder: Path, config: PairedConfig = SMALL, change: Callable[[Corpus], Corpus] = lambda c: c) -> Pairs:
     pytest.importorskip("open3d")
-    pairs, _ = paired_world(change(corpus(folder)), config, HEAD, POPULATION)
+    pairs, _ = paired_world([change(corpus(folder))], config, HEAD, POPULATION)
     return pairs
 
 
@@ -43,7 +45,7 @@ def test_paired_world(speech: Path) -> None:
         stages.append((what, total))
         return told.append
 
-    pairs, left_out = paired_world(corpus(speech), SMALL, HEAD, POPULATION, stage=stage)
+    pairs, left_out = paired_world([corpus(speech)], SMALL, HEAD, POPULATION, stage=stage)
     assert [(left.file, left.exit_code) for left in left_out] == [
         ("s1/empty.wav", 3), ("s1/text.ogg", 3), ("s2/silence.wav", 4), ("s3/nan.wav", 3),
     ]  # fmt: skip
@@ -121,7 +123,31 @@ def test_a_corpus_without_a_voice(speech: Path) -> None:
     pytest.importorskip("open3d")
     (speech / "speakers.csv").write_text("speaker_id,sex,file\ns1,M,s1/empty.wav\ns2,F,s2/silence.wav\n")
     with pytest.raises(InputError, match=r"no recording can be used; s1/empty\.wav: the file is empty .*and 1 more"):
-        paired_world(corpus(speech), SMALL, HEAD, POPULATION)
+        paired_world([corpus(speech)], SMALL, HEAD, POPULATION)
+
+
+def test_a_table_of_several_sets_beside_a_folder(speech: Path, tmp_path: Path) -> None:
+    """Whose sex is unknown or doubted, and children, are counted; splits follow from the ids; people are named by folder."""
+    pytest.importorskip("open3d")
+    sets = tmp_path / "sets"
+    shutil.copytree(speech, sets)
+    rows = ["a,F,s0/a.wav,,thirties", "b,,s1/a.wav,,", "c,other,s2/a.wav,,", "d,M,s3/a.wav,1,", "e,F,s4/a.wav,,12",
+            "f,M,s5/a.wav,,teens", "19,M,s7/a.wav,,50"]  # fmt: skip
+    (sets / "speakers.csv").write_text(
+        "\n".join(["set,licence,speaker_id,sex,file,sex_doubtful,age", *(f"one,CC0,{row}" for row in rows)])
+    )
+    found = corpus(sets)
+    assert ([r.speaker for r in found.recordings], found.unlabelled, found.left_out) == (["a", "f", "19"], 4, ())
+    assert found.sets == ("one (CC0)",)
+    pairs, _ = paired_world([corpus(speech), found], replace(SMALL, speeds=(1.0,), variants=0), HEAD, POPULATION)
+    assert "one (CC0)" in pairs.about["speech"]
+    assert "corpus: its licence is for you to know" in pairs.about["speech"]
+    splits = {person.name: person.split for person in pairs.people}
+    assert {f"corpus-s{k}" for k in range(8)} | {"sets-a", "sets-f", "sets-19"} == set(splits)
+    assert splits["sets-19"] == "validation"
+    assert splits["sets-a"] == split_of("a")
+    with pytest.raises(UsageError, match="told apart by their names"):
+        paired_world([corpus(speech), corpus(speech)], SMALL, HEAD, POPULATION)
 
 
 def test_noises_are_read_and_bad_ones_listed(speech: Path, tmp_path: Path) -> None:

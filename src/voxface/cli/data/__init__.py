@@ -74,7 +74,8 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
         "--speech",
         type=Path,
         required=True,
-        help="folder with speakers.csv: speaker_id, sex and a folder per speaker, or speaker_id, sex, file",
+        nargs="+",
+        help="folders with speakers.csv: speaker_id, sex and a folder per speaker, or speaker_id, sex, file",
     )
     prepare.add_argument("--noise", type=Path, help="folder of noises, for augmentation (white noise)")
     prepare.add_argument("--rooms", type=Path, help="folder of room impulse responses, for augmentation (none)")

@@ -36,7 +36,7 @@ def prepare(options: argparse.Namespace) -> int:
         **_given(variants=options.variants, speeds=None if options.speeds is None else tuple(options.speeds)),
     )
     workers = workers_asked(options)
-    found = corpus(options.speech)
+    corpora = [corpus(folder) for folder in options.speech]
     model, population = model_and_population(options)
     silent: list[LeftOut] = []
     noises: list[NDArray[np.int16]] = []
@@ -48,8 +48,8 @@ def prepare(options: argparse.Namespace) -> int:
         rooms, lost = read_sounds(options.rooms)
         silent += lost
     with StageProgress() as stages:
-        pairs, left_out = paired_world(found, config, model, population, noises, rooms, workers=workers, stage=stages)
-    return _finish(options, pairs, (*left_out, *silent))
+        pairs, left_out = paired_world(corpora, config, model, population, noises, rooms, workers=workers, stage=stages)
+    return _finish(options, pairs, (*left_out, *silent), unlabelled=sum(found.unlabelled for found in corpora))
 
 
 def synth_people(options: argparse.Namespace) -> int:
@@ -88,8 +88,14 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _finish(options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[LeftOut]") -> int:
-    """Writes the pairs; prints what they are and which files were left out."""
+def _finish(
+    options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[LeftOut]", *, unlabelled: int | None = None
+) -> int:
+    """Writes the pairs; prints what they are and which files were left out.
+
+    Args:
+        unlabelled: lines of tables of several sets that no face can be drawn for.
+    """
     from voxface.runtime.errors import InputError
     from voxface.runtime.files.existing import fresh_folder
 
@@ -110,6 +116,7 @@ def _finish(options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[Lef
         "splits": splits,
         "voiced_hours": len(pairs.frames) / 360_000,
         "morphable_model": pairs.about["morphable_model"],
+        **_given(unlabelled=unlabelled),
         "errors": complain_of(left_out),
     }
     if options.json:
@@ -119,6 +126,7 @@ def _finish(options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[Lef
             f"{options.out}: {document['people']} people ({document['female']} female, {document['male']} male; "
             + ", ".join(f"{counts['people']} {split}" for split, counts in splits.items())
             + f"), {len(pairs.utterance_person)} utterances, {len(pairs.pictures)} pictures that show no real person"
+            + (f"; {unlabelled} more voices are of children, or of no known sex" if unlabelled else "")
             + (f"; {len(left_out)} files left out" if left_out else "")
         )
     return left_out[0].exit_code if left_out else 0

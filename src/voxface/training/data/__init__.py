@@ -1,7 +1,7 @@
 """Data that the trainers learn from.
 
 * `pairs`: people with voices, pictures and coefficients, in a folder and in memory
-* `speech_corpus`: recordings of known speakers
+* `speech_corpus`, `speaker_splits`, `ages`: recordings of known speakers, their splits and ages
 * `sound_clips`, `synthetic_music`: clips of speech, noise and music, to tell speech from other sound
 * `crops`: random crops of voices; positives and negatives
 * `embeddings`: embeddings of voices by a frozen encoder

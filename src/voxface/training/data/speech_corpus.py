@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from voxface.runtime.audio.decode import NONE_OF_THEM, SUFFIXES, read_blocks
 from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio
+from voxface.runtime.config.age import CHILD_UP_TO
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.damage import is_damage, reason
 from voxface.runtime.files.folders import files_in
 from voxface.runtime.files.text import read_text
+from voxface.training.data.ages import years
 
 Sex = Literal["F", "M"]
 # LibriSpeech speakers who are never trained on, half of them women; they were chosen once, by the SHA-1 of their ids.
@@ -85,17 +87,32 @@ class Corpus:
         folder: the folder.
         recordings: sound files that can be used.
         left_out: files that the folder or its table names and that cannot be used.
+        sets: where the table has a column `set`, the sets that the recordings are of and their licences; else none.
+        unlabelled: lines of such a table whose speaker's sex is not known or doubted, or who is a child.
     """
 
     name: str
     folder: Path
     recordings: tuple[Recording, ...]
     left_out: tuple[LeftOut, ...] = ()
+    sets: tuple[str, ...] = ()
+    unlabelled: int = 0
 
     @cached_property
     def sexes(self) -> dict[str, Sex]:
         """Speaker -> sex."""
         return {recording.speaker: recording.sex for recording in self.recordings}
+
+    def of(self, speaker: str) -> list[Recording]:
+        """The recordings of one speaker."""
+        return self._by_speaker.get(speaker, [])
+
+    @cached_property
+    def _by_speaker(self) -> dict[str, list[Recording]]:
+        found: dict[str, list[Recording]] = {}
+        for recording in self.recordings:
+            found.setdefault(recording.speaker, []).append(recording)
+        return found
 
     def within(self, path: Path) -> str:
         """The path relative to the folder, where it lies in it."""
@@ -107,6 +124,10 @@ def corpus(folder: Path) -> Corpus:
 
     With the columns speaker_id, sex, file the table lists the recordings. With speaker_id and sex alone, the recordings are the
     sound files below FOLDER/SPEAKER_ID/. Sexes are F or M; formats are those of the runtime; unusable files are left out.
+
+    A table with a column `set` is one of several sets of speech, which do not all know the sex of their speakers. There, lines
+    without a sex, with a doubted one (sex_doubtful is 1) or of children (age) are not errors, but counted. It may have a column
+    `licence`.
 
     Raises:
         InputError: no such folder, no table, or nothing in it can be used.
@@ -126,18 +147,41 @@ def corpus(folder: Path) -> Corpus:
         raise InputError(f"{table}: cannot be read as a table ({reason(error)})") from error
     if not {"speaker_id", "sex"} <= columns:
         raise InputError(f"{table}: it needs {_NEEDED}")
-    found = list(_listed(folder, rows) if "file" in columns else _by_folder(folder, rows))
+    known = [row for row in rows if _has_known_sex(row)] if "set" in columns else rows
+    found = list(_listed(folder, known) if "file" in columns else _by_folder(folder, known))
     recordings = tuple(item for item in found if isinstance(item, Recording))
     left_out = tuple(item for item in found if isinstance(item, LeftOut))
     if not recordings:
         why = f"; {left_out[0].file}: {left_out[0].reason}" if left_out else f"; it needs {_NEEDED}"
         raise InputError(f"{table}: names no recording that is there{why}")
     named = all(re.fullmatch(rf"{re.escape(r.speaker)}-\d+-\d{{4}}", r.path.stem) for r in recordings)
-    read = Corpus(LIBRISPEECH if named else folder.resolve().name, folder, recordings, left_out)
+    speakers = {recording.speaker for recording in recordings}
+    sets = {
+        f"{row['set']} ({row.get('licence') or 'its licence is for you to know'})"
+        for row in known
+        if row.get("set") and row["speaker_id"] in speakers
+    }
+    if not "".join(sets).isprintable():
+        raise InputError(f"{table}: a set or a licence in it has control characters, which terminals would obey")
+    read = Corpus(
+        LIBRISPEECH if named else folder.resolve().name,
+        folder,
+        recordings,
+        left_out,
+        tuple(sorted(sets)),
+        len(rows) - len(known),
+    )
     for recording in recordings:
         if read.sexes[recording.speaker] != recording.sex:
             raise InputError(f"{table}: speaker {recording.speaker} is both F and M")
     return read
+
+
+def _has_known_sex(row: dict[str, str]) -> bool:
+    """Whether a line of a table of several sets is of an adult whose sex is known."""
+    age = years(row.get("age"))
+    said = (row.get("sex") or "").strip().lower()
+    return said not in ("", "other") and row.get("sex_doubtful") != "1" and (age is None or age[1] > CHILD_UP_TO)
 
 
 def _listed(folder: Path, rows: list[dict[str, str]]) -> Iterator[Recording | LeftOut]:

@@ -1,10 +1,11 @@
 """Trains the speaker change detector for a bundle's voice encoder, and writes it into the bundle.
 
-    python -m voxface.training.trainers.speaker_change --speech LIBRISPEECH [--bundle IN] --out OUT
+    python -m voxface.training.trainers.speaker_change --voices RENDERINGS --speech SPEECH [SPEECH …] [--bundle IN] --out OUT
 
-A network for each of four groups of speakers, trained without the group, gives the differences that the weights of the evidence
-are fitted to; the network that goes into the bundle is trained on all. The threshold is the highest, in steps of 0.05, at which
-80 % of the changes are noticed in 2 s, for each group by weights fitted to the other three. It takes half an hour on one core.
+The network learns from the training voices of RENDERINGS, a folder of `voxface data voices`. The weights of the evidence and
+the threshold are fitted to streams of the validation speakers of the folders of speech, whom neither it nor the voice encoder
+has heard: voices that they know would be told apart too well. The threshold is the lowest, in steps of 0.05, at which 3 % of
+the streams of one speaker give a false alarm, each judged by weights that are fitted to other speakers.
 """
 
 import hashlib
@@ -23,28 +24,34 @@ from voxface.runtime.bundle.manifest import EvidenceWeights, SpeakerChangeEntry
 from voxface.runtime.bundle.speaker_embedding_file import SPEAKER_EMBEDDING, write_layers
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
+from voxface.runtime.errors import InputError
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.speaker_change import HOP, NEWEST, STEADY
-from voxface.training.data.speech_corpus import LIBRISPEECH_CITATION, VALIDATION, Recording, librispeech, voiced_audio
+from voxface.training.data.pairs import Split
+from voxface.training.data.sound_clips import read
 from voxface.training.trainers import speaker_embedding
 from voxface.training.trainers.part_command import part_parser, write_part
 from voxface.training.trainers.speaker_change_streams import (
     DifferenceRecorder,
+    Spoken,
     Stream,
     changing,
     lasting,
     moved,
     swapped,
 )
+from voxface.training.voices.listing import Voice, voices
+from voxface.training.voices.renderings import Renderings
+from voxface.training.voices.sampler import VoiceSampler
 
 Float64 = NDArray[np.float64]
 Score = Callable[[Float64], float]
 GROUPS: Final = 4
 WITHIN_S: Final = 2.0
-NOTICED: Final = 0.8  # share of changes that the threshold lets through in time
+ALARMS: Final = 0.03  # share of streams of one speaker that the threshold lets give a false alarm
 STEP: Final = 0.05  # of the threshold
-HIGHEST: Final = 5.0
-TRAINED_ON: Final = (f"training speakers of {LIBRISPEECH_CITATION}",)
+HIGHEST: Final = 10.0
+LEAST_S: Final = 8.0  # of sound in a recording that streams are made of
 
 
 @dataclass(frozen=True)
@@ -110,47 +117,58 @@ def fit(changes: Sequence[Stream], same: Sequence[Stream]) -> Evidence:
     return Evidence(weights.round(3), round(float(w[-1] - (weights * mean).sum()), 3))
 
 
-def choose_threshold(changes: Sequence[tuple[Stream, Score]]) -> float:
-    """The highest threshold at which enough changes are noticed in time; 0 where no threshold lets enough through.
+def choose_threshold(same: Sequence[tuple[Stream, Score]]) -> float:
+    """The lowest threshold at which few enough streams of one speaker give a false alarm.
 
     Args:
-        changes: streams with a change, each with the evidence that is to judge it.
+        same: streams of one speaker, each with the evidence that is to judge it.
     """
-    for k in range(round(HIGHEST / STEP), 0, -1):
+    for k in range(round(HIGHEST / STEP)):
         threshold = round(k * STEP, 2)
-        if np.mean([noticed_in_time(stream, threshold, score) for stream, score in changes]) >= NOTICED:
+        if np.mean([first_noticed(stream, threshold, score) is not None for stream, score in same]) <= ALARMS:
             return threshold
-    return 0.0
+    return HIGHEST
 
 
-def group(recording: Recording) -> int:
-    """Which of four groups of training speakers; the first was kept from the bundle's encoder as well."""
-    if recording.speaker in VALIDATION:
-        return 0
-    return 1 + int(hashlib.sha1(("fold" + recording.speaker).encode()).hexdigest(), 16) % (GROUPS - 1)
+def group(recording: Spoken) -> int:
+    """Which of four groups of speakers."""
+    return int(hashlib.sha1(("fold" + recording.speaker).encode()).hexdigest(), 16) % GROUPS
 
 
-def train(face_estimator: FaceEstimator, recordings: Sequence[Recording]) -> SpeakerChangeFit:
+def train(
+    face_estimator: FaceEstimator, renderings: Renderings, corpora: Sequence[Sequence[Spoken]], *, steps: int = 4000
+) -> SpeakerChangeFit:
     """Trains network, weights and threshold for the voice encoder of `face_estimator`.
 
     Args:
         face_estimator: the bundle, loaded.
-        recordings: of known speakers; those that are held out are left out.
+        renderings: voices that the network learns from.
+        corpora: recordings of speakers who are neither learnt from nor measured on. Streams are within one of them, since
+            speakers of two differ in more than their voices.
+        steps: of the network's training.
+
+    Raises:
+        InputError: there are too few recordings, or see `VoiceSampler`.
     """
     torch.set_num_threads(1)  # on one thread the result is the same every time
-    known = [recording for recording in recordings if not recording.held_out]
-    clips = {recording: voiced_audio(recording.path) for recording in known}
-    changes: list[list[Stream]] = []
-    same: dict[str, list[list[Stream]]] = {"one_recording": [], "halves": [], "moved_halves": []}
-    for k in range(GROUPS):
-        network = speaker_embedding.train([clips[r] for r in known if group(r) != k], seed=k)
-        recorder = DifferenceRecorder(face_estimator, network)
-        some = [r for r in known if group(r) == k]
-        changes.append([stream for seed in (100, 101, 102) for stream in changing(recorder, some, seed)])
-        same["one_recording"].append(lasting(recorder, some))
-        same["halves"].append(swapped(recorder, some))
-        same["moved_halves"].append(moved(recorder, some, 7 + k))
-    network = speaker_embedding.train(list(clips.values()), seed=GROUPS)
+    network = speaker_embedding.train(VoiceSampler(renderings), steps=steps)
+    recorder = DifferenceRecorder(face_estimator, network)
+    changes: list[list[Stream]] = [[] for _ in range(GROUPS)]
+    same: dict[str, list[list[Stream]]] = {
+        name: [[] for _ in range(GROUPS)] for name in ("one_recording", "halves", "moved_halves")
+    }
+    for recordings in corpora:
+        for k in range(GROUPS):
+            some = [r for r in recordings if group(r) == k]
+            changes[k] += [stream for seed in (100, 101, 102) for stream in changing(recorder, some, seed)]
+            same["one_recording"][k] += lasting(recorder, some)
+            same["halves"][k] += swapped(recorder, some)
+            same["moved_halves"][k] += moved(recorder, some, 7 + k)
+
+    if not all(map(len, changes)):
+        raise InputError(
+            f"too few validation speakers with {LEAST_S:g} s of sound: each of {GROUPS} groups of them needs two of one folder"
+        )
 
     def fitted(groups: Sequence[int]) -> Evidence:
         return fit(
@@ -160,8 +178,9 @@ def train(face_estimator: FaceEstimator, recordings: Sequence[Recording]) -> Spe
 
     found = fitted(range(GROUPS))
     unseen = [fitted([other for other in range(GROUPS) if other != k]) for k in range(GROUPS)]
-    judged = [(stream, unseen[k]) for k in range(GROUPS) for stream in changes[k]]
-    threshold = choose_threshold(judged)
+    threshold = choose_threshold(
+        [(stream, unseen[k]) for parts in same.values() for k in range(GROUPS) for stream in parts[k]]
+    )
     alarms = {
         name: float(
             np.mean([first_noticed(s, threshold, unseen[k]) is not None for k in range(GROUPS) for s in parts[k]])
@@ -178,8 +197,20 @@ def train(face_estimator: FaceEstimator, recordings: Sequence[Recording]) -> Spe
         threshold=threshold,
         layers=network.layers,
     )
-    noticed = float(np.mean([noticed_in_time(stream, threshold, score) for stream, score in judged]))
+    noticed = float(
+        np.mean([noticed_in_time(stream, threshold, unseen[k]) for k in range(GROUPS) for stream in changes[k]])
+    )
     return SpeakerChangeFit(weights, noticed, alarms)
+
+
+def long_enough(folder: Path, split: Split) -> list[Voice]:
+    """The voices of a split whose recordings streams can be made of, the first recording of each speaker.
+
+    Raises:
+        InputError: see `voices`.
+    """
+    first = {voice.speaker: voice for voice in reversed(voices(folder)) if voice.split == split}
+    return [voice for voice in first.values() if len(read(voice.path)) >= LEAST_S * SAMPLE_RATE]
 
 
 def with_speaker_change(bundle: Bundle, weights: SpeakerChangeWeights, trained_on: tuple[str, ...]) -> Bundle:
@@ -205,15 +236,18 @@ def with_speaker_change(bundle: Bundle, weights: SpeakerChangeWeights, trained_o
 def main() -> int:
     """The command line."""
     parser = part_parser("speaker_change", __doc__)
-    parser.add_argument("--speech", type=Path, required=True, help="folder of LibriSpeech")
+    parser.add_argument("--voices", type=Path, required=True, help="folder of rendered voices")
+    parser.add_argument("--speech", type=Path, required=True, nargs="+", help="folders of speech with a speakers.csv")
     options = parser.parse_args()
 
     def made(bundle: Bundle) -> tuple[Bundle, str]:
+        renderings = Renderings.load(options.voices)
+        corpora = [long_enough(folder, "validation") for folder in options.speech]
         with FaceEstimator(bundle, threads=1) as face_estimator:
-            found = train(face_estimator, librispeech(options.speech))
+            found = train(face_estimator, renderings, corpora)
         alarms = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in found.false_alarms.items())
         said = f"threshold {found.weights.threshold:g}: {found.noticed:.1%} noticed; false alarms: {alarms}"
-        return with_speaker_change(bundle, found.weights, TRAINED_ON), said
+        return with_speaker_change(bundle, found.weights, tuple(renderings.provenance)), said
 
     return write_part(options, made)
 

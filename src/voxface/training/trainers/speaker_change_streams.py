@@ -7,7 +7,8 @@ which stands for another microphone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,22 @@ from voxface.runtime.live.session import LiveSession
 from voxface.runtime.live.speaker_change import BEFORE, NEWEST, Differences
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
 from voxface.training.data.sound_clips import read
-from voxface.training.data.speech_corpus import Recording
 
 Samples = NDArray[np.int16]
 Float64 = NDArray[np.float64]
 PART_S: Final = 5  # seconds of each half
+
+
+class Spoken(Protocol):
+    """A sound file of one speaker."""
+
+    @property
+    def speaker(self) -> str:
+        """Id of the speaker."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
 
 
 class Stream(NamedTuple):
@@ -100,7 +112,7 @@ class DifferenceRecorder:
         return StubEstimate(frame_embeddings)
 
 
-def changing(recorder: DifferenceRecorder, recordings: Sequence[Recording], seed: int) -> list[Stream]:
+def changing(recorder: DifferenceRecorder, recordings: Sequence[Spoken], seed: int) -> list[Stream]:
     """Each recording followed by one of another speaker, in a random order."""
     rng = np.random.default_rng(seed)
     order = [recordings[k] for k in rng.permutation(len(recordings))]
@@ -114,12 +126,12 @@ def changing(recorder: DifferenceRecorder, recordings: Sequence[Recording], seed
     return out
 
 
-def lasting(recorder: DifferenceRecorder, recordings: Sequence[Recording]) -> list[Stream]:
+def lasting(recorder: DifferenceRecorder, recordings: Sequence[Spoken]) -> list[Stream]:
     """Each recording alone, 10 s of it at most."""
     return [Stream(None, recorder.record(read(r.path)[: 10 * SAMPLE_RATE])) for r in recordings]
 
 
-def swapped(recorder: DifferenceRecorder, recordings: Sequence[Recording]) -> list[Stream]:
+def swapped(recorder: DifferenceRecorder, recordings: Sequence[Spoken]) -> list[Stream]:
     """The end of each recording followed by its beginning: one speaker who pauses and starts anew."""
     out: list[Stream] = []
     for recording in recordings:
@@ -128,7 +140,7 @@ def swapped(recorder: DifferenceRecorder, recordings: Sequence[Recording]) -> li
     return out
 
 
-def moved(recorder: DifferenceRecorder, recordings: Sequence[Recording], seed: int) -> list[Stream]:
+def moved(recorder: DifferenceRecorder, recordings: Sequence[Spoken], seed: int) -> list[Stream]:
     """As `swapped`, and the second half sounds as if the speaker had moved before the microphone."""
     rng = np.random.default_rng(seed)
     out: list[Stream] = []
@@ -152,7 +164,7 @@ def equalised(samples: Samples, rng: np.random.Generator) -> Samples:
     return np.clip(np.rint(np.convolve(samples.astype(float), response, "same")), -32768, 32767).astype(np.int16)
 
 
-def _halves(recording: Recording) -> tuple[Samples, Samples]:
+def _halves(recording: Spoken) -> tuple[Samples, Samples]:
     """The end and the beginning of a recording, 5 s of each at most."""
     sound = read(recording.path)
     half = min(len(sound) // 2, PART_S * SAMPLE_RATE)

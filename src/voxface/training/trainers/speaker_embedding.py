@@ -1,9 +1,9 @@
 """Trains the small network of the speaker change detector: a speaker embedding of a second or two of log-mel frames.
 
-An x-vector network (Snyder et al. 2018) of 41 thousand numbers: convolutions, mean and spread over time, a linear layer. It
-learns to tell the training speakers apart, each also played slower and faster as if somebody else, by an additive margin
-(CosFace, Wang et al. 2018) and by finding a short piece's speaker among the batch's longer pieces. Equalisers and noise
-keep it from listening to the microphone alone.
+An x-vector network (Snyder et al. 2018) of some ten thousand numbers: convolutions, mean and spread over time, a linear layer.
+It learns to tell the training speakers apart, each also played slower and faster as if somebody else, by an additive margin
+(CosFace, Wang et al. 2018), by finding a short piece's speaker among the batch's longer pieces, and from the cosines between
+the teacher's vectors of these pieces. Degraded renderings, equalisers and noise keep it from listening to the microphone alone.
 """
 
 from collections.abc import Sequence
@@ -15,23 +15,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxface.runtime.audio.resample import Resampler, to_int16
-from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speaker_change import FRAMES
-from voxface.runtime.features.log_mel import log_mel
+from voxface.runtime.features.normalisation import LEVEL_UNIT
 from voxface.runtime.live.speaker_embedding import DILATION, LEAST_VARIANCE, STRIDE, SpeakerEmbeddingNetwork
+from voxface.training.engine.learning_rate import warmup_then_cosine
+from voxface.training.voices.sampler import VoiceSampler
 
-SPEEDS: Final = (0.84, 0.92, 1.0, 1.09, 1.19)
 SHORT: Final = (90, 170)  # frames: the lengths that the detector compares
 LONG: Final = (200, 400)
 SCALE: Final = 20.0
 MARGIN: Final = 0.15
+RATE: Final = 3e-3
+DEGRADED: Final = 0.5  # probability that a piece is of a degraded rendering
+SIMILARITY: Final = 10.0  # weight of the squared difference between the cosines and the teacher's
+CENTRES: Final = 0.3  # weight of telling the training speakers apart
 
 
 class Network(nn.Module):
     """Log-mel [B, mels, T] -> voice [B, E]."""
 
-    def __init__(self, mels: int = 64, hidden: int = 48, pooled: int = 96, size: int = 32) -> None:
+    def __init__(self, mels: int = 64, hidden: int = 64, pooled: int = 192, size: int = 48) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             [
@@ -69,54 +72,45 @@ class Network(nn.Module):
         return SpeakerEmbeddingNetwork(tuple((_short(weight), _short(bias)) for weight, bias in layers))
 
 
-def train(
-    clips: Sequence[NDArray[np.int16]], *, steps: int = 600, batch: int = 96, seed: int = 0
-) -> SpeakerEmbeddingNetwork:
-    """Learns from speech int16 [n] at 16 kHz, one clip a speaker; the same on one thread of one machine."""
+def train(sampler: VoiceSampler, *, steps: int = 4000, batch: int = 128, seed: int = 0) -> SpeakerEmbeddingNetwork:
+    """Learns from the training voices; the same on one thread of one machine.
+
+    Args:
+        sampler: draws crops whose level alone is taken away.
+        steps, batch: steps, and voices in each.
+        seed: random seed.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    voices = [torch.from_numpy(log_mel(_played(clip, speed))) for clip in clips for speed in SPEEDS]
-    voices = [frames for frames in voices if len(frames) >= SHORT[1] + LONG[0] // 2]
+    batch = min(batch, sampler.voices)
     network = Network()
-    centres = nn.Parameter(0.1 * torch.randn(len(voices), network.last.out_features))
+    centres = nn.Parameter(0.1 * torch.randn(sampler.voices, network.last.out_features))
     sharpness = nn.Parameter(torch.tensor(10.0))
     optimiser = torch.optim.AdamW([*network.parameters(), centres, sharpness], weight_decay=2e-2)
     network.train()
     for step in range(steps):
-        rate = 3e-3 * min(1.0, step / 100) * (0.51 + 0.5 * float(np.cos(np.pi * step / steps)))
         for group in optimiser.param_groups:
-            group["lr"] = rate
-        who = rng.choice(len(voices), min(batch, len(voices)), replace=False)
-        short, long = (
-            functional.normalize(network(_batch([voices[k] for k in who], int(rng.integers(*lengths)), rng)))
-            for lengths in (SHORT, LONG)
-        )
-        labels = torch.from_numpy(who)
-        loss = functional.cross_entropy(sharpness * short @ long.T, torch.arange(len(who)))
+            group["lr"] = RATE * warmup_then_cosine(step, steps, max(1, steps // 20), start=0.04)
+        voices = sampler.pick(batch, rng)
+        pieces, told = [], []
+        for lengths in (SHORT, LONG):
+            log_mel, directions = sampler.crops(voices, int(rng.integers(*lengths)), DEGRADED, rng)
+            pieces.append(functional.normalize(network(_elsewhere(LEVEL_UNIT * torch.from_numpy(log_mel), rng))))
+            told.append(torch.from_numpy(directions))
+        short, long = pieces
+        cosines = short @ long.T
+        loss = functional.cross_entropy(sharpness * cosines, torch.arange(batch))
+        loss = loss + SIMILARITY * (cosines - told[0] @ told[1].T).square().mean()
+        labels = torch.from_numpy(voices)
         for voice in (short, long):
-            cosines = voice @ functional.normalize(centres).T
-            margin = MARGIN * functional.one_hot(labels, len(voices))
-            loss = loss + functional.cross_entropy(SCALE * (cosines - margin), labels)
+            near = voice @ functional.normalize(centres).T
+            margin = MARGIN * functional.one_hot(labels, sampler.voices)
+            loss = loss + CENTRES * functional.cross_entropy(SCALE * (near - margin), labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
     return network.eval().fold()
-
-
-def _played(clip: NDArray[np.int16], speed: float) -> NDArray[np.int16]:
-    resampler = Resampler(round(SAMPLE_RATE * speed))
-    return to_int16(resampler.feed(clip.astype(np.float32) / np.float32(32768), last=True))
-
-
-def _batch(voices: list[Tensor], length: int, rng: np.random.Generator) -> Tensor:
-    """A piece of each voice, [B, mels, length]; shorter ones are repeated."""
-    pieces = []
-    for frames in voices:
-        start = int(rng.integers(0, max(0, len(frames) - length) + 1))
-        piece = frames[start : start + length]
-        pieces.append(piece.repeat(-(-length // len(piece)), 1)[:length].T)
-    return _elsewhere(torch.stack(pieces), rng)
 
 
 def _elsewhere(clips: Tensor, rng: np.random.Generator) -> Tensor:

@@ -10,7 +10,7 @@ long-term spectrum is gone, which the teacher hears: there the EER after 500 ste
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxface.runtime.config.front_end import FrontEndConfig
-from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.errors import UsageError
 from voxface.runtime.features.normalisation import network_input
-from voxface.training.data.crops import crop
 from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
 from voxface.training.engine.run import Run, RunConfig
 from voxface.training.engine.trained_networks import save_networks
 from voxface.training.evaluation.verification import auc, eer, trials
 from voxface.training.models import VoiceEncoder
 from voxface.training.voices.renderings import Renderings
+from voxface.training.voices.sampler import VoiceBatch, VoiceSampler
 
 Float32 = NDArray[np.float32]
 ARCHITECTURE: Final[dict[str, Any]] = {
@@ -37,7 +37,6 @@ ARCHITECTURE: Final[dict[str, Any]] = {
     "normalisation": "level",
 }
 _YEARS: Final = 20.0  # of age, in which the age head errs by 1
-_LEAST_SPREAD: Final = 1e-6  # of a teacher's unit vectors: in half precision the same vector everywhere has less
 
 
 @dataclass(frozen=True)
@@ -79,91 +78,6 @@ class TaughtVoiceEncoderConfig:
 
 
 PRESETS: Final = {"default": TaughtVoiceEncoderConfig()}
-
-
-class TaughtBatch(NamedTuple):
-    """Two crops of each of B voices, as arrays or as tensors: the first of all, then the second of all.
-
-    Attributes:
-        log_mel: network input float32 [2B, mels, T].
-        target: the teacher's directions, centred, float32 [2B, size], of unit length.
-        sex: float32 [2B], 0 female, 1 male, NaN where it is not known.
-        age: float32 [2B, 2], youngest and oldest age in years; NaN where nothing is known.
-    """
-
-    log_mel: Any
-    target: Any
-    sex: Any
-    age: Any
-
-
-class VoiceSampler:
-    """Draws batches from renderings of the training voices. The recordings of one speaker at one speed are one voice here.
-
-    Attributes:
-        voices: how many there are to draw from.
-        centre: mean of the teacher's vectors, float32 [size].
-        components: their principal components, float32 [size, size], the widest first.
-    """
-
-    def __init__(self, renderings: Renderings, how: str = "level") -> None:
-        """`how` is the encoder's kind of normalisation.
-
-        Raises:
-            InputError: there are fewer than two voices, or the teacher says the same of all.
-        """
-        self._renderings, self._how = renderings, how
-        own = renderings.of("train")
-        speeds = np.unique(renderings.speed[own])
-        groups = renderings.speaker[renderings.voice[own]] * len(speeds) + np.searchsorted(
-            speeds, renderings.speed[own]
-        )
-        order = np.argsort(groups, kind="stable")
-        self._groups = np.split(own[order], np.flatnonzero(np.diff(groups[order])) + 1)
-        self.voices = len(np.unique(groups))
-        if self.voices < 2:
-            raise InputError(f"the data have {self.voices} training voices, of which two at least are needed; add some")
-        weight = np.sqrt([renderings.length[group[0]] for group in self._groups])
-        self._chance = weight / weight.sum()
-        rows = np.concatenate(
-            [
-                renderings.vectors[begin : begin + pieces]
-                for g in self._groups
-                for begin, pieces in dict.fromkeys(zip(renderings.first[g], renderings.pieces[g], strict=True))
-            ]
-        )
-        self.centre: Float32 = rows.astype(np.float32).mean(0)
-        covariance = np.cov(rows.astype(np.float32).T)
-        if np.trace(covariance) < _LEAST_SPREAD:
-            raise InputError("the teacher says the same of all training voices; render them with another teacher")
-        spread = np.linalg.eigh(covariance)
-        self.components: Float32 = spread.eigenvectors[:, ::-1].astype(np.float32)
-        people = renderings.about["voices"]
-        self._sex = np.array([{"F": 0.0, "M": 1.0}.get(person["sex"], np.nan) for person in people], np.float32)
-        self._age = np.array([person["age"] or (np.nan, np.nan) for person in people], np.float32)
-
-    def directions(self, vectors: Float32) -> Float32:
-        """The teacher's vectors [N, size], centred on the training voices' mean and of unit length again."""
-        centred = vectors - self.centre
-        directions: Float32 = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), _LEAST_SPREAD)
-        return directions
-
-    def draw(self, count: int, length: int, degraded: float, rng: np.random.Generator) -> TaughtBatch:
-        """Two crops of `length` frames of each of `count` voices."""
-        groups = [self._groups[k] for k in rng.choice(len(self._groups), count, replace=False, p=self._chance)]
-        log_mel, target = [], []
-        for _ in range(2):
-            for group in groups:
-                clean = self._renderings.clean[group]
-                pick = group[~clean] if rng.random() < degraded else group[clean]
-                chosen = int(rng.choice(pick if len(pick) else group))
-                at, size = int(self._renderings.start[chosen]), int(self._renderings.length[chosen])
-                begin = int(rng.integers(max(1, size - length + 1)))
-                frames = self._renderings.frames[at + begin : at + min(size, begin + length)].astype(np.float32)
-                log_mel.append(crop(frames, length, rng, self._how).T)
-                target.append(self._renderings.targets(chosen, begin, begin + length))
-        who = self._renderings.voice[[group[0] for group in groups] * 2]
-        return TaughtBatch(np.stack(log_mel), self.directions(np.stack(target)), self._sex[who], self._age[who])
 
 
 class TaughtEncoder(nn.Module):
@@ -256,7 +170,7 @@ def train_taught_voice_encoder(
         shared_rng = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes
         length = int(shared_rng.integers(config.crop[0], config.crop[1] + 1))
         drawn = sampler.draw(count, length, config.degraded, run.random(step))
-        batch = TaughtBatch(*(run.tensor(part) for part in drawn))
+        batch = VoiceBatch(*(run.tensor(part) for part in drawn))
         losses = model(*batch)
         loss = losses["direction"] + sum(weight * losses[name] for name, weight in weights.items())
         share = warmup_then_cosine(step, config.steps, max(1, config.steps // 20), start=0.04)

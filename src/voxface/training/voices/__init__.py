@@ -5,4 +5,5 @@
 * `resemblyzer`, `onnx_teacher`: teachers
 * `rendering`: every voice at several speeds, clean and degraded, and the teacher's vectors of each piece
 * `renderings`: these on disk
+* `sampler`: random crops of them
 """

@@ -5,34 +5,18 @@ teacher teaches needs no label at all.
 """
 
 import csv
-import hashlib
 import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.damage import is_damage, reason
 from voxface.runtime.files.text import read_text
+from voxface.training.data.ages import years
 from voxface.training.data.pairs import Split
-from voxface.training.data.speech_corpus import HELD_OUT, LIBRISPEECH_CITATION, SEXES, VALIDATION, Sex
-
-TEST_SHARE: Final = 0.12
-VALIDATION_SHARE: Final = 0.05
-DECADES: Final = {
-    "teens": (13, 19),
-    "twenties": (20, 29),
-    "thirties": (30, 39),
-    "fourties": (40, 49),
-    "forties": (40, 49),
-    "fifties": (50, 59),
-    "sixties": (60, 69),
-    "seventies": (70, 79),
-    "eighties": (80, 89),
-    "nineties": (90, 99),
-}
-"""Common Voice's words for ages, in years."""
+from voxface.training.data.speaker_splits import split_of
+from voxface.training.data.speech_corpus import LIBRISPEECH_CITATION, SEXES, Sex
 
 
 @dataclass(frozen=True)
@@ -100,24 +84,3 @@ def voices(folder: Path) -> list[Voice]:
     if not found:
         raise InputError(f"{table}: lists no voice")
     return found
-
-
-def years(text: str | None) -> tuple[int, int] | None:
-    """Youngest and oldest age of "23" or "twenties"; None of anything else."""
-    said = (text or "").strip().lower()
-    if said.isascii() and said.isdigit() and 0 < int(said) < 120:
-        return int(said), int(said)
-    return DECADES.get(said)
-
-
-def split_of(speaker: str) -> Split:
-    """Split of a speaker, from the id alone: LibriSpeech's fixed ones, of others a share by hash."""
-    digits = speaker.removeprefix("ls")  # LibriSpeech's ids as other sets write them
-    if speaker in HELD_OUT or digits in HELD_OUT:
-        return "test"
-    if speaker in VALIDATION or digits in VALIDATION:
-        return "validation"
-    if speaker.isdigit():
-        return "train"
-    place = int(hashlib.sha1(f"heard{speaker}".encode()).hexdigest()[:8], 16) / 2**32
-    return "test" if place < TEST_SHARE else "validation" if place < TEST_SHARE + VALIDATION_SHARE else "train"

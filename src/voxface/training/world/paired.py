@@ -6,7 +6,7 @@ person.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -98,7 +98,7 @@ class _SharedSounds:
 
 
 def paired_world(
-    corpus: Corpus,
+    corpora: Sequence[Corpus],
     config: PairedConfig,
     model: MorphableModel,
     population: FacePopulation,
@@ -108,33 +108,38 @@ def paired_world(
     workers: int = 1,
     stage: Stage = silent,
 ) -> tuple[Pairs, tuple[LeftOut, ...]]:
-    """Makes the world; a person's face depends on the seed, their name and voice, and the corpus's spread of cues.
+    """Makes the world; a person's face depends on the seed, their name and voice, and the speakers' spread of cues.
 
     Args:
+        corpora: recordings, of different names.
         noises, rooms: noises and room responses int16 [n] at 16 kHz, for augmentation.
         workers: number of processes; the result does not depend on it.
         stage: called at the start of each stage with its name and number of steps.
 
     Returns:
-        The pairs, and the files left out (by the corpus, as unreadable, or without speech), which are also listed in
+        The pairs, and the files left out (by a corpus, as unreadable, or without speech), which are also listed in
         `about["left_out"]`.
 
     Raises:
-        InputError: nothing in the corpus can be used, or model and population do not fit each other.
+        InputError: nothing in the corpora can be used, or model and population do not fit each other.
+        UsageError: two corpora have one name, or it has control characters.
         ProviderError: Open3D, which renders the pictures, is not installed.
     """
-    splits = corpus_splits(corpus)
+    names = [corpus.name for corpus in corpora]
+    if len(set(names)) < len(names) or not "".join(names).isprintable():
+        raise UsageError(f"folders of speech are told apart by their names, and these are called {names}")
     renderer = PersonRenderer.from_model(model, config.pictures)
-    step = stage("recordings", len(corpus.recordings))
+    recordings = [(corpus, recording) for corpus in corpora for recording in corpus.recordings]
+    splits = {corpus.name: corpus_splits(corpus) for corpus in corpora}
+    step = stage("recordings", len(recordings))
     items = [
-        (recording, config.speeds if splits[recording.speaker] == "train" else None) for recording in corpus.recordings
+        (recording, config.speeds if splits[corpus.name][recording.speaker] == "train" else None)
+        for corpus, recording in recordings
     ]
     heard: dict[Recording, RenderedVoices] = {}
-    left_out = list(corpus.left_out)
-    for recording, result in zip(
-        corpus.recordings,
-        parallel_map(render_recording, _SharedSounds(config, noises, rooms), items, workers),
-        strict=True,
+    left_out = [left for corpus in corpora for left in corpus.left_out]
+    for (corpus, recording), result in zip(
+        recordings, parallel_map(render_recording, _SharedSounds(config, noises, rooms), items, workers), strict=True
     ):
         if isinstance(result, LeftOut):
             left_out.append(LeftOut(corpus.within(recording.path), result.reason, result.exit_code))
@@ -143,16 +148,21 @@ def paired_world(
         step(recording.path.name)
     if not heard:
         raise InputError(
-            f"{corpus.folder}: no recording can be used; {left_out[0].file}: {left_out[0].reason}"
-            + (f"; and {len(left_out) - 1} more" if len(left_out) > 1 else "")
+            f"{', '.join(str(corpus.folder) for corpus in corpora)}: no recording can be used; {left_out[0].file}: "
+            f"{left_out[0].reason}" + (f"; and {len(left_out) - 1} more" if len(left_out) > 1 else "")
         )
 
-    cues = {speaker: _mean_cues([heard[r].cues for r in heard if r.speaker == speaker]) for speaker in corpus.sexes}
-    known = [(corpus.sexes[s], cue) for s, cue in cues.items() if cue is not None and splits[s] == "train"]
+    speakers = [
+        _Speaker(corpus.name, name, sex, splits[corpus.name][name], own, _mean_cues([heard[r].cues for r in own]))
+        for corpus in corpora
+        for name, sex in corpus.sexes.items()
+        if (own := tuple(r for r in corpus.of(name) if r in heard))
+    ]
+    known = [(of.sex, of.cues) for of in speakers if of.cues is not None and of.split == "train"]
     distribution = VoiceFaceDistribution.from_population(
         model, population, PUBLISHED_COUPLING, CueNorms.from_voices(known)
     )
-    planned = _plan_people(corpus, heard, splits, cues)
+    planned = [person for of in speakers for person in _plan_people(of, heard[of.recordings[0]].voices)]
     step = stage("people", len(planned))
     shown = []
     for planned_person, drawn in zip(
@@ -179,10 +189,8 @@ def paired_world(
             "config": asdict(config),
             "coupling": asdict(PUBLISHED_COUPLING),
             "cue_norms": asdict(distribution.norms),
-            "corpus": corpus.name,
-            "speech": LIBRISPEECH_CITATION
-            if corpus.name == LIBRISPEECH
-            else f"{corpus.name}: its licence is for you to know",
+            "corpus": " and ".join(names),
+            "speech": "; ".join(_credit(corpus) for corpus in corpora),
             "recordings": len(heard),
             "noises": len(noises),
             "rooms": len(rooms),
@@ -223,20 +231,31 @@ class PlannedPerson:
     cues: tuple[float, float]
 
 
-def _plan_people(
-    corpus: Corpus, heard: dict[Recording, RenderedVoices], splits: dict[str, Split], cues: dict[str, VoiceCues | None]
-) -> list[PlannedPerson]:
-    planned = []
-    for speaker, sex in corpus.sexes.items():
-        own = tuple(recording for recording in heard if recording.speaker == speaker)
-        for speed in heard[own[0]].voices if own else ():
-            name = f"{corpus.name}-{speaker}" + (f"@{speed:g}" if speed != 1 else "")
-            cue = cues[speaker]
-            at_speed = (np.nan, np.nan) if cue is None else (cue.f0_hz * speed, cue.tract_cm / speed)
-            planned.append(
-                PlannedPerson(Person(name, f"{corpus.name}-{speaker}", sex, splits[speaker]), speed, own, at_speed)
-            )
-    return planned
+@dataclass(frozen=True)
+class _Speaker:
+    corpus: str
+    name: str
+    sex: Sex
+    split: Split
+    recordings: tuple[Recording, ...]
+    cues: VoiceCues | None
+
+
+def _credit(corpus: Corpus) -> str:
+    """Whose speech it is, and its licence."""
+    if corpus.name == LIBRISPEECH:
+        return LIBRISPEECH_CITATION
+    return ", ".join(corpus.sets) or f"{corpus.name}: its licence is for you to know"
+
+
+def _plan_people(speaker: _Speaker, speeds: Iterable[float]) -> Iterator[PlannedPerson]:
+    """One person for each speed."""
+    whole = f"{speaker.corpus}-{speaker.name}"
+    cue = speaker.cues
+    for speed in speeds:
+        at_speed = (np.nan, np.nan) if cue is None else (cue.f0_hz * speed, cue.tract_cm / speed)
+        person = Person(whole + (f"@{speed:g}" if speed != 1 else ""), whole, speaker.sex, speaker.split)
+        yield PlannedPerson(person, speed, speaker.recordings, at_speed)
 
 
 def render_recording(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from voxface.training.data.pairs import Split
+from voxface.training.data.speaker_splits import split_of
 from voxface.training.data.speech_corpus import HELD_OUT, LIBRISPEECH, VALIDATION, Corpus
 
 # Splits of twenty pairs of synthetic people (a woman and a man): 12 train, 3 validation, 5 test, evenly mixed.
@@ -55,7 +56,10 @@ def shares_by_hash(sexes: Mapping[str, str], validation: float = 0.15, test: flo
 
 
 def corpus_splits(corpus: Corpus) -> dict[str, Split]:
-    """The split of every speaker: fixed for LibriSpeech (`HELD_OUT`, `VALIDATION`), from `shares_by_hash` for others."""
+    """The split of every speaker: fixed for LibriSpeech (`HELD_OUT`, `VALIDATION`), by the id alone (`split_of`) in tables of
+    several sets, as a voice encoder is distilled on, from `shares_by_hash` for others."""
+    if corpus.sets:
+        return {speaker: split_of(speaker) for speaker in corpus.sexes}
     if corpus.name != LIBRISPEECH:
         return shares_by_hash(corpus.sexes)
     return {
