@@ -152,7 +152,7 @@ default-bundle: system-packages $(VENV)/.ready
 	mkdir -p $(RUNS)
 	test -f $(RUNS)/embedded.npz || $(VENV)/bin/python -m voxface.training.faces.embedded \
 	  --out $(RUNS)/embedded.npz --population-out $(RUNS)/population.npz
-	test -d $(RUNS)/people || $(VOXFACE) data prepare --speech $(SPEECH) --noise $(VOXFACE_SHARED)/noise \
+	test -d $(RUNS)/people || $(VOXFACE) data prepare --speech $(SPEECH) $(MANY) --speeds 1 --pictures 1 --noise $(VOXFACE_SHARED)/noise \
 	  --rooms $(VOXFACE_SHARED)/rir --faces $(RUNS)/embedded.npz --population $(RUNS)/population.npz \
 	  --out $(RUNS)/people
 	$(VENV)/bin/python -c 'import importlib.util as u; raise SystemExit(u.find_spec("resemblyzer") is None)' || \

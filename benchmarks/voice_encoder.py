@@ -1,6 +1,6 @@
 """How well voice encoders tell people apart, and what else an embedding tells: sex, age, child or adult.
 
-    VOXFACE_SHARED=… python -m benchmarks.voice_encoder [--encoder RUN] [--before BUNDLE] [--teacher FILE]
+    VOXFACE_SHARED=… python -m benchmarks.voice_encoder --voices VOICES [--encoder RUN] [--before BUNDLE] [--teacher FILE]
 
 *Encoders*: that of the default bundle or of a training run, that of an earlier bundle, and the teacher that it learnt from.
 *Verification* is of a speaker's recordings, or of the two halves of the recording where there is one only, all against all
@@ -33,7 +33,7 @@ from voxface.training.engine.trained_networks import load_network
 from voxface.training.evaluation.intervals import bootstrap
 from voxface.training.evaluation.verification import auc, eer, trials
 from voxface.training.models import VoiceEncoder
-from voxface.training.voices.listing import Voice, voices
+from voxface.training.voices.listing import voices
 from voxface.training.voices.rendering import RenderingConfig, render
 from voxface.training.voices.renderings import Renderings
 from voxface.training.voices.teacher import load_teacher
@@ -218,7 +218,7 @@ def of_speakers(values: NDArray[Any], speakers: NDArray[Any]) -> list[float]:
 
 def groups(renderings: Renderings) -> dict[str, list[int]]:
     """Clean renderings of test voices: LibriSpeech, all of the others, each of their sets, and each language with enough."""
-    clean = [int(r) for r in renderings.of("test", clean=True)]
+    clean = heard_clean(renderings, "test")
     found = {"librispeech": [r for r in clean if person(renderings, r)["corpus"] == "librispeech"]}
     many = [r for r in clean if person(renderings, r)["corpus"] != "librispeech"]
     found["many"] = many
@@ -230,27 +230,19 @@ def groups(renderings: Renderings) -> dict[str, list[int]]:
     return {name: own for name, own in found.items() if len(own) > 1}
 
 
-def listed(shared: Path) -> list[Voice]:
-    """All voices there are."""
-    return voices(shared / "speech/librispeech") + voices(shared / "speech/many")
+def heard_clean(renderings: Renderings, split: str) -> list[int]:
+    """The clean renderings of a split's voices as they were recorded."""
+    return [int(r) for r in renderings.of(split, clean=True) if renderings.speed[r] == 1]
 
 
-def rendered(shared: Path, teacher: str, folder: Path, workers: int) -> tuple[Renderings, Renderings]:
-    """All voices as recorded, and those of the test as a telephone gives them (the degraded renderings of the second)."""
-    hears = load_teacher(teacher)
+def by_telephone(shared: Path, teacher: str, folder: Path, workers: int) -> Renderings:
+    """All test voices as a telephone gives them: the degraded renderings."""
     quiet = AugmentConfig(noise=0.0, room=0.0, equaliser=0.0, gain_db=(0.0, 0.0))
-    everyone = listed(shared)
-    for name, of, config in (
-        ("clean", everyone, RenderingConfig(speeds=(1.0,), degraded=0)),
-        (
-            "telephone",
-            [voice for voice in everyone if voice.split == "test"],
-            RenderingConfig(speeds=(1.0,), telephone=1.0, codec=0.0, augment=quiet),
-        ),
-    ):
-        if not (folder / name / "renderings.json").is_file():
-            render(of, hears, config, folder / name, workers=workers)
-    return Renderings.load(folder / "clean"), Renderings.load(folder / "telephone")
+    config = RenderingConfig(speeds=(1.0,), telephone=1.0, codec=0.0, augment=quiet)
+    listed = voices(shared / "speech/librispeech") + voices(shared / "speech/many")
+    test = [voice for voice in listed if voice.split == "test"]
+    render(test, load_teacher(teacher), config, folder, workers=workers)
+    return Renderings.load(folder)
 
 
 def main() -> None:
@@ -259,24 +251,21 @@ def main() -> None:
     line.add_argument("--encoder", type=Path, help="folder of a training run (the default bundle)")
     line.add_argument("--before", type=Path, help="an earlier bundle, to compare with")
     line.add_argument("--teacher", default="resemblyzer", help="see `voxface data voices` (%(default)s)")
-    line.add_argument("--voices", type=Path, help="folder to keep renderings in, or to take them from (none is kept)")
+    line.add_argument("--voices", type=Path, required=True, help="folder of `voxface data voices`, of the same speech")
     line.add_argument("--workers", type=int, default=2, help="processes (%(default)s)")
     line.add_argument("--dry", action="store_true", help="print the numbers and write no file")
     asked = line.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as room:
-        clean, telephone = rendered(
-            Path(os.environ.get("VOXFACE_SHARED", "../shared/data")),
-            asked.teacher,
-            asked.voices or Path(room),
-            asked.workers,
-        )
+        clean = Renderings.load(asked.voices)
+        shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
+        telephone = by_telephone(shared, asked.teacher, Path(room) / "telephone", asked.workers)
         ours = embedder(loaded(asked.encoder)) if asked.encoder else bundled(Bundle.open())
         encoders = {"ours": ours, "teacher": taught_by(clean)}
         if asked.before is not None:
             encoders["before"] = bundled(Bundle.open(asked.before))
         found: dict[str, Any] = {}
-        train, test = ([int(r) for r in clean.of(split, clean=True)] for split in ("train", "test"))
+        train, test = (heard_clean(clean, split) for split in ("train", "test"))
         narrow = [int(r) for r in telephone.of("test", clean=False)]
         for name, embed in encoders.items():
             found[name] = {group: verification(clean, embed, own) for group, own in groups(clean).items()}
@@ -294,7 +283,12 @@ def main() -> None:
                 flush=True,
             )
     if not asked.dry:
-        record("voice_encoder", "python -m benchmarks.voice_encoder", found, ("numpy", "onnxruntime", "torch"))
+        record(
+            "voice_encoder",
+            "python -m benchmarks.voice_encoder --voices artifacts/default/voices",
+            found,
+            ("numpy", "onnxruntime", "torch"),
+        )
 
 
 if __name__ == "__main__":

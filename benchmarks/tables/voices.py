@@ -50,6 +50,74 @@ def listening() -> str:
     return "\n".join(lines)
 
 
+_ENCODERS: Final = {"ours": "voxface", "before": "voxface 0.2.0", "teacher": "Resemblyzer, its teacher"}
+
+
+def voice_encoder() -> str:
+    """How well encoders tell speakers apart."""
+    measured = load("voice_encoder")["measured"]
+    encoders = [name for name in _ENCODERS if name in measured]
+    lines = [
+        "| equal error rate / AUC | " + " | ".join(_ENCODERS[name] for name in encoders) + " | chance |",
+        "|---|" + "---|" * (len(encoders) + 1),
+    ]
+    ours = measured["ours"]
+    for group, row in ours.items():
+        if "eer" not in row:
+            continue
+        words = _group_in_words(group)
+        cells = []
+        for name in encoders:
+            of = measured[name].get(group)
+            if of is None:
+                cells.append("–")
+                continue
+            rate, low, high = of["eer"]
+            cells.append(f"{percent(rate)} ({percent(low)} – {percent(high)}) / {of['auc'][0]:.4f}")
+        lines.append(f"| {words}, {row['speakers']} speakers | {' | '.join(cells)} | 50 % / 0.5 |")
+    return "\n".join(lines)
+
+
+def _group_in_words(group: str) -> str:
+    """What a group of test voices is called in a table."""
+    known = {
+        "librispeech": "LibriSpeech",
+        "librispeech halves": "LibriSpeech, halves of recordings",
+        "many": "59 languages and other sets",
+        "telephone": "all, by telephone",
+    }
+    return known.get(group, group.replace("language ", "language: "))
+
+
+def voice_labels() -> str:
+    """Sex and age by linear probes on encoders."""
+    measured = load("voice_encoder")["measured"]
+    encoders = [name for name in _ENCODERS if name in measured]
+    lines = [
+        "| linear probes, test speakers | " + " | ".join(_ENCODERS[name] for name in encoders) + " | trivial |",
+        "|---|" + "---|" * (len(encoders) + 1),
+    ]
+
+    def interval(value: float, low: float, high: float) -> str:
+        return f"{percent(value)} ({percent(low)} – {percent(high)})"
+
+    for told, what in (("told", ""), ("told by telephone", ", by telephone")):
+        rows = [measured[name].get(told) for name in encoders]
+        first = next(row for row in rows if row)
+        cells = ["–" if row is None else interval(*row["sex"]["share"]) for row in rows]
+        lines.append(
+            f"| sex{what}, {first['sex']['speakers']} adults with 5 s or more | {' | '.join(cells)} | "
+            f"{percent(first['sex']['commoner'])} |"
+        )
+    rows = [measured[name]["told"] for name in encoders]
+    cells = ["{:.2f} ({:.2f} – {:.2f}) years".format(*row["age"]["mean_absolute_error"]) for row in rows]
+    age = rows[0]["age"]
+    lines.append(
+        f"| age, mean error, {age['speakers']} speakers | {' | '.join(cells)} | {age['mean_age'][0]:.2f} years, mean age |"
+    )
+    return "\n".join(lines)
+
+
 def confidence() -> str:
     """Separation of speech from other sound by the confidence."""
     measured = load("confidence")["measured"]
@@ -217,6 +285,8 @@ def face_posterior_errors() -> str:
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "sex": sex,
     "listening": listening,
+    "voice-encoder": voice_encoder,
+    "voice-labels": voice_labels,
     "confidence": confidence,
     "face-gan": face_gan,
     "synthetic-world": synthetic_world,
