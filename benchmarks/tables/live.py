@@ -117,29 +117,42 @@ def _share(row: dict[str, Any]) -> str:
 def speaker_change() -> str:
     """Delay until another speaker is noticed, at the threshold in use."""
     measured = load("speaker_change")["measured"]
-    row = next(row for row in measured["curve"] if row["threshold"] == measured["threshold"])
-    return "\n".join(
-        [
-            "| threshold | noticed within 2 s | false alarms |",
-            "|---|---|---|",
-            f"| {row['threshold']:g} | {_share(row['noticed_within_2_s'])} | {_share(row['false_alarms'])} |",
-        ]
-    )
+    lines = ["| speakers | threshold | noticed within 2 s | false alarms |", "|---|---|---|---|"]
+    for name, rows in (("LibriSpeech", measured["curve"]), ("59 languages", measured["many"]["curve"])):
+        row = next(row for row in rows if row["threshold"] == measured["threshold"])
+        cells = (name, f"{row['threshold']:g}", _share(row["noticed_within_2_s"]), _share(row["false_alarms"]))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+_STREAMS: Final = {
+    "one_recording": "of one recording",
+    "halves": "of its halves, swapped",
+    "two_recordings": "of two of a chapter",
+    "moved_halves": "of its halves, one equalised",
+}
 
 
 def speaker_change_thresholds() -> str:
     """Delay until another speaker is noticed, at every threshold, with false alarms by kind of stream."""
     measured = load("speaker_change")["measured"]
+    return _thresholds(measured["curve"], measured["threshold"])
 
-    kinds = ("one_recording", "halves", "two_recordings", "moved_halves")
+
+def speaker_change_languages() -> str:
+    """The same of speakers of many languages."""
+    measured = load("speaker_change")["measured"]
+    table = _thresholds(measured["many"]["curve"], measured["threshold"])
+    return f"{table}\n\n{measured['many']['speakers']} speakers."
+
+
+def _thresholds(rows: list[dict[str, Any]], used: float) -> str:
+    kinds = [kind for kind in _STREAMS if f"false_alarms_{kind}" in rows[0]]
     names = ("noticed_within_2_s", "false_alarms", *(f"false_alarms_{kind}" for kind in kinds))
-    lines = [
-        "| threshold | noticed within 2 s | false alarms | of one recording | of its halves, swapped | of two of a chapter | "
-        "of its halves, one equalised |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in measured["curve"]:
-        chosen = " (used)" if row["threshold"] == measured["threshold"] else ""
+    heads = ("threshold", "noticed within 2 s", "false alarms", *(_STREAMS[kind] for kind in kinds))
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        chosen = " (used)" if row["threshold"] == used else ""
         cells = [_share(row[name]) for name in names]
         lines.append(f"| {row['threshold']:g}{chosen} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -266,6 +279,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "no-face-thresholds": no_face_thresholds,
     "speaker-change": speaker_change,
     "speaker-change-thresholds": speaker_change_thresholds,
+    "speaker-change-languages": speaker_change_languages,
     "live-window": live_window,
     "incremental-cost": incremental_cost,
     "incremental-agreement": incremental_agreement,

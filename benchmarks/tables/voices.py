@@ -282,10 +282,27 @@ def face_posterior_errors() -> str:
     return "\n".join(lines)
 
 
+def mesh() -> str:
+    """The error of the default bundle's mesh beside trivial answers."""
+    rows = load("face_posterior")["measured"]["paired"]["errors"]
+    names = {
+        "mesh": "the mesh",
+        "mean_face_of_the_sex_heard": "mean face of the sex heard (trivial)",
+        "population_mean_of_the_true_sex": "mean face of the speaker's own sex (oracle)",
+    }
+    lines = ["| error of the mesh, mm RMS | | above the trivial answer (95 %) |", "|---|---|---|"]
+    for name, words in names.items():
+        low, high = rows[name]["above_trivial_95"]
+        above = "–" if "trivial" in words else f"{rows[name]['above_trivial_mm']:+.3f} ({low:+.3f} – {high:+.3f})"
+        lines.append(f"| {words} | {rows[name]['rms_mm']:.3f} | {above} |")
+    return "\n".join(lines)
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "sex": sex,
     "listening": listening,
     "voice-encoder": voice_encoder,
+    "mesh": mesh,
     "voice-labels": voice_labels,
     "confidence": confidence,
     "face-gan": face_gan,

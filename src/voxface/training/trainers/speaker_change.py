@@ -136,7 +136,7 @@ def group(recording: Spoken) -> int:
 
 
 def train(
-    face_estimator: FaceEstimator, renderings: Renderings, corpora: Sequence[Sequence[Spoken]], *, steps: int = 4000
+    face_estimator: FaceEstimator, renderings: Renderings, corpora: Sequence[Sequence[Spoken]], *, steps: int = 2000
 ) -> SpeakerChangeFit:
     """Trains network, weights and threshold for the voice encoder of `face_estimator`.
 

@@ -72,7 +72,7 @@ class Network(nn.Module):
         return SpeakerEmbeddingNetwork(tuple((_short(weight), _short(bias)) for weight, bias in layers))
 
 
-def train(sampler: VoiceSampler, *, steps: int = 4000, batch: int = 128, seed: int = 0) -> SpeakerEmbeddingNetwork:
+def train(sampler: VoiceSampler, *, steps: int = 2000, batch: int = 128, seed: int = 0) -> SpeakerEmbeddingNetwork:
     """Learns from the training voices; the same on one thread of one machine.
 
     Args:

@@ -56,7 +56,7 @@ class TaughtVoiceEncoderConfig:
     """
 
     run: RunConfig = field(default_factory=RunConfig)
-    steps: int = 25_000
+    steps: int = 20_000
     batch: int = 64
     rate: float = 2e-3
     weight_decay: float = 0.02
