@@ -172,7 +172,7 @@ default-bundle: system-packages $(VENV)/.ready
 	$(VENV)/bin/python -m voxface.training.trainers.age --voices $(RUNS)/voices \
 	  --bundle $(RUNS)/with-speech-modulation --force --out $(RUNS)/with-age
 	$(VENV)/bin/python -m voxface.training.trainers.speaker_change --voices $(RUNS)/voices --speech $(SPEECH) $(MANY) \
-	  --bundle $(RUNS)/with-age --force --out src/voxface/runtime/bundle/default
+	  --threshold 1 --bundle $(RUNS)/with-age --force --out src/voxface/runtime/bundle/default
 
 clean:
 	rm -rf $(DEMO) $(VENV) tests/gltf/node_modules demo artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

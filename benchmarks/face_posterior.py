@@ -3,9 +3,11 @@
     python -m benchmarks.face_posterior PAIRS ENCODER MESH [PAIRS ENCODER MESH …]
 
 For each world: a folder of pairs, of the training of a voice encoder, and of that of the mesh (`voxface train mesh --set
-target=expected`). Errors are of the test people, in millimetres RMS over vertices, with 95 % intervals over speakers.
+target=expected`). Errors are of the test people, in millimetres RMS over vertices, with 95 % intervals over speakers: against
+the one face that was drawn for each, and expected, over all faces that the world pairs with the voice.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.options import parser
 from benchmarks.record import record
-from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.face_posterior_file import FACE_POSTERIOR, read_face_posterior
-from voxface.runtime.engines.opening import open_engine
-from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.face_posterior import FacePosterior
 from voxface.training.data.pairs import Pairs
@@ -43,19 +42,6 @@ def beside(errors: NDArray[np.float64], base: NDArray[np.float64]) -> dict[str, 
     }
 
 
-def of_bundle(bundle: Bundle, held: HeldOut) -> NDArray[np.float32]:
-    """Coefficients that a bundle's own networks give of the utterances, float32 [U, P]."""
-    found, how = [], bundle.front_end.normalisation
-    with (
-        open_engine(bundle.graph("encoder"), name="encoder") as hear,
-        open_engine(bundle.graph("mesh"), name="mesh") as mesh,
-    ):
-        for u in held.utterances:
-            embedding = hear.run({"log_mel": network_input(held.pairs.utterance(int(u)), how=how)})["embedding"]
-            found.append(mesh.run({"embedding": embedding})["coefficients"][0])
-    return np.stack(found)
-
-
 def drawn_once(
     held: HeldOut, predicted: NDArray[np.float32], slope: float, posterior: FacePosterior
 ) -> dict[str, float]:
@@ -69,7 +55,7 @@ def drawn_once(
     return {f"coverage_{region}": float(share) for region, share in zip(REGIONS, np.mean(inside, axis=0), strict=True)}
 
 
-def world(pairs: Pairs, encoder: Frozen, run: Path, shipped: Bundle | None) -> dict[str, Any]:
+def world(pairs: Pairs, encoder: Frozen, run: Path) -> dict[str, Any]:
     """Measures the mesh of one world."""
     network, about = load_network(run, "mesh"), describe(run)
     assert isinstance(network, ShrunkMesh)
@@ -89,8 +75,16 @@ def world(pairs: Pairs, encoder: Frozen, run: Path, shipped: Bundle | None) -> d
         "population_mean_of_the_true_sex": model.sex_means[pairs.sexes[person]],
         "conditional_mean_of_the_world": pairs.expected[person],
     }
-    if shipped is not None:
-        rows[f"bundle {shipped.name} {shipped.manifest.version}"] = of_bundle(shipped, held)
+    # Against the mean of all faces that go with a voice, and how far one of them lies from it: what the error is in the mean of
+    # all draws, without the chance of the one that was drawn.
+    exact = replace(held, pairs=replace(pairs, coefficients=pairs.expected))
+    spread = float((held.errors(pairs.expected[person]).rms_mm ** 2).mean())
+
+    def expected_error(of: NDArray[np.float32]) -> NDArray[np.float64]:
+        error: NDArray[np.float64] = np.sqrt(exact.errors(of).rms_mm ** 2 + spread)
+        return error
+
+    base = expected_error(rows["mean_face_of_the_sex_heard"])
     told: dict[str, list[list[float]]] = {}
     for row in predicted:
         posterior = FacePosterior(row, read_attributes(model, row, slope).sex["female"], weights, model)
@@ -101,6 +95,7 @@ def world(pairs: Pairs, encoder: Frozen, run: Path, shipped: Bundle | None) -> d
         "speakers": len(trivial),
         "shrinkage": about["shrinkage"],
         "errors": {name: beside(held.errors(of).rms_mm, trivial) for name, of in rows.items()},
+        "expected_errors": {name: beside(expected_error(of), base) for name, of in rows.items()},
         "coverage": {
             "validation": coverage(valid, network, slope, weights),
             "test": coverage(held, network, slope, weights),
@@ -120,15 +115,14 @@ def main() -> None:
     folders = options.parse_args().folders
     if len(folders) % 3:
         options.error("three folders for each world: pairs, encoder, mesh")
-    measured = {}
+    measured: dict[str, Any] = {}
     for at in range(0, len(folders), 3):
         pairs = Pairs.load(folders[at], verify=False)
         frozen = Frozen(load_network(folders[at + 1], "encoder"))
-        measured[pairs.kind] = world(pairs, frozen, folders[at + 2], Bundle.open() if pairs.kind == "paired" else None)
+        measured[pairs.kind] = world(pairs, frozen, folders[at + 2])
     record(
         "face_posterior",
-        "python -m benchmarks.face_posterior artifacts/default/people artifacts/default/encoder artifacts/default/mesh "
-        "artifacts/default/synthetic artifacts/default/encoder artifacts/default/mesh-synthetic",
+        f"python -m benchmarks.face_posterior {' '.join(map(str, folders))}",
         measured,
         packages=("numpy", "torch", "onnxruntime"),
     )

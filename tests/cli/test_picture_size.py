@@ -1,4 +1,4 @@
-"""A bundle whose pictures have 128×128 pixels, through every command that shows, stores or compares them."""
+"""A bundle whose pictures have 256×256 pixels, through every command that shows, stores or compares them."""
 
 import io
 import json
@@ -44,8 +44,8 @@ def test_the_estimate_has_the_size_of_the_graph(bundle: Bundle, voice_to_face: V
     with VoiceToFace(bundle) as larger:
         large = larger.estimate_file(SAMPLES[0])[1]
     small = voice_to_face.estimate_file(SAMPLES[0])[1]
-    assert (large.image.shape, small.image.shape) == ((128, 128, 3), (64, 64, 3))
-    halved = resized(large.image, 64).astype(int)
+    assert (large.image.shape, small.image.shape) == ((256, 256, 3), (128, 128, 3))
+    halved = resized(large.image, 128).astype(int)
     assert np.abs(halved - small.image)[1:-1, 1:-1].mean() < 2, "the same face, larger"
     np.testing.assert_array_equal(large.vertices, small.vertices)
 
@@ -54,7 +54,7 @@ def test_verify_and_info(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> 
     assert run("bundle", "verify", bundle.path, "--json") == 0
     assert "face" in json.loads(capsys.readouterr().out)["verified"]
     assert run("bundle", "info", bundle.path, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["graphs"]["face"]["outputs"]["image"]["shape"] == ["B", 3, 128, 128]
+    assert json.loads(capsys.readouterr().out)["graphs"]["face"]["outputs"]["image"]["shape"] == ["B", 3, 256, 256]
 
 
 def test_run_writes_pictures_of_its_own_size(
@@ -62,7 +62,7 @@ def test_run_writes_pictures_of_its_own_size(
 ) -> None:
     assert run("run", SAMPLES[0], "--bundle", bundle.path, "--out", tmp_path / "out", "--json") == 0
     (clip,) = json.loads(capsys.readouterr().out)["clips"]
-    assert size_of_png(Path(clip["face"])) == (128, 128)
+    assert size_of_png(Path(clip["face"])) == (256, 256)
     assert "image-rendering:auto" in (tmp_path / "out" / "report.html").read_text()  # the browser interpolates
 
 
@@ -74,7 +74,7 @@ def test_a_recording_and_its_replay(
     assert run("live", "--bundle", bundle.path, *words) == 0
     faces = list((tmp_path / "a" / "faces").iterdir())
     assert faces
-    assert {size_of_png(face) for face in faces} == {(128, 128)}
+    assert {size_of_png(face) for face in faces} == {(256, 256)}
     capsys.readouterr()
     assert run("live", "--bundle", bundle.path, "--replay", tmp_path / "a", "--json") == 0
     assert json.loads(capsys.readouterr().out)["replay"]["identical"] is True
@@ -84,7 +84,7 @@ def test_the_fused_graph(bundle: Bundle) -> None:
     with FaceEstimator(with_fused(bundle), fused=True) as fused, FaceEstimator(bundle) as apart:
         speech = apart.listen(read_blocks(SAMPLES[0]))
         one, other = (estimator.face_of_sound(speech)[1].image for estimator in (fused, apart))
-    assert one.shape == (128, 128, 3)
+    assert one.shape == (256, 256, 3)
     assert np.abs(one.astype(int) - other).max() <= 1
 
 

@@ -11,7 +11,7 @@ from voxface.runtime.bundle.manifest import TensorEntry
 
 
 def larger_picture() -> Bundle:
-    """A bundle in memory whose pictures have 128×128 pixels, by bilinear interpolation of those of 64."""
+    """A bundle in memory whose pictures have 256×256 pixels, by bilinear interpolation of those of 128."""
     bundle = Bundle.open()
     entry = bundle.manifest.graphs["face"]
     model = onnx.load_model_from_string(bundle.graph("face"))
@@ -25,7 +25,7 @@ def larger_picture() -> Bundle:
     twice = {"strides": [2, 2], "pads": [1, 1, 1, 1], "kernel_shape": [4, 4]}
     model.graph.node.append(helper.make_node("ConvTranspose", ["small", "doubling"], ["image"], name="double", **twice))
     for axis in model.graph.output[0].type.tensor_type.shape.dim[2:]:
-        axis.dim_value = 128
+        axis.dim_value = 256
     onnx.checker.check_model(model, full_check=True)
-    larger = replace(entry, outputs={"image": TensorEntry(dtype="float32", shape=("B", 3, 128, 128))})
+    larger = replace(entry, outputs={"image": TensorEntry(dtype="float32", shape=("B", 3, 256, 256))})
     return bundle.replacing(files={entry.file: model.SerializeToString()}, graphs={"face": larger})

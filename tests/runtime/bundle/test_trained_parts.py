@@ -50,17 +50,14 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def test_the_default_bundle_has_what_was_trained(default_bundle: Bundle) -> None:
-    assert set(default_bundle.missing_parts) <= {
-        "face_posterior",
-        "age",
-    }  # a bundle of before there was one is one as well
+    assert not default_bundle.missing_parts
     assert default_bundle.speech_modulation == SpeechModulationWeights(
         Movement(1.143, 0.357), Movement(6.599, 14.329), 1.24
     )
     weights = default_bundle.speaker_change
     assert weights is not None
-    assert (weights.encoder, weights.speaker_embedding, weights.threshold) == (4.536, 5.32, 2.65)
-    assert sum(weight.size + bias.size for weight, bias in weights.layers) == 40_208
+    assert (weights.encoder, weights.speaker_embedding, weights.threshold) == (6.805, 4.291, 1.0)
+    assert sum(weight.size + bias.size for weight, bias in weights.layers) == 76_208
     entry = default_bundle.manifest.speaker_change
     assert entry is not None
     assert entry.encoder_sha256 == default_bundle.graph_digests()["encoder"]
@@ -120,9 +117,9 @@ def test_a_bundle_without_parts_says_so(
 
 def test_info_names_the_parts(default_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bundle", "info") == 0
-    assert "evidence 2.65 on, trained for this voice encoder" in capsys.readouterr().out
+    assert "evidence 1 on, trained for this voice encoder" in capsys.readouterr().out
     assert run("bundle", "info", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["speaker_change"]["threshold"] == 2.65
+    assert json.loads(capsys.readouterr().out)["speaker_change"]["threshold"] == 1.0
     other = replace(default_bundle.manifest.speaker_change, encoder_sha256="0" * 64)
     default_bundle.replacing(speaker_change=other).write(tmp_path / "other.voxface")
     assert run("bundle", "info", tmp_path / "other.voxface") == 0
@@ -158,7 +155,7 @@ def _fewer(layers: list[Any]) -> None:
     ("data", "reason"),
     [
         (lambda: changed_layers(_nan), "layer 2 holds NaN or infinity"),
-        (lambda: changed_layers(_narrow), "layer 1 takes 143 numbers, not 3 × 48"),
+        (lambda: changed_layers(_narrow), "layer 1 takes 191 numbers, not 3 × 64"),
         (lambda: changed_layers(_bias), "layer 3: weight .* does not go with bias"),
         (lambda: changed_layers(_fewer), "4 layers, not 5"),
         (lambda: b"no archive", "no zip archive"),

@@ -30,7 +30,7 @@ def test_specs_and_provider(default_bundle: Bundle) -> None:
 def test_outputs_are_written_where_they_are_wanted(default_bundle: Bundle, unit: np.ndarray) -> None:
     with open_engine(default_bundle.graph("face")) as engine:
         expected = engine.run({"embedding": unit})["image"]
-        out = np.zeros((1, 3, 64, 64), np.float32)
+        out = np.zeros((1, 3, 128, 128), np.float32)
         result = engine.run({"embedding": unit}, {"image": out})
         assert result["image"] is out
         np.testing.assert_array_equal(out, expected)
@@ -74,7 +74,7 @@ def test_wrong_outputs(default_bundle: Bundle, unit: np.ndarray) -> None:
         with pytest.raises(ValueError, match="the graph wants"):
             engine.run({"embedding": unit}, {"image": np.zeros((1, 3, 32, 32), np.float32)})
         with pytest.raises(ValueError, match="not contiguous"):
-            engine.run({"embedding": unit}, {"image": np.zeros((1, 64, 64, 3), np.float32).transpose(0, 3, 1, 2)})
+            engine.run({"embedding": unit}, {"image": np.zeros((1, 128, 128, 3), np.float32).transpose(0, 3, 1, 2)})
 
 
 def test_a_provider_that_is_not_there_is_an_error_with_the_cure(default_bundle: Bundle) -> None:

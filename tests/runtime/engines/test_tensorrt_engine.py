@@ -177,11 +177,11 @@ def test_outputs_are_written_where_they_are_wanted(gpu: FakeGpu, make: Make) -> 
         feeds = {"embedding": np.ones((2, 64), np.float32) / 8}
         expected = engine.run(feeds)["image"]
         for _ in range(3):
-            out = np.full((2, 3, 64, 64), np.nan, np.float32)
+            out = np.full((2, 3, 128, 128), np.nan, np.float32)
             assert engine.run(feeds, {"image": out})["image"] is out
             np.testing.assert_array_equal(out, expected)
-        for wrong in (np.zeros((1, 3, 64, 64), np.float32), np.zeros((2, 3, 64, 64), np.float64)):
-            with pytest.raises(ValueError, match=r"the graph gives float32 \[2, 3, 64, 64\]"):
+        for wrong in (np.zeros((1, 3, 128, 128), np.float32), np.zeros((2, 3, 128, 128), np.float64)):
+            with pytest.raises(ValueError, match=r"the graph gives float32 \[2, 3, 128, 128\]"):
                 engine.run(feeds, {"image": wrong})
 
 

@@ -91,8 +91,8 @@ def test_the_head_ages_with_the_voice(default_bundle: Bundle) -> None:
     per_decade[0, :, 1], per_decade[1, :, 1] = -0.5, -1.0  # down, a woman half as far as a man
     ageing = Ageing(per_decade, 30.0)
     with VoiceToFace(with_age(default_bundle, years=50.0)) as voice_to_face:
-        estimate = voice_to_face.estimate(voice(), 16_000)
-    aged = estimate.with_model(replace(model, ageing=ageing))
+        made = voice_to_face.estimate(voice(), 16_000)
+    estimate, aged = (made.with_model(replace(model, ageing=known)) for known in (None, ageing))
     female = estimate.attributes.sex["female"]
     moved = aged.vertices - estimate.vertices
     np.testing.assert_allclose(moved[:, 1], -2 * (0.5 * female + 1.0 * (1 - female)), atol=1e-4)

