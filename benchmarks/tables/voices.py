@@ -63,8 +63,8 @@ def voice_encoder() -> str:
     ]
     ours = measured["ours"]
     for group, row in ours.items():
-        if "eer" not in row:
-            continue
+        if "eer" not in row or any(row == ours[earlier] for earlier in list(ours)[: list(ours).index(group)]):
+            continue  # a language that is a set of its own has been shown
         words = _group_in_words(group)
         cells = []
         for name in encoders:
@@ -85,6 +85,8 @@ def _group_in_words(group: str) -> str:
         "librispeech halves": "LibriSpeech, halves of recordings",
         "many": "59 languages and other sets",
         "telephone": "all, by telephone",
+        "commonvoice61": "of these Common Voice, 59 languages",
+        "speech_commands": "of these Speech Commands, one word each",
     }
     return known.get(group, group.replace("language ", "language: "))
 

@@ -12,7 +12,7 @@ from voxface.runtime.face.mesh import boundary_edges
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.inference.face_estimator import FaceEstimator
 
-REFUSED = "1447-130550-0000.flac"
+REFUSED = ("1447-130550-0000.flac", "40-121026-0000.flac")
 pytestmark = [pytest.mark.slow, pytest.mark.speech]
 
 
@@ -22,8 +22,10 @@ def clips(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     out = tmp_path_factory.mktemp("librispeech")
     assert run("run", shared / "speech" / "librispeech", "--out", out) == 4
     document = json.loads((out / "report.json").read_text())
-    # 1.65 s of speech, too little for the gate to tell it from music (docs/no-face.md: 8 % of pieces so short).
-    assert [(Path(error["file"]).name, error["reason"]) for error in document["errors"]] == [(REFUSED, "music")]
+    # 1.65 s of speech, too little for the gate to tell it from music (docs/no-face.md: 8 % of pieces so short), and an adult
+    # who is taken for a child, as one in a hundred may be (docs/age.md).
+    refused = [(Path(error["file"]).name, error["reason"]) for error in document["errors"]]
+    assert refused == list(zip(REFUSED, ("music", "child"), strict=True))
     return list(document["clips"])
 
 
@@ -34,9 +36,9 @@ def speakers(shared: Path) -> dict[str, tuple[str, str]]:
         return {Path(row["file"]).name: (row["speaker_id"], row["sex"]) for row in csv.DictReader(lines)}
 
 
-def test_240_of_241_succeed_with_finite_results(clips: list[dict], speakers: dict[str, tuple[str, str]]) -> None:
-    assert sorted(Path(clip["file"]).name for clip in clips) == sorted(set(speakers) - {REFUSED})
-    assert len(clips) == 240
+def test_239_of_241_succeed_with_finite_results(clips: list[dict], speakers: dict[str, tuple[str, str]]) -> None:
+    assert sorted(Path(clip["file"]).name for clip in clips) == sorted(set(speakers) - set(REFUSED))
+    assert len(clips) == 239
     for clip in clips:
         numbers = [*clip["embedding"], *clip["coefficients"], *clip["measurements_mm"].values(), clip["confidence"]]
         assert np.isfinite(numbers).all()

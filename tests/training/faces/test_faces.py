@@ -134,10 +134,10 @@ def test_ten_thousand_faces_measure_what_people_do(model: MorphableModel, popula
         assert (np.abs(lengths.mean(axis=0) - survey.mean) < tolerance).all()
         np.testing.assert_allclose(lengths.std(axis=0), survey.sd, rtol=0.05)
         assert np.abs(np.corrcoef(lengths.T) - survey.correlation).max() < 0.1
-        # The soft targets: within two millimetres of the mean, but for the jaw, whose callipers press on flesh.
+        # The soft targets: within two and a half millimetres of the mean, but for the jaw, whose callipers press on flesh.
         for name, figures in NIOSH.items():
             soft = measured[:, names.index(name)].mean()
-            assert soft == pytest.approx(figures[label][0], abs=5 if name == "jaw_width" else 2)
+            assert soft == pytest.approx(figures[label][0], abs=5 if name == "jaw_width" else 2.5)
 
 
 def test_a_blink_covers_the_eyes_and_an_open_jaw_opens_the_mouth(model: MorphableModel) -> None:
