@@ -56,11 +56,7 @@ _ENCODERS: Final = {"ours": "voxface", "before": "voxface 0.2.0", "teacher": "Re
 def voice_encoder() -> str:
     """How well encoders tell speakers apart."""
     measured = load("voice_encoder")["measured"]
-    encoders = [name for name in _ENCODERS if name in measured]
-    lines = [
-        "| equal error rate / AUC | " + " | ".join(_ENCODERS[name] for name in encoders) + " | chance |",
-        "|---|" + "---|" * (len(encoders) + 1),
-    ]
+    encoders, lines = _beside_each_other(measured, "equal error rate / AUC", "chance")
     ours = measured["ours"]
     for group, row in ours.items():
         if "eer" not in row or any(row == ours[earlier] for earlier in list(ours)[: list(ours).index(group)]):
@@ -76,6 +72,13 @@ def voice_encoder() -> str:
             cells.append(f"{percent(rate)} ({percent(low)} – {percent(high)}) / {of['auc'][0]:.4f}")
         lines.append(f"| {words}, {row['speakers']} speakers | {' | '.join(cells)} | 50 % / 0.5 |")
     return "\n".join(lines)
+
+
+def _beside_each_other(measured: dict[str, Any], first: str, last: str) -> tuple[list[str], list[str]]:
+    """The encoders that were measured, and the head of a table with a column for each, between two others."""
+    encoders = [name for name in _ENCODERS if name in measured]
+    heads = [first, *(_ENCODERS[name] for name in encoders), last]
+    return encoders, [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
 
 
 def _group_in_words(group: str) -> str:
@@ -94,11 +97,7 @@ def _group_in_words(group: str) -> str:
 def voice_labels() -> str:
     """Sex and age by linear probes on encoders."""
     measured = load("voice_encoder")["measured"]
-    encoders = [name for name in _ENCODERS if name in measured]
-    lines = [
-        "| linear probes, test speakers | " + " | ".join(_ENCODERS[name] for name in encoders) + " | trivial |",
-        "|---|" + "---|" * (len(encoders) + 1),
-    ]
+    encoders, lines = _beside_each_other(measured, "linear probes, test speakers", "trivial")
 
     def interval(value: float, low: float, high: float) -> str:
         return f"{percent(value)} ({percent(low)} – {percent(high)})"

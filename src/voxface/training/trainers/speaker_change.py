@@ -23,7 +23,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import EvidenceWeights, SpeakerChangeEntry
 from voxface.runtime.bundle.speaker_embedding_file import SPEAKER_EMBEDDING, write_layers
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.config.speaker_change import SpeakerChangeWeights
+from voxface.runtime.config.speaker_change import LARGEST, SpeakerChangeWeights
 from voxface.runtime.errors import InputError
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.speaker_change import HOP, NEWEST, STEADY
@@ -247,6 +247,8 @@ def main() -> int:
     parser.add_argument("--speech", type=Path, required=True, nargs="+", help="folders of speech with a speakers.csv")
     parser.add_argument("--threshold", type=float, help="evidence that means another speaker (few false alarms)")
     options = parser.parse_args()
+    if options.threshold is not None and not -LARGEST < options.threshold < LARGEST:  # false for NaN
+        parser.error(f"--threshold {options.threshold:g}: a number between ±{LARGEST:g}")
 
     def made(bundle: Bundle) -> tuple[Bundle, str]:
         renderings = Renderings.load(options.voices)
