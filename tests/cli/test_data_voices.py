@@ -68,6 +68,8 @@ def test_what_is_there_stays_unless_force_is_given(
     [
         (("--speeds", 0.9), 2, "speeds"),
         (("--degraded", -1), 2, "degraded"),
+        (("--formants", 0.9), 2, "formants"),
+        (("--formants", "nan"), 2, "formants"),
         (("--workers", 0), 2, "--workers"),
         (("--teacher", "nothing.pt"), 3, "nothing.pt"),
         (("--noise", "nowhere"), 3, "nowhere"),

@@ -66,7 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 "--beside", type=Path, metavar="PAIRS", help="further voices to train on, such as synthetic ones"
             )
             sub.add_argument(
-                "--start", type=Path, metavar="RUN", help="encoder to go on from, when learning from a teacher"
+                "--start",
+                type=Path,
+                metavar="RUN|BUNDLE",
+                help="encoder to go on from, when learning from a teacher; it may have fewer residual blocks",
             )
         if name in ("face-gan", "mesh", "joint", "portrait"):
             sub.add_argument(
@@ -235,7 +238,7 @@ def _train(
     if getattr(options, "beside", None) is not None:
         more["beside"] = Pairs.load(options.beside)
     if getattr(options, "start", None) is not None:
-        more["start"] = load_network(options.start, "encoder")
+        more["start"] = _encoder_to_start_from(options.start)
     name = trainer.__name__.rpartition(".")[2]
     data = Renderings.load(options.data) if name == "taught_voice_encoder" else Pairs.load(options.data)
     if options.resume:
@@ -312,6 +315,23 @@ def _expert(source: Path, whitening: Path | None) -> "nn.Module":
         if white is None:
             raise InputError(f"{error}; if it is 3DDFA-V2's, give its mean and std with --whitening") from error
     return load_tddfa(source, white)
+
+
+def _encoder_to_start_from(source: Path) -> "nn.Module":
+    """The voice encoder of a training, or of a bundle.
+
+    Raises:
+        InputError, BundleError, UsageError: it cannot be used.
+    """
+    from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.bundle.manifest import MANIFEST, SUFFIX
+    from voxface.training.engine.trained_networks import load_network
+
+    if source.suffix != SUFFIX and not (source / MANIFEST).is_file():
+        return load_network(source, "encoder")
+    from voxface.export.exported_encoder import exported_encoder
+
+    return exported_encoder(Bundle.open(source))
 
 
 def _last_point(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 |---|---|
 | `onnx_export` | PyTorch network -> ONNX graph, compared with PyTorch |
 | `bundle_export` | checkpoint -> bundle |
+| `exported_encoder` | bundle -> the voice encoder's PyTorch network, to learn on |
 | `model_card` | the bundle's page for people |
 | `fused_graph` | the three graphs of a bundle as one |
 | `tensorrt_build`, `optimisation_profile` | ONNX graphs -> TensorRT engines, and the shapes they are built for |

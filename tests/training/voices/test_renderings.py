@@ -13,7 +13,7 @@ import pytest
 from tests.stand_ins.small_voices import PitchTeacher, small_renderings, speech_folder
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.voices.listing import voices
-from voxface.training.voices.rendering import RenderingConfig, render
+from voxface.training.voices.rendering import RenderingConfig, moved_by, render
 from voxface.training.voices.renderings import TABLES, Renderings, write_manifest
 
 pytestmark = pytest.mark.train
@@ -37,6 +37,21 @@ def test_every_training_voice_at_every_speed_clean_and_degraded(made: Renderings
     assert (made.start[1:] == made.start[:-1] + made.length[:-1]).all()
     assert made.start[-1] + made.length[-1] == len(made.frames)
     assert np.isfinite(made.frames).all()
+
+
+def test_formants_move_at_other_speeds_only_and_alike_in_all_recordings_of_a_speaker(tmp_path: Path) -> None:
+    still, moved = (small_renderings(tmp_path / str(factor), formants=factor) for factor in (1.0, 1.18))
+    for r in still.of("train", clean=True):
+        a, b = (np.asarray(which.frames[which.start[r] :][: which.length[r]]) for which in (still, moved))
+        assert (len(a) == len(b) and np.array_equal(a, b)) == (still.speed[r] == 1.0)
+    voice = voices(tmp_path / "1.0" / "speech")[0]
+    one, other = (replace(voice, path=Path(name)) for name in "ab")
+    config = RenderingConfig()
+    assert moved_by(one, 0.9, config) == moved_by(other, 0.9, config) != moved_by(one, 1.08, config)
+    factors = [moved_by(replace(one, speaker=str(k)), 0.9, config) for k in range(300)]
+    assert 1 / 1.18 <= min(factors) < 0.87
+    assert 1.15 < max(factors) <= 1.18
+    assert abs(np.mean(np.log(factors))) < 0.02
 
 
 def test_degraded_frames_are_other_ones_of_the_same_speech(made: Renderings) -> None:

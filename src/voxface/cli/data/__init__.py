@@ -111,7 +111,15 @@ def _add_voices(voices: argparse.ArgumentParser) -> None:
     add_out(voices, "folder to make")
     add_force(voices, "replace a folder of rendered voices that is there already")
     voices.add_argument("--degraded", type=int, help="degraded renderings of a voice, beside the clean one (1)")
-    voices.add_argument("--speeds", type=float, nargs="+", help="speeds of a training voice (0.84 0.92 1.0 1.09 1.19)")
+    voices.add_argument(
+        "--speeds", type=float, nargs="+", help="speeds of a training voice (0.82 0.9 0.97 1.0 1.08 1.18)"
+    )
+    voices.add_argument(
+        "--formants",
+        type=float,
+        metavar="FACTOR",
+        help="at other speeds than 1, formants move by up to this factor, down or up (1.18; 1: not at all)",
+    )
     add_seed(voices, "degradations")
     voices.add_argument("--workers", type=int, help="processes (as many as there are cores)")
     add_json(voices)

@@ -28,7 +28,11 @@ def render_voices(options: argparse.Namespace) -> int:
     from voxface.training.voices.teacher import load_teacher
 
     check_out(options, "folder of rendered voices", _is_renderings)
-    given = {"degraded": options.degraded, "speeds": None if options.speeds is None else tuple(options.speeds)}
+    given = {
+        "degraded": options.degraded,
+        "formants": options.formants,
+        "speeds": None if options.speeds is None else tuple(options.speeds),
+    }
     config = RenderingConfig(seed=options.seed, **{name: value for name, value in given.items() if value is not None})
     workers = workers_asked(options)
     listed = [voice for folder in options.speech for voice in voices(folder)]

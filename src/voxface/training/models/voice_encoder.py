@@ -44,7 +44,7 @@ class VoiceEncoder(nn.Module):
         super().__init__()
         if normalisation not in NORMALISATIONS:
             raise ValueError(f"a normalisation {normalisation!r}; there are {' and '.join(NORMALISATIONS)}")
-        self.normalisation = normalisation
+        self.normalisation, self.blocks = normalisation, blocks
         layers: list[nn.Module] = []
         for narrow, wide in pairwise((mels, *channels)):
             layers += [nn.Conv1d(narrow, wide, 3, 2, 1, bias=False), nn.BatchNorm1d(wide), nn.ReLU(inplace=True)]

@@ -26,6 +26,7 @@ from voxface.training.engine.run import Run, RunConfig
 from voxface.training.engine.trained_networks import save_networks
 from voxface.training.evaluation.verification import auc, eer, trials
 from voxface.training.models import VoiceEncoder
+from voxface.training.models.encoder_growth import begin_as, measure_normalisation
 from voxface.training.voices.renderings import Renderings
 from voxface.training.voices.sampler import VoiceBatch, VoiceSampler
 
@@ -124,7 +125,7 @@ def train_taught_voice_encoder(
     config: TaughtVoiceEncoderConfig,
     folder: Path,
     *,
-    start: nn.Module | None = None,
+    start: VoiceEncoder | None = None,
     architecture: dict[str, Any] | None = None,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
@@ -133,7 +134,7 @@ def train_taught_voice_encoder(
     """Trains and returns the encoder, in eval mode; `folder` then holds `encoder.safetensors` and `checkpoint.json`.
 
     Args:
-        start: encoder to begin with, of this architecture.
+        start: encoder to begin as, of this architecture or with fewer residual blocks.
         architecture: keyword arguments of `VoiceEncoder`.
 
     Raises:
@@ -153,11 +154,12 @@ def train_taught_voice_encoder(
     encoder = VoiceEncoder(**architecture)
     if start is not None:
         try:
-            if getattr(start, "normalisation", "bands") != encoder.normalisation:
-                raise RuntimeError("its input is normalised otherwise")
-            encoder.load_state_dict(start.state_dict())
-        except RuntimeError as error:
-            raise UsageError(f"the encoder to start from has another architecture than {architecture}") from error
+            begin_as(encoder, start)
+        except ValueError as error:
+            raise UsageError(f"the encoder to start from does not fit {architecture}: {error}") from error
+        rng = np.random.default_rng([config.run.seed, 301])
+        heard = (sampler.draw(config.batch // 2, config.crop[1], config.degraded, rng).log_mel for _ in range(16))
+        measure_normalisation(encoder, map(torch.from_numpy, heard))
     width = int(encoder(torch.zeros(2, architecture["mels"], 64))[0].shape[1])
     model = run.network("encoder", TaughtEncoder(encoder, sampler.components, width))
     optimiser = run.optimiser(

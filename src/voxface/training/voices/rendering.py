@@ -1,8 +1,8 @@
 """Every voice at several speeds, clean and degraded, as log-mel frames, and what the teacher says of each piece.
 
-A voice that is played faster or slower is another speaker to the teacher, who is asked anew. What noise, rooms, telephones and
-codecs do to a voice the teacher never hears: the degraded sound keeps the vectors of the clean one, so a student learns to
-hear through it.
+A voice that is played faster or slower, with its formants moved, is another speaker to the teacher, who is asked anew. What
+noise, rooms, telephones and codecs do to a voice the teacher never hears: the degraded sound keeps the vectors of the clean
+one, so a student learns to hear through it.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio
 from voxface.runtime.errors import InputError, NoSpeechError, UsageError
 from voxface.runtime.features.log_mel import log_mel
+from voxface.training.data.formants import move_formants
 from voxface.training.data.parallel_map import Stage, parallel_map, silent
 from voxface.training.data.speech_corpus import LeftOut
 from voxface.training.data.voice_augmentation import AugmentConfig, augment, change_speed
@@ -38,6 +39,8 @@ class RenderingConfig:
 
     Attributes:
         speeds: playback speeds of training voices; others are heard as recorded.
+        formants: at other speeds than 1 the formants move by a factor from 1 / formants to formants, one for each speaker and
+            speed; 1: they stay.
         degraded: degraded renderings of each, in addition to the clean one.
         telephone, codec: probability of each.
         every: frames between the pieces that the teacher hears.
@@ -45,7 +48,8 @@ class RenderingConfig:
         augment: rooms, noise, equalisers and level.
     """
 
-    speeds: tuple[float, ...] = (0.84, 0.92, 1.0, 1.09, 1.19)
+    speeds: tuple[float, ...] = (0.82, 0.9, 0.97, 1.0, 1.08, 1.18)
+    formants: float = 1.18
     degraded: int = 1
     telephone: float = 0.2
     codec: float = 0.4
@@ -56,6 +60,8 @@ class RenderingConfig:
     def __post_init__(self) -> None:
         if 1.0 not in self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
             raise UsageError(f"speeds {self.speeds}: 1 and others from 0.5 to 2")
+        if not 1 <= self.formants <= 2:
+            raise UsageError(f"formants {self.formants}: from 1 to 2")
         if self.degraded < 0 or self.every < 1:
             raise UsageError(f"degraded {self.degraded}, every {self.every}: not negative, and at least 1")
 
@@ -151,6 +157,8 @@ def render_voice(shared: Shared, voice: Voice) -> list[RenderedVoice] | LeftOut:
     found = []
     for speed in config.speeds if voice.split == "train" else (1.0,):
         sound = change_speed(recorded, speed)
+        if speed != 1.0:
+            sound = move_formants(sound, moved_by(voice, speed, config))
         speech = _speech_ranges(sound)
         clean = _cut(sound, speech)
         if len(clean) < LEAST * FRAME:
@@ -161,6 +169,13 @@ def render_voice(shared: Shared, voice: Voice) -> list[RenderedVoice] | LeftOut:
         frames = [log_mel(samples).astype(np.float16) for samples in (clean, *degraded)]
         found.append(RenderedVoice(speed, frames, shared.teacher.vectors(clean, config.every).astype(np.float16)))
     return found or LeftOut(str(voice.path), "too little speech in it", NoSpeechError.exit_code)
+
+
+def moved_by(voice: Voice, speed: float, config: RenderingConfig) -> float:
+    """By what the formants move: the same in all recordings of a speaker at one speed, which are one voice."""
+    digest = hashlib.sha256(f"{config.seed} {voice.corpus} {voice.speaker} {speed}".encode()).digest()
+    share = np.random.default_rng(np.frombuffer(digest, np.uint32)).uniform(-1, 1)
+    return float(config.formants**share)
 
 
 def _degrade(sound: Samples, rng: np.random.Generator, shared: Shared) -> Samples:

@@ -19,8 +19,8 @@ class VoiceBatch(NamedTuple):
     Attributes:
         log_mel: network input float32 [2B, mels, T].
         target: the teacher's directions, centred, float32 [2B, size], of unit length.
-        sex: float32 [2B], 0 female, 1 male, NaN where it is not known.
-        age: float32 [2B, 2], youngest and oldest age in years; NaN where nothing is known.
+        sex: float32 [2B], 0 female, 1 male, NaN where it is not known and of altered voices.
+        age: float32 [2B, 2], youngest and oldest age in years; NaN where nothing is known and of altered voices.
     """
 
     log_mel: Any
@@ -113,7 +113,8 @@ class VoiceSampler:
         """Two crops of `length` frames of each of `count` voices, and the labels; see `crops`."""
         voices = self.pick(count, rng)
         (one, told), (other, told_of_other) = (self.crops(voices, length, degraded, rng) for _ in range(2))
-        who = self._renderings.voice[[self._groups[k][0] for k in voices] * 2]
-        return VoiceBatch(
-            np.concatenate([one, other]), np.concatenate([told, told_of_other]), self._sex[who], self._age[who]
-        )
+        chosen = [self._groups[k][0] for k in voices] * 2
+        who, altered = self._renderings.voice[chosen], self._renderings.speed[chosen] != 1.0
+        sex = np.where(altered, np.float32(np.nan), self._sex[who])
+        age = np.where(altered[:, None], np.float32(np.nan), self._age[who])
+        return VoiceBatch(np.concatenate([one, other]), np.concatenate([told, told_of_other]), sex, age)
