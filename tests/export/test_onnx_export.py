@@ -85,6 +85,16 @@ def test_full_size_generator_agrees(kernel: str, size: int) -> None:
     assert graph_entry("face.onnx", data).to_json()["outputs"]["image"]["shape"] == ["B", 3, size, size]
 
 
+def test_a_generator_with_batch_normalisation_agrees() -> None:
+    torch.manual_seed(2)
+    network = FaceGenerator(channels=(32, 32, 16, 16, 8), style="dcgan")
+    for _ in range(3):
+        network(torch.randn(8, 64))
+    for storage in (False, True):
+        _, worst = to_onnx(network.eval(), embedding_spec("image"), fp16_storage=storage)
+        assert worst["image"] < (1e-5 if not storage else 1e-2)
+
+
 def test_half_storage_is_lossless_for_rounded_weights_and_half_the_size(
     encoder: "torch.nn.Module", encoder_graph: bytes
 ) -> None:

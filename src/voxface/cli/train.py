@@ -30,7 +30,7 @@ TRAININGS = {
 }
 PRESETS: dict[str, tuple[str, ...]] = {
     "voice-encoder": ("default", "wen2019"),
-    "face-gan": ("wen2019", "modern"),
+    "face-gan": ("wen2019", "wen2019-paper", "dcgan", "modern"),
     "mesh": ("default", "wu2022"),
     "joint": ("wu2022", "published", "modern"),
     "portrait": ("default",),

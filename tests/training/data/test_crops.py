@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.stand_ins.small_pairs import small_pairs
-from voxface.runtime.features.normalisation import network_input
+from voxface.runtime.features.normalisation import network_input, normalise
 from voxface.training.data.crops import crop, negatives, positives, utterances_of
 from voxface.training.data.images import pictures_of
 from voxface.training.data.pairs import Pairs, Person
@@ -125,3 +125,21 @@ def test_pictures_are_of_the_person_and_sometimes_mirrored() -> None:
         assert plain or flipped
         mirrored += flipped
     assert 55 < mirrored < 105
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 80), st.sampled_from(["bands", "level"]), st.integers(0, 2**31))
+def test_a_crop_of_a_normalised_utterance(frames: int, length: int, how: str, seed: int) -> None:
+    utterance = np.random.default_rng(seed).normal(3, 2, (frames, 64)).astype(np.float32)
+    piece = crop(utterance, length, np.random.default_rng(seed), how, "utterance")
+    normal = normalise(utterance, how)
+    repeated = np.tile(normal, (-(-length // frames), 1))
+    start = int(np.random.default_rng(seed).integers(len(repeated) - length + 1))
+    np.testing.assert_allclose(piece, repeated[start : start + length], atol=1e-6)
+
+
+def test_what_is_normalised_differs() -> None:
+    utterance = np.random.default_rng(0).normal(3, 2, (500, 64)).astype(np.float32) + np.linspace(0, 3, 500)[:, None]
+    for how in ("bands", "level"):
+        one, other = (crop(utterance, 100, np.random.default_rng(1), how, over) for over in ("crop", "utterance"))
+        assert np.abs(one.mean()) < 1e-3 < np.abs(other.mean())

@@ -1,5 +1,6 @@
 """Verification scores and intervals against hand-computed cases and independent formulas."""
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxface.training.evaluation.intervals import bootstrap, wilson
-from voxface.training.evaluation.verification import auc, eer, trials
+from voxface.training.evaluation.verification import auc, eer, rates, trials
 
 scores = st.lists(st.integers(-6, 6).map(lambda k: k / 4), min_size=1, max_size=25)
 
@@ -42,6 +43,47 @@ def test_trials_are_all_pairs() -> None:
     pairs = list(combinations(range(30), 2))
     np.testing.assert_allclose(np.sort(same), sorted(cosine(i, j) for i, j in pairs if person[i] == person[j]))
     np.testing.assert_allclose(np.sort(different), sorted(cosine(i, j) for i, j in pairs if person[i] != person[j]))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 12)), min_size=2, max_size=30),
+    st.integers(1, 40),
+    st.integers(0, 2**31),
+)
+@settings(max_examples=200, deadline=None)
+def test_rates_over_blocks_are_those_of_all_pairs(labels: list[tuple[int, int, int]], block: int, seed: int) -> None:
+    # Along axes, so that many scores are exactly alike.
+    rows = np.concatenate([np.eye(3), -np.eye(3)])[np.random.default_rng(seed).integers(6, size=len(labels))]
+    person, recording, _ = np.transpose(labels)
+    speaker = person // 2
+    same, different = trials(rows, person, speaker, recording)
+    found = rates(rows, person, speaker, recording, block=block)
+    if not len(same) or not len(different):
+        assert found == {}
+        return
+    assert found == pytest.approx({"eer": eer(same, different), "auc": auc(same, different)}, abs=1e-12)
+
+
+def test_rates_of_scores_that_differ_are_exact() -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        person = rng.integers(6, size=40)
+        rows = rng.normal(size=(40, 5)) + 2 * rng.normal(size=(6, 5))[person]
+        same, different = trials(rows, person, person, np.arange(40))
+        found = rates(rows, person, person, np.arange(40), block=7)
+        assert found == pytest.approx({"eer": eer(same, different), "auc": auc(same, different)}, abs=1e-12)
+
+
+def test_rates_take_memory_for_a_block_only() -> None:
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(400), 10)
+    rows = (rng.normal(size=(4000, 16)) + 1.5 * rng.normal(size=(400, 16))[person]).astype(np.float32)
+    tracemalloc.start()
+    found = rates(rows, person, person, np.arange(4000), block=64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6  # eight million pairs would take 64 MB as scores alone
+    assert 0 < found["eer"] < 0.3
 
 
 # -- area and error rate ---------------------------------------------------------------------------------------------------

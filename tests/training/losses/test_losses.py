@@ -21,6 +21,8 @@ from voxface.training.losses import (  # noqa: E402
     discriminator_loss,
     divergence,
     generator_loss,
+    published_divergence,
+    published_triplet,
     r1_penalty,
     triplet_loss,
 )
@@ -284,6 +286,71 @@ def test_images_of_features_are_compared_as_vectors() -> None:
     expert, student = some(4, 2, 3, 3), some(4, 3, 2, 2, seed=1)
     flat = divergence(expert.flatten(1), student.flatten(1)).item()
     assert divergence(expert, student).item() == pytest.approx(flat)
+
+
+# -- as in the published code ----------------------------------------------------------------------------------------------
+
+
+@given(seeds, st.integers(1, 9))
+@settings(max_examples=25, deadline=None)
+def test_the_published_divergence_one_pair_after_the_other(seed: int, batch: int) -> None:
+    expert, student = some(batch, 6, seed=seed), some(batch, 2, 2, seed=seed + 1)
+    total = 0.0
+    features = [numbers(x).reshape(batch, -1) for x in (expert, student)]
+    for i in range(batch):
+        rows = []
+        for x in features:
+            row = [(x[i] @ x[j] / np.linalg.norm(x[i]) / np.linalg.norm(x[j]) + 1) / 2 for j in range(batch)]
+            rows.append([value / sum(row) for value in row])
+        for reference, own in zip(*rows, strict=True):
+            total += own * math.log((own + 1e-7) / (reference + 1e-7))
+    assert published_divergence(expert, student).item() == pytest.approx(total / batch**2, rel=2e-3, abs=1e-7)
+
+
+def test_the_published_divergence_by_hand() -> None:
+    expert = torch.eye(2)  # kernels 1 and 1/2: rows 2/3, 1/3
+    student = torch.tensor([[1.0, 0.0], [2.0, 0.0]])  # alike: rows 1/2, 1/2
+    by_hand = (0.5 * math.log(0.5 / (2 / 3)) + 0.5 * math.log(0.5 / (1 / 3))) * 2 / 4
+    assert published_divergence(expert, student).item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_published_divergence_is_about_a_batch_smaller_than_the_papers() -> None:
+    """With the weight of the published code, 10,000, the sum over the batch would count for 64 times as much."""
+    expert, student = some(64, 128), some(64, 128, seed=1)
+    ratio = divergence(expert, student).item() / published_divergence(expert, student).item()
+    assert 50 < ratio < 75
+
+
+@given(seeds, margins)
+@settings(max_examples=20, deadline=None)
+def test_the_published_triplet_one_axis_after_the_other(seed: int, margin: float) -> None:
+    a, p, n = (some(4, 3, 7, seed=seed + k) for k in range(3))
+    terms = [
+        max(
+            0.0,
+            math.sqrt(sum((x - y) ** 2 for x, y in zip(numbers(a)[b, axis], numbers(p)[b, axis], strict=True)))
+            - math.sqrt(sum((x - y) ** 2 for x, y in zip(numbers(a)[b, axis], numbers(n)[b, axis], strict=True)))
+            + margin,
+        )
+        for b in range(4)
+        for axis in range(3)
+    ]
+    assert published_triplet(a, p, n, margin).item() == pytest.approx(np.mean(terms), rel=1e-4, abs=1e-5)
+
+
+def test_no_gradient_of_the_published_divergence_goes_to_the_expert() -> None:
+    expert, student = some(6, 5, grad=True), some(6, 4, seed=1, grad=True)
+    published_divergence(expert, student).backward()
+    assert expert.grad is None
+    assert student.grad is not None
+    assert student.grad.abs().max() > 0
+
+
+def test_published_losses_refuse_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="3 samples of the expert, 4"):
+        published_divergence(torch.zeros(3, 2), torch.zeros(4, 2))
+    with pytest.raises(ValueError, match="must be the same"):
+        published_triplet(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), torch.zeros(1, 3, 4))
 
 
 @pytest.mark.parametrize("of", [torch.zeros(3, 4), torch.tensor([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]])])

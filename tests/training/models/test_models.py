@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator, VoiceEncoder  # noqa: E402
+from voxface.training.models.dcgan_initialisation import initialise_dcgan  # noqa: E402
 from voxface.training.models.face_generator import Kernel, picture_size  # noqa: E402
 from voxface.training.models.voice_encoder import perturb  # noqa: E402
 
@@ -94,6 +95,56 @@ def test_a_size_that_the_widths_cannot_make() -> None:
 def test_paper_variant_has_3_by_3_kernels() -> None:
     kernels = [list(m.kernel_size) for m in FaceGenerator(kernel="k3").modules() if hasattr(m, "kernel_size")]
     assert kernels == [[4, 4], [3, 3], [3, 3], [3, 3], [3, 3], [1, 1]]
+
+
+def test_critic_of_the_papers_table() -> None:
+    layers = list(FaceEmbedding(kernel="k3", last_rectified=True).model)
+    assert [list(m.kernel_size) for m in layers if hasattr(m, "kernel_size")] == [[1, 1], *[[3, 3]] * 4, [4, 4]]
+    assert [type(m).__name__ for m in layers] == ["Conv2d", "LeakyReLU"] * 6
+    sizes = []
+    x = torch.randn(2, 3, 64, 64)
+    for layer in layers:
+        x = layer(x)
+        if isinstance(layer, torch.nn.Conv2d):
+            sizes.append(list(x.shape[1:]))
+    assert sizes == [[32, 64, 64], [64, 32, 32], [128, 16, 16], [256, 8, 8], [512, 4, 4], [64, 1, 1]]
+
+
+def test_dcgan_normalises_all_but_the_ends() -> None:
+    generator, critic = FaceGenerator(style="dcgan"), FaceEmbedding(style="dcgan")
+    names = [type(m).__name__ for m in generator.model]
+    assert names == ["ConvTranspose2d", "BatchNorm2d", "ReLU"] * 5 + ["ConvTranspose2d", "Tanh"]
+    names = [type(m).__name__ for m in critic.model]
+    assert names == ["Conv2d", "LeakyReLU", *["Conv2d", "BatchNorm2d", "LeakyReLU"] * 4, "Conv2d"]
+    images = generator(torch.randn(4, 64))
+    assert images.shape == (4, 3, 64, 64)
+    assert float(images.detach().abs().max()) <= 1
+
+
+def test_batch_normalisation_measures_real_and_generated_pictures_apart() -> None:
+    critic = FaceEmbedding((4, 4, 4, 4, 4), style="dcgan")
+    real, fake = torch.randn(3, 3, 64, 64), 4 * torch.randn(3, 3, 64, 64)
+    both = torch.cat([real, fake])
+    torch.testing.assert_close(critic(both, groups=2), torch.cat([critic(real), critic(fake)]))
+    assert not torch.allclose(critic(both), critic(both, groups=2))
+    plain = FaceEmbedding((4, 4, 4, 4, 4))
+    torch.testing.assert_close(plain(both), plain(both, groups=2))
+
+
+def test_first_weights_of_dcgan() -> None:
+    generator, critic, head = FaceGenerator(style="dcgan"), FaceEmbedding(style="dcgan"), Classifier(200)
+    initialise_dcgan(generator, critic, head)
+    for module in (m for network in (generator, critic, head) for m in network.modules()):
+        if (
+            isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.Linear)
+            and module.weight.numel() > 1e4
+        ):
+            assert float(module.weight.detach().std()) == pytest.approx(0.02, rel=0.03)
+            assert abs(float(module.weight.detach().mean())) < 1e-3
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            assert float(module.weight.detach().mean()) == pytest.approx(1, abs=0.01)
+        if getattr(module, "bias", None) is not None:
+            assert not module.bias.detach().any()
 
 
 def test_critic() -> None:

@@ -191,7 +191,7 @@ class MeanColour(nn.Module):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(()))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, groups: int = 1) -> Tensor:
         return images.mean((2, 3)) * self.gain
 
 
@@ -498,8 +498,15 @@ def test_presets_are_what_the_paper_and_the_code_say() -> None:
     assert (published.channels, published.critic) == ((1024, 512, 256, 128, 64), (32, 64, 128, 256, 512))
     assert (published.bank, published.average, published.augmentations) == (0, 0.0, ())
     assert (published.r1, published.likeness) == (0.0, 0.0)
-    for change in ("spectral", "conditional", "scaled", "mixed", "channels_last"):
+    for change in ("spectral", "conditional", "mixed", "channels_last", "last_rectified"):
         assert not getattr(published, change)
+    assert (published.kernel, published.critic_kernel, published.style) == ("k4", "k4", "wen")
+    assert published.initialisation == "torch"
+    paper = PRESETS["wen2019-paper"]
+    assert (paper.kernel, paper.critic_kernel, paper.last_rectified) == ("k3", "k3", True)
+    assert (paper.steps, paper.batch, paper.initialisation) == (100_000, 128, "dcgan")
+    assert (paper.noise, paper.flip) == (0.0, 0.0)
+    assert (PRESETS["dcgan"].style, PRESETS["dcgan"].initialisation) == ("dcgan", "dcgan")
     modern = PRESETS["modern"]
     for same in ("channels", "critic", "length", "flip", "batch", "steps", "judge"):  # the same data and networks
         assert getattr(modern, same) == getattr(published, same)
@@ -541,7 +548,7 @@ def test_recordings_for_the_validation_are_not_learnt_from(
     monkeypatch.setattr("voxface.training.trainers.face_gan.VoiceFaceSampler", watch)
     train_face_gan(pairs, encoder, small(preset, steps=1), tmp_path)
     # Four utterances of three recordings each, one recording kept.
-    each = 1 if preset == "wen2019" else 2
+    each = 2 if preset == "modern" else 1
     left = {i: int((~held[pairs.utterances[int(i)]]).sum()) * each for i in people.tolist()}
     assert dict(enumerate(np.bincount(given[0].person, minlength=len(people)).tolist())) == left
     assert json.loads((tmp_path / "checkpoint.json").read_text())["metrics"]["unheard_recordings"] == 1.0

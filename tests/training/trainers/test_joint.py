@@ -18,7 +18,7 @@ from tests.training.seeds import varied  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, bare  # noqa: E402
 from voxface.training.engine.trained_networks import load_network  # noqa: E402
-from voxface.training.losses import divergence, triplet_loss  # noqa: E402
+from voxface.training.losses import divergence, published_divergence, triplet_loss  # noqa: E402
 from voxface.training.models import FaceGenerator, VoiceEncoder  # noqa: E402
 from voxface.training.models.experts.expert import Expert, Geometry  # noqa: E402
 from voxface.training.models.experts.own import ImageToFace, Trunk  # noqa: E402
@@ -31,8 +31,8 @@ from voxface.training.trainers.joint import (  # noqa: E402
     JointWeights,
     mean_expert_coefficients,
     train_joint,
-    vertex_space,
 )
+from voxface.training.trainers.vertex_norms import VertexNorms  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 QUICK = RunConfig(seed=varied(), accelerator="cpu", log_every=1, checkpoint_every=1000)
@@ -221,17 +221,42 @@ def test_positives_and_negatives_are_of_the_right_people(
         assert anchor.shape == positive.shape == negative.shape == (4, 2)  # each sample is all its coefficients
 
 
-def test_norms_run_over_all_numbers_also_on_vertices() -> None:
+def test_norms_of_vertices_from_coefficients() -> None:
     model = small_pairs(4).morphable
     rng = np.random.default_rng(0)
     alpha, other = (torch.from_numpy(rng.normal(size=(3, 2)).astype(np.float32)) for _ in range(2))
-    space = vertex_space(model, torch.device("cpu"))
-    vertices = [model.vertices(x.numpy()) for x in (alpha, other)]
-    squared = np.square(vertices[0] - vertices[1]).reshape(3, -1)
-    assert ((alpha - other) @ space).square().sum(1).tolist() == pytest.approx(squared.mean(1), rel=1e-4)
-    near = np.sqrt(squared.mean(1))
-    loss = triplet_loss(alpha @ space, other @ space, alpha @ space, 0.5)
-    assert loss.item() == pytest.approx((near + 0.5).mean(), rel=1e-4)
+    space = VertexNorms(model)
+    pixels = [0.5920184 * model.vertices(x.numpy()).transpose(0, 2, 1) for x in (alpha, other)]  # [3, 3, N]
+    off = pixels[0] - pixels[1]
+    np.testing.assert_allclose((space(alpha) - space(other)).norm(dim=2), np.linalg.norm(off, axis=2), rtol=1e-4)
+    assert space.mean_squared(alpha, other).item() == pytest.approx(np.square(off).mean(), rel=1e-4)
+
+
+def test_the_published_preset_computes_what_the_published_code_does(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, draw = [], joint_trainer.VoiceTriplets.draw
+    monkeypatch.setattr(joint_trainer.VoiceTriplets, "draw", lambda *args: drawn.append(draw(*args)) or drawn[-1])
+    seen: list[Geometry] = []
+    forward = SmallStudent.forward
+    monkeypatch.setattr(SmallStudent, "forward", lambda self, x: seen.append(forward(self, x)) or seen[-1])
+    model = small_pairs(8).morphable
+    train(tmp_path, config("published", steps=1, margin=50.0), SmallStudent(2).eval())
+    at = [told.coefficients.requires_grad for told in seen].index(True)
+    student, expert = seen[at], seen[at + 1]
+    (point,) = curve(tmp_path)
+    pixels = 0.5920184 * model.vertices(student.coefficients.detach().numpy()).transpose(0, 2, 1)
+    near, far = (
+        np.linalg.norm(pixels[:4] - pixels[index.numpy()], axis=2) for index in (drawn[0].positive, drawn[0].negative)
+    )
+    assert point["triplet"] == pytest.approx(np.maximum(near - far + 50, 0).mean(), rel=1e-3)
+    off = pixels[:4] - 0.5920184 * model.vertices(expert.coefficients.numpy()).transpose(0, 2, 1)
+    assert point["pseudo_truth"] == pytest.approx(np.square(off).mean(), rel=1e-3)
+    both = sum(
+        published_divergence(e, s[:4]).item()
+        for e, s in ((expert.pooled, student.pooled), (expert.middle, student.middle))
+    )
+    assert point["divergence"] == pytest.approx(both, rel=1e-4)
 
 
 def test_the_expert_is_the_reference_of_the_divergence(
@@ -319,20 +344,13 @@ def test_the_expert_is_shown_rgb(small: None, tmp_path: Path, monkeypatch: pytes
 def test_pseudo_truth_is_on_the_coefficients(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     targets, loss = [], joint_trainer.coefficient_loss
     monkeypatch.setattr(joint_trainer, "coefficient_loss", lambda a, t: targets.append((a.detach(), t)) or loss(a, t))
-    model = small_pairs(8).morphable
-    for name in ("wu2022", "published"):
-        expert = Watched()
-        train(tmp_path / name, config(name, steps=1), expert)
-        (alpha, target), _ = targets[-2:]
-        told = expert.told[-1].coefficients
-        (point,) = curve(tmp_path / name)
-        if name == "wu2022":
-            assert torch.allclose(target, told, atol=1e-6)
-            assert point["pseudo_truth"] == pytest.approx(np.square((alpha - told).numpy()).sum(1).mean(), rel=1e-4)
-        else:
-            back = alpha @ torch.linalg.inv(vertex_space(model, torch.device("cpu")))
-            off = model.vertices(back.numpy()) - model.vertices(told.numpy())
-            assert point["pseudo_truth"] == pytest.approx(np.square(off).mean(), rel=1e-3)
+    expert = Watched()
+    train(tmp_path, config("wu2022", steps=1), expert)
+    (alpha, target), _ = targets[-2:]
+    told = expert.told[-1].coefficients
+    (point,) = curve(tmp_path)
+    assert torch.allclose(target, told, atol=1e-6)
+    assert point["pseudo_truth"] == pytest.approx(np.square((alpha - told).numpy()).sum(1).mean(), rel=1e-4)
 
 
 # -- and the rest --------------------------------------------------------------------------------------------------------

@@ -97,6 +97,22 @@ def test_positives_are_the_same_person_and_negatives_another_speaker(
     assert asked == set(range(8))
 
 
+@pytest.mark.parametrize("bank", [0, 2])
+def test_anchors_of_utterances_come_as_often_as_people_have_some(bank: int) -> None:
+    pairs = two_of_a_speaker()
+    talkative = np.where(pairs.utterance_person < 4, 0, pairs.utterance_person).astype(np.int32)  # 16 of 32 are one's
+    pairs = dataclasses.replace(pairs, utterance_person=talkative)
+    voices = VoiceTriplets(
+        pairs, encoder(), pairs.split("train"), bank=bank, crop=(40, 60), seed=0, device=torch.device("cpu"), say=print
+    )
+    share = {}
+    for anchors in ("people", "utterances"):
+        drawn = [voices.draw(20, np.random.default_rng(k), "drawn", anchors) for k in range(20)]  # type: ignore[arg-type]
+        share[anchors] = np.mean([(triplets.person[:20] == 0).mean() for triplets in drawn])
+    assert share["people"] == pytest.approx(1 / 5, abs=0.06)
+    assert share["utterances"] == pytest.approx(1 / 2, abs=0.06)
+
+
 def test_triplets_need_two_speakers() -> None:
     pairs = two_of_a_speaker()
     with pytest.raises(InputError, match="two speakers"):
@@ -114,6 +130,7 @@ def test_the_papers_head_is_one_linear_map_and_others_keep_their_names() -> None
     assert head.model[0].p == 0.2
     assert list(MeshRegressor(50).state_dict()) == ["model.0.weight", "model.0.bias", "model.3.weight", "model.3.bias"]
     assert PRESETS["wu2022"].hidden == 0
+    assert (PRESETS["wu2022"].over, PRESETS["wu2022"].anchors) == ("utterance", "utterances")
     assert (PRESETS["wu2022"].regression, PRESETS["wu2022"].triplet, PRESETS["wu2022"].margin) == (1.0, 1.0, 1.0)
 
 

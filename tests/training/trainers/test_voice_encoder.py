@@ -92,6 +92,22 @@ def test_each_task_moves_the_encoder_and_its_own_head_only(
     assert {name for name, _ in model.named_parameters()} - moved == still
 
 
+def test_the_papers_loss_is_a_plain_softmax_of_the_pooled_embedding() -> None:
+    torch.manual_seed(3)
+    encoder = VoiceEncoder(channels=(8, 8, 8, 8), embedding=8)
+    model = EncoderWithHeads(encoder, TrainingHeads(5, 8, 20.0, 0.0, "softmax")).eval()
+    sound, who = torch.randn(4, 64, 96), torch.tensor([0, 4, 2, 2])
+    loss = model(sound, who, torch.full((4,), UNSURE), torch.full((4, 2), float("nan")))[0]
+    pooled = encoder(sound)[1].mean(2).detach().double().numpy()
+    weight, bias = (p.detach().double().numpy() for p in model.heads.identity.parameters())
+    logits = pooled @ weight.T + bias
+    by_hand = np.log(np.exp(logits).sum(1)) - logits[np.arange(4), who.numpy()]
+    assert float(loss.detach()) == pytest.approx(by_hand.mean(), rel=1e-4)
+    assert PRESETS["wen2019"].classifier == "softmax"
+    with pytest.raises(UsageError, match="margin"):
+        VoiceEncoderConfig(classifier="softmax", margin=0.1)
+
+
 def test_unknown_cues_count_for_nothing() -> None:
     torch.manual_seed(0)
     heads, voices = TrainingHeads(3, 8, 20.0, 0.0), torch.nn.functional.normalize(torch.randn(4, 8), dim=1)

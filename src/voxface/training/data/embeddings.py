@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from voxface.runtime.features.normalisation import network_input
-from voxface.training.data.crops import crops
+from voxface.training.data.crops import Normalised, crops
 from voxface.training.data.pairs import Pairs
 from voxface.training.models.frozen import Frozen
 
@@ -40,6 +40,7 @@ class PrecomputedEmbeddings:
         each: int,
         length: tuple[int, int] = (300, 800),
         seed: int = 0,
+        over: Normalised = "crop",
         device: torch.device | str = "cpu",
         done: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> "PrecomputedEmbeddings":
@@ -50,6 +51,7 @@ class PrecomputedEmbeddings:
             people: int32, indices of people.
             each: crops of every utterance.
             length: shortest and longest crop in frames (Wen 2019: 300 to 800).
+            over: what is normalised, see `crop`.
             done: called with (utterances done, utterances in all).
         """
         rng = np.random.default_rng([seed, 71])
@@ -57,7 +59,7 @@ class PrecomputedEmbeddings:
         utterances = np.concatenate([pairs.utterances[int(i)] for i in people])
         for k, u in enumerate(utterances):
             batch = crops(
-                pairs, np.repeat(u, each), int(rng.integers(length[0], length[1] + 1)), rng, encoder.normalisation
+                pairs, np.repeat(u, each), int(rng.integers(length[0], length[1] + 1)), rng, encoder.normalisation, over
             )
             rows.append(encoder(torch.from_numpy(batch).to(device))[0].float().cpu().numpy())
             person += [int(pairs.utterance_person[u])] * each

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voxface.runtime.errors import InputError
-from voxface.runtime.features.normalisation import LEVEL_UNIT
+from voxface.training.data.crops import crops
 from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.images import as_images, mean_colour
 from voxface.training.data.pairs import Pairs
@@ -66,28 +66,14 @@ class OnTheFlyEmbeddings:
         self.person = pairs.utterance_person[utterances]
         self._pairs, self._encoder, self._utterances = pairs, encoder, utterances
         self._length, self._device = length, device
-        whole = [pairs.utterance(int(u)) for u in utterances]
-        self._mean = np.stack([frames.mean(0, dtype=np.float64) for frames in whole]).astype(np.float32)
-        spread = np.stack([frames.std(0, dtype=np.float64) for frames in whole]).astype(np.float32)
-        if encoder.normalisation == "level":
-            self._mean[:] = self._mean.mean(1, keepdims=True)
-            spread[:] = LEVEL_UNIT
-        self._scale = 1 / (spread + np.finfo(np.float32).eps)
 
     def crops(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Float32:
         """Network input float32 [B, mels, T], shortest ≤ T ≤ longest."""
         shortest, longest = self._length
         frames = int(rng.integers(shortest, longest + 1))
         start = int(rng.integers(longest - frames + 1))
-        return np.stack([self._random_crop(int(row), longest, rng)[start : start + frames].T for row in rows])
-
-    def _random_crop(self, row: int, length: int, rng: np.random.Generator) -> Float32:
-        frames = self._pairs.utterance(int(self._utterances[row]))
-        if len(frames) < length:
-            frames = np.tile(frames, (-(-length // len(frames)), 1))
-        start = int(rng.integers(len(frames) - length + 1))
-        normal: Float32 = (frames[start : start + length] - self._mean[row]) * self._scale[row]
-        return normal
+        whole = crops(self._pairs, self._utterances[rows], longest, rng, self._encoder.normalisation, "utterance")
+        return np.ascontiguousarray(whole[:, :, start : start + frames])
 
     def embed(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         """Embeddings float32 [B, E] of new crops of these utterances."""

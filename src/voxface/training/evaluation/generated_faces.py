@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.crops import crop
@@ -178,8 +178,13 @@ class FaceTest:
 
 def generated(generator: Generator, embedding: Tensor, batch: int = 256) -> Tensor:
     """Generated images float32 [N, 3, H, W] on the CPU, clamped to [-1, 1] as when they are shown."""
+    network = generator if isinstance(generator, nn.Module) and generator.training else None
+    if network is not None:
+        network.eval()  # batch normalisation, where it has some, is to use what it learnt
     with torch.no_grad():
         parts = [generator(embedding[k : k + batch]) for k in range(0, len(embedding), batch)]
+    if network is not None:
+        network.train()
     return torch.cat([part.float().clamp(-1, 1).cpu() for part in parts])
 
 

@@ -35,11 +35,15 @@ class AngularMargin(nn.Module):
         """cos θ, float32 [B, identities], of embeddings [B, E]; the class is the one with the largest."""
         return F.linear(F.normalize(embedding, dim=1), F.normalize(self.directions, dim=1)).float()
 
+    def scores(self, embedding: Tensor) -> Tensor:
+        """s·cos θ without the margin, float32 [B, identities]."""
+        return self.scale * self.cosines(embedding)
+
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
         """Mean cross-entropy of embeddings [B, E] of classes int64 [B]."""
-        cosine = self.cosines(embedding)
         if not self.margin:
-            return F.cross_entropy(self.scale * cosine, label)
+            return F.cross_entropy(self.scores(embedding), label)
+        cosine = self.cosines(embedding)
         own = cosine.gather(1, label[:, None])
         # The slope of the root is infinite where an embedding lies on the direction of its class.
         sine = (1 - own.square()).clamp(min=1e-7).sqrt()

@@ -1,9 +1,12 @@
 """Trains the face generator, voice -> face, against a discriminator and a classifier (Wen 2019, Algorithm 1).
 
-Two presets share data, generator and judge:
+The presets share data and judge; `docs/papers.md` has the source of each number:
 
-* `wen2019` is Algorithm 1 with the settings of the authors' published code. Its classifier learns from real pictures only, as
-  in line 5 and in the code.
+* `wen2019` is Algorithm 1 with the networks and settings of the authors' published code. Its classifier learns from real
+  pictures only, as in line 5 and in the code.
+* `wen2019-paper` has the networks of Table 2, the steps of §4, and the first weights of DCGAN, whose hyper-parameters the paper
+  says it follows.
+* `dcgan` has, besides, DCGAN's batch normalisation and tanh (Radford et al. 2016, §3), in the published networks.
 * `modern` keeps discriminator and classifier and changes the rest; every change is a field of `FaceGanConfig`.
 
 The step itself is in `gan_step`; the joint training of Wu 2022 uses the same.
@@ -41,6 +44,8 @@ from voxface.training.engine.trained_networks import save_networks, weights_dige
 from voxface.training.evaluation.generated_faces import FaceTest
 from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
+from voxface.training.models.dcgan_initialisation import initialise_dcgan
+from voxface.training.models.face_generator import Kernel, Style
 from voxface.training.models.frozen import Frozen
 from voxface.training.models.he_initialisation import initialise_he
 from voxface.training.models.spectral_normalisation import normalise_spectrally
@@ -48,6 +53,7 @@ from voxface.training.models.voice_encoder import perturb
 from voxface.training.trainers.gan_step import GanStep
 
 FACE_PIXELS: Final = 64
+Initialisation = Literal["torch", "dcgan", "he"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,9 @@ class FaceGanConfig:
         batch: voices per step, and as many real pictures.
         channels: widths of the generator.
         critic: widths of the face embedding network under discriminator and classifier.
+        kernel, critic_kernel: of generator and face embedding network: "k4" (published code) or "k3" (Table 2).
+        last_rectified: whether the face embedding network ends with a leaky ReLU (Table 2: yes, published code: no).
+        style: "wen", or "dcgan": batch normalisation in both networks and a tanh.
         length: shortest and longest crop of a voice, in frames.
         noise: standard deviation of the noise on the embedding, see `perturb`.
         flip: probability that a real picture is mirrored.
@@ -79,8 +88,9 @@ class FaceGanConfig:
             the same person (Isola et al. 2017, Eq. 4); needs "balanced" sampling.
         average: decay of the generator's exponential moving average, which the training then returns; 0: none.
         augmentations: kinds of `differentiable_augmentation`, for every picture that the critic gets.
-        scaled: He initialisation (He et al. 2015) and the mean colour of all pictures as first picture, instead of torch's
-            small weights, through which the signal hardly passes without batch normalisation.
+        initialisation: "torch" (its layers' own, as in the published code), "dcgan" (Radford et al. 2016, §4), or "he": He
+            et al. 2015 with the mean colour of all pictures as first picture; through torch's small weights the signal hardly
+            passes without batch normalisation.
         mixed: bfloat16 where it is safe, on a GPU, unless `run.precision` says otherwise.
         channels_last: memory layout of generator and critic.
         compiled: whether torch.compile is used; "gpu": on a GPU only.
@@ -98,6 +108,10 @@ class FaceGanConfig:
     batch: int = 128
     channels: tuple[int, ...] = (1024, 512, 256, 128, 64)
     critic: tuple[int, ...] = (32, 64, 128, 256, 512)
+    kernel: Kernel = "k4"
+    critic_kernel: Kernel = "k4"
+    last_rectified: bool = False
+    style: Style = "wen"
     length: tuple[int, int] = (300, 800)
     noise: float = 0.05
     flip: float = 0.5
@@ -116,7 +130,7 @@ class FaceGanConfig:
     likeness: float = 0.0
     average: float = 0.0
     augmentations: tuple[str, ...] = ()
-    scaled: bool = False
+    initialisation: Initialisation = "torch"
     mixed: bool = False
     channels_last: bool = False
     compiled: Literal["off", "gpu", "on"] = "off"
@@ -145,6 +159,16 @@ class FaceGanConfig:
 
 PRESETS: Final[dict[str, FaceGanConfig]] = {
     "wen2019": FaceGanConfig(),
+    "wen2019-paper": FaceGanConfig(
+        steps=100_000,
+        kernel="k3",
+        critic_kernel="k3",
+        last_rectified=True,
+        initialisation="dcgan",
+        noise=0.0,
+        flip=0.0,
+    ),
+    "dcgan": FaceGanConfig(style="dcgan", initialisation="dcgan"),
     # Chosen among five variants (three of them stopped early) on 96 synthetic people, 300 steps with narrow networks on a CPU,
     # one seed; with spectral normalisation and without likeness there were no faces by then. Not tried at full width.
     "modern": FaceGanConfig(
@@ -158,7 +182,7 @@ PRESETS: Final[dict[str, FaceGanConfig]] = {
         likeness=20.0,
         average=0.999,
         augmentations=("translation",),
-        scaled=True,
+        initialisation="he",
         mixed=True,
         channels_last=True,
         compiled="gpu",
@@ -180,14 +204,19 @@ class FaceGan(GanStep):
         Args:
             identities: classes of the classifier.
             embedding: numbers of a voice embedding.
-            mean_colour: [3], the colour of the first picture; used where `config.scaled`.
+            mean_colour: [3], the colour of the first picture; used where `config.initialisation` is "he".
         """
         self.config = config
-        generator = FaceGenerator(embedding, config.channels)
-        critic, discriminator, classifier = FaceEmbedding(config.critic), Discriminator(), Classifier(identities)
-        if config.scaled:
+        generator = FaceGenerator(embedding, config.channels, config.kernel, style=config.style)
+        critic = FaceEmbedding(
+            config.critic, kernel=config.critic_kernel, last_rectified=config.last_rectified, style=config.style
+        )
+        discriminator, classifier = Discriminator(), Classifier(identities)
+        if config.initialisation == "he":
             initialise_he(generator, mean_colour.cpu())
             initialise_he(critic)
+        elif config.initialisation == "dcgan":
+            initialise_dcgan(generator, critic, discriminator, classifier)
         if config.spectral:
             normalise_spectrally(critic, discriminator)
         if config.channels_last:
@@ -315,7 +344,12 @@ def train_face_gan(
             tell(f"after {step + 1} steps: {json.dumps(measured)}")
             write_bytes(folder / "validation" / f"step-{step + 1:07d}.json", json.dumps(measured).encode() + b"\n")
 
-    architecture: dict[str, Any] = {"embedding": test.embedding.shape[1], "channels": config.channels}
+    architecture: dict[str, Any] = {
+        "embedding": test.embedding.shape[1],
+        "channels": config.channels,
+        "kernel": config.kernel,
+        "style": config.style,
+    }
     face = FaceGenerator(**architecture)
     face.load_state_dict(gan.result.state_dict())
     save_networks(
@@ -326,7 +360,7 @@ def train_face_gan(
             "trained_on": [pairs.provenance(sampler.people)],
             "licence": pairs.morphable.licence,
             "metrics": {
-                **test.measure(gan.result),
+                **test.measure(face.eval()),
                 "unheard_recordings": test.fresh,
                 "trivial": test.trivial(),
                 "judge": judge.report,

@@ -97,7 +97,7 @@ class GanStep:
             real.requires_grad_()
         # A compiled network has no second derivative.
         with nullcontext() if r1 is None else torch.compiler.set_stance("force_eager"):
-            features = self.critic(self._laid_out(torch.cat([real, self._augmented(fake.detach())])))
+            features = self.critic(self._laid_out(torch.cat([real, self._augmented(fake.detach())])), groups=2)
             verdict = self.discriminator(features)
             names = self.classifier(features if self._conditional or self._classify_fakes else features[:count])
             if self._conditional:

@@ -7,7 +7,8 @@ Where the authors' published code departs from the paper, this file follows the 
 
 * positives are of the same person and negatives of another speaker, always (`triplets`);
 * norms of the triplet loss run over all coefficients (`losses.triplet`), the divergence is KL(expert ‖ student)
-  (`losses.distillation`), and the pseudo ground truth is on α (Eq. 4; `pseudo_truth_on="vertices"` gives the code's);
+  (`losses.distillation`), and the pseudo ground truth is on α (Eq. 4); the preset "published" has the code's own values of
+  these three (`losses.published_joint`);
 * the classifier learns from generated faces too, L_f of §3.3 (`classify_fakes`);
 * the voice encoder always stays in eval mode. So does the expert; it gets detached pictures, so that no gradient of Eq. 4
   reaches the generator through it. Pictures are RGB throughout; an expert that needs BGR swaps the channels itself.
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.data.crops import Normalised
 from voxface.training.data.images import as_images, as_pictures, mean_colour, pictures_of
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.ema import ExponentialMovingAverage
@@ -34,8 +36,10 @@ from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
 from voxface.training.evaluation.sex_probability import sex_slope_report
 from voxface.training.losses.coefficients import coefficient_loss
 from voxface.training.losses.distillation import divergence
+from voxface.training.losses.published_joint import published_divergence, published_triplet
 from voxface.training.losses.triplet import triplet_loss
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
+from voxface.training.models.dcgan_initialisation import initialise_dcgan
 from voxface.training.models.experts.expert import Geometry
 from voxface.training.models.experts.own import ImageToFace, Trunk
 from voxface.training.models.face_generator import Kernel
@@ -44,8 +48,10 @@ from voxface.training.models.he_initialisation import initialise_he
 from voxface.training.models.joint_mesh import JointMesh
 from voxface.training.models.spectral_normalisation import normalise_spectrally
 from voxface.training.models.voice_encoder import perturb
+from voxface.training.trainers.face_gan import Initialisation
 from voxface.training.trainers.gan_step import GanStep
-from voxface.training.trainers.triplets import Partners, VoiceTriplets
+from voxface.training.trainers.triplets import Anchors, Partners, VoiceTriplets
+from voxface.training.trainers.vertex_norms import VertexNorms
 
 Space = Literal["coefficients", "vertices"]
 
@@ -81,16 +87,19 @@ class JointConfig:
         rate, betas: of Adam; each network has an optimiser of its own.
         weights: of the losses.
         margin: of the triplet loss.
-        pseudo_truth_on, triplet_on: "coefficients" (the paper: squared norm over all coefficients), or "vertices" (the
-            published code: mean squared error over the coordinates of all vertices; here in millimetres, there in pixels).
+        pseudo_truth_on, triplet_on: "coefficients" (the paper: squared norm, and norm, over all coefficients), or "vertices"
+            (the published code: mean squared error over the coordinates of all vertices, and one norm for each axis over all
+            vertices, in pixels of a face of 0.592 px/mm, the mean of the published networks).
+        divergence: "paper" (Eqs. 5 and 6), or "published" (`losses.published_joint`).
         classify_fakes: whether the classifier learns from generated faces (paper: yes, published code: no).
         partners: source of positives and negatives, see `VoiceTriplets.draw`.
         noise: standard deviation of the noise on the embedding, see `perturb`.
-        bank, crop: see `VoiceTriplets`.
+        anchors: what the anchors are drawn from, see `VoiceTriplets.draw`.
+        bank, crop, over: see `VoiceTriplets`.
         channels, kernel: of the generator.
         critic: widths of the face embedding network.
         spectral: spectral normalisation of the critic and its discriminator (Miyato 2018).
-        scaled: He initialisation of generator and critic (He et al. 2015), and the mean colour as first picture.
+        initialisation: of generator and critic, see `FaceGanConfig`.
         start: "scratch" as in the paper, or "generator": from a trained generator.
         student: "scratch", or "expert": the student starts as a copy of the expert, which has to be an `ImageToFace`.
         student_size, student_trunk: of the student, see `ImageToFace`; 120 pixels and MobileNetV2 as published. A copy of the
@@ -108,16 +117,19 @@ class JointConfig:
     margin: float = 1.0
     pseudo_truth_on: Space = "coefficients"
     triplet_on: Space = "coefficients"
+    divergence: Literal["paper", "published"] = "paper"
     classify_fakes: bool = True
     partners: Partners = "drawn"
+    anchors: Anchors = "utterances"
     noise: float = 0.05
     bank: int = 0
     crop: tuple[int, int] = (300, 800)
+    over: Normalised = "utterance"
     channels: tuple[int, ...] = (1024, 512, 256, 128, 64)
     kernel: Kernel = "k4"
     critic: tuple[int, ...] = (32, 64, 128, 256, 512)
     spectral: bool = False
-    scaled: bool = False
+    initialisation: Initialisation = "torch"
     start: Literal["scratch", "generator"] = "scratch"
     student: Literal["scratch", "expert"] = "scratch"
     student_size: int = 120
@@ -138,6 +150,7 @@ PRESETS: Final = {
         weights=JointWeights(pseudo_truth=0.5, divergence=10_000.0, triplet=1.5),
         pseudo_truth_on="vertices",
         triplet_on="vertices",
+        divergence="published",
         classify_fakes=False,
     ),
     # Beyond the paper, but without 3D ground truth as there: the expert also reads people's real pictures, which the GAN sees
@@ -146,9 +159,11 @@ PRESETS: Final = {
         weights=JointWeights(pseudo_truth=0.2, divergence=100.0, triplet=1.0, pictures=1.0),
         classify_fakes=False,
         partners="batch",
+        anchors="people",
         bank=4,
+        over="crop",
         spectral=True,
-        scaled=True,
+        initialisation="he",
         student="expert",
         average=0.999,
     ),
@@ -208,6 +223,7 @@ def train_joint(
         people,
         bank=config.bank,
         crop=config.crop,
+        over=config.over,
         seed=config.run.seed,
         device=run.device,
         say=say,
@@ -221,7 +237,8 @@ def train_joint(
             f"the expert gives {picture_targets.shape[1]} coefficients, morphable model {pairs.morphable.name} has {modes}; "
             "give an expert of this model"
         )
-    space = {"coefficients": torch.eye(modes, device=run.device), "vertices": vertex_space(pairs.morphable, run.device)}
+    vertices = VertexNorms(pairs.morphable).to(run.device)
+    compare = published_divergence if config.divergence == "published" else divergence
 
     face_architecture: dict[str, Any] = {
         "embedding": voices.width,
@@ -231,7 +248,9 @@ def train_joint(
     student_form = _student_form(bare_expert, config)
     student_architecture: dict[str, Any] = {"coefficients": modes, **student_form}
     face, critic, discriminator = FaceGenerator(**face_architecture), FaceEmbedding(config.critic), Discriminator()
-    if config.scaled:
+    if config.initialisation == "dcgan":
+        initialise_dcgan(face, critic, discriminator)
+    elif config.initialisation == "he":
         which = np.concatenate([pairs.pictures_of[int(i)] for i in voices.people])
         initialise_he(face, mean_colour(torch.from_numpy(pairs.pictures[which])))
         initialise_he(critic)
@@ -264,7 +283,7 @@ def train_joint(
         network.train()
     for step in run.steps(config.steps):
         rng = run.random(step)
-        drawn = voices.draw(batch, rng, config.partners)
+        drawn = voices.draw(batch, rng, config.partners, config.anchors)
         count, person = drawn.anchors, drawn.person[: drawn.anchors]
         real = run.tensor(pictures_of(pairs, person, rng))
         label = run.tensor(identity[person])
@@ -278,20 +297,21 @@ def train_joint(
             with run.fabric.autocast():
                 expert_sees: Geometry = frozen_expert(fake[:count].detach().clamp(-1, 1))
             target = expert_sees.float()
-            in_pseudo_truth_space = seen.coefficients @ space[config.pseudo_truth_on]
-            in_triplet_space = seen.coefficients @ space[config.triplet_on]
+            alpha, expert_alpha = seen.coefficients, target.coefficients.detach()
             losses = {
                 "adversarial": adversarial,
                 "classification": classification,
-                "pseudo_truth": coefficient_loss(
-                    in_pseudo_truth_space[:count], target.coefficients.detach() @ space[config.pseudo_truth_on]
-                ),
-                "divergence": divergence(target.pooled.detach(), seen.pooled[:count])
-                + divergence(target.middle.detach(), seen.middle[:count]),
-                "triplet": triplet_loss(
-                    in_triplet_space[:count],
-                    in_triplet_space[drawn.positive],
-                    in_triplet_space[drawn.negative],
+                "pseudo_truth": coefficient_loss(alpha[:count], expert_alpha)
+                if config.pseudo_truth_on == "coefficients"
+                else vertices.mean_squared(alpha[:count], expert_alpha),
+                "divergence": compare(target.pooled.detach(), seen.pooled[:count])
+                + compare(target.middle.detach(), seen.middle[:count]),
+                "triplet": triplet_loss(alpha[:count], alpha[drawn.positive], alpha[drawn.negative], config.margin)
+                if config.triplet_on == "coefficients"
+                else published_triplet(
+                    vertices(alpha[:count]),
+                    vertices(alpha[drawn.positive]),
+                    vertices(alpha[drawn.negative]),
                     config.margin,
                 ),
                 "pictures": coefficient_loss(
@@ -359,18 +379,6 @@ def mean_expert_coefficients(
     for i in people:
         opinions[i] = found[pairs.picture_person[which] == i].mean(0)
     return opinions
-
-
-def vertex_space(model: MorphableModel, device: torch.device) -> Tensor:
-    """Matrix L, float32 [P, P], with which ‖(α − α')·L‖² is the mean squared error between the vertices of α and α'.
-
-    The mean runs over all 3·N coordinates, in mm². L is the symmetric root of b·bᵀ / 3N for the basis b [P, 3N], so that the
-    vertices need not be computed.
-    """
-    flat = model.basis.reshape(model.modes, -1).astype(np.float64)
-    values, vectors = np.linalg.eigh(flat @ flat.T / flat.shape[1])
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    return torch.from_numpy(root.astype(np.float32)).to(device)
 
 
 def _student_form(expert: nn.Module, config: JointConfig) -> dict[str, Any]:

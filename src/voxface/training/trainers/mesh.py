@@ -11,6 +11,7 @@ from torch import nn
 
 from voxface.runtime.bundle.face_posterior_file import write_face_posterior
 from voxface.runtime.errors import InputError, UsageError
+from voxface.training.data.crops import Normalised
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.best_state import BestState
 from voxface.training.engine.learning_rate import cosine, set_learning_rate
@@ -25,7 +26,7 @@ from voxface.training.models.frozen import Frozen
 from voxface.training.models.voice_encoder import perturb
 from voxface.training.trainers.face_posterior import coverage, fit_face_posterior
 from voxface.training.trainers.mesh_shrinkage import has_both_sexes, shrink
-from voxface.training.trainers.triplets import VoiceTriplets
+from voxface.training.trainers.triplets import Anchors, VoiceTriplets
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class MeshConfig:
         noise: standard deviation of the noise on the embedding, see `perturb`; 0.05 in Wen 2019, none in Wu 2022.
         bank: crops of every utterance that are encoded once, before the training; 0: new crops at every step.
         crop: shortest and longest crop in frames.
+        over: what is normalised, see `data.crops.crop`.
+        anchors: what the anchors are drawn from, see `VoiceTriplets.draw`.
         validate_every: steps between validations.
         keep: which state is returned: the "last", or the one with the "best" error (RMS in mm, on the validation people) of all
             validations.
@@ -73,6 +76,8 @@ class MeshConfig:
     noise: float = 0.05
     bank: int = 4
     crop: tuple[int, int] = (300, 800)
+    over: Normalised = "crop"
+    anchors: Anchors = "people"
     validate_every: int = 100
     keep: Literal["last", "best"] = "last"
     shrink: bool = True
@@ -94,6 +99,8 @@ PRESETS: Final = {
         hidden=0,
         noise=0.0,
         bank=0,
+        over="utterance",
+        anchors="utterances",
         validate_every=1000,
         keep="last",
         shrink=False,
@@ -133,7 +140,15 @@ def train_mesh(
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     frozen = Frozen(encoder).to(run.device)
     voices = VoiceTriplets(
-        pairs, frozen, people, bank=config.bank, crop=config.crop, seed=config.run.seed, device=run.device, say=say
+        pairs,
+        frozen,
+        people,
+        bank=config.bank,
+        crop=config.crop,
+        over=config.over,
+        seed=config.run.seed,
+        device=run.device,
+        say=say,
     )
     truth = run.tensor(faces)
     architecture: dict[str, Any] = {
@@ -155,7 +170,7 @@ def train_mesh(
 
     network.train()
     for step in run.steps(config.steps):
-        drawn = voices.draw(batch, run.random(step))
+        drawn = voices.draw(batch, run.random(step), anchors=config.anchors)
         anchors = drawn.anchors
         alpha = network(perturb(drawn.embeddings, config.noise))
         regression = coefficient_loss(alpha[:anchors], truth[drawn.person[:anchors]])

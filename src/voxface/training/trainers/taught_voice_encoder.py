@@ -24,7 +24,7 @@ from voxface.runtime.features.normalisation import network_input
 from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
 from voxface.training.engine.run import Run, RunConfig
 from voxface.training.engine.trained_networks import save_networks
-from voxface.training.evaluation.verification import auc, eer, trials
+from voxface.training.evaluation.verification import rates
 from voxface.training.models import VoiceEncoder
 from voxface.training.models.encoder_growth import begin_as, measure_normalisation
 from voxface.training.voices.renderings import Renderings
@@ -238,5 +238,4 @@ def verification(
 
 
 def _rates(suffix: str, rows: Float32, speakers: list[int]) -> dict[str, float]:
-    same, different = trials(rows, speakers, speakers, range(len(rows)))
-    return {f"eer{suffix}": eer(same, different), f"auc{suffix}": auc(same, different)}
+    return {f"{name}{suffix}": value for name, value in rates(rows, speakers, speakers, range(len(rows))).items()}

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError
-from voxface.training.data.crops import crops, negatives, positives, utterances_of
+from voxface.training.data.crops import Normalised, crops, negatives, positives, utterances_of
 from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.pairs import Pairs
 from voxface.training.models.frozen import Frozen
 
 Partners = Literal["drawn", "batch"]
+Anchors = Literal["people", "utterances"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class VoiceTriplets:
         *,
         bank: int,
         crop: tuple[int, int],
+        over: Normalised = "crop",
         seed: int,
         device: torch.device,
         say: Callable[[str], None],
@@ -71,12 +73,13 @@ class VoiceTriplets:
             people: int32, indices of the people to draw from.
             bank: crops of every utterance that are encoded once, before the training; 0: new crops at every step.
             crop: shortest and longest crop in frames.
+            over: what is normalised, see `data.crops.crop`.
 
         Raises:
             InputError: fewer than two speakers.
         """
         self._encoder = (encoder if isinstance(encoder, Frozen) else Frozen(encoder)).to(device)
-        self._pairs, self._crop, self._device = pairs, crop, device
+        self._pairs, self._crop, self._over, self._device = pairs, crop, over, device
         self.people = np.array([i for i in people if len(pairs.utterances[int(i)])], np.int32)
         self._speakers = np.array([person.speaker for person in pairs.people])
         if len(np.unique(self._speakers[self.people])) < 2:
@@ -86,15 +89,23 @@ class VoiceTriplets:
         self._bank = None
         if bank:
             self._bank = PrecomputedEmbeddings.from_pairs(
-                pairs, self._encoder, self.people, each=bank, length=crop, seed=seed, device=device
+                pairs, self._encoder, self.people, each=bank, length=crop, seed=seed, over=over, device=device
             )
             self._rows = torch.from_numpy(self._bank.embeddings).to(device)
             say(f"embeddings of {len(self._rows)} crops")
+        self._all = np.concatenate([pairs.utterances[int(i)] for i in self.people]).astype(np.int64)
+        if self._bank:
+            self._all = np.arange(len(self._bank.person))
 
-    def draw(self, count: int, rng: np.random.Generator, partners: Partners = "drawn") -> Triplets:
-        """Draws `count` anchors, of people drawn uniformly.
+    def draw(
+        self, count: int, rng: np.random.Generator, partners: Partners = "drawn", anchors: Anchors = "people"
+    ) -> Triplets:
+        """Draws `count` anchors.
 
         Args:
+            anchors: what is drawn uniformly: "people", each of whom gives a voice, or "utterances" of all of them (Wu 2022, §4:
+                each sample of a batch), so that people with more recordings come more often. With partners of the "batch" they
+                are people.
             partners: "drawn": each anchor gets its own positive and negative, V = 3 · count (Wu 2022, §4).
                 "batch": the anchors are two utterances each of count/2 people, which are each other's positives, and
                 negatives are anchors too, V = count: a third of the work.
@@ -103,7 +114,9 @@ class VoiceTriplets:
             ValueError: "batch" with a count that is odd or below four.
         """
         if partners == "drawn":
-            one = self._draw(rng.choice(self.people, count), rng)
+            one = (
+                self._draw(rng.choice(self.people, count), rng) if anchors == "people" else rng.choice(self._all, count)
+            )
             rows = np.concatenate([one, self._positives(one, rng), self._negatives(one, rng)])
             person = self._person(rows)
             positive, negative = np.arange(count, 2 * count), np.arange(2 * count, 3 * count)
@@ -151,6 +164,6 @@ class VoiceTriplets:
         if self._bank:
             return self._rows[torch.from_numpy(rows).to(self._device)]
         length = int(rng.integers(self._crop[0], self._crop[1] + 1))
-        batch = crops(self._pairs, rows.astype(np.int32), length, rng, self._encoder.normalisation)
+        batch = crops(self._pairs, rows.astype(np.int32), length, rng, self._encoder.normalisation, self._over)
         embeddings: Tensor = self._encoder(torch.from_numpy(batch).to(self._device))[0]
         return embeddings.float()

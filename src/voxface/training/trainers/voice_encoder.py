@@ -25,11 +25,13 @@ from voxface.training.data.pairs import Pairs
 from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks
-from voxface.training.evaluation.verification import auc, eer, trials
+from voxface.training.evaluation.verification import rates
 from voxface.training.losses.angular_margin import AngularMargin
+from voxface.training.losses.softmax import Softmax
 from voxface.training.models import VoiceEncoder
 
 Float32 = NDArray[np.float32]
+ClassifierKind = Literal["cosine", "softmax"]
 UNSURE: Final = -100
 _LONGEST_CROP: Final = 60_000  # frames, ten minutes
 _MELS: Final = FrontEndConfig().mels
@@ -49,6 +51,8 @@ class VoiceEncoderConfig:
             published code, a crop of the longest length from each utterance, and the same part of all of them.
         mask_bands, mask_width: largest number of mel bands that are set to their mean, and their largest width in bins
             (SpecAugment, Park et al. 2019, §2).
+        classifier: "cosine": a softmax over cosines to learnt directions; "softmax": a linear layer with bias on the embedding
+            before it gets unit length, and the plain cross-entropy of the papers.
         scale, margin: scale of the softmax over cosines, and its additive angular margin in radians (0: none).
         sex, cues: loss weights of two further tasks: the sex, of voices at their own speed, and pitch and vocal-tract length
             as measured.
@@ -66,6 +70,7 @@ class VoiceEncoderConfig:
     crops: Literal["shared", "published"] = "shared"
     mask_bands: int = 2
     mask_width: int = 8
+    classifier: ClassifierKind = "cosine"
     scale: float = 20.0
     margin: float = 0.0
     sex: float = 1.0
@@ -86,6 +91,8 @@ class VoiceEncoderConfig:
             )
         if self.validate_every < 1:
             raise UsageError(f"validate_every is {self.validate_every}; at least 1")
+        if self.classifier == "softmax" and self.margin:
+            raise UsageError(f"margin {self.margin}: goes with a softmax over cosines")
         if not 0 <= self.margin < np.pi / 2:
             raise UsageError(f"margin {self.margin}: radians, from 0 to below π/2")
         if not 0 <= self.beside < 1:
@@ -103,6 +110,7 @@ PRESETS: Final = {
         schedule="constant",
         crop=(300, 800),
         crops="published",
+        classifier="softmax",
         mask_bands=0,
         sex=0.0,
         cues=0.0,
@@ -164,7 +172,8 @@ class TrainingSpeakers:
         if config.crops == "published":
             longest = config.crop[1]
             pieces = [
-                _random_crop(self.pairs.utterance(int(u)), longest, rng)[part : part + length] for u in utterances
+                crop(self.pairs.utterance(int(u)), longest, rng, over="utterance")[part : part + length]
+                for u in utterances
             ]
         else:
             pieces = [crop(self.pairs.utterance(int(u)), length, rng) for u in utterances]
@@ -173,7 +182,7 @@ class TrainingSpeakers:
 
 
 class TrainingHeads(nn.Module):
-    """Heads on the embedding that only the training needs: speaker, sex, and cues of the voice.
+    """Heads on the embedding, as long as it is before it gets unit length, that only the training needs.
 
     Attributes:
         identity: classifier of the training people.
@@ -181,21 +190,26 @@ class TrainingHeads(nn.Module):
         cues: regression [B, E] -> standardised log f0 and log vocal-tract length [B, 2].
     """
 
-    def __init__(self, identities: int, embedding: int, scale: float, margin: float) -> None:
+    def __init__(
+        self, identities: int, embedding: int, scale: float, margin: float, classifier: ClassifierKind = "cosine"
+    ) -> None:
         super().__init__()
-        self.identity = AngularMargin(identities, embedding, scale, margin)
+        self.identity: AngularMargin | Softmax = (
+            Softmax(identities, embedding)
+            if classifier == "softmax"
+            else AngularMargin(identities, embedding, scale, margin)
+        )
         self.sex = AngularMargin(2, embedding, scale, 0.0)
         self.cues = nn.Linear(embedding, 2)
 
     def forward(self, embedding: Tensor, identity: Tensor, sex: Tensor, cues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Losses of identity, sex and cues; sexes that are `UNSURE` and unknown cues (NaN) are left out."""
         # The numbers of a unit vector are about 1/√E; scaled to about 1, they need no large weights.
-        found = self.cues(embedding * embedding.shape[1] ** 0.5)
+        found = self.cues(F.normalize(embedding, dim=1) * embedding.shape[1] ** 0.5)
         known = torch.isfinite(cues)
         off = torch.where(known, found - torch.where(known, cues, torch.zeros_like(cues)), torch.zeros_like(cues))
         regression = off.square().sum() / known.sum().clamp(min=1)
-        scores = self.sex.scale * self.sex.cosines(embedding)
-        wrong = F.cross_entropy(scores, sex, ignore_index=UNSURE, reduction="sum")
+        wrong = F.cross_entropy(self.sex.scores(embedding), sex, ignore_index=UNSURE, reduction="sum")
         return self.identity(embedding, identity), wrong / (sex != UNSURE).sum().clamp(min=1), regression
 
 
@@ -208,7 +222,7 @@ class EncoderWithHeads(nn.Module):
 
     def forward(self, log_mel: Tensor, identity: Tensor, sex: Tensor, cues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the losses of `TrainingHeads.forward`."""
-        losses: tuple[Tensor, Tensor, Tensor] = self.heads(self.encoder(log_mel)[0], identity, sex, cues)
+        losses: tuple[Tensor, Tensor, Tensor] = self.heads(self.encoder(log_mel)[1].mean(2), identity, sex, cues)
         return losses
 
 
@@ -242,7 +256,8 @@ def train_voice_encoder(
     width = encoder(torch.zeros(2, pairs.frames.shape[1], 64))[0].shape[1]
     identities = sum(len(source.people) for source in sources)
     model = run.network(
-        "encoder", EncoderWithHeads(encoder, TrainingHeads(identities, width, config.scale, config.margin))
+        "encoder",
+        EncoderWithHeads(encoder, TrainingHeads(identities, width, config.scale, config.margin, config.classifier)),
     )
     optimiser = run.optimiser(
         "encoder", torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.weight_decay)
@@ -320,11 +335,7 @@ def verification(
                     labels.append((int(i), pairs.people[int(i)].speaker, f"{pairs.utterance_recording[u]}.{k}"))
     if not rows:
         return {}
-    person, speaker, recording = zip(*labels, strict=True)
-    same, different = trials(np.stack(rows), person, speaker, recording)
-    if not len(same) or not len(different):
-        return {}
-    return {"eer": eer(same, different), "auc": auc(same, different)}
+    return rates(np.stack(rows), *zip(*labels, strict=True))
 
 
 def sex_accuracy(
@@ -356,17 +367,8 @@ def _identification_accuracy(
     batch = np.stack([crop(pairs.utterance(int(u)), config.crop[1], rng).T for u in utterances])
     model.eval()
     with torch.no_grad():
-        cosines = model.heads.identity.cosines(model.encoder(run.tensor(batch))[0])
-    return {"identity_top1": float((cosines.argmax(1).cpu().numpy() == identity).mean())}
-
-
-def _random_crop(frames: Float32, length: int, rng: np.random.Generator) -> Float32:
-    """A random crop of `length` frames of an utterance that is normalised as a whole; shorter utterances are repeated."""
-    normal: Float32 = (frames - frames.mean(0)) / (frames.std(0) + np.finfo(np.float32).eps)
-    if len(normal) < length:
-        normal = np.tile(normal, (-(-length // len(normal)), 1))
-    start = int(rng.integers(len(normal) - length + 1))
-    return normal[start : start + length]
+        scores = model.heads.identity.scores(model.encoder(run.tensor(batch))[1].mean(2))
+    return {"identity_top1": float((scores.argmax(1).cpu().numpy() == identity).mean())}
 
 
 def _masked(frames: Float32, bands: int, width: int, rng: np.random.Generator) -> Float32:
