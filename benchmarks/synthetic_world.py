@@ -37,6 +37,7 @@ from torch import nn
 from benchmarks.record import record
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import UsageError
+from voxface.runtime.files.existing import fresh_folder
 from voxface.training.data.expert_renders import RenderConfig
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.run import RunConfig
@@ -183,7 +184,8 @@ def world(folder: Path, sizes: Sizes, seed: int, workers: int, say: Say) -> Pair
         say(f"seed {seed}: {sizes.people} people")
         bundle = Bundle.open()
         population = FacePopulation.load(bundle.path / "population.npz")
-        synthetic_world(config, bundle.morphable, population, workers=workers).save(place)
+        with fresh_folder(place) as fresh:
+            synthetic_world(config, bundle.morphable, population, fresh, workers=workers)
     pairs = Pairs.load(place)
     if json.loads(json.dumps(asdict(config))) != pairs.about.get("config"):
         raise UsageError(f"{place}: these people were made with other settings; choose another --out")

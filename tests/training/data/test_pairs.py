@@ -10,7 +10,9 @@ import pytest
 from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.sealed_json import sealed
+from voxface.training.data import pairs_folder
 from voxface.training.data.pairs import Pairs, Person
+from voxface.training.data.pairs_folder import PairsWriter, digest_of
 from voxface.training.faces.population import FacePopulation
 
 
@@ -36,7 +38,9 @@ def test_pairs_survive_the_way_to_disk_and_back(tmp_path: Path) -> None:
     assert replace(pairs, people=renamed).save(tmp_path / "other") != digest
 
 
-@pytest.mark.parametrize("file", ["frames.npy", "pictures.npy", "tables.npz", "morphable.npz", "pairs.json"])
+@pytest.mark.parametrize(
+    "file", ["frames-00000.npy", "pictures-00000.npy", "tables.npz", "morphable.npz", "pairs.json"]
+)
 @pytest.mark.parametrize("how", ["gone", "cut", "changed"])
 def test_damaged_pairs_are_refused(tmp_path: Path, file: str, how: str) -> None:
     small_pairs().save(tmp_path / "pairs")
@@ -82,10 +86,8 @@ def test_pairs_of_a_version_that_did_not_seal_its_table(tmp_path: Path) -> None:
 def test_a_table_that_names_other_files_is_refused(tmp_path: Path) -> None:
     small_pairs().save(tmp_path / "pairs")
     document = json.loads((tmp_path / "pairs" / "pairs.json").read_text())
-    from voxface.training.data.pairs import _digest
-
     document["files"]["../pairs.json"] = "0" * 64
-    document["digest"] = _digest(document)
+    document["digest"] = digest_of(document)
     (tmp_path / "pairs" / "pairs.json").write_text(json.dumps(sealed(document)))
     with pytest.raises(InputError, match="does not belong here"):
         Pairs.load(tmp_path / "pairs")
@@ -122,3 +124,68 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_pairs_that_do_not_fit_together(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match="invalid pairs"):
         replace(small_pairs(), **wrong)  # type: ignore[arg-type]
+
+
+def test_a_folder_of_the_schema_before(tmp_path: Path) -> None:
+    """One file of frames and one of pictures."""
+    pairs = small_pairs()
+    pairs.save(tmp_path / "pairs")
+    folder = tmp_path / "pairs"
+    document = json.loads((folder / "pairs.json").read_text())
+    document["schema"] = 1
+    for name in ("frames", "pictures"):
+        (folder / f"{name}-00000.npy").rename(folder / f"{name}.npy")
+        document["files"][f"{name}.npy"] = document["files"].pop(f"{name}-00000.npy")
+    document["digest"] = digest_of(document)
+    (folder / "pairs.json").write_text(json.dumps(sealed({k: v for k, v in document.items() if k != "seal"})))
+    again = Pairs.load(folder)
+    np.testing.assert_array_equal(again.frames[:], pairs.frames)
+    np.testing.assert_array_equal(again.pictures[:], pairs.pictures)
+
+
+def test_files_are_read_once_to_see_whether_they_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_pairs().save(tmp_path / "pairs")
+    read: list[str] = []
+    digest = pairs_folder._sha256
+    monkeypatch.setattr(pairs_folder, "_sha256", lambda file: read.append(file.name) or digest(file))
+    Pairs.load(tmp_path / "pairs")
+    assert len(read) == 4
+    Pairs.load(tmp_path / "pairs")
+    assert len(read) == 4
+    changed = tmp_path / "pairs" / "frames-00000.npy"
+    data = bytearray(changed.read_bytes())
+    data[-3] ^= 1
+    changed.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="is not the file that was written"):
+        Pairs.load(tmp_path / "pairs")
+    assert read[4:] == ["frames-00000.npy"]
+    (tmp_path / "pairs" / "verified.json").write_text("[]")
+    with pytest.raises(InputError, match="is not the file that was written"):
+        Pairs.load(tmp_path / "pairs")
+
+
+def test_utterances_and_pictures_in_any_order(tmp_path: Path) -> None:
+    pairs = small_pairs(4)
+    order = np.random.default_rng(0).permutation(len(pairs.utterance_person))
+    with PairsWriter(tmp_path / "pairs", shard_bytes=20_000) as writer:
+        for u in order:
+            frames = pairs.utterance(int(u)).astype(np.float16)
+            person, recording = int(pairs.utterance_person[u]), int(pairs.utterance_recording[u])
+            writer.add_utterance(person, recording, frames, clean=bool(pairs.utterance_clean[u]))
+        for k in reversed(range(len(pairs.pictures))):
+            writer.add_pictures(int(pairs.picture_person[k]), pairs.pictures[k : k + 1])
+        made = writer.finish(
+            kind=pairs.kind,
+            about=pairs.about,
+            people=pairs.people,
+            coefficients=pairs.coefficients,
+            expected=pairs.expected,
+            cues=pairs.cues,
+            morphable=pairs.morphable,
+        )
+    assert len(list((tmp_path / "pairs").glob("frames-*.npy"))) > 3
+    for found in (made, Pairs.load(tmp_path / "pairs")):
+        for n, u in enumerate(order):
+            np.testing.assert_array_equal(found.utterance(n), pairs.utterance(int(u)).astype(np.float16))
+        np.testing.assert_array_equal(found.pictures[::-1], pairs.pictures)
+        assert found.utterance_recording.tolist() == pairs.utterance_recording[order].tolist()

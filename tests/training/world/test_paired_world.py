@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.stand_ins.small_worlds import HEAD, ONE, POPULATION
+from tests.stand_ins.small_worlds import HEAD, ONE, POPULATION, paired
 from voxface.runtime.audio.resample import to_int16
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.features.log_mel import log_mel
@@ -18,7 +18,7 @@ from voxface.training.data.pairs import Pairs
 from voxface.training.data.sounds import read_sounds
 from voxface.training.data.speaker_splits import split_of
 from voxface.training.data.speech_corpus import Corpus, corpus, voiced_samples
-from voxface.training.world.paired import PairedConfig, paired_world
+from voxface.training.world.paired import PairedConfig
 from voxface.training.world.splits import shares_by_hash
 from voxface.training.world.voice_cues import VoiceCues, measure_voice_cues
 from voxface.training.world.voice_face_distribution import PUBLISHED_COUPLING, SYNTHETIC_NORMS, VoiceFaceDistribution
@@ -26,9 +26,9 @@ from voxface.training.world.voice_face_distribution import PUBLISHED_COUPLING, S
 SMALL = PairedConfig(speeds=(1.0, 1.1), variants=1, pictures=ONE)
 
 
-def paired(folder: Path, config: PairedConfig = SMALL, change: Callable[[Corpus], Corpus] = lambda c: c) -> Pairs:
+def world(folder: Path, config: PairedConfig = SMALL, change: Callable[[Corpus], Corpus] = lambda c: c) -> Pairs:
     pytest.importorskip("open3d")
-    pairs, _ = paired_world([change(corpus(folder))], config, HEAD, POPULATION)
+    pairs, _ = paired([change(corpus(folder))], config)
     return pairs
 
 
@@ -45,7 +45,7 @@ def test_paired_world(speech: Path) -> None:
         stages.append((what, total))
         return told.append
 
-    pairs, left_out = paired_world([corpus(speech)], SMALL, HEAD, POPULATION, stage=stage)
+    pairs, left_out = paired([corpus(speech)], SMALL, stage=stage)
     assert [(left.file, left.exit_code) for left in left_out] == [
         ("s1/empty.wav", 3), ("s1/text.ogg", 3), ("s2/silence.wav", 4), ("s3/nan.wav", 3),
     ]  # fmt: skip
@@ -89,8 +89,8 @@ def test_paired_world(speech: Path) -> None:
 
 
 def test_a_persons_face_and_voice_do_not_depend_on_others(speech: Path) -> None:
-    whole = paired(speech)
-    fewer = paired(speech, change=lambda c: replace(c, recordings=tuple(reversed(c.recordings[4:]))))
+    whole = world(speech)
+    fewer = world(speech, change=lambda c: replace(c, recordings=tuple(reversed(c.recordings[4:]))))
     assert 0 < len(fewer.people) < len(whole.people)
     same = 0
     for i, person in enumerate(fewer.people):
@@ -103,7 +103,7 @@ def test_a_persons_face_and_voice_do_not_depend_on_others(speech: Path) -> None:
         for a, b in zip(fewer.utterances[i], whole.utterances[k], strict=True):
             np.testing.assert_array_equal(fewer.utterance(int(a)), whole.utterance(int(b)))
     assert same >= 3
-    other = paired(speech, replace(SMALL, seed=1))
+    other = world(speech, replace(SMALL, seed=1))
     i, k = of(other, "corpus-s0"), of(whole, "corpus-s0")
     assert (other.coefficients[i] != whole.coefficients[k]).all()
     np.testing.assert_array_equal(other.expected[i], whole.expected[k])
@@ -114,7 +114,7 @@ def test_a_voice_without_cues_goes_with_any_face_of_its_sex(speech: Path, monkey
         raise ValueError("no frames are periodic")
 
     monkeypatch.setattr("voxface.training.world.paired.measure_voice_cues", none)
-    pairs = paired(speech, replace(SMALL, speeds=(1.0,), variants=0))
+    pairs = world(speech, replace(SMALL, speeds=(1.0,), variants=0))
     assert np.isnan(pairs.cues).all()
     np.testing.assert_array_equal(pairs.expected, POPULATION.mean[pairs.sexes])
 
@@ -123,7 +123,7 @@ def test_a_corpus_without_a_voice(speech: Path) -> None:
     pytest.importorskip("open3d")
     (speech / "speakers.csv").write_text("speaker_id,sex,file\ns1,M,s1/empty.wav\ns2,F,s2/silence.wav\n")
     with pytest.raises(InputError, match=r"no recording can be used; s1/empty\.wav: the file is empty .*and 1 more"):
-        paired_world([corpus(speech)], SMALL, HEAD, POPULATION)
+        paired([corpus(speech)], SMALL)
 
 
 def test_a_table_of_several_sets_beside_a_folder(speech: Path, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_table_of_several_sets_beside_a_folder(speech: Path, tmp_path: Path) -
     found = corpus(sets)
     assert ([r.speaker for r in found.recordings], found.unlabelled, found.left_out) == (["a", "f", "19"], 4, ())
     assert found.sets == ("one (CC0)",)
-    pairs, _ = paired_world([corpus(speech), found], replace(SMALL, speeds=(1.0,), variants=0), HEAD, POPULATION)
+    pairs, _ = paired([corpus(speech), found], replace(SMALL, speeds=(1.0,), variants=0))
     assert "one (CC0)" in pairs.about["speech"]
     assert "corpus: its licence is for you to know" in pairs.about["speech"]
     splits = {person.name: person.split for person in pairs.people}
@@ -147,7 +147,7 @@ def test_a_table_of_several_sets_beside_a_folder(speech: Path, tmp_path: Path) -
     assert splits["sets-19"] == "validation"
     assert splits["sets-a"] == split_of("a")
     with pytest.raises(UsageError, match="told apart by their names"):
-        paired_world([corpus(speech), corpus(speech)], SMALL, HEAD, POPULATION)
+        paired([corpus(speech), corpus(speech)], SMALL)
 
 
 def test_noises_are_read_and_bad_ones_listed(speech: Path, tmp_path: Path) -> None:

@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.stand_ins.small_worlds import HEAD, ONE, POPULATION, TINY
+from tests.stand_ins.small_worlds import HEAD, ONE, POPULATION, TINY, synthetic
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import parallel_map
 from voxface.training.world.paired import PairedConfig
 from voxface.training.world.pictures import PersonRenderer, PictureConfig
-from voxface.training.world.synthetic import SyntheticConfig, synthetic_world
+from voxface.training.world.synthetic import SyntheticConfig
 from voxface.training.world.voice_face_distribution import SYNTHETIC_NORMS, VoiceFaceDistribution, strong_coupling
 
 
 @pytest.fixture(scope="module")
 def made() -> Pairs:
     pytest.importorskip("open3d")
-    return synthetic_world(TINY, HEAD, POPULATION)
+    return synthetic()
 
 
 def equal(one: Pairs, other: Pairs, people: int) -> None:
@@ -43,7 +43,7 @@ def test_synthetic_world(made: Pairs) -> None:
     json.dumps(made.about, allow_nan=False)
     assert made.provenance(made.split("train")) == f"2 speakers: synthetic voices and faces of {HEAD.name}"
     assert made.pictures.shape == (8, 16, 16, 3)
-    assert len({picture.tobytes() for picture in made.pictures}) == 8
+    assert len({picture.tobytes() for picture in made.pictures[:]}) == 8
     assert made.utterance_clean.tolist() == [True, False] * 8
     assert made.utterance_recording.tolist() == [k // 2 for k in range(16)]
     assert len({made.utterance(u).tobytes() for u in range(16)}) == 16
@@ -55,15 +55,15 @@ def test_synthetic_world(made: Pairs) -> None:
 
 
 def test_person_i_is_the_same_whatever_the_count(made: Pairs) -> None:
-    equal(synthetic_world(replace(TINY, people=5), HEAD, POPULATION), made, 4)
-    fewer = synthetic_world(replace(TINY, people=2, utterances=1, pictures=ONE, variants=0), HEAD, POPULATION)
+    equal(synthetic(replace(TINY, people=5)), made, 4)
+    fewer = synthetic(replace(TINY, people=2, utterances=1, pictures=ONE, variants=0))
     np.testing.assert_array_equal(fewer.coefficients, made.coefficients[:2])
     np.testing.assert_array_equal(fewer.utterance(1), made.utterance(4))
     np.testing.assert_array_equal(fewer.pictures[1], made.pictures[2])
 
 
 def test_another_seed_makes_other_people(made: Pairs) -> None:
-    other = synthetic_world(replace(TINY, people=2, seed=1), HEAD, POPULATION)
+    other = synthetic(replace(TINY, people=2, seed=1))
     assert (other.coefficients != made.coefficients[:2]).all()
     assert not np.array_equal(other.utterance(0), made.utterance(0))
 
@@ -87,7 +87,7 @@ def test_pictures_of_another_size_show_the_same_in_the_same_light() -> None:
 
 @pytest.mark.slow
 def test_processes_make_the_same_people(made: Pairs) -> None:
-    equal(synthetic_world(TINY, HEAD, POPULATION, workers=2), made, 4)
+    equal(synthetic(workers=2), made, 4)
 
 
 def test_results_of_processes_come_in_order() -> None:
@@ -138,4 +138,4 @@ def test_paired_worlds_that_cannot_be(wrong: dict[str, object]) -> None:
 def test_a_model_without_open3d_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "open3d", None)
     with pytest.raises(ProviderError, match="Open3D"):
-        synthetic_world(TINY, HEAD, POPULATION)
+        synthetic()

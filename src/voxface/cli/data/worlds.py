@@ -1,7 +1,8 @@
 """`voxface data prepare` and `voxface data synth --people`: worlds of voices and faces to train in."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,9 +48,11 @@ def prepare(options: argparse.Namespace) -> int:
     if options.rooms is not None:
         rooms, lost = read_sounds(options.rooms)
         silent += lost
-    with StageProgress() as stages:
-        pairs, left_out = paired_world(corpora, config, model, population, noises, rooms, workers=workers, stage=stages)
-    return _finish(options, pairs, (*left_out, *silent), unlabelled=sum(found.unlabelled for found in corpora))
+    with _written(options) as folder, StageProgress() as stages:
+        pairs, left_out = paired_world(
+            corpora, config, model, population, folder, noises, rooms, workers=workers, stage=stages
+        )
+    return _tell(options, pairs, (*left_out, *silent), unlabelled=sum(found.unlabelled for found in corpora))
 
 
 def synth_people(options: argparse.Namespace) -> int:
@@ -71,16 +74,18 @@ def synth_people(options: argparse.Namespace) -> int:
     )
     workers = workers_asked(options)
     model, population = model_and_population(options)
-    with StageProgress() as stages:
-        pairs = synthetic_world(config, model, population, workers=workers, stage=stages)
-    return _finish(options, pairs, ())
+    with _written(options) as folder, StageProgress() as stages:
+        pairs = synthetic_world(config, model, population, folder, workers=workers, stage=stages)
+    return _tell(options, pairs, ())
 
 
 def _is_pairs(folder: Path) -> bool:
     """Whether a folder holds pairs and nothing else."""
     from voxface.runtime.files.existing import holds_only
 
-    return holds_only(folder, "pairs.json", lambda document: set(document["files"]) if document["people"] else set())
+    return holds_only(
+        folder, "pairs.json", lambda document: {*document["files"], "verified.json"} if document["people"] else set()
+    )
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -88,28 +93,37 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _finish(
-    options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[LeftOut]", *, unlabelled: int | None = None
-) -> int:
-    """Writes the pairs; prints what they are and which files were left out.
+@contextmanager
+def _written(options: argparse.Namespace) -> Iterator[Path]:
+    """The folder to write, which takes its place at the end.
 
-    Args:
-        unlabelled: lines of tables of several sets that no face can be drawn for.
+    Raises:
+        InputError: it cannot be written.
     """
     from voxface.runtime.errors import InputError
     from voxface.runtime.files.existing import fresh_folder
 
     try:
         with fresh_folder(options.out) as folder:
-            digest = pairs.save(folder)
+            yield folder
     except OSError as error:
         raise InputError(f"{options.out}: cannot be written ({error.strerror or error})") from error
+
+
+def _tell(
+    options: argparse.Namespace, pairs: "Pairs", left_out: "Sequence[LeftOut]", *, unlabelled: int | None = None
+) -> int:
+    """Prints what the pairs are and which files were left out.
+
+    Args:
+        unlabelled: lines of tables of several sets that no face can be drawn for.
+    """
     splits = {split: _counts(pairs, split) for split in ("train", "validation", "test")}
     document = {
         "out": str(options.out),
         "kind": pairs.kind,
         "seed": options.seed,
-        "digest": digest,
+        "digest": pairs.digest,
         "people": len(pairs.people),
         "female": sum(person.sex == "F" for person in pairs.people),
         "male": sum(person.sex == "M" for person in pairs.people),

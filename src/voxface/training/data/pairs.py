@@ -1,36 +1,19 @@
-"""Pairs: people with voices, pictures and coefficients, which every trainer learns from, as a folder and in memory.
+"""Pairs: people with voices, pictures and coefficients, which every trainer learns from. `pairs_folder` keeps them on disk."""
 
-A folder of pairs holds
-
-    pairs.json       schema, kind, about (seed, configuration, provenance), the people, SHA-256 of the files, of what is
-                     learnt from (digest), and of pairs.json itself (seal)
-    frames.npy       float16 [ΣT, 64], log-mel frames before normalisation, utterance after utterance
-    pictures.npy     uint8 [K, H, W, 3], RGB
-    tables.npz       the index arrays below
-    morphable.npz    the morphable model of the coefficients
-    population.npz   distribution of faces within each sex (where known)
-"""
-
-import hashlib
-import io
-import json
-import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.errors import BundleError, InputError
+from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.files.sealed_json import is_intact, sealed
+from voxface.training.data.array_shards import Rows
 from voxface.training.faces.population import FacePopulation
 
-SCHEMA: Final = 1
 Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
@@ -59,7 +42,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs in memory: I people, U utterances, K pictures.
+    """I people, U utterances, K pictures; frames and pictures are in memory or mapped.
 
     Attributes:
         kind: "paired" (real voices, drawn faces), "synthetic" (both made), or "own" (people's own data).
@@ -83,12 +66,12 @@ class Pairs:
     kind: Literal["paired", "synthetic", "own"]
     about: dict[str, Any]
     people: tuple[Person, ...]
-    frames: NDArray[np.float16]
+    frames: Rows
     offsets: NDArray[np.int64]
     utterance_person: NDArray[np.int32]
     utterance_recording: NDArray[np.int32]
     utterance_clean: NDArray[np.bool_]
-    pictures: NDArray[np.uint8]
+    pictures: Rows
     picture_person: NDArray[np.int32]
     coefficients: NDArray[np.float32]
     expected: NDArray[np.float32]
@@ -154,7 +137,10 @@ class Pairs:
 
     def utterance(self, index: int) -> NDArray[np.float32]:
         """Log-mel frames float32 [T, 64] of one utterance, not normalised."""
-        return self.frames[self.offsets[index] : self.offsets[index + 1]].astype(np.float32)
+        frames: NDArray[np.float32] = self.frames[int(self.offsets[index]) : int(self.offsets[index + 1])].astype(
+            np.float32
+        )
+        return frames
 
     def provenance(self, people: NDArray[np.int32]) -> str:
         """One line for a model card: number of people, and source of voices and faces."""
@@ -170,105 +156,25 @@ class Pairs:
     # -- on disk -------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> str:
-        """Writes the folder, whole or not at all; returns its digest.
+        """Writes the folder, whole or not at all; returns its digest. See `pairs_folder`.
 
         Raises:
             InputError: the folder exists already, or cannot be written.
         """
-        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise InputError(f"{folder}: is there already; choose another name")
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as room:
-                part = Path(room) / "new"
-                part.mkdir()
-                np.save(part / "frames.npy", self.frames)
-                np.save(part / "pictures.npy", self.pictures)
-                np.savez(part / "tables.npz", **{name: getattr(self, name) for name in _TABLES})
-                self.morphable.save(part / "morphable.npz")
-                if self.population is not None:
-                    self.population.save(part / "population.npz")
-                document: dict[str, Any] = {
-                    "schema": SCHEMA,
-                    "kind": self.kind,
-                    "about": self.about,
-                    "files": {f.name: _sha256(f) for f in sorted(part.iterdir())},
-                    "people": [[p.name, p.speaker, p.sex, p.split] for p in self.people],
-                }
-                document["digest"] = _digest(document)
-                (part / "pairs.json").write_text(json.dumps(sealed(document), indent=1) + "\n")
-                if folder.exists():
-                    folder.rmdir()
-                part.rename(folder)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
-        return str(document["digest"])
+        from voxface.training.data.pairs_folder import save_pairs
+
+        return save_pairs(self, folder)
 
     @classmethod
-    def load(cls, folder: Path, *, verify: bool = True) -> Self:
-        """Reads a folder that `save` wrote; frames and pictures are memory-mapped, so they stay on disk until they are used.
+    def load(cls, folder: Path, *, verify: bool = True) -> "Pairs":
+        """Reads a folder that was written; frames and pictures stay on disk until they are used. See `pairs_folder`.
 
         Raises:
             InputError: no pairs there, or a file is missing or has changed.
         """
-        try:
-            document = json.loads((folder / "pairs.json").read_text())
-            if document["schema"] != SCHEMA:
-                raise InputError(f"{folder}: schema {document['schema']}, this version reads {SCHEMA}; make it again")
-            if document["digest"] != _digest(document) or not is_intact(document):
-                raise InputError(f"{folder / 'pairs.json'}: is not the file that was written; make the pairs again")
-            files = document["files"]
-            for name in (*_FILES, *files):
-                if name not in (*_FILES, _POPULATION):
-                    raise InputError(f"{folder}: pairs.json names a file that does not belong here: {name}")
-                if verify and _sha256(folder / name) != files[name]:
-                    raise InputError(f"{folder / name}: is not the file that was written; make the pairs again")
-            tables = np.load(io.BytesIO((folder / "tables.npz").read_bytes()), allow_pickle=False)
-            return cls(
-                kind=document["kind"],
-                about=document["about"],
-                people=tuple(Person(*row) for row in document["people"]),
-                frames=np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False),
-                pictures=np.load(folder / "pictures.npy", mmap_mode="r", allow_pickle=False),
-                morphable=MorphableModel.from_bytes((folder / "morphable.npz").read_bytes()),
-                population=FacePopulation.load(folder / _POPULATION) if _POPULATION in files else None,
-                digest=document["digest"],
-                **{name: tables[name] for name in _TABLES},
-            )
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{folder}: no pairs here ({Path(error.filename).name} is missing); make some with "
-                "`voxface data prepare` (real voices) or `voxface data synth --people N` (synthetic ones)"
-            ) from error
-        except (LookupError, ValueError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"{folder}: cannot be read as pairs: {error}") from error
-        except BundleError as error:
-            raise InputError(f"{folder}: {error}") from error
+        from voxface.training.data.pairs_folder import load_pairs
 
-
-_FILES: Final = ("frames.npy", "pictures.npy", "tables.npz", "morphable.npz")
-_POPULATION: Final = "population.npz"
-_TABLES: Final = (
-    "offsets",
-    "utterance_person",
-    "utterance_recording",
-    "utterance_clean",
-    "picture_person",
-    "coefficients",
-    "expected",
-    "cues",
-)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
-
-
-def _digest(document: dict[str, Any]) -> str:
-    """SHA-256 of what is learnt from: files and people."""
-    known = {key: document[key] for key in ("kind", "files", "people")}
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+        return load_pairs(folder, verify=verify)
 
 
 def _by_person(who: NDArray[np.int32], people: int) -> list[NDArray[np.int32]]:

@@ -26,8 +26,8 @@ def rates(
     """
     rows = np.asarray(embeddings, np.float64)
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    labels = [np.asarray(of) for of in (persons, speakers, recordings)]
-    same = np.concatenate([np.empty(0), *(scores for scores, _ in _blocks(rows, *labels, block))])
+    person, speaker, recording = (np.asarray(of) for of in (persons, speakers, recordings))
+    same = np.concatenate([np.empty(0), *(scores for scores, _ in _blocks(rows, person, speaker, recording, block))])
     if not len(same):
         return {}
     if np.isnan(same).any():
@@ -36,7 +36,7 @@ def rates(
     # them, and how many are not above.
     values, how_often = np.unique(same, return_counts=True)
     below, not_above = np.zeros((2, len(values) + 1), np.int64)
-    for _, different in _blocks(rows, *labels, block):
+    for _, different in _blocks(rows, person, speaker, recording, block):
         if np.isnan(different).any():
             raise ValueError("a score is not a number")
         below += np.bincount(np.searchsorted(values, different, "left"), minlength=len(below))

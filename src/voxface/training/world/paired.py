@@ -6,8 +6,9 @@ person.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError, NoSpeechError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
-from voxface.training.data.pairs import Pairs, Person, Split, joined
+from voxface.training.data.pairs import Pairs, Person, Split
+from voxface.training.data.pairs_folder import PairsWriter
 from voxface.training.data.parallel_map import Stage, parallel_map, silent
 from voxface.training.data.speech_corpus import (
     LIBRISPEECH,
@@ -102,6 +104,7 @@ def paired_world(
     config: PairedConfig,
     model: MorphableModel,
     population: FacePopulation,
+    folder: Path,
     noises: Sequence[NDArray[np.int16]] = (),
     rooms: Sequence[NDArray[np.int16]] = (),
     *,
@@ -112,6 +115,7 @@ def paired_world(
 
     Args:
         corpora: recordings, of different names.
+        folder: the folder of pairs to write, empty or not there yet. Voices and pictures are in memory for a moment only.
         noises, rooms: noises and room responses int16 [n] at 16 kHz, for augmentation.
         workers: number of processes; the result does not depend on it.
         stage: called at the start of each stage with its name and number of steps.
@@ -124,6 +128,7 @@ def paired_world(
         InputError: nothing in the corpora can be used, or model and population do not fit each other.
         UsageError: two corpora have one name, or it has control characters.
         ProviderError: Open3D, which renders the pictures, is not installed.
+        OSError: the folder cannot be written.
     """
     names = [corpus.name for corpus in corpora]
     if len(set(names)) < len(names) or not "".join(names).isprintable():
@@ -136,81 +141,74 @@ def paired_world(
         (recording, config.speeds if splits[corpus.name][recording.speaker] == "train" else None)
         for corpus, recording in recordings
     ]
-    heard: dict[Recording, RenderedVoices] = {}
     left_out = [left for corpus in corpora for left in corpus.left_out]
-    for (corpus, recording), result in zip(
-        recordings, parallel_map(render_recording, _SharedSounds(config, noises, rooms), items, workers), strict=True
-    ):
-        if isinstance(result, LeftOut):
-            left_out.append(LeftOut(corpus.within(recording.path), result.reason, result.exit_code))
-        else:
-            heard[recording] = result
-        step(recording.path.name)
-    if not heard:
-        raise InputError(
-            f"{', '.join(str(corpus.folder) for corpus in corpora)}: no recording can be used; {left_out[0].file}: "
-            f"{left_out[0].reason}" + (f"; and {len(left_out) - 1} more" if len(left_out) > 1 else "")
+    heard: dict[tuple[str, str], list[VoiceCues | None]] = {}
+    people: dict[tuple[str, str, float], int] = {}
+    utterances = 0
+    with PairsWriter(folder) as writer:
+        for (corpus, recording), result in zip(
+            recordings,
+            parallel_map(render_recording, _SharedSounds(config, noises, rooms), items, workers),
+            strict=True,
+        ):
+            step(recording.path.name)
+            if isinstance(result, LeftOut):
+                left_out.append(LeftOut(corpus.within(recording.path), result.reason, result.exit_code))
+                continue
+            heard.setdefault((corpus.name, recording.speaker), []).append(result.cues)
+            for speed, renderings in result.voices.items():
+                person = people.setdefault((corpus.name, recording.speaker, speed), len(people))
+                for k, frames in enumerate(renderings):
+                    writer.add_utterance(person, utterances, frames, clean=not k)
+                utterances += 1
+        if not heard:
+            raise InputError(
+                f"{', '.join(str(corpus.folder) for corpus in corpora)}: no recording can be used; {left_out[0].file}: "
+                f"{left_out[0].reason}" + (f"; and {len(left_out) - 1} more" if len(left_out) > 1 else "")
+            )
+        sexes = {(corpus.name, name): sex for corpus in corpora for name, sex in corpus.sexes.items()}
+        cues = {of: _mean_cues(own) for of, own in heard.items()}
+        known = [(sexes[of], cue) for of, cue in cues.items() if cue is not None and splits[of[0]][of[1]] == "train"]
+        distribution = VoiceFaceDistribution.from_population(
+            model, population, PUBLISHED_COUPLING, CueNorms.from_voices(known)
         )
-
-    speakers = [
-        _Speaker(corpus.name, name, sex, splits[corpus.name][name], own, _mean_cues([heard[r].cues for r in own]))
-        for corpus in corpora
-        for name, sex in corpus.sexes.items()
-        if (own := tuple(r for r in corpus.of(name) if r in heard))
-    ]
-    known = [(of.sex, of.cues) for of in speakers if of.cues is not None and of.split == "train"]
-    distribution = VoiceFaceDistribution.from_population(
-        model, population, PUBLISHED_COUPLING, CueNorms.from_voices(known)
-    )
-    planned = [person for of in speakers for person in _plan_people(of, heard[of.recordings[0]].voices)]
-    step = stage("people", len(planned))
-    shown = []
-    for planned_person, drawn in zip(
-        planned, parallel_map(render_person, (config.seed, distribution, renderer), planned, workers), strict=True
-    ):
-        shown.append(drawn)
-        step(planned_person.person.name)
-
-    voices = [
-        (i, recording, k == 0, frames)
-        for i, planned_person in enumerate(planned)
-        for recording in planned_person.recordings
-        for k, frames in enumerate(heard[recording].voices[planned_person.speed])
-    ]
-    frames, offsets = joined([frames for *_, frames in voices])
-    who = np.array([i for i, *_ in voices], np.int32)
-    order = {key: n for n, key in enumerate(dict.fromkeys((i, recording) for i, recording, *_ in voices))}
-    pairs = Pairs(
-        kind="paired",
-        about={
-            "about": "real voices paired with faces drawn from population statistics given what a voice is known to carry "
-            "(sex; a little size); they show no real person, least of all the speaker",
-            "version": VERSION,
-            "config": asdict(config),
-            "coupling": asdict(PUBLISHED_COUPLING),
-            "cue_norms": asdict(distribution.norms),
-            "corpus": " and ".join(names),
-            "speech": "; ".join(_credit(corpus) for corpus in corpora),
-            "recordings": len(heard),
-            "noises": len(noises),
-            "rooms": len(rooms),
-            "left_out": [{"file": left.file, "reason": left.reason} for left in left_out],
-            "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
-        },
-        people=tuple(planned_person.person for planned_person in planned),
-        frames=frames,
-        offsets=offsets,
-        utterance_person=who,
-        utterance_recording=np.array([order[i, recording] for i, recording, *_ in voices], np.int32),
-        utterance_clean=np.array([clean for *_, clean, _ in voices]),
-        pictures=np.concatenate([pictures for _, _, pictures in shown]),
-        picture_person=np.repeat(np.arange(len(planned)), config.pictures.each).astype(np.int32),
-        coefficients=np.stack([face for face, *_ in shown]),
-        expected=np.stack([expected for _, expected, _ in shown]),
-        cues=np.array([planned_person.cues for planned_person in planned], np.float32),
-        morphable=model,
-        population=population,
-    )
+        planned = [
+            _plan_person(corpus, name, sexes[corpus, name], splits[corpus][name], cues[corpus, name], speed)
+            for corpus, name, speed in people
+        ]
+        step = stage("people", len(planned))
+        faces, expected = [], []
+        for number, (face, mean, pictures) in enumerate(
+            parallel_map(render_person, (config.seed, distribution, renderer), planned, workers)
+        ):
+            faces.append(face)
+            expected.append(mean)
+            writer.add_pictures(number, pictures)
+            step(planned[number].person.name)
+        pairs = writer.finish(
+            kind="paired",
+            about={
+                "about": "real voices paired with faces drawn from population statistics given what a voice is known to carry "
+                "(sex; a little size); they show no real person, least of all the speaker",
+                "version": VERSION,
+                "config": asdict(config),
+                "coupling": asdict(PUBLISHED_COUPLING),
+                "cue_norms": asdict(distribution.norms),
+                "corpus": " and ".join(names),
+                "speech": "; ".join(_credit(corpus) for corpus in corpora),
+                "recordings": sum(map(len, heard.values())),
+                "noises": len(noises),
+                "rooms": len(rooms),
+                "left_out": [{"file": left.file, "reason": left.reason} for left in left_out],
+                "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
+            },
+            people=tuple(planned_person.person for planned_person in planned),
+            coefficients=np.stack(faces),
+            expected=np.stack(expected),
+            cues=np.array([planned_person.cues for planned_person in planned], np.float32),
+            morphable=model,
+            population=population,
+        )
     return pairs, tuple(left_out)
 
 
@@ -220,25 +218,11 @@ class PlannedPerson:
 
     Attributes:
         person: name, speaker, sex and split.
-        speed: playback speed of the recordings.
-        recordings: recordings of the speaker.
-        cues: f0 in Hz and tract length in cm at that speed; NaN if unknown.
+        cues: f0 in Hz and tract length in cm at the speed that the recordings are played at; NaN if unknown.
     """
 
     person: Person
-    speed: float
-    recordings: tuple[Recording, ...]
     cues: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class _Speaker:
-    corpus: str
-    name: str
-    sex: Sex
-    split: Split
-    recordings: tuple[Recording, ...]
-    cues: VoiceCues | None
 
 
 def _credit(corpus: Corpus) -> str:
@@ -248,14 +232,11 @@ def _credit(corpus: Corpus) -> str:
     return ", ".join(corpus.sets) or f"{corpus.name}: its licence is for you to know"
 
 
-def _plan_people(speaker: _Speaker, speeds: Iterable[float]) -> Iterator[PlannedPerson]:
-    """One person for each speed."""
-    whole = f"{speaker.corpus}-{speaker.name}"
-    cue = speaker.cues
-    for speed in speeds:
-        at_speed = (np.nan, np.nan) if cue is None else (cue.f0_hz * speed, cue.tract_cm / speed)
-        person = Person(whole + (f"@{speed:g}" if speed != 1 else ""), whole, speaker.sex, speaker.split)
-        yield PlannedPerson(person, speed, speaker.recordings, at_speed)
+def _plan_person(corpus: str, name: str, sex: Sex, split: Split, cues: VoiceCues | None, speed: float) -> PlannedPerson:
+    """The person that a speaker with these mean cues is at a speed."""
+    whole = f"{corpus}-{name}"
+    at_speed = (np.nan, np.nan) if cues is None else (cues.f0_hz * speed, cues.tract_cm / speed)
+    return PlannedPerson(Person(whole + (f"@{speed:g}" if speed != 1 else ""), whole, sex, split), at_speed)
 
 
 def render_recording(

@@ -4,7 +4,8 @@ Person i of a seed does not depend on the number of people: traits, face, every 
 of their own. Women and men alternate.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,8 @@ from voxface.runtime.audio.resample import to_int16
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
-from voxface.training.data.pairs import Pairs, Person, joined
+from voxface.training.data.pairs import Pairs, Person
+from voxface.training.data.pairs_folder import PairsWriter
 from voxface.training.data.parallel_map import Stage, parallel_map, silent
 from voxface.training.data.speech_corpus import voiced_samples
 from voxface.training.data.voice_augmentation import AugmentConfig, augment
@@ -86,7 +88,7 @@ class SyntheticPerson:
         cues: true f0 in Hz and tract length in cm.
         coefficients: float32 [P], the face.
         expected: float32 [P], the mean face of all people with such a voice.
-        voices: log-mel frames float16 [T, 64], each utterance first clean, then its variants.
+        voices: log-mel frames float16 [T, 64] of each utterance, first clean, then its variants.
         pictures: uint8 [K, H, W, 3].
     """
 
@@ -94,7 +96,7 @@ class SyntheticPerson:
     cues: tuple[float, float]
     coefficients: NDArray[np.float32]
     expected: NDArray[np.float32]
-    voices: list[NDArray[np.float16]]
+    voices: list[list[NDArray[np.float16]]]
     pictures: NDArray[np.uint8]
 
 
@@ -102,6 +104,7 @@ def synthetic_world(
     config: SyntheticConfig,
     model: MorphableModel,
     population: FacePopulation,
+    folder: Path,
     *,
     workers: int = 1,
     stage: Stage = silent,
@@ -109,50 +112,46 @@ def synthetic_world(
     """Makes the world; the result does not depend on `workers`.
 
     Args:
+        folder: the folder of pairs to write, empty or not there yet. Voices and pictures are in memory for a moment only.
         workers: number of processes.
         stage: called at the start of each stage with its name and number of steps.
 
     Raises:
         InputError: model and population do not fit each other, or the VAD finds hardly any speech in an utterance.
         ProviderError: Open3D, which renders the pictures, is not installed.
+        OSError: the folder cannot be written.
     """
     distribution = VoiceFaceDistribution.from_population(
         model, population, strong_coupling(config.coupling), SYNTHETIC_NORMS
     )
     shared = (config, distribution, PersonRenderer.from_model(model, config.pictures))
-    made = []
     step = stage("people", config.people)
-    for i, person in enumerate(parallel_map(make_person, shared, range(config.people), workers)):
-        made.append(person)
-        step(_name(i))
-    frames, offsets = joined([voice for person in made for voice in person.voices])
-    renderings = 1 + config.variants
-    per_person = config.utterances * renderings
-    utterance = np.arange(config.people * per_person)
-    return Pairs(
-        kind="synthetic",
-        about={
-            "about": "synthetic people: voices by source and filter, faces drawn from population statistics and rendered; "
-            "they show no real person, and their voices and faces go together far more closely than real ones do",
-            "version": VERSION,
-            "config": asdict(config),
-            "coupling": asdict(distribution.coupling),
-            "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
-        },
-        people=tuple(Person(_name(i), _name(i), person.sex, split_by_turn(i)) for i, person in enumerate(made)),
-        frames=frames,
-        offsets=offsets,
-        utterance_person=(utterance // per_person).astype(np.int32),
-        utterance_recording=(utterance // renderings).astype(np.int32),
-        utterance_clean=utterance % renderings == 0,
-        pictures=np.concatenate([person.pictures for person in made]),
-        picture_person=np.repeat(np.arange(config.people), config.pictures.each).astype(np.int32),
-        coefficients=np.stack([person.coefficients for person in made]),
-        expected=np.stack([person.expected for person in made]),
-        cues=np.array([person.cues for person in made], np.float32),
-        morphable=model,
-        population=population,
-    )
+    made = []
+    with PairsWriter(folder) as writer:
+        for i, person in enumerate(parallel_map(make_person, shared, range(config.people), workers)):
+            for u, renderings in enumerate(person.voices):
+                for k, frames in enumerate(renderings):
+                    writer.add_utterance(i, i * config.utterances + u, frames, clean=not k)
+            writer.add_pictures(i, person.pictures)
+            made.append(replace(person, voices=[], pictures=person.pictures[:0]))
+            step(_name(i))
+        return writer.finish(
+            kind="synthetic",
+            about={
+                "about": "synthetic people: voices by source and filter, faces drawn from population statistics and rendered; "
+                "they show no real person, and their voices and faces go together far more closely than real ones do",
+                "version": VERSION,
+                "config": asdict(config),
+                "coupling": asdict(distribution.coupling),
+                "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
+            },
+            people=tuple(Person(_name(i), _name(i), person.sex, split_by_turn(i)) for i, person in enumerate(made)),
+            coefficients=np.stack([person.coefficients for person in made]),
+            expected=np.stack([person.expected for person in made]),
+            cues=np.array([person.cues for person in made], np.float32),
+            morphable=model,
+            population=population,
+        )
 
 
 def make_person(shared: tuple[SyntheticConfig, VoiceFaceDistribution, PersonRenderer], person: int) -> SyntheticPerson:
@@ -175,7 +174,7 @@ def make_person(shared: tuple[SyntheticConfig, VoiceFaceDistribution, PersonRend
             samples,
             *(augment(samples, stream(_NOISE, u, v), config.augment) for v in range(config.variants)),
         ]
-        voices += [log_mel(rendering).astype(np.float16) for rendering in renderings]
+        voices.append([log_mel(rendering).astype(np.float16) for rendering in renderings])
     pictures = renderer.render(face, (config.seed, VERSION, person, _PICTURES))
     return SyntheticPerson(sex, cues, face, distribution.expected(sex, *cues), voices, pictures)
 
