@@ -3,13 +3,15 @@
 Every conversion between the two is here: (x − 127.5) / 127.5 and back.
 """
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from voxface.training.data.array_shards import Rows
 from voxface.training.data.pairs import Pairs
 
 _HALF_RANGE: Final = 127.5  # and the level that becomes 0
@@ -35,10 +37,20 @@ def as_pictures(images: Tensor) -> NDArray[np.uint8]:
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def mean_colour(pictures: Tensor) -> Tensor:
-    """Mean of all pixels of uint8 pictures [B, H, W, 3] as a colour of images: float32 [3] in [-1, 1]."""
-    sums = pictures.sum((0, 1, 2), dtype=torch.int64)
-    return (sums.double() / (pictures.numel() / 3) / _HALF_RANGE - 1).float()
+def mean_colour(pictures: Rows, which: NDArray[np.integer[Any]], batch: int = 1024) -> Tensor:
+    """Mean of all pixels of some of the uint8 pictures [K, H, W, 3] as a colour of images: float32 [3] in [-1, 1]."""
+    sums, pixels = np.zeros(3, np.int64), 0
+    for begin in range(0, len(which), batch):
+        part = pictures[which[begin : begin + batch]]
+        sums += part.sum((0, 1, 2), dtype=np.int64)
+        pixels += part.size // 3
+    return torch.from_numpy(sums / pixels / _HALF_RANGE - 1).float()
+
+
+def image_batches(pictures: Rows, which: NDArray[np.integer[Any]], batch: int = 256) -> Iterator[Tensor]:
+    """Some of the pictures as images, `batch` at a time."""
+    for begin in range(0, len(which), batch):
+        yield as_images(torch.from_numpy(pictures[which[begin : begin + batch]]))
 
 
 def pictures_of(

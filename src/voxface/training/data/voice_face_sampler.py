@@ -109,7 +109,7 @@ class VoiceFaceSampler:
     """
 
     def __init__(self, pairs: Pairs, people: NDArray[np.int32], voices: EmbeddingSource, device: torch.device) -> None:
-        """Moves the people's pictures to the device.
+        """`voices`: the source of their embeddings.
 
         Raises:
             InputError: nobody has both a voice and a picture.
@@ -121,14 +121,14 @@ class VoiceFaceSampler:
             raise InputError("nobody to train on has both a voice and a picture")
         rows = np.flatnonzero(np.isin(pairs.picture_person, self.people))
         self._device, self._voices = device, voices
-        self._pictures = torch.from_numpy(pairs.pictures[rows]).to(device)
+        self._pictures, self._rows = pairs.pictures, rows
         self._heard = _ByIdentity(voices.person, self.people)
         self._seen = _ByIdentity(pairs.picture_person[rows], self.people)
 
     @property
     def mean_colour(self) -> Tensor:
         """Mean of all pixels of all pictures, float32 [3] in [-1, 1]."""
-        return mean_colour(self._pictures)
+        return mean_colour(self._pictures, self._rows)
 
     def draw(self, count: int, sampling: Sampling, flip: float, rng: np.random.Generator) -> Batch:
         """Draws `count` voices and `count` pictures; each picture is mirrored with probability `flip`."""
@@ -140,11 +140,11 @@ class VoiceFaceSampler:
             identity = np.concatenate([rng.permutation(len(self.people)) for _ in range(turns)])[:count]
             voices, pictures = self._heard.one_each(identity, rng), self._seen.one_each(identity, rng)
         mirrored = torch.from_numpy(rng.random(count) < flip).to(self._device)
-        chosen = torch.from_numpy(pictures).to(self._device)
+        chosen = torch.from_numpy(self._pictures[self._rows[pictures]]).to(self._device)
         return Batch(
             self._voices.embed(voices, rng),
             torch.from_numpy(self._heard.identity[voices]).to(self._device),
-            as_images(self._pictures[chosen], mirrored),
+            as_images(chosen, mirrored),
             torch.from_numpy(self._seen.identity[pictures]).to(self._device),
         )
 

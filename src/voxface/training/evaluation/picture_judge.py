@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from voxface.runtime.errors import InputError
 from voxface.training.data.differentiable_augmentation import augment
-from voxface.training.data.images import as_images
+from voxface.training.data.images import as_images, image_batches
 from voxface.training.data.pairs import Pairs
 from voxface.training.models.face_critic import Classifier, FaceEmbedding
 from voxface.training.models.he_initialisation import initialise_he
@@ -88,7 +88,6 @@ class PictureJudge:
             aside.append(own[:count])
             known.append(own[count:])
         learnt = np.sort(np.concatenate(known))
-        pictures = torch.from_numpy(pairs.pictures[learnt]).to(device)
         whose = torch.from_numpy(np.searchsorted(people, pairs.picture_person[learnt])).to(device)
         sexes = torch.from_numpy(pairs.sexes[people]).to(device)
         devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
@@ -103,9 +102,11 @@ class PictureJudge:
             optimiser = torch.optim.Adam(parameters, config.rate)
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, config.steps))
             for step in range(config.steps):
-                rows = torch.from_numpy(rng.integers(len(learnt), size=config.batch)).to(device)
+                drawn = rng.integers(len(learnt), size=config.batch)
                 flip = torch.from_numpy(rng.random(config.batch) < 0.5).to(device)
-                features = embedding(augment(as_images(pictures[rows], flip), config.augmentations))
+                pictures = torch.from_numpy(pairs.pictures[learnt[drawn]]).to(device)
+                rows = torch.from_numpy(drawn).to(device)
+                features = embedding(augment(as_images(pictures, flip), config.augmentations))
                 loss = F.cross_entropy(identity(features), whose[rows])
                 loss = loss + F.cross_entropy(sex(features), sexes[whose[rows]])
                 optimiser.zero_grad()
@@ -148,19 +149,17 @@ class PictureJudge:
     def _accuracy(self, pairs: Pairs, sexes: NDArray[np.int64]) -> dict[str, Any]:
         report: dict[str, Any] = {"people": len(self.people), "pictures_aside": len(self.aside)}
         if len(self.aside):
-            images = as_images(torch.from_numpy(pairs.pictures[self.aside]))
-            guesses = self.person(images, 5)
+            guesses = np.concatenate([self.person(x, 5) for x in image_batches(pairs.pictures, self.aside)])
             right = guesses == pairs.picture_person[self.aside][:, None]
             report["identity_top1"] = float(right[:, 0].mean())
             report["identity_top5"] = float(right.any(1).mean())
-            report["sex_known_people"] = float(
-                (self.sex_of(images) == pairs.sexes[pairs.picture_person[self.aside]]).mean()
-            )
+            sexes_seen = np.concatenate([self.sex_of(x) for x in image_batches(pairs.pictures, self.aside)])
+            report["sex_known_people"] = float((sexes_seen == pairs.sexes[pairs.picture_person[self.aside]]).mean())
         strangers = np.flatnonzero(np.isin(pairs.picture_person, pairs.split("validation")))
         if len(strangers):
             truth = pairs.sexes[pairs.picture_person[strangers]]
-            images = as_images(torch.from_numpy(pairs.pictures[strangers]))
-            report["sex_unknown_people"] = float((self.sex_of(images) == truth).mean())
+            sexes_seen = np.concatenate([self.sex_of(x) for x in image_batches(pairs.pictures, strangers)])
+            report["sex_unknown_people"] = float((sexes_seen == truth).mean())
         report["chance"] = {
             "identity_top1": 1 / len(self.people),
             "identity_top5": min(1.0, 5 / len(self.people)),

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.crops import Normalised
-from voxface.training.data.images import as_images, as_pictures, mean_colour, pictures_of
+from voxface.training.data.images import as_pictures, image_batches, mean_colour, pictures_of
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.ema import ExponentialMovingAverage
 from voxface.training.engine.run import Run, RunConfig, bare
@@ -252,7 +252,7 @@ def train_joint(
         initialise_dcgan(face, critic, discriminator)
     elif config.initialisation == "he":
         which = np.concatenate([pairs.pictures_of[int(i)] for i in voices.people])
-        initialise_he(face, mean_colour(torch.from_numpy(pairs.pictures[which])))
+        initialise_he(face, mean_colour(pairs.pictures, which))
         initialise_he(critic)
     student = ImageToFace(**student_architecture)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
@@ -370,10 +370,10 @@ def mean_expert_coefficients(
         float32 [I, P] for all I people of the pairs; NaN for those who are not among `people`.
     """
     which = np.concatenate([pairs.pictures_of[int(i)] for i in people])
-    rows = []
-    for start in range(0, len(which), batch):
-        seen = expert(as_images(torch.from_numpy(pairs.pictures[which[start : start + batch]]).to(device)))
-        rows.append(seen.coefficients.float().cpu().numpy())
+    rows = [
+        expert(images.to(device)).coefficients.float().cpu().numpy()
+        for images in image_batches(pairs.pictures, which, batch)
+    ]
     found = np.concatenate(rows)
     opinions = np.full((len(pairs.people), found.shape[1]), np.nan, np.float32)
     for i in people:
