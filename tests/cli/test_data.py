@@ -281,7 +281,7 @@ def test_a_folder_of_pictures(
     (folder / "deeper" / "b.png").write_bytes(png(grey[:120, :120].copy()))
     (folder / "bad.jpg").write_text("no picture")
     (folder / "notes.txt").write_text("not looked at")
-    words = ["--detector", f"onnx:{graph}", "--camera", "pinhole", "--focal", 700, "--json"]
+    words = ["--detector", f"onnx:{graph}", "--crops", "--by-folder", "--camera", "pinhole", "--focal", 700, "--json"]
     assert fit(folder, tmp_path / "a.npz", faces_file, *words) == 3
     captured = capsys.readouterr()
     document = json.loads(captured.out)
@@ -289,9 +289,12 @@ def test_a_folder_of_pictures(
     assert "bad.jpg: cannot be read as a picture" in captured.err
     fitted = np.load(tmp_path / "a.npz")
     assert fitted["names"].tolist() == ["a.png", "deeper/b.png"]
+    assert fitted["people"].tolist() == [".", "deeper"]
+    assert fitted["people_pictures"].tolist() == [1, 1]
+    assert document["people"] == 2
     assert fitted["scale"][0] == pytest.approx(2 * fitted["scale"][1], rel=0.1)
     nothing = write_graph(tmp_path / "none.onnx", np.zeros((1, 68, 8, 8), np.float32))
-    assert fit(folder, tmp_path / "b.npz", faces_file, "--detector", f"onnx:{nothing}") == 3
+    assert fit(folder, tmp_path / "b.npz", faces_file, "--detector", f"onnx:{nothing}", "--crops") == 3
     error = capsys.readouterr().err
     assert error.count("no face found; left out") == 2
     assert f"{folder}: no face that can be used" in error
@@ -427,9 +430,12 @@ def test_fit_refuses(
         (source, ["--focal", 700], 2, "for --camera pinhole only"),
         (source, ["--sigma", 0], 2, "greater than 0"),
         (source, ["--detector", "mediapipe:x"], 2, "for a folder of pictures only"),
+        (source, ["--crops"], 2, "go with --detector onnx"),
+        (source, ["--by-folder"], 2, "a folder of folders"),
+        (tmp_path / "folder", ["--detector", "mediapipe:x", "--face-detector", "y"], 2, "go with --detector onnx"),
         (source, ["--population", tmp_path / "nowhere"], 3, "no such file"),
         (tmp_path / "folder", [], 2, "say what finds their landmarks"),
-        (tmp_path / "folder", ["--detector", "onnx:x"], 3, "no picture in this folder"),
+        (tmp_path / "folder", ["--detector", "onnx:x", "--crops"], 3, "no picture in this folder"),
         (tmp_path / "nowhere", [], 3, "no such file or folder"),
     ):
         assert fit(where, out, faces_file, *words) == code, message
@@ -439,7 +445,7 @@ def test_fit_refuses(
     (tmp_path / "folder" / "a.png").write_bytes(png(np.zeros((8, 8, 3), np.uint8)))
     for detector, code, message in (
         ("dlib:x", 2, "no landmark detector"),
-        ("onnx:nowhere.onnx", 3, "no such file"),
+        ("onnx:nowhere.onnx", 2, "--face-detector"),
         ("mediapipe:nowhere.task", 3, "no such file"),
     ):
         assert fit(tmp_path / "folder", out, faces_file, "--detector", detector) == code

@@ -42,7 +42,7 @@ def test_crops_are_those_of_the_published_code(pairs: Pairs, encoder: VoiceEncod
     lengths = set()
     for seed in range(8):
         rows = np.arange(6)
-        found = voices.crops(rows, np.random.default_rng(seed))
+        found = voices.prepare(rows, np.random.default_rng(seed))
         assert found.shape[:2] == (6, 64)
         lengths.add(found.shape[2])
         for row, piece in zip(rows, found, strict=True):
@@ -56,7 +56,7 @@ def test_crops_are_those_of_the_published_code(pairs: Pairs, encoder: VoiceEncod
 
 
 def test_short_recordings_are_tiled(pairs: Pairs, encoder: VoiceEncoder) -> None:
-    found = fresh(pairs, encoder, (400, 400)).crops(np.array([0]), np.random.default_rng(0))[0]
+    found = fresh(pairs, encoder, (400, 400)).prepare(np.array([0]), np.random.default_rng(0))[0]
     period = len(pairs.utterance(int(pairs.utterances[0][0])))
     np.testing.assert_allclose(found[:, period:], found[:, :-period])
 

@@ -62,7 +62,7 @@ def places(rng: np.random.Generator) -> NDArray[np.float32]:
 @pytest.mark.parametrize("shape", [(1, 3, 64, 64), (1, 48, 64, 3), ("N", 3, "H", "W")])
 def test_heat_maps_in_an_onnx_file(tmp_path: Path, places: NDArray[np.float32], shape: tuple[Any, ...]) -> None:
     file = write_graph(tmp_path / "heat.onnx", heat_maps(places), shape=shape)
-    with open_detector(f"onnx:{file}") as detector:
+    with open_detector(f"onnx:{file}", crops=True) as detector:
         found = detector.detect(PICTURE)
         assert detector.contour == "silhouette"
     assert found is not None
@@ -75,30 +75,33 @@ def test_coordinates_in_an_onnx_file(
     tmp_path: Path, places: NDArray[np.float32], unit: float, shape: tuple[int, ...]
 ) -> None:
     file = write_graph(tmp_path / "places.onnx", (places * unit).reshape(shape))
-    with open_detector(f"onnx:{file}") as detector:
+    with open_detector(f"onnx:{file}", crops=True) as detector:
         assert detector.detect(PICTURE) == pytest.approx(places * [80, 96], abs=1e-3)
 
 
 def test_nothing_found_is_none(tmp_path: Path) -> None:
     for name, output in (("flat", np.full((1, 68, 16, 16), 0.01)), ("nan", np.full((1, 136), np.nan))):
-        with open_detector(f"onnx:{write_graph(tmp_path / f'{name}.onnx', output)}") as detector:
+        with open_detector(f"onnx:{write_graph(tmp_path / f'{name}.onnx', output)}", crops=True) as detector:
             assert detector.detect(PICTURE) is None
 
 
 def test_onnx_files_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.onnx: no such file; give the ONNX file"):
-        open_detector(f"onnx:{tmp_path / 'nowhere.onnx'}")
+        open_detector(f"onnx:{tmp_path / 'nowhere.onnx'}", crops=True)
     (tmp_path / "text.onnx").write_text("no graph")
     with pytest.raises(InputError, match=r"text\.onnx: the graph is refused: it is damaged.*give the ONNX file"):
-        open_detector(f"onnx:{tmp_path / 'text.onnx'}")
+        open_detector(f"onnx:{tmp_path / 'text.onnx'}", crops=True)
     good = np.zeros((1, 136))
     for shape, dtype in (((1, 64, 64), "float32"), ((1, 3, 64, 64), "int64"), ((2, 3, 64, 64), "float32")):
         with pytest.raises(InputError, match="one float32 picture"):
-            open_detector(f"onnx:{write_graph(tmp_path / 'odd.onnx', good, shape=shape, dtype=dtype)}")
+            open_detector(f"onnx:{write_graph(tmp_path / 'odd.onnx', good, shape=shape, dtype=dtype)}", crops=True)
     with pytest.raises(InputError, match="neither axis 1 nor 3"):
-        open_detector(f"onnx:{write_graph(tmp_path / 'grey.onnx', good, shape=(1, 1, 64, 64))}")
+        open_detector(f"onnx:{write_graph(tmp_path / 'grey.onnx', good, shape=(1, 1, 64, 64))}", crops=True)
     five = write_graph(tmp_path / "five.onnx", np.zeros((1, 10)))
-    with open_detector(f"onnx:{five}") as detector, pytest.raises(InputError, match=r"gives \[1, 10\]; 68 heat maps"):
+    with (
+        open_detector(f"onnx:{five}", crops=True) as detector,
+        pytest.raises(InputError, match=r"gives \[1, 10\]; 68 heat maps"),
+    ):
         detector.detect(PICTURE)
 
 
@@ -148,7 +151,8 @@ class FakeMediaPipe(ModuleType):
                 assert image.image_format == "srgb"
                 assert image.data.flags.c_contiguous
                 marks = [SimpleNamespace(x=k / 478, y=1 - k / 478, z=0.0) for k in range(478)]
-                return SimpleNamespace(face_landmarks=[marks] if image.data.any() else [])
+                small = [SimpleNamespace(x=k / 4780, y=k / 4780, z=0.0) for k in range(478)]
+                return SimpleNamespace(face_landmarks=[small, marks, small] if image.data.any() else [])
 
             def close(self) -> None:
                 fake.closed = True
@@ -250,6 +254,7 @@ def test_face_alignment_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("dlib:x", "no landmark detector 'dlib'; there are onnx:FILE"),
         ("onnx", "onnx:FILE"),
+        ("onnx:x.onnx", "--face-detector"),
         ("mediapipe:", "mediapipe:FILE"),
     ],
 )

@@ -206,8 +206,8 @@ def test_every_loss_is_felt(name: str, small: None, tmp_path: Path, monkeypatch:
 def test_positives_and_negatives_are_of_the_right_people(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn, draw = [], joint_trainer.VoiceTriplets.draw
-    monkeypatch.setattr(joint_trainer.VoiceTriplets, "draw", lambda *args: drawn.append(draw(*args)) or drawn[-1])
+    drawn, finish = [], joint_trainer.VoiceTriplets.finish
+    monkeypatch.setattr(joint_trainer.VoiceTriplets, "finish", lambda *args: drawn.append(finish(*args)) or drawn[-1])
     seen = []
     monkeypatch.setattr(joint_trainer, "triplet_loss", lambda *args: seen.append(args[:3]) or triplet_loss(*args))
     for preset in PRESETS:
@@ -235,8 +235,8 @@ def test_norms_of_vertices_from_coefficients() -> None:
 def test_the_published_preset_computes_what_the_published_code_does(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn, draw = [], joint_trainer.VoiceTriplets.draw
-    monkeypatch.setattr(joint_trainer.VoiceTriplets, "draw", lambda *args: drawn.append(draw(*args)) or drawn[-1])
+    drawn, finish = [], joint_trainer.VoiceTriplets.finish
+    monkeypatch.setattr(joint_trainer.VoiceTriplets, "finish", lambda *args: drawn.append(finish(*args)) or drawn[-1])
     seen: list[Geometry] = []
     forward = SmallStudent.forward
     monkeypatch.setattr(SmallStudent, "forward", lambda self, x: seen.append(forward(self, x)) or seen[-1])

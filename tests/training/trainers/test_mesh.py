@@ -78,8 +78,8 @@ def test_positives_are_the_same_person_and_negatives_another_speaker(
         pairs, encoder(), pairs.split("train"), bank=bank, crop=(40, 60), seed=0, device=torch.device("cpu"), say=print
     )
     rows_drawn: list[Any] = []
-    embeddings = voices._embeddings
-    monkeypatch.setattr(voices, "_embeddings", lambda rows, rng: rows_drawn.append(rows) or embeddings(rows, rng))
+    heard = voices._input
+    monkeypatch.setattr(voices, "_input", lambda rows, rng: rows_drawn.append(rows) or heard(rows, rng))
     speaker = np.array([p.speaker for p in pairs.people])
     recordings = pairs.utterance_recording if not bank else voices._bank.recording
     asked = set()
@@ -208,16 +208,30 @@ def test_voices_at_other_speeds_are_learnt_from_only_where_asked_for(
     pairs = small_pairs(8)
     people = tuple(dataclasses.replace(p, name=f"{p.name}@1.1") if i == 1 else p for i, p in enumerate(pairs.people))
     pairs, heard = dataclasses.replace(pairs, people=people), []
-    original = VoiceTriplets.draw
+    original = VoiceTriplets.finish
 
-    def draw(self: VoiceTriplets, *arguments: Any) -> Any:
+    def finish(self: VoiceTriplets, *arguments: Any) -> Any:
         heard.append(set(self.people.tolist()))
         return original(self, *arguments)
 
-    monkeypatch.setattr(VoiceTriplets, "draw", draw)
+    monkeypatch.setattr(VoiceTriplets, "finish", finish)
     for altered in (False, True):
         train_mesh(pairs, encoder(), config(steps=1, altered=altered), tmp_path / str(altered))
     assert heard == [{0, 2, 3}, {0, 1, 2, 3}]
+
+
+def test_batches_made_ahead_change_nothing(tmp_path: Path) -> None:
+    trained = [
+        train_mesh(
+            small_pairs(8),
+            encoder(),
+            config(bank=0, run=dataclasses.replace(QUICK, ahead=ahead)),
+            tmp_path / str(ahead),
+        )
+        for ahead in (0, 3)
+    ]
+    for one, other in zip(*(network.parameters() for network in trained), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_going_on_is_the_same_as_never_having_stopped(tmp_path: Path) -> None:

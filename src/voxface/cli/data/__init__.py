@@ -158,10 +158,23 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
     add_out(fit, ".npz file to write")
     add_force(fit, "replace fitted faces that are there already")
     fit.add_argument("--detector", help="for pictures: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER]")
+    faces = fit.add_mutually_exclusive_group()
+    faces.add_argument(
+        "--face-detector", type=Path, metavar="FILE.onnx", help="with --detector onnx: what finds the faces in pictures"
+    )
+    faces.add_argument("--crops", action="store_true", help="with --detector onnx: each picture is a crop of one face")
     fit.add_argument("--camera", choices=("weak", "pinhole"), default="weak", help="(%(default)s)")
     fit.add_argument("--focal", type=float, help="focal length of the pinhole camera, px")
     fit.add_argument("--centre", type=float, nargs=2, metavar=("X", "Y"), help="its principal point, px (the middle)")
-    fit.add_argument("--sigma", type=float, default=1.0, help="noise of the landmarks, px (%(default)s)")
+    fit.add_argument(
+        "--sigma",
+        type=float,
+        metavar="PX",
+        help="noise of the landmarks, px (estimated for each face, about 3 %% of the distance between the outer eye corners)",
+    )
+    fit.add_argument(
+        "--by-folder", action="store_true", help="pictures of one folder are of one person; fit them together"
+    )
     fit.add_argument("--robust", type=float, metavar="SIGMAS", help="landmarks further off than this count less")
     fit.add_argument(
         "--contour",

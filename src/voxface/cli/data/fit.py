@@ -19,15 +19,20 @@ def fit(options: argparse.Namespace) -> int:
     import numpy as np
 
     from voxface.runtime.errors import InputError, UsageError
-    from voxface.training.faces.fitted_faces import count_determined_directions, fit_table, write_fitted
+    from voxface.training.faces.fitted_faces import (
+        count_determined_directions,
+        fit_table,
+        people_of_folders,
+        write_fitted,
+    )
 
     _check(options)
     model = face_model(options)
     prior = _prior(model, options.population)
     table, contour = _landmarks(options)
-    for skipped in table.skipped:
-        complain(skipped.message)
     if not len(table.landmarks):
+        for skipped in table.skipped:
+            complain(skipped.message)
         raise InputError(f"{options.landmarks}: no face that can be used")
     flat = table.landmarks.shape[2] == 2
     if not flat:
@@ -42,7 +47,7 @@ def fit(options: argparse.Namespace) -> int:
             "--camera pinhole: landmarks from a file need --centre X Y, the middle of the pictures in pixels"
         )
     progress = Progress(len(table.names), "faces")
-    result = fit_table(
+    fitted = fit_table(
         model,
         table,
         prior=prior,
@@ -54,8 +59,14 @@ def fit(options: argparse.Namespace) -> int:
         done=progress.step,
     )
     progress.close()
+    result = fitted.result
+    for skipped in fitted.table.skipped:
+        complain(skipped.message)
+    if not len(fitted.table.names):
+        raise InputError(f"{options.landmarks}: no face that can be used")
+    people = people_of_folders(model, fitted, prior) if options.by_folder else None
     try:
-        write_fitted(options.out, table, result)
+        write_fitted(options.out, fitted, people)
     except OSError as error:
         raise InputError(
             f"{options.out}: cannot be written ({error.strerror or error}); choose another --out"
@@ -66,12 +77,12 @@ def fit(options: argparse.Namespace) -> int:
     document = {
         "out": str(options.out),
         "given": len(table.names) + len(table.skipped),
-        "fitted": len(table.names),
+        "fitted": len(fitted.table.names),
         "not_converged": lost,
         "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
         "camera": {"kind": options.camera if flat else "space", "focal_px": options.focal},
         "contour": contour,
-        "sigma_px": options.sigma,
+        "sigma_px": float(np.median(fitted.sigma)),
         "residual_px": {"p50": float(p50), "p95": float(p95), "max": float(most)},
         "determined": {"directions": determined, "of": model.modes},
         "errors": [
@@ -81,8 +92,9 @@ def fit(options: argparse.Namespace) -> int:
                 "exit_code": InputError.exit_code,
                 "message": skipped.message,
             }
-            for skipped in table.skipped
+            for skipped in fitted.table.skipped
         ],
+        **({} if people is None else {"people": len(people.names)}),
     }
     if options.json:
         print_json(document)
@@ -91,8 +103,9 @@ def fit(options: argparse.Namespace) -> int:
             f"{options.out}: {document['fitted']} of {document['given']} faces fitted, residual {p50:.2f} px "
             f"(95 %: {p95:.2f}), {determined} of {model.modes} directions mostly determined"
             + (f"; {lost} did not converge" if lost else "")
+            + ("" if people is None else f"; {len(people.names)} people")
         )
-    return InputError.exit_code if table.skipped else 0
+    return InputError.exit_code if fitted.table.skipped else 0
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -104,7 +117,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--camera pinhole: needs --focal PX, the focal length in pixels, greater than 0")
     if options.camera == "weak" and (options.focal is not None or options.centre is not None):
         raise UsageError("--focal and --centre: for --camera pinhole only")
-    if not options.sigma > 0 or not (options.robust is None or options.robust > 0):
+    if not all(given is None or given > 0 for given in (options.sigma, options.robust)):
         raise UsageError("--sigma and --robust: greater than 0")
     if options.out.suffix != ".npz" or options.out.is_dir():
         raise UsageError(f"--out {options.out}: give a file name that ends in .npz")
@@ -129,6 +142,10 @@ def _check(options: argparse.Namespace) -> None:
             )
     if not options.landmarks.is_dir() and options.detector is not None:
         raise UsageError("--detector: for a folder of pictures only")
+    if (options.face_detector is not None or options.crops) and not (options.detector or "").startswith("onnx:"):
+        raise UsageError("--face-detector and --crops: go with --detector onnx:FILE")
+    if options.by_folder and not options.landmarks.is_dir():
+        raise UsageError("--by-folder: for a folder of folders, one for each person")
 
 
 def _landmarks(options: argparse.Namespace) -> tuple["LandmarkTable", "Contour"]:
@@ -141,7 +158,7 @@ def _landmarks(options: argparse.Namespace) -> tuple["LandmarkTable", "Contour"]
     from voxface.training.faces.picture_landmarks import detect_landmarks, find_pictures
 
     files = find_pictures(options.landmarks)
-    with open_detector(options.detector) as detector:
+    with open_detector(options.detector, options.face_detector, crops=options.crops) as detector:
         progress = Progress(len(files), "pictures")
         table = detect_landmarks(options.landmarks, files, detector, done=progress.step)
         progress.close()

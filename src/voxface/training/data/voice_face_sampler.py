@@ -1,7 +1,7 @@
 """Sampler of batches for the face GAN: embeddings of voices, and real pictures."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -44,8 +44,28 @@ class EmbeddingSource(Protocol):
 
     person: NDArray[np.int32]
 
-    def embed(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        """Embeddings float32 [B, E] of these rows."""
+    def prepare(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[Any]:
+        """What `embed` needs for these rows [B]: all that is random and that needs no device."""
+
+    def embed(self, prepared: NDArray[Any]) -> Tensor:
+        """Embeddings float32 [B, E]."""
+
+
+class PreparedBatch(NamedTuple):
+    """A batch before its voices are encoded, as arrays.
+
+    Attributes:
+        voice_input: what the source of embeddings needs.
+        voice, face: as in `Batch`.
+        pictures: uint8 [B, H, W, 3].
+        mirrored: bool [B].
+    """
+
+    voice_input: NDArray[Any]
+    voice: NDArray[np.int64]
+    pictures: NDArray[np.uint8]
+    mirrored: NDArray[np.bool_]
+    face: NDArray[np.int64]
 
 
 class OnTheFlyEmbeddings:
@@ -67,17 +87,17 @@ class OnTheFlyEmbeddings:
         self._pairs, self._encoder, self._utterances = pairs, encoder, utterances
         self._length, self._device = length, device
 
-    def crops(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Float32:
-        """Network input float32 [B, mels, T], shortest ≤ T ≤ longest."""
+    def prepare(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Float32:
+        """Crops of these utterances: network input float32 [B, mels, T], shortest ≤ T ≤ longest."""
         shortest, longest = self._length
         frames = int(rng.integers(shortest, longest + 1))
         start = int(rng.integers(longest - frames + 1))
         whole = crops(self._pairs, self._utterances[rows], longest, rng, self._encoder.normalisation, "utterance")
         return np.ascontiguousarray(whole[:, :, start : start + frames])
 
-    def embed(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        """Embeddings float32 [B, E] of new crops of these utterances."""
-        embedded: Tensor = self._encoder(torch.from_numpy(self.crops(rows, rng)).to(self._device))[0]
+    def embed(self, prepared: Float32) -> Tensor:
+        """Embeddings float32 [B, E] of crops."""
+        embedded: Tensor = self._encoder(torch.from_numpy(prepared).to(self._device))[0]
         return embedded.float()
 
 
@@ -88,9 +108,13 @@ class PrecomputedSource:
         self.person = precomputed.person
         self._embeddings = torch.from_numpy(precomputed.embeddings).to(device)
 
-    def embed(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        """Embeddings float32 [B, E] of these rows; `rng` is not used."""
-        return self._embeddings[torch.from_numpy(rows).to(self._embeddings.device)]
+    def prepare(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """The rows themselves."""
+        return rows
+
+    def embed(self, prepared: NDArray[np.int64]) -> Tensor:
+        """Embeddings float32 [B, E] of rows."""
+        return self._embeddings[torch.from_numpy(prepared).to(self._embeddings.device)]
 
 
 class VoiceFaceSampler:
@@ -132,6 +156,10 @@ class VoiceFaceSampler:
 
     def draw(self, count: int, sampling: Sampling, flip: float, rng: np.random.Generator) -> Batch:
         """Draws `count` voices and `count` pictures; each picture is mirrored with probability `flip`."""
+        return self.finish(self.prepare(count, sampling, flip, rng))
+
+    def prepare(self, count: int, sampling: Sampling, flip: float, rng: np.random.Generator) -> PreparedBatch:
+        """What `draw` does before it needs a device."""
         if sampling == "independent":
             voices = self._heard.rows[rng.integers(len(self._heard.rows), size=count)]
             pictures = self._seen.rows[rng.integers(len(self._seen.rows), size=count)]
@@ -139,14 +167,19 @@ class VoiceFaceSampler:
             turns = -(-count // len(self.people))
             identity = np.concatenate([rng.permutation(len(self.people)) for _ in range(turns)])[:count]
             voices, pictures = self._heard.one_each(identity, rng), self._seen.one_each(identity, rng)
-        mirrored = torch.from_numpy(rng.random(count) < flip).to(self._device)
-        chosen = torch.from_numpy(self._pictures[self._rows[pictures]]).to(self._device)
-        return Batch(
-            self._voices.embed(voices, rng),
-            torch.from_numpy(self._heard.identity[voices]).to(self._device),
-            as_images(chosen, mirrored),
-            torch.from_numpy(self._seen.identity[pictures]).to(self._device),
+        mirrored = rng.random(count) < flip
+        return PreparedBatch(
+            self._voices.prepare(voices, rng),
+            self._heard.identity[voices],
+            self._pictures[self._rows[pictures]],
+            mirrored,
+            self._seen.identity[pictures],
         )
+
+    def finish(self, prepared: PreparedBatch) -> Batch:
+        """Encodes the voices, on the device."""
+        voice, pictures, mirrored, face = (torch.from_numpy(array).to(self._device) for array in prepared[1:])
+        return Batch(self._voices.embed(prepared.voice_input), voice, as_images(pictures, mirrored), face)
 
 
 class _ByIdentity:

@@ -5,8 +5,7 @@ A training script is a straight line:
     run = Run(folder, config, config.run, data=pairs.digest, resume=resume)
     network = run.network("mesh", MeshRegressor(50))
     optimiser = run.optimiser("mesh", torch.optim.Adam(network.parameters(), config.rate))
-    for step in run.steps(config.steps):
-        batch = pairs.batch(run.random(step), …)
+    for step, batch in run.batches(config.steps, lambda step: pairs.batch(run.random(step), …)):
         loss = …
         run.descend(loss, optimiser)
         run.log(step, {"loss": loss}, batch)
@@ -25,12 +24,13 @@ import json
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -50,8 +50,10 @@ from voxface.training.engine.checkpoint import (
 )
 from voxface.training.engine.learning_curve import CURVE, Curve
 from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser
+from voxface.training.engine.prepared_batches import PreparedBatches
 from voxface.training.engine.processes import Processes, launch
 
+Batch = TypeVar("Batch")
 ACCELERATORS: Final = ("auto", "cpu", "cuda")
 
 
@@ -76,6 +78,7 @@ class RunConfig:
         devices: number of processes, one per device; batches are global and divided among them. Where `torchrun` has
             started the processes, it decides the number.
         precision: Lightning Fabric's name: "32-true", "bf16-mixed", "16-mixed".
+        ahead: batches that threads make before their turn; −1: two on a GPU, none on a CPU.
 
     Raises:
         UsageError: a value out of its range.
@@ -89,6 +92,7 @@ class RunConfig:
     accelerator: str = "auto"
     devices: int = 1
     precision: str = "32-true"
+    ahead: int = -1
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -100,7 +104,15 @@ class RunConfig:
             raise UsageError(f"accelerator {self.accelerator!r}: one of {', '.join(ACCELERATORS)}")
 
 
-_LEAST: Final = {"seed": 0, "checkpoint_every": 1, "keep": 1, "log_every": 1, "sample_every": 1, "devices": 1}
+_LEAST: Final = {
+    "seed": 0,
+    "checkpoint_every": 1,
+    "keep": 1,
+    "log_every": 1,
+    "sample_every": 1,
+    "devices": 1,
+    "ahead": -1,
+}
 
 
 class Run:
@@ -112,6 +124,7 @@ class Run:
         folder: all files of the run.
         fabric: Lightning Fabric, launched.
         first: number of the first step, which is above 0 in a resumed run; known once `steps` has begun.
+        waiting: share of the time of `batches` in which steps waited for their batch; known at its end.
     """
 
     def __init__(
@@ -157,6 +170,7 @@ class Run:
         self._lock: IO[str] | None = None
         self._curve: Curve | None = None
         self.first = 0
+        self.waiting = 0.0
         self._last = self._find(resume)
         self.fabric = launch(settings.accelerator, settings.devices, settings.precision)
         self._processes = Processes(self.fabric, folder)
@@ -198,7 +212,10 @@ class Run:
 
     def tensor(self, array: NDArray[Any]) -> Tensor:
         """Copy of an array on the run's device."""
-        return torch.tensor(np.ascontiguousarray(array), device=self.device)
+        copy = torch.tensor(np.ascontiguousarray(array))
+        if self.device.type != "cuda":
+            return copy.to(self.device)
+        return copy.pin_memory().to(self.device, non_blocking=True)
 
     def network(self, name: str, module: nn.Module, *, trained: bool = True) -> nn.Module:
         """Registers a network, which is moved to the device, saved and restored.
@@ -288,6 +305,22 @@ class Run:
                     self._processes.end(Interrupted(stop), 128 + stop)
         finally:
             self._close()
+
+    def batches(self, total: int, make: Callable[[int], Batch]) -> Iterator[tuple[int, Batch]]:
+        """Numbers of the steps still to be done, each with its batch; see `steps`.
+
+        Args:
+            make: step -> batch, of NumPy arrays: it may run in a thread, before its turn.
+        """
+        ahead = self.settings.ahead if self.settings.ahead >= 0 else 2 * (self.device.type == "cuda")
+        prepared = PreparedBatches(make, total, ahead=ahead)
+        began = time.perf_counter()
+        try:
+            for step in self.steps(total):
+                yield step, prepared.at(step)
+        finally:
+            prepared.close()
+            self.waiting = prepared.waited / max(time.perf_counter() - began, 1e-9)
 
     def log(self, step: int, losses: Mapping[str, Tensor | float], batch: Mapping[str, Any] | None = None) -> None:
         """Checks the losses of a step, and adds a point to the learning curve every `log_every` steps and at validations.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, InputError, ProviderError, UsageError
+from voxface.training.faces.face_boxes import FaceDetector
 from voxface.training.faces.fitting import Contour
 
 Picture = NDArray[np.uint8]
@@ -43,11 +44,15 @@ class LandmarkDetector(Protocol):
     ) -> None: ...
 
 
-def open_detector(what: str) -> LandmarkDetector:
+def open_detector(what: str, faces: Path | None = None, *, crops: bool = False) -> LandmarkDetector:
     """The detector named "onnx:FILE", "mediapipe:FILE.task", "face-alignment" or "face-alignment:FOLDER".
 
+    Args:
+        faces: ONNX file of a face detector (`face_boxes`), which an "onnx:FILE" needs to know where a face is.
+        crops: whether every picture is a crop of one face, so that "onnx:FILE" needs none.
+
     Raises:
-        UsageError: no detector of that name, or its file is not named.
+        UsageError: no detector of that name, its file is not named, or nothing says where a face is.
         InputError: the model file is missing or unusable.
         ProviderError: the package is not installed.
     """
@@ -58,7 +63,16 @@ def open_detector(what: str) -> LandmarkDetector:
         raise UsageError(f"no landmark detector {kind!r}; there are {KINDS}")
     if not place:
         raise UsageError(f"detector {kind} needs its model file: {kind}:FILE")
-    return OnnxDetector(Path(place)) if kind == "onnx" else MediaPipeDetector(Path(place))
+    if kind == "mediapipe":
+        return MediaPipeDetector(Path(place))
+    if faces is None and not crops:
+        raise UsageError(
+            "detector onnx: finds landmarks in the crop of one face, and in any other picture something; name what finds the "
+            "faces (--face-detector FILE.onnx), or say that each picture is such a crop (--crops)"
+        )
+    return (
+        OnnxDetector(Path(place)) if faces is None else CroppedDetector(OnnxDetector(Path(place)), FaceDetector(faces))
+    )
 
 
 class _ClosedOnExit:
@@ -152,6 +166,7 @@ class MediaPipeDetector(_ClosedOnExit):
     """
 
     contour: Contour = "anatomical"
+    MOST_FACES = 16  # of which the largest is taken; MediaPipe gives them in no order
 
     def __init__(self, task: Path) -> None:
         """Opens the landmarker.
@@ -167,7 +182,9 @@ class MediaPipeDetector(_ClosedOnExit):
         self._package = _import("mediapipe", "mediapipe")
         try:
             tasks = self._package.tasks
-            options = tasks.vision.FaceLandmarkerOptions(base_options=tasks.BaseOptions(model_asset_path=str(task)))
+            options = tasks.vision.FaceLandmarkerOptions(
+                base_options=tasks.BaseOptions(model_asset_path=str(task)), num_faces=self.MOST_FACES
+            )
             self._landmarker: Any = tasks.vision.FaceLandmarker.create_from_options(options)
         except (ValueError, RuntimeError, OSError) as error:
             raise InputError(
@@ -175,16 +192,16 @@ class MediaPipeDetector(_ClosedOnExit):
             ) from error
 
     def detect(self, image: Picture) -> Landmarks | None:
-        """Landmarks of one face; see `LandmarkDetector.detect`."""
+        """Landmarks of the largest face; see `LandmarkDetector.detect`."""
         package = self._package
         picture = package.Image(image_format=package.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         faces = self._landmarker.detect(picture).face_landmarks
         if not faces:
             return None
-        places = np.array([[mark.x, mark.y] for mark in faces[0]], np.float32)
-        height, width = image.shape[:2]
-        picked: Landmarks = places[MEDIAPIPE_68] * np.array([width, height], np.float32)
-        return picked
+        places = np.array([[[mark.x, mark.y] for mark in face] for face in faces], np.float32)
+        places = places[:, MEDIAPIPE_68] * np.array([image.shape[1], image.shape[0]], np.float32)
+        largest: Landmarks = places[int(np.ptp(places, axis=1).prod(1).argmax())]
+        return largest
 
     def close(self) -> None:
         """Closes the landmarker."""
@@ -262,6 +279,44 @@ class OnnxDetector(_ClosedOnExit):
 
     def _signature(self) -> str:
         return ", ".join(f"{name} {spec.dtype}{list(spec.shape)}" for name, spec in self._engine.inputs.items())
+
+
+class CroppedDetector(_ClosedOnExit):
+    """A detector of landmarks in crops behind a face detector: the largest face is cropped a few times and the mean taken.
+
+    The crops differ a little in place and size; a network of this kind errs otherwise in each.
+    """
+
+    contour: Contour = "silhouette"
+    # Side of a square crop over the longer side of the face's box, and how far its middle lies below that of the box, in box
+    # heights. Chosen on six photographs: the median error is 4.0 % of the outer canthal distance; with 1.4 and 0, 7.2 %.
+    CROPS = ((0.95, 0.1), (1.05, 0.05), (1.05, 0.1), (1.15, 0.1))
+
+    def __init__(self, landmarks: OnnxDetector, faces: FaceDetector) -> None:
+        self._landmarks, self._faces = landmarks, faces
+
+    def detect(self, image: Picture) -> Landmarks | None:
+        """Landmarks of the largest face; see `LandmarkDetector.detect`."""
+        boxes = self._faces.detect(image)
+        if not len(boxes):
+            return None
+        left, top, right, bottom = (float(number) for number in boxes[0, :4])
+        found = []
+        for side, lower in self.CROPS:
+            length = max(2, round(side * max(right - left, bottom - top)))
+            x = round((left + right - length) / 2)
+            y = round((top + bottom - length) / 2 + lower * (bottom - top))
+            rows = np.clip(np.arange(y, y + length), 0, image.shape[0] - 1)
+            columns = np.clip(np.arange(x, x + length), 0, image.shape[1] - 1)
+            landmarks = self._landmarks.detect(image[np.ix_(rows, columns)])
+            if landmarks is not None:
+                found.append(landmarks + np.array([x, y], np.float32))
+        return np.mean(found, axis=0, dtype=np.float32) if found else None
+
+    def close(self) -> None:
+        """Frees both graphs."""
+        self._landmarks.close()
+        self._faces.close()
 
 
 def peaks(maps: NDArray[np.float32]) -> Landmarks:

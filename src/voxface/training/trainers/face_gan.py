@@ -33,6 +33,7 @@ from voxface.training.data.voice_face_sampler import (
     Batch,
     EmbeddingSource,
     OnTheFlyEmbeddings,
+    PreparedBatch,
     Sampling,
     VoiceFaceSampler,
     held_out_recordings,
@@ -333,8 +334,11 @@ def train_face_gan(
     gan = FaceGan(run, config, len(sampler.people), test.embedding.shape[1], sampler.mean_colour)
     share = run.share(config.batch)
 
-    for step in run.steps(config.steps):
-        batch = sampler.draw(share, config.sampling, config.flip, run.random(step))
+    def prepared(step: int) -> PreparedBatch:
+        return sampler.prepare(share, config.sampling, config.flip, run.random(step))
+
+    for step, drawn in run.batches(config.steps, prepared):
+        batch = sampler.finish(drawn)
         losses = gan.step(step, batch)
         run.log(step, losses, batch._asdict())
         if run.wants_sheet(step):

@@ -50,7 +50,7 @@ from voxface.training.models.spectral_normalisation import normalise_spectrally
 from voxface.training.models.voice_encoder import perturb
 from voxface.training.trainers.face_gan import Initialisation
 from voxface.training.trainers.gan_step import GanStep
-from voxface.training.trainers.triplets import Anchors, Partners, VoiceTriplets
+from voxface.training.trainers.triplets import Anchors, Partners, PreparedTriplets, VoiceTriplets
 from voxface.training.trainers.vertex_norms import VertexNorms
 
 Space = Literal["coefficients", "vertices"]
@@ -281,11 +281,16 @@ def train_joint(
 
     for network in (generate, read_geometry, gan.critic, gan.discriminator, gan.classifier):
         network.train()
-    for step in run.steps(config.steps):
+
+    def prepared(step: int) -> tuple[PreparedTriplets, NDArray[np.float32]]:
         rng = run.random(step)
-        drawn = voices.draw(batch, rng, config.partners, config.anchors)
+        triplets = voices.prepare(batch, rng, config.partners, config.anchors)
+        return triplets, pictures_of(pairs, triplets.person[: len(triplets.positive)], rng)
+
+    for step, (triplets, pictures) in run.batches(config.steps, prepared):
+        drawn = voices.finish(triplets)
         count, person = drawn.anchors, drawn.person[: drawn.anchors]
-        real = run.tensor(pictures_of(pairs, person, rng))
+        real = run.tensor(pictures)
         label = run.tensor(identity[person])
         fake = generate(perturb(drawn.embeddings, config.noise))
 

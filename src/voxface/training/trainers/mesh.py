@@ -26,7 +26,7 @@ from voxface.training.models.frozen import Frozen
 from voxface.training.models.voice_encoder import perturb
 from voxface.training.trainers.face_posterior import coverage, fit_face_posterior
 from voxface.training.trainers.mesh_shrinkage import has_both_sexes, shrink
-from voxface.training.trainers.triplets import Anchors, VoiceTriplets
+from voxface.training.trainers.triplets import Anchors, PreparedTriplets, VoiceTriplets
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,12 @@ def train_mesh(
     held = HeldOut.from_pairs(pairs, frozen, "validation", run.device)
 
     network.train()
-    for step in run.steps(config.steps):
-        drawn = voices.draw(batch, run.random(step), anchors=config.anchors)
+
+    def prepared(step: int) -> PreparedTriplets:
+        return voices.prepare(batch, run.random(step), anchors=config.anchors)
+
+    for step, triplets in run.batches(config.steps, prepared):
+        drawn = voices.finish(triplets)
         anchors = drawn.anchors
         alpha = network(perturb(drawn.embeddings, config.noise))
         regression = coefficient_loss(alpha[:anchors], truth[drawn.person[:anchors]])

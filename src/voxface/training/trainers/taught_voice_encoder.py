@@ -168,10 +168,13 @@ def train_taught_voice_encoder(
     weights = {"similarity": config.similarity, "contrast": config.contrast, "sex": config.sex, "age": config.age}
     count = run.share(config.batch, of=2) // 2
     model.train()
-    for step in run.steps(config.steps):
+
+    def prepared(step: int) -> VoiceBatch:
         shared_rng = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes
         length = int(shared_rng.integers(config.crop[0], config.crop[1] + 1))
-        drawn = sampler.draw(count, length, config.degraded, run.random(step))
+        return sampler.draw(count, length, config.degraded, run.random(step))
+
+    for step, drawn in run.batches(config.steps, prepared):
         batch = VoiceBatch(*(run.tensor(part) for part in drawn))
         losses = model(*batch)
         loss = losses["direction"] + sum(weight * losses[name] for name, weight in weights.items())

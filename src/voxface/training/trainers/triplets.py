@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +39,19 @@ class Triplets:
     def anchors(self) -> int:
         """B, how many anchors there are."""
         return len(self.positive)
+
+
+class PreparedTriplets(NamedTuple):
+    """Triplets before their voices are encoded, as arrays: see `Triplets`.
+
+    Attributes:
+        voices: network input float32 [V, mels, T], or with a bank its rows int64 [V].
+    """
+
+    voices: NDArray[Any]
+    person: NDArray[np.int32]
+    positive: NDArray[np.int64]
+    negative: NDArray[np.int64]
 
 
 class VoiceTriplets:
@@ -100,7 +113,7 @@ class VoiceTriplets:
     def draw(
         self, count: int, rng: np.random.Generator, partners: Partners = "drawn", anchors: Anchors = "people"
     ) -> Triplets:
-        """Draws `count` anchors.
+        """Draws `count` anchors, and encodes all voices.
 
         Args:
             anchors: what is drawn uniformly: "people", each of whom gives a voice, or "utterances" of all of them (Wu 2022, §4:
@@ -112,6 +125,16 @@ class VoiceTriplets:
 
         Raises:
             ValueError: "batch" with a count that is odd or below four.
+        """
+        return self.finish(self.prepare(count, rng, partners, anchors))
+
+    def prepare(
+        self, count: int, rng: np.random.Generator, partners: Partners = "drawn", anchors: Anchors = "people"
+    ) -> PreparedTriplets:
+        """What `draw` does before it needs a device.
+
+        Raises:
+            ValueError: see `draw`.
         """
         if partners == "drawn":
             one = (
@@ -129,12 +152,14 @@ class VoiceTriplets:
             positive = np.roll(np.arange(count), count // 2)
             speaker = self._speakers[person]
             negative = np.array([rng.choice(np.flatnonzero(speaker != own)) for own in speaker])
-        return Triplets(
-            self._embeddings(rows, rng),
-            person,
-            torch.from_numpy(positive).to(self._device),
-            torch.from_numpy(negative).to(self._device),
-        )
+        return PreparedTriplets(self._input(rows, rng), person, positive, negative)
+
+    def finish(self, prepared: PreparedTriplets) -> Triplets:
+        """Encodes the voices, on the device."""
+        voices = torch.from_numpy(prepared.voices).to(self._device)
+        embeddings: Tensor = self._rows[voices] if self._bank else self._encoder(voices)[0].float()
+        positive, negative = (torch.from_numpy(rows).to(self._device) for rows in prepared[2:])
+        return Triplets(embeddings, prepared.person, positive, negative)
 
     # -- rows of the bank, or utterances -------------------------------------------------------------------------------
 
@@ -160,10 +185,8 @@ class VoiceTriplets:
     def _person(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         return self._bank.person[rows] if self._bank else self._pairs.utterance_person[rows]
 
-    def _embeddings(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+    def _input(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[Any]:
         if self._bank:
-            return self._rows[torch.from_numpy(rows).to(self._device)]
+            return rows
         length = int(rng.integers(self._crop[0], self._crop[1] + 1))
-        batch = crops(self._pairs, rows.astype(np.int32), length, rng, self._encoder.normalisation, self._over)
-        embeddings: Tensor = self._encoder(torch.from_numpy(batch).to(self._device))[0]
-        return embeddings.float()
+        return crops(self._pairs, rows.astype(np.int32), length, rng, self._encoder.normalisation, self._over)

@@ -266,7 +266,8 @@ def train_voice_encoder(
     additional = round(config.beside * share) if beside is not None else 0
 
     model.train()
-    for step in run.steps(config.steps):
+
+    def prepared(step: int) -> list[VoiceBatch]:
         rng = run.random(step)
         shared_rng = np.random.default_rng([config.run.seed, 300, step, 1])  # the same in all processes, unlike `rng`
         length = int(shared_rng.integers(config.crop[0], config.crop[1] + 1))
@@ -276,7 +277,9 @@ def train_voice_encoder(
             for source, count in zip(sources, (share - additional, additional), strict=False)
             if count
         ]
-        drawn[1:] = [voices._replace(identity=voices.identity + len(people)) for voices in drawn[1:]]
+        return [drawn[0], *(voices._replace(identity=voices.identity + len(people)) for voices in drawn[1:])]
+
+    for step, drawn in run.batches(config.steps, prepared):
         voices = VoiceBatch(*(run.tensor(np.concatenate(parts)) for parts in zip(*drawn, strict=True)))
         identity_loss, sex_loss, cue_loss = model(*voices)
         loss = identity_loss + config.sex * sex_loss + config.cues * cue_loss

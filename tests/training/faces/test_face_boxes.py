@@ -1,0 +1,91 @@
+"""Faces in pictures: boxes of a graph made here, and real photographs with real networks."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.stand_ins.landmark_networks import write_face_graph, write_graph
+from voxface.runtime.errors import InputError
+from voxface.training.faces.face_boxes import FaceDetector, suppressed
+from voxface.training.faces.landmark_detectors import open_detector
+from voxface.training.faces.picture_landmarks import read_picture
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
+
+
+def test_boxes_are_in_pixels_of_the_picture_whatever_its_shape(tmp_path: Path) -> None:
+    # A graph of 80×40 px (width × height): a picture of 200×120 is scaled by a third, to 67×40, and the rest is empty.
+    boxes = np.array([[0.1, 0.25, 0.3, 0.5], [0.5, 0.0, 0.8, 1.0], [0.5, 0.02, 0.8, 1.0], [0.0, 0.0, 0.1, 0.1]])
+    scores = np.array([0.9, 0.8, 0.95, 0.3])
+    detector = FaceDetector(write_face_graph(tmp_path / "f.onnx", boxes, scores, (40, 80)))
+    found = detector.detect(PICTURE)
+    assert found.dtype == np.float32
+    sides = np.array([80 / 67 * 200, 120, 80 / 67 * 200, 120])
+    np.testing.assert_allclose(found[:, :4], np.array([boxes[2], boxes[0]]) * sides, rtol=1e-5)  # the largest first
+    assert found[:, 4] == pytest.approx([0.95, 0.9])
+    none = FaceDetector(write_face_graph(tmp_path / "n.onnx", boxes, np.full(4, 0.5), (40, 80)))
+    assert none.detect(PICTURE).shape == (0, 5)
+    assert none.detect(PICTURE[:1, :1]).shape == (0, 5)
+
+
+def test_files_that_are_no_face_detectors(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file; give the ONNX file of a face detector"):
+        FaceDetector(tmp_path / "nowhere.onnx")
+    (tmp_path / "text.onnx").write_text("no graph")
+    with pytest.raises(InputError, match="give the ONNX file of a face detector"):
+        FaceDetector(tmp_path / "text.onnx")
+    with pytest.raises(InputError, match="is no face detector"):
+        FaceDetector(write_graph(tmp_path / "landmarks.onnx", np.zeros((1, 136))))
+
+
+@given(st.integers(0, 12), st.integers(0, 2**31))
+@settings(max_examples=60, deadline=None)
+def test_no_two_boxes_that_stay_overlap_and_none_goes_without_a_likelier_one(count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 10, (count, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(1, 6, (count, 2)), rng.random((count, 1))], 1).astype(
+        np.float32
+    )
+    kept = suppressed(boxes, 0.3)
+
+    def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+        both = np.prod(np.maximum(0, np.minimum(a[2:4], b[2:4]) - np.maximum(a[:2], b[:2])))
+        return float(both / (np.prod(a[2:4] - a[:2]) + np.prod(b[2:4] - b[:2]) - both))
+
+    for i, one in enumerate(kept):
+        assert all(overlap(one, other) <= 0.3 + 1e-5 for other in kept[i + 1 :])
+    for box in boxes:
+        assert any((box == one).all() or (overlap(box, one) > 0.3 - 1e-5 and one[4] >= box[4]) for one in kept)
+
+
+def test_landmarks_of_real_photographs_are_near_the_hand_marks(shared: Path) -> None:
+    real = shared / "real"
+    marks = {}
+    with (real / "photos" / "marks.csv").open() as table:
+        for row in csv.reader(table):
+            if len(row) == 137 and row[0] != "name":
+                marks[row[0]] = np.array(row[1:], float).reshape(68, 2)
+    assert len(marks) == 6
+    errors = []
+    with open_detector(
+        f"onnx:{real / 'faceapi' / 'faceapi68.onnx'}", real / "ultra_light_face" / "version-RFB-320.onnx"
+    ) as detector:
+        for name, wanted in marks.items():
+            picture = read_picture(real / "photos" / f"{name}.png")
+            # In a larger picture, at another place, the landmarks move with the face.
+            wide = np.zeros((2 * picture.shape[0], 3 * picture.shape[1], 3), np.uint8)
+            wide[40 : 40 + picture.shape[0], 70 : 70 + picture.shape[1]] = picture
+            for image, shift in ((picture, (0, 0)), (wide, (70, 40))):
+                found = detector.detect(image)
+                assert found is not None
+                off = np.linalg.norm(found - shift - wanted, axis=1)[17:]
+                errors.append(float(np.median(off) / np.linalg.norm(wanted[36] - wanted[45])))
+        empty = np.full((200, 300, 3), 128, np.uint8)
+        assert detector.detect(empty) is None
+    assert np.median(errors) < 0.05
+    assert max(errors) < 0.1
