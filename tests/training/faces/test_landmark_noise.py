@@ -139,7 +139,7 @@ def test_landmarks_of_no_face_are_left_out() -> None:
 
 
 def test_a_real_face_is_fitted_no_worse_than_the_mean_face_fits(shared: Path) -> None:
-    """Hand marks of a scan, seen from four sides: with a noise of 1 % of the eye distance the fit is half a millimetre worse."""
+    """Hand marks of a scan from three sides; with a noise of 1 % of the eye distance the fit is half a millimetre worse."""
     from benchmarks.scan_distance import ScanFit, read_scan
 
     from voxface.runtime.bundle.bundle import Bundle
