@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.record import record
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.training.data.pairs import Person, Split
+from voxface.training.data.pairs import Person, Split, rows_of
 from voxface.training.data.pairs_folder import PairsWriter
 
 UTTERANCES: Final = (1_000, 10_000, 50_000, 150_000)
@@ -52,7 +52,7 @@ def write_pairs(folder: Path, utterances: int) -> None:
         writer.finish(
             kind="own",
             about={"name": "generated"},
-            people=people,
+            people=rows_of(people),
             coefficients=faces,
             expected=faces,
             cues=np.full((count, 2), np.nan, np.float32),

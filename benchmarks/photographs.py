@@ -2,7 +2,7 @@
 
     python -m benchmarks.photographs
 
-Reads `real/` of the shared data: six photographs with 68 hand marks, a face detector, a landmark network, and a scan with marks.
+Reads `real/` of the shared data: six photographs with 68 hand marks, a face detector, a landmark network, a scan with marks.
 What `training/faces/landmark_noise.py` assumes is measured here, on the same six faces; the scan had no part in it.
 """
 

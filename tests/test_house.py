@@ -69,6 +69,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "evaluation": "faces models data engine losses",
             "world": "faces data",
             "voices": "foreign data",
+            "own_data": "faces data",
             "trainers": "faces models losses data engine evaluation world voices",
         },
     }.items()

@@ -11,7 +11,7 @@ from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.sealed_json import sealed
 from voxface.training.data import pairs_folder
-from voxface.training.data.pairs import Pairs, Person
+from voxface.training.data.pairs import Pairs, Person, rows_of
 from voxface.training.data.pairs_folder import PairsWriter, digest_of
 from voxface.training.faces.population import FacePopulation
 
@@ -174,17 +174,17 @@ def test_utterances_and_pictures_in_any_order(tmp_path: Path) -> None:
             writer.add_utterance(person, recording, frames, clean=bool(pairs.utterance_clean[u]))
         for k in reversed(range(len(pairs.pictures))):
             writer.add_pictures(int(pairs.picture_person[k]), pairs.pictures[k : k + 1])
-        made = writer.finish(
+        writer.finish(
             kind=pairs.kind,
             about=pairs.about,
-            people=pairs.people,
+            people=rows_of(pairs.people),
             coefficients=pairs.coefficients,
             expected=pairs.expected,
             cues=pairs.cues,
             morphable=pairs.morphable,
         )
     assert len(list((tmp_path / "pairs").glob("frames-*.npy"))) > 3
-    for found in (made, Pairs.load(tmp_path / "pairs")):
+    for found in (Pairs.load(tmp_path / "pairs", verify=verify) for verify in (False, True)):
         for n, u in enumerate(order):
             np.testing.assert_array_equal(found.utterance(n), pairs.utterance(int(u)).astype(np.float16))
         np.testing.assert_array_equal(found.pictures[::-1], pairs.pictures)

@@ -37,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_prepare(
         actions.add_parser(
             "prepare",
-            help="pair real voices with drawn faces",
+            help="pair real voices with drawn faces, or with photographs of your own",
             description="Pairs recordings of known speakers with faces drawn from a population, given what a voice is "
-            "known to carry: sex, and a little size. The faces show no real person.",
+            "known to carry: sex, and a little size; these faces show no real person. With --voices and --photos it prepares "
+            "people's own recordings and photographs instead; a run that was killed goes on where it was.",
             allow_abbrev=False,
         )
     )
@@ -70,13 +71,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_prepare(prepare: argparse.ArgumentParser) -> None:
-    prepare.add_argument(
+    source = prepare.add_mutually_exclusive_group(required=True)
+    source.add_argument(
         "--speech",
         type=Path,
-        required=True,
         nargs="+",
-        help="folders with speakers.csv: speaker_id, sex and a folder per speaker, or speaker_id, sex, file",
+        help="folders with speakers.csv: speaker_id, sex and a folder per speaker, or speaker_id, sex, file; faces are drawn",
     )
+    source.add_argument(
+        "--voices", type=Path, metavar="FOLDER", help="own data: a folder of recordings per person (VoxCeleb's, or any)"
+    )
+    own = prepare.add_argument_group("own data (--voices)")
+    own.add_argument(
+        "--photos", type=Path, metavar="FOLDER", help="a folder of photographs per person (VGGFace's, or any)"
+    )
+    own.add_argument(
+        "--people", type=Path, metavar="TABLE", help="CSV, or vox1_meta.csv: names of both folders, and sex or gender"
+    )
+    own.add_argument(
+        "--splits", metavar="RULE|FILE", help="hash, letters (Wen 2019), table, or a file of names and splits (hash)"
+    )
+    own.add_argument("--detector", help="of landmarks: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER]")
+    faces = own.add_mutually_exclusive_group()
+    faces.add_argument(
+        "--face-detector", type=Path, metavar="FILE.onnx", help="with --detector onnx: what finds the faces in pictures"
+    )
+    faces.add_argument("--crops", action="store_true", help="with --detector onnx: each picture is a crop of one face")
     prepare.add_argument("--noise", type=Path, help="folder of noises, for augmentation (white noise)")
     prepare.add_argument("--rooms", type=Path, help="folder of room impulse responses, for augmentation (none)")
     add_out(prepare, "folder to make")

@@ -1,6 +1,7 @@
 """`voxface data prepare` and `voxface data synth --people`: worlds of voices and faces to train in."""
 
 import argparse
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ PAIRS: Final = "folder of pairs"
 def prepare(options: argparse.Namespace) -> int:
     """Pairs real voices with drawn faces; recordings that cannot be used are reported and left out."""
     check_out(options, PAIRS, _is_pairs)
+    _check_apart(options)
+    if options.voices is not None:
+        return prepare_own(options)
     from voxface.training.data.sounds import read_sounds
     from voxface.training.data.speech_corpus import LeftOut, corpus
     from voxface.training.world.paired import PairedConfig, paired_world
@@ -53,6 +57,60 @@ def prepare(options: argparse.Namespace) -> int:
             corpora, config, model, population, folder, noises, rooms, workers=workers, stage=stages
         )
     return _tell(options, pairs, (*left_out, *silent), unlabelled=sum(found.unlabelled for found in corpora))
+
+
+OWN: Final = ("photos", "people", "splits", "detector", "face_detector", "crops")
+DRAWN: Final = ("noise", "rooms", "pictures", "variants", "speeds")
+
+
+def _check_apart(options: argparse.Namespace) -> None:
+    """Raises UsageError for an option of own data without any, or one of drawn faces with own data."""
+    from voxface.runtime.errors import UsageError
+
+    own = options.voices is not None
+    for name in DRAWN if own else OWN:
+        if getattr(options, name):
+            other = "--speech" if own else "--voices"
+            raise UsageError(f"--{name.replace('_', '-')}: goes with {other}")
+    if own and options.photos is None and options.detector is not None:
+        raise UsageError("--detector: goes with --photos")
+    if own and options.photos is not None and options.detector is None:
+        raise UsageError("--photos: say what finds their landmarks: --detector")
+
+
+def prepare_own(options: argparse.Namespace) -> int:
+    """Prepares people's own recordings and photographs; files that cannot be used are reported and left out."""
+    from voxface.cli.data.model import face_model, read_population
+    from voxface.runtime.errors import InputError
+    from voxface.training.faces.prior import Prior
+    from voxface.training.own_data.listing import list_people
+    from voxface.training.own_data.person import OwnDataConfig
+    from voxface.training.own_data.photographs import DetectorChoice
+    from voxface.training.own_data.preparation import prepare_people
+    from voxface.training.own_data.splits import splits
+
+    found = list_people(options.voices, options.photos, options.people)
+    split = splits(found.people, options.splits or "hash")
+    detector = None
+    if options.detector is not None:
+        detector = DetectorChoice(options.detector, options.face_detector, options.crops)
+        _ = detector.contour  # a detector that cannot be opened is said before the work, and not by each worker
+    model = face_model(options)
+    prior = Prior.unit(model.modes)
+    if options.population is not None:
+        prior = Prior.from_population(model, read_population(options.population))
+    config = OwnDataConfig(detector, **_given(size=options.size))
+    work = options.out.parent / f".{options.out.name}.people"
+    workers = workers_asked(options)
+    with _written(options) as folder, StageProgress() as stages:
+        pairs, rejected = prepare_people(
+            found, split, config, model, prior, folder, work, name=options.voices.name, workers=workers, stage=stages
+        )
+    try:
+        shutil.rmtree(work, ignore_errors=False)
+    except OSError as error:
+        raise InputError(f"{work}: cannot be removed ({error.strerror or error})") from error
+    return _tell(options, pairs, rejected)
 
 
 def synth_people(options: argparse.Namespace) -> int:
@@ -139,7 +197,8 @@ def _tell(
         print(
             f"{options.out}: {document['people']} people ({document['female']} female, {document['male']} male; "
             + ", ".join(f"{counts['people']} {split}" for split, counts in splits.items())
-            + f"), {len(pairs.utterance_person)} utterances, {len(pairs.pictures)} pictures that show no real person"
+            + f"), {len(pairs.utterance_person)} utterances, {len(pairs.pictures)} pictures"
+            + ("" if pairs.kind == "own" else " that show no real person")
             + (f"; {unlabelled} more voices are of children, or of no known sex" if unlabelled else "")
             + (f"; {len(left_out)} files left out" if left_out else "")
         )

@@ -1,10 +1,11 @@
 """Pairs: people with voices, pictures and coefficients, which every trainer learns from. `pairs_folder` keeps them on disk."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.array_shards import Rows
+from voxface.training.data.pairs_folder import DAMAGE_OF_PAIRS, PairsWriter, damaged, read_folder
 from voxface.training.faces.population import FacePopulation
 
 Split = Literal["train", "validation", "test"]
@@ -161,20 +163,59 @@ class Pairs:
         Raises:
             InputError: the folder exists already, or cannot be written.
         """
-        from voxface.training.data.pairs_folder import save_pairs
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise InputError(f"{folder}: is there already; choose another name")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as room:
+                digest = self._write(Path(room) / "new")
+                if folder.exists():
+                    folder.rmdir()
+                (Path(room) / "new").rename(folder)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+        return digest
 
-        return save_pairs(self, folder)
+    def _write(self, folder: Path) -> str:
+        with PairsWriter(folder) as writer:
+            for u, (person, recording, clean) in enumerate(
+                zip(self.utterance_person, self.utterance_recording, self.utterance_clean, strict=True)
+            ):
+                frames = self.frames[int(self.offsets[u]) : int(self.offsets[u + 1])]
+                writer.add_utterance(int(person), int(recording), frames, clean=bool(clean))
+            for k, person in enumerate(self.picture_person):
+                writer.add_pictures(int(person), self.pictures[k : k + 1])
+            return writer.finish(
+                kind=self.kind,
+                about=self.about,
+                people=rows_of(self.people),
+                coefficients=self.coefficients,
+                expected=self.expected,
+                cues=self.cues,
+                morphable=self.morphable,
+                population=self.population,
+            )
 
     @classmethod
-    def load(cls, folder: Path, *, verify: bool = True) -> "Pairs":
-        """Reads a folder that was written; frames and pictures stay on disk until they are used. See `pairs_folder`.
+    def load(cls, folder: Path, *, verify: bool = True) -> Self:
+        """Reads a folder that was written; frames and pictures are mapped, so they stay on disk until they are used.
+
+        Args:
+            verify: see `pairs_folder.read_folder`.
 
         Raises:
             InputError: no pairs there, or a file is missing or has changed.
         """
-        from voxface.training.data.pairs_folder import load_pairs
+        fields = read_folder(folder, verify=verify)
+        try:
+            return cls(**{**fields, "people": tuple(Person(*row) for row in fields["people"])})
+        except DAMAGE_OF_PAIRS as error:
+            raise damaged(folder, error) from error
 
-        return load_pairs(folder, verify=verify)
+
+def rows_of(people: Sequence[Person]) -> list[tuple[str, str, str, str]]:
+    """People as a folder of pairs has them."""
+    return [(person.name, person.speaker, person.sex, person.split) for person in people]
 
 
 def _by_person(who: NDArray[np.int32], people: int) -> list[NDArray[np.int32]]:

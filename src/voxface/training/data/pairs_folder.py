@@ -7,6 +7,7 @@
     tables.npz             the index arrays of `Pairs`
     morphable.npz          the morphable model of the coefficients
     population.npz         distribution of faces within each sex (where known)
+    rejected.csv           files that could not be used, with the reason (of own data)
     verified.json          which files have been found to be what was written, by size and time: they are not read again
 
 Folders of schema 1 have one `frames.npy` and one `pictures.npy` instead, and are read as well.
@@ -15,11 +16,11 @@ Folders of schema 1 have one `frames.npy` and one `pictures.npy` instead, and ar
 import hashlib
 import io
 import json
-import tempfile
 import zipfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +30,11 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.sealed_json import is_intact, sealed
 from voxface.training.data.array_shards import SHARD_BYTES, ShardWriter, is_shard, open_shards
-from voxface.training.data.pairs import Pairs, Person
 from voxface.training.faces.population import FacePopulation
 
 MANIFEST: Final = "pairs.json"
 VERIFIED: Final = "verified.json"
+REJECTED: Final = "rejected.csv"
 SCHEMA: Final = 2
 _MELS: Final = 64
 _TABLES: Final = (
@@ -98,19 +99,18 @@ class PairsWriter:
     def finish(
         self,
         *,
-        kind: Literal["paired", "synthetic", "own"],
+        kind: str,
         about: dict[str, Any],
-        people: tuple[Person, ...],
+        people: Sequence[Sequence[str]],
         coefficients: NDArray[np.float32],
         expected: NDArray[np.float32],
         cues: NDArray[np.float32],
         morphable: MorphableModel,
         population: FacePopulation | None = None,
-    ) -> Pairs:
-        """Writes the rest, see `Pairs`, and reads the folder.
+    ) -> str:
+        """Writes the rest, see `Pairs`; `people` are rows of name, speaker, sex and split. Returns the digest.
 
         Raises:
-            InputError: they do not fit each other.
             OSError: they cannot be written.
         """
         self._frames.close()
@@ -138,11 +138,11 @@ class PairsWriter:
             "kind": kind,
             "about": about,
             "files": {file.name: _sha256(file) for file in written},
-            "people": [[p.name, p.speaker, p.sex, p.split] for p in people],
+            "people": [list(person) for person in people],
         }
         document["digest"] = digest_of(document)
         (self._folder / MANIFEST).write_text(json.dumps(sealed(document), indent=1) + "\n")
-        return load_pairs(self._folder, verify=False)
+        return str(document["digest"])
 
     def __enter__(self) -> Self:
         return self
@@ -153,46 +153,8 @@ class PairsWriter:
             self._pictures.__exit__(kind, *rest)
 
 
-def save_pairs(pairs: Pairs, folder: Path) -> str:
-    """Writes pairs that are in memory, whole or not at all; returns the digest.
-
-    Raises:
-        InputError: the folder exists already, or cannot be written.
-    """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"{folder}: is there already; choose another name")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as room:
-            part = Path(room) / "new"
-            with PairsWriter(part) as writer:
-                for u, (person, recording, clean) in enumerate(
-                    zip(pairs.utterance_person, pairs.utterance_recording, pairs.utterance_clean, strict=True)
-                ):
-                    frames = pairs.frames[int(pairs.offsets[u]) : int(pairs.offsets[u + 1])]
-                    writer.add_utterance(int(person), int(recording), frames, clean=bool(clean))
-                for k, person in enumerate(pairs.picture_person):
-                    writer.add_pictures(int(person), pairs.pictures[k : k + 1])
-                digest = writer.finish(
-                    kind=pairs.kind,
-                    about=pairs.about,
-                    people=pairs.people,
-                    coefficients=pairs.coefficients,
-                    expected=pairs.expected,
-                    cues=pairs.cues,
-                    morphable=pairs.morphable,
-                    population=pairs.population,
-                ).digest
-            if folder.exists():
-                folder.rmdir()
-            part.rename(folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    return digest
-
-
-def load_pairs(folder: Path, *, verify: bool = True) -> Pairs:
-    """Reads a folder that was written; frames and pictures are mapped, so they stay on disk until they are used.
+def read_folder(folder: Path, *, verify: bool = True) -> dict[str, Any]:
+    """Reads a folder that was written: the attributes of `Pairs` by name, `people` as rows of name, speaker, sex and split.
 
     Args:
         verify: whether every file is compared with its SHA-256, unless `verified.json` says that this was done before.
@@ -213,33 +175,49 @@ def load_pairs(folder: Path, *, verify: bool = True) -> Pairs:
         )
         known = {*frames, *pictures, "tables.npz", _MODEL}
         for name in (*known, *files):
-            if name not in known | {_POPULATION}:
+            if name not in known | {_POPULATION, REJECTED}:
                 raise InputError(f"{folder}: {MANIFEST} names a file that does not belong here: {name}")
             if name not in files:
                 raise InputError(f"{folder}: {MANIFEST} does not name {name}; make the pairs again")
         if verify:
             _verify(folder, files)
         tables = np.load(io.BytesIO((folder / "tables.npz").read_bytes()), allow_pickle=False)
-        return Pairs(
-            kind=document["kind"],
-            about=document["about"],
-            people=tuple(Person(*row) for row in document["people"]),
-            frames=open_shards(folder, frames),
-            pictures=open_shards(folder, pictures),
-            morphable=MorphableModel.from_bytes((folder / _MODEL).read_bytes()),
-            population=FacePopulation.load(folder / _POPULATION) if _POPULATION in files else None,
-            digest=document["digest"],
+        return {
+            "kind": document["kind"],
+            "about": document["about"],
+            "people": document["people"],
+            "frames": open_shards(folder, frames),
+            "pictures": open_shards(folder, pictures),
+            "morphable": MorphableModel.from_bytes((folder / _MODEL).read_bytes()),
+            "population": FacePopulation.load(folder / _POPULATION) if _POPULATION in files else None,
+            "digest": document["digest"],
             **{name: tables[name] for name in _TABLES},
-        )
+        }
     except FileNotFoundError as error:
         raise InputError(
             f"{folder}: no pairs here ({Path(error.filename).name} is missing); make some with "
             "`voxface data prepare` (real voices) or `voxface data synth --people N` (synthetic ones)"
         ) from error
-    except (LookupError, ValueError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{folder}: cannot be read as pairs: {error}") from error
+    except DAMAGE_OF_PAIRS as error:
+        raise damaged(folder, error) from error
     except BundleError as error:
         raise InputError(f"{folder}: {error}") from error
+
+
+DAMAGE_OF_PAIRS: Final = (
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    zipfile.BadZipFile,
+)
+
+
+def damaged(folder: Path, error: Exception) -> InputError:
+    """The error about a folder that is there and cannot be read."""
+    return InputError(f"{folder}: cannot be read as pairs: {error}")
 
 
 def _verify(folder: Path, files: dict[str, str]) -> None:

@@ -135,7 +135,7 @@ def people_of_folders(model: MorphableModel, fitted: FittedTable, prior: Prior) 
     variance = np.ones((len(names), model.modes), np.float32)
     own = slice(model.identity_modes)
     for row, name in enumerate(names):
-        theirs = FitResult(**{f.name: getattr(fitted.result, f.name)[folder == name] for f in fields(FitResult)})
+        theirs = fitted.result.of(np.flatnonzero(folder == name))
         mean, covariance = of_one_person(theirs, prior.mean, prior.covariance, model.identity_modes)
         coefficients[row, own], variance[row, own] = mean, np.diagonal(covariance)
     return FittedPeople(names, coefficients, variance, np.array([(folder == name).sum() for name in names], np.int64))

@@ -10,7 +10,7 @@ approximation): a coefficient that the landmarks do not determine has a variance
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 import numpy as np
@@ -63,6 +63,10 @@ class FitResult:
     residual_px: Array
     iterations: NDArray[np.int64]
     converged: NDArray[np.bool_]
+
+    def of(self, faces: NDArray[np.intp]) -> "FitResult":
+        """The result of some of the faces."""
+        return FitResult(**{each.name: getattr(self, each.name)[faces] for each in fields(self)})
 
     @property
     def pose(self) -> Pose:

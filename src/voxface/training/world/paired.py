@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError, NoSpeechError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
-from voxface.training.data.pairs import Pairs, Person, Split
+from voxface.training.data.pairs import Pairs, Person, Split, rows_of
 from voxface.training.data.pairs_folder import PairsWriter
 from voxface.training.data.parallel_map import Stage, parallel_map, silent
 from voxface.training.data.speech_corpus import (
@@ -185,7 +185,7 @@ def paired_world(
             expected.append(mean)
             writer.add_pictures(number, pictures)
             step(planned[number].person.name)
-        pairs = writer.finish(
+        writer.finish(
             kind="paired",
             about={
                 "about": "real voices paired with faces drawn from population statistics given what a voice is known to carry "
@@ -202,14 +202,14 @@ def paired_world(
                 "left_out": [{"file": left.file, "reason": left.reason} for left in left_out],
                 "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
             },
-            people=tuple(planned_person.person for planned_person in planned),
+            people=rows_of([planned_person.person for planned_person in planned]),
             coefficients=np.stack(faces),
             expected=np.stack(expected),
             cues=np.array([planned_person.cues for planned_person in planned], np.float32),
             morphable=model,
             population=population,
         )
-    return pairs, tuple(left_out)
+    return Pairs.load(folder, verify=False), tuple(left_out)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from voxface.runtime.audio.resample import to_int16
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
-from voxface.training.data.pairs import Pairs, Person
+from voxface.training.data.pairs import Pairs, Person, rows_of
 from voxface.training.data.pairs_folder import PairsWriter
 from voxface.training.data.parallel_map import Stage, parallel_map, silent
 from voxface.training.data.speech_corpus import voiced_samples
@@ -135,7 +135,7 @@ def synthetic_world(
             writer.add_pictures(i, person.pictures)
             made.append(replace(person, voices=[], pictures=person.pictures[:0]))
             step(_name(i))
-        return writer.finish(
+        writer.finish(
             kind="synthetic",
             about={
                 "about": "synthetic people: voices by source and filter, faces drawn from population statistics and rendered; "
@@ -145,13 +145,14 @@ def synthetic_world(
                 "coupling": asdict(distribution.coupling),
                 "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
             },
-            people=tuple(Person(_name(i), _name(i), person.sex, split_by_turn(i)) for i, person in enumerate(made)),
+            people=rows_of([Person(_name(i), _name(i), each.sex, split_by_turn(i)) for i, each in enumerate(made)]),
             coefficients=np.stack([person.coefficients for person in made]),
             expected=np.stack([person.expected for person in made]),
             cues=np.array([person.cues for person in made], np.float32),
             morphable=model,
             population=population,
         )
+    return Pairs.load(folder, verify=False)
 
 
 def make_person(shared: tuple[SyntheticConfig, VoiceFaceDistribution, PersonRenderer], person: int) -> SyntheticPerson:

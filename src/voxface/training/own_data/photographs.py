@@ -1,0 +1,66 @@
+"""One photograph: the largest face's landmarks, found by the detector that a worker process opens once."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxface.runtime.errors import InputError
+from voxface.training.data.speech_corpus import LeftOut
+from voxface.training.faces.fitting import Contour
+from voxface.training.faces.landmark_detectors import LandmarkDetector, open_detector
+from voxface.training.faces.landmark_files import unusable
+from voxface.training.faces.picture_landmarks import read_picture
+
+
+@dataclass(frozen=True)
+class DetectorChoice:
+    """What finds landmarks; see `open_detector`. Small enough to be sent to every worker."""
+
+    what: str
+    faces: Path | None = None
+    crops: bool = False
+
+    @property
+    def contour(self) -> Contour:
+        """Place of its jaw-line landmarks."""
+        return _opened(self).contour
+
+    def find(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Landmarks float32 [68, 2] of the largest face of a picture uint8 [H, W, 3], or None."""
+        return _opened(self).detect(picture)
+
+
+@cache
+def _opened(choice: DetectorChoice) -> LandmarkDetector:
+    return open_detector(choice.what, choice.faces, crops=choice.crops)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photograph with a face.
+
+    Attributes:
+        file: the picture file.
+        picture: uint8 [H, W, 3].
+        landmarks: float32 [68, 2], px.
+    """
+
+    file: Path
+    picture: NDArray[np.uint8]
+    landmarks: NDArray[np.float32]
+
+
+def look_at(file: Path, detector: DetectorChoice) -> Seen | LeftOut:
+    """The face of a photograph, or why there is none."""
+    try:
+        picture = read_picture(file)
+    except InputError as error:
+        return LeftOut(str(file), str(error).removeprefix(f"{file}: "))
+    landmarks = detector.find(picture)
+    problem = "no face found" if landmarks is None else unusable(landmarks.astype(np.float64))
+    if landmarks is None or problem is not None:
+        return LeftOut(str(file), str(problem))
+    return Seen(file, picture, landmarks)

@@ -1,0 +1,143 @@
+"""All people of two folders as a folder of pairs: checked, trimmed to speech, aligned, fitted, and split by person."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxface.runtime.errors import InputError
+from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.data.pairs import Pairs, Person, Split, rows_of
+from voxface.training.data.pairs_folder import REJECTED, PairsWriter
+from voxface.training.data.parallel_map import Stage, parallel_map, silent
+from voxface.training.data.speech_corpus import LeftOut
+from voxface.training.faces.prior import Prior
+from voxface.training.own_data.kept_people import key_of, read_person, write_person
+from voxface.training.own_data.listing import OwnPeople, OwnPerson
+from voxface.training.own_data.person import OwnDataConfig, prepare_person
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the processes that prepare people share."""
+
+    config: OwnDataConfig
+    model: MorphableModel
+    prior: Prior
+    settings: str
+    work: Path
+
+
+def prepare_people(
+    found: OwnPeople,
+    splits: Mapping[str, Split],
+    config: OwnDataConfig,
+    model: MorphableModel,
+    prior: Prior,
+    folder: Path,
+    work: Path,
+    *,
+    name: str,
+    workers: int = 1,
+    stage: Stage = silent,
+) -> tuple[Pairs, tuple[LeftOut, ...]]:
+    """Prepares the people; the result does not depend on `workers`, nor on how often the run was killed before.
+
+    Args:
+        splits: of each person, by name.
+        folder: the folder of pairs to write, empty or not there yet.
+        work: a folder for results of people who are done; they are taken from there if they are of the same files and
+            settings. The caller removes it in the end.
+        name: of the data, for model cards.
+        workers: number of processes.
+        stage: called at the start with its name and number of steps.
+
+    Returns:
+        The pairs, and the files that cannot be used, which are also listed in `rejected.csv`.
+
+    Raises:
+        InputError: nobody's speech can be used, or a result cannot be kept.
+        OSError: the folder cannot be written.
+    """
+    arrays = (model.mean, model.basis, model.landmarks, prior.mean, prior.covariance)
+    used = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+    settings = json.dumps([asdict(config), used], default=str)
+    shared = Shared(config, model, prior, settings, work)
+    step = stage("people", len(found.people))
+    rejected: list[LeftOut] = []
+    people: list[Person] = []
+    coefficients, references, sessions = [], {}, 0
+    with PairsWriter(folder) as writer:
+        for person, key in zip(found.people, parallel_map(do_person, shared, found.people, workers), strict=True):
+            step(person.name)
+            prepared = read_person(work, key)
+            if prepared is None:
+                raise InputError(f"{work}: the result of {person.name} is gone or damaged; start again")
+            rejected += prepared.rejected
+            if not prepared.frames:
+                rejected.append(LeftOut(person.name, "no recording of this person can be used"))
+                continue
+            number = len(people)
+            people.append(Person(person.name, person.name, person.sex, splits[person.name]))
+            coefficients.append(prepared.coefficients)
+            for session, frames in zip(prepared.sessions, prepared.frames, strict=True):
+                writer.add_utterance(number, sessions + session, frames, clean=True)
+            sessions += 1 + max(prepared.sessions)
+            if len(prepared.pictures):
+                writer.add_pictures(number, prepared.pictures)
+                references[person.name] = prepared.reference
+        rejected += found.left_out
+        if not people:
+            first = f"; {rejected[0].file}: {rejected[0].reason}" if rejected else ""
+            raise InputError(f"{name}: nobody's speech can be used{first}")
+        (folder / REJECTED).write_text(_as_csv(rejected))
+        faces = np.stack(coefficients)
+        writer.finish(
+            kind="own",
+            about=_about(name, config, model, references, rejected),
+            people=rows_of(people),
+            coefficients=faces,
+            expected=np.full_like(faces, np.nan),
+            cues=np.full((len(people), 2), np.nan, np.float32),
+            morphable=model,
+        )
+    return Pairs.load(folder, verify=False), tuple(rejected)
+
+
+def do_person(shared: Shared, person: OwnPerson) -> str:
+    """Prepares a person, unless that is done; returns the key of the result."""
+    key = key_of(person, shared.settings)
+    if read_person(shared.work, key) is None:
+        write_person(shared.work, key, prepare_person(person, shared.config, shared.model, shared.prior))
+    return key
+
+
+def _about(
+    name: str,
+    config: OwnDataConfig,
+    model: MorphableModel,
+    references: dict[str, str],
+    rejected: Sequence[LeftOut],
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "about": "people's own recordings and photographs; faces are fitted to landmarks, which hardly tell their shape",
+        "config": json.loads(json.dumps(asdict(config), default=str)),
+        "references": references,
+        "rejected": len(rejected),
+        "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
+    }
+
+
+def _as_csv(rejected: Sequence[LeftOut]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["file", "exit_code", "reason"])
+    writer.writerows([left.file, left.exit_code, left.reason] for left in rejected)
+    return out.getvalue()

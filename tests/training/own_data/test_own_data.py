@@ -1,0 +1,345 @@
+"""Own recordings and photographs: who is found, what is rejected and why, and that a run goes on where it was killed."""
+
+import csv
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from tests.conftest import SAMPLES
+from tests.stand_ins.landmark_networks import write_graph
+from tests.stand_ins.small_head import small_head
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.face.png import png
+from voxface.runtime.features.log_mel import log_mel
+from voxface.training.data.pairs import Pairs
+from voxface.training.data.speech_corpus import voiced_audio
+from voxface.training.faces.aligned_picture import Template, similarity
+from voxface.training.faces.camera import Pose
+from voxface.training.faces.fitting import LandmarkFitter
+from voxface.training.faces.prior import Prior
+from voxface.training.own_data import preparation
+from voxface.training.own_data.listing import OwnPeople, OwnPerson, list_people
+from voxface.training.own_data.person import OwnDataConfig
+from voxface.training.own_data.photographs import DetectorChoice
+from voxface.training.own_data.preparation import prepare_people
+from voxface.training.own_data.splits import splits
+
+pytestmark = pytest.mark.train
+HEAD = small_head()
+SPEECH = [soundfile.read(sample, dtype="int16")[0] for sample in SAMPLES]
+
+
+def voxceleb(folder: Path) -> tuple[Path, Path, Path]:
+    """Three speakers as VoxCeleb has them, photographs as VGGFace, and the table that joins them."""
+    wav, photos, table = folder / "wav", folder / "VGGFace", folder / "vox1_meta.csv"
+    lines = ["VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet"]
+    for number, (name, sex) in enumerate([("Ada_L", "f"), ("Carl_G", "m"), ("Zoe_Z", "f")]):
+        lines.append(f"id1000{number}\t{name}\t{sex}\tNowhere\t{'test' if number else 'dev'}")
+        for video in ("abc", "xyz"):
+            for k in range(2):
+                path = wav / f"id1000{number}" / video / f"0000{k}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                begin = 8_000 * (number + (video == "xyz")) + 4_000 * k
+                soundfile.write(path, SPEECH[number % 2][begin : begin + 32_000], 16_000)
+        (photos / name).mkdir(parents=True)
+        for k in range(2):
+            picture = np.random.default_rng([number, k]).integers(0, 256, (60, 60, 3), np.uint8)
+            (photos / name / f"{k:08d}.png").write_bytes(png(picture))
+    (photos / "Nobody").mkdir()
+    (photos / "Nobody" / "0.png").write_bytes(png(np.zeros((9, 9, 3), np.uint8)))
+    table.write_text("\n".join(lines))
+    return wav, photos, table
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """A network that finds the same face, seen from the front, in every picture."""
+    pose = Pose.from_angles(np.zeros((1, 3)), np.full(1, 0.3), np.array([[30.0, 30.0]]))
+    return landmark_graph(tmp_path / "front.onnx", pose)
+
+
+def landmark_graph(file: Path, pose: Pose) -> Path:
+    landmarks = LandmarkFitter(HEAD).predict(np.zeros((1, HEAD.modes)), pose)[0]
+    return write_graph(file, (landmarks / 60).reshape(1, 136), shape=(1, 3, 60, 60))
+
+
+def prepared(found: OwnPeople, out: Path, graph: Path | None = None, **more: object) -> tuple[Pairs, list[str]]:
+    config = OwnDataConfig(None if graph is None else DetectorChoice(f"onnx:{graph}", crops=True))
+    pairs, rejected = prepare_people(
+        found,
+        splits(found.people, "letters"),
+        config,
+        HEAD,
+        Prior.unit(HEAD.modes),
+        out / "pairs",
+        out / "work",
+        name="own",
+        **more,  # type: ignore[arg-type]
+    )
+    return pairs, [f"{Path(left.file).name}: {left.reason}" for left in rejected]
+
+
+def test_voxceleb_and_vggface(tmp_path: Path, graph: Path) -> None:
+    found = list_people(*voxceleb(tmp_path))
+    assert [person.name for person in found.people] == ["Ada_L", "Carl_G", "Zoe_Z"]
+    assert [person.sex for person in found.people] == ["F", "M", "F"]
+    assert [(left.file, left.reason) for left in found.left_out] == [("Nobody", "photographs of nobody who is heard")]
+    pairs, rejected = prepared(found, tmp_path, graph)
+    assert len(rejected) == 1
+    assert pairs.kind == "own"
+    assert [(person.name, person.split) for person in pairs.people] == [
+        ("Ada_L", "validation"), ("Carl_G", "test"), ("Zoe_Z", "train"),
+    ]  # fmt: skip
+    assert pairs.utterance_person.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert pairs.utterance_recording.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]  # of one video: one recording
+    assert pairs.picture_person.tolist() == [0, 0, 1, 1, 2, 2]
+    assert pairs.pictures.shape == (6, 64, 64, 3)
+    np.testing.assert_allclose(pairs.coefficients, 0, atol=0.05)  # the mean face is what was seen
+    first = voiced_audio(tmp_path / "wav" / "id10000" / "abc" / "00000.wav")
+    np.testing.assert_array_equal(pairs.utterance(0).astype(np.float16), log_mel(first).astype(np.float16))
+    assert pairs.about["references"]["Zoe_Z"] == "00000000.png"
+    with (tmp_path / "pairs" / "rejected.csv").open() as table:
+        assert list(csv.reader(table))[1:] == [["Nobody", "3", "photographs of nobody who is heard"]]
+    assert Pairs.load(tmp_path / "pairs").digest == pairs.digest
+
+
+def test_folders_without_a_table_have_the_same_names(tmp_path: Path) -> None:
+    wav, photos, _ = voxceleb(tmp_path)
+    for number, name in enumerate(("Ada_L", "Carl_G", "Zoe_Z")):
+        (wav / f"id1000{number}").rename(wav / name)
+    with pytest.raises(InputError, match="no sex is known; give a table"):
+        list_people(wav, photos, None)
+    table = tmp_path / "people.csv"
+    table.write_text("person, sex, split\nAda_L, F, train\nCarl_G, man, train\nZoe_Z, female, test\n")
+    found = list_people(wav, photos, table)
+    assert [(person.name, len(person.photographs)) for person in found.people] == [("Ada_L", 2), ("Zoe_Z", 2)]
+    assert found.left_out[0].reason == "people.csv: sex 'man' is not F or M"
+    assert len(found.left_out) == 2
+    assert splits(found.people, "table") == {"Ada_L": "train", "Zoe_Z": "test"}
+    assert [len(person.photographs) for person in list_people(wav, None, table).people] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda wav, _p, _t: (wav / "x").mkdir(), None, "no sound file in the folder"),
+        (lambda _w, _p, t: t.write_text("a,b\n1,2\n"), UsageError, "no column of it has names of folders"),
+        (lambda _w, _p, t: t.write_bytes(b"\xff\xfe\x00"), InputError, "vox1_meta.csv"),
+        (lambda _w, _p, t: t.unlink(), InputError, "no such file"),
+        (lambda _w, _p, t: t.write_text(t.read_text().replace("Carl_G", "Ada_L")), InputError, "two speakers"),
+    ],
+)
+def test_folders_and_tables_that_do_not_fit(
+    tmp_path: Path, change: Callable[..., object], error: type[Exception] | None, message: str
+) -> None:
+    wav, photos, table = voxceleb(tmp_path)
+    change(wav, photos, table)
+    if error is None:
+        assert message in [left.reason for left in list_people(wav, photos, table).left_out]
+    else:
+        with pytest.raises(error, match=message):
+            list_people(wav, photos, table)
+    with pytest.raises(InputError, match="no such folder"):
+        list_people(tmp_path / "nowhere", None, None)
+
+
+def person(name: str, said: str = "") -> OwnPerson:
+    return OwnPerson(name, "F", said, (), ())
+
+
+def test_rules_of_splits(tmp_path: Path) -> None:
+    people = [person(name) for name in ("anna", "Bert", "Cid", "Eve", "Fox", "Zac")]
+    assert list(splits(people, "letters").values()) == ["validation", "validation", "test", "test", "train", "train"]
+    by_hash = splits([person(f"p{k}") for k in range(2000)], "hash")
+    assert 0.09 < list(by_hash.values()).count("test") / 2000 < 0.15
+    file = tmp_path / "splits.txt"
+    file.write_text("A 1\n")
+    with pytest.raises(InputError, match="does not name anna"):
+        splits(people, str(file))
+    file.write_text(
+        "\n".join(f"{each.name},{word}" for each, word in zip(people, ["dev", "val", "test"] * 2, strict=True))
+    )
+    assert list(splits(people, str(file)).values()) == ["train", "validation", "test"] * 2
+    file.write_text("a b c\n")
+    with pytest.raises(InputError, match="line 1"):
+        splits(people, str(file))
+    with pytest.raises(UsageError, match="one of hash, letters, table"):
+        splits(people, "nonsense")
+    with pytest.raises(InputError, match="the table: says 'x' of a"):
+        splits([person("a", "x")], "table")
+
+
+def test_every_rejection_has_its_reason(tmp_path: Path, graph: Path) -> None:
+    wav, photos, table = voxceleb(tmp_path)
+    own = wav / "id10000" / "abc"
+    soundfile.write(own / "silence.wav", np.zeros(16_000, np.int16), 16_000)
+    (own / "text.wav").write_text("no sound")
+    (own / "again.wav").write_bytes((own / "00000.wav").read_bytes())
+    (photos / "Ada_L" / "text.jpg").write_text("no picture")
+    (photos / "Ada_L" / "again.png").write_bytes((photos / "Ada_L" / "00000000.png").read_bytes())
+    pairs, rejected = prepared(list_people(wav, photos, table), tmp_path, graph)
+    assert len(pairs.utterance_person) == 12
+    assert len(pairs.pictures) == 6
+    said = dict(line.split(": ", 1) for line in rejected)
+    assert "of speech in it" in said["silence.wav"]
+    assert said["again.wav"].startswith("the same speech as in") or said["00000.wav"].startswith(
+        "the same speech as in"
+    )
+    assert "same picture as" in said.get("again.png", "") + said.get("00000000.png", "")
+    assert {"text.wav", "text.jpg"} <= set(said)
+
+
+def test_faces_that_are_turned_away_and_landmarks_of_none(tmp_path: Path) -> None:
+    found = list_people(*voxceleb(tmp_path))
+    turned = Pose.from_angles(np.array([[50.0, 0.0, 0.0]]), np.full(1, 0.3), np.array([[30.0, 30.0]]))
+    pairs, rejected = prepared(found, tmp_path / "a", landmark_graph(tmp_path / "turned.onnx", turned))
+    assert not len(pairs.pictures)
+    assert np.isnan(pairs.coefficients).all()
+    assert sum("not seen from the front (yaw 5" in line for line in rejected) == 6
+    noise = np.random.default_rng(0).uniform(0.2, 0.8, (1, 136))
+    nothing = write_graph(tmp_path / "noise.onnx", noise, shape=(1, 3, 60, 60))
+    _, rejected = prepared(found, tmp_path / "b", nothing)
+    assert sum("are of no face" in line for line in rejected) == 6
+
+
+def test_nobody_can_be_heard(tmp_path: Path) -> None:
+    wav, photos, table = voxceleb(tmp_path)
+    for file in wav.rglob("*.wav"):
+        file.write_text("no sound")
+    with pytest.raises(InputError, match=r"nobody's speech can be used; .*00000\.wav"):
+        prepared(list_people(wav, photos, table), tmp_path)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "verified.json"}
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_files(
+    tmp_path: Path, graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = list_people(*voxceleb(tmp_path))
+    prepared(found, tmp_path / "whole", graph)
+    done: list[str] = []
+    prepare = preparation.prepare_person
+
+    def until(most: int) -> None:
+        def watched(one: OwnPerson, *rest: object) -> object:
+            if len(done) == most:
+                raise KeyboardInterrupt
+            done.append(one.name)
+            return prepare(one, *rest)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(preparation, "prepare_person", watched)
+
+    until(2)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(found, tmp_path / "cut", graph)
+    kept = sorted((tmp_path / "cut" / "work").glob("*.npz"))
+    assert len(kept) == 2
+    kept[0].write_bytes(kept[0].read_bytes()[:-40])  # as after a full disk
+    done.clear()
+    until(9)
+    shutil.rmtree(tmp_path / "cut" / "pairs")
+    prepared(found, tmp_path / "cut", graph)
+    assert len(done) == 2  # the damaged one and the one that was missing
+    assert contents(tmp_path / "cut" / "pairs") == contents(tmp_path / "whole" / "pairs")
+    # Other settings, or another file, are done again.
+    done.clear()
+    shutil.rmtree(tmp_path / "cut" / "pairs")
+    prepared(found, tmp_path / "cut")
+    assert len(done) == 3
+
+
+@pytest.mark.slow
+def test_processes_prepare_the_same(tmp_path: Path, graph: Path) -> None:
+    found = list_people(*voxceleb(tmp_path))
+    for workers in (1, 2):
+        prepared(found, tmp_path / str(workers), graph, workers=workers)
+    assert contents(tmp_path / "1" / "pairs") == contents(tmp_path / "2" / "pairs")
+
+
+# -- aligned pictures ------------------------------------------------------------------------------------------------------
+
+
+def test_a_similarity_is_found_again() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(20, 2))
+    turn = np.array([[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]])
+    scale, found, shift = similarity(points, 2.5 * points @ turn.T + [3, -4])
+    assert scale == pytest.approx(2.5)
+    np.testing.assert_allclose(found, turn, atol=1e-9)
+    np.testing.assert_allclose(shift, [3, -4], atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [0.4, 1.7, 9.0])
+def test_a_face_is_brought_to_its_place_from_pictures_of_any_size(size: float) -> None:
+    """A disc at the tip of the nose comes to where the template has it, as large as it should be."""
+    template = Template.of_model(HEAD)
+    angle = np.radians(25)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    landmarks = size * (template.landmarks - 32) @ turn.T + 60 * size
+    side = int(120 * size)
+    y, x = np.mgrid[:side, :side] + 0.5
+    nose = landmarks[30]
+    inside = np.hypot(x - nose[0], y - nose[1]) < 6 * size
+    picture = np.where(inside[..., None], [250, 40, 40], [20, 90, 20]).astype(np.uint8)
+    seen = template.align(picture, landmarks)
+    assert seen.shape == (64, 64, 3)
+    red = seen[..., 0].astype(float) - 20
+    at = np.array([(np.arange(64) + 0.5) @ red.sum(0), (np.arange(64) + 0.5) @ red.sum(1)]) / red.sum()
+    np.testing.assert_allclose(at, template.landmarks[30], atol=0.4)
+    assert red.sum() / 230 == pytest.approx(np.pi * 36, rel=0.12)
+
+
+def test_beyond_the_photograph_it_is_grey() -> None:
+    template = Template.of_model(HEAD)
+    seen = template.align(np.zeros((10, 10, 3), np.uint8), template.landmarks + 200)
+    assert (seen == 127).all()
+
+
+def test_rendered_faces_are_aligned_to_themselves() -> None:
+    pytest.importorskip("open3d")
+    from voxface.training.world.pictures import PersonRenderer, PictureConfig
+
+    still = PictureConfig(each=1, yaw=0, pitch=0, roll=0, expression=0)
+    picture: NDArray[np.uint8] = PersonRenderer.from_model(HEAD, still).render(np.zeros(HEAD.modes, np.float32), (1,))[
+        0
+    ]
+    template = Template.of_model(HEAD)
+    seen = template.align(picture, template.landmarks)
+    assert np.abs(seen.astype(int) - picture).mean() < 6
+
+
+def test_real_photographs(tmp_path: Path, shared: Path) -> None:
+    """Real networks on real photographs: every frontal one is found; an empty one is not."""
+    real = shared / "real"
+    wav, photos, table = voxceleb(tmp_path)
+    for file in list((photos / "Ada_L").iterdir()):
+        file.unlink()
+    for file in (real / "photos").glob("*.png"):
+        (photos / "Ada_L" / file.name).write_bytes(file.read_bytes())
+    (photos / "Ada_L" / "wall.png").write_bytes(png(np.full((200, 200, 3), 99, np.uint8)))
+    from voxface.runtime.bundle.bundle import Bundle
+
+    model = Bundle.open().morphable
+    found = list_people(wav, photos, table)
+    detector = DetectorChoice(
+        f"onnx:{real / 'faceapi' / 'faceapi68.onnx'}", real / "ultra_light_face" / "version-RFB-320.onnx"
+    )
+    alone = replace(found, people=found.people[:1])
+    pairs, rejected = prepare_people(
+        alone, splits(alone.people, "hash"), OwnDataConfig(detector), model, Prior.unit(model.modes),
+        tmp_path / "pairs", tmp_path / "work", name="own",
+    )  # fmt: skip
+    reasons = {Path(left.file).name: left.reason for left in rejected}
+    assert reasons.pop("wall.png") == "no face found"
+    assert set(reasons) <= {"Nobody", *(f.name for f in (real / "photos").glob("*.png"))}
+    assert len(pairs.pictures) >= 5
+    assert np.isfinite(pairs.coefficients).all()
+    assert np.sqrt(np.square(pairs.coefficients[0, : model.identity_modes]).mean()) < 1
