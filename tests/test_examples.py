@@ -133,3 +133,21 @@ def test_profile() -> None:
     said = example(7, "--mode", "incremental")
     assert re.search(r"encoder +median +\d+\.\d\d ms, 95th percentile +\d+\.\d\d ms", said)
     assert int(re.findall(r"(\d+) updates of", said)[0]) > 50
+
+
+@pytest.mark.train
+def test_own_voice(tmp_path: Path) -> None:
+    """From people who are made here to a bundle that runs."""
+    pytest.importorskip("open3d")
+    script = EXAMPLES / "own_voice" / "own_voice.py"
+    assert "    python examples/own_voice/own_voice.py" in script.read_text()
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "data", "--quick"], capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "12 people (6 female, 6 male" in done.stdout
+    assert "36 utterances, 24 pictures" in done.stdout
+    assert (tmp_path / "data" / "mine.voxface").is_file()
+    assert (tmp_path / "data" / "faces" / "report.html").is_file()
+    assert not list((tmp_path / "data").glob(".*"))

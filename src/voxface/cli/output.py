@@ -67,7 +67,7 @@ class Progress:
     def __init__(self, total: int, what: str) -> None:
         self._total, self._what, self._done = total, what, 0
         self._watched = sys.stderr.isatty() and total > 1
-        self._label = ""
+        self._label, self._phase = "", ""
         self._began: tuple[float, int] | None = None
 
     def step(self, label: str = "") -> None:
@@ -75,8 +75,14 @@ class Progress:
         self._done += 1
         self._show(label)
 
+    def phase(self, done: int, total: int, what: str = "", /) -> None:
+        """`done` of `total` are done of a phase `what`, or of the work itself without one; the rate begins anew with each."""
+        if what != self._phase:
+            self._phase, self._began = what, None
+        self.at(done, total)
+
     def at(self, done: int, total: int, label: str | None = None) -> None:
-        """`done` of `total` are done. Shows `label`; without one, the rate per second and the last step line of `say`."""
+        """`done` of `total` are done. Shows `label`; without one, time left, rate and the last step line of `say`."""
         if label is not None:
             self._done, self._total = done, total
             self._show(label)
@@ -86,8 +92,9 @@ class Progress:
             self._began = now, done
         self._done, self._total = done, total
         since, first = self._began
-        rate = f"{(done - first) / (now - since):.3g}/s " if done > first and now > since else ""
-        self._show(f"{rate}{self._label}")
+        rate = (done - first) / (now - since) if done > first and now > since else 0.0
+        left = f"{_duration((total - done) / rate)} left, {rate:.3g}/s " if rate else ""
+        self._show(f"{left}{self._label}")
 
     def say(self, text: str) -> None:
         """Prints a line on standard error above the bar; a line that begins with "step " goes into the bar."""
@@ -101,9 +108,16 @@ class Progress:
         if self._watched:
             filled = 24 * min(self._done, self._total) // self._total
             bar = "█" * filled + "·" * (24 - filled)
-            tell(f"\r{self._what} {bar} {self._done}/{self._total} {label[:40]:<40}")
+            tell(f"\r{self._phase or self._what} {bar} {self._done}/{self._total} {label[:40]:<40}\033[K")
 
     def close(self) -> None:
         """Clears the line."""
         if self._watched:
             tell("\r\033[K")
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as people say them: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

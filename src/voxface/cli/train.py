@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from voxface.cli.arguments import add_json, add_out
 from voxface.cli.output import Progress, print_json, tell
@@ -113,6 +113,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="NAME=VALUE",
             help="any other hyper-parameter; a wrong name lists them all",
         )
+        sub.add_argument(
+            "--quick",
+            action="store_true",
+            help="a few small steps, to see that everything works; what is learnt is worth nothing",
+        )
         sub.add_argument("--accelerator", choices=("auto", "cpu", "cuda"), help="(the preset's, auto as a rule)")
         sub.add_argument("--devices", metavar="N", help="processes, one a device (1; under torchrun, its number)")
         sub.add_argument("--precision", metavar="P", help="32-true, bf16-mixed or 16-mixed (the preset's)")
@@ -176,6 +181,31 @@ def _trainer(options: argparse.Namespace) -> str:
     return "taught_voice_encoder" if taught else "voice_encoder"
 
 
+# Largest values of `--quick`.
+QUICK: Final = {
+    "steps": 20,
+    "batch": 8,
+    "validate_every": 10,
+    "judge.steps": 20,
+    "bank": 1,
+    "held": 8,
+    "renders.pictures": 40,
+    "portraits": 40,
+}
+
+
+def _quick(preset: Any) -> dict[str, tuple[str, str]]:
+    """The fields of `--quick` that a preset has, where it has more."""
+    found = {}
+    for name, most in QUICK.items():
+        value = preset
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        if isinstance(value, int) and value > most:
+            found[name] = (str(most), "--quick")
+    return found
+
+
 def _values(options: argparse.Namespace) -> dict[str, tuple[str, str]]:
     """Name of the field -> (its text, how it was written).
 
@@ -214,6 +244,8 @@ def _train(
 
     if getattr(options, "generator", None) is not None:
         values = {"start": ("generator", "--generator"), **values}
+    if options.quick:
+        values = {**_quick(trainer.PRESETS[options.preset]), **values}
     config = override(
         trainer.PRESETS[options.preset],
         {name: text for name, (text, _) in values.items()},
@@ -253,7 +285,7 @@ def _train(
             config,
             options.out,
             resume=options.resume,
-            **({"say": progress.say, "progress": progress.at} if speaks else {}),
+            **({"say": progress.say, "progress": progress.phase} if speaks else {}),
             **more,
         )
     finally:

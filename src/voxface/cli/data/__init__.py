@@ -91,7 +91,10 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
     own.add_argument(
         "--splits", metavar="RULE|FILE", help="hash, letters (Wen 2019), table, or a file of names and splits (hash)"
     )
-    own.add_argument("--detector", help="of landmarks: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER]")
+    own.add_argument(
+        "--detector",
+        help="of landmarks: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER], or pts: a .pts file beside each picture",
+    )
     faces = own.add_mutually_exclusive_group()
     faces.add_argument(
         "--face-detector", type=Path, metavar="FILE.onnx", help="with --detector onnx: what finds the faces in pictures"

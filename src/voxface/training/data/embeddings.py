@@ -113,14 +113,16 @@ class PrecomputedEmbeddings:
 
 
 def embed_whole(
-    pairs: Pairs, encoder: Frozen, utterances: NDArray[np.int32], device: torch.device | str = "cpu"
+    pairs: Pairs,
+    encoder: Frozen,
+    utterances: NDArray[np.int32],
+    device: torch.device | str = "cpu",
+    done: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Float32:
     """Embeddings float32 [len(utterances), E] of whole utterances, as the runtime encodes them: short ones are repeated."""
-    rows = [
-        encoder(torch.from_numpy(network_input(pairs.utterance(int(u)), how=encoder.normalisation)).to(device))[0]
-        .float()
-        .cpu()
-        .numpy()
-        for u in utterances
-    ]
+    rows = []
+    for k, u in enumerate(utterances):
+        heard = network_input(pairs.utterance(int(u)), how=encoder.normalisation)
+        rows.append(encoder(torch.from_numpy(heard).to(device))[0].float().cpu().numpy())
+        done(k + 1, len(utterances))
     return np.concatenate(rows)

@@ -85,6 +85,7 @@ class Renders:
         *,
         workers: int = 1,
         say: Callable[[str], None] = lambda _: None,
+        done: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Self:
         """Renders from `file`, if they are of this model, population and configuration; else draws them and writes the file.
 
@@ -102,7 +103,7 @@ class Renders:
             kept = cls(**arrays)
             say(f"{len(kept)} renders taken from {file}")
             return kept
-        drawn = cls.from_population(model, population, config, workers=workers, say=say)
+        drawn = cls.from_population(model, population, config, workers=workers, say=say, done=done)
         write_kept(file, key, {name: getattr(drawn, name) for name in _ARRAYS})
         return drawn
 
@@ -115,6 +116,7 @@ class Renders:
         *,
         workers: int = 1,
         say: Callable[[str], None] = lambda _: None,
+        done: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Self:
         """Draws all renders of a configuration; about 0.13 s each on one core.
 
@@ -131,6 +133,7 @@ class Renders:
         rows = []
         for row in parallel_map(_draw, task, range(config.pictures), workers):
             rows.append(row)
+            done(len(rows), config.pictures)
             if len(rows) % 500 == 0 or len(rows) == config.pictures:
                 say(f"{len(rows)} of {config.pictures} renders")
         return cls(*(np.stack([row[k] for row in rows]) for k in range(len(_ARRAYS))))

@@ -50,6 +50,7 @@ from voxface.training.engine.checkpoint import (
 )
 from voxface.training.engine.learning_curve import CURVE, Curve
 from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser
+from voxface.training.engine.phases import Done, Progress, no_progress
 from voxface.training.engine.prepared_batches import PreparedBatches
 from voxface.training.engine.processes import Processes, launch
 
@@ -136,7 +137,7 @@ class Run:
         data: Mapping[str, str] | str = "",
         resume: bool = False,
         say: Callable[[str], None] = lambda _: None,
-        progress: Callable[[int, int], None] = lambda _done, _total: None,
+        progress: Progress = no_progress,
     ) -> None:
         """Opens or makes `folder`, and starts the other processes.
 
@@ -148,7 +149,7 @@ class Run:
                 have the same.
             resume: whether to resume the run in `folder`, or begin one if there is none.
             say: called with lines about what happens, in the first process.
-            progress: called with (steps done, steps in all), in the first process.
+            progress: see `phases`; called in the first process.
 
         Raises:
             UsageError: the folder holds pairs, a run (without `resume`), or a run with other settings, or another process
@@ -175,7 +176,7 @@ class Run:
         self.fabric = launch(settings.accelerator, settings.devices, settings.precision)
         self._processes = Processes(self.fabric, folder)
         self._say = say if self.leads else lambda _: None
-        self._progress = progress if self.leads else lambda _done, _total: None
+        self._progress = progress if self.leads else no_progress
         self._run_on_first(lambda: self._claim(resume))
         self._last = self.fabric.broadcast(self._last)
         torch.manual_seed(settings.seed)  # every process starts from the same weights
@@ -189,6 +190,10 @@ class Run:
     def leads(self) -> bool:
         """Whether this process writes the files."""
         return bool(self.fabric.is_global_zero)
+
+    def phase(self, name: str) -> Done:
+        """Callback with how far a phase beside the steps is."""
+        return lambda done, total: self._progress(done, total, name)
 
     def share(self, batch: int, *, of: int = 1) -> int:
         """Size of this process's part of a global batch whose items belong together in groups of `of`.

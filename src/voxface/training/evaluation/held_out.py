@@ -12,6 +12,7 @@ from torch import nn
 from voxface.runtime.inference.attributes import sex_evidence
 from voxface.training.data.embeddings import embed_whole
 from voxface.training.data.pairs import Pairs, Split
+from voxface.training.engine.phases import Done, not_told
 from voxface.training.evaluation.are_table import GeometryErrors, geometry_errors
 from voxface.training.evaluation.baselines.mean_faces import LinearSexClassifier, MeanFaces
 from voxface.training.models.frozen import Frozen
@@ -37,13 +38,15 @@ class HeldOut:
     device: torch.device
 
     @classmethod
-    def from_pairs(cls, pairs: Pairs, encoder: Frozen, split: Split, device: torch.device | str = "cpu") -> Self | None:
+    def from_pairs(
+        cls, pairs: Pairs, encoder: Frozen, split: Split, device: torch.device | str = "cpu", done: Done = not_told
+    ) -> Self | None:
         """Encodes the utterances of a split; None where it has none, or where a true face is unknown."""
         found = [pairs.clean_utterances[int(i)] for i in pairs.split(split)]
         utterances = np.concatenate([np.empty(0, np.int32), *found])
         if not len(utterances) or not np.isfinite(pairs.coefficients[pairs.utterance_person[utterances]]).all():
             return None
-        return cls(pairs, utterances, embed_whole(pairs, encoder, utterances, device), torch.device(device))
+        return cls(pairs, utterances, embed_whole(pairs, encoder, utterances, device, done), torch.device(device))
 
     @property
     def person(self) -> NDArray[np.int32]:
@@ -91,7 +94,12 @@ class HeldOut:
 
 
 def held_out_metrics(
-    pairs: Pairs, encoder: Frozen, network: nn.Module, device: torch.device, say: Callable[[str], None]
+    pairs: Pairs,
+    encoder: Frozen,
+    network: nn.Module,
+    device: torch.device,
+    say: Callable[[str], None],
+    phase: Callable[[str], Done] = lambda _: not_told,
 ) -> dict[str, Any]:
     """Errors of a network embedding -> coefficients on validation and test people, beside those of the trivial prediction.
 
@@ -99,10 +107,10 @@ def held_out_metrics(
         For each split, `GeometryErrors.summary`, "sex" (share of meshes of the right sex), "people", and under "trivial" the
         same of the mean face of the sex that is heard.
     """
-    fit = HeldOut.from_pairs(pairs, encoder, "train", device)
+    fit = HeldOut.from_pairs(pairs, encoder, "train", device, phase("encoding voices"))
     metrics: dict[str, Any] = {}
     for split in _HELD:
-        held = HeldOut.from_pairs(pairs, encoder, split, device)
+        held = HeldOut.from_pairs(pairs, encoder, split, device, phase(f"encoding {split} voices"))
         if fit is None or held is None:
             continue
         predicted, means = held.predictions(network), held.mean_face_per_sex(fit)

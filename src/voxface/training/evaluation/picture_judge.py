@@ -4,7 +4,6 @@ It learns from real pictures only, measures its own accuracy on some that are ke
 distance. A generator's own critic cannot judge its pictures, because the generator has learnt to deceive it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,7 @@ from voxface.runtime.errors import InputError
 from voxface.training.data.differentiable_augmentation import augment
 from voxface.training.data.images import as_images, image_batches
 from voxface.training.data.pairs import Pairs
+from voxface.training.engine.phases import Done, not_told
 from voxface.training.models.face_critic import Classifier, FaceEmbedding
 from voxface.training.models.he_initialisation import initialise_he
 
@@ -70,7 +70,7 @@ class PictureJudge:
         config: JudgeConfig = JudgeConfig(),
         *,
         device: torch.device | str = "cpu",
-        progress: Callable[[int, int], None] = lambda _done, _total: None,
+        progress: Done = not_told,
     ) -> "PictureJudge":
         """Trains a judge on pictures of the training split's people; the state of torch's random generator stays as it was.
 

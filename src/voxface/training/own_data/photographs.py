@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,18 @@ from voxface.runtime.errors import InputError
 from voxface.training.data.speech_corpus import LeftOut
 from voxface.training.faces.fitting import Contour
 from voxface.training.faces.landmark_detectors import LandmarkDetector, open_detector
-from voxface.training.faces.landmark_files import unusable
+from voxface.training.faces.landmark_files import read_landmarks, unusable
 from voxface.training.faces.picture_landmarks import read_picture
+
+BESIDE: Final = "pts"
 
 
 @dataclass(frozen=True)
 class DetectorChoice:
-    """What finds landmarks; see `open_detector`. Small enough to be sent to every worker."""
+    """What finds landmarks: a detector, see `open_detector`, or "pts": a file beside each picture, `0001.pts` of `0001.jpg`.
+
+    Small enough to be sent to every worker.
+    """
 
     what: str
     faces: Path | None = None
@@ -26,11 +32,21 @@ class DetectorChoice:
     @property
     def contour(self) -> Contour:
         """Place of its jaw-line landmarks."""
-        return _opened(self).contour
+        return "silhouette" if self.what == BESIDE else _opened(self).contour
 
-    def find(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """Landmarks float32 [68, 2] of the largest face of a picture uint8 [H, W, 3], or None."""
-        return _opened(self).detect(picture)
+    def find(self, file: Path, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Landmarks float32 [68, 2] of the largest face of a picture uint8 [H, W, 3], or None.
+
+        Raises:
+            InputError: the file beside it is missing or holds something else.
+        """
+        if self.what != BESIDE:
+            return _opened(self).detect(picture)
+        table = read_landmarks(file.with_suffix(".pts"))
+        if not len(table.landmarks):
+            raise InputError(table.skipped[0].message)
+        landmarks: NDArray[np.float32] = table.landmarks[0].astype(np.float32)
+        return landmarks
 
 
 @cache
@@ -57,9 +73,9 @@ def look_at(file: Path, detector: DetectorChoice) -> Seen | LeftOut:
     """The face of a photograph, or why there is none."""
     try:
         picture = read_picture(file)
+        landmarks = detector.find(file, picture)
     except InputError as error:
         return LeftOut(str(file), str(error).removeprefix(f"{file}: "))
-    landmarks = detector.find(picture)
     problem = "no face found" if landmarks is None else unusable(landmarks.astype(np.float64))
     if landmarks is None or problem is not None:
         return LeftOut(str(file), str(problem))

@@ -19,6 +19,7 @@ from voxface.training.data.expert_augmentation import Augmentation, augmented
 from voxface.training.data.expert_renders import RenderConfig, Renders, rotations
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.learning_rate import cosine, linear_warmup, set_learning_rate
+from voxface.training.engine.phases import Progress, no_progress
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks
 from voxface.training.losses.coefficients import coefficient_loss
@@ -81,7 +82,7 @@ def train_expert(
     *,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> ImageToFace:
     """Trains and returns the expert, in eval mode; `folder` then holds `expert.safetensors` and `checkpoint.json`.
 
@@ -103,7 +104,15 @@ def train_expert(
         folder, replace(config, workers=0), config.run, data=pairs.digest, resume=resume, say=say, progress=progress
     )
     if run.leads:
-        Renders.load_or_draw(folder / RENDERS, model, population, config.renders, workers=config.workers, say=say)
+        Renders.load_or_draw(
+            folder / RENDERS,
+            model,
+            population,
+            config.renders,
+            workers=config.workers,
+            say=say,
+            done=run.phase("renders"),
+        )
     run.fabric.barrier()
     renders = Renders.load_or_draw(folder / RENDERS, model, population, config.renders)
     learnt = len(renders) - config.held

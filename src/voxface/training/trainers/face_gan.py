@@ -40,6 +40,7 @@ from voxface.training.data.voice_face_sampler import (
     precomputed_source,
 )
 from voxface.training.engine.ema import ExponentialMovingAverage
+from voxface.training.engine.phases import Done, Progress, no_progress, not_told
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.generated_faces import FaceTest
@@ -289,7 +290,7 @@ def train_face_gan(
     judge: PictureJudge | None = None,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> FaceGenerator:
     """Trains and returns a face generator for the voices of a trained encoder, which is copied and frozen.
 
@@ -317,10 +318,10 @@ def train_face_gan(
     frozen_encoder = Frozen(copy.deepcopy(encoder)).to(run.device)
     held = held_out_recordings(pairs, pairs.split("train"))
     tell("encoding voices")
-    sampler = voice_face_sampler(pairs, frozen_encoder, config, held, run.device)
+    sampler = voice_face_sampler(pairs, frozen_encoder, config, held, run.device, run.phase("encoding voices"))
     if judge is None:
         tell("the judge of the pictures learns from real ones")
-        judge = PictureJudge.train(pairs, config.judge, device=run.device)
+        judge = PictureJudge.train(pairs, config.judge, device=run.device, progress=run.phase("judge"))
     test = FaceTest.from_pairs(
         pairs,
         frozen_encoder,
@@ -378,13 +379,20 @@ def train_face_gan(
 
 
 def voice_face_sampler(
-    pairs: Pairs, encoder: Frozen, config: FaceGanConfig, held: NDArray[np.bool_], device: torch.device
+    pairs: Pairs,
+    encoder: Frozen,
+    config: FaceGanConfig,
+    held: NDArray[np.bool_],
+    device: torch.device,
+    done: Done = not_told,
 ) -> VoiceFaceSampler:
     """Sampler of the training split's people, with all their recordings but the `held` ones (bool [U])."""
     people = pairs.split("train")
     source: EmbeddingSource
     if config.bank:
-        source = precomputed_source(pairs, encoder, people, held, config.bank, config.length, config.run.seed, device)
+        source = precomputed_source(
+            pairs, encoder, people, held, config.bank, config.length, config.run.seed, device, done
+        )
     else:
         learnt = np.flatnonzero(np.isin(pairs.utterance_person, people) & ~held).astype(np.int32)
         source = OnTheFlyEmbeddings(pairs, encoder, learnt, config.length, device)

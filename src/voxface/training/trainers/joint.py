@@ -30,6 +30,7 @@ from voxface.training.data.crops import Normalised
 from voxface.training.data.images import as_pictures, image_batches, mean_colour, pictures_of
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.ema import ExponentialMovingAverage
+from voxface.training.engine.phases import Done, Progress, no_progress, not_told
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
@@ -192,7 +193,7 @@ def train_joint(
     generator: nn.Module | None = None,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> JointNetworks:
     """Trains and returns generator and student; `folder` then holds the networks `face`, `student` and, both in one, `mesh`.
 
@@ -227,11 +228,14 @@ def train_joint(
         seed=config.run.seed,
         device=run.device,
         say=say,
+        done=run.phase("encoding voices"),
     )
     identity = np.full(len(pairs.people), -1, np.int64)
     identity[voices.people] = np.arange(len(voices.people))
     modes = pairs.morphable.modes
-    picture_targets = run.tensor(mean_expert_coefficients(pairs, frozen_expert, voices.people, run.device))
+    picture_targets = run.tensor(
+        mean_expert_coefficients(pairs, frozen_expert, voices.people, run.device, done=run.phase("asking the expert"))
+    )
     if picture_targets.shape[1] != modes:
         raise InputError(
             f"the expert gives {picture_targets.shape[1]} coefficients, morphable model {pairs.morphable.name} has {modes}; "
@@ -352,7 +356,7 @@ def train_joint(
         {
             "trained_on": [pairs.provenance(voices.people)],
             "licence": pairs.morphable.licence,
-            "metrics": held_out_metrics(pairs, frozen_encoder, mesh, run.device, say),
+            "metrics": held_out_metrics(pairs, frozen_encoder, mesh, run.device, say, run.phase),
             "calibration": sex_slope_report(held, mesh),
             "config": asdict(config),
         },
@@ -363,7 +367,12 @@ def train_joint(
 
 
 def mean_expert_coefficients(
-    pairs: Pairs, expert: Frozen, people: NDArray[np.int32], device: torch.device, batch: int = 64
+    pairs: Pairs,
+    expert: Frozen,
+    people: NDArray[np.int32],
+    device: torch.device,
+    batch: int = 64,
+    done: Done = not_told,
 ) -> NDArray[np.float32]:
     """Coefficients that an expert reads from each person's pictures, averaged per person: no 3D ground truth is used.
 
@@ -375,10 +384,10 @@ def mean_expert_coefficients(
         float32 [I, P] for all I people of the pairs; NaN for those who are not among `people`.
     """
     which = np.concatenate([pairs.pictures_of[int(i)] for i in people])
-    rows = [
-        expert(images.to(device)).coefficients.float().cpu().numpy()
-        for images in image_batches(pairs.pictures, which, batch)
-    ]
+    rows = []
+    for images in image_batches(pairs.pictures, which, batch):
+        rows.append(expert(images.to(device)).coefficients.float().cpu().numpy())
+        done(min(len(which), batch * len(rows)), len(which))
     found = np.concatenate(rows)
     opinions = np.full((len(pairs.people), found.shape[1]), np.nan, np.float32)
     for i in people:

@@ -15,6 +15,7 @@ from voxface.training.data.crops import Normalised
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.best_state import BestState
 from voxface.training.engine.learning_rate import cosine, set_learning_rate
+from voxface.training.engine.phases import Progress, no_progress
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
@@ -116,7 +117,7 @@ def train_mesh(
     *,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> nn.Module:
     """Trains and returns the regressor, in eval mode: a `MeshRegressor`, or with `shrink` a `ShrunkMesh`.
 
@@ -149,6 +150,7 @@ def train_mesh(
         seed=config.run.seed,
         device=run.device,
         say=say,
+        done=run.phase("encoding voices"),
     )
     truth = run.tensor(faces)
     architecture: dict[str, Any] = {
@@ -201,7 +203,7 @@ def train_mesh(
         trained, shrinkage = shrink(module, held, faces, people)
         architecture = {"kind": "shrunk", **architecture}
         chosen = {"shrinkage": asdict(shrinkage)}
-    metrics = held_out_metrics(pairs, frozen, trained, run.device, say)
+    metrics = held_out_metrics(pairs, frozen, trained, run.device, say, run.phase)
     certainty = sex_slope_report(held, trained)
     posterior: bytes | None = None
     if (

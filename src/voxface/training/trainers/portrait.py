@@ -25,6 +25,7 @@ from voxface.training.data.kept_arrays import digest_of, read_kept, write_kept
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import parallel_map
 from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
+from voxface.training.engine.phases import Done, Progress, no_progress
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
 from voxface.training.models import FaceGenerator
@@ -99,7 +100,7 @@ def train_portrait(
     *,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> FaceGenerator:
     """Trains and returns the generator, in eval mode; `folder` then holds `face.safetensors` and `checkpoint.json`.
 
@@ -114,10 +115,10 @@ def train_portrait(
     data = {"pairs": pairs.digest, "encoder": weights_digest(encoder), "mesh": weights_digest(mesh)}
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
     frozen_encoder, frozen_mesh = Frozen(encoder).to(run.device), Frozen(mesh).to(run.device)
-    embeddings = _embeddings(pairs, frozen_encoder, config, run.device)
+    embeddings = _embeddings(pairs, frozen_encoder, config, run.device, run.phase("encoding voices"))
     with torch.no_grad():
         coefficients = frozen_mesh(torch.from_numpy(embeddings).to(run.device)).float().cpu().numpy()
-    pictures = _rendered(folder / _RENDERS, pairs.morphable, coefficients, config, say, run.leads)
+    pictures = _rendered(folder / _RENDERS, pairs.morphable, coefficients, config, say, run.leads, run.phase("renders"))
     voices = run.tensor(embeddings)
     shown = run.tensor(pictures)  # kept as bytes and made images of as they are needed, which take four times as much
 
@@ -174,11 +175,13 @@ def train_portrait(
     return generator.eval()
 
 
-def _embeddings(pairs: Pairs, encoder: Frozen, config: PortraitConfig, device: torch.device) -> NDArray[np.float32]:
+def _embeddings(
+    pairs: Pairs, encoder: Frozen, config: PortraitConfig, device: torch.device, done: Done
+) -> NDArray[np.float32]:
     """Embeddings float32 [portraits · (1 + mixed), E]: of crops of the training people's voices, then of mixtures of two."""
     rng = np.random.default_rng([config.run.seed, 5])
     precomputed = PrecomputedEmbeddings.from_pairs(
-        pairs, encoder, pairs.split("train"), each=1, length=config.crop, seed=config.run.seed, device=device
+        pairs, encoder, pairs.split("train"), each=1, length=config.crop, seed=config.run.seed, device=device, done=done
     )
     voices = precomputed.embeddings[rng.permutation(len(precomputed.embeddings))[: config.portraits]]
     count = round(config.mixed * len(voices))
@@ -194,6 +197,7 @@ def _rendered(
     config: PortraitConfig,
     say: Callable[[str], None],
     leads: bool,
+    done: Done,
 ) -> NDArray[np.uint8]:
     """Renders uint8 [K, S, S, 3] of coefficients float32 [K, P]; `file` keeps them for a resumed run."""
     looks = {name: getattr(model, name) for name in ("mean", "basis", "triangles", "albedo", "parts")}
@@ -208,7 +212,11 @@ def _rendered(
     except (ImportError, OSError) as error:
         raise ProviderError(f"portraits need Open3D ({error}); {how_to_install('viewer')}") from error
     task = (model, occlusion, config.size)
-    pictures = np.stack(list(parallel_map(_portrait, task, list(coefficients), config.workers)))
+    rows = []
+    for row in parallel_map(_portrait, task, list(coefficients), config.workers):
+        rows.append(row)
+        done(len(rows), len(coefficients))
+    pictures = np.stack(rows)
     say(f"{len(pictures)} portraits rendered")
     if leads:
         write_kept(file, key, {"coefficients": coefficients, "pictures": pictures}, compressed=True)

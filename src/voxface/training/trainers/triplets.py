@@ -13,6 +13,7 @@ from voxface.runtime.errors import InputError
 from voxface.training.data.crops import Normalised, crops, negatives, positives, utterances_of
 from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.pairs import Pairs
+from voxface.training.engine.phases import Done, not_told
 from voxface.training.models.frozen import Frozen
 
 Partners = Literal["drawn", "batch"]
@@ -78,6 +79,7 @@ class VoiceTriplets:
         seed: int,
         device: torch.device,
         say: Callable[[str], None],
+        done: Done = not_told,
     ) -> None:
         """Encodes the crops of the bank, if there is to be one.
 
@@ -102,7 +104,15 @@ class VoiceTriplets:
         self._bank = None
         if bank:
             self._bank = PrecomputedEmbeddings.from_pairs(
-                pairs, self._encoder, self.people, each=bank, length=crop, seed=seed, over=over, device=device
+                pairs,
+                self._encoder,
+                self.people,
+                each=bank,
+                length=crop,
+                seed=seed,
+                over=over,
+                device=device,
+                done=done,
             )
             self._rows = torch.from_numpy(self._bank.embeddings).to(device)
             say(f"embeddings of {len(self._rows)} crops")

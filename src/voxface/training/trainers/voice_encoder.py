@@ -23,6 +23,7 @@ from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.crops import crop, utterances_of
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.learning_rate import set_learning_rate, warmup_then_cosine
+from voxface.training.engine.phases import Progress, no_progress
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks
 from voxface.training.evaluation.verification import rates
@@ -234,7 +235,7 @@ def train_voice_encoder(
     beside: Pairs | None = None,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> VoiceEncoder:
     """Trains and returns the encoder, in eval mode; `folder` then holds `encoder.safetensors` and `checkpoint.json`.
 
