@@ -6,6 +6,8 @@
 "morphable_model": {"name", "version", "licence"}, "errors": [{"file", "exit_code", "message"}]}; "errors" are the files
 left out, and the exit code is then the first one's.
 
+With `--voices` it prepares people's own recordings and photographs ("kind" is "own"); "errors" are then also in `rejected.csv`.
+
 `data voices` renders recordings and asks a teacher about them, to distil a voice encoder on, and prints {"out", "teacher",
 "voices", "speakers", "splits": {"train" | "validation" | "test": {"voices", "renderings", "hours"}}, "digest", "errors"}.
 
@@ -14,12 +16,14 @@ left out, and the exit code is then the first one's.
 `voxface.training.faces.face_set.write_face_set`.
 
 `data fit` prints {"out", "given", "fitted", "not_converged", "morphable_model": {...}, "camera": {"kind", "focal_px"},
-"contour", "sigma_px", "residual_px": {"p50", "p95", "max"}, "determined": {"directions", "of"}, "errors": [{"file",
-"line" | "row" | "picture", "exit_code", "message"}]}; "determined" is the median, over faces, of how many directions of
-coefficient space keep less than half their prior variance. It writes an `.npz`; arrays have the faces as first axis:
-`names`, `coefficients` [B, P], `variance` [B, P] (the posterior covariance's diagonal), `rotation` [B, 3, 3], `scale` [B],
-`translation` [B, D], `angles` [B, 3] (yaw, pitch, roll in degrees), `residual_px`, `iterations` and `converged` [B],
-`landmarks` [B, 68, D].
+"contour", "sigma_px" (the median of what was estimated, or what was given), "residual_px": {"p50", "p95", "max"},
+"determined": {"directions", "of"}, "errors": [{"file", "line" | "row" | "picture", "exit_code", "message"}]}; "determined" is
+the median, over faces, of how many directions of coefficient space keep less than half their prior variance. It writes an
+`.npz`; arrays have the faces as first axis: `names`, `coefficients` [B, P], `variance` [B, P] (the posterior covariance's
+diagonal), `rotation` [B, 3, 3], `scale` [B], `translation` [B, D], `angles` [B, 3] (yaw, pitch, roll in degrees),
+`residual_px`, `iterations` and `converged` [B], `landmarks` [B, 68, D], `sigma_px` [B]. With `--by-folder` "people" is their
+number, and the file has `people` (names of the folders), `people_coefficients` and `people_variance` [I, P], and
+`people_pictures` [I].
 """
 
 import argparse
