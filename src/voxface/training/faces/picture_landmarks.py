@@ -40,14 +40,22 @@ def read_picture(file: Path) -> NDArray[np.uint8]:
         ProviderError: Pillow is not installed.
     """
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise ProviderError("reading pictures needs Pillow; pip install pillow") from error
     data = read_bytes(file)
     try:
         # Formats are named, because Pillow goes by the contents and hands some (EPS) to other programs.
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"), np.uint8)
+            upright = ImageOps.exif_transpose(opened)
+            if upright.mode.startswith("I"):  # 16 bits a pixel, which `convert` would cut off at 255
+                levels = np.asarray(upright, np.int64).clip(0, 65_535) >> 8
+                return np.repeat(levels.astype(np.uint8)[:, :, None], 3, 2)
+            return np.asarray(upright.convert("RGB"), np.uint8)
+    except UnidentifiedImageError as error:
+        kind = kind_of_bytes(data[:512])
+        what = f"it is {kind}" if kind is not None else "it is none"
+        raise InputError(f"{file}: cannot be read as a picture ({what}; {', '.join(FORMATS)} are read)") from error
     except Exception as error:
         if not is_damage(error):
             raise
