@@ -9,10 +9,9 @@ runs as many processes as there are cores.
 """
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnxruntime
@@ -21,9 +20,9 @@ import webrtcvad
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.interleave import Neighbours
+from benchmarks.interleave import Neighbours, take_turns
 from benchmarks.options import no_options
-from benchmarks.papers_pipeline import log_mel as papers_log_mel
+from benchmarks.papers_pipeline import log_mel_by_frame
 from benchmarks.record import record
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.features.log_mel import log_mel
@@ -64,20 +63,15 @@ def main() -> None:
 
     work: dict[str, tuple[float, Callable[[], object]]] = {
         "speech": (seconds, lambda: [log_mel(voiced_audio(clip)) for clip in clips]),
-        "speech, plain": (seconds, lambda: [papers_log_mel(_speech(clip)) for clip in clips]),
+        "speech, plain": (seconds, lambda: [log_mel_by_frame(_speech(clip)) for clip in clips]),
         "photographs": (len(photos), photographs),
         "photographs, plain": (len(photos), lambda: [plain.look_at(photo) for photo in photos]),
         "fits": (FITS, lambda: fit_with_noise(fitter, places)),
         "fits, one a call": (ALONE, lambda: [fit_with_noise(fitter, places[k : k + 1]) for k in range(ALONE)]),
     }
-    times: dict[str, list[float]] = {name: [] for name in work}
     with Neighbours() as neighbours:
-        for _ in range(ROUNDS):
-            for name, (_, do) in work.items():
-                began = time.perf_counter()
-                do()
-                times[name].append(time.perf_counter() - began)
-    measured: dict[str, Any] = {name: work[name][0] / float(np.median(taken)) for name, taken in times.items()}
+        times = take_turns({name: do for name, (_, do) in work.items()}, ROUNDS, warm_up=1)
+    measured = {name: 1000 * work[name][0] / float(np.median(taken)) for name, taken in times.items()}
     record(
         "preparation",
         "python -m benchmarks.preparation",

@@ -208,6 +208,40 @@ def test_faces_that_are_turned_away_and_landmarks_of_none(tmp_path: Path) -> Non
     assert sum("are of no face" in line for line in rejected) == 6
 
 
+def test_filter_banks_and_aligned_faces_of_wens_authors(tmp_path: Path) -> None:
+    wav, photos, table = voxceleb(tmp_path)
+    frames = np.random.default_rng(0).normal(5, 2, (90, 64)).astype(np.float32)
+    own = wav / "id10000" / "abc"
+    for name, array in (
+        ("a.npy", frames), ("b.npy", frames[:50].T), ("bad.npy", np.zeros((3, 5))), ("nan.npy", frames * np.nan),
+        ("whole.npy", np.zeros((9, 64), int)),
+    ):  # fmt: skip
+        np.save(own / name, array)
+    (own / "text.npy").write_text("no array")
+    (photos / "Ada_L" / "text.jpg").write_text("no picture")
+    found = list_people(wav, photos, table)
+    config = OwnDataConfig(DetectorChoice("aligned"))
+    pairs, rejected = prepare_people(
+        found,
+        splits(found.people, "hash"),
+        config,
+        HEAD,
+        Prior.unit(HEAD.modes),
+        tmp_path / "p",
+        tmp_path / "w",
+        name="x",
+    )
+    lengths = np.diff(pairs.offsets)[pairs.utterances[0]]
+    assert {90, 50} <= set(lengths.tolist())
+    at = int(pairs.utterances[0][lengths.tolist().index(90)])
+    np.testing.assert_array_equal(pairs.utterance(at), frames.astype(np.float16))
+    assert len(pairs.pictures) == 6
+    assert np.isnan(pairs.coefficients).all()
+    reasons = {Path(left.file).name: left.reason for left in rejected}
+    assert {"bad.npy", "nan.npy", "whole.npy", "text.npy", "text.jpg"} <= set(reasons)
+    assert "log-mel frames [T, 64] are needed" in reasons["bad.npy"]
+
+
 def test_nobody_can_be_heard(tmp_path: Path) -> None:
     wav, photos, table = voxceleb(tmp_path)
     for file in wav.rglob("*.wav"):

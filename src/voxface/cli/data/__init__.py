@@ -97,7 +97,8 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
     )
     own.add_argument(
         "--detector",
-        help="of landmarks: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER], or pts: a .pts file beside each picture",
+        help="of landmarks: onnx:FILE, mediapipe:FILE.task, face-alignment[:FOLDER]; pts: a .pts file beside each picture; "
+        "aligned: none, the pictures are aligned faces",
     )
     faces = own.add_mutually_exclusive_group()
     faces.add_argument(

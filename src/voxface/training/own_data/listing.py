@@ -20,6 +20,8 @@ from voxface.runtime.files.text import read_text
 from voxface.training.data.speech_corpus import SEXES, LeftOut, Sex
 from voxface.training.faces.picture_landmarks import SUFFIXES as PICTURES
 
+FRAMES: Final = ".npy"
+"""Arrays of log-mel frames, in the place of sound files."""
 _SEX_COLUMNS: Final = ("sex", "gender")
 _SET_COLUMNS: Final = ("set", "split")
 
@@ -67,7 +69,7 @@ def list_people(voices: Path, photographs: Path | None, table: Path | None) -> O
         line = known.get(name, {})
         shown = line.get("photographs", name)
         sex = SEXES.get(line.get("sex", "").strip().lower())
-        files = files_in(folder, SUFFIXES, below=True)
+        files = files_in(folder, {*SUFFIXES, FRAMES}, below=True)
         if not files:
             left_out.append(LeftOut(name, "no sound file in the folder"))
         elif sex is None:

@@ -12,16 +12,20 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError, NoSpeechError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
+from voxface.runtime.files.damage import is_damage, reason
 from voxface.training.data.speech_corpus import LeftOut, voiced_audio
 from voxface.training.faces.aligned_picture import Template
 from voxface.training.faces.fitting import LandmarkFitter
 from voxface.training.faces.landmark_noise import MOST_RESIDUAL, fit_with_noise, of_one_person, relative_residual
+from voxface.training.faces.picture_landmarks import read_picture
 from voxface.training.faces.prior import Prior
-from voxface.training.own_data.listing import OwnPerson
-from voxface.training.own_data.photographs import DetectorChoice, Seen, look_at
+from voxface.training.own_data.listing import FRAMES, OwnPerson
+from voxface.training.own_data.photographs import ALIGNED, DetectorChoice, Seen, look_at
 
 SHORTEST: Final = 4_800
 """Least number of speech samples (0.3 s) in a recording."""
+_MELS: Final = 64
+_LARGEST: Final = 100.0  # of logarithms; int16 sound gives 35 at most
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,10 @@ def prepare_person(person: OwnPerson, config: OwnDataConfig, model: MorphableMod
     pictures = np.empty((0, config.size, config.size, 3), np.uint8)
     coefficients = np.full(model.modes, np.nan, np.float32)
     reference = ""
-    if config.detector is not None and person.photographs:
+    if config.detector is not None and config.detector.what == ALIGNED:
+        pictures, unread = _take(person, config.size)
+        rejected += unread
+    elif config.detector is not None and person.photographs:
         seen = []
         for found in _look(person, config.detector):
             if isinstance(found, LeftOut):
@@ -88,6 +95,11 @@ def _hear(person: OwnPerson) -> tuple[list[NDArray[np.float16]], list[int], list
     heard: dict[bytes, Path] = {}
     for session, file in person.recordings:
         try:
+            if file.suffix.lower() == FRAMES:
+                arrays = _read_frames(file)
+                frames.append(arrays)
+                sessions.append(numbers.setdefault(session, len(numbers)))
+                continue
             samples = voiced_audio(file)
             if len(samples) < SHORTEST:
                 raise NoSpeechError(f"{len(samples) / 16_000:.2f} s of speech in it, {SHORTEST / 16_000:g} needed")
@@ -112,6 +124,42 @@ def _look(person: OwnPerson, detector: DetectorChoice) -> Iterator[Seen | LeftOu
             yield LeftOut(str(file), f"cannot be read ({error.strerror or error})")
             continue
         yield LeftOut(str(file), f"the same picture as {same.name}") if same is not file else look_at(file, detector)
+
+
+def _take(person: OwnPerson, size: int) -> tuple[NDArray[np.uint8], list[LeftOut]]:
+    """Pictures that are aligned already, in this size; no face is fitted to them."""
+    from PIL import Image
+
+    taken, rejected = [np.empty((0, size, size, 3), np.uint8)], []
+    for file in person.photographs:
+        try:
+            picture = Image.fromarray(read_picture(file))
+        except InputError as error:
+            rejected.append(LeftOut(str(file), str(error).removeprefix(f"{file}: ")))
+            continue
+        taken.append(np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC), np.uint8)[None])
+    return np.concatenate(taken), rejected
+
+
+def _read_frames(file: Path) -> NDArray[np.float16]:
+    """Log-mel frames float16 [T, 64] from an array of them, [T, 64] or [64, T], natural logarithms as Wen 2019's authors keep.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    try:
+        found = np.load(file, allow_pickle=False)
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        raise InputError(f"{file}: cannot be read as an array ({reason(error)})") from error
+    if found.ndim == 2 and found.shape[1] != _MELS and found.shape[0] == _MELS:
+        found = found.T
+    if found.ndim != 2 or found.shape[1] != _MELS or found.dtype.kind != "f" or not len(found):
+        raise InputError(f"{file}: holds {found.dtype} {list(found.shape)[:8]}; log-mel frames [T, {_MELS}] are needed")
+    if not (np.abs(found) < _LARGEST).all():  # false for NaN
+        raise InputError(f"{file}: holds numbers that are no logarithms of a power")
+    return np.asarray(found, np.float16)
 
 
 def _fit(

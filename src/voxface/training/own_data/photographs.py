@@ -16,11 +16,13 @@ from voxface.training.faces.landmark_files import read_landmarks, unusable
 from voxface.training.faces.picture_landmarks import read_picture
 
 BESIDE: Final = "pts"
+ALIGNED: Final = "aligned"
 
 
 @dataclass(frozen=True)
 class DetectorChoice:
-    """What finds landmarks: a detector, see `open_detector`, or "pts": a file beside each picture, `0001.pts` of `0001.jpg`.
+    """What finds landmarks: a detector, see `open_detector`, "pts": a file beside each picture, `0001.pts` of `0001.jpg`, or
+    "aligned": nothing, since the pictures are aligned faces already, as in the data of Wen 2019's authors.
 
     Small enough to be sent to every worker.
     """
@@ -32,7 +34,7 @@ class DetectorChoice:
     @property
     def contour(self) -> Contour:
         """Place of its jaw-line landmarks."""
-        return "silhouette" if self.what == BESIDE else _opened(self).contour
+        return "silhouette" if self.what in (BESIDE, ALIGNED) else _opened(self).contour
 
     def find(self, file: Path, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Landmarks float32 [68, 2] of the largest face of a picture uint8 [H, W, 3], or None.
