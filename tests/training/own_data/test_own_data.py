@@ -175,6 +175,13 @@ def test_rules_of_splits(tmp_path: Path) -> None:
         splits([person("a", "x")], "table")
 
 
+def test_the_published_split_of_voxceleb(shared: Path) -> None:
+    file = shared / "protocols" / "Splits_identity_splits.txt"
+    names = [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
+    found = list(splits([person(name) for name in names], str(file)).values())
+    assert [found.count(which) for which in ("train", "validation", "test")] == [901, 100, 250]
+
+
 def test_every_rejection_has_its_reason(tmp_path: Path, graph: Path) -> None:
     wav, photos, table = voxceleb(tmp_path)
     own = wav / "id10000" / "abc"

@@ -20,6 +20,9 @@ _WORDS: Final[dict[str, Split]] = {
     "valid": "validation",
     "validation": "validation",
     "test": "test",
+    "1": "train",  # of Nagrani et al. 2018; their 3 are recordings of people of 1
+    "2": "validation",
+    "4": "test",
 }
 
 
