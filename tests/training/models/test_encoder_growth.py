@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from voxface.training.models import VoiceEncoder
-from voxface.training.models.encoder_growth import begin_as, measure_normalisation
+from voxface.training.models.encoder_growth import begin_as, measure_normalisation, turn_towards
 
 pytestmark = pytest.mark.train
 
@@ -45,6 +45,15 @@ def test_what_is_measured_leaves_the_function_as_it_is() -> None:
     network.train()
     with torch.no_grad():  # and now what training computes on these batches is what was there before
         torch.testing.assert_close(network(sound)[0], before, atol=2e-3, rtol=2e-3)
+
+
+def test_embeddings_are_turned_to_what_they_are_to_become() -> None:
+    network, sound = encoder(1), torch.randn(40, 64, 96)
+    before = network(sound)[0].detach()
+    turn = torch.linalg.qr(torch.randn(8, 8))[0]
+    wanted = before @ turn
+    turn_towards(network, [(sound[:25], wanted[:25]), (sound[25:], wanted[25:])])
+    torch.testing.assert_close(network(sound)[0].detach(), wanted, atol=1e-4, rtol=1e-3)
 
 
 def test_a_layer_that_is_always_the_same_divides_by_nothing() -> None:

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from tests.conftest import SAMPLES
-from voxface.training.voices.channels import codec, telephone
+from voxface.training.voices.channels import CODECS, _through, codec, telephone
 
 SPEECH = soundfile.read(SAMPLES[0], dtype="int16")[0][:40_000]
 
@@ -34,3 +34,10 @@ def test_a_codec_keeps_length_and_level(seed: int, count: int) -> None:
     if count > 10_000:
         assert abs(decibels(heard, 200, 3_000) - decibels(SPEECH[-count:], 200, 3_000)) < 2
         assert not np.array_equal(heard, SPEECH[-count:])
+
+
+@pytest.mark.parametrize(("container", "subtype", "least", "most"), CODECS)
+def test_every_rate_of_a_codec_can_be_written(container: str, subtype: str, least: float, most: float) -> None:
+    wave = SPEECH[:8_000].astype(np.float64)
+    for level in (least, most, *np.random.default_rng(0).uniform(least, most, 5)):
+        assert np.abs(_through(container, subtype, wave, 16_000, float(level))).max() > 100

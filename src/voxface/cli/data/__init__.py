@@ -139,9 +139,7 @@ def _add_voices(voices: argparse.ArgumentParser) -> None:
     add_out(voices, "folder to make")
     add_force(voices, "replace a folder of rendered voices that is there already")
     voices.add_argument("--degraded", type=int, help="degraded renderings of a voice, beside the clean one (1)")
-    voices.add_argument(
-        "--speeds", type=float, nargs="+", help="speeds of a training voice (0.82 0.9 0.97 1.0 1.08 1.18)"
-    )
+    voices.add_argument("--speeds", type=float, nargs="+", help="speeds of a training voice (0.83 0.93 1.0 1.08 1.18)")
     voices.add_argument(
         "--formants",
         type=float,

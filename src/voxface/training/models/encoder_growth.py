@@ -32,6 +32,29 @@ def begin_as(encoder: VoiceEncoder, start: VoiceEncoder) -> None:
 
 
 @torch.no_grad()
+def turn_towards(encoder: VoiceEncoder, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Turns the embeddings, whose axes mean nothing, so that they lie as near as can be to what they are to become.
+
+    The rotation (or reflection) is that of the orthogonal Procrustes problem (Schönemann 1966); angles between embeddings
+    stay.
+
+    Args:
+        batches: network input [B, mels, T] with wanted embeddings [B, E].
+    """
+    training = encoder.training
+    encoder.eval()
+    products = [encoder(heard)[0].double().T @ wanted.double() for heard, wanted in batches]
+    encoder.train(training)
+    left, _, right = torch.linalg.svd(torch.stack(products).sum(0))
+    turn = (left @ right).to(torch.float32)
+    last = encoder.model[-1]
+    assert isinstance(last, nn.Conv1d)
+    assert last.bias is not None
+    last.weight.copy_(torch.einsum("ef,eck->fck", turn, last.weight))
+    last.bias.copy_(turn.T @ last.bias)
+
+
+@torch.no_grad()
 def measure_normalisation(encoder: VoiceEncoder, batches: Iterable[Tensor]) -> None:
     """Brings what batch normalisation measures to batches of network input [B, mels, T], and leaves the function as it is.
 

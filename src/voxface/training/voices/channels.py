@@ -10,8 +10,8 @@ Samples = NDArray[np.int16]
 SAMPLE_RATE: Final = 16_000
 TELEPHONE_RATE: Final = 8_000
 BAND_HZ: Final = (300.0, 3_400.0)  # of a telephone line (ITU-T G.712)
-# Format, subtype and range of the compression level of libsndfile: 0 is the highest rate.
-CODECS: Final = (("OGG", "OPUS", 0.5, 1.0), ("OGG", "VORBIS", 0.5, 1.0), ("MP3", "MPEG_LAYER_III", 0.6, 1.0))
+# Format, subtype and range of the compression level of libsndfile: 0 is the highest rate. Above 0.99994 MP3 is refused.
+CODECS: Final = (("OGG", "OPUS", 0.5, 1.0), ("OGG", "VORBIS", 0.5, 1.0), ("MP3", "MPEG_LAYER_III", 0.6, 0.999))
 TELEPHONE_CODECS: Final = ("ULAW", "ALAW", "GSM610")
 
 

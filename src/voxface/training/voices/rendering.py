@@ -48,7 +48,7 @@ class RenderingConfig:
         augment: rooms, noise, equalisers and level.
     """
 
-    speeds: tuple[float, ...] = (0.82, 0.9, 0.97, 1.0, 1.08, 1.18)
+    speeds: tuple[float, ...] = (0.83, 0.93, 1.0, 1.08, 1.18)
     formants: float = 1.18
     degraded: int = 1
     telephone: float = 0.2
