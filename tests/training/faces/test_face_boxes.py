@@ -89,3 +89,26 @@ def test_landmarks_of_real_photographs_are_near_the_hand_marks(shared: Path) -> 
         assert detector.detect(empty) is None
     assert np.median(errors) < 0.05
     assert max(errors) < 0.1
+
+
+def test_every_face_of_a_group_is_found_and_the_largest_comes_first(shared: Path) -> None:
+    """A collage of real photographs, one of them larger than the others; and one of 40 megapixels."""
+    from PIL import Image
+
+    real = shared / "real"
+    detector = FaceDetector(real / "ultra_light_face" / "version-RFB-320.onnx")
+    files = sorted((real / "photos").glob("dlib*.png"))
+    for large in (0, 4):
+        group = Image.new("RGB", (960, 700), (90, 110, 130))
+        for number, file in enumerate(files):
+            side = 340 if number == large else 200
+            group.paste(Image.open(file).convert("RGB").resize((side, side)), (320 * (number % 3), 350 * (number // 3)))
+        found = detector.detect(np.asarray(group))
+        assert len(found) == len(files)
+        middle = (found[:, :2] + found[:, 2:4]) / 2
+        cells = {(int(x // 320), int(y // 350)) for x, y in middle}
+        assert len(cells) == len(files)
+        assert (int(middle[0][0] // 320), int(middle[0][1] // 350)) == (large % 3, large // 3)
+    huge = np.asarray(group.resize((7680, 5600)))
+    assert len(detector.detect(huge)) == len(files)
+    assert not len(detector.detect(np.random.default_rng(0).integers(0, 256, (400, 300, 3), np.uint8)))

@@ -334,3 +334,47 @@ def test_whitenings_that_are_none_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=name):
             Whitening.load(tmp_path / name)
     assert not struck.exists()
+
+
+def test_the_published_network_sees_real_faces(shared: Path) -> None:
+    """mb05 as 3DDFA-V2 publishes it: faces near the mean, and a mirrored picture looks to the other side."""
+    from PIL import Image
+
+    from voxface.training.data.images import as_images
+    from voxface.training.faces.face_boxes import FaceDetector
+    from voxface.training.faces.picture_landmarks import read_picture
+
+    real = shared / "real"
+    white = [Whitening.load(real / "tddfa_v2" / name) for name in ("param_mean_std_62d_120x120.pkl", "whitening.npz")]
+    np.testing.assert_array_equal(white[0].mean, white[1].mean)
+    expert = load_tddfa(real / "tddfa_v2" / "mb05_120x120.pth", white[0])
+    faces = FaceDetector(real / "ultra_light_face" / "version-RFB-320.onnx")
+    crops = []
+    for file in sorted((real / "photos").glob("*.png")):
+        picture = read_picture(file)
+        left, top, right, bottom = faces.detect(picture)[0, :4]
+        # The crop that its authors cut: 1.42 times the mean side of the box, its middle 0.14 sides lower.
+        side = (right - left + bottom - top) / 2
+        x, y = (left + right) / 2, (top + bottom) / 2 + 0.14 * side
+        half = 0.71 * side
+        cut = Image.fromarray(picture).crop((round(x - half), round(y - half), round(x + half), round(y + half)))
+        crops.append(np.asarray(cut.resize((120, 120), Image.Resampling.BILINEAR)))
+    pictures = np.stack(crops)
+    with torch.no_grad():
+        seen, mirrored = (
+            expert(as_images(torch.from_numpy(np.ascontiguousarray(which))))
+            for which in (pictures, pictures[:, :, ::-1])
+        )
+    coefficients = seen.coefficients.numpy()
+    assert coefficients.shape == (len(crops), 50)
+    assert 0.2 < np.sqrt(np.square(coefficients).mean()) < 2
+
+    def yaw(pose: Tensor) -> np.ndarray:
+        turn = pose.numpy().reshape(-1, 3, 4)[:, :, :3]
+        turn = turn / np.linalg.norm(turn, axis=2, keepdims=True)
+        return np.degrees(np.arcsin(turn[:, 2, 0].clip(-1, 1)))
+
+    np.testing.assert_allclose(yaw(mirrored.pose), -yaw(seen.pose), atol=8)
+    assert np.ptp(yaw(seen.pose)) > 10  # they do not all look the same way
+    alike = [np.corrcoef(a, b)[0, 1] for a, b in zip(coefficients, mirrored.coefficients.numpy(), strict=True)]
+    assert np.median(alike) > 0.8  # faces are nearly symmetric
