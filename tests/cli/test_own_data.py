@@ -9,10 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.command_line import run
-from tests.training.own_data.test_own_data import landmark_graph, voxceleb
+from tests.stand_ins.own_people import HEAD, landmark_graph, voxceleb
 from voxface.training.data.pairs import Pairs
 from voxface.training.faces.camera import Pose
 
@@ -28,14 +29,10 @@ def command(folder: Path, out: Path) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    import numpy as np
-
-    from tests.stand_ins.small_head import small_head
-
     voxceleb(tmp_path)
     pose = Pose.from_angles(np.zeros((1, 3)), np.full(1, 0.3), np.array([[30.0, 30.0]]))
     landmark_graph(tmp_path / "front.onnx", pose)
-    small_head().save(tmp_path / "faces.npz")
+    HEAD.save(tmp_path / "faces.npz")
     return tmp_path
 
 

@@ -11,9 +11,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from tests.conftest import SAMPLES
 from tests.stand_ins.landmark_networks import write_graph
-from tests.stand_ins.small_head import small_head
+from tests.stand_ins.own_people import HEAD, landmark_graph, voxceleb
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.png import png
 from voxface.runtime.features.log_mel import log_mel
@@ -21,7 +20,6 @@ from voxface.training.data.pairs import Pairs
 from voxface.training.data.speech_corpus import voiced_audio
 from voxface.training.faces.aligned_picture import Template, similarity
 from voxface.training.faces.camera import Pose
-from voxface.training.faces.fitting import LandmarkFitter
 from voxface.training.faces.prior import Prior
 from voxface.training.own_data import preparation
 from voxface.training.own_data.listing import OwnPeople, OwnPerson, list_people
@@ -31,30 +29,6 @@ from voxface.training.own_data.preparation import prepare_people
 from voxface.training.own_data.splits import splits
 
 pytestmark = pytest.mark.train
-HEAD = small_head()
-SPEECH = [soundfile.read(sample, dtype="int16")[0] for sample in SAMPLES]
-
-
-def voxceleb(folder: Path) -> tuple[Path, Path, Path]:
-    """Three speakers as VoxCeleb has them, photographs as VGGFace, and the table that joins them."""
-    wav, photos, table = folder / "wav", folder / "VGGFace", folder / "vox1_meta.csv"
-    lines = ["VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet"]
-    for number, (name, sex) in enumerate([("Ada_L", "f"), ("Carl_G", "m"), ("Zoe_Z", "f")]):
-        lines.append(f"id1000{number}\t{name}\t{sex}\tNowhere\t{'test' if number else 'dev'}")
-        for video in ("abc", "xyz"):
-            for k in range(2):
-                path = wav / f"id1000{number}" / video / f"0000{k}.wav"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                begin = 8_000 * (number + (video == "xyz")) + 4_000 * k
-                soundfile.write(path, SPEECH[number % 2][begin : begin + 32_000], 16_000)
-        (photos / name).mkdir(parents=True)
-        for k in range(2):
-            picture = np.random.default_rng([number, k]).integers(0, 256, (60, 60, 3), np.uint8)
-            (photos / name / f"{k:08d}.png").write_bytes(png(picture))
-    (photos / "Nobody").mkdir()
-    (photos / "Nobody" / "0.png").write_bytes(png(np.zeros((9, 9, 3), np.uint8)))
-    table.write_text("\n".join(lines))
-    return wav, photos, table
 
 
 @pytest.fixture
@@ -62,11 +36,6 @@ def graph(tmp_path: Path) -> Path:
     """A network that finds the same face, seen from the front, in every picture."""
     pose = Pose.from_angles(np.zeros((1, 3)), np.full(1, 0.3), np.array([[30.0, 30.0]]))
     return landmark_graph(tmp_path / "front.onnx", pose)
-
-
-def landmark_graph(file: Path, pose: Pose) -> Path:
-    landmarks = LandmarkFitter(HEAD).predict(np.zeros((1, HEAD.modes)), pose)[0]
-    return write_graph(file, (landmarks / 60).reshape(1, 136), shape=(1, 3, 60, 60))
 
 
 def prepared(found: OwnPeople, out: Path, graph: Path | None = None, **more: object) -> tuple[Pairs, list[str]]:
