@@ -18,6 +18,8 @@ from voxface.training.evaluation.baselines.mean_faces import LinearSexClassifier
 from voxface.training.models.frozen import Frozen
 
 Float32 = NDArray[np.float32]
+MOST_FITTED: Final = 20_000
+"""Training utterances from which mean faces and the sex classifier of the trivial prediction are taken."""
 _HELD: Final[tuple[Split, ...]] = ("validation", "test")
 
 
@@ -39,11 +41,23 @@ class HeldOut:
 
     @classmethod
     def from_pairs(
-        cls, pairs: Pairs, encoder: Frozen, split: Split, device: torch.device | str = "cpu", done: Done = not_told
+        cls,
+        pairs: Pairs,
+        encoder: Frozen,
+        split: Split,
+        device: torch.device | str = "cpu",
+        done: Done = not_told,
+        most: int | None = None,
     ) -> Self | None:
-        """Encodes the utterances of a split; None where it has none, or where a true face is unknown."""
+        """Encodes the utterances of a split; None where it has none, or where a true face is unknown.
+
+        Args:
+            most: number of utterances, drawn from those of the split, that are enough; None: all.
+        """
         found = [pairs.clean_utterances[int(i)] for i in pairs.split(split)]
         utterances = np.concatenate([np.empty(0, np.int32), *found])
+        if most is not None and len(utterances) > most:
+            utterances = np.sort(np.random.default_rng(31).choice(utterances, most, replace=False))
         if not len(utterances) or not np.isfinite(pairs.coefficients[pairs.utterance_person[utterances]]).all():
             return None
         return cls(pairs, utterances, embed_whole(pairs, encoder, utterances, device, done), torch.device(device))
@@ -107,7 +121,7 @@ def held_out_metrics(
         For each split, `GeometryErrors.summary`, "sex" (share of meshes of the right sex), "people", and under "trivial" the
         same of the mean face of the sex that is heard.
     """
-    fit = HeldOut.from_pairs(pairs, encoder, "train", device, phase("encoding voices"))
+    fit = HeldOut.from_pairs(pairs, encoder, "train", device, phase("encoding voices"), MOST_FITTED)
     metrics: dict[str, Any] = {}
     for split in _HELD:
         held = HeldOut.from_pairs(pairs, encoder, split, device, phase(f"encoding {split} voices"))
