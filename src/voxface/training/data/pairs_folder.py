@@ -8,7 +8,7 @@
     morphable.npz          the morphable model of the coefficients
     population.npz         distribution of faces within each sex (where known)
     rejected.csv           files that could not be used, with the reason (of own data)
-    verified.json          which files have been found to be what was written, by size and time: they are not read again
+    verified.json          sizes and times of the files as they were written: while they stay, a file is not read to be verified
 
 Folders of schema 1 have one `frames.npy` and one `pictures.npy` instead, and are read as well.
 """
@@ -18,7 +18,6 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -27,7 +26,6 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError, InputError
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.sealed_json import is_intact, sealed
 from voxface.training.data.array_shards import SHARD_BYTES, ShardWriter, is_shard, open_shards
 from voxface.training.faces.population import FacePopulation
@@ -141,6 +139,8 @@ class PairsWriter:
             "people": [list(person) for person in people],
         }
         document["digest"] = digest_of(document)
+        marks = {file.name: _mark(file, document["files"][file.name]) for file in written}
+        (self._folder / VERIFIED).write_text(json.dumps(marks) + "\n")
         (self._folder / MANIFEST).write_text(json.dumps(sealed(document), indent=1) + "\n")
         return str(document["digest"])
 
@@ -157,7 +157,7 @@ def read_folder(folder: Path, *, verify: bool = True) -> dict[str, Any]:
     """Reads a folder that was written: the attributes of `Pairs` by name, `people` as rows of name, speaker, sex and split.
 
     Args:
-        verify: whether every file is compared with its SHA-256, unless `verified.json` says that this was done before.
+        verify: whether every file is compared with its SHA-256 that is not, by `verified.json`, as it was written.
 
     Raises:
         InputError: no pairs there, or a file is missing or has changed.
@@ -221,9 +221,9 @@ def damaged(folder: Path, error: Exception) -> InputError:
 
 
 def _verify(folder: Path, files: dict[str, str]) -> None:
-    """Compares files with their SHA-256 that are not known to be right, and notes those that are.
+    """Compares files with their SHA-256 that are not as they were written, by size, time and place.
 
-    A training of VoxCeleb's size has 17 GB of them, which would be read at every start.
+    A training of VoxCeleb's size has 17 GB of them, which would be read at every start. Of a copied folder they are.
 
     Raises:
         InputError: one is not what was written.
@@ -234,16 +234,14 @@ def _verify(folder: Path, files: dict[str, str]) -> None:
         known = known if isinstance(known, dict) else {}
     except (OSError, ValueError):
         known = {}
-    found = {}
     for name, digest in files.items():
-        stat = (folder / name).stat()
-        mark = [digest, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-        if known.get(name) != mark and _sha256(folder / name) != digest:
+        if known.get(name) != _mark(folder / name, digest) and _sha256(folder / name) != digest:
             raise InputError(f"{folder / name}: is not the file that was written; make the pairs again")
-        found[name] = mark
-    if found != known:
-        with suppress(OSError):  # a folder that cannot be written is verified each time
-            write_bytes(folder / VERIFIED, json.dumps(found).encode() + b"\n")
+
+
+def _mark(file: Path, digest: str) -> list[Any]:
+    stat = file.stat()
+    return [digest, stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
 def _sha256(file: Path) -> str:
