@@ -18,13 +18,13 @@ from voxface.training.foreign.pickles import Global, Made, Pickled, Table, read_
 _CODE: Final = re.compile(r"[<>|=]?([fiub])(\d{1,2})")
 _CORES: Final = ("numpy.core", "numpy._core")
 _RECONSTRUCT: Final = tuple(f"{core}.multiarray._reconstruct" for core in _CORES)
-_SCALAR: Final = tuple(f"{core}.multiarray.scalar" for core in _CORES)
+SCALAR: Final = tuple(f"{core}.multiarray.scalar" for core in _CORES)  # a number or a text by itself
 _FROM_BUFFER: Final = tuple(f"{core}.numeric._frombuffer" for core in _CORES)
 _RECONSTRUCTOR: Final = ("copyreg._reconstructor", "copy_reg._reconstructor")
 _CHUMPY: Final = "chumpy.ch.Ch"
 # What pickles of arrays name; `set`, `csc_matrix` and `Ch` are of FLAME's, `object` of the oldest protocols.
 ARRAYS: Final = frozenset(
-    {"numpy.dtype", "numpy.ndarray", *_RECONSTRUCT, *_SCALAR, *_FROM_BUFFER, *_RECONSTRUCTOR, _CHUMPY, "_codecs.encode"}
+    {"numpy.dtype", "numpy.ndarray", *_RECONSTRUCT, *SCALAR, *_FROM_BUFFER, *_RECONSTRUCTOR, _CHUMPY, "_codecs.encode"}
     | {f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("object", "set", "bytes", "bytearray")}
     | {f"scipy.sparse.{module}.csc_matrix" for module in ("csc", "_csc")}
     | {"collections.OrderedDict", "collections.defaultdict"}
@@ -114,7 +114,7 @@ def array_of(value: Any) -> NDArray[Any] | None:
     if value.is_of(*_FROM_BUFFER) and len(value.arguments) >= 3:
         raw, dtype, shape, *order = value.arguments
         return _filled(raw, dtype, shape, order[:1] == ["F"])
-    if value.is_of(*_SCALAR) and value.arguments:
+    if value.is_of(*SCALAR) and value.arguments:
         dtype, *rest = value.arguments
         return _filled(rest[0] if rest else b"", dtype, (), False)
     return _of_chumpy(value)
