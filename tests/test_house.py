@@ -66,7 +66,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "losses": "",
             "data": "faces models",
             "engine": "foreign faces models data",
-            "evaluation": "faces models data engine losses",
+            "evaluation": "foreign faces models data engine losses",
             "world": "faces data",
             "voices": "foreign data",
             "own_data": "faces data",
