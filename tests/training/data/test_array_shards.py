@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxface.training.data.array_shards import ShardedRows, ShardWriter, is_shard, open_shards, shard_names
+from voxface.training.data.array_shards import ShardedRows, ShardWriter, is_shard, open_shards
 
 batches = st.lists(st.integers(0, 5), min_size=1, max_size=12)
+
+
+def shard_names(folder: Path, name: str) -> list[str]:
+    return sorted(file.name for file in folder.iterdir() if is_shard(file.name, name))
 
 
 @given(sizes=batches, most=st.integers(1, 40), dtype=st.sampled_from([np.uint8, np.float16, np.int64]), data=st.data())
@@ -98,3 +102,14 @@ def test_random_rows_do_not_read_the_whole(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert found[:, 0].tolist() == [39, 0, 20]
     assert peak < 200_000
+
+
+def test_one_row_reads_no_other() -> None:
+    parts = [np.zeros((3, 2), "f"), np.ones((4, 2), "f")]
+    rows = ShardedRows(parts)
+    for row in range(-7, 7):
+        part, place = (parts[0], row % 7) if row % 7 < 3 else (parts[1], row % 7 - 3)
+        assert np.shares_memory(rows[row], part[place])  # a view, so that nothing was put together
+    for row in (-8, 7):
+        with pytest.raises(IndexError):
+            rows[row]

@@ -5,12 +5,11 @@
 A training draws rows at random from many gigabytes. Mapped into memory they stay on disk until they are used.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import EllipsisType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +62,12 @@ class ShardedRows:
             return np.concatenate(self._parts)
         rows = np.asarray(index)
         if rows.ndim == 0:
-            return self[int(rows) % len(self) :][0] if -len(self) <= int(rows) < len(self) else self._beyond(int(rows))
+            row = int(rows)
+            if not -len(self) <= row < len(self):
+                self._beyond(row)
+            row %= len(self)
+            found: NDArray[Any] = self[row : row + 1][0]
+            return found
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
         if len(rows) and not (-len(self) <= rows.min() and rows.max() < len(self)):
@@ -77,7 +81,7 @@ class ShardedRows:
             found[own] = part[rows[own] - (int(self._ends[number]) - len(part))]
         return found
 
-    def _beyond(self, row: int) -> NDArray[Any]:
+    def _beyond(self, row: int) -> NoReturn:
         raise IndexError(f"row {row} of {len(self)}")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -146,11 +150,6 @@ class ShardWriter:
             self.close()
         elif self._file is not None:
             self._file.close()
-
-
-def shard_names(folder: Path, name: str) -> list[str]:
-    """Names of the shards in a folder, in order."""
-    return sorted(file for file in os.listdir(folder) if is_shard(file, name))
 
 
 def is_shard(file: str, name: str) -> bool:
