@@ -202,13 +202,13 @@ _PAGE: Final = """<!doctype html>
 <title>{title}</title>
 <style>
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-fieldset { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: end; margin: 1.5rem 0; border: 1px solid #8888 }
+body { max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
+fieldset { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1rem; align-items: center; margin: 1.5rem 0 }
 figure, .choice { margin: 0; display: flex; flex-direction: column; align-items: center; gap: .3rem; padding: .5rem }
 .choice { border: 3px solid #8888; border-radius: .5rem; cursor: pointer }
 .choice:has(:checked) { border-color: #2563eb }
 .choice:has(:focus-visible) { outline: 3px solid #f59e0b }
-img { width: 11rem; height: 11rem; object-fit: contain }
+img { width: 100% }
 footer { position: sticky; bottom: 0; padding: 1rem 0; background: Canvas; display: flex; gap: 1rem; align-items: center }
 button { font: inherit; padding: .5rem 1rem }
 </style>
