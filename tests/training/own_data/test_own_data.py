@@ -17,7 +17,7 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.png import png
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs
-from voxface.training.data.speech_corpus import voiced_audio
+from voxface.training.data.speech_corpus import LeftOut, voiced_audio
 from voxface.training.faces.aligned_picture import Template, similarity
 from voxface.training.faces.camera import Pose
 from voxface.training.faces.prior import Prior
@@ -38,12 +38,13 @@ def graph(tmp_path: Path) -> Path:
     return landmark_graph(tmp_path / "front.onnx", pose)
 
 
-def prepared(found: OwnPeople, out: Path, graph: Path | None = None, **more: object) -> tuple[Pairs, list[str]]:
-    config = OwnDataConfig(None if graph is None else DetectorChoice(f"onnx:{graph}", crops=True))
-    pairs, rejected = prepare_people(
+def prepare(
+    found: OwnPeople, out: Path, detector: DetectorChoice | None, by: str, **more: object
+) -> tuple[Pairs, tuple[LeftOut, ...]]:
+    return prepare_people(
         found,
-        splits(found.people, "letters"),
-        config,
+        splits(found.people, by),
+        OwnDataConfig(detector),
         HEAD,
         Prior.unit(HEAD.modes),
         out / "pairs",
@@ -51,6 +52,11 @@ def prepared(found: OwnPeople, out: Path, graph: Path | None = None, **more: obj
         name="own",
         **more,  # type: ignore[arg-type]
     )
+
+
+def prepared(found: OwnPeople, out: Path, graph: Path | None = None, **more: object) -> tuple[Pairs, list[str]]:
+    detector = None if graph is None else DetectorChoice(f"onnx:{graph}", crops=True)
+    pairs, rejected = prepare(found, out, detector, "letters", **more)
     return pairs, [f"{Path(left.file).name}: {left.reason}" for left in rejected]
 
 
@@ -196,17 +202,7 @@ def test_filter_banks_and_aligned_faces_of_wens_authors(tmp_path: Path) -> None:
     (own / "text.npy").write_text("no array")
     (photos / "Ada_L" / "text.jpg").write_text("no picture")
     found = list_people(wav, photos, table)
-    config = OwnDataConfig(DetectorChoice("aligned"))
-    pairs, rejected = prepare_people(
-        found,
-        splits(found.people, "hash"),
-        config,
-        HEAD,
-        Prior.unit(HEAD.modes),
-        tmp_path / "p",
-        tmp_path / "w",
-        name="x",
-    )
+    pairs, rejected = prepare(found, tmp_path / "out", DetectorChoice("aligned"), "hash")
     lengths = np.diff(pairs.offsets)[pairs.utterances[0]]
     assert {90, 50} <= set(lengths.tolist())
     at = int(pairs.utterances[0][lengths.tolist().index(90)])
