@@ -63,14 +63,14 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,train,tensorrt-rtx,dev]"
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,train,eval,tensorrt-rtx,dev]"
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps silero-vad  # for its ONNX file alone
 	@touch $@
 
 # Libraries Open3D links to and software rendering; PortAudio and a sound server for the virtual microphone; a display.
 # Installed where that is allowed (Debian, root); elsewhere the tests say what they miss.
 DEBIAN := libasound2-plugins libegl1 libgl1 libgomp1 libidn2-0 libportaudio2 libudev1 libusb-1.0-0 libx11-6 pulseaudio pulseaudio-utils strace \
-  libegl-mesa0 libgl1-mesa-dri xvfb ffmpeg
+  libegl-mesa0 libgl1-mesa-dri xvfb ffmpeg chromium
 system-packages:
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  missing=$$(for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \

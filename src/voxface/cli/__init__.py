@@ -22,6 +22,7 @@ VERBS = {
     "build": "TensorRT engines of a bundle's graphs, built ahead of time",
     "compare": "two engines side by side: how far apart, how fast, and where they first differ",
     "train": "voice encoder, face and mesh networks, and experts, from pairs of voices and faces",
+    "eval": "the papers' tables and figures, and today's protocols, of a bundle or of another method's faces",
     "data": "voices and faces to train on, synthetic faces, and 3D faces fitted to landmarks",
 }
 

@@ -1,0 +1,207 @@
+"""`voxface eval`: tables and figures of both papers, and today's standard protocols, of a bundle or of another method's faces.
+
+A suite's `--json` prints {"out", "results": [{"format", "suite", "tables", "figures", "per_person", "facts", "statements",
+"missing", "subject", "data", "split", "quick", "seed", "test_use", "command", "date", "versions"}], "errors": [{"file",
+"exit_code", "message", "suite"}]}; the same documents are in SUITE.json. `test_use` counts the evaluations of this suite on
+these test people that the folder records; 0: not on test people.
+
+`compare` prints {"a", "b", "differences": [{"suite", "metric", "better", "a", "b", "difference", "interval", "p_value", "people",
+"significant"}], "left_out": [{"suite", "metric", "why"}]}, `report` {"report", "suites"}.
+"""
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from voxface.cli.arguments import add_bundle, add_force, add_json, add_out, add_seed
+from voxface.cli.output import Progress, error_json, print_json, tell
+
+if TYPE_CHECKING:
+    from voxface.training.evaluation.inputs import Inputs
+
+# Names only, so that help loads nothing; a test compares them with `voxface.training.evaluation.suites.SUITES`.
+SUITES: Final = {
+    "speaker": "the voice encoder: EER, AUC, sex and age, beside a public encoder",
+    "geometry": "3D faces (Wu 2022, Table 1): ratio, landmark and measurement errors beside the cascade and mean faces",
+    "realness": "what the discriminator says of faces from voices and from noise (Wen 2019, §4.2)",
+    "identity": "whose face it is, top 1 and 5 (Wen 2019, §4.2)",
+    "attributes": "sex and age of the faces of new voices (Wen 2019, §4.2)",
+    "matching": "whose of two faces is the voice's, or whose voice the face's (Wen 2019, Table 3)",
+    "association": "matching, verification and retrieval by the public lists of trials (2018 to 2026)",
+    "duration": "seconds of speech that faces are made of (Wen 2019, Fig. 2)",
+    "noise": "noise beside the voice (Wen 2019, Fig. 3)",
+    "segments": "how much faces of one voice differ (Wen 2019, Fig. 5; Wu 2022, Figs. 9 and 10)",
+    "joint-gain": "what joint training gains in pictures and meshes (Wu 2022, Q3 and Q4)",
+    "images": "FID, KID, and likeness by a network of yours",
+    "streaming": "error, confidence and latency by seconds of voice heard",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    actions = parser.add_subparsers(dest="suite", required=True, metavar="SUITE")
+    every = "all suites that what is given suffices for; the others are named with what they lack"
+    for name, what in {**SUITES, "all": every}.items():
+        _add_suite(actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", allow_abbrev=False))
+    report = actions.add_parser(
+        "report", help="one HTML page of all results", description="One HTML page of all results.", allow_abbrev=False
+    )
+    report.add_argument("results", type=Path, nargs="+", metavar="RESULTS", help="folders of results")
+    add_out(report, "HTML file to write", metavar="PAGE")
+    add_force(report, "replace a page that is there already")
+    add_json(report)
+    compare = actions.add_parser(
+        "compare",
+        help="which differences between two results are significant",
+        description="Compares two folders of results, person by person.",
+        allow_abbrev=False,
+    )
+    compare.add_argument("a", type=Path, metavar="A", help="folder of results")
+    compare.add_argument("b", type=Path, metavar="B", help="folder of results on the same people")
+    add_json(compare)
+
+
+def _add_suite(sub: argparse.ArgumentParser) -> None:
+    add_bundle(sub)
+    sub.add_argument("--data", type=Path, metavar="PAIRS", help="folder of `voxface data`")
+    add_out(sub, "folder of results", metavar="RESULTS")
+    sub.add_argument(
+        "--predictions", type=Path, metavar="DIR", help="another method's pictures or meshes, instead of a bundle's"
+    )
+    sub.add_argument("--method", metavar="NAME", help="its name in the tables (the folder's)")
+    sub.add_argument("--speech", type=Path, nargs="+", default=[], metavar="DIR", help="folders of recordings, by speaker")
+    sub.add_argument("--noise", type=Path, nargs="+", default=[], metavar="DIR", help="folders of noise")
+    sub.add_argument("--lists", type=Path, metavar="DIR", help="folder of the public lists of trials")
+    sub.add_argument("--embeddings", type=Path, metavar="FILE", help="vectors of the lists' voices and faces, .npz")
+    sub.add_argument("--critics", type=Path, metavar="RUN", help="`train face-gan` run, for its discriminator and classifier")
+    sub.add_argument("--embedder", type=Path, metavar="ONNX", help="a network of yours that embeds faces")
+    sub.add_argument("--beside", type=Path, nargs="+", default=[], metavar="BUNDLE", help="further bundles, for a row each")
+    sub.add_argument("--split", choices=("test", "validation"), default="test", help="people to evaluate on (%(default)s)")
+    sub.add_argument("--quick", action="store_true", help="few people and trials, in minutes; the numbers are worth little")
+    add_seed(sub, "trials and draws")
+    add_json(sub)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluates; returns 0, or the exit code of the first suite that failed."""
+    from voxface.runtime.errors import ProviderError
+    from voxface.runtime.install_advice import how_to_install
+
+    try:
+        if options.suite == "report":
+            return _report(options)
+        if options.suite == "compare":
+            return _compare(options)
+        return _evaluate(options)
+    except ImportError as error:
+        raise ProviderError(f"evaluation needs {error.name or error}; {how_to_install('eval')}") from error
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from contextlib import ExitStack
+
+    from voxface.runtime.errors import VoxfaceError
+    from voxface.training.evaluation.run import run_suites
+
+    names = tuple(SUITES) if options.suite == "all" else (options.suite,)
+    progress = Progress(1, options.suite)
+    with ExitStack() as stack:
+        stack.callback(progress.close)
+        inputs = _inputs(options, stack, progress)
+        written, failed = run_suites(names, inputs, _command(options), say=progress.say)
+    errors = [
+        error_json(str(error), error.exit_code if isinstance(error, VoxfaceError) else 1, suite=name)
+        for name, error in failed
+    ]
+    if options.json:
+        print_json({"out": str(options.out), "results": written, "errors": errors})
+    else:
+        for document in written:
+            print((options.out / f"{document['suite']}.md").read_text())
+        for name, error in failed:
+            tell(f"voxface: {name}: {error}\n")
+    return int(errors[0]["exit_code"]) if errors and not written else 0
+
+
+def _inputs(options: argparse.Namespace, stack: Any, progress: Progress) -> "Inputs":
+    from voxface.runtime.errors import UsageError
+    from voxface.training.data.pairs import Pairs
+    from voxface.training.evaluation.inputs import Inputs
+    from voxface.training.evaluation.predictions import Predictions
+    from voxface.training.evaluation.subject import BundleSubject
+
+    if options.predictions is not None and options.bundle is not None:
+        raise UsageError("--predictions, --bundle: give one of them; a bundle beside them is --beside")
+    if options.method is not None and options.predictions is None:
+        raise UsageError("--method: names the method of --predictions")
+    pairs = None if options.data is None else Pairs.load(options.data)
+    predictions = bundle = None
+    if options.predictions is not None:
+        if pairs is None:
+            raise UsageError("--predictions: --data says whose they are")
+        predictions = Predictions.read(options.predictions, pairs, options.method)
+    else:
+        bundle = stack.enter_context(BundleSubject(options.bundle, pairs))
+    return Inputs(
+        out=options.out,
+        given_bundle=bundle,
+        given_pairs=pairs,
+        predictions=predictions,
+        beside=tuple(stack.enter_context(BundleSubject(one, pairs)) for one in options.beside),
+        speech=tuple(options.speech),
+        noise=tuple(options.noise),
+        lists=options.lists,
+        embeddings=options.embeddings,
+        critics=options.critics,
+        embedder=options.embedder,
+        split=options.split,
+        quick=options.quick,
+        seed=options.seed,
+        progress=progress.phase,
+    )
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command as it was given, with the names of files but not their folders, which are of this machine."""
+    words = ["voxface", "eval", options.suite]
+    for name in (
+        *("bundle", "data", "predictions", "method", "speech", "noise", "lists", "embeddings", "critics", "embedder"),
+        *("beside", "split", "quick", "seed"),
+    ):
+        value = getattr(options, name)
+        if value in (None, [], False) or (name, value) in {("split", "test"), ("seed", 0)}:
+            continue
+        shown = value if isinstance(value, list) else [value]
+        words += [f"--{name}", *([] if value is True else [one.name if isinstance(one, Path) else str(one) for one in shown])]
+    return shlex.join(words)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from voxface.runtime.errors import UsageError
+    from voxface.runtime.files.atomic import write_bytes
+    from voxface.training.evaluation.report import report_page
+    from voxface.training.evaluation.run import read_results
+
+    if options.out.exists() and not options.force:
+        raise UsageError(f"{options.out}: is there already; --force replaces it")
+    folders = {folder: read_results(folder) for folder in options.results}
+    write_bytes(options.out, report_page(folders).encode())
+    suites = sorted({name for results in folders.values() for name in results})
+    if options.json:
+        print_json({"report": str(options.out), "suites": suites})
+    else:
+        print(f"{options.out}: {', '.join(suites)}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from voxface.training.evaluation.comparison import compare
+    from voxface.training.evaluation.run import read_results
+
+    found = compare(read_results(options.a), read_results(options.b))
+    if options.json:
+        print_json({"a": str(options.a), "b": str(options.b), **found.to_json()})
+    else:
+        print(found.text())
+    return 0

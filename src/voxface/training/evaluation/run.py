@@ -1,0 +1,138 @@
+"""Runs suites and writes what they find: SUITE.json, SUITE.md and figures, each whole or not at all."""
+
+import datetime
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from voxface.runtime.errors import InputError
+from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.version import __version__
+from voxface.training.evaluation.inputs import Inputs
+from voxface.training.evaluation.leaks import check_leaks
+from voxface.training.evaluation.result import FORMAT, SuiteResult, text
+from voxface.training.evaluation.suites import suite
+from voxface.training.evaluation.test_use import Use, record_use
+
+_PACKAGES: Final = ("numpy", "torch", "onnxruntime")
+
+
+def run_suites(
+    names: tuple[str, ...],
+    inputs: Inputs,
+    command: str,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+) -> tuple[list[dict[str, Any]], list[tuple[str, Exception]]]:
+    """Runs suites one after another; what one found is written before the next begins.
+
+    Args:
+        names: of `suites.SUITES`.
+        command: as it was given, for the result.
+        say: told a line about each suite.
+        now: the time that the record of test use gets.
+
+    Returns:
+        The documents that were written, and the suites that failed with their errors.
+
+    Raises:
+        InputError: people in several splits share recordings or pictures, or the folder cannot be written.
+    """
+    from voxface.runtime.errors import VoxfaceError
+
+    try:
+        inputs.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{inputs.out}: cannot be made ({error.strerror or error})") from error
+    if inputs.given_pairs is not None:
+        check_leaks(inputs.given_pairs, inputs.phase("looking for leaks"))
+    written, failed = [], []
+    for name in names:
+        say(f"{name} …")
+        try:
+            found = suite(name)(inputs)
+        except VoxfaceError as error:
+            if len(names) == 1:
+                raise
+            failed.append((name, error))
+            continue
+        written.append(_write(found, inputs, command, now()))
+    return written, failed
+
+
+def _write(found: SuiteResult, inputs: Inputs, command: str, when: datetime.datetime) -> dict[str, Any]:
+    about = inputs.about()
+    uses = 0
+    if inputs.split == "test" and about["data"] is not None and about["subject"] is not None:
+        subject, data = about["subject"]["sha256"], about["data"]["sha256"]
+        uses = record_use(inputs.out, Use(found.suite, subject, data, when.isoformat(timespec="seconds")))
+    document = {
+        "format": FORMAT,
+        **found.to_json(),
+        **about,
+        "test_use": uses,
+        "command": command,
+        "date": when.date().isoformat(),
+        "versions": _versions(),
+    }
+    try:
+        for name, data in found.figures.items():
+            write_bytes(inputs.out / name, data)
+        write_bytes(inputs.out / f"{found.suite}.md", (found.markdown() + _told(document)).encode())
+        write_bytes(inputs.out / f"{found.suite}.json", text(document))
+    except OSError as error:
+        raise InputError(f"{inputs.out}: cannot be written ({error.strerror or error})") from error
+    return document
+
+
+def _versions() -> dict[str, str]:
+    found = {"voxface": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _told(document: Mapping[str, Any]) -> str:
+    """The last lines of the Markdown: of what the numbers are, and how often the test people have been looked at."""
+    lines = ["", f"`{document['command']}`, {document['date']}"]
+    if document["quick"]:
+        lines.append("With --quick: so few people and trials that the numbers are worth little.")
+    if document["test_use"] > 1:
+        lines.append(f"This was evaluation {document['test_use']} on these test people; only the first is a test.")
+    return "\n\n".join(lines) + "\n"
+
+
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """The documents of a folder of results, by suite.
+
+    Raises:
+        InputError: there are none, or one is damaged.
+    """
+    import json
+
+    from voxface.runtime.files.damage import reading
+    from voxface.runtime.files.regular import read_bytes
+    from voxface.training.evaluation.suites import SUITES
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no folder of results of `voxface eval`")
+    found = {}
+    for name in (*SUITES, "preference"):
+        file = folder / f"{name}.json"
+        if not file.exists():
+            continue
+        with reading(file, "a result of `voxface eval`"):
+            document = json.loads(read_bytes(file, 1 << 28))
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise InputError(f"{file}: not a result of `voxface eval` of format {FORMAT}")
+        SuiteResult.from_json(document)
+        found[name] = document
+    if not found:
+        raise InputError(f"{folder}: holds no result of `voxface eval`")
+    return found
