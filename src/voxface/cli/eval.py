@@ -5,8 +5,8 @@ A suite's `--json` prints {"out", "results": [{"format", "suite", "tables", "fig
 "exit_code", "message", "suite"}]}; the same documents are in SUITE.json. `test_use` counts the evaluations of this suite on
 these test people that the folder records; 0: not on test people.
 
-`compare` prints {"a", "b", "differences": [{"suite", "metric", "better", "a", "b", "difference", "interval", "p_value", "people",
-"significant"}], "left_out": [{"suite", "metric", "why"}]}, `report` {"report", "suites"}.
+`compare` prints {"a", "b", "differences": [{"suite", "metric", "better", "a", "b", "difference", "interval", "p_value",
+"people", "significant"}], "left_out": [{"suite", "metric", "why"}]}, `report` {"report", "suites"}.
 """
 
 import argparse
@@ -70,15 +70,25 @@ def _add_suite(sub: argparse.ArgumentParser) -> None:
         "--predictions", type=Path, metavar="DIR", help="another method's pictures or meshes, instead of a bundle's"
     )
     sub.add_argument("--method", metavar="NAME", help="its name in the tables (the folder's)")
-    sub.add_argument("--speech", type=Path, nargs="+", default=[], metavar="DIR", help="folders of recordings, by speaker")
+    sub.add_argument(
+        "--speech", type=Path, nargs="+", default=[], metavar="DIR", help="folders of recordings, by speaker"
+    )
     sub.add_argument("--noise", type=Path, nargs="+", default=[], metavar="DIR", help="folders of noise")
     sub.add_argument("--lists", type=Path, metavar="DIR", help="folder of the public lists of trials")
     sub.add_argument("--embeddings", type=Path, metavar="FILE", help="vectors of the lists' voices and faces, .npz")
-    sub.add_argument("--critics", type=Path, metavar="RUN", help="`train face-gan` run, for its discriminator and classifier")
+    sub.add_argument(
+        "--critics", type=Path, metavar="RUN", help="`train face-gan` run, for its discriminator and classifier"
+    )
     sub.add_argument("--embedder", type=Path, metavar="ONNX", help="a network of yours that embeds faces")
-    sub.add_argument("--beside", type=Path, nargs="+", default=[], metavar="BUNDLE", help="further bundles, for a row each")
-    sub.add_argument("--split", choices=("test", "validation"), default="test", help="people to evaluate on (%(default)s)")
-    sub.add_argument("--quick", action="store_true", help="few people and trials, in minutes; the numbers are worth little")
+    sub.add_argument(
+        "--beside", type=Path, nargs="+", default=[], metavar="BUNDLE", help="further bundles, for a row each"
+    )
+    sub.add_argument(
+        "--split", choices=("test", "validation"), default="test", help="people to evaluate on (%(default)s)"
+    )
+    sub.add_argument(
+        "--quick", action="store_true", help="few people and trials, in minutes; the numbers are worth little"
+    )
     add_seed(sub, "trials and draws")
     add_json(sub)
 
@@ -101,7 +111,6 @@ def run(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
-    from voxface.runtime.errors import VoxfaceError
     from voxface.training.evaluation.run import run_suites
 
     names = tuple(SUITES) if options.suite == "all" else (options.suite,)
@@ -110,10 +119,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         stack.callback(progress.close)
         inputs = _inputs(options, stack, progress)
         written, failed = run_suites(names, inputs, _command(options), say=progress.say)
-    errors = [
-        error_json(str(error), error.exit_code if isinstance(error, VoxfaceError) else 1, suite=name)
-        for name, error in failed
-    ]
+    errors = [error_json(str(error), error.exit_code, suite=name) for name, error in failed]
     if options.json:
         print_json({"out": str(options.out), "results": written, "errors": errors})
     else:
@@ -173,7 +179,10 @@ def _command(options: argparse.Namespace) -> str:
         if value in (None, [], False) or (name, value) in {("split", "test"), ("seed", 0)}:
             continue
         shown = value if isinstance(value, list) else [value]
-        words += [f"--{name}", *([] if value is True else [one.name if isinstance(one, Path) else str(one) for one in shown])]
+        words += [
+            f"--{name}",
+            *([] if value is True else [one.name if isinstance(one, Path) else str(one) for one in shown]),
+        ]
     return shlex.join(words)
 
 

@@ -90,7 +90,9 @@ class Inputs:
         subject = self.predictions or self.given_bundle
         return {
             "subject": None if subject is None else {"name": subject.name, "sha256": subject.digest},
-            "data": None if pairs is None else {"kind": pairs.kind, "sha256": pairs.digest, "people": len(pairs.people)},
+            "data": None
+            if pairs is None
+            else {"kind": pairs.kind, "sha256": pairs.digest, "people": len(pairs.people)},
             "split": self.split,
             "quick": self.quick,
             "seed": self.seed,

@@ -37,7 +37,9 @@ def check_leaks(pairs: Pairs, done: Done = not_told) -> None:
         for people in whose.values():
             if len({pairs.people[i].split for i in people}) > 1:
                 said = ", ".join(f"{pairs.people[i].name} ({pairs.people[i].split})" for i in sorted(people))
-                raise InputError(f"one {what} is of people in different splits: {said}; give it to one person, or leave it out")
+                raise InputError(
+                    f"one {what} is of people in different splits: {said}; give it to one person, or leave it out"
+                )
 
 
 def check_apart(learnt: Iterable[str], evaluated: Iterable[str], what: str) -> None:

@@ -132,7 +132,9 @@ class Table:
         names = {column.name for column in self.columns}
         for row in self.rows:
             if row.kind not in KINDS or not row.values.keys() <= names:
-                raise ValueError(f"table {self.name}, row {row.method}: {row.kind}, {sorted(row.values)} of {sorted(names)}")
+                raise ValueError(
+                    f"table {self.name}, row {row.method}: {row.kind}, {sorted(row.values)} of {sorted(names)}"
+                )
 
     def markdown(self) -> str:
         """The table in Markdown, what is evaluated in bold, its note below."""

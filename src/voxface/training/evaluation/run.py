@@ -1,19 +1,22 @@
 """Runs suites and writes what they find: SUITE.json, SUITE.md and figures, each whole or not at all."""
 
 import datetime
+import json
 import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from voxface.runtime.errors import InputError
+from voxface.runtime.errors import InputError, VoxfaceError
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.files.damage import reading
+from voxface.runtime.files.regular import read_bytes
 from voxface.runtime.version import __version__
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.leaks import check_leaks
 from voxface.training.evaluation.result import FORMAT, SuiteResult, text
-from voxface.training.evaluation.suites import suite
+from voxface.training.evaluation.suites import SUITES, suite
 from voxface.training.evaluation.test_use import Use, record_use
 
 _PACKAGES: Final = ("numpy", "torch", "onnxruntime")
@@ -26,7 +29,7 @@ def run_suites(
     *,
     say: Callable[[str], None] = lambda _: None,
     now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
-) -> tuple[list[dict[str, Any]], list[tuple[str, Exception]]]:
+) -> tuple[list[dict[str, Any]], list[tuple[str, VoxfaceError]]]:
     """Runs suites one after another; what one found is written before the next begins.
 
     Args:
@@ -41,15 +44,14 @@ def run_suites(
     Raises:
         InputError: people in several splits share recordings or pictures, or the folder cannot be written.
     """
-    from voxface.runtime.errors import VoxfaceError
-
     try:
         inputs.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{inputs.out}: cannot be made ({error.strerror or error})") from error
     if inputs.given_pairs is not None:
         check_leaks(inputs.given_pairs, inputs.phase("looking for leaks"))
-    written, failed = [], []
+    written: list[dict[str, Any]] = []
+    failed: list[tuple[str, VoxfaceError]] = []
     for name in names:
         say(f"{name} …")
         try:
@@ -114,12 +116,6 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     Raises:
         InputError: there are none, or one is damaged.
     """
-    import json
-
-    from voxface.runtime.files.damage import reading
-    from voxface.runtime.files.regular import read_bytes
-    from voxface.training.evaluation.suites import SUITES
-
     if not folder.is_dir():
         raise InputError(f"{folder}: no folder of results of `voxface eval`")
     found = {}

@@ -83,7 +83,9 @@ class BundleSubject:
         """Embeddings float32 [N, E] of unit length, of log-mel frames [T, 64] each, whole, as the runtime embeds a clip."""
         how = self.bundle.front_end
         rows = [
-            self._engines["encoder"].run({"log_mel": network_input(one, how.shortest, how.normalisation)})["embedding"][0]
+            self._engines["encoder"].run({"log_mel": network_input(one, how.shortest, how.normalisation)})["embedding"][
+                0
+            ]
             for one in frames
         ]
         width = len(rows[0]) if rows else 0
@@ -102,7 +104,9 @@ class BundleSubject:
     def faces_of(self, embeddings: Float32) -> NDArray[np.uint8]:
         """Pictures uint8 [N, S, S, 3] of embeddings [N, E]."""
         parts = [
-            as_pictures(torch.from_numpy(self._checked("face", self._engines["face"].run({"embedding": part})["image"])))
+            as_pictures(
+                torch.from_numpy(self._checked("face", self._engines["face"].run({"embedding": part})["image"]))
+            )
             for part in _parts(embeddings)
         ]
         return np.concatenate(parts)

@@ -29,7 +29,5 @@ SUITES: Final = (
 
 def suite(name: str) -> Callable[[Inputs], SuiteResult]:
     """The function that runs a suite."""
-    run: Callable[[Inputs], SuiteResult] = importlib.import_module(
-        f"{__name__}.{name.replace('-', '_')}"
-    ).run
+    run: Callable[[Inputs], SuiteResult] = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").run
     return run
