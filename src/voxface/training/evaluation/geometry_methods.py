@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.data.images import as_images
-from voxface.training.data.pairs import Pairs, Split
+from voxface.training.data.pairs import Pairs
 from voxface.training.engine.trained_experts import load_expert
 from voxface.training.evaluation.baselines.linear_cues import LinearCues
 from voxface.training.evaluation.baselines.linear_embedding import LinearEmbedding
-from voxface.training.evaluation.baselines.mean_faces import LinearSexClassifier, MeanFaces
+from voxface.training.evaluation.baselines.mean_faces import MeanFaces
+from voxface.training.evaluation.heard_sexes import fitted_on, sexes_heard
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.recordings import recordings_of
 from voxface.training.evaluation.result import Kind
 from voxface.training.evaluation.subject import BATCH, Subject, at_rest
 
@@ -53,11 +53,11 @@ def methods(inputs: Inputs, utterances: NDArray[np.int32], missing: list[str]) -
         UsageError: what is evaluated makes no meshes, or of another morphable model.
         InputError: see `load_expert` and `Predictions`.
     """
-    found = [_subject(inputs.subject, utterances)]
-    found += [_subject(one, utterances) for one in inputs.beside]
-    found = _told_apart(found, [inputs.subject, *inputs.beside])
+    found = [subject_method(inputs.subject, utterances)]
+    found += [subject_method(one, utterances) for one in inputs.beside]
+    found = told_apart(found, [inputs.subject, *inputs.beside])
     found += cascades(inputs, utterances, missing)
-    return found + _baselines(inputs, utterances, missing)
+    return found + baselines(inputs, utterances, missing)
 
 
 def cascades(
@@ -118,7 +118,7 @@ def learning_of(bundle: Bundle) -> Learning:
     return "unsupervised" if made.get("kind") == "joint" else "supervised"
 
 
-def _subject(subject: Subject, utterances: NDArray[np.int32]) -> Method:
+def subject_method(subject: Subject, utterances: NDArray[np.int32]) -> Method:
     if "meshes" not in subject.makes:
         raise UsageError(f"{subject.name} makes no meshes; give files such as PERSON/0.obj, or run another suite")
     bundle = getattr(subject, "bundle", None)
@@ -126,7 +126,7 @@ def _subject(subject: Subject, utterances: NDArray[np.int32]) -> Method:
     return Method(subject.name, "ours", lambda rows: subject.vertices(utterances[rows]), learning)
 
 
-def _told_apart(found: list[Method], subjects: list[Subject]) -> list[Method]:
+def told_apart(found: list[Method], subjects: list[Subject]) -> list[Method]:
     """Methods of one name with the beginnings of their hashes."""
     names = [method.name for method in found]
     return [
@@ -137,10 +137,10 @@ def _told_apart(found: list[Method], subjects: list[Subject]) -> list[Method]:
     ]
 
 
-def _baselines(inputs: Inputs, utterances: NDArray[np.int32], missing: list[str]) -> list[Method]:
+def baselines(inputs: Inputs, utterances: NDArray[np.int32], missing: list[str]) -> list[Method]:
     pairs, voices = inputs.pairs, inputs.voices
     of = pairs.utterance_person[utterances]
-    fit = _fitted_on(pairs, "train", inputs.fewer(MOST_FITTED, 400))
+    fit = fitted_on(pairs, "train", inputs.fewer(MOST_FITTED, 400))
     people = np.unique(pairs.utterance_person[fit])
     if len(np.unique(pairs.sexes[people])) < 2:
         missing.append("mean faces and linear maps: they need training people of both sexes with a known face")
@@ -158,10 +158,10 @@ def _baselines(inputs: Inputs, utterances: NDArray[np.int32], missing: list[str]
     else:
         heard, learnt = voices.embeddings(utterances), voices.embeddings(fit)
         whose = pairs.utterance_person[fit]
-        sexes = LinearSexClassifier.fit(learnt, pairs.sexes[whose])(heard)
+        sexes = sexes_heard(pairs, voices, utterances, fit)
         found.append(method(MEAN_OF_SEX, "trivial", means.of_sexes(sexes)))
         held = (
-            _fitted_on(pairs, "validation", inputs.fewer(MOST_FITTED, 100)) if inputs.split != "validation" else fit[:0]
+            fitted_on(pairs, "validation", inputs.fewer(MOST_FITTED, 100)) if inputs.split != "validation" else fit[:0]
         )
         validation = (voices.embeddings(held), pairs.coefficients[pairs.utterance_person[held]]) if len(held) else None
         linear = LinearEmbedding.fit(learnt, pairs.coefficients[whose], validation, pairs.morphable.place)
@@ -173,12 +173,3 @@ def _baselines(inputs: Inputs, utterances: NDArray[np.int32], missing: list[str]
     if np.isfinite(pairs.expected[of]).all():
         found.append(method("mean face of all with such a voice", "limit", pairs.expected[of]))
     return found
-
-
-def _fitted_on(pairs: Pairs, split: Split, most: int) -> NDArray[np.int32]:
-    """Clean utterances of people of a split with a known face; at most so many, drawn."""
-    people = pairs.split(split)
-    found = recordings_of(pairs, people[np.isfinite(pairs.coefficients[people]).all(1)])
-    if len(found) <= most:
-        return found
-    return np.sort(np.random.default_rng(31).choice(found, most, replace=False))

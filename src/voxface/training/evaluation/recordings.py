@@ -14,7 +14,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.errors import UsageError
 from voxface.training.data.pairs import SPLITS, Pairs
+from voxface.training.evaluation.inputs import Inputs
 
 RECORDINGS: Final = "recordings.csv"
 _REFUSED: Final = re.compile(
@@ -27,6 +29,35 @@ def recordings_of(pairs: Pairs, people: NDArray[np.integer[Any]], most: int | No
     """Clean utterances of these people, int32 [U]; of each at most `most`, the first ones."""
     found = [pairs.clean_utterances[int(i)][:most] for i in people]
     return np.concatenate([np.empty(0, np.int32), *found]).astype(np.int32)
+
+
+def evaluated(
+    inputs: Inputs, *, faces: bool = False, pictures: bool = False
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Utterances int32 [U] and people of the split who have recordings; with `quick` some of them, and two recordings of each.
+
+    Args:
+        faces: whether their faces must be known.
+        pictures: whether they must have real pictures.
+
+    Raises:
+        UsageError: there are none.
+    """
+    pairs = inputs.pairs
+    people = [
+        i
+        for i in pairs.split(inputs.split)
+        if len(pairs.clean_utterances[i])
+        and not (faces and not np.isfinite(pairs.coefficients[i]).all())
+        and not (pictures and not len(pairs.pictures_of[i]))
+    ]
+    if not people:
+        needs = ["recordings", *(["a known face"] if faces else []), *(["pictures"] if pictures else [])]
+        raise UsageError(f"--data: no {inputs.split} people with {' and '.join(needs)}")
+    drawn = drawn_people(
+        np.array(people, np.int32), pairs.sexes, inputs.fewer(len(people), 80 if pictures else 40), inputs.seed
+    )
+    return recordings_of(pairs, drawn, 2 if inputs.quick else None), drawn
 
 
 def drawn_people(people: NDArray[np.int32], sexes: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int32]:

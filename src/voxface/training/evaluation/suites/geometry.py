@@ -6,7 +6,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.errors import UsageError
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.phases import Done
 from voxface.training.evaluation.are_table import Speakers
@@ -23,7 +22,7 @@ from voxface.training.evaluation.geometry_tables import (
 )
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.measurement_errors import mean_over
-from voxface.training.evaluation.recordings import drawn_people, recordings_of
+from voxface.training.evaluation.recordings import drawn_people, evaluated
 from voxface.training.evaluation.region_errors import Regions
 from voxface.training.evaluation.result import PerPerson, SuiteResult
 from voxface.training.evaluation.significance import paired_difference
@@ -42,7 +41,7 @@ def run(inputs: Inputs) -> SuiteResult:
         InputError: see `geometry_methods.methods`.
     """
     pairs = inputs.pairs
-    utterances, people = evaluated(inputs)
+    utterances, people = evaluated(inputs, faces=True)
     missing: list[str] = []
     scored = []
     for method in methods(inputs, utterances, missing):
@@ -86,27 +85,6 @@ def run(inputs: Inputs) -> SuiteResult:
         (*order_statement(scored), *_against_sex(scored, sex, inputs.seed)),
         tuple(missing),
     )
-
-
-def evaluated(inputs: Inputs, *, pictures: bool = False) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Utterances int32 [U] and people of the split that have recordings and a known face; with `pictures`, real pictures too.
-
-    Raises:
-        UsageError: there are none.
-    """
-    pairs = inputs.pairs
-    people = [
-        i
-        for i in pairs.split(inputs.split)
-        if len(pairs.clean_utterances[i])
-        and np.isfinite(pairs.coefficients[i]).all()
-        and (not pictures or len(pairs.pictures_of[i]))
-    ]
-    if not people:
-        what = "recordings, pictures and a known face" if pictures else "recordings and a known face"
-        raise UsageError(f"--data: no {inputs.split} people with {what}")
-    drawn = drawn_people(np.array(people, np.int32), pairs.sexes, inputs.fewer(len(people), 40), inputs.seed)
-    return recordings_of(pairs, drawn, 2 if inputs.quick else None), drawn
 
 
 def order_statement(scored: Sequence[Scored]) -> list[str]:
