@@ -1,6 +1,6 @@
 """The methods of the geometry tables: what is evaluated, further bundles, cascades, baselines, and what no voice can pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -126,7 +126,7 @@ def subject_method(subject: Subject, utterances: NDArray[np.int32]) -> Method:
     return Method(subject.name, "ours", lambda rows: subject.vertices(utterances[rows]), learning)
 
 
-def told_apart(found: list[Method], subjects: list[Subject]) -> list[Method]:
+def told_apart(found: list[Method], subjects: Sequence[Subject]) -> list[Method]:
     """Methods of one name with the beginnings of their hashes."""
     names = [method.name for method in found]
     return [

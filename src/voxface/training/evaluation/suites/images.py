@@ -124,9 +124,9 @@ def _score_table(
         "Classifier score: how clearly pictures show somebody, and how many different ones",
         tuple(Column(network.name, "", "higher", 2) for network in networks),
         tuple(rows),
-        f"exp of the mean divergence of a picture's classes from those of all, over {SPLITS} parts, ± their standard deviation; "
-        "1 is the least. It asks for nobody's likeness. SF2F's VGGFace score is the same with VGGFace2's classifier; by "
-        "the picture judge, whose classes are the training people, it compares within this table only.",
+        f"exp of the mean divergence of a picture's classes from those of all, over {SPLITS} parts, ± their standard "
+        "deviation; 1 is the least. It asks for nobody's likeness. SF2F's VGGFace score is the same with VGGFace2's "
+        "classifier; by the picture judge, whose classes are the training people, it compares within this table only.",
     )
 
 

@@ -161,8 +161,8 @@ def _which_is_which(every: Sequence[Scored], joint: Sequence[int], apart: Sequen
     if known:
         return f"Trained jointly: {ours}; apart: {others}."
     return (
-        f"The bundles do not say which of them was trained jointly, or all say the same: {ours} is compared with {others} as if "
-        "it were."
+        f"The bundles do not say which of them was trained jointly, or all say the same: {ours} is compared with {others} "
+        "as if it were."
     )
 
 
@@ -176,8 +176,8 @@ def _mesh_statements(ours: Sequence[Scored], base: Scored, gains: Mapping[str, M
         best = max(ratios, key=lambda name: ratios[name].value)
         told = paired_difference(one.mean(one.scores.mean_are()), base.mean(base.scores.mean_are()))
         said.append(
-            f"{one.method.name}: mean ARE {told.value:+.4f} against {base.method.name} (p = {told.p_value:.2g}). The ratio that "
-            f"gains most is {SHORT[best]} ({best}, {100 * ratios[best].value:+.1f} %); in the paper it is ER, which "
+            f"{one.method.name}: mean ARE {told.value:+.4f} against {base.method.name} (p = {told.p_value:.2g}). The ratio "
+            f"that gains most is {SHORT[best]} ({best}, {100 * ratios[best].value:+.1f} %); in the paper it is ER, which "
             f"{'holds' if best == 'ear' else 'does not hold'} here."
         )
     return said
