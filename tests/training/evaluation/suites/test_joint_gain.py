@@ -50,7 +50,7 @@ def test_gains_are_those_of_the_errors(tmp_path: Path) -> None:
     with named(bundle, pairs, "apart", "shrunk") as apart, named(bundle, pairs, "together", "joint") as joint:
         # The joint one is the second, and is half as far from the truth.
         apart.coefficients = lambda utterances: (truth + off)[utterances]  # type: ignore[method-assign]
-        joint.coefficients = lambda utterances: (truth + off / 2)[utterances]  # type: ignore[method-assign]
+        joint.coefficients = lambda utterances: (truth + off / np.float32(2))[utterances].astype(np.float32)  # type: ignore[method-assign]
         found = run(Inputs(tmp_path, apart, pairs, beside=(joint,), quick=True))
         utterances = np.concatenate([pairs.clean_utterances[int(i)][:2] for i in pairs.split("test")])
         errors = [geometry_errors(pairs, subject.coefficients(utterances), utterances) for subject in (joint, apart)]
