@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from tests.stand_ins.small_head import small_head
 from tests.stand_ins.sphere import sphere
-from voxface.training.evaluation.region_errors import REGIONS, Regions, left_over
+from voxface.training.evaluation.region_errors import REGIONS, NearestPoints, Regions, left_over
 
 pytestmark = pytest.mark.train
 HEAD = small_head()
@@ -74,3 +74,18 @@ def test_the_distance_is_along_the_normals() -> None:
 def test_a_model_without_room_for_regions_has_none() -> None:
     few = sphere(parts=np.full(722, 4, np.uint8))  # all scalp
     assert not Regions.of(few).points
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 20))
+def test_the_nearest_are_found_however_far_points_move(seed: int, far: float) -> None:
+    rng = np.random.default_rng(seed)
+    surface, points = rng.normal(0, 30, (300, 3)), rng.normal(0, 30, (40, 3))
+    find = NearestPoints(surface)
+    for _ in range(6):
+        expected = np.linalg.norm(points[:, None] - surface, axis=2).argmin(1)
+        np.testing.assert_array_equal(find(points), expected)
+        points = points + rng.normal(0, far / 3, (40, 3))
+    few = NearestPoints(surface[:5])
+    np.testing.assert_array_equal(few(points), np.linalg.norm(points[:, None] - surface[:5], axis=2).argmin(1))
+    np.testing.assert_array_equal(few(points), np.linalg.norm(points[:, None] - surface[:5], axis=2).argmin(1))

@@ -68,6 +68,12 @@ class Scored:
             for name, of in self.scores.measured.items()
         }
 
+    @cached_property
+    def within_sex(self) -> dict[str, tuple[Measured, float]]:
+        """Correlation and p-value within the sexes of each measurement; those that do not differ within a sex are left out."""
+        related = {name: measure.correlation() for name, measure in self.measures.items()}
+        return {name: (of, self.measures[name].p_value()) for name, of in related.items() if of is not None}
+
 
 def ratio_table(scored: Sequence[Scored], pairs: str, cascade: Scored | None, sex: Scored | None) -> Table:
     """Absolute ratio errors with one set of point pairs, beside the published ones."""
@@ -195,7 +201,7 @@ def measurement_tables(scored: Sequence[Scored]) -> list[Table]:
     return tables
 
 
-def within_sex_tables(scored: Sequence[Scored], seed: int) -> list[Table]:
+def within_sex_tables(scored: Sequence[Scored]) -> list[Table]:
     """What predicted measurements tell once everybody's sex is known: errors, correlations and p-values within the sexes."""
     names = list(scored[0].measures)
     apart, related, chance = [], [], []
@@ -205,13 +211,12 @@ def within_sex_tables(scored: Sequence[Scored], seed: int) -> list[Table]:
         }
         mean = mean_error(mean_over({name: measure.within_sex for name, measure in one.measures.items()}))
         apart.append(Row(one.method.name, one.method.kind, errors | {MEAN: mean}))
-        found = {_said(name): measure.correlation(seed) for name, measure in one.measures.items()}
-        known = {name: value for name, value in found.items() if value is not None}
-        if not known:  # the same face for a whole sex
-            continue
-        related.append(Row(one.method.name, one.method.kind, known))
-        p_values = {_said(name): Measured(m.p_value(seed)) for name, m in one.measures.items() if _said(name) in known}
-        chance.append(Row(one.method.name, one.method.kind, p_values))
+        if one.within_sex:
+            related.append(
+                Row(one.method.name, one.method.kind, {_said(n): of for n, (of, _) in one.within_sex.items()})
+            )
+            p_values = {_said(name): Measured(p) for name, (_, p) in one.within_sex.items()}
+            chance.append(Row(one.method.name, one.method.kind, p_values))
     zero = {_said(name): Measured(0.0) for name in names}
     related.append(Row("faces dealt out anew within a sex, on average", "trivial", zero))
     return [

@@ -32,7 +32,8 @@ _SLIDE_MM: Final = 15.0  # how far beyond it the true surface is looked for
 _LEAST: Final = 12  # vertices of a region
 _MOST: Final = 200  # points of a region that are measured
 _ROUNDS: Final = 30
-_STILL: Final = 1e-4  # mm and 1/100 rad
+_STILL: Final = 1e-3  # mm and 1/100 rad
+_CANDIDATES: Final = 32  # surface points that are remembered for each point
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,9 @@ def left_over(points: Float64, surface: Float64, normals: Float64) -> float:
 
     The best of all rounds is taken: where a round finds other neighbours, a step can lead away again.
     """
-    best = np.inf
+    best, find = np.inf, NearestPoints(surface)
     for _ in range(_ROUNDS):
-        nearest = _nearest(points, surface)
+        nearest = find(points)
         n, q = normals[nearest], surface[nearest]
         off = ((points - q) * n).sum(1)
         best = min(best, float(np.abs(off).mean()))
@@ -112,9 +113,35 @@ def left_over(points: Float64, surface: Float64, normals: Float64) -> float:
     return best
 
 
-def _nearest(points: Float64, surface: Float64) -> NDArray[np.int64]:
-    squares = np.square(surface).sum(1) - 2 * points @ surface.T  # without |p|², which is the same for all
-    return np.asarray(squares.argmin(1), np.int64)
+class NearestPoints:
+    """The nearest of surface points [M, 3] to points that move a little from call to call; exact."""
+
+    def __init__(self, surface: Float64) -> None:
+        self._surface = surface
+        self._squares = np.square(surface).sum(1)
+        self._from: Float64 | None = None  # where points were when all of the surface was searched
+        self._candidates = np.empty((0, 0), np.int64)
+        self._reach = np.empty(0)  # within which a point's candidates are all that there is
+
+    def __call__(self, points: Float64) -> NDArray[np.int64]:
+        """Numbers int64 [K] of the surface points nearest to points [K, 3], the same ones at each call."""
+        rows = np.arange(len(points))
+        if self._from is not None:
+            apart = np.linalg.norm(self._surface[self._candidates] - points[:, None], axis=2)
+            which = apart.argmin(1)
+            # What is no candidate was farther away than `reach`, and a point has come no nearer to it than it has moved.
+            moved = np.linalg.norm(points - self._from, axis=1)
+            if (apart[rows, which] + moved <= self._reach).all():
+                return np.asarray(self._candidates[rows, which], np.int64)
+        squares = self._squares - 2 * points @ self._surface.T + np.square(points).sum(1)[:, None]
+        count = min(_CANDIDATES, len(self._surface))
+        self._candidates = np.argpartition(squares, count - 1, axis=1)[:, :count]
+        kept = np.take_along_axis(squares, self._candidates, 1)
+        self._from = points
+        self._reach = (
+            np.full(len(points), np.inf) if count == len(self._surface) else np.sqrt(kept.max(1).clip(0)) - 1e-6
+        )
+        return np.asarray(self._candidates[rows, kept.argmin(1)], np.int64)
 
 
 def _turn(about: Float64) -> Float64:

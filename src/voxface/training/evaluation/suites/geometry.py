@@ -62,7 +62,7 @@ def run(inputs: Inputs) -> SuiteResult:
     else:
         missing.append(f"region errors: the landmarks of {pairs.morphable.name} have too few vertices round them")
     if pairs.morphable.measurements:
-        tables += [*measurement_tables(scored), *within_sex_tables(scored, inputs.seed)]
+        tables += [*measurement_tables(scored), *within_sex_tables(scored)]
     else:
         missing.append(f"measurements: {pairs.morphable.name} defines none")
     figures = {"geometry-ratios.png": ratio_figure(scored)}
@@ -133,11 +133,7 @@ def _against_sex(scored: Sequence[Scored], sex: Scored | None, seed: int) -> lis
             if told.p_value < level:
                 (closer if told.value < 0 else farther).append(name.replace("_", " "))
         whole = paired_difference(mean_over(measures), mean_over(base.measures), seed=seed)
-        follow = [
-            name.replace("_", " ")
-            for name, measure in measures.items()
-            if measure.correlation(seed) is not None and measure.p_value(seed) < level
-        ]
+        follow = [name.replace("_", " ") for name, (_, p_value) in one.within_sex.items() if p_value < level]
         said.append(
             f"{one.method.name}, against the {base.method.name} in mm: closer in {_list(closer, len(measures))}, farther in "
             f"{_list(farther, len(measures))} (p < {level:.4f} each); mean of all measurements {whole.value:+.3f} mm "
