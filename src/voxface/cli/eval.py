@@ -6,7 +6,8 @@ A suite's `--json` prints {"out", "results": [{"format", "suite", "tables", "fig
 these test people that the folder records; 0: not on test people.
 
 `compare` prints {"a", "b", "differences": [{"suite", "metric", "better", "a", "b", "difference", "interval", "p_value",
-"people", "significant"}], "left_out": [{"suite", "metric", "why"}]}, `report` {"report", "suites"}.
+"people", "significant"}], "left_out": [{"suite", "metric", "why"}]}, `report` {"report", "suites"}, `recordings` {"recordings",
+"count"}.
 """
 
 import argparse
@@ -44,6 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     every = "all suites that what is given suffices for; the others are named with what they lack"
     for name, what in {**SUITES, "all": every}.items():
         _add_suite(actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", allow_abbrev=False))
+    recordings = actions.add_parser(
+        "recordings",
+        help="names of the recordings, for the files of --predictions",
+        description="Writes a CSV of the recordings with the names that pictures and meshes of them get for --predictions.",
+        allow_abbrev=False,
+    )
+    recordings.add_argument("--data", type=Path, required=True, metavar="PAIRS", help="folder of `voxface data`")
+    add_out(recordings, "CSV file to write", metavar="CSV")
+    add_force(recordings, "replace a file that is there already")
+    add_json(recordings)
     report = actions.add_parser(
         "report", help="one HTML page of all results", description="One HTML page of all results.", allow_abbrev=False
     )
@@ -81,6 +92,13 @@ def _add_suite(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--embedder", type=Path, metavar="ONNX", help="a network of yours that embeds faces")
     sub.add_argument(
+        "--classifier", type=Path, metavar="ONNX", help="a network of yours that classifies faces (VGGFace's)"
+    )
+    sub.add_argument(
+        "--expert", type=Path, nargs="+", default=[], metavar="RUN|FILE", help="experts, each for a row of the cascade"
+    )
+    sub.add_argument("--whitening", type=Path, metavar="FILE", help="mean and std of a published expert: .pkl or .npz")
+    sub.add_argument(
         "--beside", type=Path, nargs="+", default=[], metavar="BUNDLE", help="further bundles, for a row each"
     )
     sub.add_argument(
@@ -99,6 +117,8 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.install_advice import how_to_install
 
     try:
+        if options.suite == "recordings":
+            return _recordings(options)
         if options.suite == "report":
             return _report(options)
         if options.suite == "compare":
@@ -161,6 +181,9 @@ def _inputs(options: argparse.Namespace, stack: Any, progress: Progress) -> "Inp
         embeddings=options.embeddings,
         critics=options.critics,
         embedder=options.embedder,
+        classifier=options.classifier,
+        experts=tuple(options.expert),
+        whitening=options.whitening,
         split=options.split,
         quick=options.quick,
         seed=options.seed,
@@ -173,7 +196,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["voxface", "eval", options.suite]
     for name in (
         *("bundle", "data", "predictions", "method", "speech", "noise", "lists", "embeddings", "critics", "embedder"),
-        *("beside", "split", "quick", "seed"),
+        *("classifier", "expert", "whitening", "beside", "split", "quick", "seed"),
     ):
         value = getattr(options, name)
         if value in (None, [], False) or (name, value) in {("split", "test"), ("seed", 0)}:
@@ -184,6 +207,27 @@ def _command(options: argparse.Namespace) -> str:
             *([] if value is True else [one.name if isinstance(one, Path) else str(one) for one in shown]),
         ]
     return shlex.join(words)
+
+
+def _recordings(options: argparse.Namespace) -> int:
+    from voxface.runtime.errors import InputError, UsageError
+    from voxface.runtime.files.atomic import write_bytes
+    from voxface.training.data.pairs import Pairs
+    from voxface.training.evaluation.recordings import recordings_csv
+
+    if options.out.exists() and not options.force:
+        raise UsageError(f"{options.out}: is there already; --force replaces it")
+    pairs = Pairs.load(options.data)
+    try:
+        write_bytes(options.out, recordings_csv(pairs))
+    except OSError as error:
+        raise InputError(f"{options.out}: cannot be written ({error.strerror or error})") from error
+    count = int(pairs.utterance_clean.sum())
+    if options.json:
+        print_json({"recordings": str(options.out), "count": count})
+    else:
+        print(f"{options.out}: {count} recordings")
+    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -239,6 +239,7 @@ def _train(
     from voxface.runtime.errors import UsageError
     from voxface.training.data.pairs import Pairs
     from voxface.training.engine.checkpoint import steps_done
+    from voxface.training.engine.trained_experts import load_expert
     from voxface.training.engine.trained_networks import check_trained_with, describe, load_network, weights_digest
     from voxface.training.voices.renderings import Renderings
 
@@ -263,7 +264,7 @@ def _train(
     if hasattr(options, "mesh"):
         networks.append(load_network(options.mesh, "mesh"))
     if hasattr(options, "expert"):
-        networks.append(_expert(options.expert, options.whitening))
+        networks.append(load_expert(options.expert, options.whitening))
     more: dict[str, Any] = {}
     if getattr(options, "generator", None) is not None:
         more["generator"] = load_network(options.generator, "face")
@@ -319,34 +320,6 @@ def _check_apart(options: argparse.Namespace) -> None:
         source: Path | None = getattr(options, name, None)
         if source is not None and os.path.realpath(options.out) == os.path.realpath(source):
             raise UsageError(f"--out {options.out}: is --{name} as well; choose another name")
-
-
-def _expert(source: Path, whitening: Path | None) -> "nn.Module":
-    """Our own expert, or a published one; the names of its weights tell which published one it is.
-
-    Raises:
-        UsageError, InputError: it cannot be used.
-    """
-    from voxface.runtime.errors import InputError, UsageError
-    from voxface.training.engine.trained_networks import load_network
-
-    if source.is_dir() or source.suffix == ".safetensors":
-        if whitening is not None:
-            raise UsageError("--whitening: goes with a published expert; our own has none")
-        return load_network(source, "expert")
-    if not source.exists():
-        raise InputError(f"{source}: no such file or folder")
-    from voxface.training.models.experts.published import Whitening, load_synergynet, load_tddfa
-
-    white = None if whitening is None else Whitening.load(whitening)
-    try:
-        return load_synergynet(source, white)
-    except InputError as error:
-        if "no weights of SynergyNet" not in str(error):
-            raise
-        if white is None:
-            raise InputError(f"{error}; if it is 3DDFA-V2's, give its mean and std with --whitening") from error
-    return load_tddfa(source, white)
 
 
 def _encoder_to_start_from(source: Path) -> "nn.Module":

@@ -8,6 +8,7 @@ import pytest
 from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.errors import InputError
 from voxface.training.evaluation.baselines.linear_cues import LinearCues, ridge
+from voxface.training.evaluation.baselines.linear_embedding import PENALTIES, LinearEmbedding
 from voxface.training.evaluation.baselines.mean_faces import LinearSexClassifier, MeanFaces
 
 
@@ -101,3 +102,30 @@ def test_the_cascade_shows_the_expert_what_a_person_would_see() -> None:
 
     embedding = torch.tensor([[0.2, 0.9, -0.9, 0.5]])
     assert Cascade(Bright(), Colours())(embedding)[0].tolist() == pytest.approx([0.6, 1.0, -1.0])
+
+
+def test_a_linear_map_of_embeddings_finds_a_linear_world_and_its_penalty() -> None:
+    rng = np.random.default_rng(3)
+    heard = rng.normal(5, 0.1, (300, 6)).astype(np.float32)
+    weights = rng.normal(size=(6, 2))
+    clean = ((heard - 5) @ weights * 10 + [7, -3]).astype(np.float32)
+    fit = LinearEmbedding.fit(heard[:200], clean[:200], (heard[200:], clean[200:]))
+    assert fit.penalty == min(PENALTIES)
+    assert fit(heard[200:]) == pytest.approx(clean[200:], abs=0.05)
+    # Where embeddings tell nothing, the heaviest penalty is best, and all get nearly the mean.
+    noise = rng.normal([7, -3], 1, (300, 2)).astype(np.float32)
+    none = LinearEmbedding.fit(heard[:30], noise[:30], (heard[200:], noise[200:]))
+    assert none.penalty == max(PENALTIES)
+    assert none(heard[200:]) == pytest.approx(np.broadcast_to(noise[:30].mean(0), (100, 2)), abs=0.3)
+    assert LinearEmbedding.fit(heard[:200], clean[:200]).penalty == 0.1
+
+
+def test_the_penalty_is_chosen_by_the_distance_of_faces() -> None:
+    rng = np.random.default_rng(4)
+    heard = rng.normal(size=(200, 4)).astype(np.float32)
+    # The first coefficient follows the voice, the second is loud noise that moves no vertex.
+    true = np.stack([heard[:, 0], rng.normal(0, 30, 200)], axis=1).astype(np.float32)
+    validation = (heard[20:], true[20:])
+    assert LinearEmbedding.fit(heard[:20], true[:20], validation).penalty > 1e-3
+    seen = LinearEmbedding.fit(heard[:20], true[:20], validation, lambda off: off[:, :1].astype(np.float64))
+    assert seen.penalty == 1e-3

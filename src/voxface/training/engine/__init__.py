@@ -5,6 +5,7 @@
 * `checkpoint`: checkpoints of a run that is under way (`checkpoints/step-*`)
 * `optimiser_state`: an optimiser's state as plain tensors, for checkpoints
 * `trained_networks`: networks that a run has made, on disk (`checkpoint.json`, `*.safetensors`)
+* `trained_experts`: experts from files, our own or published ones
 * `learning_curve`: `curve.jsonl` and TensorBoard
 * `learning_rate`: learning-rate schedules
 * `ema`: exponential moving average of a network's weights

@@ -4,7 +4,7 @@ Errors are averaged over the utterances of a person first, then over the people 
 speed counts as another person), and over speakers last (Wu 2022, §4).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -76,27 +76,50 @@ def geometry_errors(
     model, person = pairs.morphable, pairs.utterance_person[utterances]
     modes = model.identity_modes if neutral else model.modes
     here, there = predicted[:, :modes].astype(np.float64), pairs.coefficients[person][:, :modes].astype(np.float64)
-    people = np.unique(person)
-    speaker = np.array([pairs.people[int(i)].speaker for i in people])
-    names = np.unique(speaker)
+    of_speaker = Speakers.of(pairs, utterances)
+    are = {}
+    for name, ends in pair_sets(model).items():
+        mine, true = ratios(model, here, ends), ratios(model, there, ends)
+        are[name] = {ratio: of_speaker.mean(np.abs(mine[ratio] - true[ratio])) for ratio in mine}
+    marks = [int(v) for v in model.landmarks]
+    return GeometryErrors(
+        speakers=of_speaker.names,
+        are=are,
+        key_points=of_speaker.mean(key_point_errors(_points(model, here, marks), _points(model, there, marks))),
+        rms_mm=of_speaker.mean(_rms(model, here - there)),
+    )
 
-    def by_speaker(errors: Float64) -> Float64:
-        of_people = np.array([errors[person == i].mean() for i in people])
-        return np.array([of_people[speaker == name].mean() for name in names])
 
-    sets = {"anatomical": anatomical_pairs(model.landmarks)} | {
+@dataclass(frozen=True)
+class Speakers:
+    """How errors of U utterances become those of S speakers: over a person's utterances first, then over a speaker's people.
+
+    Attributes:
+        names: the speakers, length S, in alphabetical order.
+    """
+
+    names: tuple[str, ...]
+    _person: NDArray[np.int64]  # of each utterance, a row of `_speaker`
+    _speaker: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pairs: Pairs, utterances: NDArray[np.int32]) -> "Speakers":
+        """Those of utterances int32 [U]."""
+        people, person = np.unique(pairs.utterance_person[utterances], return_inverse=True)
+        names, speaker = np.unique([pairs.people[int(i)].speaker for i in people], return_inverse=True)
+        return cls(tuple(str(name) for name in names), person, speaker)
+
+    def mean(self, errors: Float64) -> Float64:
+        """Errors float64 [U] of utterances as float64 [S] of speakers."""
+        of_people = np.bincount(self._person, errors) / np.bincount(self._person)
+        return np.asarray(np.bincount(self._speaker, of_people) / np.bincount(self._speaker), np.float64)
+
+
+def pair_sets(model: MorphableModel) -> dict[str, dict[str, tuple[int, int]]]:
+    """The point pairs of the ratios by set: "anatomical", and "paper" where the model has the vertices that the paper uses."""
+    return {"anatomical": anatomical_pairs(model.landmarks)} | {
         name: ends for name, ends in variants(model.are_pairs).items() if name == "paper"
     }
-    are = {}
-    for name, ends in sets.items():
-        mine, true = ratios(model, here, ends), ratios(model, there, ends)
-        are[name] = {ratio: by_speaker(np.abs(mine[ratio] - true[ratio])) for ratio in mine}
-    return GeometryErrors(
-        speakers=tuple(str(name) for name in names),
-        are=are,
-        key_points=by_speaker(_key_points(model, here, there)),
-        rms_mm=by_speaker(_rms(model, here - there)),
-    )
 
 
 @dataclass(frozen=True)
@@ -141,10 +164,12 @@ def ratios(model: MorphableModel, coefficients: Float64, pairs: Mapping[str, tup
         pairs: the two vertices of each distance, by name; each ratio is a distance over the one called
             `faces.are_metric.REFERENCE`.
     """
-    lengths = {
-        name: np.linalg.norm(np.diff(_points(model, coefficients, list(ends)), axis=1)[:, 0], axis=1)
-        for name, ends in pairs.items()
-    }
+    return ratios_of(lambda vertices: _points(model, coefficients, vertices), pairs)
+
+
+def ratios_of(points: Callable[[list[int]], Float64], pairs: Mapping[str, tuple[int, int]]) -> dict[str, Float64]:
+    """As `ratios`; `points` gives the positions float64 [U, K, 3] of K vertices of the U faces."""
+    lengths = {name: np.linalg.norm(np.diff(points(list(ends)), axis=1)[:, 0], axis=1) for name, ends in pairs.items()}
     order = [*(name for name in RATIOS if name in lengths), *(n for n in lengths if n not in (*RATIOS, REFERENCE))]
     return {name: lengths[name] / lengths[REFERENCE] for name in order}
 
@@ -155,21 +180,23 @@ def _points(model: MorphableModel, coefficients: Float64, vertices: list[int]) -
     return np.asarray(model.mean[vertices] + np.tensordot(coefficients, basis, axes=1))
 
 
-def _key_points(model: MorphableModel, here: Float64, there: Float64) -> Float64:
+def key_point_errors(
+    mine: Float64, true: Float64, ends: tuple[Float64, Float64] | None = None
+) -> Float64:  # Wu 2022, point-based metric of the published code
     """Landmark error float64 [U]: norm of the difference of the 68 landmarks over √(width · height) of the true ones.
 
     Both heads have the middle between their outer eye corners at the origin, and the prediction is scaled to the true distance
     between these.
+
+    Args:
+        mine, true: landmarks float64 [U, 68, 3] in Multi-PIE order.
+        ends: float64 [U, 2, 3] of the predicted and the true faces: two other points, whose distance is made the same and whose
+            middle is the origin; None: the outer eye corners.
     """
-    marks = [int(v) for v in model.landmarks]
-
-    def placed(coefficients: Float64) -> tuple[Float64, Float64]:
-        points = _points(model, coefficients, marks)
-        eyes = points[:, _OUTER_CANTHI]
-        return points - eyes.mean(1, keepdims=True), np.linalg.norm(eyes[:, 0] - eyes[:, 1], axis=1)
-
-    (mine, apart), (true, true_apart) = placed(here), placed(there)
-    off = mine * (true_apart / apart)[:, None, None] - true
+    (eyes, true_eyes) = (mine[:, _OUTER_CANTHI], true[:, _OUTER_CANTHI]) if ends is None else ends
+    apart, true_apart = (np.linalg.norm(two[:, 0] - two[:, 1], axis=1) for two in (eyes, true_eyes))
+    scale = (true_apart / apart)[:, None, None]
+    off = (mine - eyes.mean(1, keepdims=True)) * scale - (true - true_eyes.mean(1, keepdims=True))
     extent = np.ptp(true[:, :, :2], axis=1)
     return np.asarray(np.sqrt(np.square(off).sum(axis=(1, 2)) / extent.prod(axis=1)))
 

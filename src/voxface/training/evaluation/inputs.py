@@ -27,6 +27,8 @@ class Inputs:
         embeddings: vectors of the voices and faces of the lists.
         critics: folder of a `train face-gan` run, with its discriminator and classifier.
         embedder: ONNX network of faces that the user has, for `images`.
+        classifier: ONNX network that says whose face a picture shows, that the user has, for `images`.
+        experts: networks that read a face from a picture, for the cascade; `whitening`: of published ones.
         split: the people that are evaluated.
         quick: fewer people, trials and rounds, so that everything takes minutes; its numbers are worth little.
         seed: of every random choice.
@@ -44,6 +46,9 @@ class Inputs:
     embeddings: Path | None = None
     critics: Path | None = None
     embedder: Path | None = None
+    classifier: Path | None = None
+    experts: tuple[Path, ...] = ()
+    whitening: Path | None = None
     split: Split = "test"
     quick: bool = False
     seed: int = 0
@@ -64,6 +69,11 @@ class Inputs:
     def subject(self) -> Subject:
         """The predictions, or else the bundle."""
         return self.bundle if self.predictions is None else self.predictions
+
+    @property
+    def voices(self) -> BundleSubject | None:
+        """A bundle whose voice encoder hears for baselines: the bundle, or the first one beside; None: there is none."""
+        return self.given_bundle or next(iter(self.beside), None)
 
     @property
     def pairs(self) -> Pairs:

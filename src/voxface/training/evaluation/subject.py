@@ -13,6 +13,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.engines.engine import Engine
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import BundleError, UsageError
+from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.images import as_pictures
 from voxface.training.data.pairs import Pairs
@@ -40,6 +41,11 @@ class Subject(Protocol):
 
     def coefficients(self, utterances: Sequence[int] | NDArray[np.integer[Any]]) -> Float32:
         """A face of each utterance as coefficients of the pairs' morphable model, float32 [U, P]."""
+        ...
+
+    def vertices(self, utterances: Sequence[int] | NDArray[np.integer[Any]]) -> Float32:
+        """A face of each utterance as a mesh of the pairs' morphable model, float32 [U, N, 3] in mm; at rest, where the method
+        tells expression apart."""
         ...
 
 
@@ -89,7 +95,7 @@ class BundleSubject:
             for one in frames
         ]
         width = len(rows[0]) if rows else 0
-        return self._checked("encoder", np.array(rows, np.float32).reshape(-1, width))
+        return self._checked("encoder", np.array(rows, np.float32).reshape(len(rows), width))
 
     def embeddings(self, utterances: Sequence[int] | NDArray[np.integer[Any]]) -> Float32:
         """Embeddings float32 [U, E] of utterances of the pairs; each is computed once."""
@@ -133,6 +139,11 @@ class BundleSubject:
             )
         return self.coefficients_of(self.embeddings(utterances))
 
+    def vertices(self, utterances: Sequence[int] | NDArray[np.integer[Any]]) -> Float32:
+        """See `Subject`; errors as `coefficients`."""
+        model = self.bundle.morphable
+        return model.vertices(at_rest(model, self.coefficients(utterances)))
+
     def _checked(self, network: str, numbers: Float32) -> Float32:
         if not np.isfinite(numbers).all():
             raise BundleError(f"{self.name}: the {network} network gave numbers that are not finite")
@@ -145,10 +156,21 @@ def _parts(embeddings: Float32) -> list[Float32]:
 
 def same_model(bundle: Bundle, pairs: Pairs) -> bool:
     """Whether coefficients mean the same faces in both: one mean and basis, to a hundredth of a millimetre."""
-    here, there = bundle.morphable, pairs.morphable
+    return same_faces(bundle.morphable, pairs.morphable)
+
+
+def same_faces(here: MorphableModel, there: MorphableModel) -> bool:
+    """As `same_model`, of two morphable models."""
     return (
         here.mean.shape == there.mean.shape
         and here.basis.shape == there.basis.shape
         and float(np.abs(here.mean - there.mean).max()) < 0.01
         and float(np.abs(here.basis - there.basis).max()) < 0.01
     )
+
+
+def at_rest(model: MorphableModel, coefficients: Float32) -> Float32:
+    """Coefficients [..., P] without their expression: a person's geometry has none, while an expert finds some in pictures."""
+    neutral = coefficients.copy()
+    neutral[..., model.identity_modes :] = 0
+    return neutral
