@@ -235,5 +235,5 @@ def _statements(
         found.append(f"On new people the faces tell {beats} than the sexes alone would ({whole:.1%}, {trivial:.1%}).")
     known = value(ours, ("train", "unstratified"))
     if known is not None and whole is not None:
-        found.append(f"From known to new people it falls from {known:.1%} to {whole:.1%} (Wen 2019: 96.8 % to 76.1 %).")
+        found.append(f"Unstratified: {known:.1%} of known people, {whole:.1%} of new ones (Wen 2019: 96.8 % and 76.1 %).")
     return tuple(found)
