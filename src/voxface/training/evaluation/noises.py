@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.config.front_end import FrontEndConfig
-from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import UsageError
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.sound_clips import noise_of, scaled
 from voxface.training.data.sounds import read_sounds
 
 Float32 = NDArray[np.float32]
-KINDS: Final = ("white", "pink", "brown", "hum")
+KINDS: Final = {"white noise": "white", "pink noise": "pink", "brown noise": "brown", "mains hum": "hum"}  # as `noise_of` has them
 LEVEL_DB: Final = -26.0  # of full scale: noise alone is about as loud as speech
 
 
@@ -34,7 +33,7 @@ class Noise:
     """A kind of noise.
 
     Attributes:
-        name: "white", or the name of a folder of recordings.
+        name: "white noise", or the name of a folder of recordings.
     """
 
     name: str
@@ -53,7 +52,7 @@ def noises(folders: tuple[Path, ...] = ()) -> tuple[Noise, ...]:
         InputError: a folder holds no sound that can be read.
         UsageError: two kinds have one name.
     """
-    found = [Noise(kind, _synthetic(kind)) for kind in KINDS]
+    found = [Noise(name, _synthetic(kind)) for name, kind in KINDS.items()]
     for folder in folders:
         sounds = [sound for sound in read_sounds(folder)[0] if len(sound)]
         name = folder.resolve().name
@@ -81,8 +80,3 @@ def _recorded(sounds: list[NDArray[np.int16]]) -> Callable[[int, np.random.Gener
         return np.resize(np.roll(sound, -int(rng.integers(len(sound)))), count).astype(np.float64)
 
     return stretch
-
-
-def seconds(frames: int) -> float:
-    """Seconds of so many frames."""
-    return frames * FrontEndConfig.hop / SAMPLE_RATE
