@@ -55,7 +55,8 @@ class Critics:
         people = np.array([number.get(name, -1) for name in identities], np.int32)
         config = document.get("config")
         conditional = isinstance(config, dict) and bool(config.get("conditional"))
-        return cls(identities, people, *(load_network(run, name) for name in CRITICS), conditional)
+        critic, discriminator, classifier = (load_network(run, name) for name in CRITICS)
+        return cls(identities, people, critic, discriminator, classifier, conditional)
 
     def features(self, images: Tensor) -> Tensor:
         """Embedding [B, E] of images [B, 3, S, S] in [-1, 1], which are brought to 64 pixels."""

@@ -27,7 +27,10 @@ class FaceReader(Protocol):
         people: int32 [k], the people that it knows, as indices into `Pairs.people`; -1: nobody of these data.
     """
 
-    people: NDArray[np.int32]
+    @property
+    def people(self) -> NDArray[np.int32]:
+        """See above."""
+        ...
 
     def features(self, images: Tensor) -> Tensor:
         """Embeddings [B, E] of images [B, 3, S, S] in [-1, 1]."""

@@ -69,7 +69,8 @@ class FaceScoring:
         Returns:
             `MATCHING`, and `BY_SEX`, where somebody else is of the same sex; what cannot be drawn is left out.
         """
-        inputs, found = self._inputs, {}
+        inputs = self._inputs
+        found: dict[str, Tally] = {}
         embedded = embed_pictures(self.reader, faces)
         groups = {MATCHING: None, BY_SEX: dict(enumerate(inputs.pairs.sexes.tolist()))}
         for name, group in groups.items():

@@ -1,4 +1,4 @@
-"""People and their speech for the suites that give a bundle parts of it, or noise: new people to match, known ones to identify."""
+"""People whose speech a bundle is given in parts, or with noise: new people to match, known ones to identify."""
 
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ def heard_people(
 
 
 def examples(inputs: Inputs, people: list[HeardPerson], count: int = 4) -> list[HeardPerson]:
-    """Some of the people evaluated, women and men in turns as far as there are: the first drawn, nobody is picked by their faces."""
+    """Some of the people evaluated, women and men in turns as far as there are; nobody is picked by their faces."""
     new = [one for one in people if not one.known]
     by_sex = [[one for one in new if inputs.pairs.sexes[one.person] == sex] for sex in (0, 1)]
     turns = [one for pair in zip(*by_sex, strict=False) for one in pair]

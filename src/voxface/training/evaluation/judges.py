@@ -47,8 +47,11 @@ def readers(inputs: Inputs) -> dict[str, FaceReader]:
     Raises:
         InputError: what `picture_judge` and `Critics.load` raise.
     """
-    critics = {} if inputs.critics is None else {F_C: Critics.load(inputs.critics, inputs.pairs)}
-    return {**critics, JUDGE: picture_judge(inputs)}
+    found: dict[str, FaceReader] = {}
+    if inputs.critics is not None:
+        found[F_C] = Critics.load(inputs.critics, inputs.pairs)
+    found[JUDGE] = picture_judge(inputs)
+    return found
 
 
 def check_unknown(reader: FaceReader, people: NDArray[np.integer], inputs: Inputs, name: str) -> None:

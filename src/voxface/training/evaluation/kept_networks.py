@@ -32,7 +32,9 @@ def key_of(kind: str, **what: Any) -> str:
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
 
 
-def write_networks(file: Path, networks: Mapping[str, nn.Module], arrays: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+def write_networks(
+    file: Path, networks: Mapping[str, nn.Module], arrays: Mapping[str, Tensor], about: Mapping[str, Any]
+) -> None:
     """Writes networks, arrays that go with them, and JSON values, whole or not at all.
 
     Raises:
@@ -40,7 +42,9 @@ def write_networks(file: Path, networks: Mapping[str, nn.Module], arrays: Mappin
     """
     from safetensors.torch import save
 
-    tensors = {f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
+    tensors = {
+        f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
+    }
     tensors |= {f"arrays.{name}": value for name, value in arrays.items()}
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     metadata = {"about": json.dumps(about), "sha256": _digest(networks, arrays)}

@@ -17,7 +17,13 @@ BLOCK = 1 << 14  # trials at a time: what is gathered for them stays in the cach
 
 
 def tally_trials(
-    drawing: Drawing, count: int, methods: Mapping[str, Choice], person: NDArray[np.integer], people: int, *, seed: int = 0
+    drawing: Drawing,
+    count: int,
+    methods: Mapping[str, Choice],
+    person: NDArray[np.integer],
+    people: int,
+    *,
+    seed: int = 0,
 ) -> dict[str, Tally]:
     """How often each method chooses right, by the person whose the probe is.
 
@@ -51,7 +57,8 @@ def by_sex(sexes: NDArray[np.integer], candidate_person: NDArray[np.integer]) ->
 
     def choose(trials: Int64) -> NDArray[np.float32]:
         alike = (sex[trials[:, 2:]] == sex[trials[:, 1]][:, None]).sum(1)
-        return (1 / (1 + alike)).astype(np.float32)
+        share: NDArray[np.float32] = (1 / (1 + alike)).astype(np.float32)
+        return share
 
     return choose
 

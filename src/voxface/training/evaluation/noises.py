@@ -1,11 +1,11 @@
 """Noise as the front end hears it: four synthetic kinds, and folders of recordings; alone, or beside a voice.
 
-Wen et al. 2019 do not say which four noises they took (Fig. 2). The frames of noise come from the same front end as a voice's, but
-without voice activity detection, which would leave nothing of them.
+Wen et al. 2019 do not say which four noises they took (Fig. 2). The frames of noise come from the same front end as a voice's,
+but without voice activity detection, which would leave nothing of them.
 
-Data hold no sound but log-mel frames, so noise is put beside a voice in these: the exponential of a frame is a mel band's power,
-and powers of sounds that know nothing of each other add up in the mean. What is left out is the product of the two waves, whose
-mean is zero. The ratio of voice to noise is that of their mean powers over all frames and mel bands, behind the front end's
+Data hold no sound but log-mel frames, so noise is put beside a voice in these: the exponential of a frame is the power of each
+mel band, and powers of sounds that know nothing of each other add up in the mean. What is left out is the product of the two
+waves, whose mean is zero. The ratio of voice to noise is that of their mean powers over all frames and mel bands, behind the front end's
 pre-emphasis, which takes most of the power from brown noise and mains hum.
 """
 
@@ -24,7 +24,12 @@ from voxface.training.data.sound_clips import noise_of, scaled
 from voxface.training.data.sounds import read_sounds
 
 Float32 = NDArray[np.float32]
-KINDS: Final = {"white noise": "white", "pink noise": "pink", "brown noise": "brown", "mains hum": "hum"}  # as `noise_of` has them
+KINDS: Final = {
+    "white noise": "white",
+    "pink noise": "pink",
+    "brown noise": "brown",
+    "mains hum": "hum",
+}  # as `noise_of` has them
 LEVEL_DB: Final = -26.0  # of full scale: noise alone is about as loud as speech
 
 
@@ -57,7 +62,9 @@ def noises(folders: tuple[Path, ...] = ()) -> tuple[Noise, ...]:
         sounds = [sound for sound in read_sounds(folder)[0] if len(sound)]
         name = folder.resolve().name
         if name in {noise.name for noise in found} or not sounds:
-            raise UsageError(f"--noise: {folder}: {'empty' if not sounds else 'another kind is called ' + name}; rename it")
+            raise UsageError(
+                f"--noise: {folder}: {'empty' if not sounds else 'another kind is called ' + name}; rename it"
+            )
         found.append(Noise(name, _recorded(sounds)))
     return tuple(found)
 

@@ -104,7 +104,9 @@ class PictureClassifier:
             network.eval().requires_grad_(False)
         return cls(embedding, head)
 
-    def __call__(self, pictures: Rows, which: NDArray[np.integer[Any]] | None = None, batch: int = 64) -> NDArray[np.int64]:
+    def __call__(
+        self, pictures: Rows, which: NDArray[np.integer[Any]] | None = None, batch: int = 64
+    ) -> NDArray[np.int64]:
         """The class of pictures uint8 [N, S, S, 3], or of some of them: int64 [N]."""
         rows = np.arange(len(pictures)) if which is None else which
         found = [np.empty(0, np.int64)]
@@ -115,7 +117,9 @@ class PictureClassifier:
         return np.concatenate(found)
 
 
-def kept_classifier(inputs: Inputs, attribute: str, labels: NDArray[np.int64], config: ClassifierConfig) -> PictureClassifier:
+def kept_classifier(
+    inputs: Inputs, attribute: str, labels: NDArray[np.int64], config: ClassifierConfig
+) -> PictureClassifier:
     """The classifier of an attribute that the folder of results holds, or else a new one, which is then kept there.
 
     Args:

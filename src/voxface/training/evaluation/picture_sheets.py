@@ -40,12 +40,19 @@ def sheet(
     figure.suptitle(title, x=0.5, y=1 - 0.06 / height, fontsize=9, color=INK, va="top")
     for r, (name, pictures) in enumerate(rows):
         y = height - top - (r + 1) * step
-        figure.text((left - 0.08) / width, (y + _INCHES / 2) / height, name, ha="right", va="center", fontsize=7, color=INK)
+        figure.text(
+            (left - 0.08) / width, (y + _INCHES / 2) / height, name, ha="right", va="center", fontsize=7, color=INK
+        )
         for c, picture in enumerate(pictures):
             x = left + c * step + (extra if apart is not None and c >= apart else 0.0)
             if r == 0 and columns[c]:
                 figure.text(
-                    (x + _INCHES / 2) / width, (height - top + 0.05) / height, columns[c], ha="center", fontsize=7, color=INK
+                    (x + _INCHES / 2) / width,
+                    (height - top + 0.05) / height,
+                    columns[c],
+                    ha="center",
+                    fontsize=7,
+                    color=INK,
                 )
             if picture is None:
                 continue

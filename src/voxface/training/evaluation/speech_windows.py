@@ -33,7 +33,7 @@ def frames_of(pairs: Pairs, utterances: NDArray[np.integer]) -> int:
 
 
 def evenly(frames: Float32, length: int, count: int) -> list[Float32]:
-    """`count` windows of `length` frames, from the first to the last evenly apart; they overlap where there is too little speech.
+    """`count` windows of `length` frames, evenly apart from the first to the last; of little speech they overlap.
 
     Raises:
         ValueError: there are fewer frames than one window has.

@@ -1,8 +1,8 @@
-"""Baseline after disjoint mapping networks (Wen et al. 2018): voices and faces mapped into one space by a classifier they share.
+"""Baseline after disjoint mapping networks (Wen et al. 2018): voices and faces mapped into one space by a common classifier.
 
-Each modality has a network of its own; one linear classifier predicts a covariate (identity: DIMNet-I, sex: DIMNet-G) from either,
-so that what they have in common lies in the same place. Here the networks stand on frozen features, two layers each, where the
-original's are deep and learn from pictures and spectrograms.
+Each modality has a network of its own. One linear classifier predicts a covariate (identity: DIMNet-I, sex: DIMNet-G) from
+either, so that what they have in common lies in the same place. Here the networks stand on frozen features, two layers
+each, where the original's are deep and learn from pictures and spectrograms.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,12 @@ class DimNet:
 
     @classmethod
     def train(
-        cls, data: Features, covariate: NDArray[np.int64], config: DimNetConfig = DimNetConfig(), *, done: Done = not_told
+        cls,
+        data: Features,
+        covariate: NDArray[np.int64],
+        config: DimNetConfig = DimNetConfig(),
+        *,
+        done: Done = not_told,
     ) -> "DimNet":
         """Trains on features; the state of torch's random generator stays as it was.
 

@@ -1,4 +1,4 @@
-"""Baseline after "Seeing Voices and Hearing Faces" (Nagrani et al. 2018): a network that is shown a voice and two faces chooses.
+"""Baseline after "Seeing Voices and Hearing Faces" (Nagrani et al. 2018): a network sees a voice and two faces and chooses.
 
 Their network has three deep streams and three layers on them; here the streams are frozen features, and two layers choose. It
 learns from trials drawn from the people learnt from, the right face on either side.

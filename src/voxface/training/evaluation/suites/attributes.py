@@ -116,7 +116,9 @@ def _measure(
     rows.append(_row(inputs, method, "trivial", always, voices.person, attribute))
     if attribute.name == "sex":
         rows.append(Row(f"{_PUBLISHED}: real pictures", "published", {"all": Measured(0.9897)}))
-        rows.append(Row(f"{_PUBLISHED}: generated faces", "published", {"all": Measured(0.9645, trials=21_850, people=189)}))
+        rows.append(
+            Row(f"{_PUBLISHED}: generated faces", "published", {"all": Measured(0.9645, trials=21_850, people=189)})
+        )
     tally = _tally(ours, voices.person, labels, len(pairs.people))
     own = {pairs.people[i].name: share for i, share in tally.by_person().items()}
     table = Table(

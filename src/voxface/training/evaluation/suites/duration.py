@@ -1,7 +1,7 @@
-"""Seconds of speech that a face is made of: faces, matching and identity (Wen 2019, Fig. 3; the noises of Fig. 2 are in `noise`).
+"""Seconds of speech that a face is made of: faces, matching and identity (Wen 2019, Fig. 3; Fig. 2 is in `noise`).
 
-The same people are heard for 1, 2, 3, 5 and 10 s: windows of their recordings one after another. The paper shows pictures only, and
-numbers for entire recordings.
+The same people are heard for 1, 2, 3, 5 and 10 s: windows of their recordings one after another. The paper shows pictures only,
+and numbers for entire recordings.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from voxface.runtime.errors import InputError
 from voxface.training.evaluation.evaluated_voices import check_makes_faces
 from voxface.training.evaluation.face_readers import FaceReader
 from voxface.training.evaluation.face_scoring import BY_SEX, COLUMNS, MATCHING, PUBLISHED, TOP1, FaceScoring
-from voxface.training.evaluation.figures import COLOURS, png, panels
+from voxface.training.evaluation.figures import COLOURS, panels, png
 from voxface.training.evaluation.heard_people import HeardPerson, examples, heard_people
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.picture_sheets import sheet
@@ -52,16 +52,28 @@ def run(inputs: Inputs) -> SuiteResult:
     }
     longest = faces[durations[-1]].astype(np.float32)
     moved = {
-        seconds: Tally.of(np.abs(made - longest).mean((1, 2, 3)), whose, len(pairs.people)) for seconds, made in faces.items()
+        seconds: Tally.of(np.abs(made - longest).mean((1, 2, 3)), whose, len(pairs.people))
+        for seconds, made in faces.items()
     }
-    rows = [_row(scoring, seconds, tallies[seconds], moved[seconds] if seconds != durations[-1] else None) for seconds in durations]
+    rows = [
+        _row(scoring, seconds, tallies[seconds], moved[seconds] if seconds != durations[-1] else None)
+        for seconds in durations
+    ]
     note = (
-        f"Faces of {windows} windows of each person, seen by {scoring.name}: matching of new people (1 of 2), top 1 and 5 of known "
-        f"ones. Change: mean difference of a picture's levels (0 to 255) from that of {durations[-1]} s."
+        f"Faces of {windows} windows of each person, seen by {scoring.name}: matching of new people (1 of 2), top 1 and 5 "
+        f"of known ones. Change: mean difference of a picture's levels (0 to 255) from that of {durations[-1]} s."
     )
     return SuiteResult(
         "duration",
-        (Table("duration", "Faces by seconds of speech heard", (*COLUMNS, _MOVED), (*rows, scoring.chance(), PUBLISHED), note),),
+        (
+            Table(
+                "duration",
+                "Faces by seconds of speech heard",
+                (*COLUMNS, _MOVED),
+                (*rows, scoring.chance(), PUBLISHED),
+                note,
+            ),
+        ),
         {"duration.png": _figure(rows, durations, scoring), "duration-faces.png": _faces(inputs, people, durations)},
         {
             f"matching, {seconds} s": PerPerson(
@@ -78,7 +90,8 @@ def run(inputs: Inputs) -> SuiteResult:
 
 def _people(inputs: Inputs, reader: FaceReader) -> tuple[list[int], list[HeardPerson], list[str]]:
     """The durations for which enough people speak, these people, and what is missing."""
-    durations, missing = list(SECONDS), []
+    durations = list(SECONDS)
+    missing: list[str] = []
     while durations:
         frames = durations[-1] * FRAMES_A_SECOND
         people = heard_people(inputs, reader, frames, most_people=inputs.fewer(250, 40), most_frames=4 * frames)
@@ -108,7 +121,13 @@ def _figure(rows: list[Row], durations: list[int], scoring: FaceScoring) -> byte
             _line(one, durations, values, name, COLOURS[k])
         shown = {chance[name].value for name in names}
         for value in shown:
-            one.axhline(100 * value, color="#888888", linewidth=1, linestyle=":", label="chance" if value == max(shown) else None)
+            one.axhline(
+                100 * value,
+                color="#888888",
+                linewidth=1,
+                linestyle=":",
+                label="chance" if value == max(shown) else None,
+            )
         one.set_xscale("log")
         one.set_xticks(durations, [str(seconds) for seconds in durations])
         one.minorticks_off()
@@ -116,8 +135,9 @@ def _figure(rows: list[Row], durations: list[int], scoring: FaceScoring) -> byte
         one.legend(fontsize=7, frameon=False)
     left.set_ylabel("new people: right face of two (%)")
     right.set_ylabel("known people: named rightly (%)")
-    left.set_ylim(40, 100)
+    left.set_ylim(min(40, *left.get_ylim()), 100)
     right.set_ylim(0, None)
+    figure.set_layout_engine("constrained", w_pad=0.08)
     return png(figure)
 
 
@@ -154,6 +174,7 @@ def _statements(tallies: dict[int, dict[str, Tally]], durations: list[int]) -> t
         if first is None or last is None or first.value is None or last.value is None or len(durations) < 2:
             continue
         found.append(
-            f"From {durations[0]} s of speech {people} rightly in {first.value:.1%}, from {durations[-1]} s in {last.value:.1%}."
+            f"From {durations[0]} s of speech {people} rightly in {first.value:.1%}, "
+            f"from {durations[-1]} s in {last.value:.1%}."
         )
     return tuple(found)

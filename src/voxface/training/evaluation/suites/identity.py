@@ -1,7 +1,7 @@
 """Whose face it is: closed-set identification of faces generated for people learnt from (Wen 2019, §4.2).
 
-Five recordings of each training speaker, kept from the training of `train face-gan` where there are so many; the classifier is F_c
-of --critics, as in the paper, and the judge, which has learnt from real pictures only and which no generator has learnt against.
+Five recordings of each training speaker, kept from the training of `train face-gan` where there are so many. The classifier is
+F_c of --critics, as in the paper, and the judge, which has learnt from real pictures only and no generator has learnt against.
 """
 
 from dataclasses import dataclass
@@ -77,8 +77,8 @@ def run(inputs: Inputs) -> SuiteResult:
     if (report := getattr(look[JUDGE], "report", None)) is not None:
         facts["judge_report"] = report
     note = (
-        f"Up to {RECORDINGS} recordings of each person learnt from. The published number is by F_c, against which the generator "
-        "has learnt; the judge is no party to the training. Chance is one of as many people as the network knows."
+        f"Up to {RECORDINGS} recordings of each person learnt from. The published number is by F_c, against which the "
+        "generator has learnt; the judge is no party to the training. Chance is one of as many people as the network knows."
     )
     return SuiteResult(
         "identity",
@@ -133,9 +133,16 @@ def _trivial(inputs: Inputs, reader: FaceReader, recordings: _Recordings, by: st
     frequent = np.argsort(-counts, kind="stable")[:5]
     constant = Named.of(np.repeat(frequent[None], len(person), axis=0), person, people)
     of_sex = [known[pairs.sexes[known] == sex] for sex in (0, 1)]
-    rows = [(f"chance, of the {len(reader.people)} people of the {by}", guessed(person, [reader.people] * len(person), people))]
+    rows = [
+        (
+            f"chance, of the {len(reader.people)} people of the {by}",
+            guessed(person, [reader.people] * len(person), people),
+        )
+    ]
     rows.append((f"the most frequent people of the {by}", constant))
-    rows.append((f"a guess of the right sex, of the {by}", guessed(person, [of_sex[pairs.sexes[i]] for i in person], people)))
+    rows.append(
+        (f"a guess of the right sex, of the {by}", guessed(person, [of_sex[pairs.sexes[i]] for i in person], people))
+    )
     return [_row(method, "trivial", found, inputs) for method, found in rows]
 
 

@@ -1,7 +1,7 @@
 """Matching through generated faces (Wen 2019, Table 3): whose of two faces is the voice's, and whose of two voices the face's.
 
-The probe voice is replaced by the embedding of the face that is made of it, which is compared with the embeddings of the two real
-faces. Whose embeddings: F_c's of --critics, which the generator has learnt against, and the judge's, which it has not.
+The probe voice is replaced by the embedding of the face that is made of it, which is compared with the embeddings of the two
+real faces. Whose embeddings: F_c's of --critics, which the generator has learnt against, and the judge's, which it has not.
 """
 
 from collections.abc import Mapping
@@ -75,13 +75,14 @@ def run(inputs: Inputs) -> SuiteResult:
     pairs, look = inputs.pairs, readers(inputs)
     sides: dict[Side, _Faces] = {}
     missing: list[str] = []
-    people = {"train": pairs.split("train"), "test": pairs.split(inputs.split)}
+    people: dict[Side, NDArray[np.int32]] = {"train": pairs.split("train"), "test": pairs.split(inputs.split)}
     for name, reader in look.items():
         check_unknown(reader, people["test"], inputs, name)
-    for side, most in (("train", inputs.fewer(5_000, 250)), ("test", inputs.fewer(22_000, 400))):
+    most: dict[Side, int] = {"train": inputs.fewer(5_000, 250), "test": inputs.fewer(22_000, 400)}
+    for side, utterances in most.items():
         rng = np.random.default_rng([inputs.seed, 101, side == "test"])
         try:
-            voices = voices_of(pairs, people[side], utterances=most, pictures=inputs.fewer(40_000, 2_000), rng=rng)
+            voices = voices_of(pairs, people[side], utterances=utterances, pictures=inputs.fewer(40_000, 2_000), rng=rng)
             sides[side] = _look(inputs, look, voices)
         except VoxfaceError as error:
             if side == "test":
@@ -119,7 +120,7 @@ def run(inputs: Inputs) -> SuiteResult:
 
 
 def _look(inputs: Inputs, look: Mapping[str, FaceReader], voices: Voices) -> _Faces:
-    made = {}
+    made: dict[tuple[str, str], NDArray[np.float32]] = {}
     for subject in (inputs.subject, *inputs.beside):
         pictures = subject.faces(voices.utterances)
         made |= {(subject.name, name): embed_pictures(reader, pictures) for name, reader in look.items()}
@@ -151,9 +152,7 @@ def _tallies(
     return found
 
 
-def _drawing(
-    probes: NDArray[np.int64], candidates: NDArray[np.int64], group: dict[int, int] | None
-) -> Drawing | None:
+def _drawing(probes: NDArray[np.int64], candidates: NDArray[np.int64], group: dict[int, int] | None) -> Drawing | None:
     try:
         return drawing(probes.tolist(), candidates.tolist(), group=group)
     except ValueError:
@@ -198,8 +197,8 @@ def _table(inputs: Inputs, name: str, title: str, found: Tallies, *, published: 
             }
             rows.append(Row(method, "published", known))
     note = (
-        "Trials are drawn as in Wen 2019, §4.2: a person, a recording and a picture of it, and a picture of somebody else, who is "
-        "of the same sex where it says so. Published numbers are of VoxCeleb and VGGFace, and of other people. "
+        "Trials are drawn as in Wen 2019, §4.2: a person, a recording and a picture of it, and a picture of somebody else, who "
+        "is of the same sex where it says so. Published numbers are of VoxCeleb and VGGFace, and of other people. "
         "DIMNet and SVHF here stand on frozen embeddings of voices and pictures, see `evaluation/baselines`."
     )
     return Table(name, title, columns, tuple(rows), note if published else "The paper has voice to face only.")
@@ -218,9 +217,7 @@ def _kind(inputs: Inputs, method: str) -> Kind:
     )  # type: ignore[return-value]
 
 
-def _statements(
-    ours: Mapping[tuple[Side, Group], Tally], sexes: Mapping[tuple[Side, Group], Tally]
-) -> tuple[str, ...]:
+def _statements(ours: Mapping[tuple[Side, Group], Tally], sexes: Mapping[tuple[Side, Group], Tally]) -> tuple[str, ...]:
     def value(of: Mapping[tuple[Side, Group], Tally], cell: tuple[Side, Group]) -> float | None:
         return of[cell].value if cell in of else None
 
@@ -228,12 +225,16 @@ def _statements(
     whole, within = value(ours, ("test", "unstratified")), value(ours, ("test", "by sex"))
     if whole is not None and within is not None:
         holds = "holds" if within < whole else "does not hold"
-        found.append(f"Wen 2019's order, by sex ({within:.1%}) below unstratified ({whole:.1%}) on new people, {holds}.")
+        found.append(
+            f"Wen 2019's order, by sex ({within:.1%}) below unstratified ({whole:.1%}) on new people, {holds}."
+        )
     trivial = value(sexes, ("test", "unstratified"))
     if whole is not None and trivial is not None:
         beats = "more" if whole > trivial else "no more"
         found.append(f"On new people the faces tell {beats} than the sexes alone would ({whole:.1%}, {trivial:.1%}).")
     known = value(ours, ("train", "unstratified"))
     if known is not None and whole is not None:
-        found.append(f"Unstratified: {known:.1%} of known people, {whole:.1%} of new ones (Wen 2019: 96.8 % and 76.1 %).")
+        found.append(
+            f"Unstratified: {known:.1%} of known people, {whole:.1%} of new ones (Wen 2019: 96.8 % and 76.1 %)."
+        )
     return tuple(found)

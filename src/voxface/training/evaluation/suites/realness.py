@@ -1,7 +1,7 @@
 """What the discriminator F_d says of faces from voices and from noise (Wen 2019, §4.2).
 
-The paper: mean 0.09 and standard deviation 0.13 over 1,000 voices, 0.06 and 0.07 over as many noises. F_d has learnt to call every
-generated face false, so the numbers are low; that they differ says that the generator knows a voice from noise.
+The paper: mean 0.09 and standard deviation 0.13 over 1,000 voices, 0.06 and 0.07 over as many noises. F_d has learnt to call
+every generated face false, so the numbers are low; that they differ says that the generator knows a voice from noise.
 """
 
 from typing import Final
@@ -40,8 +40,8 @@ def run(inputs: Inputs) -> SuiteResult:
     """
     if inputs.critics is None:
         raise UsageError(
-            "--critics: realness asks a discriminator; give the folder of the `voxface train face-gan` run that the face network "
-            "is of"
+            "--critics: realness asks a discriminator; give the folder of the `voxface train face-gan` run that the face "
+            "network is of"
         )
     check_makes_faces(inputs)
     pairs = inputs.pairs
@@ -56,11 +56,15 @@ def run(inputs: Inputs) -> SuiteResult:
     missing: list[str] = []
     of_noise: dict[str, Float64] = {}
     if inputs.given_bundle is None:
-        missing.append("Noises: pictures of another method are of recordings only; a bundle's networks can be given noise.")
+        missing.append(
+            "Noises: pictures of another method are of recordings only; a bundle's networks can be given noise."
+        )
     else:
         lengths = np.array([len(pairs.utterance(int(u))) for u in voices.utterances])
         of_noise = {
-            noise.name: realness(critics, _faces_of(inputs, noise, rng.choice(lengths, max(1, count // len(kinds))), rng))
+            noise.name: realness(
+                critics, _faces_of(inputs, noise, rng.choice(lengths, max(1, count // len(kinds))), rng)
+            )
             for kinds in [noises(inputs.noise)]
             for noise in kinds
         }
@@ -91,7 +95,9 @@ def realness(critics: Critics, pictures: Rows, batch: int = 256) -> Float64:
     return np.concatenate(parts)
 
 
-def _faces_of(inputs: Inputs, noise: Noise, lengths: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _faces_of(
+    inputs: Inputs, noise: Noise, lengths: NDArray[np.integer], rng: np.random.Generator
+) -> NDArray[np.uint8]:
     """Faces of noise, one of each of these numbers of frames."""
     front_end = inputs.bundle.bundle.front_end
     embedded = inputs.bundle.embed(noise.frames(int(length), front_end, rng) for length in lengths)
@@ -192,7 +198,7 @@ def _another_generator(inputs: Inputs, utterances: NDArray[np.int64]) -> str | N
     from voxface.training.engine.trained_networks import describe, load_network
 
     assert inputs.critics is not None
-    other = "The faces are not of the generator that this F_d has learnt against, so what it says of them is a stranger's opinion."
+    other = "The faces are not of the generator that this F_d has learnt against: it judges them as a stranger."
     if inputs.given_bundle is None:
         return other
     if "face" not in describe(inputs.critics)["networks"]:
@@ -209,7 +215,9 @@ def _another_generator(inputs: Inputs, utterances: NDArray[np.int64]) -> str | N
 
 
 def _figure(of_voices: Float64, of_noise: dict[str, Float64], of_real: Float64) -> bytes:
-    figure, one = axes("What the discriminator says of faces", "F_d (1: a real picture)", "share of faces up to F_d (%)")
+    figure, one = axes(
+        "What the discriminator says of faces", "F_d (1: a real picture)", "share of faces up to F_d (%)"
+    )
     curves = {"voices": of_voices, **of_noise, "real pictures": of_real}
     styles = ("-", "--", "-.", ":")
     for k, (name, values) in enumerate(curves.items()):
