@@ -5,8 +5,8 @@ but without voice activity detection, which would leave nothing of them.
 
 Data hold no sound but log-mel frames, so noise is put beside a voice in these: the exponential of a frame is the power of each
 mel band, and powers of sounds that know nothing of each other add up in the mean. What is left out is the product of the two
-waves, whose mean is zero. The ratio of voice to noise is that of their mean powers over all frames and mel bands, behind the front end's
-pre-emphasis, which takes most of the power from brown noise and mains hum.
+waves, whose mean is zero. The ratio of voice to noise is that of their mean powers over all frames and mel bands, behind the
+pre-emphasis of the front end, which takes most of the power from brown noise and mains hum.
 """
 
 from collections.abc import Callable

@@ -25,13 +25,13 @@ class SvhfConfig:
     """Hyper-parameters.
 
     Attributes:
-        hidden: width.
+        hidden: width; it decides how long millions of trials take.
         steps, batch, rate: of Adam; trials per step.
         decay: weight decay.
         seed: of weights, trials and sides.
     """
 
-    hidden: int = 128
+    hidden: int = 64
     steps: int = 2000
     batch: int = 256
     rate: float = 1e-3
@@ -110,9 +110,9 @@ class Svhf:
         def choose(trials: NDArray[np.int64]) -> NDArray[np.float32]:
             side = rng.integers(2, size=len(trials))  # where the right face is shown
             one, other = (np.where(side == k, trials[:, 1], trials[:, 2]) for k in (0, 1))
-            hidden = voice[trials[:, 0]]
-            hidden += left[one]
-            hidden += right[other]
+            hidden = voice.take(trials[:, 0], 0)  # several times faster than by brackets
+            hidden += left.take(one, 0)
+            hidden += right.take(other, 0)
             verdict = np.maximum(hidden, 0, out=hidden) @ self.last + self.last_bias
             return np.where(verdict == 0, 0.5, (verdict > 0) == (side == 1)).astype(np.float32)
 
