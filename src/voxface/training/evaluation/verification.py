@@ -26,7 +26,9 @@ def rates(
     """
     rows = np.asarray(embeddings, np.float64)
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    person, speaker, recording = (np.unique(np.asarray(of), return_inverse=True)[1] for of in (persons, speakers, recordings))
+    person, speaker, recording = (
+        np.unique(np.asarray(of), return_inverse=True)[1] for of in (persons, speakers, recordings)
+    )
     same = np.concatenate([np.empty(0), *_same(rows, person, recording, block)])
     if not len(same):
         return {}
@@ -45,7 +47,9 @@ def rates(
             raise ValueError("a score is not a number")
         place = np.searchsorted(different, values, "right")
         at_most += place
-        tied = np.flatnonzero(different[np.maximum(place - 1, 0)] == values)  # as good as never, but for copies of a recording
+        tied = np.flatnonzero(
+            different[np.maximum(place - 1, 0)] == values
+        )  # as good as never, but for copies of a recording
         place[tied] = np.searchsorted(different, values[tied], "left")
         under += place
         count += len(different)

@@ -44,8 +44,8 @@ def run(inputs: Inputs) -> SuiteResult:
         heard = [part for one in people for part in evenly(one.speech, seconds * FRAMES_A_SECOND, windows)]
         faces[seconds] = bundle.faces_of(bundle.embed(heard))
         done(k + 1, len(durations))
-    whose = np.repeat([one.person for one in people], windows)
-    known = np.repeat([one.known for one in people], windows)
+    whose = np.repeat(np.array([one.person for one in people], np.int64), windows)
+    known = np.repeat(np.array([one.known for one in people], np.bool_), windows)
     tallies = {
         seconds: scoring.matching(made[~known], whose[~known]) | scoring.identity(made[known], whose[known])
         for seconds, made in faces.items()

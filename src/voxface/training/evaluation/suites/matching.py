@@ -82,7 +82,9 @@ def run(inputs: Inputs) -> SuiteResult:
     for side, utterances in most.items():
         rng = np.random.default_rng([inputs.seed, 101, side == "test"])
         try:
-            voices = voices_of(pairs, people[side], utterances=utterances, pictures=inputs.fewer(40_000, 2_000), rng=rng)
+            voices = voices_of(
+                pairs, people[side], utterances=utterances, pictures=inputs.fewer(40_000, 2_000), rng=rng
+            )
             sides[side] = _look(inputs, look, voices)
         except VoxfaceError as error:
             if side == "test":

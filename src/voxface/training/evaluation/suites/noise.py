@@ -41,7 +41,7 @@ def run(inputs: Inputs) -> SuiteResult:
     pairs, scoring, kinds = inputs.pairs, FaceScoring.prepare(inputs), noises(inputs.noise)
     most = SPEECH_SECONDS * FRAMES_A_SECOND
     people = heard_people(inputs, scoring.reader, _LEAST, most_people=inputs.fewer(250, 40), most_frames=most)
-    whose, known = np.array([one.person for one in people]), np.array([one.known for one in people])
+    whose, known = np.array([one.person for one in people], np.int64), np.array([one.known for one in people], np.bool_)
     if (~known).sum() < 2:
         raise InputError("fewer than two of the people evaluated speak for 1 s and have a picture")
     conditions = [(CLEAN, None, 0), *((kind.name, kind, decibels) for kind in kinds for decibels in DECIBELS)]
