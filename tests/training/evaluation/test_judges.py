@@ -85,5 +85,5 @@ def test_a_judge_that_has_learnt_from_the_people_evaluated_is_refused(tmp_path: 
     judge = PictureJudge.train(pairs, TINY)
     inputs = shown(tmp_path, pairs, "speaker")
     check_unknown(judge, pairs.split("test"), inputs, "judge")
-    with pytest.raises(InputError, match="p0 .*both learnt from and evaluated"):
+    with pytest.raises(InputError, match=r"p0 .*both learnt from and evaluated"):
         check_unknown(judge, pairs.split("train")[:1], inputs, "judge")

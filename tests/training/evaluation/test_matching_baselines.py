@@ -5,12 +5,12 @@ import pytest
 
 pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
-from tests.training.seeds import varied  # noqa: E402
-from voxface.training.evaluation.baselines.dimnet import DimNet, DimNetConfig  # noqa: E402
-from voxface.training.evaluation.baselines.features import Features, Standardised  # noqa: E402
-from voxface.training.evaluation.baselines.svhf import Svhf, SvhfConfig  # noqa: E402
-from voxface.training.evaluation.drawn_trials import drawing  # noqa: E402
-from voxface.training.evaluation.matching_trials import Choice, by_cosine, tally_trials  # noqa: E402
+from tests.training.seeds import varied
+from voxface.training.evaluation.baselines.dimnet import DimNet, DimNetConfig
+from voxface.training.evaluation.baselines.features import Features, Standardised
+from voxface.training.evaluation.baselines.svhf import Svhf, SvhfConfig
+from voxface.training.evaluation.drawn_trials import drawing
+from voxface.training.evaluation.matching_trials import Choice, by_cosine, tally_trials
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 

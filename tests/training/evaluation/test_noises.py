@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
-from tests.conftest import speech_like  # noqa: E402
-from voxface.runtime.config.front_end import FrontEndConfig  # noqa: E402
-from voxface.runtime.errors import InputError, UsageError  # noqa: E402
-from voxface.runtime.features.log_mel import log_mel  # noqa: E402
-from voxface.training.evaluation.noises import KINDS, beside, noises  # noqa: E402
+from tests.conftest import speech_like
+from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.features.log_mel import log_mel
+from voxface.training.evaluation.noises import KINDS, beside, noises
 
 FRONT_END = FrontEndConfig()
 
@@ -50,7 +50,7 @@ def test_mixing_in_the_mel_bands_is_close_to_mixing_the_waves(rng: np.random.Gen
     ratio = 10 * np.log10(np.exp(frames[0].astype(np.float64)).mean() / np.exp(frames[1].astype(np.float64)).mean())
     mixed = beside(frames[0], frames[1], float(ratio))
     apart = mixed - frames[2]
-    # The product of the waves, which is left out, has mean zero: no band is louder or softer, though each frame differs a little.
+    # The product of the waves, which is left out, has mean zero: no band gets louder, though each frame differs a little.
     assert abs(np.exp(mixed).mean() / np.exp(frames[2]).mean() - 1) < 0.02
     assert np.abs(apart).mean() < 0.35
     assert abs(apart.mean()) < 0.1
@@ -64,7 +64,7 @@ def test_a_folder_is_a_kind_of_its_own(tmp_path: Path, rng: np.random.Generator)
     assert kinds[-1].name == "street"
     assert kinds[-1].frames(300, FRONT_END, rng).shape == (300, 64), "what is shorter is repeated"
     (tmp_path / "other").mkdir()
-    with pytest.raises(InputError, match="no sound in it can be read|no sound"):
+    with pytest.raises(InputError, match="no sound"):
         noises((tmp_path / "other",))
     (tmp_path / "white noise").mkdir()
     soundfile.write(tmp_path / "white noise" / "a.wav", rng.normal(0, 0.1, 8000), 16000)

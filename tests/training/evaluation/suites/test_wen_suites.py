@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
@@ -109,7 +108,7 @@ def test_a_network_that_knows_people_who_are_evaluated_fails_the_run(
     results: Path, pairs: Pairs, tmp_path: Path
 ) -> None:
     save_critics(tmp_path / "gan", [pairs.people[int(i)].name for i in pairs.split("test")])
-    with pytest.raises(InputError, match="F_c, which looks at the faces: .* are both learnt from and evaluated"):
+    with pytest.raises(InputError, match=r"F_c, which looks at the faces: .* are both learnt from and evaluated"):
         matching.run(shown(results, pairs, "speaker", critics=tmp_path / "gan"))
 
 
@@ -216,7 +215,7 @@ def save_critics(folder: Path, names: list[str]) -> None:
 
 
 def test_realness_without_critics_says_what_to_give(results: Path, pairs: Pairs) -> None:
-    with pytest.raises(UsageError, match="--critics: .*train face-gan"):
+    with pytest.raises(UsageError, match=r"--critics: .*train face-gan"):
         realness.run(shown(results, pairs, "speaker"))
 
 
