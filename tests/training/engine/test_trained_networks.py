@@ -20,12 +20,20 @@ from voxface.training.engine.trained_networks import (  # noqa: E402
     ABOUT,
     TrainedNetworks,
     describe,
+    identities_of,
     load_network,
     save_networks,
     weights_digest,
 )
 from voxface.training.faces.population import FacePopulation  # noqa: E402
-from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder  # noqa: E402
+from voxface.training.models import (  # noqa: E402
+    Classifier,
+    Discriminator,
+    FaceEmbedding,
+    FaceGenerator,
+    MeshRegressor,
+    VoiceEncoder,
+)
 from voxface.training.models.experts.own import ImageToFace  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
 from voxface.training.models.joint_mesh import JointMesh  # noqa: E402
@@ -143,6 +151,9 @@ def test_one_network_comes_back_as_it_was(runs: dict[str, Path]) -> None:
         ("mesh", MeshRegressor(5)),
         ("mesh", MeshRegressor(5, hidden=0)),
         ("student", ImageToFace(7)),
+        ("critic", FaceEmbedding()),
+        ("discriminator", Discriminator()),
+        ("classifier", Classifier(7)),
     ],
 )
 def test_a_bare_file_of_default_widths(tmp_path: Path, name: str, network: "torch.nn.Module") -> None:
@@ -360,3 +371,76 @@ def test_names_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="without architecture"):
         save_networks(tmp_path, {"encoder": encoder()}, {}, {})
     assert not list(tmp_path.iterdir())
+
+
+# -- critics of a GAN ----------------------------------------------------------------------------------------------------------
+
+CRITIC: dict[str, Any] = {"channels": (4, 4, 4, 8, 8), "kernel": "k3", "last_rectified": True, "style": "dcgan"}
+
+
+@pytest.fixture
+def gan(tmp_path: Path) -> Path:
+    """Folder of a GAN's training: a face generator, and its critics, which know two people."""
+    torch.manual_seed(4)
+    save_networks(
+        tmp_path / "gan",
+        {
+            "face": FaceGenerator(**FACE),
+            "critic": FaceEmbedding(**CRITIC),
+            "discriminator": Discriminator(),
+            "classifier": Classifier(2),
+        },
+        {"face": FACE, "critic": CRITIC, "discriminator": {}, "classifier": {"identities": 2}},
+        {"licence": "MIT", "trained_on": ["pictures"]},
+        encoder=encoder(),
+        identities=("Ann", "Bo"),
+    )
+    return tmp_path / "gan"
+
+
+def test_critics_come_back_as_they_were_with_the_people_they_know(gan: Path) -> None:
+    torch.manual_seed(4)
+    FaceGenerator(**FACE)
+    saved = FaceEmbedding(**CRITIC).eval(), Discriminator(), Classifier(2)
+    critic, discriminator, classifier = (load_network(gan, name) for name in ("critic", "discriminator", "classifier"))
+    pictures = torch.rand(3, 3, 64, 64) * 2 - 1
+    features = saved[0](pictures)
+    assert torch.equal(critic(pictures), features)
+    assert torch.equal(discriminator(features), saved[1](features))
+    assert torch.equal(classifier(features), saved[2](features))
+    assert identities_of(gan) == ("Ann", "Bo")
+
+
+def test_a_bundle_takes_no_critics(runs: dict[str, Path], gan: Path) -> None:
+    whole = TrainedNetworks.load(runs["encoder"], gan, runs["mesh"])
+    assert weights_digest(whole.face) == weights_digest(load_network(gan, "face"))
+    assert set(whole.architecture) == {"encoder", "face", "mesh"}
+    assert "Ann" not in json.dumps(whole.parts), "whose faces a classifier knows is not told"
+    whole.save(gan.parent / "whole")
+    assert not {p.stem for p in (gan.parent / "whole").iterdir()} & {"critic", "discriminator", "classifier"}
+
+
+def test_runs_without_critics_say_so(runs: dict[str, Path]) -> None:
+    told = r"holds face, no critic; make one with `voxface train face-gan` or `joint` \(earlier versions kept it"
+    with pytest.raises(InputError, match=told):
+        load_network(runs["face"], "critic")
+    with pytest.raises(InputError, match="holds no classifier"):
+        identities_of(runs["face"])
+    assert isinstance(load_network(runs["face"], "face"), FaceGenerator)
+
+
+@pytest.mark.parametrize("names", [(), ("Ann",), ("Ann", "Ann"), ("Ann", "Bo", "Cy")])
+def test_a_classifier_has_a_name_for_each_class(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="of 2 classes"):
+        save_networks(
+            tmp_path / "c", {"classifier": Classifier(2)}, {"classifier": {"identities": 2}}, {}, identities=names
+        )
+    assert not (tmp_path / "c").exists()
+
+
+def test_names_that_do_not_fit_the_classes_are_damage(gan: Path) -> None:
+    document = json.loads((gan / ABOUT).read_text())
+    document["networks"]["classifier"]["identities"] = ["Ann"]
+    (gan / ABOUT).write_text(json.dumps(sealed({key: value for key, value in document.items() if key != "seal"})))
+    with pytest.raises(InputError, match="no name for each class"):
+        identities_of(gan)

@@ -22,7 +22,7 @@ from voxface.training.data.pairs import Pairs  # noqa: E402
 from voxface.training.data.voice_face_sampler import Batch, VoiceFaceSampler, held_out_recordings  # noqa: E402
 from voxface.training.engine.ema import ExponentialMovingAverage  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, TrainingError, bare  # noqa: E402
-from voxface.training.engine.trained_networks import load_network  # noqa: E402
+from voxface.training.engine.trained_networks import identities_of, load_network  # noqa: E402
 from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge  # noqa: E402
 from voxface.training.models import FaceEmbedding, FaceGenerator, VoiceEncoder  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
@@ -365,6 +365,34 @@ def test_the_average_is_what_training_gives(pairs: Pairs, encoder: VoiceEncoder,
         assert not torch.equal(value, generator[name])
     again = load_network(tmp_path, "face")
     assert all(torch.equal(value, found[name]) for name, value in again.state_dict().items())
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_the_critics_are_saved_as_they_judge(
+    spectral: bool, pairs: Pairs, encoder: VoiceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gans: list[FaceGan] = []
+
+    class Watched(FaceGan):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            gans.append(self)
+
+    monkeypatch.setattr("voxface.training.trainers.face_gan.FaceGan", Watched)
+    config = small("wen2019-paper", steps=3, critic_rate=0.01, spectral=spectral, length=(40, 90))
+    train_face_gan(pairs, encoder, config, tmp_path)
+    trained = [bare(getattr(gans[0], name)).eval() for name in ("critic", "discriminator", "classifier")]
+    critic, discriminator, classifier = (
+        load_network(tmp_path, name) for name in ("critic", "discriminator", "classifier")
+    )
+    images = some_batch().image
+    with torch.no_grad():
+        features = trained[0](images)
+        assert torch.equal(critic(images), features)
+        assert torch.equal(discriminator(features), trained[1](features))
+        assert torch.equal(classifier(features), trained[2](features))
+    assert identities_of(tmp_path) == tuple(pairs.people[int(i)].name for i in pairs.split("train"))
+    assert not {name for name in critic.state_dict() if "parametrizations" in name}
 
 
 @pytest.mark.learns

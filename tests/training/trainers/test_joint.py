@@ -17,7 +17,7 @@ from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, bare  # noqa: E402
-from voxface.training.engine.trained_networks import load_network  # noqa: E402
+from voxface.training.engine.trained_networks import identities_of, load_network  # noqa: E402
 from voxface.training.losses import divergence, published_divergence, triplet_loss  # noqa: E402
 from voxface.training.models import FaceGenerator, VoiceEncoder  # noqa: E402
 from voxface.training.models.experts.expert import Expert, Geometry  # noqa: E402
@@ -409,6 +409,10 @@ def test_with_our_own_expert_from_a_trained_generator_and_on_disk(trunk: Trunk, 
     expected = trained.student(trained.generator(embedding)).coefficients
     assert torch.equal(mesh(embedding), expected)
     assert torch.equal(student(face(embedding)).coefficients, expected)
+    critic, classifier = (load_network(tmp_path / "run", name) for name in ("critic", "classifier"))
+    names = identities_of(tmp_path / "run")
+    assert classifier(critic(face(embedding))).shape == (2, len(names))
+    assert names == tuple(person.name for person in small_pairs(8).people if person.split == "train")
 
 
 def test_what_does_not_fit_is_said(small: None, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from voxface.training.data.array_shards import Rows
 from voxface.training.data.pairs import Pairs
@@ -35,6 +36,13 @@ def as_pictures(images: Tensor) -> NDArray[np.uint8]:
     """Pictures of images, clamped and rounded."""
     levels = images.detach().float().clamp(-1, 1).mul(_HALF_RANGE).add(_HALF_RANGE).round().byte()
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Images [B, 3, H, W] at size × size: each pixel is the mean of the area it covers."""
+    if images.shape[2:] == (size, size):
+        return images
+    return functional.interpolate(images, (size, size), mode="area")
 
 
 def mean_colour(pictures: Rows, which: NDArray[np.integer[Any]], batch: int = 1024) -> Tensor:

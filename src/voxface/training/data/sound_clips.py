@@ -69,8 +69,12 @@ def reverberant(samples: Samples, room: Samples) -> Samples:
 def synthetic_noise(seed: int) -> NDArray[np.float64]:
     """4 to 8 s of noise of kind `NOISES[seed % 6]`, float64 [n]."""
     rng = np.random.default_rng([seed, 50])
-    count = int(rng.uniform(4, 8) * SAMPLE_RATE)
-    t, kind = np.arange(count) / SAMPLE_RATE, NOISES[seed % len(NOISES)]
+    return noise_of(NOISES[seed % len(NOISES)], int(rng.uniform(4, 8) * SAMPLE_RATE), rng)
+
+
+def noise_of(kind: str, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Noise of one of the kinds `NOISES`, float64 [count], at no level in particular."""
+    t = np.arange(count) / SAMPLE_RATE
     if kind == "hum":
         mains = rng.choice([50, 60])
         tones = sum(rng.random() / k * np.sin(2 * np.pi * mains * k * t + 6 * rng.random()) for k in range(1, 25))

@@ -4,7 +4,8 @@ A folder holds
 
     checkpoint.json        format, the networks with their architecture, what they were trained on, metrics; SHA-256 of every
                            file, and of itself (seal)
-    NAME.safetensors       weights of each network: encoder, face, mesh, expert, student
+    NAME.safetensors       weights of each network: encoder, face, mesh, expert, student, and of a GAN its critics: the face
+                           embedding network `critic` and its heads `discriminator` and `classifier` (Wen 2019, Table 2)
     morphable.npz          the morphable model, where a network gives coefficients
     population.npz         distribution of faces within each sex (where known)
     face_posterior.npz     distribution of faces given a voice (of a mesh network, where it could be fitted)
@@ -19,7 +20,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -36,7 +37,14 @@ from voxface.runtime.files.regular import read_bytes
 from voxface.runtime.files.sealed_json import is_intact, sealed
 from voxface.training.faces.population import FacePopulation
 from voxface.training.foreign.state_dicts import read_state_dict
-from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
+from voxface.training.models import (
+    Classifier,
+    Discriminator,
+    FaceEmbedding,
+    FaceGenerator,
+    MeshRegressor,
+    VoiceEncoder,
+)
 from voxface.training.models.frozen import Frozen
 from voxface.training.models.shrunk_mesh import ShrunkMesh
 
@@ -47,7 +55,8 @@ FORMAT: Final = 2  # format 1, which had no number, held all three networks of a
 ABOUT: Final = "checkpoint.json"
 MORPHABLE: Final = "morphable.npz"
 POPULATION: Final = "population.npz"
-NETWORKS: Final = ("encoder", "face", "mesh", "expert", "student")
+CRITICS: Final = ("critic", "discriminator", "classifier")
+NETWORKS: Final = ("encoder", "face", "mesh", "expert", "student", *CRITICS)
 BUNDLED: Final = ("encoder", "face", "mesh")
 _BESIDE: Final = ".networks-"
 _COEFFICIENTS: Final = ("mesh", "expert", "student")
@@ -57,6 +66,9 @@ _VERBS: Final = {
     "mesh": "`voxface train mesh` or `joint`",
     "expert": "`voxface train expert`",
     "student": "`voxface train joint`",
+    **dict.fromkeys(
+        CRITICS, "`voxface train face-gan` or `joint` (earlier versions kept it in their checkpoints only)"
+    ),
 }
 
 
@@ -69,6 +81,7 @@ def save_networks(
     *,
     encoder: nn.Module | None = None,
     face_posterior: bytes | None = None,
+    identities: Sequence[str] = (),
 ) -> None:
     """Writes the networks of a run into its folder, `checkpoint.json` last; only the first of several processes writes.
 
@@ -84,16 +97,20 @@ def save_networks(
         pairs: training data; its morphable model and population are saved beside networks that give coefficients.
         encoder: the voice encoder that a face or mesh network was trained with, where it is not among `networks`.
         face_posterior: see `voxface.runtime.bundle.face_posterior_file`; of the mesh network, with `pairs`.
+        identities: names of the people that a classifier tells apart, in the order of its classes.
 
     Raises:
-        ValueError: an unknown name, or a network without architecture.
+        ValueError: an unknown name, a network without architecture, or a classifier without a name for each class.
     """
     for name in networks:
         if name not in NETWORKS or name not in architecture:
             raise ValueError(f"{name}: not one of {', '.join(NETWORKS)}, or without architecture")
+    classes = architecture["classifier"]["identities"] if "classifier" in networks else 0
+    if len(set(identities)) != classes or len(identities) != classes:
+        raise ValueError(f"{len(identities)} identities ({len(set(identities))} different) of {classes} classes")
     gives_faces = pairs is not None and any(name in _COEFFICIENTS for name in networks)
     faces = _Faces(pairs.morphable, pairs.population, face_posterior) if gives_faces and pairs is not None else None
-    _save(folder, networks, architecture, about, faces, encoder)
+    _save(folder, networks, architecture, about, faces, encoder, identities)
 
 
 def _save(
@@ -103,6 +120,7 @@ def _save(
     about: Mapping[str, Any],
     faces: "_Faces | None",
     encoder: nn.Module | None,
+    identities: Sequence[str] = (),
 ) -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
         return
@@ -122,6 +140,8 @@ def _save(
             "architecture": dict(architecture[name]),
             "sha256": hashlib.sha256(data).hexdigest(),
         }
+    if identities:
+        document["networks"]["classifier"]["identities"] = list(identities)
     if faces is not None:
         of_faces = faces.contents()
         document["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in of_faces.items()}
@@ -187,6 +207,22 @@ def load_network(source: Path, name: str) -> nn.Module:
         raise InputError(f"{source}: holds {has}, no {name}; make one with {_VERBS[name]}")
     entry = document["networks"][name]
     return _build(source, name, entry["architecture"], _read(source / f"{name}.safetensors", entry.get("sha256")))
+
+
+def identities_of(folder: Path) -> tuple[str, ...]:
+    """Names of the people that the `classifier` of a run tells apart, in the order of its classes.
+
+    Raises:
+        InputError: it has none, or its names do not fit its classes; what `describe` raises.
+    """
+    entry = describe(folder)["networks"].get("classifier")
+    if entry is None:
+        raise InputError(f"{folder}: holds no classifier; make one with {_VERBS['classifier']}")
+    names = entry.get("identities")
+    classes = entry["architecture"].get("identities")
+    if not isinstance(names, list) or len(set(map(str, names))) != classes or len(names) != classes:
+        raise InputError(f"{folder}: not a checkpoint that can be loaded: its classifier has no name for each class")
+    return tuple(map(str, names))
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -402,6 +438,8 @@ def _make(name: str, architecture: Mapping[str, Any]) -> nn.Module:
         from voxface.training.models.experts.own import ImageToFace
 
         return ImageToFace(**arguments)
+    if name in CRITICS:
+        return _make_critic(name, arguments)
     kind = arguments.pop("kind", None)
     if kind == "joint":
         from voxface.training.models.joint_mesh import JointMesh
@@ -413,6 +451,14 @@ def _make(name: str, architecture: Mapping[str, Any]) -> nn.Module:
     return made
 
 
+def _make_critic(name: str, arguments: dict[str, Any]) -> nn.Module:
+    """A network of a GAN's critics; its weights are those behind spectral normalisation, where it had some."""
+    made: nn.Module = {"critic": FaceEmbedding, "discriminator": Discriminator, "classifier": Classifier}[name](
+        **arguments
+    )
+    return made
+
+
 def _default_architecture(name: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Architecture of a network in a bare file: default widths, and as many coefficients as its last layer gives."""
     if name == "mesh":
@@ -421,6 +467,9 @@ def _default_architecture(name: str, state: Mapping[str, Tensor]) -> dict[str, A
         return {"coefficients": 0 if last is None else len(last), **({} if hidden else {"hidden": 0})}
     if name in ("expert", "student"):
         return {"coefficients": len(state.get("shape.1.weight", ()))}
+    if name == "classifier":
+        weight = state.get("model.0.weight")
+        return {"identities": 0 if weight is None else len(weight)}
     return {}
 
 
@@ -445,6 +494,9 @@ def _signature(name: str, state: Mapping[str, Tensor]) -> bool:
         "encoder": ("model.0.weight", 3),
         "face": ("model.0.weight", 4),
         "mesh": ("model.1.weight", 2),
+        "critic": ("model.0.weight", 4),
+        "discriminator": ("model.0.weight", 2),
+        "classifier": ("model.0.weight", 2),
     }.get(name, ("shape.1.weight", 2))
     return first in state and state[first].ndim == dimensions
 

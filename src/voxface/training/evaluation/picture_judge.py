@@ -5,7 +5,7 @@ distance. A generator's own critic cannot judge its pictures, because the genera
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -15,11 +15,13 @@ from torch.nn import functional as F
 
 from voxface.runtime.errors import InputError
 from voxface.training.data.differentiable_augmentation import augment
-from voxface.training.data.images import as_images, image_batches
+from voxface.training.data.images import as_images, image_batches, resized
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.phases import Done, not_told
 from voxface.training.models.face_critic import Classifier, FaceEmbedding
 from voxface.training.models.he_initialisation import initialise_he
+
+FACE_PIXELS: Final = 64  # the side of the pictures that it looks at
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class PictureJudge:
                 flip = torch.from_numpy(rng.random(config.batch) < 0.5).to(device)
                 pictures = torch.from_numpy(pairs.pictures[learnt[drawn]]).to(device)
                 rows = torch.from_numpy(drawn).to(device)
-                features = embedding(augment(as_images(pictures, flip), config.augmentations))
+                features = embedding(augment(resized(as_images(pictures, flip), FACE_PIXELS), config.augmentations))
                 loss = F.cross_entropy(identity(features), whose[rows])
                 loss = loss + F.cross_entropy(sex(features), sexes[whose[rows]])
                 optimiser.zero_grad()
@@ -121,9 +123,9 @@ class PictureJudge:
         return judge
 
     def features(self, images: Tensor) -> Tensor:
-        """Embedding [B, E] of images [B, 3, 64, 64] in [-1, 1]."""
+        """Embedding [B, E] of images [B, 3, S, S] in [-1, 1], which are brought to 64 pixels."""
         with torch.no_grad():
-            embedded: Tensor = self.embedding(images.to(next(self.embedding.parameters()).device))
+            embedded: Tensor = self.embedding(resized(images, FACE_PIXELS).to(next(self.embedding.parameters()).device))
         return embedded
 
     def person(self, images: Tensor, best: int = 1) -> NDArray[np.int32]:

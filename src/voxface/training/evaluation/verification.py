@@ -26,24 +26,37 @@ def rates(
     """
     rows = np.asarray(embeddings, np.float64)
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    person, speaker, recording = (np.asarray(of) for of in (persons, speakers, recordings))
-    same = np.concatenate([np.empty(0), *(scores for scores, _ in _blocks(rows, person, speaker, recording, block))])
+    person, speaker, recording = (
+        np.unique(np.asarray(of), return_inverse=True)[1] for of in (persons, speakers, recordings)
+    )
+    same = np.concatenate([np.empty(0), *_same(rows, person, recording, block)])
     if not len(same):
         return {}
     if np.isnan(same).any():
         raise ValueError("a score is not a number")
-    # Different scores are counted by their place among the distinct scores of the same persons: how many of these are below
-    # them, and how many are not above.
+    # How many different scores are at most and below each distinct score of the same persons. Each block of them is sorted and
+    # the few hundred thousand same scores are looked up in it, which is many times faster than the other way round.
     values, how_often = np.unique(same, return_counts=True)
-    below, not_above = np.zeros((2, len(values) + 1), np.int64)
-    for _, different in _blocks(rows, person, speaker, recording, block):
-        if np.isnan(different).any():
+    at_most, under = np.zeros((2, len(values)), np.int64)
+    count = 0
+    for different in _different(rows, speaker, block):
+        if not len(different):
+            continue
+        different.sort()
+        if np.isnan(different[-1]):
             raise ValueError("a score is not a number")
-        below += np.bincount(np.searchsorted(values, different, "left"), minlength=len(below))
-        not_above += np.bincount(np.searchsorted(values, different, "right"), minlength=len(below))
-    count = int(below.sum())
+        place = np.searchsorted(different, values, "right")
+        at_most += place
+        tied = np.flatnonzero(
+            different[np.maximum(place - 1, 0)] == values
+        )  # as good as never, but for copies of a recording
+        place[tied] = np.searchsorted(different, values[tied], "left")
+        under += place
+        count += len(different)
     if not count:
         return {}
+    # Of the different scores, how many lie between two neighbouring same ones: with the upper one, and with the lower one.
+    below, not_above = (np.diff(of, prepend=0, append=count) for of in (at_most, under))
     # Share of different scores that are at least value j, and that are above it; share of same scores below value j.
     accepted, beyond = (np.append(1 - np.cumsum(places)[:-1] / count, 0.0) for places in (not_above, below))
     refused = np.append(0, np.cumsum(how_often)) / len(same)
@@ -57,16 +70,29 @@ def rates(
     return {"eer": float(refused[after - 1] + share * (refused[after] - refused[after - 1])), "auc": auc}
 
 
-def _blocks(
-    rows: Float64, person: NDArray[Any], speaker: NDArray[Any], recording: NDArray[Any], block: int
-) -> Iterator[tuple[Float64, Float64]]:
-    """(same, different) scores of `block` rows with all later ones, block after block."""
-    for begin in range(0, len(rows), block):
+def _same(rows: Float64, person: NDArray[Any], recording: NDArray[Any], block: int) -> Iterator[Float64]:
+    """Scores of two recordings of one person, of `block` rows with all later ones, block after block."""
+    for begin, cosine in _blocks(rows, block):
         own = slice(begin, begin + block)
-        cosine = rows[own] @ rows[begin:].T
-        later = np.arange(len(rows) - begin) > np.arange(len(cosine))[:, None]
-        same = (person[own, None] == person[begin:]) & (recording[own, None] != recording[begin:]) & later
-        yield cosine[same], cosine[(speaker[own, None] != speaker[begin:]) & later]
+        alike = (person[own, None] == person[begin:]) & (recording[own, None] != recording[begin:])
+        yield cosine[alike & _later(cosine)]
+
+
+def _different(rows: Float64, speaker: NDArray[Any], block: int) -> Iterator[Float64]:
+    """Scores of two speakers, likewise."""
+    for begin, cosine in _blocks(rows, block):
+        yield cosine[(speaker[begin : begin + block, None] != speaker[begin:]) & _later(cosine)]
+
+
+def _blocks(rows: Float64, block: int) -> Iterator[tuple[int, Float64]]:
+    """The first of `block` rows, and their cosines with themselves and all later rows; the same bits whenever it is asked."""
+    for begin in range(0, len(rows), block):
+        yield begin, rows[begin : begin + block] @ rows[begin:].T
+
+
+def _later(cosine: Float64) -> NDArray[np.bool_]:
+    """Where the second of two rows comes after the first."""
+    return np.arange(cosine.shape[1]) > np.arange(len(cosine))[:, None]
 
 
 def trials(

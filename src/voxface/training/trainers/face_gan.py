@@ -295,8 +295,8 @@ def train_face_gan(
     """Trains and returns a face generator for the voices of a trained encoder, which is copied and frozen.
 
     The people of the training split are learnt from; the last recording of those who have several is kept for validation.
-    Beside what every run writes, `folder` gets `validation/step-N.json`, sample sheets (see `FaceTest.sheet`), and the network
-    `face` at the end.
+    Beside what every run writes, `folder` gets `validation/step-N.json`, sample sheets (see `FaceTest.sheet`), and the networks
+    `face`, `critic`, `discriminator` and `classifier` at the end.
 
     Args:
         encoder: a trained `VoiceEncoder`.
@@ -357,10 +357,11 @@ def train_face_gan(
     }
     face = FaceGenerator(**architecture)
     face.load_state_dict(gan.result.state_dict())
+    critics = critic_architecture(config, len(sampler.people))
     save_networks(
         folder,
-        {"face": face},
-        {"face": architecture},
+        {"face": face, **gan.trained_critics(critics)},
+        {"face": architecture, **critics},
         {
             "trained_on": [pairs.provenance(sampler.people)],
             "licence": pairs.morphable.licence,
@@ -374,8 +375,20 @@ def train_face_gan(
         },
         pairs,
         encoder=frozen_encoder,
+        identities=[pairs.people[int(i)].name for i in sampler.people],
     )
     return face.eval()
+
+
+def critic_architecture(config: FaceGanConfig, identities: int) -> dict[str, dict[str, Any]]:
+    """Arguments of the face embedding network and of the discriminator and classifier on it."""
+    critic = {
+        "channels": config.critic,
+        "kernel": config.critic_kernel,
+        "last_rectified": config.last_rectified,
+        "style": config.style,
+    }
+    return {"critic": critic, "discriminator": {}, "classifier": {"identities": identities}}
 
 
 def voice_face_sampler(

@@ -6,6 +6,7 @@ generators take one on the losses that the three give to generated pictures, whi
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,10 @@ from torch.nn import functional as F
 
 from voxface.training.data.differentiable_augmentation import augment
 from voxface.training.engine.run import Run, bare
+from voxface.training.engine.trained_networks import CRITICS
 from voxface.training.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding
-
-CRITICS = ("critic", "discriminator", "classifier")
+from voxface.training.models.spectral_normalisation import plain_state
 
 
 class GanStep:
@@ -139,12 +140,31 @@ class GanStep:
     @contextmanager
     def frozen_critics(self) -> Iterator[None]:
         """No gradients for the weights of critic, discriminator and classifier, so that processes share none of them."""
-        critics = (self.critic, self.discriminator, self.classifier)
-        for network in critics:
+        for network in self._critics:
             network.requires_grad_(False)
         yield
-        for network in critics:
+        for network in self._critics:
             network.requires_grad_(True)
+
+    def trained_critics(self, architecture: Mapping[str, Mapping[str, Any]]) -> dict[str, nn.Module]:
+        """Copies of critic, discriminator and classifier in eval mode, without wrappers and spectral normalisation.
+
+        Args:
+            architecture: by the name of the network, the arguments that it was built with.
+        """
+        made: dict[str, nn.Module] = {
+            "critic": FaceEmbedding(**architecture["critic"]),
+            "discriminator": Discriminator(**architecture["discriminator"]),
+            "classifier": Classifier(**architecture["classifier"]),
+        }
+        for (name, copied), trained in zip(made.items(), self._critics, strict=True):
+            copied.load_state_dict(plain_state(bare(trained)))
+            made[name] = copied.eval()
+        return made
+
+    @property
+    def _critics(self) -> tuple[nn.Module, nn.Module, nn.Module]:
+        return self.critic, self.discriminator, self.classifier
 
     def _augmented(self, images: Tensor) -> Tensor:
         return augment(images, self._augmentations) if self._augmentations else images

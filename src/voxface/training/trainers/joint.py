@@ -195,7 +195,7 @@ def train_joint(
     say: Callable[[str], None] = lambda _: None,
     progress: Progress = no_progress,
 ) -> JointNetworks:
-    """Trains and returns generator and student; `folder` then holds the networks `face`, `student` and, both in one, `mesh`.
+    """Trains and returns generator and student; `folder` then holds `face`, `student`, both in one as `mesh`, and the critics.
 
     Args:
         encoder: a trained `VoiceEncoder`; it is frozen and stays as it is.
@@ -345,13 +345,19 @@ def train_joint(
 
     mesh = JointMesh.from_networks(face, student)
     mesh.load_state_dict(average.module.state_dict())
+    critics: dict[str, dict[str, Any]] = {
+        "critic": {"channels": config.critic},
+        "discriminator": {},
+        "classifier": {"identities": len(voices.people)},
+    }
     save_networks(
         folder,
-        {"face": face, "student": student, "mesh": mesh},
+        {"face": face, "student": student, "mesh": mesh, **gan.trained_critics(critics)},
         {
             "face": face_architecture,
             "student": student_architecture,
             "mesh": {"kind": "joint", **face_architecture, "coefficients": modes, "student": student_form},
+            **critics,
         },
         {
             "trained_on": [pairs.provenance(voices.people)],
@@ -362,6 +368,7 @@ def train_joint(
         },
         pairs,
         encoder=frozen_encoder,
+        identities=[pairs.people[int(i)].name for i in voices.people],
     )
     return JointNetworks(face.eval(), student.eval())
 
