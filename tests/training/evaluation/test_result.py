@@ -62,6 +62,22 @@ def test_a_table_shows_units_intervals_and_what_is_not_there() -> None:
     ]
 
 
+def test_a_table_wider_than_a_page_lies_on_its_side() -> None:
+    columns = tuple(Column(f"m{k}", "mm", "lower") for k in range(10))
+    rows = (
+        Row("ours", "ours", {"m0": Measured(1)}),
+        Row("mean", "trivial", {f"m{k}": Measured(k) for k in range(10)}),
+    )
+    table = Table("wide", "Many measures", columns, rows)
+    lines = table.markdown().splitlines()
+    assert lines[2] == "| method | **ours** | mean (trivial) |"
+    assert lines[4] == "| m0 (mm) ↓ | 1.0 | 0.0 |"
+    assert lines[13] == "| m9 (mm) ↓ | – | 9.0 |"
+    page = report_page({Path("x"): {"identity": document(SuiteResult("identity", (table,)))}})
+    assert '<th class="trivial">mean (trivial)</th>' in page
+    assert page.count("<tr") == 1 + 10
+
+
 def test_json_gives_the_result_back_but_for_its_figures() -> None:
     result = small_result()
     back = SuiteResult.from_json(json.loads(json.dumps(result.to_json())))

@@ -18,12 +18,11 @@ table { border-collapse: collapse; margin: 0.4rem 0 0.6rem; font-size: 0.9rem; }
 caption { text-align: left; font-weight: 600; padding: 0.4rem 0; }
 th, td { border-bottom: 1px solid #ddd; padding: 0.25rem 0.7rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 2px solid #888; }
-tr.ours { font-weight: 600; background: #eef5fb; } tr.trivial, tr.limit { color: #555; } tr.published { font-style: italic; }
+tr.ours, td.ours { font-weight: 600; background: #eef5fb; } .trivial, .limit { color: #555; } .published { font-style: italic; }
 .scroll { overflow-x: auto; } img { max-width: 100%; } nav a { margin-right: 0.8rem; }
 .note, .about { color: #555; font-size: 0.88rem; } .warn { background: #fff4d6; padding: 0.4rem 0.7rem; }
 @media print { nav { display: none; } h2 { break-after: avoid; } table, img { break-inside: avoid; } }
 """
-_KINDS: Final = {"trivial": "trivial", "published": "published", "limit": "limit", "baseline": "", "ours": ""}
 
 
 def report_page(folders: Mapping[Path, Mapping[str, Mapping[str, Any]]]) -> str:
@@ -91,14 +90,19 @@ def _about(document: Mapping[str, Any]) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(column.head)}</th>" for column in table.columns)
-    rows = []
-    for row in table.rows:
-        label = escape(row.method) + (f" <small>({_KINDS[row.kind]})</small>" if _KINDS[row.kind] else "")
-        cells = "".join(f"<td>{escape(column.text(row.values.get(column.name)))}</td>" for column in table.columns)
-        rows.append(f'<tr class="{row.kind}"><td>{label}</td>{cells}</tr>')
+    head, *body = table.cells()
+    kinds = [row.kind for row in table.rows]
+    of_columns = ["", *kinds] if table.on_its_side else [""] * len(head)
+    of_rows = [""] * len(body) if table.on_its_side else kinds
+    top = "".join(f'<th class="{kind}">{escape(cell)}</th>' for cell, kind in zip(head, of_columns, strict=True))
+    rows = [
+        f'<tr class="{kind}">'
+        + "".join(f'<td class="{of}">{escape(cell)}</td>' for cell, of in zip(line, of_columns, strict=True))
+        + "</tr>"
+        for line, kind in zip(body, of_rows, strict=True)
+    ]
     note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
     return (
-        f'<div class="scroll"><table><caption>{escape(table.title)}</caption><thead><tr><th>method</th>{head}</tr></thead>'
+        f'<div class="scroll"><table><caption>{escape(table.title)}</caption><thead><tr>{top}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>\n{note}"
     )

@@ -9,6 +9,8 @@ from typing import Any, Final, Literal, Self
 from voxface.runtime.errors import InputError
 
 FORMAT: Final = 1
+WIDEST: Final = 9
+"""Columns of a table that a page is wide enough for."""
 Kind = Literal["ours", "baseline", "trivial", "limit", "published"]
 KINDS: Final[tuple[Kind, ...]] = ("ours", "baseline", "trivial", "limit", "published")
 Better = Literal["higher", "lower", "neither"]
@@ -136,15 +138,30 @@ class Table:
                     f"table {self.name}, row {row.method}: {row.kind}, {sorted(row.values)} of {sorted(names)}"
                 )
 
+    def cells(self) -> list[list[str]]:
+        """The table as text, its head first; a table of more than `WIDEST` columns lies on its side, a column a method."""
+        lines = [["method", *(column.head for column in self.columns)]]
+        for row in self.rows:
+            label = f"{row.method} ({row.kind})" if row.kind in ("trivial", "published", "limit") else row.method
+            lines.append([label, *(column.text(row.values.get(column.name)) for column in self.columns)])
+        return [list(line) for line in zip(*lines, strict=True)] if self.on_its_side else lines
+
+    @property
+    def on_its_side(self) -> bool:
+        """Whether methods are columns, because there are more columns than a page is wide."""
+        return len(self.columns) > WIDEST
+
     def markdown(self) -> str:
         """The table in Markdown, what is evaluated in bold, its note below."""
-        head = ["method", *(column.head for column in self.columns)]
-        lines = [f"**{self.title}**", "", _line(head), _line(["---", *("---:" for _ in self.columns)])]
-        for row in self.rows:
-            method = f"**{row.method}**" if row.kind == "ours" else row.method
-            label = f"{method} ({row.kind})" if row.kind in ("trivial", "published", "limit") else method
-            lines.append(_line([label, *(column.text(row.values.get(column.name)) for column in self.columns)]))
-        return "\n".join([*lines, *(["", self.note] if self.note else []), ""])
+        lines = self.cells()
+        for k, row in enumerate(self.rows, 1):
+            if row.kind == "ours" and self.on_its_side:
+                lines[0][k] = f"**{lines[0][k]}**"
+            elif row.kind == "ours":
+                lines[k][0] = f"**{lines[k][0]}**"
+        head, *body = lines
+        shown = [_line(head), _line(["---", *("---:" for _ in head[1:])]), *map(_line, body)]
+        return "\n".join([f"**{self.title}**", "", *shown, *(["", self.note] if self.note else []), ""])
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
