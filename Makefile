@@ -165,7 +165,7 @@ default-bundle: system-packages $(VENV)/.ready
 	$(VOXFACE) train portrait --resume --data $(RUNS)/people --encoder $(RUNS)/encoder --mesh $(RUNS)/mesh \
 	  --out $(RUNS)/portrait
 	$(VOXFACE) export $(RUNS)/encoder $(RUNS)/mesh $(RUNS)/portrait --force --storage float16 --name voxface-default \
-	  --version 0.3.0 --description "It shows the mean face of all people with such a voice (sex, and a little size), \
+	  --version 0.3.1 --description "It shows the mean face of all people with such a voice (sex, and a little size), \
 	not the speaker's." --out $(RUNS)/exported
 	$(VENV)/bin/python -m voxface.training.trainers.speech_modulation --speech $(SPEECH) \
 	  --room $(VOXFACE_SHARED)/rir/rir1.wav --bundle $(RUNS)/exported --force --out $(RUNS)/with-speech-modulation

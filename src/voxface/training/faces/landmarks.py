@@ -50,21 +50,24 @@ POINTS: dict[str, Place] = {
     "throat tape": (62.0, 668.0, 80.0),
     "tragion": (72.0, 711.5, 61.0),
     "crown": (30.0, 846.0, 55.0),
+    "inner brow": (19.0, 750.0, 148.9),
+    "brow": (40.5, 750.0, 138.6),
 }
 
 # The left half of the 68 landmarks, in front view (x, y) on the part of the skin that the camera sees.
 FRONT: dict[int, tuple[float, float]] = {
-    22: (9.5, 745), 23: (19, 750), 24: (30, 752), 25: (40.5, 750), 26: (50, 744),
+    22: (9.5, 745), 23: (24.5, 748), 24: (37.5, 749), 25: (48.5, 745), 26: (54.5, 737.5),
     27: (0, 733), 28: (0, 719), 29: (0, 705), 30: (0, 691),
     33: (0, 680.5), 34: (6.5, 682.2), 35: (13.8, 683.5),
     42: (16.8, 727.5), 43: (25.5, 731.9), 44: (36, 732.9), 45: (43.6, 729), 46: (37, 724.7), 47: (26.5, 724.8),
     51: (0, 668.4), 52: (5.5, 670.0), 53: (15, 667.0), 54: (25.2, 661.0), 55: (14.5, 653.8), 56: (6.5, 651.3), 57: (0, 650.6),
     62: (0, 662.0), 63: (8, 662.2), 64: (22.6, 661.2), 65: (8, 660.2), 66: (0, 660.0),
 }  # fmt: skip
-# The jaw contour in front view: the surface is tangential to the viewing direction there.
+# The face contour where scans have it: below, along the jaw's edge; above, in front of the ears, between where ICT-FaceKit and
+# a hand-marked scan have it after alignment at landmarks 27 to 67 (the edge of a front view lies 13 to 18 mm farther back).
 SIDE: dict[int, Place] = {
     8: (0, 617.0, 138.0), 9: (17, 619.5, 136.0), 10: (31.5, 628.0, 126.0), 11: (43, 640.0, 115.0), 12: (51.5, 655.0, 103.0),
-    13: (58.5, 672.0, 94.0), 14: (64.5, 690.0, 86.0), 15: (69.5, 709.0, 78.0), 16: (71.5, 728.0, 72.0),
+    13: (58.5, 672.0, 94.0), 14: (65.5, 691.5, 88.0), 15: (70.5, 710.5, 86.0), 16: (72.0, 728.0, 86.0),
 }  # fmt: skip
 
 # left landmark -> its mirror image on the subject's right, in Multi-PIE order.
@@ -126,7 +129,7 @@ class HeadLandmarks:
         found = {name: (int(self._mesh.mirror[left]), left) for name, left in self.points.items()}
         named = {
             "stomion": 62, "upper lip": 51, "lower lip": 57, "side of the upper lip": 53, "side of the lower lip": 55,
-            "upper lid": 43, "lower lid": 47, "inner brow": 23, "brow": 25, "lower bridge": 29,
+            "upper lid": 43, "lower lid": 47, "lower bridge": 29,
         }  # fmt: skip
         return found | {name: (int(self._mesh.mirror[marks[k]]), int(marks[k])) for name, k in named.items()}
 
