@@ -199,7 +199,7 @@ def _command(options: argparse.Namespace) -> str:
         *("classifier", "expert", "whitening", "beside", "split", "quick", "seed"),
     ):
         value = getattr(options, name)
-        if value in (None, [], False) or (name, value) in {("split", "test"), ("seed", 0)}:
+        if value in (None, [], False) or (name, value) in (("split", "test"), ("seed", 0)):
             continue
         shown = value if isinstance(value, list) else [value]
         words += [

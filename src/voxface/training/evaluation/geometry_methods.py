@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from voxface.training.evaluation.baselines.mean_faces import MeanFaces
 from voxface.training.evaluation.heard_sexes import fitted_on, sexes_heard
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.result import Kind
-from voxface.training.evaluation.subject import BATCH, Subject, at_rest
+from voxface.training.evaluation.subject import BATCH, Subject, at_rest, names_of
 
 Float32 = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -53,9 +54,7 @@ def methods(inputs: Inputs, utterances: NDArray[np.int32], missing: list[str]) -
         UsageError: what is evaluated makes no meshes, or of another morphable model.
         InputError: see `load_expert` and `Predictions`.
     """
-    found = [subject_method(inputs.subject, utterances)]
-    found += [subject_method(one, utterances) for one in inputs.beside]
-    found = told_apart(found, [inputs.subject, *inputs.beside])
+    found = subject_methods([inputs.subject, *inputs.beside], utterances)
     found += cascades(inputs, utterances, missing)
     return found + baselines(inputs, utterances, missing)
 
@@ -118,23 +117,24 @@ def learning_of(bundle: Bundle) -> Learning:
     return "unsupervised" if made.get("kind") == "joint" else "supervised"
 
 
-def subject_method(subject: Subject, utterances: NDArray[np.int32]) -> Method:
-    if "meshes" not in subject.makes:
-        raise UsageError(f"{subject.name} makes no meshes; give files such as PERSON/0.obj, or run another suite")
-    bundle = getattr(subject, "bundle", None)
-    learning = learning_of(bundle) if isinstance(bundle, Bundle) else ""
-    return Method(subject.name, "ours", lambda rows: subject.vertices(utterances[rows]), learning)
+def subject_methods(subjects: Sequence[Subject], utterances: NDArray[np.int32]) -> list[Method]:
+    """Bundles and predictions as methods.
+
+    Raises:
+        UsageError: one makes no meshes.
+    """
+    found = []
+    for subject, name in zip(subjects, names_of(subjects), strict=True):
+        if "meshes" not in subject.makes:
+            raise UsageError(f"{subject.name} makes no meshes; give files such as PERSON/0.obj, or run another suite")
+        bundle = getattr(subject, "bundle", None)
+        learning = learning_of(bundle) if isinstance(bundle, Bundle) else ""
+        found.append(Method(name, "ours", partial(_vertices, subject, utterances), learning))
+    return found
 
 
-def told_apart(found: list[Method], subjects: Sequence[Subject]) -> list[Method]:
-    """Methods of one name with the beginnings of their hashes."""
-    names = [method.name for method in found]
-    return [
-        Method(f"{method.name} ({subject.digest[:8]})", method.kind, method.vertices, method.learning)
-        if names.count(method.name) > 1
-        else method
-        for method, subject in zip(found, subjects, strict=True)
-    ]
+def _vertices(subject: Subject, utterances: NDArray[np.int32], rows: Rows) -> Float32:
+    return subject.vertices(utterances[rows])
 
 
 def baselines(inputs: Inputs, utterances: NDArray[np.int32], missing: list[str]) -> list[Method]:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import UsageError
 from voxface.training.data.pairs import Pairs, Split
-from voxface.training.evaluation.face_networks import FaceNetwork
+from voxface.training.evaluation.face_networks import FaceNetwork, at_size
 from voxface.training.evaluation.heard_sexes import fitted_on, sexes_heard
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.result import Kind
-from voxface.training.evaluation.subject import BATCH, Subject
+from voxface.training.evaluation.subject import BATCH, Subject, names_of
 
 Pictures = NDArray[np.uint8]
 Float64 = NDArray[np.float64]
@@ -26,13 +26,11 @@ class Generated:
     Attributes:
         name, kind: of its rows.
         pictures: uint8 [U, H, H, 3], or [1, H, H, 3] where all are the same.
-        digest: SHA-256 of what made them; "" of baselines.
     """
 
     name: str
     kind: Kind
     pictures: Pictures
-    digest: str = ""
 
     def features(self, network: FaceNetwork, count: int) -> Float64:
         """Features float64 [count, d]."""
@@ -48,9 +46,8 @@ def generated(inputs: Inputs, utterances: NDArray[np.int32], missing: list[str])
     """
     pairs = inputs.pairs
     subjects: list[Subject] = [inputs.subject, *inputs.beside]
-    names = [subject.name for subject in subjects]
     found = []
-    for subject in subjects:
+    for subject, name in zip(subjects, names_of(subjects), strict=True):
         if "faces" not in subject.makes:
             raise UsageError(f"{subject.name} makes no pictures; give files such as PERSON/0.png, or run another suite")
         done = inputs.phase(f"pictures of {subject.name}")
@@ -58,8 +55,7 @@ def generated(inputs: Inputs, utterances: NDArray[np.int32], missing: list[str])
         for begin in range(0, len(utterances), BATCH):
             parts.append(subject.faces(utterances[begin : begin + BATCH]))
             done(min(begin + BATCH, len(utterances)), len(utterances))
-        name = f"{subject.name} ({subject.digest[:8]})" if names.count(subject.name) > 1 else subject.name
-        found.append(Generated(name, "ours", _joined(parts), subject.digest))
+        found.append(Generated(name, "ours", _joined(parts)))
     return found + _trivial(inputs, pairs, utterances, missing)
 
 
@@ -107,7 +103,5 @@ def _mean(pairs: Pairs, rows: NDArray[np.int64]) -> Pictures:
 
 def _joined(parts: list[Pictures]) -> Pictures:
     """Parts as one array; a method whose pictures have several sizes has brought each part to one."""
-    from voxface.training.evaluation.face_networks import at_size
-
     size = min(part.shape[1] for part in parts)
     return np.concatenate([at_size(part, size) for part in parts])

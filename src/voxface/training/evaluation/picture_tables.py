@@ -33,7 +33,6 @@ def distance_table(
         real: features of the real pictures.
         other: features of real pictures of other people, the limit; [0, d] where there are none, and halves are compared.
     """
-    rng = np.random.default_rng([seed, 61])
     limit, against = (other, real) if len(other) > 1 else (real[::2], real[1::2])
     smallest = min([len(real), len(limit), len(against), *(len(features) for _, features in sets)])
     width = real.shape[1]
@@ -47,7 +46,8 @@ def distance_table(
         kid = kernel_distance(features, base, seed=seed)
         found = {KID: Measured(1000 * kid.value, sd=1000 * kid.sd, trials=len(features))}
         if count:
-            sides = [of[np.sort(rng.permutation(len(of))[:count])] for of in (features, base)]
+            drawn = np.random.default_rng([seed, 61])  # the same recordings of every method
+            sides = [of[np.sort(drawn.permutation(len(of))[:count])] for of in (features, base)]
             found[FID] = Measured(frechet_distance(*gaussian(sides[0]), *gaussian(sides[1])), trials=count)
         return found
 

@@ -174,3 +174,15 @@ def at_rest(model: MorphableModel, coefficients: Float32) -> Float32:
     neutral = coefficients.copy()
     neutral[..., model.identity_modes :] = 0
     return neutral
+
+
+def names_of(subjects: Sequence[Subject]) -> list[str]:
+    """Names for the tables, all different: those of one name with the beginnings of their hashes, the same ones numbered."""
+    names = [subject.name for subject in subjects]
+    hashed = [
+        f"{subject.name} ({subject.digest[:8]})" if names.count(subject.name) > 1 else subject.name
+        for subject in subjects
+    ]
+    return [
+        f"{name} [{hashed[:k].count(name) + 1}]" if hashed.count(name) > 1 else name for k, name in enumerate(hashed)
+    ]

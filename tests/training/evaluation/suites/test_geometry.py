@@ -163,6 +163,9 @@ def test_two_bundles_of_one_name_are_told_apart(tmp_path: Path) -> None:
     pairs = small_pairs(16)
     bundle = small_bundle(tmp_path / "bundle")
     with BundleSubject(bundle, pairs) as one, BundleSubject(bundle, pairs) as other:
+        same = run(Inputs(tmp_path, one, pairs, beside=(other,), quick=True))
+        names = [f"small ({one.digest[:8]}) [{k}]" for k in (1, 2)]
+        assert [row.method for row in table(same, "ratios").rows[:2]] == names
         other.digest = "feedbeefcafe"
         found = run(Inputs(tmp_path, one, pairs, beside=(other,), quick=True))
     assert [row.method for row in table(found, "ratios").rows[:2]] == [f"small ({one.digest[:8]})", "small (feedbeef)"]

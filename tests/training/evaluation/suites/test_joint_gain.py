@@ -98,6 +98,20 @@ def test_the_cascade_reads_the_pictures_that_were_trained_apart(tmp_path: Path) 
     assert "gain over the cascade" in row(found.tables[1], "together")
 
 
+def test_a_bundle_beside_itself_gains_nothing(tmp_path: Path) -> None:
+    pairs = small_pairs(32)
+    bundle = small_bundle(tmp_path / "bundle")
+    with BundleSubject(bundle, pairs) as one, BundleSubject(bundle, pairs) as same:
+        found = run(Inputs(tmp_path, one, pairs, beside=(same,), quick=True))
+    ours = found.facts["joint"][0]
+    assert ours != found.facts["apart"][0]
+    assert set(row(found.tables[0], ours).values()) == {0}
+    for name in ("distance-picture-judge", "likeness-picture-judge"):
+        first, second = next(table for table in found.tables if table.name == name).rows[:2]
+        assert first.values == second.values
+    assert "rank +0.0 points" in found.statements[-1]
+
+
 def test_bundles_that_do_not_say_are_compared_as_they_are_given(tmp_path: Path) -> None:
     pairs = small_pairs(16)
     bundle = small_bundle(tmp_path / "bundle")

@@ -16,8 +16,7 @@ from voxface.training.evaluation.geometry_methods import (
     Method,
     baselines,
     cascades,
-    subject_method,
-    told_apart,
+    subject_methods,
 )
 from voxface.training.evaluation.geometry_tables import MEAN, PUBLISHED, SHORT, Scored, ratio_table
 from voxface.training.evaluation.inputs import Inputs
@@ -52,7 +51,7 @@ def run(inputs: Inputs) -> SuiteResult:
     utterances, people = evaluated(inputs, faces=True, pictures=True)
     missing: list[str] = []
     subjects = [inputs.bundle, *inputs.beside]
-    methods = told_apart([subject_method(one, utterances) for one in subjects], subjects)
+    methods = subject_methods(subjects, utterances)
     joint = [k for k, method in enumerate(methods) if method.learning == "unsupervised"]
     known = bool(joint) and len(joint) < len(methods)
     if not known:
@@ -77,7 +76,7 @@ def run(inputs: Inputs) -> SuiteResult:
     pictures, likeness = _pictures(inputs, utterances, people, missing)
     tables += pictures
     statements = [_which_is_which(every, joint, apart, known=known), *_mesh_statements(ours, base, gains)]
-    statements += _picture_statements(list(likeness.values()), [*(m.name for m in methods)], joint, apart)
+    statements += _picture_statements(likeness, [methods[k].name for k in joint], methods[apart[0]].name)
     return SuiteResult(
         "joint-gain",
         tuple(tables),
@@ -183,19 +182,17 @@ def _mesh_statements(ours: Sequence[Scored], base: Scored, gains: Mapping[str, M
     return said
 
 
-def _picture_statements(
-    likeness: Sequence[Likeness], names: Sequence[str], joint: Sequence[int], apart: Sequence[int]
-) -> list[str]:
+def _picture_statements(likeness: Mapping[str, Likeness], joint: Sequence[str], apart: str) -> list[str]:
     said = []
-    for j in joint:
-        mine, other = likeness[j], likeness[apart[0]]
+    for name in joint:
+        mine, other = likeness[name], likeness[apart]
         people, who = np.unique(mine.person, return_inverse=True)
         if len(people) < 2:
             continue
         ranks = [np.bincount(who, of.rank) / np.bincount(who) for of in (mine, other)]
         told = paired_difference(*ranks)
         said.append(
-            f"Likeness of pictures to the speaker, {names[j]} against {names[apart[0]]}: rank {100 * told.value:+.1f} points "
+            f"Likeness of pictures to the speaker, {name} against {apart}: rank {100 * told.value:+.1f} points "
             f"({100 * told.low:+.1f} to {100 * told.high:+.1f}, p = {told.p_value:.2g})."
         )
     return said
@@ -203,7 +200,7 @@ def _picture_statements(
 
 def _figure(gains: Mapping[str, Mapping[str, Measured]], base: str) -> bytes:
     names = list(next(iter(gains.values())))
-    figure, one = axes(f"Reduction of errors against {base}", "", "reduction of the mean error (%)", (6.4, 3.8))
+    figure, one = axes(f"Reduction of errors against {base}", "", "reduction of the mean error (%)", (7.2, 3.8))
     width = 0.8 / len(gains)
     for k, (method, of) in enumerate(gains.items()):
         values = np.array([100 * of[name].value for name in names])
@@ -218,7 +215,8 @@ def _figure(gains: Mapping[str, Mapping[str, Measured]], base: str) -> bytes:
             label=method,
         )
     one.axhline(0, color=INK, linewidth=0.8)
-    one.set_xticks(range(len(names)), names, fontsize=8)
+    long = {short: f"{name}\n({short})" for name, short in SHORT.items()} | {MEAN: "mean\nof ratios"}
+    one.set_xticks(range(len(names)), [long.get(name, name.replace(" ", "\n")) for name in names], fontsize=8)
     one.grid(visible=False, axis="x")
     figure.legend(*one.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=7, frameon=False)
     return png(figure)
