@@ -149,18 +149,15 @@ def _trivial(inputs: Inputs, reader: FaceReader, recordings: _Recordings, by: st
 def _limit(inputs: Inputs, reader: FaceReader, name: str, missing: list[str]) -> list[Row]:
     """Real pictures of the same people: of the judge those that it has not learnt from; F_c has seen them all."""
     pairs = inputs.pairs
-    aside = getattr(reader, "aside", None)
-    if aside is None:
-        train = [int(i) for i in reader.people if i >= 0]
-        pictures = np.flatnonzero(np.isin(pairs.picture_person, train))
-        said = "real pictures that it has learnt from"
-    else:
-        pictures, said = aside, "real pictures that it has not learnt from"
+    pictures, said = getattr(reader, "aside", np.empty(0, np.int64)), "real pictures that it has not learnt from"
     if not len(pictures):
-        missing.append(
-            "The judge on real pictures: nobody has two, so none could be kept from its training; give people several pictures."
-        )
-        return []
+        pictures = np.flatnonzero(np.isin(pairs.picture_person, reader.people[reader.people >= 0]))
+        said = "real pictures that it has learnt from"
+        if name == JUDGE:
+            missing.append(
+                "The judge on real pictures that are new to it: nobody has two, so none could be kept from its training; give "
+                "people several pictures."
+            )
     pictures = pictures[: inputs.fewer(20_000, 2_000)]
     found = named(reader, pairs.pictures[pictures], pairs.picture_person[pictures].astype(np.int64), len(pairs.people))
     return [_row(f"{said}, by the {_READS[name]}", "limit", found, inputs)]
@@ -176,9 +173,12 @@ def _per_person(pairs: Pairs, found: Named, by: str) -> dict[str, PerPerson]:
 
 
 def _said(found: Named, recordings: _Recordings, reader: FaceReader, by: str) -> str:
-    chance = 1 / len(reader.people)
     kept = "all" if recordings.held.all() else f"{recordings.held.mean():.0%}"
+    first = found.top1.measured()
+    interval = (
+        "" if first is None or first.low is None or first.high is None else f" ({first.low:.1%} to {first.high:.1%})"
+    )
     return (
-        f"By the {by}, {found.top1.value:.1%} are right at first guess, {(found.top1.value or 0) / chance:.1f} times chance; "
+        f"By the {by}, {found.top1.value:.1%}{interval} are right at first guess, where chance is {1 / len(reader.people):.1%}; "
         f"{kept} of the recordings are ones that `train face-gan` keeps from its training."
     )
