@@ -112,6 +112,14 @@ def test_a_network_that_knows_people_who_are_evaluated_fails_the_run(
         matching.run(shown(results, pairs, "speaker", critics=tmp_path / "gan"))
 
 
+def test_one_person_cannot_be_matched(results: Path) -> None:
+    few = patterned_pairs(4)  # two to learn from, one to validate on, one to test on
+    people = tuple(replace(person, split="validation") if k == 0 else person for k, person in enumerate(few.people))
+    alone = replace(few, people=people, digest="alone")
+    with pytest.raises(InputError, match="no trial of matching can be drawn"):
+        matching.run(shown(results, alone, "speaker"))
+
+
 def test_what_makes_no_pictures_is_refused(results: Path, pairs: Pairs) -> None:
     inputs = shown(results, pairs, "speaker")
     meshes = ShownFaces(pairs, "speaker")

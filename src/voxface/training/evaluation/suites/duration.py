@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
-from voxface.training.evaluation.evaluated_voices import check_makes_faces
+from voxface.training.evaluation.evaluated_voices import check_makes_faces, what_data_are
 from voxface.training.evaluation.face_readers import FaceReader
 from voxface.training.evaluation.face_scoring import BY_SEX, COLUMNS, MATCHING, PUBLISHED, TOP1, FaceScoring
 from voxface.training.evaluation.figures import COLOURS, panels, png
@@ -83,7 +83,7 @@ def run(inputs: Inputs) -> SuiteResult:
             if MATCHING in found
         },
         {"new_people": int((~known).sum()) // windows, "known_people": int(known.sum()) // windows, "windows": windows},
-        _statements(tallies, durations),
+        (*_statements(tallies, durations), *what_data_are(pairs)),
         tuple(missing),
     )
 

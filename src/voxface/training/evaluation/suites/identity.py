@@ -14,7 +14,7 @@ from voxface.runtime.errors import InputError
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.voice_face_sampler import held_out_recordings
 from voxface.training.evaluation.closed_set import Named, guessed, named
-from voxface.training.evaluation.evaluated_voices import check_makes_faces
+from voxface.training.evaluation.evaluated_voices import check_makes_faces, what_data_are
 from voxface.training.evaluation.face_readers import FaceReader
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.judges import F_C, JUDGE, readers
@@ -85,7 +85,7 @@ def run(inputs: Inputs) -> SuiteResult:
         (Table("identity", "Whose face it is, among the people learnt from", _COLUMNS, tuple(rows), note),),
         per_person=per_person,
         facts=facts,
-        statements=tuple(statements),
+        statements=(*statements, *what_data_are(pairs)),
         missing=tuple(missing),
     )
 
@@ -179,6 +179,7 @@ def _said(found: Named, recordings: _Recordings, reader: FaceReader, by: str) ->
         "" if first is None or first.low is None or first.high is None else f" ({first.low:.1%} to {first.high:.1%})"
     )
     return (
-        f"By the {by}, {found.top1.value:.1%}{interval} are right at first guess, where chance is {1 / len(reader.people):.1%}; "
+        f"By the {by}, {found.top1.value:.1%}{interval} are right at first guess, where chance is "
+        f"{1 / len(reader.people):.1%}; "
         f"{kept} of the recordings are ones that `train face-gan` keeps from its training."
     )
