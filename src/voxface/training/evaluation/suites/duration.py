@@ -136,7 +136,7 @@ def _figure(rows: list[Row], durations: list[int], scoring: FaceScoring) -> byte
     left.set_ylabel("new people: right face of two (%)")
     right.set_ylabel("known people: named rightly (%)")
     left.set_ylim(min(40, *left.get_ylim()), 100)
-    right.set_ylim(0, None)
+    right.set_ylim(0, max(5, right.get_ylim()[1]))
     figure.set_layout_engine("constrained", w_pad=0.08)
     return png(figure)
 

@@ -46,7 +46,7 @@ _PUBLISHED: Final[dict[str, tuple[float | None, ...]]] = {  # in the order of th
     "Wen et al. 2019, Table 3": (0.9683, 0.9398, 0.7607, 0.5969),
 }
 _LIMIT: Final = "another real picture, by the judge"
-_READS: Final = {F_C: "by F_c, which it learnt against", JUDGE: "by the judge"}
+_READS: Final = {F_C: "by F_c", JUDGE: "by the judge"}
 Tallies = dict[str, dict[tuple[Side, Group], Tally]]
 
 

@@ -175,7 +175,7 @@ def _figure(tallies: dict[tuple[str, int], dict[str, Tally]], kinds: tuple[Noise
     low, high = zip(*(one.get_ylim() for one in axes[:2]), strict=True)
     for one in axes[:2]:
         one.set_ylim(min(45, *low), max(60, *high))
-    axes[2].set_ylim(0, None)
+    axes[2].set_ylim(0, max(5, axes[2].get_ylim()[1]))
     axes[2].legend(fontsize=7, frameon=False)
     figure.set_layout_engine("constrained", w_pad=0.08)
     return png(figure)
