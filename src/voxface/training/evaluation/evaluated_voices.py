@@ -60,3 +60,16 @@ def check_makes_faces(inputs: Inputs) -> None:
     """Raises UsageError where what is evaluated makes no pictures."""
     if "faces" not in inputs.subject.makes:
         raise UsageError(f"{inputs.subject.name} makes no pictures of faces; this suite looks at pictures")
+
+
+def what_data_are(pairs: Pairs) -> tuple[str, ...]:
+    """What limits every number on these data, as sentences."""
+    found = {
+        "paired": "The faces of these data are drawn from statistics, given the sex and the size that a voice tells; they show "
+        "nobody, so there is no more than that to recognise.",
+        "synthetic": "Voices and faces of these data are made, and go together far more closely than people's do.",
+        "own": None,
+    }[pairs.kind]
+    most = max((len(own) for own in pairs.pictures_of), default=0)
+    one = "Nobody in these data has more than one picture, from which a network hardly learns a person." if most < 2 else None
+    return tuple(sentence for sentence in (found, one) if sentence is not None)

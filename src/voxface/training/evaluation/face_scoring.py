@@ -11,7 +11,7 @@ from voxface.training.evaluation.closed_set import named
 from voxface.training.evaluation.drawn_trials import drawing
 from voxface.training.evaluation.face_readers import FaceReader, embed_pictures
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.judges import check_unknown, readers
+from voxface.training.evaluation.judges import SAID, check_unknown, readers
 from voxface.training.evaluation.matching_trials import by_cosine, tally_trials
 from voxface.training.evaluation.result import Column, Measured, Row
 from voxface.training.evaluation.tally import Tally
@@ -39,7 +39,7 @@ class FaceScoring:
 
     Attributes:
         reader: F_c of --critics, or the judge.
-        name: of the reader, for the notes.
+        name: of the reader, in sentences.
     """
 
     reader: FaceReader
@@ -61,7 +61,7 @@ class FaceScoring:
         check_unknown(reader, people, inputs, name)
         pictures = np.flatnonzero(np.isin(pairs.picture_person, people))[: inputs.fewer(20_000, 2_000)]
         real = embed_pictures(reader, pairs.pictures, pictures)
-        return cls(reader, name, inputs, real, pairs.picture_person[pictures].astype(np.int64))
+        return cls(reader, SAID[name], inputs, real, pairs.picture_person[pictures].astype(np.int64))
 
     def matching(self, faces: NDArray[np.uint8], person: NDArray[np.integer]) -> dict[str, Tally]:
         """How often faces [N, S, S, 3] of these people [N] are nearer to a real picture of them than to one of somebody else.

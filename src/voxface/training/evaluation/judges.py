@@ -21,6 +21,7 @@ from voxface.training.models.face_critic import Classifier, FaceEmbedding
 FOLDER: Final = "judges"
 F_C: Final = "F_c"
 JUDGE: Final = "judge"
+SAID: Final = {F_C: "F_c", JUDGE: "the judge"}  # in sentences
 _QUICK: Final = 250  # steps
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError
@@ -98,5 +97,5 @@ def _digest(networks: Mapping[str, nn.Module], arrays: Mapping[str, Tensor]) -> 
         whole.update(f"{name} {weights_digest(network)}\n".encode())
     for name, value in sorted(arrays.items()):
         whole.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        whole.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        whole.update(value.detach().cpu().numpy().tobytes())
     return whole.hexdigest()

@@ -112,6 +112,14 @@ def test_a_network_that_knows_people_who_are_evaluated_fails_the_run(
         matching.run(shown(results, pairs, "speaker", critics=tmp_path / "gan"))
 
 
+def test_one_person_cannot_be_matched(results: Path) -> None:
+    few = patterned_pairs(4)  # two to learn from, one to validate on, one to test on
+    people = tuple(replace(person, split="validation") if k == 0 else person for k, person in enumerate(few.people))
+    alone = replace(few, people=people, digest="alone")
+    with pytest.raises(InputError, match="no trial of matching can be drawn"):
+        matching.run(shown(results, alone, "speaker"))
+
+
 def test_what_makes_no_pictures_is_refused(results: Path, pairs: Pairs) -> None:
     inputs = shown(results, pairs, "speaker")
     meshes = ShownFaces(pairs, "speaker")
@@ -159,8 +167,8 @@ def test_identity_takes_the_recordings_kept_from_training_first(results: Path, p
 def test_identity_by_the_critics_classifier(results: Path, pairs: Pairs, tmp_path: Path) -> None:
     save_critics(tmp_path / "gan", [pairs.people[int(i)].name for i in pairs.split("train")])
     found = identity.run(shown(results, pairs, "speaker", critics=tmp_path / "gan"))
-    assert [row.method.split(", by the ")[1] for row in rows_of(found.tables[0], "ours")] == ["F_c", "judge"]
-    assert "top 1 by the F_c" in found.per_person
+    assert [row.method.split(", by ")[1] for row in rows_of(found.tables[0], "ours")] == ["F_c", "the judge"]
+    assert "top 1 by F_c" in found.per_person
     save_critics(tmp_path / "others", ["nobody", "somebody"])
     with pytest.raises(InputError, match="knows nobody with a recording"):
         identity.run(shown(results, pairs, "speaker", critics=tmp_path / "others"))

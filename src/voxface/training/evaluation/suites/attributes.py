@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.training.evaluation.baselines.mean_faces import LinearSexClassifier
-from voxface.training.evaluation.evaluated_voices import Voices, check_makes_faces, voices_of
+from voxface.training.evaluation.evaluated_voices import Voices, check_makes_faces, voices_of, what_data_are
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.person_ages import AGE_GROUPS, age_groups
 from voxface.training.evaluation.picture_classifier import ClassifierConfig, kept_classifier
@@ -78,7 +78,7 @@ def run(inputs: Inputs) -> SuiteResult:
             "people": len(np.unique(voices.person)),
             "classifier": {"channels": list(config.channels), "steps": config.steps},
         },
-        statements=tuple(statements),
+        statements=(*statements, *what_data_are(pairs)),
         missing=tuple(missing),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
-from voxface.training.evaluation.evaluated_voices import check_makes_faces
+from voxface.training.evaluation.evaluated_voices import check_makes_faces, what_data_are
 from voxface.training.evaluation.face_readers import FaceReader
 from voxface.training.evaluation.face_scoring import BY_SEX, COLUMNS, MATCHING, PUBLISHED, TOP1, FaceScoring
 from voxface.training.evaluation.figures import COLOURS, panels, png
@@ -83,7 +83,7 @@ def run(inputs: Inputs) -> SuiteResult:
             if MATCHING in found
         },
         {"new_people": int((~known).sum()) // windows, "known_people": int(known.sum()) // windows, "windows": windows},
-        _statements(tallies, durations),
+        (*_statements(tallies, durations), *what_data_are(pairs)),
         tuple(missing),
     )
 
@@ -136,7 +136,7 @@ def _figure(rows: list[Row], durations: list[int], scoring: FaceScoring) -> byte
     left.set_ylabel("new people: right face of two (%)")
     right.set_ylabel("known people: named rightly (%)")
     left.set_ylim(min(40, *left.get_ylim()), 100)
-    right.set_ylim(0, None)
+    right.set_ylim(0, max(5, right.get_ylim()[1]))
     figure.set_layout_engine("constrained", w_pad=0.08)
     return png(figure)
 

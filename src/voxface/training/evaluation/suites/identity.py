@@ -14,15 +14,14 @@ from voxface.runtime.errors import InputError
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.voice_face_sampler import held_out_recordings
 from voxface.training.evaluation.closed_set import Named, guessed, named
-from voxface.training.evaluation.evaluated_voices import check_makes_faces
+from voxface.training.evaluation.evaluated_voices import check_makes_faces, what_data_are
 from voxface.training.evaluation.face_readers import FaceReader
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.judges import F_C, JUDGE, readers
+from voxface.training.evaluation.judges import JUDGE, SAID, readers
 from voxface.training.evaluation.result import Column, Kind, Measured, PerPerson, Row, SuiteResult, Table
 
 RECORDINGS: Final = 5  # of each person, as in the paper: 4620 of 924
 _COLUMNS: Final = (Column("top 1", "%"), Column("top 5", "%"))
-_READS: Final = {F_C: "F_c", JUDGE: "judge"}
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,13 @@ def run(inputs: Inputs) -> SuiteResult:
             pictures = subject.faces(recordings.utterances)
             found = named(reader, pictures, recordings.person, people)
             kind: Kind = "ours" if subject is inputs.subject else "baseline"
-            rows.append(_row(f"{subject.name}, by the {_READS[name]}", kind, found, inputs))
+            rows.append(_row(f"{subject.name}, by {SAID[name]}", kind, found, inputs))
             if subject is inputs.subject:
-                per_person |= _per_person(pairs, found, _READS[name])
-                statements.append(_said(found, recordings, reader, _READS[name]))
+                per_person |= _per_person(pairs, found, SAID[name])
+                statements.append(_said(found, recordings, reader, SAID[name]))
         rows += _limit(inputs, reader, name, missing)
-        rows += _trivial(inputs, reader, recordings, _READS[name])
-        facts[_READS[name]] = {
+        rows += _trivial(inputs, reader, recordings, SAID[name])
+        facts[SAID[name]] = {
             "people": len(np.unique(recordings.person)),
             "classes": len(reader.people),
             "recordings": len(recordings.utterances),
@@ -85,7 +84,7 @@ def run(inputs: Inputs) -> SuiteResult:
         (Table("identity", "Whose face it is, among the people learnt from", _COLUMNS, tuple(rows), note),),
         per_person=per_person,
         facts=facts,
-        statements=tuple(statements),
+        statements=(*statements, *what_data_are(pairs)),
         missing=tuple(missing),
     )
 
@@ -135,13 +134,13 @@ def _trivial(inputs: Inputs, reader: FaceReader, recordings: _Recordings, by: st
     of_sex = [known[pairs.sexes[known] == sex] for sex in (0, 1)]
     rows = [
         (
-            f"chance, of the {len(reader.people)} people of the {by}",
+            f"chance, of the {len(reader.people)} people of {by}",
             guessed(person, [reader.people] * len(person), people),
         )
     ]
-    rows.append((f"the most frequent people of the {by}", constant))
+    rows.append((f"the most frequent people of {by}", constant))
     rows.append(
-        (f"a guess of the right sex, of the {by}", guessed(person, [of_sex[pairs.sexes[i]] for i in person], people))
+        (f"a guess of the right sex, of {by}", guessed(person, [of_sex[pairs.sexes[i]] for i in person], people))
     )
     return [_row(method, "trivial", found, inputs) for method, found in rows]
 
@@ -149,36 +148,35 @@ def _trivial(inputs: Inputs, reader: FaceReader, recordings: _Recordings, by: st
 def _limit(inputs: Inputs, reader: FaceReader, name: str, missing: list[str]) -> list[Row]:
     """Real pictures of the same people: of the judge those that it has not learnt from; F_c has seen them all."""
     pairs = inputs.pairs
-    aside = getattr(reader, "aside", None)
-    if aside is None:
-        train = [int(i) for i in reader.people if i >= 0]
-        pictures = np.flatnonzero(np.isin(pairs.picture_person, train))
-        said = "real pictures that it has learnt from"
-    else:
-        pictures, said = aside, "real pictures that it has not learnt from"
+    pictures, said = getattr(reader, "aside", np.empty(0, np.int64)), "real pictures that it has not learnt from"
     if not len(pictures):
-        missing.append(
-            "The judge on real pictures: nobody has two, so none could be kept from its training; give people several pictures."
-        )
-        return []
+        pictures = np.flatnonzero(np.isin(pairs.picture_person, reader.people[reader.people >= 0]))
+        said = "real pictures that it has learnt from"
+        if name == JUDGE:
+            missing.append(
+                "The judge on real pictures that are new to it: nobody has two, so none could be kept from its training; give "
+                "people several pictures."
+            )
     pictures = pictures[: inputs.fewer(20_000, 2_000)]
     found = named(reader, pairs.pictures[pictures], pairs.picture_person[pictures].astype(np.int64), len(pairs.people))
-    return [_row(f"{said}, by the {_READS[name]}", "limit", found, inputs)]
+    return [_row(f"{said}, by {SAID[name]}", "limit", found, inputs)]
 
 
 def _per_person(pairs: Pairs, found: Named, by: str) -> dict[str, PerPerson]:
     return {
-        f"{top} by the {by}": PerPerson(
-            "higher", {pairs.people[i].name: share for i, share in tally.by_person().items()}
-        )
+        f"{top} by {by}": PerPerson("higher", {pairs.people[i].name: share for i, share in tally.by_person().items()})
         for top, tally in (("top 1", found.top1), ("top 5", found.top5))
     }
 
 
 def _said(found: Named, recordings: _Recordings, reader: FaceReader, by: str) -> str:
-    chance = 1 / len(reader.people)
     kept = "all" if recordings.held.all() else f"{recordings.held.mean():.0%}"
+    first = found.top1.measured()
+    interval = (
+        "" if first is None or first.low is None or first.high is None else f" ({first.low:.1%} to {first.high:.1%})"
+    )
     return (
-        f"By the {by}, {found.top1.value:.1%} are right at first guess, {(found.top1.value or 0) / chance:.1f} times chance; "
+        f"By {by}, {found.top1.value:.1%}{interval} are right at first guess, where chance is "
+        f"{1 / len(reader.people):.1%}; "
         f"{kept} of the recordings are ones that `train face-gan` keeps from its training."
     )

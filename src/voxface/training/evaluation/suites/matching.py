@@ -11,9 +11,9 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.errors import VoxfaceError
+from voxface.runtime.errors import InputError, VoxfaceError
 from voxface.training.evaluation.drawn_trials import Drawing, drawing
-from voxface.training.evaluation.evaluated_voices import Voices, check_makes_faces, voices_of
+from voxface.training.evaluation.evaluated_voices import Voices, check_makes_faces, voices_of, what_data_are
 from voxface.training.evaluation.face_readers import FaceReader, embed_pictures
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.judges import F_C, JUDGE, check_unknown, readers
@@ -45,7 +45,8 @@ _PUBLISHED: Final[dict[str, tuple[float | None, ...]]] = {  # in the order of th
     "DIMNets-G (Wen et al. 2018), by Wen et al. 2019, Table 3": (None, None, 0.7290, 0.5032),
     "Wen et al. 2019, Table 3": (0.9683, 0.9398, 0.7607, 0.5969),
 }
-_READS: Final = {F_C: "by F_c, which it learnt against", JUDGE: "by the judge"}
+_LIMIT: Final = "another real picture, by the judge"
+_READS: Final = {F_C: "by F_c", JUDGE: "by the judge"}
 Tallies = dict[str, dict[tuple[Side, Group], Tally]]
 
 
@@ -94,6 +95,10 @@ def run(inputs: Inputs) -> SuiteResult:
     if isinstance(baselines, str):
         missing.append(baselines)
     forward, backward = _tallies(inputs, sides, baselines, missing)
+    if not forward:
+        raise InputError("no trial of matching can be drawn: it takes two people with a recording and a picture each")
+    if all(tally.value is None for tally in forward[_LIMIT].values()):
+        missing.append("What a look would tell in place of the voice: nobody has two pictures; give people several.")
     named = forward[_method(inputs.subject, next(iter(look)))]
     per_person = {
         f"voice to face, {group}": PerPerson(
@@ -116,7 +121,7 @@ def run(inputs: Inputs) -> SuiteResult:
             "pictures": {side: len(faces.voices.pictures) for side, faces in sides.items()},
             "judge": getattr(judge, "report", {}),
         },
-        statements=_statements(named, forward["the sexes known, nothing else"]),
+        statements=(*_statements(named, forward["the sexes known, nothing else"]), *what_data_are(pairs)),
         missing=tuple(missing),
     )
 
@@ -173,7 +178,7 @@ def _methods(inputs: Inputs, faces: _Faces, baselines: "Baselines | str", *, for
         methods |= baselines.methods(voices.utterances, faces.real[JUDGE], seed=inputs.seed, forward=forward)
     methods["the sexes known, nothing else"] = by_sex(pairs.sexes, voices.picture_person if forward else voices.person)
     if forward:
-        methods["another real picture, by the judge"] = by_another_picture(faces.real[JUDGE], voices.picture_person)
+        methods[_LIMIT] = by_another_picture(faces.real[JUDGE], voices.picture_person)
     return methods
 
 
@@ -185,6 +190,8 @@ def _table(inputs: Inputs, name: str, title: str, found: Tallies, *, published: 
     columns = tuple(Column(_column(cell), "%", digits=2) for cell in _CELLS)
     rows = []
     for method, tallies in found.items():
+        if all(tally.value is None for tally in tallies.values()):
+            continue
         values = {
             _column(cell): value
             for cell, tally in tallies.items()
@@ -214,7 +221,7 @@ def _column(cell: tuple[Side, Group]) -> str:
 def _kind(inputs: Inputs, method: str) -> Kind:
     if any(method.startswith(f"{inputs.subject.name}, {how}") for how in _READS.values()):
         return "ours"
-    return {"the sexes known, nothing else": "trivial", "another real picture, by the judge": "limit"}.get(
+    return {"the sexes known, nothing else": "trivial", _LIMIT: "limit"}.get(
         method, "baseline"
     )  # type: ignore[return-value]
 

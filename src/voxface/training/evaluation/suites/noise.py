@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
-from voxface.training.evaluation.evaluated_voices import check_makes_faces
+from voxface.training.evaluation.evaluated_voices import check_makes_faces, what_data_are
 from voxface.training.evaluation.face_scoring import BY_SEX, COLUMNS, MATCHING, PUBLISHED, TOP1, FaceScoring
 from voxface.training.evaluation.figures import COLOURS, panels, png
 from voxface.training.evaluation.heard_people import HeardPerson, examples, heard_people
@@ -94,7 +94,7 @@ def run(inputs: Inputs) -> SuiteResult:
             "seconds": SPEECH_SECONDS,
             "mixed": "in the mel bands",
         },
-        _statements(tallies, alone, clean[~known], kinds),
+        (*_statements(tallies, alone, clean[~known], kinds), *what_data_are(pairs)),
     )
 
 
@@ -175,7 +175,7 @@ def _figure(tallies: dict[tuple[str, int], dict[str, Tally]], kinds: tuple[Noise
     low, high = zip(*(one.get_ylim() for one in axes[:2]), strict=True)
     for one in axes[:2]:
         one.set_ylim(min(45, *low), max(60, *high))
-    axes[2].set_ylim(0, None)
+    axes[2].set_ylim(0, max(5, axes[2].get_ylim()[1]))
     axes[2].legend(fontsize=7, frameon=False)
     figure.set_layout_engine("constrained", w_pad=0.08)
     return png(figure)
