@@ -170,7 +170,7 @@ def _command(options: argparse.Namespace) -> str:
         *("beside", "split", "quick", "seed"),
     ):
         value = getattr(options, name)
-        if value in (None, [], False) or (name, value) in {("split", "test"), ("seed", 0)}:
+        if value in (None, [], False) or (name, value) in (("split", "test"), ("seed", 0)):
             continue
         shown = value if isinstance(value, list) else [value]
         words += [f"--{name}", *([] if value is True else [one.name if isinstance(one, Path) else str(one) for one in shown])]

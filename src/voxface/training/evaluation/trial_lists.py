@@ -10,16 +10,18 @@ Files may be compressed (`.gz`). A path's first part is the person, by VoxCeleb'
 """
 
 import gzip
-import io
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.damage import is_damage, reason
-from voxface.runtime.files.regular import read_bytes
+from voxface.runtime.files.regular import open_regular
 
 _LARGEST = 1 << 30  # bytes of a list, unpacked
+_LONGEST = 1 << 16  # bytes of a line: the paths of a trial of a thousand candidates
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,20 @@ def read_matching(file: Path) -> list[MatchingTrial]:
     Raises:
         InputError: it cannot be read, or a line is none.
     """
-    trials = []
+    return [MatchingTrial(words[0], words[1], tuple(words[2:])) for words in matching_paths(file)]
+
+
+def matching_paths(file: Path) -> Iterator[list[str]]:
+    """The paths of each trial of a list of matching, one trial after another: probe, right candidate, wrong ones.
+
+    Raises:
+        InputError: it cannot be read, or a line is none.
+    """
     for number, line in _lines(file):
         words = line.split()
         if len(words) < 3:
             raise _wrong(file, number, "a probe, the right candidate and a wrong one are expected")
-        trials.append(MatchingTrial(words[0], words[1], tuple(words[2:])))
-    return trials
+        yield words
 
 
 def read_verification(file: Path) -> list[VerificationTrial]:
@@ -72,7 +81,15 @@ def read_verification(file: Path) -> list[VerificationTrial]:
     Raises:
         InputError: it cannot be read, or a line is none.
     """
-    trials = []
+    return list(verification_trials(file))
+
+
+def verification_trials(file: Path) -> Iterator[VerificationTrial]:
+    """The trials of a list of verification, one after another.
+
+    Raises:
+        InputError: it cannot be read, or a line is none.
+    """
     for number, line in _lines(file):
         words = [word.strip() for word in line.split(",")]
         if number == 1 and words[0] == "id":
@@ -85,8 +102,7 @@ def read_verification(file: Path) -> list[VerificationTrial]:
             )
         if (words[1] == words[2]) != (words[3] == "1"):
             raise _wrong(file, number, f"speakers {words[1]} and {words[2]} do not go with label {words[3]}")
-        trials.append(VerificationTrial(words[4], words[5], words[3] == "1"))
-    return trials
+        yield VerificationTrial(words[4], words[5], words[3] == "1")
 
 
 def read_retrieval(file: Path) -> list[tuple[str, str]]:
@@ -106,26 +122,31 @@ def read_retrieval(file: Path) -> list[tuple[str, str]]:
     return found
 
 
-def _lines(file: Path) -> list[tuple[int, str]]:
-    """Number and text of the lines of a list that are not empty."""
-    data = read_bytes(file)
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines of a list that are not empty; the list is read as it goes, and not kept."""
+    found, size = 0, 0
     try:
-        if data[:2] == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                data = packed.read(_LARGEST + 1)
-            if len(data) > _LARGEST:
-                raise InputError(f"{file}: unpacks to more than {_LARGEST >> 20} MB; it is no list of trials")
-        text = data.decode()
-    except (zlib.error, EOFError) as error:
+        with open_regular(file) as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            lines: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=raw) if packed else raw
+            for number, line in enumerate(iter(lambda: lines.readline(_LONGEST), b""), 1):
+                size += len(line)
+                if size > _LARGEST:
+                    raise InputError(f"{file}: unpacks to more than {_LARGEST >> 20} MB; it is no list of trials")
+                if len(line) == _LONGEST:
+                    raise _wrong(file, number, "it is so long that it is no trial")
+                if text := line.decode().strip():
+                    found += 1
+                    yield number, text
+    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise InputError(f"{file}: cannot be unpacked ({reason(error)}); fetch it again") from error
     except Exception as error:
         if not is_damage(error):
             raise
         raise InputError(f"{file}: cannot be read as a list of trials ({reason(error)})") from error
-    found = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not found:
         raise InputError(f"{file}: holds no trials")
-    return found
 
 
 def _wrong(file: Path, number: int, expected: str) -> InputError:
