@@ -139,9 +139,10 @@ def n_way_figure(title: str, curves: Mapping[Direction, Mapping[str, Mapping[int
             high = [
                 100 * ((number.value if number.high is None else number.high) - number.value) for _, number in shown
             ]
-            axes.errorbar(
-                [n for n, _ in shown], y, [low, high], color=colour, marker="o", markersize=4, capsize=3, label=words
-            )
+            x = [
+                n + 0.1 * (k - (len(strata) - 1) / 2) for n, _ in shown
+            ]  # beside each other, so that no bar hides another
+            axes.errorbar(x, y, [low, high], color=colour, marker="o", markersize=4, capsize=3, label=words)
         axes.plot(counts, [100 / n for n in counts], color=figures.INK, linestyle=":", label=CHANCE)
         axes.set_title(WORDS[direction], fontsize=9, color=figures.INK)
         axes.set_xlabel("candidates")

@@ -29,8 +29,8 @@ from voxface.training.evaluation.leaks import check_apart
 Direction = Literal["v2f", "f2v"]
 Task = Literal["matching", "verification", "retrieval"]
 PARTS: Final = {"1": "train", "2": "validation", "3": "seen-heard test", "4": "test"}
-_MATCHING: Final = re.compile(r"matching_(v2f|f2v)_([A-Z]+)\.csv(\.gz)?")
-_VERIFICATION: Final = re.compile(r"veriflist_(?:test_)?(random|[A-Z]+)(?:_(unseenunheard|seenheard))?\.txt(\.gz)?")
+_MATCHING: Final = re.compile(r"matching_(v2f|f2v)_(U|[GNA]+)\.csv(\.gz)?")
+_VERIFICATION: Final = re.compile(r"veriflist_(?:test_)?(random|[GNA]+)(?:_(unseenunheard|seenheard))?\.txt(\.gz)?")
 _PICKLED: Final = re.compile(r"(matching|verification|retrieval)\w*?(?:_([gna]+))?\.(?:pkl|pickle)")
 _ITEMS: Final = re.compile(r"(wav|jpg)_\w+\.csv(\.gz)?")
 _TASKS: Final[dict[str, Task]] = {"matching": "matching", "verification": "verification", "retrieval": "retrieval"}
