@@ -1,6 +1,6 @@
 """Scores of vectors on the public lists of matching and verification, read line by line, so that memory does not grow."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -13,11 +13,10 @@ from voxface.training.evaluation.association import Share, SharesByPerson, right
 from voxface.training.evaluation.embeddings_file import EmbeddingsFile, Vectors
 from voxface.training.evaluation.pickled_trial_lists import read_pickled_matching, read_pickled_verification
 from voxface.training.evaluation.public_lists import Celebrity, Direction, ListFile, PublicLists
-from voxface.training.evaluation.trial_lists import matching_paths, verification_trials
+from voxface.training.evaluation.trial_lists import BLOCK, matching_columns, verification_trials
 from voxface.training.evaluation.verification_intervals import Rates, SortedTrials, rates_by_person
 
 Int32 = NDArray[np.int32]
-BLOCK: Final = 1 << 16  # trials at a time
 DIRECTIONS: Final[tuple[Direction, Direction]] = ("v2f", "f2v")
 
 
@@ -61,15 +60,16 @@ class _Whose:
     """People of a list by the rows of their vectors, found when a row is first met."""
 
     def __init__(self, lists: PublicLists, of: ListFile, vectors: Vectors) -> None:
-        self._lists, self._of = lists, of
+        self._lists, self._name = lists, of.name
         self._paths = list(vectors.row)
         self.number = np.full(len(self._paths), -1, np.int32)  # of each row's person
         self.people: dict[str, int] = {}
         self.celebrities: list[Celebrity] = []
 
     def __call__(self, rows: Int32) -> Int32:
-        for row in np.unique(rows[self.number[rows] < 0]):
-            person = self._lists.person(self._paths[row], self._of.name)
+        new = rows[self.number[rows] < 0]
+        for row in np.unique(new) if len(new) else ():
+            person = self._lists.person(self._paths[row], self._name)
             if person.name not in self.people:
                 self.people[person.name] = len(self.people)
                 self.celebrities.append(person)
@@ -93,7 +93,8 @@ def score_matching(
     sides = (vectors.voices, vectors.faces) if direction == "v2f" else (vectors.faces, vectors.voices)
     probe, candidate = (_Whose(lists, of, side) for side in sides)
     shares, sexes, width, known = SharesByPerson(), SharesByPerson(), 0, True
-    for block in _blocks(_matching_paths(of, direction), _rows_of_matching(sides, of)):
+    for columns in _matching_columns(of, direction):
+        block = np.stack([_rows(paths, sides[min(k, 1)]) for k, paths in enumerate(columns)], 1)
         width = block.shape[1]
         whose = probe(block[:, 0])
         candidates = np.stack([candidate(column) for column in block.T[1:]], 1)
@@ -126,15 +127,13 @@ def score_verification(lists: PublicLists, of: ListFile, vectors: EmbeddingsFile
     whose: list[Int32] = []
     faces: list[Int32] = []
 
-    def row(trial: Sequence[Any]) -> list[int] | str:
-        rows = _row(trial[0], sides[0]), _row(trial[1], sides[1])
-        return next((r for r in rows if isinstance(r, str)), None) or [*map(int, rows), int(trial[2])]
-
-    for block in _blocks(_verification_trials(of), row):
-        scores.append(np.einsum("te,te->t", sides[0].vectors[block[:, 0]], sides[1].vectors[block[:, 1]]))
-        labels.append(block[:, 2] > 0)
-        whose.append(voice(block[:, 0]))
-        faces.append(face(block[:, 1]))
+    trials_of = _verification_trials(of)
+    while part := list(islice(trials_of, BLOCK)):
+        rows = [_rows([trial[k] for trial in part], side) for k, side in enumerate(sides)]
+        scores.append(np.einsum("te,te->t", sides[0].vectors[rows[0]], sides[1].vectors[rows[1]]))
+        labels.append(np.array([trial[2] for trial in part], bool))
+        whose.append(voice(rows[0]))
+        faces.append(face(rows[1]))
     lists.check_apart([*voice.celebrities, *face.celebrities], of)
     same = np.concatenate(labels)
     person, other = np.concatenate(whose), np.concatenate(faces)
@@ -153,52 +152,32 @@ def score_verification(lists: PublicLists, of: ListFile, vectors: EmbeddingsFile
     return VerificationScore(rates_by_person(trials, person, seed=seed), sex, trials)
 
 
-def _matching_paths(of: ListFile, direction: Direction) -> Iterator[Sequence[str]]:
+def _matching_columns(of: ListFile, direction: Direction) -> Iterator[list[list[str]]]:
     if not of.pickled:
-        yield from matching_paths(of.files[0])
+        yield from matching_columns(of.files[0])
         return
     to_faces, to_voices = read_pickled_matching(of.files[0])
-    for trial in to_faces if direction == "v2f" else to_voices:
-        yield (trial.probe, trial.right, *trial.wrong)
+    trials = to_faces if direction == "v2f" else to_voices
+    if len(widths := {len(trial.wrong) for trial in trials}) > 1:
+        raise InputError(
+            f"{of.name}: trials of {min(widths) + 1} to {max(widths) + 1} candidates; keep them in lists of their own"
+        )
+    yield [list(paths) for paths in zip(*((trial.probe, trial.right, *trial.wrong) for trial in trials), strict=True)]
+
+
+def _rows(paths: Sequence[str], side: Vectors) -> Int32:
+    """Rows of vectors of paths.
+
+    Raises:
+        Lacking: a vector is missing.
+    """
+    try:
+        return np.fromiter(map(side.row.__getitem__, paths), np.int32, len(paths))
+    except KeyError as error:
+        raise Lacking(str(error.args[0])) from None
 
 
 def _verification_trials(of: ListFile) -> Iterator[Sequence[Any]]:
     read = read_pickled_verification if of.pickled else verification_trials
     for trial in read(of.files[0]):
         yield (trial.voice, trial.face, trial.same)
-
-
-def _rows_of_matching(sides: tuple[Vectors, Vectors], of: ListFile) -> Callable[[Sequence[str]], list[int] | str]:
-    probes, candidates = sides[0].row, sides[1].row
-    width: list[int] = []
-
-    def row(paths: Sequence[str]) -> list[int] | str:
-        if not width:
-            width.append(len(paths))
-        if len(paths) != width[0]:
-            raise InputError(
-                f"{of.name}: trials of {width[0] - 1} and of {len(paths) - 1} candidates; keep them in two lists"
-            )
-        try:
-            return [probes[paths[0]], *[candidates[path] for path in paths[1:]]]
-        except KeyError as error:
-            return str(error.args[0])
-
-    return row
-
-
-def _row(path: str, side: Vectors) -> int | str:
-    return side.row.get(path, path)
-
-
-def _blocks(trials: Iterator[Sequence[Any]], row: Callable[[Any], list[int] | str]) -> Iterator[Int32]:
-    """Rows of trials int32 [T, …], a block at a time.
-
-    Raises:
-        Lacking: of some trial a vector is missing.
-    """
-    while block := list(islice(trials, BLOCK)):
-        rows = [row(trial) for trial in block]
-        if lacking := next((path for path in rows if isinstance(path, str)), None):
-            raise Lacking(lacking)
-        yield np.array(rows, np.int32)

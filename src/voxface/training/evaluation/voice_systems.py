@@ -97,4 +97,4 @@ def resemblyzer() -> TeacherVoices:
         ProviderError: its package is not installed; the message says how to install it.
     """
     teacher = load_teacher(RESEMBLYZER)
-    return TeacherVoices(teacher, teacher.name)
+    return TeacherVoices(teacher, "Resemblyzer")

@@ -7,6 +7,7 @@ import time
 import tracemalloc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from voxface.training.evaluation.public_lists import ListFile, PublicLists
 from voxface.training.evaluation.result import Measured, SuiteResult
 from voxface.training.evaluation.run import run_suites
 from voxface.training.evaluation.suites.association import run
-from voxface.training.evaluation.trial_lists import read_matching, read_retrieval, read_verification
+from voxface.training.evaluation.trial_lists import matching_columns, read_matching, read_retrieval, read_verification
 from voxface.training.world.pictures import PictureConfig
 from voxface.training.world.synthetic import SyntheticConfig
 
@@ -409,7 +410,7 @@ def test_millions_of_trials_in_flat_memory(tmp_path: Path, monkeypatch: pytest.M
     assert found.share.value == pytest.approx(0.5, abs=0.01)
     assert seconds < 60  # no promise, which a busy machine would break: only that nothing grows faster than the list
     print(f"{seconds:.1f} s")
-    monkeypatch.setattr(public_list_scores, "BLOCK", 1 << 12)
+    monkeypatch.setattr(public_list_scores, "matching_columns", partial(matching_columns, block=1 << 12))
     peaks = []
     for trials in (16_384, 65_536):
         arguments = write(trials)

@@ -323,6 +323,6 @@ def _figure(curves: Mapping[str, Mapping[str, Mapping[int, Measured]]]) -> bytes
         axes.set_xlabel("speech in each of two pieces (s)")
         axes.set_xticks(SECONDS)
         axes.set_ylim(0, 55)
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(fontsize=7, edgecolor="none", framealpha=0.9)
     panels[0].set_ylabel("equal error rate (%)")
     return figures.png(figure)
