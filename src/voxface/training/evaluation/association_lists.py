@@ -77,7 +77,8 @@ def of_lists(inputs: Inputs, folder: Path, embeddings: Path) -> SuiteResult:
         )
     facts = {
         "embeddings": {"name": vectors.name, "sha256": vectors.digest},
-        "lists_sha256": _digest(scored),
+        "subject_sha256": vectors.digest,
+        "data_sha256": _digest(scored),
         "lists": [one.name for one in scored],
     }
     return found.result(facts, missing)

@@ -1,17 +1,11 @@
 """Figures of the suite `streaming`."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voxface.training.evaluation import figures
-from voxface.training.evaluation.calibration_curves import reliability
-from voxface.training.evaluation.intervals import wilson
 from voxface.training.evaluation.result import Measured
-
-_FEWEST: Final = 5  # estimates of a point
 
 
 def by_seconds(
@@ -44,13 +38,13 @@ def by_seconds(
 def calibration(
     title: str,
     coverage: Mapping[int, Mapping[int, Measured]],
-    sex: tuple[NDArray[np.floating[Any]], NDArray[np.bool_]],
+    sex: Sequence[tuple[float, Measured]],
 ) -> bytes:
     """Left: how much of people's own faces lies in regions of their posterior. Right: how often the likelier sex is right.
 
     Args:
         coverage: by seconds, the share by region in per cent.
-        sex: of all estimates, the probability of the likelier sex, and whether it was right.
+        sex: mean probability of the likelier sex in each bin of them, and how often it was right.
     """
     figure, (left, right) = figures.panels(f"{title}: calibration", 2, (7.2, 3.6))
     for colour, (seconds, shares) in zip(figures.COLOURS, coverage.items(), strict=False):
@@ -61,24 +55,11 @@ def calibration(
     left.set_ylabel("measurements of own faces in it (%)", fontsize=9)
     left.set_xlim(40, 100)
     left.set_ylim(40, 100)
-    probability, happened = sex
-    # The likelier sex has 50 % at least: bins of a tenth, of which those with few estimates say nothing.
-    rows = [row for row in reliability(2 * probability - 1, happened) if row.count >= _FEWEST]
-    x, y = [50 + 50 * row.predicted for row in rows], [100 * row.observed for row in rows]
-    interval = [wilson(round(row.observed * row.count), row.count) for row in rows]
-    low = [at - 100 * side for at, (side, _) in zip(y, interval, strict=True)]
-    high = [100 * side - at for at, (_, side) in zip(y, interval, strict=True)]
-    colour = figures.COLOURS[0]
-    right.errorbar(
-        x,
-        y,
-        [np.maximum(0, low), np.maximum(0, high)],
-        color=colour,
-        marker="o",
-        markersize=4,
-        capsize=3,
-        label="all seconds",
-    )
+    x, y = [100 * at for at, _ in sex], [100 * number.value for _, number in sex]
+    low = [100 * (number.value if number.low is None else number.low) for _, number in sex]
+    high = [100 * (number.value if number.high is None else number.high) for _, number in sex]
+    bars = [np.subtract(y, low), np.subtract(high, y)]
+    right.errorbar(x, y, bars, color=figures.COLOURS[0], marker="o", markersize=4, capsize=3, label="all seconds")
     right.plot([50, 100], [50, 100], color=figures.INK, linestyle=":", label="calibrated")
     right.set_xlabel("probability of the likelier sex (%)", fontsize=9)
     right.set_ylabel("how often it is right (%)", fontsize=9)

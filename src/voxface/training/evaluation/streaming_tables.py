@@ -69,8 +69,7 @@ def confidence_tables(view: StreamView, streams: Sequence[Stream]) -> list[Table
     for stream in streams:
         found = {}
         for s, heard in stream.heard.items():
-            moved = view.moved(heard, stream.last)
-            found[s] = view.statistic(lambda at, c=heard.confidence, m=moved: rank_correlation(-c[at], m[at]))
+            found[s] = view.statistic(rank_correlation, -heard.confidence, view.moved(heard, stream.last))
         ranked.append(_row(stream.method, stream.kind, found))
     ranked.append(_row("a confidence that says nothing", "trivial", dict.fromkeys(SECONDS, Measured(0.0))))
     nothing = "A confidence has no trivial value to beat; that it says something is the next table. " + _NOTE
@@ -99,11 +98,8 @@ def calibration_tables(
         )
         found = {}
         for s, heard in stream.heard.items():
-            found[s] = view.statistic(
-                lambda at, p=heard.female: expected_calibration_error(
-                    np.maximum(p, 1 - p)[at], ((p > 0.5) == view.female)[at]
-                )
-            )
+            likelier, correct = np.maximum(heard.female, 1 - heard.female), (heard.female > 0.5) == view.female
+            found[s] = view.statistic(expected_calibration_error, likelier, correct)
         apart.append(_row(stream.method, stream.kind, found))
     commoner = max(float(view.female.mean()), 1 - float(view.female.mean()))
     right.append(_row("always the commoner sex of these people", "trivial", dict.fromkeys(SECONDS, Measured(commoner))))

@@ -80,8 +80,11 @@ class StreamView:
         means = np.bincount(self.person, values.astype(np.float64)) / np.bincount(self.person)
         return dict(zip(self.names, means.tolist(), strict=True))
 
-    def statistic(self, of: Callable[[NDArray[np.int64]], float]) -> Measured:
-        """A statistic of rows of utterances, with its interval over people."""
-        every = np.arange(len(self.utterances))
-        low, high = bootstrap(of, self.person, rng=np.random.default_rng(self.seed), rounds=_ROUNDS)
-        return Measured(of(every), low, high, trials=len(every), people=len(self.names))
+    def statistic(self, of: Callable[..., float], *values: NDArray[Any]) -> Measured:
+        """A statistic of numbers [U] of the utterances, with its interval over people."""
+
+        def of_rows(rows: NDArray[np.int64]) -> float:
+            return of(*(value[rows] for value in values))
+
+        low, high = bootstrap(of_rows, self.person, rng=np.random.default_rng(self.seed), rounds=_ROUNDS)
+        return Measured(of(*values), low, high, trials=len(self.utterances), people=len(self.names))

@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from voxface.runtime.config.age import CHILD_UP_TO
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 from voxface.training.evaluation import figures
-from voxface.training.evaluation.association import share_by_person
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.leaks import check_apart
-from voxface.training.evaluation.linear_probe import ridge_probe, side_probe
-from voxface.training.evaluation.result import Column, Kind, Measured, PerPerson, Row, SuiteResult, Table
+from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
+from voxface.training.evaluation.speaker_told import FEWEST, NOTE, tag, told_tables
 from voxface.training.evaluation.speaker_trials import Piece, auc_by_speaker, halved, pair_rates, read_speech
 from voxface.training.evaluation.verification_intervals import Rates
 from voxface.training.evaluation.voice_systems import BundleVoices, MeanSpectrum, VoiceSystem, resemblyzer
@@ -30,9 +27,6 @@ SPEAKERS: Final = 100_000  # all
 _QUICK_SPEAKERS: Final = 60
 LEARNT: Final = 1000  # training recordings that probes learn from
 _QUICK_LEARNT: Final = 120
-SEX_SECONDS: Final = 5  # of speech, for sex
-_FEWEST: Final = 10  # speakers, of a number
-_NOTE: Final = "95 % intervals are over speakers. Nobody has published figures on these recordings."
 
 
 def run(inputs: Inputs) -> SuiteResult:
@@ -57,11 +51,11 @@ def run(inputs: Inputs) -> SuiteResult:
         tables.append(_verification(systems, pieces, name, per_person, inputs))
         by_seconds, table = _by_seconds(systems, pieces, name, inputs)
         if table is None:
-            missing.append(f"{name}: rates by seconds: fewer than {_FEWEST} speakers have pieces of {max(SECONDS)} s")
+            missing.append(f"{name}: rates by seconds: fewer than {FEWEST} speakers have pieces of {max(SECONDS)} s")
         else:
             tables.append(table)
             curves[name] = by_seconds
-        tables += _told(systems, recordings, learnt, name, per_person, missing, inputs)
+        tables += told_tables(systems, recordings, learnt, name, per_person, missing, inputs)
         for piece in recordings:
             digest.update(piece.voice.speaker.encode() + piece.samples.tobytes())
         speakers = len({piece.voice.speaker for piece in recordings})
@@ -132,9 +126,9 @@ def _verification(
     title = (
         f"Speaker verification, {name}: {len(set(speakers))} {inputs.split} speakers, {len(pieces)} pieces, all pairs"
     )
-    note = f"A piece is a recording, or half of one where a speaker has no other. {_NOTE}"
+    note = f"A piece is a recording, or half of one where a speaker has no other. {NOTE}"
     columns = (Column("EER", "%", "lower"), Column("AUC", "%", digits=2))
-    return Table(f"verification-{_tag(name)}", title, columns, tuple(rows), note)
+    return Table(f"verification-{tag(name)}", title, columns, tuple(rows), note)
 
 
 def _cells(rates: Rates) -> dict[str, Measured]:
@@ -147,7 +141,7 @@ def _by_seconds(
     """EER of the first seconds of the same pieces, which are as long as the longest."""
     long = [piece for piece in pieces if len(piece.samples) >= 16_000 * max(SECONDS)]
     counts = np.unique([piece.voice.speaker for piece in long], return_counts=True)[1]
-    if (counts > 1).sum() < _FEWEST:
+    if (counts > 1).sum() < FEWEST:
         return {}, None
     speakers = [piece.voice.speaker for piece in long]
     found: dict[str, dict[int, Measured]] = {}
@@ -162,131 +156,12 @@ def _by_seconds(
     title = f"EER by seconds of speech, {name}: {len(set(speakers))} {inputs.split} speakers, {len(long)} pieces"
     columns = tuple(Column(f"{s} s", "%", "lower") for s in SECONDS)
     return found, Table(
-        f"seconds-{_tag(name)}", title, columns, tuple(rows), f"The first seconds of the same pieces. {_NOTE}"
+        f"seconds-{tag(name)}", title, columns, tuple(rows), f"The first seconds of the same pieces. {NOTE}"
     )
 
 
 def _of_seconds(found: Mapping[int, Measured]) -> dict[str, Measured]:
     return {f"{seconds} s": number for seconds, number in found.items()}
-
-
-def _told(
-    systems: Sequence[VoiceSystem],
-    tested: Sequence[Piece],
-    learnt: Sequence[Piece],
-    name: str,
-    per_person: dict[str, PerPerson],
-    missing: list[str],
-    inputs: Inputs,
-) -> list[Table]:
-    """Sex of adults with enough speech, and age of all adults whose age is known: as the bundle tells it, and by probes."""
-    sexed = [p for p in tested if p.voice.sex and not _is_child(p.voice) and len(p.samples) >= 16_000 * SEX_SECONDS]
-    aged = [p for p in tested if p.voice.age is not None and not _is_child(p.voice)]
-    sex_learnt = [p for p in learnt if p.voice.sex and not _is_child(p.voice)]
-    age_learnt = [p for p in learnt if p.voice.age is not None and not _is_child(p.voice)]
-    made = []
-    if len(_speakers(sexed)) >= _FEWEST and len({p.voice.sex for p in sex_learnt}) == 2:
-        made.append(_sex(systems, sexed, sex_learnt, name, per_person, inputs))
-    else:
-        missing.append(f"{name}: sex: fewer than {_FEWEST} adults of known sex have {SEX_SECONDS} s of speech")
-    if len(_speakers(aged)) >= _FEWEST and len(_speakers(age_learnt)) >= _FEWEST:
-        made.append(_age(systems, aged, age_learnt, name, per_person, inputs))
-    else:
-        missing.append(
-            f"{name}: age: its speakers.csv names the ages of fewer than {_FEWEST} adults to test and to learn from"
-        )
-    return made
-
-
-def _sex(
-    systems: Sequence[VoiceSystem],
-    tested: Sequence[Piece],
-    learnt: Sequence[Piece],
-    name: str,
-    per_person: dict[str, PerPerson],
-    inputs: Inputs,
-) -> Table:
-    men = np.array([piece.voice.sex == "M" for piece in tested])
-    men_learnt = np.array([piece.voice.sex == "M" for piece in learnt])
-    rows: list[tuple[str, Kind, NDArray[np.bool_]]] = []
-    for system in systems:
-        embeddings = system.embed([piece.samples for piece in tested])
-        if isinstance(system, BundleVoices):
-            rows.append((f"{system.name}, mesh", system.kind, ~system.women(embeddings) == men))
-        probe = side_probe(system.embed([piece.samples for piece in learnt]), men_learnt)
-        rows.append((f"{system.name}, linear probe", system.kind, probe(embeddings) == men))
-    commoner = bool(men_learnt.mean() >= 0.5)
-    rows.append(
-        (
-            f"always {'male' if commoner else 'female'}, the commoner of the training speakers",
-            "trivial",
-            men == commoner,
-        )
-    )
-    per_person[f"sex, {name}"] = PerPerson("higher", _by_speaker(tested, rows[0][2]))
-    title = f"Sex, {name}: {len(_speakers(tested))} adult {inputs.split} speakers, {SEX_SECONDS} s of speech or more"
-    made = tuple(Row(method, kind, {"right": _mean(tested, right, inputs.seed)}) for method, kind, right in rows)
-    note = f"Probes learn from {len(learnt)} recordings of training speakers. {_NOTE}"
-    return Table(f"sex-{_tag(name)}", title, (Column("right", "%"),), made, note)
-
-
-def _age(
-    systems: Sequence[VoiceSystem],
-    tested: Sequence[Piece],
-    learnt: Sequence[Piece],
-    name: str,
-    per_person: dict[str, PerPerson],
-    inputs: Inputs,
-) -> Table:
-    true, known = _ages(tested), _ages(learnt)
-    rows: list[tuple[str, Kind, NDArray[np.float64]]] = []
-    for system in systems:
-        embeddings = system.embed([piece.samples for piece in tested])
-        years = system.years(embeddings) if isinstance(system, BundleVoices) else None
-        if years is not None:
-            rows.append((f"{system.name}, age told", system.kind, np.abs(years - true)))
-        probe = ridge_probe(system.embed([piece.samples for piece in learnt]), known)
-        rows.append((f"{system.name}, linear probe", system.kind, np.abs(probe(embeddings) - true)))
-    rows.append(("mean age of the training speakers", "trivial", np.abs(known.mean() - true)))
-    per_person[f"age error, {name}"] = PerPerson("lower", _by_speaker(tested, rows[0][2]))
-    made = tuple(
-        Row(method, kind, {"mean absolute error": _mean(tested, error, inputs.seed)}) for method, kind, error in rows
-    )
-    title = f"Age, {name}: {len(_speakers(tested))} adult {inputs.split} speakers"
-    note = f"The middle of the decade where no more is known. Probes learn from {len(learnt)} recordings. {_NOTE}"
-    return Table(f"age-{_tag(name)}", title, (Column("mean absolute error", "years", "lower"),), made, note)
-
-
-def _is_child(voice: Voice) -> bool:
-    return voice.age is not None and voice.age[1] <= CHILD_UP_TO
-
-
-def _ages(pieces: Sequence[Piece]) -> NDArray[np.float64]:
-    return np.array([np.mean(piece.voice.age) for piece in pieces if piece.voice.age is not None])
-
-
-def _speakers(pieces: Sequence[Piece]) -> list[str]:
-    return list(dict.fromkeys(piece.voice.speaker for piece in pieces))
-
-
-def _numbers(pieces: Sequence[Piece]) -> NDArray[np.int64]:
-    place = {speaker: k for k, speaker in enumerate(_speakers(pieces))}
-    return np.array([place[piece.voice.speaker] for piece in pieces], np.int64)
-
-
-def _mean(pieces: Sequence[Piece], values: NDArray[Any], seed: int) -> Measured:
-    share = share_by_person(values.astype(np.float64), _numbers(pieces), seed=seed)
-    return Measured(share.value, share.low, share.high, trials=share.trials, people=share.people)
-
-
-def _by_speaker(pieces: Sequence[Piece], values: NDArray[Any]) -> dict[str, float]:
-    number = _numbers(pieces)
-    means = np.bincount(number, values.astype(np.float64)) / np.bincount(number)
-    return dict(zip(_speakers(pieces), means.tolist(), strict=True))
-
-
-def _tag(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
 
 
 def _statements(tables: Sequence[Table]) -> tuple[str, ...]:

@@ -8,22 +8,24 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.training.data.pairs import Pairs
 from voxface.training.evaluation import streaming_figures
 from voxface.training.evaluation import streaming_tables as tables
+from voxface.training.evaluation.association import share_by_person
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.result import Kind, Measured, PerPerson, SuiteResult
 from voxface.training.evaluation.streaming_tables import SECONDS
-from voxface.training.evaluation.streaming_view import Float64, Stream, StreamView
+from voxface.training.evaluation.streaming_view import Stream, StreamView
 from voxface.training.evaluation.subject import BundleSubject, same_model
 from voxface.training.evaluation.voice_prefixes import FRAMES, REGIONS, Heard, hear
 
 _ALL: Final = 100_000
 _QUICK: Final = 40
+_BIN: Final = 0.1  # of probabilities
+_FEWEST: Final = 3  # people of a bin
 
 
 def run(inputs: Inputs) -> SuiteResult:
@@ -131,10 +133,20 @@ def _coverage(view: StreamView, heard: Heard) -> dict[int, Measured]:
     return {region: view.mean(heard.inside[:, :, k].mean(1)) for k, region in enumerate(REGIONS)}
 
 
-def _sex(view: StreamView, stream: Stream) -> tuple[Float64, NDArray[np.bool_]]:
-    """The probability of the likelier sex, and whether it was right, of all seconds together."""
+def _sex(view: StreamView, stream: Stream) -> list[tuple[float, Measured]]:
+    """Mean probability of the likelier sex, in bins, and how often it is right with its interval over people; all seconds."""
     female = np.stack([heard.female for heard in stream.heard.values()])
-    return np.maximum(female, 1 - female).ravel(), ((female > 0.5) == view.female).ravel()
+    likelier, right = np.maximum(female, 1 - female).ravel(), ((female > 0.5) == view.female).ravel()
+    person = np.tile(view.person, len(female))
+    found = []
+    for low in np.arange(0.5, 1, _BIN):
+        own = (likelier >= low) & (likelier < low + _BIN if low + _BIN < 1 else likelier <= 1)
+        if len(np.unique(person[own])) >= _FEWEST:
+            share = share_by_person(right[own].astype(np.float64), person[own], seed=view.seed)
+            found.append(
+                (float(likelier[own].mean()), Measured(share.value, share.low, share.high, people=share.people))
+            )
+    return found
 
 
 def _statements(view: StreamView, ours: Stream) -> tuple[str, ...]:
