@@ -7,8 +7,8 @@ these test people that the folder records; 0: not on test people.
 
 `preference` prints {"page", "key", "survey", "questions"}; with --answers, what a suite prints.
 
-`compare` prints {"a", "b", "differences": [{"suite", "metric", "better", "a", "b", "difference", "interval", "p_value", "people",
-"significant"}], "left_out": [{"suite", "metric", "why"}]}, `report` {"report", "suites"}.
+`compare` prints {"a", "b", "differences": [{"suite", "metric", "better", "a", "b", "difference", "interval", "p_value",
+"people", "significant"}], "left_out": [{"suite", "metric", "why"}]}, `report` {"report", "suites"}.
 """
 
 import argparse

@@ -87,7 +87,7 @@ class BundleSubject:
             for one in frames
         ]
         width = len(rows[0]) if rows else 0
-        return self._checked("encoder", np.array(rows, np.float32).reshape(-1, width))
+        return self._checked("encoder", np.array(rows, np.float32).reshape(len(rows), width))
 
     def embeddings(self, utterances: Sequence[int] | NDArray[np.integer[Any]]) -> Float32:
         """Embeddings float32 [U, E] of utterances of the pairs; each is computed once."""
