@@ -82,8 +82,8 @@ def small_voxceleb(folder: Path, people: Mapping[str, Listed], trials: int = 300
     rows = ["id,voice-speaker-id,face-speaker-id,label,voice-path,face-path"]
     for k in range(trials):
         person = int(rng.integers(len(names)))
-        face = person if k % 2 else other(person, alike=False)
-        rows.append(f"{k},{person},{face},{k % 2},{one(spoken, voices, person)},{one(shown, faces, face)}")
+        seen = person if k % 2 else other(person, alike=False)
+        rows.append(f"{k},{person},{seen},{k % 2},{one(spoken, voices, person)},{one(shown, faces, seen)}")
     (folder / "veriflist_test_random_unseenunheard.txt").write_text("\n".join(rows) + "\n")
     for stem, paths, whose in (("wav", wav, voices), ("jpg", jpg, faces)):
         items = [f"{people[names[whose[path]]].number}\t{path}" for path in paths]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from voxface.training.evaluation import association_published as published
 from voxface.training.evaluation import figures
 from voxface.training.evaluation.association import Share
@@ -135,14 +137,12 @@ def n_way_figure(title: str, curves: Mapping[Direction, Mapping[str, Mapping[int
         for k, (colour, (words, values)) in enumerate(zip(figures.COLOURS, strata.items(), strict=False)):
             shown = sorted(values.items())
             y = [100 * number.value for _, number in shown]
-            low = [100 * (number.value - (number.value if number.low is None else number.low)) for _, number in shown]
-            high = [
-                100 * ((number.value if number.high is None else number.high) - number.value) for _, number in shown
-            ]
-            x = [
-                n + 0.1 * (k - (len(strata) - 1) / 2) for n, _ in shown
-            ]  # beside each other, so that no bar hides another
-            axes.errorbar(x, y, [low, high], color=colour, marker="o", markersize=4, capsize=3, label=words)
+            low = [100 * (number.value if number.low is None else number.low) for _, number in shown]
+            high = [100 * (number.value if number.high is None else number.high) for _, number in shown]
+            bars = [np.maximum(0, np.subtract(y, low)), np.maximum(0, np.subtract(high, y))]
+            # Beside each other, so that no bar hides another.
+            x = [n + 0.1 * (k - (len(strata) - 1) / 2) for n, _ in shown]
+            axes.errorbar(x, y, bars, color=colour, marker="o", markersize=4, capsize=3, label=words)
         axes.plot(counts, [100 / n for n in counts], color=figures.INK, linestyle=":", label=CHANCE)
         axes.set_title(WORDS[direction], fontsize=9, color=figures.INK)
         axes.set_xlabel("candidates")

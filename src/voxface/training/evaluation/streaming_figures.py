@@ -58,7 +58,7 @@ def calibration(
     x, y = [100 * at for at, _ in sex], [100 * number.value for _, number in sex]
     low = [100 * (number.value if number.low is None else number.low) for _, number in sex]
     high = [100 * (number.value if number.high is None else number.high) for _, number in sex]
-    bars = [np.subtract(y, low), np.subtract(high, y)]
+    bars = [np.maximum(0, np.subtract(y, low)), np.maximum(0, np.subtract(high, y))]
     right.errorbar(x, y, bars, color=figures.COLOURS[0], marker="o", markersize=4, capsize=3, label="all seconds")
     right.plot([50, 100], [50, 100], color=figures.INK, linestyle=":", label="calibrated")
     right.set_xlabel("probability of the likelier sex (%)", fontsize=9)

@@ -137,7 +137,11 @@ def _figure(found: Mapping[str, Verdict], key: Mapping[str, Any]) -> bytes:
             place, 100 - share, left=share, color="#cccccc", height=0.6, label=key["other"] if not place else None
         )
         axes.errorbar(
-            share, place, xerr=[[share - 100 * verdict.low], [100 * verdict.high - share]], color=figures.INK, capsize=4
+            share,
+            place,
+            xerr=[[max(0.0, share - 100 * verdict.low)], [max(0.0, 100 * verdict.high - share)]],
+            color=figures.INK,
+            capsize=4,
         )
         least = 100 * threshold(verdict.preference.answers) / verdict.preference.answers
         axes.plot(

@@ -261,7 +261,7 @@ def test_pickled_lists_give_the_same(tmp_path: Path, small: SmallVoxCeleb, peopl
     (folder / "verification.pkl").write_bytes(
         pickle.dumps({"list": [(t.voice, t.face, int(t.same)) for t in verified]})
     )
-    wav, jpg = (dict(reversed(item) for item in read_retrieval(small.folder / f"{s}_20k.csv")) for s in ("wav", "jpg"))
+    wav, jpg = ({path: of for of, path in read_retrieval(small.folder / f"{stem}_20k.csv")} for stem in ("wav", "jpg"))
     gallery = [(voice, face, numbers[of]) for voice, of in wav.items() for face, other in jpg.items() if of == other]
     (folder / "retrieval.pkl").write_bytes(pickle.dumps({"retrieval_lists": [gallery]}))
     file = embeddings(tmp_path / "system.npz", small, 0.5)
