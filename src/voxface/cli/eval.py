@@ -250,7 +250,7 @@ def _read_survey(options: argparse.Namespace) -> int:
     from voxface.training.evaluation.survey_results import survey_result
 
     found = survey_result(options.answers, read_key(options.out), seed=options.seed)
-    command = shlex.join(["voxface", "eval", "preference", "--answers", *(file.name for file in options.answers)])
+    command = f"voxface eval preference --answers ({len(options.answers)} files)"
     document = write_result(found, Inputs(options.out, seed=options.seed), command, datetime.datetime.now(datetime.UTC))
     if options.json:
         print_json({"out": str(options.out), "results": [document], "errors": []})

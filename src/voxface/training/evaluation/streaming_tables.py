@@ -172,6 +172,7 @@ def latency_table(streams: Sequence[Stream]) -> Table:
             rows.append(_row(f"{stream.method}, {words}", stream.kind, numbers))
     note = (
         "From log-mel frames to face, mesh and attributes on one thread of this machine, the whole window anew (mode exact). "
-        "No trivial answer takes time; `voxface profile` measures live updates."
+        "No trivial answer takes time; `voxface profile` measures live updates, and tells a busy machine, whose "
+        "times say little."
     )
     return _table("latency", "Time of one update by seconds heard", "ms", "lower", 1, rows, note)

@@ -47,7 +47,7 @@ def power_table(answers: int) -> Table:
     rows = [
         Row(
             f"{share:.0%} of the answers for ours",
-            "ours",
+            "baseline",
             {
                 "power": Measured(power(answers, share)),
                 "answers for a power of 80 %": Measured(answers_needed(share)),

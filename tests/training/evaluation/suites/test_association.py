@@ -166,6 +166,7 @@ def hasty_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(association_pairs, "_judge", lambda inputs: PictureJudge.train(inputs.pairs, config))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hasty_judge")
 def test_sound_and_renders_through_both_ways_in(tmp_path: Path, small: SmallVoxCeleb, pairs: Pairs) -> None:
     file = embeddings(tmp_path / "system.npz", small, 1.0)
@@ -187,6 +188,7 @@ def test_sound_and_renders_through_both_ways_in(tmp_path: Path, small: SmallVoxC
     assert document["test_use"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hasty_judge")
 def test_pictures_of_anybody_give_chance(tmp_path: Path, pairs: Pairs) -> None:
     found = run(Inputs(out=tmp_path, given_pairs=pairs, predictions=Oracle(pairs, 0.0), quick=True))

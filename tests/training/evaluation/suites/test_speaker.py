@@ -39,7 +39,7 @@ def write(folder: Path, tested: int = 12, learnt: int = 12, *, ages: bool = True
         for number, name in enumerate((*names("test", tested), *names("train", learnt))):
             for take in range(2 if number == 0 else 1):
                 file = f"{name}-{take}.wav"
-                sound = np.concatenate([voice(number, 4.0), voice(number, 4.0)[::-1]])
+                sound = np.concatenate([voice(number, 4.0), voice(number, 4.0)])
                 soundfile.write(folder / file, sound[8_000 * take :], 16_000)
                 writer.writerow([name, file, "FM"[number % 2], 20 + 2 * number if ages else ""])
     return folder
