@@ -17,7 +17,4 @@ AUC: Final = {"P. Wen et al. 2021, Seeking the Shape of Sound": {"": 0.872, "G":
 MEAN_PRECISION: Final = {"P. Wen et al. 2021, Seeking the Shape of Sound": 0.055}
 """Retrieval of faces by voices: mean average precision."""
 
-ON: Final = (
-    "Published figures are on VoxCeleb's real voices and faces; those of Wen et al. 2019 are of 2,353,560 trials of their own, "
-    "the others of lists of their own that are drawn as these are."
-)
+ON: Final = "Published figures are on real voices and faces of VoxCeleb, each on the trials of its authors."

@@ -49,7 +49,8 @@ def run_suites(
         raise InputError(f"{inputs.out}: cannot be made ({error.strerror or error})") from error
     if inputs.given_pairs is not None:
         check_leaks(inputs.given_pairs, inputs.phase("looking for leaks"))
-    written, failed = [], []
+    written: list[dict[str, Any]] = []
+    failed: list[tuple[str, Exception]] = []
     for name in names:
         say(f"{name} …")
         try:

@@ -2,18 +2,19 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from tests.stand_ins.age import with_age
-from tests.stand_ins.small_voices import PitchTeacher
 from tests.stand_ins.small_worlds import voice
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import InputError, ProviderError, UsageError
+from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.speaker_splits import split_of
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.result import Row, SuiteResult
@@ -45,6 +46,20 @@ def write(folder: Path, tested: int = 12, learnt: int = 12, *, ages: bool = True
     return folder
 
 
+@dataclass(frozen=True)
+class SpectrumTeacher:
+    """Stands for a public encoder: the mean spectrum, as one unit vector."""
+
+    name: str = "stand-in (spectrum)"
+    size: int = 64
+    piece: int = 8_000
+
+    def vectors(self, samples: NDArray[np.int16], every: int) -> NDArray[np.float32]:
+        row = log_mel(samples).mean(0)
+        unit: NDArray[np.float32] = (row / np.linalg.norm(row))[None]
+        return unit
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("speech") / "few")
@@ -58,7 +73,7 @@ def subject() -> Iterator[BundleSubject]:
 
 @pytest.fixture
 def inputs(tmp_path: Path, folder: Path, subject: BundleSubject, monkeypatch: pytest.MonkeyPatch) -> Inputs:
-    monkeypatch.setattr(speaker, "resemblyzer", lambda: TeacherVoices(PitchTeacher(), "Resemblyzer"))
+    monkeypatch.setattr(speaker, "resemblyzer", lambda: TeacherVoices(SpectrumTeacher(), "Resemblyzer"))
     return Inputs(tmp_path, given_bundle=subject, speech=(folder,))
 
 
