@@ -15,7 +15,6 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +30,10 @@ from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.training.data.voice_augmentation import AugmentConfig
 from voxface.training.engine.trained_networks import load_network
 from voxface.training.evaluation.intervals import bootstrap
-from voxface.training.evaluation.verification import auc, eer, trials
+from voxface.training.evaluation.linear_probe import ridge_probe, side_probe
+from voxface.training.evaluation.result import Measured
+from voxface.training.evaluation.speaker_trials import pair_rates
+from voxface.training.evaluation.verification import auc
 from voxface.training.models import VoiceEncoder
 from voxface.training.voices.listing import voices
 from voxface.training.voices.rendering import RenderingConfig, render
@@ -47,17 +49,9 @@ ADULT_SECONDS: Final = 5.0
 CHILD: Final = 14  # years at most
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A number with its interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def plain(self) -> list[float]:
-        """[value, low, high], rounded."""
-        return [round(number, 5) for number in (self.value, self.low, self.high)]
+def plain(number: Measured) -> list[float]:
+    """[value, low, high], rounded."""
+    return [round(float("nan") if side is None else side, 5) for side in (number.value, number.low, number.high)]
 
 
 def embedder(encoder: VoiceEncoder) -> Embed:
@@ -119,19 +113,9 @@ def verification(
             if begin < end:
                 rows.append(embed(renderings, int(r), begin, end))
                 speakers.append(name)
-    embeddings, labels = np.stack(rows), np.array(speakers)
-
-    def rates(at: NDArray[np.int64]) -> tuple[float, float]:
-        # A speaker who is drawn twice would be an impostor to no one and the same as himself: such pairs are one recording.
-        same, different = trials(embeddings[at], labels[at], labels[at], at)
-        return eer(same, different), auc(same, different)
-
-    everyone = rates(np.arange(len(labels)))
+    rates = pair_rates(np.stack(rows), speakers, rounds=ROUNDS)
     found: dict[str, Any] = {"speakers": len(set(speakers)), "recordings": len(speakers)}
-    for k, name in enumerate(("eer", "auc")):
-        low, high = bootstrap(lambda at, k=k: rates(at)[k], labels, rng=np.random.default_rng(k), rounds=ROUNDS)
-        found[name] = Measured(everyone[k], low, high).plain()
-    return found
+    return found | {"eer": plain(rates.eer), "auc": plain(rates.auc)}
 
 
 def person(renderings: Renderings, rendering: Any) -> Mapping[str, Any]:
@@ -143,15 +127,6 @@ def person(renderings: Renderings, rendering: Any) -> Mapping[str, Any]:
 def whole(renderings: Renderings, embed: Embed, chosen: Sequence[int]) -> Float32:
     """Embeddings [N, E] of whole renderings."""
     return np.stack([embed(renderings, int(r), 0, int(renderings.length[r])) for r in chosen])
-
-
-def ridge(rows: Float32, wanted: NDArray[Any], strength: float = 1e-2) -> Callable[[Float32], NDArray[Any]]:
-    """Linear least squares with a constant, its weights kept small."""
-    mean = rows.mean(0)
-    inner = (rows - mean).T @ (rows - mean) / len(rows)
-    weights = np.linalg.solve(inner + strength * np.trace(inner) / len(inner) * np.eye(len(inner)),
-                              (rows - mean).T @ (wanted - wanted.mean()) / len(rows))  # fmt: skip
-    return lambda new: np.asarray((new - mean) @ weights + wanted.mean())
 
 
 def labels_told(
@@ -169,16 +144,15 @@ def labels_told(
 
     # Sex, of adults with enough speech; women and men count alike in the probe, though there are more men.
     of = np.isfinite(sex["train"]) & ~child["train"]
-    told = ridge(rows["train"][of], sex["train"][of])
-    middling = np.mean([told(rows["train"][of & (sex["train"] == side)]).mean() for side in (-1.0, 1.0)])
+    told = side_probe(rows["train"][of], sex["train"][of] > 0)
     asked = np.isfinite(sex["test"]) & ~child["test"] & (seconds >= ADULT_SECONDS)
-    right = (told(rows["test"][asked]) > middling) == (sex["test"][asked] > 0)
+    right = told(rows["test"][asked]) == (sex["test"][asked] > 0)
     men = float(np.mean(sex["test"][asked] > 0))
     found["sex"] = share(right, speakers[asked]) | {"commoner": round(max(men, 1 - men), 4)}
 
     # Age in years, of whom it is known to a decade.
     known = np.isfinite(middle["train"])
-    guess = ridge(rows["train"][known], middle["train"][known])
+    guess = ridge_probe(rows["train"][known], middle["train"][known])
     asked = np.isfinite(middle["test"])
     error = np.abs(guess(rows["test"][asked]) - middle["test"][asked])
     trivial = np.abs(middle["train"][known].mean() - middle["test"][asked])
@@ -190,8 +164,8 @@ def labels_told(
     }
 
     if child["test"][asked].any():
-        told = ridge(rows["train"][known], child["train"][known].astype(np.float64))
-        score, is_child = told(rows["test"][asked]), child["test"][asked]
+        childlike = ridge_probe(rows["train"][known], child["train"][known].astype(np.float64))
+        score, is_child = childlike(rows["test"][asked]), child["test"][asked]
         low, high = bootstrap(
             lambda at: (
                 auc(score[at][is_child[at]], score[at][~is_child[at]]) if 0 < is_child[at].sum() < len(at) else np.nan
@@ -201,7 +175,7 @@ def labels_told(
             rounds=ROUNDS,
         )
         value = auc(score[is_child], score[~is_child])
-        found["child"] = {"children": int(is_child.sum()), "auc": Measured(value, low, high).plain()}
+        found["child"] = {"children": int(is_child.sum()), "auc": plain(Measured(value, low, high))}
     return found
 
 
@@ -213,7 +187,7 @@ def share(right: NDArray[np.bool_], speakers: NDArray[Any]) -> dict[str, Any]:
 def of_speakers(values: NDArray[Any], speakers: NDArray[Any]) -> list[float]:
     """Mean, with its interval over speakers."""
     low, high = bootstrap(lambda at: float(values[at].mean()), speakers, rng=np.random.default_rng(7), rounds=ROUNDS)
-    return Measured(float(values.mean()), low, high).plain()
+    return plain(Measured(float(values.mean()), low, high))
 
 
 def groups(renderings: Renderings) -> dict[str, list[int]]:

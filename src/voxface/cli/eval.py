@@ -5,6 +5,8 @@ A suite's `--json` prints {"out", "results": [{"format", "suite", "tables", "fig
 "exit_code", "message", "suite"}]}; the same documents are in SUITE.json. `test_use` counts the evaluations of this suite on
 these test people that the folder records; 0: not on test people.
 
+`preference` prints {"page", "key", "survey", "questions"}; with --answers, what a suite prints.
+
 `compare` prints {"a", "b", "differences": [{"suite", "metric", "better", "a", "b", "difference", "interval", "p_value",
 "people", "significant"}], "left_out": [{"suite", "metric", "why"}]}, `report` {"report", "suites"}, `recordings` {"recordings",
 "count"}.
@@ -55,6 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_out(recordings, "CSV file to write", metavar="CSV")
     add_force(recordings, "replace a file that is there already")
     add_json(recordings)
+    _add_preference(
+        actions.add_parser(
+            "preference",
+            help="which of two methods people prefer (Wu 2022, Fig. 12): a survey to answer in a browser, and its result",
+            description="Builds a survey of 30 questions, one HTML page; with --answers, reads what its subjects saved.",
+            allow_abbrev=False,
+        )
+    )
     report = actions.add_parser(
         "report", help="one HTML page of all results", description="One HTML page of all results.", allow_abbrev=False
     )
@@ -71,6 +81,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     compare.add_argument("a", type=Path, metavar="A", help="folder of results")
     compare.add_argument("b", type=Path, metavar="B", help="folder of results on the same people")
     add_json(compare)
+
+
+def _add_preference(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--ours", type=Path, metavar="DIR", help="pictures of one method: NAME.png, NAME.mesh.png, or NAME/face.png"
+    )
+    sub.add_argument("--theirs", type=Path, metavar="DIR", help="pictures of the other method, of the same names")
+    sub.add_argument(
+        "--references", type=Path, metavar="DIR", help="pictures of the people's own faces, of the same names"
+    )
+    sub.add_argument("--method", metavar="NAME", help="name of ours in the result (the folder's)")
+    sub.add_argument("--questions", type=int, metavar="N", help="number of questions (30)")
+    sub.add_argument(
+        "--answers",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="files that the page saved; the survey's key lies in --out",
+    )
+    add_out(sub, "folder of the survey and its result", metavar="RESULTS")
+    add_force(sub, "replace a survey that is there already; its answers fit no other")
+    add_seed(sub, "questions and sides")
+    add_json(sub)
 
 
 def _add_suite(sub: argparse.ArgumentParser) -> None:
@@ -123,6 +156,8 @@ def run(options: argparse.Namespace) -> int:
             return _report(options)
         if options.suite == "compare":
             return _compare(options)
+        if options.suite == "preference":
+            return _preference(options)
         return _evaluate(options)
     except ImportError as error:
         raise ProviderError(f"evaluation needs {error.name or error}; {how_to_install('eval')}") from error
@@ -227,6 +262,53 @@ def _recordings(options: argparse.Namespace) -> int:
         print_json({"recordings": str(options.out), "count": count})
     else:
         print(f"{options.out}: {count} recordings")
+    return 0
+
+
+def _preference(options: argparse.Namespace) -> int:
+    from voxface.runtime.errors import UsageError
+
+    folders = {f"--{name}": getattr(options, name) for name in ("ours", "theirs", "references")}
+    if options.answers is None:
+        if missing := [name for name, given in folders.items() if given is None]:
+            raise UsageError(f"{', '.join(missing)}: a survey needs them; --answers reads the answers to one")
+        return _build_survey(options)
+    if given := [name for name, folder in {**folders, "--method": options.method}.items() if folder is not None]:
+        raise UsageError(f"{', '.join(given)}: not with --answers, which are of a survey that is built already")
+    return _read_survey(options)
+
+
+def _build_survey(options: argparse.Namespace) -> int:
+    from voxface.training.evaluation.survey_files import KEY, PAGE, write_survey
+    from voxface.training.evaluation.survey_pictures import QUESTIONS, questions
+
+    count = QUESTIONS if options.questions is None else options.questions
+    asked = questions(options.ours, options.theirs, options.references, count=count, seed=options.seed)
+    names = options.method or options.ours.resolve().name, options.theirs.resolve().name
+    key = write_survey(options.out, asked, *names, seed=options.seed, force=options.force)
+    found = {"page": str(options.out / PAGE), "key": str(options.out / KEY), "survey": key["survey"], "questions": len(asked)}
+    if options.json:
+        print_json(found)
+    else:
+        print(f"{found['page']}: {len(asked)} questions; give it to subjects, and keep {KEY} from them")
+    return 0
+
+
+def _read_survey(options: argparse.Namespace) -> int:
+    import datetime
+
+    from voxface.training.evaluation.inputs import Inputs
+    from voxface.training.evaluation.run import write_result
+    from voxface.training.evaluation.survey_files import read_key
+    from voxface.training.evaluation.survey_results import survey_result
+
+    found = survey_result(options.answers, read_key(options.out), seed=options.seed)
+    command = f"voxface eval preference --answers ({len(options.answers)} files)"
+    document = write_result(found, Inputs(options.out, seed=options.seed), command, datetime.datetime.now(datetime.UTC))
+    if options.json:
+        print_json({"out": str(options.out), "results": [document], "errors": []})
+    else:
+        print((options.out / "preference.md").read_text())
     return 0
 
 

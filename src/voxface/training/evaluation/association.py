@@ -10,11 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.training.evaluation.intervals import bootstrap
-
 Float32 = NDArray[np.float32]
 BLOCK: Final = 1 << 16  # trials at a time
 RECALLS: Final = (1, 5, 10)
+_ROUNDS: Final = 100  # draws of a bootstrap at a time
 
 
 @dataclass(frozen=True)
@@ -76,17 +75,50 @@ def share_by_person(
     Raises:
         ValueError: there are no trials.
     """
-    if not len(right):
-        raise ValueError("no trials")
-    _, number = np.unique(person, return_inverse=True)
-    sums, counts = np.bincount(number, right), np.bincount(number)
+    shares = SharesByPerson()
+    shares.add(right, person)
+    return shares.share(seed=seed, rounds=rounds)
 
-    def mean(people: NDArray[np.int64]) -> float:
-        return float(sums[people].sum() / counts[people].sum())
 
-    every = np.arange(len(sums))
-    low, high = bootstrap(mean, every, rng=np.random.default_rng(seed), rounds=rounds)
-    return Share(mean(every), low, high, len(right), len(sums))
+class SharesByPerson:
+    """Sums of trials that come in blocks, by person, so that memory grows with the people and not with the trials."""
+
+    def __init__(self) -> None:
+        self._sums: NDArray[np.float64] = np.empty(0)
+        self._counts: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def add(self, right: NDArray[np.floating[Any]], person: NDArray[np.integer[Any]]) -> None:
+        """Adds trials [T]: a number each, such as whether the choice was right; and whose each is, numbered from 0."""
+        if not len(right):
+            return
+        size = max(len(self._sums), int(person.max()) + 1)
+        sums: NDArray[np.float64] = np.bincount(person, right, size).astype(np.float64)
+        counts: NDArray[np.int64] = np.bincount(person, minlength=size).astype(np.int64)
+        sums[: len(self._sums)] += self._sums
+        counts[: len(self._counts)] += self._counts
+        self._sums, self._counts = sums, counts
+
+    @property
+    def by_person(self) -> dict[int, float]:
+        """Mean of each person who has trials."""
+        return {int(i): float(self._sums[i] / self._counts[i]) for i in np.flatnonzero(self._counts)}
+
+    def share(self, *, seed: int = 0, rounds: int = 1000) -> Share:
+        """Mean of all trials with a bootstrap interval over people.
+
+        Raises:
+            ValueError: there are no trials.
+        """
+        own = self._counts > 0
+        if not own.any():
+            raise ValueError("no trials")
+        sums, counts = self._sums[own], self._counts[own]
+        rng, means = np.random.default_rng(seed), []
+        for begin in range(0, rounds, _ROUNDS):
+            drawn = rng.integers(len(sums), size=(min(_ROUNDS, rounds - begin), len(sums)))
+            means.append(sums[drawn].sum(1) / counts[drawn].sum(1))
+        low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
+        return Share(float(sums.sum() / counts.sum()), float(low), float(high), int(counts.sum()), len(sums))
 
 
 @dataclass(frozen=True)
@@ -123,16 +155,23 @@ def retrieve(
         ValueError: a query has no right item in the gallery.
     """
     precision, first = np.empty(len(queries)), np.empty(len(queries), np.int64)
+    everybody, person = np.unique(gallery_person, return_inverse=True)
+    order = np.argsort(person, kind="stable")
+    ends = np.searchsorted(person[order], np.arange(len(everybody) + 1))
+    place = np.minimum(np.searchsorted(everybody, query_person), len(everybody) - 1)
     for begin in range(0, len(queries), block):
-        own = slice(begin, begin + block)
-        score = queries[own] @ gallery.T
-        right = query_person[own, None] == gallery_person
-        if not right.any(1).all():
-            raise ValueError(f"query {begin + int(np.argmin(right.any(1)))} has no right item in the gallery")
-        order = np.lexsort((right, -score), axis=1)
-        ranked = np.take_along_axis(right, order, 1)
-        ranks = np.arange(1, ranked.shape[1] + 1)
-        hits = np.cumsum(ranked, 1) / ranks
-        precision[own] = (hits * ranked).sum(1) / ranked.sum(1)
-        first[own] = ranked.argmax(1) + 1
+        score = queries[begin : begin + block] @ gallery.T
+        for row, query in enumerate(range(begin, begin + len(score))):
+            whose = place[query]
+            if everybody[whose] != query_person[query]:
+                raise ValueError(f"query {query} has no right item in the gallery")
+            right = np.sort(score[row, order[ends[whose] : ends[whose + 1]]])[::-1]
+            # The k-th right item comes after all wrong ones that score at least as much; sorting all scores finds their number
+            # several times as fast as ranking the whole gallery would.
+            ranked = np.sort(score[row])
+            level = len(ranked) - np.searchsorted(ranked, right, "left") - np.searchsorted(-right, -right, "right")
+            number = np.arange(1, len(right) + 1)
+            rank = level + number
+            precision[query] = (number / rank).mean()
+            first[query] = rank[0]
     return Retrieval(precision, first)

@@ -61,15 +61,26 @@ def run_suites(
                 raise
             failed.append((name, error))
             continue
-        written.append(_write(found, inputs, command, now()))
+        written.append(write_result(found, inputs, command, now()))
     return written, failed
 
 
-def _write(found: SuiteResult, inputs: Inputs, command: str, when: datetime.datetime) -> dict[str, Any]:
+def write_result(found: SuiteResult, inputs: Inputs, command: str, when: datetime.datetime) -> dict[str, Any]:
+    """Writes a result into the folder of results; returns the document.
+
+    Facts `subject_sha256` and `data_sha256` of a result name what was evaluated, and on what, where that was neither the bundle
+    nor the pairs.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     about = inputs.about()
     uses = 0
-    if inputs.split == "test" and about["data"] is not None and about["subject"] is not None:
-        subject, data = about["subject"]["sha256"], about["data"]["sha256"]
+    subject, data = (
+        found.facts.get(f"{name}_sha256") or (None if about[name] is None else about[name]["sha256"])
+        for name in ("subject", "data")
+    )
+    if inputs.split == "test" and subject is not None and data is not None:
         uses = record_use(inputs.out, Use(found.suite, subject, data, when.isoformat(timespec="seconds")))
     document = {
         "format": FORMAT,

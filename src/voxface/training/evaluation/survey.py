@@ -208,6 +208,19 @@ figure, .choice { margin: 0; display: flex; flex-direction: column; align-items:
 .choice { border: 3px solid #8888; border-radius: .5rem; cursor: pointer }
 .choice:has(:checked) { border-color: #2563eb }
 .choice:has(:focus-visible) { outline: 3px solid #f59e0b }
+/* A mesh from three sides is wide: one result below the other, each twice as wide. */
+fieldset.wide { grid-template-columns: 1fr 2fr }
+fieldset.wide figure { grid-row: span 2 }
+fieldset.wide .choice:has(img + img) { flex-flow: row wrap; justify-content: center }
+fieldset.wide .choice:has(img + img) img:first-of-type { width: 30% }
+fieldset.wide .choice:has(img + img) img:last-of-type { width: 66% }
+fieldset.wide .choice:has(img + img) :is(input, span) { flex: 1 0 100%; text-align: center }
+@media (max-width: 40rem) {
+  fieldset, fieldset.wide { grid-template-columns: 1fr 1fr }
+  fieldset figure, fieldset.wide figure { grid-column: span 2; grid-row: auto; width: 60%; justify-self: center }
+  fieldset.wide .choice { grid-column: span 2 }
+}
+html { scroll-padding-bottom: 5rem }
 img { width: 100% }
 footer { position: sticky; bottom: 0; padding: 1rem 0; background: Canvas; display: flex; gap: 1rem; align-items: center }
 button { font: inherit; padding: .5rem 1rem }
@@ -225,6 +238,10 @@ you are not sure. At the end save the answers as a file and hand it to whoever a
 const form = document.querySelector("form"), told = form.querySelector("output")
 const subject = Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, "0")).join("")
 const answers = () => Object.fromEntries(new FormData(form))
+addEventListener("load", () => {
+  for (const picture of document.images)
+    if (picture.naturalWidth > 1.6 * picture.naturalHeight) picture.closest("fieldset").classList.add("wide")
+})
 form.addEventListener("change", () => { told.textContent = `${Object.keys(answers()).length} of {count} answered` })
 form.addEventListener("submit", event => {
   event.preventDefault()

@@ -10,16 +10,23 @@ Files may be compressed (`.gz`). A path's first part is the person, by VoxCeleb'
 """
 
 import gzip
-import io
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from operator import methodcaller
 from pathlib import Path
+from typing import Final
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.damage import is_damage, reason
-from voxface.runtime.files.regular import read_bytes
+from voxface.runtime.files.regular import open_regular
 
-_LARGEST = 1 << 30  # bytes of a list, unpacked
+BLOCK: Final = 1 << 15  # trials at a time
+_LARGEST: Final = 1 << 30  # bytes of a list, unpacked
+_LONGEST: Final = 1 << 16  # bytes of a line: the paths of a trial of a thousand candidates
+_BLANKS: Final = methodcaller("count", " ")
 
 
 @dataclass(frozen=True)
@@ -57,13 +64,32 @@ def read_matching(file: Path) -> list[MatchingTrial]:
     Raises:
         InputError: it cannot be read, or a line is none.
     """
-    trials = []
-    for number, line in _lines(file):
-        words = line.split()
-        if len(words) < 3:
-            raise _wrong(file, number, "a probe, the right candidate and a wrong one are expected")
-        trials.append(MatchingTrial(words[0], words[1], tuple(words[2:])))
-    return trials
+    return [
+        MatchingTrial(probe, right, tuple(wrong))
+        for columns in matching_columns(file)
+        for probe, right, *wrong in zip(*columns, strict=True)
+    ]
+
+
+def matching_columns(file: Path, block: int = BLOCK) -> Iterator[list[list[str]]]:
+    """The paths of a list of matching, some trials at a time, by column: probes, right candidates, and each wrong candidate.
+
+    Raises:
+        InputError: it cannot be read, a line is no trial, or trials differ in their number of candidates.
+    """
+    width = 0
+    for number, lines in _chunks(file, block):
+        whole = lines if all(lines) else [line for line in lines if line]
+        width = width or len(whole[0].split())
+        # Millions of lines are split all at once; only lines of another form are looked at one by one, to say what is wrong.
+        if width < 3 or set(map(_BLANKS, whole)) != {width - 1}:
+            for place, line in enumerate(lines, number):
+                if line and (found := len(line.split())) < 3:
+                    raise _wrong(file, place, "a probe, the right candidate and a wrong one are expected")
+                if line and found != width:
+                    raise _wrong(file, place, f"{found - 1} candidates, {width - 1} before; keep them in two lists")
+        words = "\n".join(whole).split()
+        yield [words[k::width] for k in range(width)]
 
 
 def read_verification(file: Path) -> list[VerificationTrial]:
@@ -72,7 +98,15 @@ def read_verification(file: Path) -> list[VerificationTrial]:
     Raises:
         InputError: it cannot be read, or a line is none.
     """
-    trials = []
+    return list(verification_trials(file))
+
+
+def verification_trials(file: Path) -> Iterator[VerificationTrial]:
+    """The trials of a list of verification, one after another.
+
+    Raises:
+        InputError: it cannot be read, or a line is none.
+    """
     for number, line in _lines(file):
         words = [word.strip() for word in line.split(",")]
         if number == 1 and words[0] == "id":
@@ -85,8 +119,7 @@ def read_verification(file: Path) -> list[VerificationTrial]:
             )
         if (words[1] == words[2]) != (words[3] == "1"):
             raise _wrong(file, number, f"speakers {words[1]} and {words[2]} do not go with label {words[3]}")
-        trials.append(VerificationTrial(words[4], words[5], words[3] == "1"))
-    return trials
+        yield VerificationTrial(words[4], words[5], words[3] == "1")
 
 
 def read_retrieval(file: Path) -> list[tuple[str, str]]:
@@ -106,26 +139,40 @@ def read_retrieval(file: Path) -> list[tuple[str, str]]:
     return found
 
 
-def _lines(file: Path) -> list[tuple[int, str]]:
-    """Number and text of the lines of a list that are not empty."""
-    data = read_bytes(file)
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines of a list that are not empty; the list is read as it goes, and not kept."""
+    for number, lines in _chunks(file, BLOCK):
+        yield from ((place, line) for place, line in enumerate(lines, number) if line)
+
+
+def _chunks(file: Path, count: int) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a list, `count` at a time and never all of them empty, and the number of the first of them."""
+    number, size, found = 1, 0, False
     try:
-        if data[:2] == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                data = packed.read(_LARGEST + 1)
-            if len(data) > _LARGEST:
-                raise InputError(f"{file}: unpacks to more than {_LARGEST >> 20} MB; it is no list of trials")
-        text = data.decode()
-    except (zlib.error, EOFError) as error:
+        with open_regular(file) as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            lines = iter(partial((gzip.GzipFile(fileobj=raw) if packed else raw).readline, _LONGEST), b"")
+            while chunk := list(islice(lines, count)):
+                lengths = list(map(len, chunk))
+                size += sum(lengths)
+                if size > _LARGEST:
+                    raise InputError(f"{file}: unpacks to more than {_LARGEST >> 20} MB; it is no list of trials")
+                if max(lengths) == _LONGEST:
+                    raise _wrong(file, number + lengths.index(_LONGEST), "it is so long that it is no trial")
+                texts = [text.strip() for text in b"".join(chunk).decode().split("\n")[: len(chunk)]]
+                if any(texts):
+                    found = True
+                    yield number, texts
+                number += len(chunk)
+    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise InputError(f"{file}: cannot be unpacked ({reason(error)}); fetch it again") from error
     except Exception as error:
         if not is_damage(error):
             raise
         raise InputError(f"{file}: cannot be read as a list of trials ({reason(error)})") from error
-    found = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not found:
         raise InputError(f"{file}: holds no trials")
-    return found
 
 
 def _wrong(file: Path, number: int, expected: str) -> InputError:
