@@ -17,6 +17,7 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.png import png
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs
+from voxface.training.data.parallel_map import Processes
 from voxface.training.data.speech_corpus import LeftOut, voiced_audio
 from voxface.training.faces.aligned_picture import Template, similarity
 from voxface.training.faces.camera import Pose
@@ -266,7 +267,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_files(
 def test_processes_prepare_the_same(tmp_path: Path, graph: Path) -> None:
     found = list_people(*voxceleb(tmp_path))
     for workers in (1, 2):
-        prepared(found, tmp_path / str(workers), graph, workers=workers)
+        prepared(found, tmp_path / str(workers), graph, engine=Processes(workers))
     assert contents(tmp_path / "1" / "pairs") == contents(tmp_path / "2" / "pairs")
 
 

@@ -30,8 +30,9 @@ import argparse
 from pathlib import Path
 
 from voxface.cli.arguments import add_bundle, add_force, add_json, add_out, add_seed
+from voxface.cli.data.engines import add_engine
 
-ONLY_PEOPLE = ("utterances", "seconds", "pictures", "coupling", "variants", "workers")
+ONLY_PEOPLE = ("utterances", "seconds", "pictures", "coupling", "variants", "engine", "workers")
 """Options of `synth` that are allowed with `--people` only."""
 
 
@@ -116,7 +117,7 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
         "--speeds", type=float, nargs="+", help="each speed makes a person of a training speaker (0.9 1.0 1.1)"
     )
     add_seed(prepare, "faces")
-    prepare.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    add_engine(prepare)
     _add_model(prepare)
     prepare.add_argument("--population", type=Path, help="population.npz that goes with the model (the bundle's own)")
 
@@ -167,7 +168,7 @@ def _add_synth(synth: argparse.ArgumentParser) -> None:
         "--coupling", type=float, help="how closely faces go with voices, 0 to 1, far more than real ones do (0.9)"
     )
     people.add_argument("--variants", type=int, help="augmented renderings of an utterance, beside the clean one (1)")
-    people.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    add_engine(people)
     faces = synth.add_argument_group("with --count")
     faces.add_argument("--sex", choices=("F", "M", "both"), help="sex of the faces (both, in turns)")
     _add_model(synth)

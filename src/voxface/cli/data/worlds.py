@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from voxface.cli.data.engines import engine_asked
 from voxface.cli.data.left_out import complain_of
 from voxface.cli.data.model import check_out, model_and_population
 from voxface.cli.data.stages import StageProgress
-from voxface.cli.data.workers import workers_asked
 from voxface.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def prepare(options: argparse.Namespace) -> int:
         pictures=PictureConfig(**_given(each=options.pictures, size=options.size)),
         **_given(variants=options.variants, speeds=None if options.speeds is None else tuple(options.speeds)),
     )
-    workers = workers_asked(options)
     corpora = [corpus(folder) for folder in options.speech]
     model, population = model_and_population(options)
     silent: list[LeftOut] = []
@@ -52,9 +51,9 @@ def prepare(options: argparse.Namespace) -> int:
     if options.rooms is not None:
         rooms, lost = read_sounds(options.rooms)
         silent += lost
-    with _written(options) as folder, StageProgress() as stages:
+    with engine_asked(options) as engine, _written(options) as folder, StageProgress() as stages:
         pairs, left_out = paired_world(
-            corpora, config, model, population, folder, noises, rooms, workers=workers, stage=stages
+            corpora, config, model, population, folder, noises, rooms, engine=engine, stage=stages
         )
     return _tell(options, pairs, (*left_out, *silent), unlabelled=sum(found.unlabelled for found in corpora))
 
@@ -101,10 +100,9 @@ def prepare_own(options: argparse.Namespace) -> int:
         prior = Prior.from_population(model, read_population(options.population))
     config = OwnDataConfig(detector, **_given(size=options.size))
     work = options.out.parent / f".{options.out.name}.people"
-    workers = workers_asked(options)
-    with _written(options) as folder, StageProgress() as stages:
+    with engine_asked(options) as engine, _written(options) as folder, StageProgress() as stages:
         pairs, rejected = prepare_people(
-            found, split, config, model, prior, folder, work, name=options.voices.name, workers=workers, stage=stages
+            found, split, config, model, prior, folder, work, name=options.voices.name, engine=engine, stage=stages
         )
     try:
         shutil.rmtree(work, ignore_errors=False)
@@ -130,10 +128,9 @@ def synth_people(options: argparse.Namespace) -> int:
             variants=options.variants,
         ),
     )
-    workers = workers_asked(options)
     model, population = model_and_population(options)
-    with _written(options) as folder, StageProgress() as stages:
-        pairs = synthetic_world(config, model, population, folder, workers=workers, stage=stages)
+    with engine_asked(options) as engine, _written(options) as folder, StageProgress() as stages:
+        pairs = synthetic_world(config, model, population, folder, engine=engine, stage=stages)
     return _tell(options, pairs, ())
 
 

@@ -15,7 +15,7 @@ from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.pairs import Pairs, Person, Split, rows_of
 from voxface.training.data.pairs_folder import REJECTED, PairsWriter
-from voxface.training.data.parallel_map import Stage, parallel_map, silent
+from voxface.training.data.parallel_map import ONE_PROCESS, Engine, Stage, silent
 from voxface.training.data.speech_corpus import LeftOut
 from voxface.training.faces.prior import Prior
 from voxface.training.own_data.kept_people import key_of, read_person, write_person
@@ -44,18 +44,18 @@ def prepare_people(
     work: Path,
     *,
     name: str,
-    workers: int = 1,
+    engine: Engine = ONE_PROCESS,
     stage: Stage = silent,
 ) -> tuple[Pairs, tuple[LeftOut, ...]]:
-    """Prepares the people; the result does not depend on `workers`, nor on how often the run was killed before.
+    """Prepares the people; the result does not depend on `engine`, nor on how often the run was killed before.
 
     Args:
         splits: of each person, by name.
         folder: the folder of pairs to write, empty or not there yet.
-        work: a folder for results of people who are done; they are taken from there if they are of the same files and
-            settings. The caller removes it in the end.
+        work: a folder for results of people who are done, which all processes reach under this name; they are taken from
+            there if they are of the same files and settings. The caller removes it in the end.
         name: of the data, for model cards.
-        workers: number of processes.
+        engine: what does the work.
         stage: called at the start with its name and number of steps.
 
     Returns:
@@ -74,7 +74,7 @@ def prepare_people(
     people: list[Person] = []
     coefficients, references, sessions = [], {}, 0
     with PairsWriter(folder) as writer:
-        for person, key in zip(found.people, parallel_map(do_person, shared, found.people, workers), strict=True):
+        for person, key in zip(found.people, engine(do_person, shared, found.people), strict=True):
             step(person.name)
             prepared = read_person(work, key)
             if prepared is None:

@@ -1,0 +1,87 @@
+"""A Ray cluster of two nodes on this machine, of which one can be killed; and work that tells where it was begun and ended."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from voxface.training.data.parallel_map import Engine
+from voxface.training.data.ray_tasks import STORE_BYTES, RayTasks, own_session, session_folder
+
+
+class Nodes(NamedTuple):
+    """Two nodes of one core each.
+
+    Attributes:
+        engine: connected to the first one.
+        second: number of the second one.
+        kill: ends all processes of the second one, as when its machine loses its power.
+    """
+
+    engine: RayTasks
+    second: str
+    kill: Callable[[], None]
+
+
+@contextmanager
+def two_nodes() -> Iterator[Nodes]:
+    """The cluster; everything that it started has ended when the context is left."""
+    with own_session(), session_folder() as folder:
+        from ray.cluster_utils import Cluster
+
+        node = {"num_cpus": 1, "object_store_memory": STORE_BYTES // 2, "node_ip_address": "127.0.0.1"}
+        cluster = Cluster(initialize_head=True, head_node_args={**node, "temp_dir": folder})
+        try:
+            second = cluster.add_node(**node)
+            with RayTasks(cluster.address) as engine:
+                cluster.wait_for_nodes()
+                yield Nodes(engine, second.node_id, lambda: cluster.remove_node(second, allow_graceful=False))
+        finally:
+            cluster.shutdown()
+
+
+class Told:
+    """An engine whose tasks leave files: `NUMBER@NODE.begun` and `.ended`; each takes a while longer than it would."""
+
+    def __init__(self, engine: Engine, folder: Path, seconds: float) -> None:
+        folder.mkdir()
+        self._engine, self._folder, self._seconds = engine, folder, seconds
+
+    def __call__(self, work: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> Iterator[Any]:
+        about = (work, shared, str(self._folder), self._seconds)
+        return self._engine(_told, about, list(enumerate(items)))
+
+    def of(self, node: str, what: str) -> set[int]:
+        """Numbers of the items that a node has begun or ended."""
+        return {int(file.name.partition("@")[0]) for file in self._folder.glob(f"*@{node}.{what}")}
+
+    def begun_twice(self) -> set[int]:
+        """Numbers of the items that more than one node has begun."""
+        begun = [file.name.partition("@")[0] for file in self._folder.glob("*.begun")]
+        return {int(number) for number in begun if begun.count(number) > 1}
+
+
+def _told(about: tuple[Callable[[Any, Any], Any], Any, str, float], item: tuple[int, Any]) -> Any:
+    import ray
+
+    work, shared, folder, seconds = about
+    number, what = item
+    mark = Path(folder) / f"{number}@{ray.get_runtime_context().get_node_id()}"
+    mark.with_name(f"{mark.name}.begun").touch()
+    time.sleep(seconds)
+    result = work(shared, what)
+    mark.with_name(f"{mark.name}.ended").touch()
+    return result
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+    """Waits until something is so.
+
+    Raises:
+        AssertionError: it is not within this time.
+    """
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
