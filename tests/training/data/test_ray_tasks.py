@@ -46,7 +46,7 @@ def test_on_this_machine_alone() -> None:
         assert list(engine(square, {"unreadable": -1, "deadly": -1}, range(30))) == [k * k for k in range(30)]
         results = engine(square, {"unreadable": 2, "deadly": -1}, range(4))
         assert [next(results), next(results)] == [0, 1]
-        with pytest.raises(InputError, match="^2: cannot be read$"):
+        with pytest.raises(InputError, match=r"^2: cannot be read$"):
             next(results)
         with pytest.raises(ProviderError, match="Ray lost the work"):
             list(engine(square, {"unreadable": -1, "deadly": 1}, range(2)))
@@ -55,7 +55,7 @@ def test_on_this_machine_alone() -> None:
 
 
 def test_a_cluster_that_is_not_there() -> None:
-    with pytest.raises(ProviderError, match="^Ray at 127.0.0.1:1: "), RayTasks("127.0.0.1:1"):
+    with pytest.raises(ProviderError, match=r"^Ray at 127\.0\.0\.1:1: "), RayTasks("127.0.0.1:1"):
         pass
 
 

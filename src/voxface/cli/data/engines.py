@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from voxface.training.data.parallel_map import Engine
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
+def add_engine(parser: "argparse._ActionsContainer") -> None:
     """Adds `--engine` and `--workers`."""
     parser.add_argument(
         "--engine",

@@ -4,10 +4,10 @@ Tasks, and not Ray Data: each item is one task under its own number, so results 
 task that is lost with its machine is done again, alone. Ray Data would add pyarrow and blocks of rows, and keeps an order only
 when told to.
 
-Ray itself asks the network even with its usage statistics off: the service that sends them asks the cloud's address for metadata
-(169.254.169.254) who the machine belongs to, and tells a collector that they are off. A cluster that is started here has no such
-service, listens to this machine alone, and wants a token that nobody else knows. One that runs already is as whoever started it
-has set it up; docs/own-data.md says how.
+Ray itself asks the network even with its usage statistics off: the service that sends them asks a cloud's address of metadata
+(169.254.169.254) whose machine this is, and tells a collector that they are off. A cluster that is started here has no such
+service, listens to this machine alone, and wants a token that nobody else knows. One that runs already is as whoever started
+it has set it up; docs/own-data.md says how.
 """
 
 import importlib
