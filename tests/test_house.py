@@ -69,7 +69,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "evaluation": "foreign faces models data engine losses",
             "world": "faces data",
             "voices": "foreign data",
-            "own_data": "faces data",
+            "own_data": "foreign faces models data",
             "trainers": "faces models losses data engine evaluation world voices",
         },
     }.items()

@@ -23,8 +23,8 @@ from voxface.training.faces.aligned_picture import Template, similarity
 from voxface.training.faces.camera import Pose
 from voxface.training.faces.prior import Prior
 from voxface.training.own_data import preparation
+from voxface.training.own_data.config import OwnDataConfig
 from voxface.training.own_data.listing import OwnPeople, OwnPerson, list_people
-from voxface.training.own_data.person import OwnDataConfig
 from voxface.training.own_data.photographs import DetectorChoice
 from voxface.training.own_data.preparation import prepare_people
 from voxface.training.own_data.splits import splits
@@ -83,6 +83,13 @@ def test_voxceleb_and_vggface(tmp_path: Path, graph: Path) -> None:
     with (tmp_path / "pairs" / "rejected.csv").open() as table:
         assert list(csv.reader(table))[1:] == [["Nobody", "3", "photographs of nobody who is heard"]]
     assert Pairs.load(tmp_path / "pairs").digest == pairs.digest
+    # Each picture has a face of its own, with what the landmarks leave open of it.
+    assert pairs.fits is not None
+    assert pairs.fits.picture.tolist() == [0, 1, 2, 3, 4, 5]
+    assert pairs.fits.person.tolist() == [0, 0, 1, 1, 2, 2]
+    np.testing.assert_allclose(pairs.fits.coefficients, 0, atol=0.05)
+    assert ((pairs.fits.variance > 0) & (pairs.fits.variance <= 1.001)).all()
+    assert pairs.fits.variance[0].min() < 0.5 < pairs.fits.variance[0].max()
 
 
 def test_folders_without_a_table_have_the_same_names(tmp_path: Path) -> None:

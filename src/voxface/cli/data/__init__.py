@@ -88,7 +88,11 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
     )
     own = prepare.add_argument_group("own data (--voices)")
     own.add_argument(
-        "--photos", type=Path, metavar="FOLDER", help="a folder of photographs per person (VGGFace's, or any)"
+        "--photos", type=Path, metavar="FOLDER", help="a folder of photographs or videos per person (VGGFace's, or any)"
+    )
+    own.add_argument("--frames", type=float, metavar="N", help="pictures of a second of a video (1)")
+    own.add_argument(
+        "--fits", type=Path, metavar="FOLDER", help="a folder of fitted faces per person (Voxceleb-3D's .npy and .xyz)"
     )
     own.add_argument(
         "--people", type=Path, metavar="TABLE", help="CSV, or vox1_meta.csv: names of both folders, and sex or gender"
@@ -106,6 +110,18 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
         "--face-detector", type=Path, metavar="FILE.onnx", help="with --detector onnx: what finds the faces in pictures"
     )
     faces.add_argument("--crops", action="store_true", help="with --detector onnx: each picture is a crop of one face")
+    own.add_argument(
+        "--expert",
+        type=Path,
+        metavar="FILE",
+        help="published network that reads the faces (3DDFA-V2's, SynergyNet's); without it they are fitted to landmarks",
+    )
+    own.add_argument(
+        "--whitening",
+        type=Path,
+        metavar="FILE",
+        help="its mean and std, 3DDFA's own .pkl or .npz; with --fits, the unit of the parameters",
+    )
     prepare.add_argument("--noise", type=Path, help="folder of noises, for augmentation (white noise)")
     prepare.add_argument("--rooms", type=Path, help="folder of room impulse responses, for augmentation (none)")
     add_out(prepare, "folder to make")

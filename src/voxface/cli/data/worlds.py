@@ -58,7 +58,10 @@ def prepare(options: argparse.Namespace) -> int:
     return _tell(options, pairs, (*left_out, *silent), unlabelled=sum(found.unlabelled for found in corpora))
 
 
-OWN: Final = ("photos", "people", "splits", "detector", "face_detector", "crops")
+OWN: Final = (
+    "photos", "people", "splits", "detector", "face_detector", "crops", "frames", "expert", "whitening", "fits",
+)  # fmt: skip
+MOST_FRAMES: Final = 60.0
 DRAWN: Final = ("noise", "rooms", "pictures", "variants", "speeds")
 
 
@@ -75,6 +78,12 @@ def _check_apart(options: argparse.Namespace) -> None:
         raise UsageError("--detector: goes with --photos")
     if own and options.photos is not None and options.detector is None:
         raise UsageError("--photos: say what finds their landmarks: --detector")
+    if options.expert is not None and options.detector in (None, "aligned"):
+        raise UsageError("--expert: goes with a --detector, which finds the faces that it reads")
+    if options.whitening is not None and options.expert is None and options.fits is None:
+        raise UsageError("--whitening: goes with --expert or --fits")
+    if options.frames is not None and (options.photos is None or not 0 < options.frames <= MOST_FRAMES):
+        raise UsageError(f"--frames {options.frames:g}: goes with --photos; above 0, at most {MOST_FRAMES:g} a second")
 
 
 def prepare_own(options: argparse.Namespace) -> int:
@@ -82,13 +91,14 @@ def prepare_own(options: argparse.Namespace) -> int:
     from voxface.cli.data.model import face_model, read_population
     from voxface.runtime.errors import InputError
     from voxface.training.faces.prior import Prior
+    from voxface.training.own_data.config import OwnDataConfig
+    from voxface.training.own_data.expert_fits import ExpertChoice
     from voxface.training.own_data.listing import list_people
-    from voxface.training.own_data.person import OwnDataConfig
     from voxface.training.own_data.photographs import DetectorChoice
     from voxface.training.own_data.preparation import prepare_people
     from voxface.training.own_data.splits import splits
 
-    found = list_people(options.voices, options.photos, options.people)
+    found = list_people(options.voices, options.photos, options.people, options.fits)
     split = splits(found.people, options.splits or "hash")
     detector = None
     if options.detector is not None:
@@ -98,7 +108,10 @@ def prepare_own(options: argparse.Namespace) -> int:
     prior = Prior.unit(model.modes)
     if options.population is not None:
         prior = Prior.from_population(model, read_population(options.population))
-    config = OwnDataConfig(detector, **_given(size=options.size))
+    expert = None if options.expert is None else ExpertChoice(options.expert, options.whitening)
+    config = OwnDataConfig(
+        detector, expert=expert, whitening=options.whitening, **_given(size=options.size, frames=options.frames)
+    )
     work = options.out.parent / f".{options.out.name}.people"
     with engine_asked(options) as engine, _written(options) as folder, StageProgress() as stages:
         pairs, rejected = prepare_people(
