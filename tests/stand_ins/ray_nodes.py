@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,18 +27,32 @@ class Nodes(NamedTuple):
 @contextmanager
 def two_nodes() -> Iterator[Nodes]:
     """The cluster; everything that it started has ended when the context is left."""
-    with own_session(), session_folder() as folder:
-        from ray.cluster_utils import Cluster
+    with own_session(), session_folder() as folder, ExitStack() as ending:
+        import ray
+        from ray._private.node import Node
+        from ray._private.parameter import RayParams
 
-        node = {"num_cpus": 1, "object_store_memory": STORE_BYTES // 2, "node_ip_address": "127.0.0.1"}
-        cluster = Cluster(initialize_head=True, head_node_args={**node, "temp_dir": folder})
-        try:
-            second = cluster.add_node(**node)
-            with RayTasks(cluster.address) as engine:
-                cluster.wait_for_nodes()
-                yield Nodes(engine, second.node_id, lambda: cluster.remove_node(second, allow_graceful=False))
-        finally:
-            cluster.shutdown()
+        # As `ray.cluster_utils.Cluster` does, but without a file for all of the machine that names this cluster.
+        def start(**more: object) -> Any:
+            params = RayParams(
+                num_cpus=1, num_gpus=0, object_store_memory=STORE_BYTES // 2, node_ip_address="127.0.0.1",
+                min_worker_port=0, max_worker_port=0, node_manager_port=0, **more,
+            )  # fmt: skip
+            node = Node(params, head="temp_dir" in more, shutdown_at_exit=False, spawn_reaper=False)
+            ending.callback(end, node)
+            return node
+
+        def end(node: Any) -> None:
+            node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+
+        soon = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+        first = start(temp_dir=folder, include_dashboard=False, _system_config=soon)
+        with RayTasks(first.gcs_address) as engine:
+            own = ray.get_runtime_context().get_node_id()
+            assert own == first.node_id
+            second = start(gcs_address=first.gcs_address, include_log_monitor=False)
+            wait_for(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
+            yield Nodes(engine, second.node_id, lambda: end(second))
 
 
 class Told:

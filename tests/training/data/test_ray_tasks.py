@@ -62,18 +62,16 @@ def test_a_cluster_that_is_not_there() -> None:
 def test_what_a_killed_node_had_begun_is_done_elsewhere(tmp_path: Path) -> None:
     before = children()
     with two_nodes() as nodes:
-        engine = Told(nodes.engine, tmp_path / "marks", 0.3)
+        engine = Told(nodes.engine, tmp_path / "marks", 1.0)
         got: list[int] = []
         nothing = {"unreadable": -1, "deadly": -1}
-        work = threading.Thread(target=lambda: got.extend(engine(square, nothing, range(4 * AHEAD))))
+        work = threading.Thread(target=lambda: got.extend(engine(square, nothing, range(3 * AHEAD))))
         work.start()
         # It has ended some, and is at another.
         wait_for(lambda: len(engine.of(nodes.second, "ended")) > 1)
         wait_for(lambda: engine.of(nodes.second, "begun") - engine.of(nodes.second, "ended"))
         nodes.kill()
         work.join(120)
-        assert got == [k * k for k in range(4 * AHEAD)]
-        lost = engine.of(nodes.second, "begun") - engine.of(nodes.second, "ended")
-        assert lost
-        assert lost <= engine.begun_twice()
+        assert got == [k * k for k in range(3 * AHEAD)]
+        assert engine.begun_twice(), "nothing was under way on the node that was killed"
     wait_for(lambda: children() <= before)

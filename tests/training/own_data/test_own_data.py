@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests.stand_ins.landmark_networks import write_graph
-from tests.stand_ins.own_people import HEAD, landmark_graph, voxceleb
+from tests.stand_ins.own_people import HEAD, landmark_graph, many_people, voxceleb
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.png import png
 from voxface.runtime.features.log_mel import log_mel
@@ -276,6 +277,32 @@ def test_processes_prepare_the_same(tmp_path: Path, graph: Path) -> None:
     for workers in (1, 2):
         prepared(found, tmp_path / str(workers), graph, engine=Processes(workers))
     assert contents(tmp_path / "1" / "pairs") == contents(tmp_path / "2" / "pairs")
+
+
+@pytest.mark.slow
+def test_two_nodes_of_which_one_is_killed_prepare_the_same(tmp_path: Path, graph: Path) -> None:
+    """Ray with a machine lost in the middle: every person once, and the files of one process, to the bit."""
+    pytest.importorskip("ray", reason="Ray comes with voxface[ray]")
+    from tests.stand_ins.ray_nodes import Told, two_nodes, wait_for
+
+    found = list_people(*many_people(tmp_path, 12))
+    alone, _ = prepared(found, tmp_path / "alone", graph)
+    with two_nodes() as nodes:
+        engine = Told(nodes.engine, tmp_path / "marks", 1.0)
+        done: list[Pairs] = []
+        work = threading.Thread(
+            target=lambda: done.append(prepared(found, tmp_path / "ray", graph, engine=engine)[0]), daemon=True
+        )
+        work.start()
+        wait_for(lambda: engine.of(nodes.second, "ended"), 120)
+        wait_for(lambda: engine.of(nodes.second, "begun") - engine.of(nodes.second, "ended"))
+        nodes.kill()
+        work.join(240)
+    (pairs,) = done
+    assert engine.begun_twice(), "nothing was under way on the machine that was lost"
+    assert pairs.digest == alone.digest
+    assert [person.name for person in pairs.people] == [person.name for person in found.people]
+    assert contents(tmp_path / "ray" / "pairs") == contents(tmp_path / "alone" / "pairs")
 
 
 # -- aligned pictures ------------------------------------------------------------------------------------------------------

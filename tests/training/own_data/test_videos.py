@@ -29,7 +29,7 @@ pytestmark = [
 def video(file: Path, *, sound: Path | None = None) -> Path:
     """A video of 80×60 px at 10 pictures a second; that of second n has about the grey 40 · (n + 1)."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    grey = f"nullsrc=s=80x60:r=10:d=3,format=gray,geq=lum='40*(1+floor(T))+8*gt(X\\,40)'"
+    grey = "nullsrc=s=80x60:r=10:d=3,format=gray,geq=lum='40*(1+floor(T))+8*gt(X\\,40)'"
     words = ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i", grey]
     if sound is not None:
         words += ["-i", str(sound), "-c:a", "aac", "-b:a", "192k"]
@@ -81,12 +81,7 @@ def test_what_is_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(InputError, match=message):
             list(frames(file, 1))
     # What comes before the cut is there.
-    seen = []
-    try:
-        for _, picture in frames(cut, 10):
-            seen.append(picture)
-    except InputError as error:
-        assert "cut.avi: cannot be decoded to its end" in str(error)
+    seen = [picture for (_, picture), _ in zip(frames(cut, 10), range(100), strict=False)]
     assert 3 < len(seen) < 30
     # A reader who wants no more leaves no process.
     some = frames(good, 10)

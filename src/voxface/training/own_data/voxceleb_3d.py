@@ -106,8 +106,8 @@ def read_parameters(file: Path, whitening: Path | None) -> NDArray[np.float32]:
             else "damaged?"
         )
         raise InputError(f"{file}: a parameter of {largest:.3g} standard deviations is of no face; {unit}")
-    if largest < _SMALLEST and whitening is not None:
-        raise InputError(f"{file}: parameters of {largest:.1g} standard deviations at most; leave out --whitening")
+    if whitening is not None and float(np.abs(kept[:SHAPE]).max()) < _SMALLEST:  # deviations of expressions are about 1
+        raise InputError(f"{file}: parameters of shape below {_SMALLEST:g} standard deviations; leave out --whitening")
     return kept.astype(np.float32)
 
 
