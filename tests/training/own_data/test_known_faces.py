@@ -154,6 +154,8 @@ def test_voxceleb_3d_as_targets(tmp_path: Path) -> None:
 def test_faces_of_another_model_are_refused(tmp_path: Path) -> None:
     voxceleb(tmp_path)
     (tmp_path / "fits" / "Ada_L").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"fits: no face of anybody here \(\.npy, \.xyz"):
+        list_people(tmp_path / "wav", None, tmp_path / "vox1_meta.csv", tmp_path / "fits")
     np.save(tmp_path / "fits" / "Ada_L" / "0.npy", parameters(0)[0])
     found = list_people(tmp_path / "wav", None, tmp_path / "vox1_meta.csv", tmp_path / "fits")
     assert [len(person.fits) for person in found.people if person.name == "Ada_L"] == [1]

@@ -65,8 +65,8 @@ class RayTasks:
         if self._address is not None:
             _check_reachable(self._address)
         ray = _import()
-        handler = signal.getsignal(signal.SIGTERM)
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        catch = self._session.enter_context(_ended_by_sigterm())
         try:
             if self._address is not None:
                 ray.init(address=self._address, **quiet)
@@ -81,12 +81,13 @@ class RayTasks:
                     _temp_dir=self._session.enter_context(session_folder()),
                     **quiet,
                 )
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except BaseException as error:
             self._end(ray)
+            if not isinstance(error, (ConnectionError, RuntimeError, ValueError, OSError)):
+                raise
             where = "on this machine" if self._address is None else f"at {self._address}"
             raise ProviderError(f"Ray {where}: {_line(error)}") from error
-        if threading.current_thread() is threading.main_thread() and handler is not None:
-            signal.signal(signal.SIGTERM, handler)  # Ray has set its own
+        catch()
         self._ray = ray
         return self
 
@@ -206,6 +207,36 @@ def _import() -> Any:
         return importlib.import_module("ray")
     except ImportError as error:
         raise ProviderError(f"--engine ray needs Ray ({_line(error)}); pip install 'voxface[ray]'") from error
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[Callable[[], None]]:
+    """SIGTERM leaves this context, so that Ray's processes are ended, with the exit code of a process that it has ended.
+
+    Ray's own handlers end with another code, or print the stack. It sets them when it is started; what is yielded is to be
+    called afterwards.
+    """
+    utilities: Any = importlib.import_module("ray._private.utils")
+    name = "set_sigterm_handler"
+    its_own = getattr(utilities, name, None)
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    if its_own is not None:
+        setattr(utilities, name, lambda _: None)
+
+    def catch() -> None:
+        if main and before is not None:
+            own = before if before is not signal.SIG_DFL else lambda number, _: sys.exit(128 + number)
+            signal.signal(signal.SIGTERM, own)
+
+    catch()
+    try:
+        yield catch
+    finally:
+        if its_own is not None:
+            setattr(utilities, name, its_own)
+        if main and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -102,6 +102,8 @@ def list_people(voices: Path, photographs: Path | None, table: Path | None, fits
     if not people:
         why = f"{left_out[0].file}: {left_out[0].reason}" if left_out else "it has no folder of a person"
         raise InputError(f"{voices}: nobody here can be used; {why}")
+    if fits is not None and not any(person.fits for person in people):
+        raise InputError(f"{fits}: no face of anybody here ({', '.join(FITS)} in the folder of each person)")
     if len({person.name for person in people}) < len(people):
         raise InputError(f"{table}: two speakers have the photographs of one person; each needs their own")
     return OwnPeople(tuple(people), tuple(left_out))
