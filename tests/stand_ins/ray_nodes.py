@@ -1,5 +1,6 @@
 """A Ray cluster of two nodes on this machine, of which one can be killed; and work that tells where it was begun and ended."""
 
+import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,24 +29,28 @@ class Nodes(NamedTuple):
 def two_nodes() -> Iterator[Nodes]:
     """The cluster; everything that it started has ended when the context is left."""
     with own_session(), session_folder() as folder, ExitStack() as ending:
-        import ray
-        from ray._private.node import Node
-        from ray._private.parameter import RayParams
+        ray: Any = importlib.import_module("ray")
+        node_of: Any = importlib.import_module("ray._private.node").Node
+        params_of: Any = importlib.import_module("ray._private.parameter").RayParams
 
         # As `ray.cluster_utils.Cluster` does, but without a file for all of the machine that names this cluster.
         def start(**more: object) -> Any:
-            params = RayParams(
+            params = params_of(
                 num_cpus=1, num_gpus=0, object_store_memory=STORE_BYTES // 2, node_ip_address="127.0.0.1",
                 min_worker_port=0, max_worker_port=0, node_manager_port=0, **more,
             )  # fmt: skip
-            node = Node(params, head="temp_dir" in more, shutdown_at_exit=False, spawn_reaper=False)
+            node = node_of(params, head="temp_dir" in more, shutdown_at_exit=False, spawn_reaper=False)
             ending.callback(end, node)
             return node
 
         def end(node: Any) -> None:
             node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
 
-        soon = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+        soon = {
+            "health_check_initial_delay_ms": 500,
+            "health_check_period_ms": 500,
+            "health_check_failure_threshold": 4,
+        }
         first = start(temp_dir=folder, include_dashboard=False, _system_config=soon)
         with RayTasks(first.gcs_address) as engine:
             own = ray.get_runtime_context().get_node_id()
@@ -77,8 +82,7 @@ class Told:
 
 
 def _told(about: tuple[Callable[[Any, Any], Any], Any, str, float], item: tuple[int, Any]) -> Any:
-    import ray
-
+    ray: Any = importlib.import_module("ray")
     work, shared, folder, seconds = about
     number, what = item
     mark = Path(folder) / f"{number}@{ray.get_runtime_context().get_node_id()}"

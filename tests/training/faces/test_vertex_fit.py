@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.stand_ins.small_bfm import small_bfm
 from voxface.training.faces.aligned_picture import similarity
@@ -13,9 +14,9 @@ BFM = small_bfm()
 FITTER = VertexFitter(BFM)
 
 
-def turn(rng: np.random.Generator) -> np.ndarray:
+def turn(rng: np.random.Generator) -> NDArray[np.float64]:
     found, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    return found * np.sign(np.linalg.det(found))
+    return np.asarray(found * np.sign(np.linalg.det(found)))
 
 
 @settings(max_examples=15, deadline=None)

@@ -214,13 +214,13 @@ def several_fits(pairs: Pairs) -> Fits:
 def test_a_fit_of_the_person_is_drawn_at_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = small_pairs(8)
     pairs = dataclasses.replace(plain, fits=several_fits(plain))
-    seen: list[torch.Tensor] = []
+    seen: list[Any] = []
     monkeypatch.setattr(mesh_trainer, "coefficient_loss", lambda a, t: seen.append(t) or coefficient_loss(a, t))
 
-    def targets(name: str, pairs: Pairs = pairs, **changes: Any) -> list[list[float]]:
+    def targets(name: str, pairs: Pairs = pairs, **changes: Any) -> list[float]:
         seen.clear()
         train_mesh(pairs, encoder(), config(steps=6, **changes), tmp_path / name)
-        return torch.cat(seen)[:, 0].tolist()  # the first coefficient tells a face
+        return [float(value) for value in torch.cat(seen)[:, 0]]  # the first coefficient tells a face
 
     drawn = targets("drawn", fits="drawn")
     assert drawn == targets("again", fits="drawn")
@@ -242,7 +242,8 @@ def test_a_fit_of_the_person_is_drawn_at_each_step(tmp_path: Path, monkeypatch: 
 
 
 def test_people_without_a_face_are_left_out(tmp_path: Path) -> None:
-    pairs, said = small_pairs(8), []
+    pairs = small_pairs(8)
+    said: list[str] = []
     faceless = int(pairs.split("train")[0])
     faces = pairs.coefficients.copy()
     faces[faceless] = np.nan

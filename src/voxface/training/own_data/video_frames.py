@@ -9,7 +9,7 @@ import select
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import IO, Final
 
@@ -46,7 +46,7 @@ def require_ffmpeg(files: Iterable[Path]) -> None:
 _NOT_THERE: Final = "videos are read through the program ffmpeg, which is not on PATH"
 
 
-def frames(file: Path, per_second: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+def frames(file: Path, per_second: float) -> Generator[tuple[float, NDArray[np.uint8]], None, None]:
     """Seconds from the beginning, and the picture uint8 [H, W, 3] shown then, turned as the video says; one is in memory.
 
     Raises:
