@@ -31,7 +31,9 @@ from voxface.training.faces.aligned_picture import Template
 from voxface.training.faces.camera import Pose
 from voxface.training.faces.fitting import LandmarkFitter
 from voxface.training.faces.landmark_noise import fit_with_noise
+from voxface.training.faces.picture_landmarks import read_picture
 from voxface.training.own_data.photographs import DetectorChoice, Seen, look_at
+from voxface.training.own_data.pictures import Picture
 
 ROUNDS: Final = 7
 RECORDINGS: Final = 12
@@ -57,7 +59,7 @@ def main() -> None:
 
     def photographs() -> None:
         for photo in photos:
-            seen = look_at(photo, detector)
+            seen = look_at(Picture(photo, "", read_picture(photo)), detector)
             assert isinstance(seen, Seen)
             template.align(seen.picture, seen.landmarks)
 

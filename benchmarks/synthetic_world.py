@@ -40,6 +40,7 @@ from voxface.runtime.errors import UsageError
 from voxface.runtime.files.existing import fresh_folder
 from voxface.training.data.expert_renders import RenderConfig
 from voxface.training.data.pairs import Pairs
+from voxface.training.data.parallel_map import Processes
 from voxface.training.engine.run import RunConfig
 from voxface.training.engine.trained_networks import ABOUT, describe, load_network
 from voxface.training.evaluation.are_table import RATIOS, GeometryErrors, relative_gain
@@ -185,7 +186,7 @@ def world(folder: Path, sizes: Sizes, seed: int, workers: int, say: Say) -> Pair
         bundle = Bundle.open()
         population = FacePopulation.load(bundle.path / "population.npz")
         with fresh_folder(place) as fresh:
-            synthetic_world(config, bundle.morphable, population, fresh, workers=workers)
+            synthetic_world(config, bundle.morphable, population, fresh, engine=Processes(workers))
     pairs = Pairs.load(place)
     if json.loads(json.dumps(asdict(config))) != pairs.about.get("config"):
         raise UsageError(f"{place}: these people were made with other settings; choose another --out")

@@ -69,7 +69,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "voices": "foreign data",
             "evaluation": "foreign faces models data engine losses voices",
             "world": "faces data",
-            "own_data": "faces data",
+            "own_data": "foreign faces models data",
             "trainers": "faces models losses data engine evaluation world voices",
         },
     }.items()

@@ -156,6 +156,30 @@ def test_processes_of_a_training_talk_on_this_machine_alone(tmp_path: Path, requ
     assert list((tmp_path / "tmp").iterdir()) == [], "the file at which they met is gone"
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder with a name short enough for the sockets of Ray."""
+    folder = Path(tempfile.mkdtemp(prefix="vf-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.train
+def test_ray_talks_on_this_machine_alone(short_folder: Path, request: pytest.FixtureRequest) -> None:
+    """Left to itself it asks 169.254.169.254, a cloud's address of metadata, and keeps a token at home."""
+    pytest.importorskip("ray", reason="ray comes with voxface[ray]")
+    words = words_of("data synth", request, short_folder)
+    watched = watch(short_folder, [*words, "--engine", "ray"], OMP_NUM_THREADS="1")
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert watched.strange_files() == []
+    assert watched.home() == []
+    assert any("AF_INET" in call for call in watched.network()), "its processes talk"
+    assert watched.network_beyond_this_machine() == []
+    assert watched.ports_open_to_others() == []
+    assert list((short_folder / "tmp").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_run_of_many_seconds_asks_for_no_host(tmp_path: Path) -> None:
     """ONNX Runtime looks up its collector after about ten seconds."""

@@ -72,6 +72,29 @@ def test_what_it_says_and_writes(folder: Path, capsys: pytest.CaptureFixture[str
             3,
             "x: no",
         ),
+        (["--speech", "wav", "--expert", "x.pth"], 2, "--expert: goes with --voices"),
+        (["--speech", "wav", "--fits", "x"], 2, "--fits: goes with --voices"),
+        (["--voices", "wav", "--expert", "x.pth"], 2, "--expert: goes with a --detector"),
+        (["--voices", "wav", "--whitening", "x"], 2, "--whitening: goes with --expert or --fits"),
+        (["--voices", "wav", "--frames", "2"], 2, "--frames 2: goes with --photos"),
+        (["--voices", "wav", "--photos", "VGGFace", "--detector", "pts", "--frames", "0"], 2, "above 0, at most 60"),
+        (["--voices", "wav", "--people", "vox1_meta.csv", "--fits", "VGGFace"], 3, "no face of anybody here"),
+        (
+            ["--voices", "wav", "--people", "vox1_meta.csv", "--engine", "spark"],
+            2,
+            "local, ray, ray:HOST:PORT or ray:auto",
+        ),
+        (
+            ["--voices", "wav", "--people", "vox1_meta.csv", "--engine", "local:x"],
+            2,
+            "local, ray, ray:HOST:PORT or ray:auto",
+        ),
+        (
+            ["--voices", "wav", "--people", "vox1_meta.csv", "--engine", "ray:auto", "--workers", "2"],
+            2,
+            "--workers: the cluster",
+        ),
+        (["--voices", "wav", "--people", "vox1_meta.csv", "--engine", "ray:127.0.0.1:1"], 5, "Ray at 127.0.0.1:1: "),
     ],
 )
 def test_what_does_not_go_together(
@@ -82,6 +105,19 @@ def test_what_does_not_go_together(
     assert run("data", "prepare", *words, "--out", "pairs") == code
     assert message in capsys.readouterr().err
     assert not (folder / "pairs").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("prepare", "--voices", "wav", "--people", "vox1_meta.csv"), ("synth", "--people", "2")]
+)
+def test_without_ray_it_says_how_to_install_it(
+    folder: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert run("data", *words, "--engine", "ray", "--out", "pairs") == 5
+    assert "pip install 'voxface[ray]'" in capsys.readouterr().err
+    assert list(folder.glob("*pairs*")) == []
 
 
 @pytest.mark.slow

@@ -38,6 +38,22 @@ def voxceleb(folder: Path) -> tuple[Path, Path, Path]:
     return wav, photos, table
 
 
+def many_people(folder: Path, count: int) -> tuple[Path, Path, Path]:
+    """A recording and a photograph each of so many people, of the same name in both folders, and their table."""
+    lines = ["person,sex"]
+    for number in range(count):
+        name = f"person{number:02d}"
+        lines.append(f"{name},{'FM'[number % 2]}")
+        for kind in ("voices", "photos"):
+            (folder / kind / name).mkdir(parents=True)
+        begin = 1_000 * number
+        soundfile.write(folder / "voices" / name / "a.wav", SPEECH[number % 2][begin : begin + 32_000], 16_000)
+        picture = np.random.default_rng([9, number]).integers(0, 256, (60, 60, 3), np.uint8)
+        (folder / "photos" / name / "a.png").write_bytes(png(picture))
+    (folder / "people.csv").write_text("\n".join(lines))
+    return folder / "voices", folder / "photos", folder / "people.csv"
+
+
 def landmark_graph(file: Path, pose: Pose) -> Path:
     landmarks = LandmarkFitter(HEAD).predict(np.zeros((1, HEAD.modes)), pose)[0]
     return write_graph(file, (landmarks / 60).reshape(1, 136), shape=(1, 3, 60, 60))

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.sealed_json import sealed
 from voxface.training.data import pairs_folder
+from voxface.training.data.fits import NO_PICTURE, DrawnFits, Fits
 from voxface.training.data.pairs import Pairs, Person, rows_of
 from voxface.training.data.pairs_folder import PairsWriter, digest_of
 from voxface.training.faces.population import FacePopulation
@@ -37,6 +40,75 @@ def test_pairs_survive_the_way_to_disk_and_back(tmp_path: Path) -> None:
     assert replace(pairs, about={}).save(tmp_path / "same") == digest
     renamed = (replace(pairs.people[0], name="x"), *pairs.people[1:])
     assert replace(pairs, people=renamed).save(tmp_path / "other") != digest
+
+
+def fits_of(pairs: Pairs, person: tuple[int, ...] = (1, 0, 1), picture: tuple[int, ...] = (-1, 0, -1)) -> Fits:
+    coefficients = np.random.default_rng(3).normal(size=(len(person), pairs.morphable.modes)).astype(np.float32)
+    variance = np.where(np.arange(len(person))[:, None] == 1, np.nan, coefficients**2).astype(np.float32)
+    return Fits(coefficients, variance, np.array(person, np.int32), np.array(picture, np.int32))
+
+
+def test_faces_fitted_to_pictures_survive_too(tmp_path: Path) -> None:
+    plain = small_pairs()
+    assert int(plain.picture_person[0]) == 0
+    pairs = replace(plain, fits=fits_of(plain))
+    assert pairs.save(tmp_path / "pairs") != plain.save(tmp_path / "plain")
+    again = Pairs.load(tmp_path / "pairs").fits
+    assert again is not None
+    assert pairs.fits is not None
+    for name, array in pairs.fits.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], array)
+        assert again.arrays[name].dtype == array.dtype
+    schemas = [json.loads((tmp_path / name / "pairs.json").read_text())["schema"] for name in ("pairs", "plain")]
+    assert schemas == [3, 2], "folders without fits are what earlier versions read"
+    assert Pairs.load(tmp_path / "plain").fits is None
+    (tmp_path / "pairs" / "fits.npz").unlink()
+    with pytest.raises(InputError, match=r"fits\.npz"):
+        Pairs.load(tmp_path / "pairs")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"person": (1, 0, 99)},
+        {"person": (-1, 0, 1)},
+        {"picture": (-1, 0, 999)},
+        {"picture": (-2, 0, -1)},
+        {"picture": (0, 0, -1)},  # the picture of another person
+    ],
+)
+def test_fits_of_others_are_refused(change: dict[str, tuple[int, ...]]) -> None:
+    pairs = small_pairs()
+    with pytest.raises(InputError, match="invalid pairs: fits"):
+        replace(pairs, fits=fits_of(pairs, **change))
+    good = fits_of(pairs)
+    for wrong in (good.coefficients[:, 1:], good.coefficients * np.nan):
+        with pytest.raises(InputError, match="invalid pairs: fits"):
+            replace(pairs, fits=replace(good, coefficients=wrong))
+
+
+@given(st.integers(1, 6), st.lists(st.integers(0, 5), max_size=12), st.integers(0, 2**32))
+def test_drawn_fits_are_of_the_people_asked_for(people: int, owners: list[int], seed: int) -> None:
+    person = np.array([owner % people for owner in owners], np.int32)
+    # The person's number is the first coefficient; the second tells fits from references.
+    faces = np.stack([person, np.ones(len(person))], 1).astype(np.float32)
+    references = np.stack([np.arange(people), np.zeros(people)], 1).astype(np.float32)
+    fits = Fits(faces, faces, person, np.full(len(person), NO_PICTURE, np.int32))
+    drawn = DrawnFits(references, fits)
+    asked = np.random.default_rng(seed).integers(0, people, 50).astype(np.int32)
+    found = drawn.targets[drawn.draw(asked, np.random.default_rng(seed))]
+    np.testing.assert_array_equal(found[:, 0], asked)
+    np.testing.assert_array_equal(found[:, 1] == 1, np.isin(asked, person))
+
+
+def test_each_fit_of_a_person_comes_as_often() -> None:
+    person = np.array([0, 1, 0, 0], np.int32)
+    faces = np.arange(4, dtype=np.float32)[:, None]
+    drawn = DrawnFits(np.full((2, 1), 9, np.float32), Fits(faces, faces, person, np.full(4, NO_PICTURE, np.int32)))
+    found = drawn.targets[drawn.draw(np.zeros(3000, np.int32), np.random.default_rng(0)), 0]
+    counts = [int((found == value).sum()) for value in range(4)]
+    assert counts[1] == 0
+    assert min(counts[0], counts[2], counts[3]) > 900
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +13,19 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests.stand_ins.landmark_networks import write_graph
-from tests.stand_ins.own_people import HEAD, landmark_graph, voxceleb
+from tests.stand_ins.own_people import HEAD, landmark_graph, many_people, voxceleb
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.png import png
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs
+from voxface.training.data.parallel_map import Processes
 from voxface.training.data.speech_corpus import LeftOut, voiced_audio
 from voxface.training.faces.aligned_picture import Template, similarity
 from voxface.training.faces.camera import Pose
 from voxface.training.faces.prior import Prior
 from voxface.training.own_data import preparation
+from voxface.training.own_data.config import OwnDataConfig
 from voxface.training.own_data.listing import OwnPeople, OwnPerson, list_people
-from voxface.training.own_data.person import OwnDataConfig
 from voxface.training.own_data.photographs import DetectorChoice
 from voxface.training.own_data.preparation import prepare_people
 from voxface.training.own_data.splits import splits
@@ -82,6 +84,13 @@ def test_voxceleb_and_vggface(tmp_path: Path, graph: Path) -> None:
     with (tmp_path / "pairs" / "rejected.csv").open() as table:
         assert list(csv.reader(table))[1:] == [["Nobody", "3", "photographs of nobody who is heard"]]
     assert Pairs.load(tmp_path / "pairs").digest == pairs.digest
+    # Each picture has a face of its own, with what the landmarks leave open of it.
+    assert pairs.fits is not None
+    assert pairs.fits.picture.tolist() == [0, 1, 2, 3, 4, 5]
+    assert pairs.fits.person.tolist() == [0, 0, 1, 1, 2, 2]
+    np.testing.assert_allclose(pairs.fits.coefficients, 0, atol=0.05)
+    assert ((pairs.fits.variance > 0) & (pairs.fits.variance <= 1.001)).all()
+    assert pairs.fits.variance[0].min() < 0.5 < pairs.fits.variance[0].max()
 
 
 def test_folders_without_a_table_have_the_same_names(tmp_path: Path) -> None:
@@ -266,8 +275,34 @@ def test_a_run_that_was_killed_goes_on_to_the_same_files(
 def test_processes_prepare_the_same(tmp_path: Path, graph: Path) -> None:
     found = list_people(*voxceleb(tmp_path))
     for workers in (1, 2):
-        prepared(found, tmp_path / str(workers), graph, workers=workers)
+        prepared(found, tmp_path / str(workers), graph, engine=Processes(workers))
     assert contents(tmp_path / "1" / "pairs") == contents(tmp_path / "2" / "pairs")
+
+
+@pytest.mark.slow
+def test_two_nodes_of_which_one_is_killed_prepare_the_same(tmp_path: Path, graph: Path) -> None:
+    """Ray with a machine lost in the middle: every person once, and the files of one process, to the bit."""
+    pytest.importorskip("ray", reason="Ray comes with voxface[ray]")
+    from tests.stand_ins.ray_nodes import Told, two_nodes, wait_for
+
+    found = list_people(*many_people(tmp_path, 12))
+    alone, _ = prepared(found, tmp_path / "alone", graph)
+    with two_nodes() as nodes:
+        engine = Told(nodes.engine, tmp_path / "marks", 1.0)
+        done: list[Pairs] = []
+        work = threading.Thread(
+            target=lambda: done.append(prepared(found, tmp_path / "ray", graph, engine=engine)[0]), daemon=True
+        )
+        work.start()
+        wait_for(lambda: engine.of(nodes.second, "ended"), 120)
+        wait_for(lambda: engine.of(nodes.second, "begun") - engine.of(nodes.second, "ended"))
+        nodes.kill()
+        work.join(240)
+    (pairs,) = done
+    assert engine.begun_twice(), "nothing was under way on the machine that was lost"
+    assert pairs.digest == alone.digest
+    assert [person.name for person in pairs.people] == [person.name for person in found.people]
+    assert contents(tmp_path / "ray" / "pairs") == contents(tmp_path / "alone" / "pairs")
 
 
 # -- aligned pictures ------------------------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
+from voxface.training.data.fits import NO_PICTURE, Fits  # noqa: E402
 from voxface.training.data.pairs import Pairs, Person  # noqa: E402
 from voxface.training.engine.best_state import BestState  # noqa: E402
 from voxface.training.engine.run import RunConfig  # noqa: E402
-from voxface.training.engine.trained_networks import load_network  # noqa: E402
+from voxface.training.engine.trained_networks import describe, load_network  # noqa: E402
 from voxface.training.losses import coefficient_loss, triplet_loss  # noqa: E402
 from voxface.training.models import MeshRegressor, VoiceEncoder  # noqa: E402
 from voxface.training.trainers import mesh as mesh_trainer  # noqa: E402
@@ -200,6 +201,57 @@ def test_the_expected_target_is_the_worlds_conditional_mean(tmp_path: Path, monk
     unknown = dataclasses.replace(pairs, expected=np.full_like(pairs.expected, np.nan))
     with pytest.raises(InputError, match="expected faces"):
         train_mesh(unknown, encoder(), config(target="expected"), tmp_path / "other")
+
+
+def several_fits(pairs: Pairs) -> Fits:
+    """Three faces of the first person of the training and one of the second, far from their references and each other."""
+    first, second = pairs.split("train")[:2]
+    person = np.array([first, second, first, first], np.int32)
+    coefficients = np.arange(10, 14, dtype=np.float32)[:, None] + np.zeros((4, pairs.morphable.modes), np.float32)
+    return Fits(coefficients, np.full_like(coefficients, np.nan), person, np.full(4, NO_PICTURE, np.int32))
+
+
+def test_a_fit_of_the_person_is_drawn_at_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = small_pairs(8)
+    pairs = dataclasses.replace(plain, fits=several_fits(plain))
+    seen: list[Any] = []
+    monkeypatch.setattr(mesh_trainer, "coefficient_loss", lambda a, t: seen.append(t) or coefficient_loss(a, t))
+
+    def targets(name: str, pairs: Pairs = pairs, **changes: Any) -> list[float]:
+        seen.clear()
+        train_mesh(pairs, encoder(), config(steps=6, **changes), tmp_path / name)
+        return [float(value) for value in torch.cat(seen)[:, 0]]  # the first coefficient tells a face
+
+    drawn = targets("drawn", fits="drawn")
+    assert drawn == targets("again", fits="drawn")
+    assert {10, 11, 12, 13} <= set(drawn)
+    reference = plain.coefficients[:, 0].tolist()
+    first, second, *others = plain.split("train").tolist()
+    assert reference[first] not in drawn
+    assert reference[second] not in drawn
+    assert {reference[i] for i in others} <= set(drawn), "who has no fit keeps the reference"
+    references = targets("reference")
+    assert max(references) < 10
+    assert references == targets("without", plain, fits="drawn")
+    # The same people are drawn, in the same order, whatever is drawn of them.
+    owner = {reference[i]: i for i in range(8)} | {10: first, 11: second, 12: first, 13: first}
+    assert [owner[value] for value in drawn] == [owner[value] for value in references]
+    assert mesh_trainer.PRESETS["wu2022"].fits == "drawn"
+    expected = dataclasses.replace(pairs, expected=plain.coefficients)
+    assert max(targets("expected", expected, fits="drawn", target="expected")) < 10
+
+
+def test_people_without_a_face_are_left_out(tmp_path: Path) -> None:
+    pairs = small_pairs(8)
+    said: list[str] = []
+    faceless = int(pairs.split("train")[0])
+    faces = pairs.coefficients.copy()
+    faces[faceless] = np.nan
+    holes = dataclasses.replace(pairs, coefficients=faces)
+    train_mesh(holes, encoder(), config(steps=1), tmp_path / "run", say=said.append)
+    learnt = len(pairs.split("train"))
+    assert f"1 of {learnt} people have no face and are left out" in said
+    assert describe(tmp_path / "run")["trained_on"][0].startswith(f"{learnt - 1} ")
 
 
 def test_voices_at_other_speeds_are_learnt_from_only_where_asked_for(

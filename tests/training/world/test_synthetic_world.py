@@ -10,7 +10,7 @@ import pytest
 from tests.stand_ins.small_worlds import HEAD, ONE, POPULATION, TINY, synthetic
 from voxface.runtime.errors import ProviderError, UsageError
 from voxface.training.data.pairs import Pairs
-from voxface.training.data.parallel_map import parallel_map
+from voxface.training.data.parallel_map import Processes, parallel_map
 from voxface.training.world.paired import PairedConfig
 from voxface.training.world.pictures import PersonRenderer, PictureConfig
 from voxface.training.world.synthetic import SyntheticConfig
@@ -87,7 +87,7 @@ def test_pictures_of_another_size_show_the_same_in_the_same_light() -> None:
 
 @pytest.mark.slow
 def test_processes_make_the_same_people(made: Pairs) -> None:
-    equal(synthetic(workers=2), made, 4)
+    equal(synthetic(engine=Processes(2)), made, 4)
 
 
 def test_results_of_processes_come_in_order() -> None:

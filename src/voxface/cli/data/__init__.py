@@ -30,8 +30,9 @@ import argparse
 from pathlib import Path
 
 from voxface.cli.arguments import add_bundle, add_force, add_json, add_out, add_seed
+from voxface.cli.data.engines import add_engine
 
-ONLY_PEOPLE = ("utterances", "seconds", "pictures", "coupling", "variants", "workers")
+ONLY_PEOPLE = ("utterances", "seconds", "pictures", "coupling", "variants", "engine", "workers")
 """Options of `synth` that are allowed with `--people` only."""
 
 
@@ -87,7 +88,11 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
     )
     own = prepare.add_argument_group("own data (--voices)")
     own.add_argument(
-        "--photos", type=Path, metavar="FOLDER", help="a folder of photographs per person (VGGFace's, or any)"
+        "--photos", type=Path, metavar="FOLDER", help="a folder of photographs or videos per person (VGGFace's, or any)"
+    )
+    own.add_argument("--frames", type=float, metavar="N", help="pictures of a second of a video (1)")
+    own.add_argument(
+        "--fits", type=Path, metavar="FOLDER", help="a folder of fitted faces per person (Voxceleb-3D's .npy and .xyz)"
     )
     own.add_argument(
         "--people", type=Path, metavar="TABLE", help="CSV, or vox1_meta.csv: names of both folders, and sex or gender"
@@ -105,6 +110,18 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
         "--face-detector", type=Path, metavar="FILE.onnx", help="with --detector onnx: what finds the faces in pictures"
     )
     faces.add_argument("--crops", action="store_true", help="with --detector onnx: each picture is a crop of one face")
+    own.add_argument(
+        "--expert",
+        type=Path,
+        metavar="FILE",
+        help="published network that reads the faces (3DDFA-V2's, SynergyNet's); without it they are fitted to landmarks",
+    )
+    own.add_argument(
+        "--whitening",
+        type=Path,
+        metavar="FILE",
+        help="its mean and std, 3DDFA's own .pkl or .npz; with --fits, the unit of the parameters",
+    )
     prepare.add_argument("--noise", type=Path, help="folder of noises, for augmentation (white noise)")
     prepare.add_argument("--rooms", type=Path, help="folder of room impulse responses, for augmentation (none)")
     add_out(prepare, "folder to make")
@@ -116,7 +133,7 @@ def _add_prepare(prepare: argparse.ArgumentParser) -> None:
         "--speeds", type=float, nargs="+", help="each speed makes a person of a training speaker (0.9 1.0 1.1)"
     )
     add_seed(prepare, "faces")
-    prepare.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    add_engine(prepare)
     _add_model(prepare)
     prepare.add_argument("--population", type=Path, help="population.npz that goes with the model (the bundle's own)")
 
@@ -167,7 +184,7 @@ def _add_synth(synth: argparse.ArgumentParser) -> None:
         "--coupling", type=float, help="how closely faces go with voices, 0 to 1, far more than real ones do (0.9)"
     )
     people.add_argument("--variants", type=int, help="augmented renderings of an utterance, beside the clean one (1)")
-    people.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    add_engine(people)
     faces = synth.add_argument_group("with --count")
     faces.add_argument("--sex", choices=("F", "M", "both"), help="sex of the faces (both, in turns)")
     _add_model(synth)

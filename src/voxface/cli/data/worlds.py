@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from voxface.cli.data.engines import engine_asked
 from voxface.cli.data.left_out import complain_of
 from voxface.cli.data.model import check_out, model_and_population
 from voxface.cli.data.stages import StageProgress
-from voxface.cli.data.workers import workers_asked
 from voxface.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def prepare(options: argparse.Namespace) -> int:
         pictures=PictureConfig(**_given(each=options.pictures, size=options.size)),
         **_given(variants=options.variants, speeds=None if options.speeds is None else tuple(options.speeds)),
     )
-    workers = workers_asked(options)
     corpora = [corpus(folder) for folder in options.speech]
     model, population = model_and_population(options)
     silent: list[LeftOut] = []
@@ -52,14 +51,17 @@ def prepare(options: argparse.Namespace) -> int:
     if options.rooms is not None:
         rooms, lost = read_sounds(options.rooms)
         silent += lost
-    with _written(options) as folder, StageProgress() as stages:
+    with engine_asked(options) as engine, _written(options) as folder, StageProgress() as stages:
         pairs, left_out = paired_world(
-            corpora, config, model, population, folder, noises, rooms, workers=workers, stage=stages
+            corpora, config, model, population, folder, noises, rooms, engine=engine, stage=stages
         )
     return _tell(options, pairs, (*left_out, *silent), unlabelled=sum(found.unlabelled for found in corpora))
 
 
-OWN: Final = ("photos", "people", "splits", "detector", "face_detector", "crops")
+OWN: Final = (
+    "photos", "people", "splits", "detector", "face_detector", "crops", "frames", "expert", "whitening", "fits",
+)  # fmt: skip
+MOST_FRAMES: Final = 60.0
 DRAWN: Final = ("noise", "rooms", "pictures", "variants", "speeds")
 
 
@@ -76,6 +78,12 @@ def _check_apart(options: argparse.Namespace) -> None:
         raise UsageError("--detector: goes with --photos")
     if own and options.photos is not None and options.detector is None:
         raise UsageError("--photos: say what finds their landmarks: --detector")
+    if options.expert is not None and options.detector in (None, "aligned"):
+        raise UsageError("--expert: goes with a --detector, which finds the faces that it reads")
+    if options.whitening is not None and options.expert is None and options.fits is None:
+        raise UsageError("--whitening: goes with --expert or --fits")
+    if options.frames is not None and (options.photos is None or not 0 < options.frames <= MOST_FRAMES):
+        raise UsageError(f"--frames {options.frames:g}: goes with --photos; above 0, at most {MOST_FRAMES:g} a second")
 
 
 def prepare_own(options: argparse.Namespace) -> int:
@@ -83,13 +91,14 @@ def prepare_own(options: argparse.Namespace) -> int:
     from voxface.cli.data.model import face_model, read_population
     from voxface.runtime.errors import InputError
     from voxface.training.faces.prior import Prior
+    from voxface.training.own_data.config import OwnDataConfig
+    from voxface.training.own_data.expert_fits import ExpertChoice
     from voxface.training.own_data.listing import list_people
-    from voxface.training.own_data.person import OwnDataConfig
     from voxface.training.own_data.photographs import DetectorChoice
     from voxface.training.own_data.preparation import prepare_people
     from voxface.training.own_data.splits import splits
 
-    found = list_people(options.voices, options.photos, options.people)
+    found = list_people(options.voices, options.photos, options.people, options.fits)
     split = splits(found.people, options.splits or "hash")
     detector = None
     if options.detector is not None:
@@ -99,12 +108,14 @@ def prepare_own(options: argparse.Namespace) -> int:
     prior = Prior.unit(model.modes)
     if options.population is not None:
         prior = Prior.from_population(model, read_population(options.population))
-    config = OwnDataConfig(detector, **_given(size=options.size))
+    expert = None if options.expert is None else ExpertChoice(options.expert, options.whitening)
+    config = OwnDataConfig(
+        detector, expert=expert, whitening=options.whitening, **_given(size=options.size, frames=options.frames)
+    )
     work = options.out.parent / f".{options.out.name}.people"
-    workers = workers_asked(options)
-    with _written(options) as folder, StageProgress() as stages:
+    with engine_asked(options) as engine, _written(options) as folder, StageProgress() as stages:
         pairs, rejected = prepare_people(
-            found, split, config, model, prior, folder, work, name=options.voices.name, workers=workers, stage=stages
+            found, split, config, model, prior, folder, work, name=options.voices.name, engine=engine, stage=stages
         )
     try:
         shutil.rmtree(work, ignore_errors=False)
@@ -130,10 +141,9 @@ def synth_people(options: argparse.Namespace) -> int:
             variants=options.variants,
         ),
     )
-    workers = workers_asked(options)
     model, population = model_and_population(options)
-    with _written(options) as folder, StageProgress() as stages:
-        pairs = synthetic_world(config, model, population, folder, workers=workers, stage=stages)
+    with engine_asked(options) as engine, _written(options) as folder, StageProgress() as stages:
+        pairs = synthetic_world(config, model, population, folder, engine=engine, stage=stages)
     return _tell(options, pairs, ())
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.array_shards import Rows
+from voxface.training.data.fits import Fits
 from voxface.training.data.pairs_folder import DAMAGE_OF_PAIRS, PairsWriter, damaged, read_folder
 from voxface.training.faces.population import FacePopulation
 
@@ -57,11 +58,13 @@ class Pairs:
         utterance_clean: bool [U], whether an utterance is without augmentation; evaluation uses these only.
         pictures: uint8 [K, H, W, 3].
         picture_person: int32 [K], the person of each picture.
-        coefficients: float32 [I, P], each person's face: the truth in a synthetic world, a draw in a paired one.
+        coefficients: float32 [I, P], each person's face: the truth in a synthetic world, a draw in a paired one, the reference
+            in own data; NaN where it is not known.
         expected: float32 [I, P], the mean face of all people with such a voice, where the world knows it; else NaN.
         cues: float32 [I, 2], f0 in Hz and vocal-tract length in cm, measured (paired) or true (synthetic); else NaN.
         morphable: the morphable model of the coefficients.
         population: distribution of faces within each sex, where it is known.
+        fits: faces fitted to single pictures, where there are any.
         digest: SHA-256 of the files and people of the folder it was read from; empty for pairs that are not saved yet.
     """
 
@@ -80,6 +83,7 @@ class Pairs:
     cues: NDArray[np.float32]
     morphable: MorphableModel
     population: FacePopulation | None = None
+    fits: Fits | None = None
     digest: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +101,7 @@ class Pairs:
                 "coefficients": self.coefficients.shape != (people, self.morphable.modes),
                 "expected": self.expected.shape != (people, self.morphable.modes),
                 "cues": self.cues.shape != (people, 2),
+                "fits": self.fits is not None and not self.fits.fit(people, self.morphable.modes, self.picture_person),
                 "names": len({person.name for person in self.people}) != people,
                 "sexes and splits": any(p.sex not in ("F", "M") or p.split not in SPLITS for p in self.people),
                 "utterances and pictures of people": any(
@@ -185,6 +190,8 @@ class Pairs:
                 writer.add_utterance(int(person), int(recording), frames, clean=bool(clean))
             for k, person in enumerate(self.picture_person):
                 writer.add_pictures(int(person), self.pictures[k : k + 1])
+            if self.fits is not None:
+                writer.add_fits(self.fits)
             return writer.finish(
                 kind=self.kind,
                 about=self.about,

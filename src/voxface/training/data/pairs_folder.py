@@ -6,6 +6,7 @@
     pictures-00000.npy …   uint8 [n, H, W, 3], RGB
     tables.npz             the index arrays of `Pairs`
     morphable.npz          the morphable model of the coefficients
+    fits.npz               3D faces fitted to single pictures (where there are any: then the schema is 3, else 2)
     population.npz         distribution of faces within each sex (where known)
     rejected.csv           files that could not be used, with the reason (of own data)
     verified.json          sizes and times of the files as they were written: while they stay, a file is not read to be verified
@@ -28,12 +29,14 @@ from voxface.runtime.errors import BundleError, InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.sealed_json import is_intact, sealed
 from voxface.training.data.array_shards import SHARD_BYTES, ShardWriter, is_shard, open_shards
+from voxface.training.data.fits import Fits
 from voxface.training.faces.population import FacePopulation
 
 MANIFEST: Final = "pairs.json"
 VERIFIED: Final = "verified.json"
 REJECTED: Final = "rejected.csv"
-SCHEMA: Final = 2
+SCHEMA: Final = 3
+_WITHOUT_FITS: Final = 2  # what earlier versions read
 _MELS: Final = 64
 _TABLES: Final = (
     "offsets",
@@ -45,7 +48,7 @@ _TABLES: Final = (
     "expected",
     "cues",
 )
-_MODEL, _POPULATION = "morphable.npz", "population.npz"
+_MODEL, _POPULATION, _FITS = "morphable.npz", "population.npz", "fits.npz"
 
 
 class PairsWriter:
@@ -67,6 +70,7 @@ class PairsWriter:
         self._offsets = [0]
         self._utterances: list[tuple[int, int, bool]] = []
         self._picture_person: list[int] = []
+        self._fits: list[Fits] = []
 
     @property
     def utterances(self) -> int:
@@ -93,6 +97,16 @@ class PairsWriter:
             self._pictures = ShardWriter(self._folder, "pictures", pictures.shape[1:], np.uint8, self._shard_bytes)
         self._pictures.append(pictures)
         self._picture_person += [person] * len(pictures)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures have been written."""
+        return len(self._picture_person)
+
+    def add_fits(self, fits: Fits) -> None:
+        """Keeps fitted faces, to be written in the end."""
+        if len(fits):
+            self._fits.append(fits)
 
     def finish(
         self,
@@ -130,9 +144,11 @@ class PairsWriter:
         morphable.save(self._folder / _MODEL)
         if population is not None:
             population.save(self._folder / _POPULATION)
+        if self._fits:
+            np.savez(self._folder / _FITS, **Fits.joined(self._fits).arrays)  # type: ignore[arg-type]
         written = sorted(file for file in self._folder.iterdir() if file.name not in (MANIFEST, VERIFIED))
         document: dict[str, Any] = {
-            "schema": SCHEMA,
+            "schema": SCHEMA if self._fits else _WITHOUT_FITS,
             "kind": kind,
             "about": about,
             "files": {file.name: _sha256(file) for file in written},
@@ -164,7 +180,7 @@ def read_folder(folder: Path, *, verify: bool = True) -> dict[str, Any]:
     """
     try:
         document = json.loads((folder / MANIFEST).read_text())
-        if document["schema"] not in (1, SCHEMA):
+        if document["schema"] not in (1, _WITHOUT_FITS, SCHEMA):
             raise InputError(f"{folder}: schema {document['schema']}, this version reads {SCHEMA}; make it again")
         if document["digest"] != digest_of(document) or not is_intact(document):
             raise InputError(f"{folder / MANIFEST}: is not the file that was written; make the pairs again")
@@ -175,7 +191,7 @@ def read_folder(folder: Path, *, verify: bool = True) -> dict[str, Any]:
         )
         known = {*frames, *pictures, "tables.npz", _MODEL}
         for name in (*known, *files):
-            if name not in known | {_POPULATION, REJECTED}:
+            if name not in known | {_POPULATION, REJECTED, _FITS}:
                 raise InputError(f"{folder}: {MANIFEST} names a file that does not belong here: {name}")
             if name not in files:
                 raise InputError(f"{folder}: {MANIFEST} does not name {name}; make the pairs again")
@@ -190,6 +206,7 @@ def read_folder(folder: Path, *, verify: bool = True) -> dict[str, Any]:
             "pictures": open_shards(folder, pictures),
             "morphable": MorphableModel.from_bytes((folder / _MODEL).read_bytes()),
             "population": FacePopulation.load(folder / _POPULATION) if _POPULATION in files else None,
+            "fits": _read_fits(folder / _FITS) if _FITS in files else None,
             "digest": document["digest"],
             **{name: tables[name] for name in _TABLES},
         }
@@ -202,6 +219,10 @@ def read_folder(folder: Path, *, verify: bool = True) -> dict[str, Any]:
         raise damaged(folder, error) from error
     except BundleError as error:
         raise InputError(f"{folder}: {error}") from error
+
+
+def _read_fits(file: Path) -> Fits:
+    return Fits.from_arrays(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False))
 
 
 DAMAGE_OF_PAIRS: Final = (

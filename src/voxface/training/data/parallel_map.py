@@ -1,4 +1,7 @@
-"""Parallel map: a function applied to many items by several processes, with results in the order of the items."""
+"""Parallel map: a function applied to many items by several processes, with results in the order of the items.
+
+`Engine` is the interface of whatever does it: `Processes` of this machine, or `ray_tasks` on several machines.
+"""
 
 import multiprocessing
 import multiprocessing.connection
@@ -9,7 +12,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
 
 from voxface.runtime.errors import ProviderError
 
@@ -27,6 +31,20 @@ Stage = Callable[[str, int], Step]
 def silent(what: str, total: int) -> Step:
     """A `Stage` that reports nothing."""
     return lambda _: None
+
+
+class Engine(Protocol):
+    """Does the work on many items; what comes of it depends neither on the engine nor on what it loses meanwhile."""
+
+    def __call__(
+        self, work: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
+    ) -> Iterator[Result]:
+        """`work(shared, item)` of every item, in order; `work` is a function at module level, `shared` is not changed by it.
+
+        Raises:
+            ProviderError: who did the work is gone.
+        """
+        ...
 
 
 _task: tuple[Callable[[Any, Any], Any], Any] | None = None  # in a worker: the function and what all items share
@@ -83,3 +101,23 @@ def _do(item: Any) -> Any:
     assert _task is not None
     work, shared = _task
     return work(shared, item)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The engine of one machine.
+
+    Attributes:
+        workers: number of processes; 1 works in this process.
+    """
+
+    workers: int = 1
+
+    def __call__(
+        self, work: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
+    ) -> Iterator[Result]:
+        """See `Engine` and `parallel_map`."""
+        return parallel_map(work, shared, items, self.workers)
+
+
+ONE_PROCESS: Final = Processes()

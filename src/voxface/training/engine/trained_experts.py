@@ -24,14 +24,6 @@ def load_expert(source: Path, whitening: Path | None = None) -> nn.Module:
         return load_network(source, "expert")
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
-    from voxface.training.models.experts.published import Whitening, load_synergynet, load_tddfa
+    from voxface.training.models.experts.published import Whitening, load_published
 
-    white = None if whitening is None else Whitening.load(whitening)
-    try:
-        return load_synergynet(source, white)
-    except InputError as error:
-        if "no weights of SynergyNet" not in str(error):
-            raise
-        if white is None:
-            raise InputError(f"{error}; if it is 3DDFA-V2's, give its mean and std with --whitening") from error
-    return load_tddfa(source, white)
+    return load_published(source, None if whitening is None else Whitening.load(whitening))

@@ -62,10 +62,10 @@ class Template:
 def similarity(
     points: NDArray[np.float64], others: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Scale, rotation [2, 2] and shift [2] that bring points [n, 2] to others in least squares (Umeyama 1991)."""
+    """Scale, rotation [D, D] and shift [D] that bring points [n, D] to others in least squares (Umeyama 1991)."""
     here, there = points - points.mean(0), others - others.mean(0)
     u, s, vt = np.linalg.svd(there.T @ here)
-    flip = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
+    flip = np.append(np.ones(len(s) - 1), np.sign(np.linalg.det(u @ vt)))
     turn = (u * flip) @ vt
     scale = float((s * flip).sum() / np.square(here).sum())
     return scale, turn, others.mean(0) - scale * turn @ points.mean(0)

@@ -15,13 +15,14 @@ from voxface.training.data.kept_arrays import read_kept, write_kept
 from voxface.training.data.speech_corpus import LeftOut
 from voxface.training.own_data.listing import OwnPerson
 from voxface.training.own_data.person import PreparedPerson
+from voxface.training.own_data.person_faces import PersonFaces
 
-_ARRAYS = ("frames", "lengths", "sessions", "pictures", "coefficients", "said")
+_ARRAYS = ("frames", "lengths", "sessions", "pictures", "coefficients", "fits", "variance", "fit_pictures", "said")
 
 
 def key_of(person: OwnPerson, settings: str) -> str:
     """SHA-256 of all that a person's result follows from."""
-    files = [path for _, path in person.recordings] + list(person.photographs)
+    files = [path for _, path in person.recordings] + [*person.photographs, *person.fits]
     stats = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
     sessions = [session for session, _ in person.recordings]
     return hashlib.sha256(json.dumps([settings, person.name, sessions, stats]).encode()).hexdigest()
@@ -33,13 +34,16 @@ def write_person(folder: Path, key: str, prepared: PreparedPerson) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    said = {"reference": prepared.reference, "rejected": [asdict(left) for left in prepared.rejected]}
+    said = {"reference": prepared.faces.reference, "rejected": [asdict(left) for left in prepared.rejected]}
     arrays: dict[str, Any] = {
         "frames": np.concatenate([np.empty((0, 64), np.float16), *prepared.frames]),
         "lengths": np.array([len(frames) for frames in prepared.frames], np.int64),
         "sessions": np.array(prepared.sessions, np.int64),
         "pictures": prepared.pictures,
-        "coefficients": prepared.coefficients,
+        "coefficients": prepared.faces.coefficients,
+        "fits": prepared.faces.fits,
+        "variance": prepared.faces.variance,
+        "fit_pictures": prepared.faces.pictures,
         "said": np.frombuffer(json.dumps(said).encode(), np.uint8),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +61,8 @@ def read_person(folder: Path, key: str) -> PreparedPerson | None:
         np.split(arrays["frames"], ends[:-1]) if len(ends) else [],
         arrays["sessions"].tolist(),
         arrays["pictures"],
-        arrays["coefficients"],
-        said["reference"],
+        PersonFaces(
+            arrays["coefficients"], said["reference"], arrays["fits"], arrays["variance"], arrays["fit_pictures"]
+        ),
         [LeftOut(**left) for left in said["rejected"]],
     )

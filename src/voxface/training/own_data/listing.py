@@ -19,6 +19,9 @@ from voxface.runtime.files.folders import files_in
 from voxface.runtime.files.text import read_text
 from voxface.training.data.speech_corpus import SEXES, LeftOut, Sex
 from voxface.training.faces.picture_landmarks import SUFFIXES as PICTURES
+from voxface.training.own_data.fit_files import SUFFIXES as FITS
+from voxface.training.own_data.fit_files import is_overlay
+from voxface.training.own_data.video_frames import SUFFIXES as VIDEOS
 
 FRAMES: Final = ".npy"
 """Arrays of log-mel frames, in the place of sound files."""
@@ -35,7 +38,8 @@ class OwnPerson:
         sex: "F" or "M".
         said_split: what the table says of the person's split; "" where it says nothing.
         recordings: sound files with the name of their session (a video); the utterances of one session are one recording.
-        photographs: picture files.
+        photographs: picture files, and videos.
+        fits: files of faces that others have fitted, see `voxceleb_3d`.
     """
 
     name: str
@@ -43,6 +47,7 @@ class OwnPerson:
     said_split: str
     recordings: tuple[tuple[str, Path], ...]
     photographs: tuple[Path, ...]
+    fits: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,11 @@ class OwnPeople:
     left_out: tuple[LeftOut, ...]
 
 
-def list_people(voices: Path, photographs: Path | None, table: Path | None) -> OwnPeople:
+def list_people(voices: Path, photographs: Path | None, table: Path | None, fits: Path | None = None) -> OwnPeople:
     """The people of two folders; a person needs recordings, and a sex that is known.
+
+    Args:
+        fits: a third folder, of faces that others have fitted; its folders are called as those of the photographs.
 
     Raises:
         InputError: a folder or the table is not there or cannot be read, or nobody can be used.
@@ -62,8 +70,9 @@ def list_people(voices: Path, photographs: Path | None, table: Path | None) -> O
     """
     heard = _folders(voices)
     seen = {} if photographs is None else _folders(photographs)
+    fitted = {} if fits is None else _folders(fits)
     lines = _table(table) if table is not None else []
-    known = _joined(lines, heard, seen, table)
+    known = _joined(lines, heard, {**seen, **fitted}, table)
     people, left_out = [], []
     for name, folder in sorted(heard.items()):
         line = known.get(name, {})
@@ -75,21 +84,26 @@ def list_people(voices: Path, photographs: Path | None, table: Path | None) -> O
         elif sex is None:
             left_out.append(LeftOut(name, _no_sex(line, table)))
         else:
-            pictures = files_in(seen[shown], PICTURES, below=True) if shown in seen else []
+            pictures = files_in(seen[shown], {*PICTURES, *VIDEOS}, below=True) if shown in seen else []
+            faces = files_in(fitted[shown], FITS, below=True) if shown in fitted else []
             people.append(
                 OwnPerson(
-                    shown if shown in seen else name,
+                    shown if shown in seen or shown in fitted else name,
                     sex,
                     line.get("split", ""),
                     tuple((_session(folder, file), file) for file in files),
-                    tuple(pictures),
+                    tuple(file for file in pictures if not is_overlay(file)),
+                    tuple(faces),
                 )
             )
     used = {person.name for person in people} | {line.get("photographs", "") for line in known.values()} | set(heard)
     left_out += [LeftOut(name, "photographs of nobody who is heard") for name in sorted(set(seen) - used)]
+    left_out += [LeftOut(name, "faces of nobody who is heard") for name in sorted(set(fitted) - set(seen) - used)]
     if not people:
         why = f"{left_out[0].file}: {left_out[0].reason}" if left_out else "it has no folder of a person"
         raise InputError(f"{voices}: nobody here can be used; {why}")
+    if fits is not None and not any(person.fits for person in people):
+        raise InputError(f"{fits}: no face of anybody here ({', '.join(FITS)} in the folder of each person)")
     if len({person.name for person in people}) < len(people):
         raise InputError(f"{table}: two speakers have the photographs of one person; each needs their own")
     return OwnPeople(tuple(people), tuple(left_out))

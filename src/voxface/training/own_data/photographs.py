@@ -13,7 +13,7 @@ from voxface.training.data.speech_corpus import LeftOut
 from voxface.training.faces.fitting import Contour
 from voxface.training.faces.landmark_detectors import LandmarkDetector, open_detector
 from voxface.training.faces.landmark_files import read_landmarks, unusable
-from voxface.training.faces.picture_landmarks import read_picture
+from voxface.training.own_data.pictures import Picture
 
 BESIDE: Final = "pts"
 ALIGNED: Final = "aligned"
@@ -58,27 +58,28 @@ def _opened(choice: DetectorChoice) -> LandmarkDetector:
 
 @dataclass(frozen=True)
 class Seen:
-    """A photograph with a face.
+    """A picture with a face.
 
     Attributes:
-        file: the picture file.
+        name: of the picture, for messages.
         picture: uint8 [H, W, 3].
         landmarks: float32 [68, 2], px.
     """
 
-    file: Path
+    name: str
     picture: NDArray[np.uint8]
     landmarks: NDArray[np.float32]
 
 
-def look_at(file: Path, detector: DetectorChoice) -> Seen | LeftOut:
-    """The face of a photograph, or why there is none."""
+def look_at(picture: Picture, detector: DetectorChoice) -> Seen | LeftOut:
+    """The face in a picture, or why there is none."""
+    if picture.at and detector.what == BESIDE:
+        return LeftOut(picture.name, "no .pts file can lie beside a frame of a video")
     try:
-        picture = read_picture(file)
-        landmarks = detector.find(file, picture)
+        landmarks = detector.find(picture.file, picture.pixels)
     except InputError as error:
-        return LeftOut(str(file), str(error).removeprefix(f"{file}: "))
+        return LeftOut(picture.name, str(error).removeprefix(f"{picture.file}: "))
     problem = "no face found" if landmarks is None else unusable(landmarks.astype(np.float64))
     if landmarks is None or problem is not None:
-        return LeftOut(str(file), str(problem))
-    return Seen(file, picture, landmarks)
+        return LeftOut(picture.name, str(problem))
+    return Seen(picture.name, picture.pixels, landmarks)

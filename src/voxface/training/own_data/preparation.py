@@ -13,14 +13,19 @@ import numpy as np
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.data.fits import NO_PICTURE, Fits
 from voxface.training.data.pairs import Pairs, Person, Split, rows_of
 from voxface.training.data.pairs_folder import REJECTED, PairsWriter
-from voxface.training.data.parallel_map import Stage, parallel_map, silent
+from voxface.training.data.parallel_map import ONE_PROCESS, Engine, Stage, silent
 from voxface.training.data.speech_corpus import LeftOut
 from voxface.training.faces.prior import Prior
+from voxface.training.own_data.config import OwnDataConfig
 from voxface.training.own_data.kept_people import key_of, read_person, write_person
 from voxface.training.own_data.listing import OwnPeople, OwnPerson
-from voxface.training.own_data.person import OwnDataConfig, prepare_person
+from voxface.training.own_data.person import prepare_person
+from voxface.training.own_data.person_faces import PersonFaces
+from voxface.training.own_data.video_frames import require_ffmpeg
+from voxface.training.own_data.voxceleb_3d import require_model
 
 
 @dataclass(frozen=True)
@@ -44,27 +49,35 @@ def prepare_people(
     work: Path,
     *,
     name: str,
-    workers: int = 1,
+    engine: Engine = ONE_PROCESS,
     stage: Stage = silent,
 ) -> tuple[Pairs, tuple[LeftOut, ...]]:
-    """Prepares the people; the result does not depend on `workers`, nor on how often the run was killed before.
+    """Prepares the people; the result does not depend on `engine`, nor on how often the run was killed before.
 
     Args:
         splits: of each person, by name.
         folder: the folder of pairs to write, empty or not there yet.
-        work: a folder for results of people who are done; they are taken from there if they are of the same files and
-            settings. The caller removes it in the end.
+        work: a folder for results of people who are done, which all processes reach under this name; they are taken from
+            there if they are of the same files and settings. The caller removes it in the end.
         name: of the data, for model cards.
-        workers: number of processes.
+        engine: what does the work.
         stage: called at the start with its name and number of steps.
 
     Returns:
         The pairs, and the files that cannot be used, which are also listed in `rejected.csv`.
 
     Raises:
-        InputError: nobody's speech can be used, or a result cannot be kept.
+        InputError: nobody's speech can be used, a result cannot be kept, or the expert cannot be used.
+        UsageError: faces of the expert, or that others have fitted, are of another morphable model.
+        ProviderError: there are videos and no ffmpeg.
         OSError: the folder cannot be written.
     """
+    if config.detector is not None:
+        require_ffmpeg(file for person in found.people for file in person.photographs)
+    if config.expert is not None:
+        config.expert.check(model)
+    if any(person.fits for person in found.people):
+        require_model(model)
     arrays = (model.mean, model.basis, model.landmarks, prior.mean, prior.covariance)
     used = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
     settings = json.dumps([asdict(config), used], default=str)
@@ -74,7 +87,7 @@ def prepare_people(
     people: list[Person] = []
     coefficients, references, sessions = [], {}, 0
     with PairsWriter(folder) as writer:
-        for person, key in zip(found.people, parallel_map(do_person, shared, found.people, workers), strict=True):
+        for person, key in zip(found.people, engine(do_person, shared, found.people), strict=True):
             step(person.name)
             prepared = read_person(work, key)
             if prepared is None:
@@ -85,13 +98,15 @@ def prepare_people(
                 continue
             number = len(people)
             people.append(Person(person.name, person.name, person.sex, splits[person.name]))
-            coefficients.append(prepared.coefficients)
+            coefficients.append(prepared.faces.coefficients)
+            writer.add_fits(_fits(prepared.faces, number, writer.pictures))
             for session, frames in zip(prepared.sessions, prepared.frames, strict=True):
                 writer.add_utterance(number, sessions + session, frames, clean=True)
             sessions += 1 + max(prepared.sessions)
             if len(prepared.pictures):
                 writer.add_pictures(number, prepared.pictures)
-                references[person.name] = prepared.reference
+            if prepared.faces.reference or len(prepared.pictures):
+                references[person.name] = prepared.faces.reference
         rejected += found.left_out
         if not people:
             first = f"; {rejected[0].file}: {rejected[0].reason}" if rejected else ""
@@ -100,7 +115,7 @@ def prepare_people(
         faces = np.stack(coefficients)
         writer.finish(
             kind="own",
-            about=_about(name, config, model, references, rejected),
+            about=_about(name, config, model, references, rejected, any(each.fits for each in found.people)),
             people=rows_of(people),
             coefficients=faces,
             expected=np.full_like(faces, np.nan),
@@ -118,21 +133,39 @@ def do_person(shared: Shared, person: OwnPerson) -> str:
     return key
 
 
+def _fits(faces: PersonFaces, person: int, first: int) -> Fits:
+    """The fits of a person whose first picture is the row `first`."""
+    rows = np.where(faces.pictures == NO_PICTURE, NO_PICTURE, faces.pictures + first).astype(np.int32)
+    return Fits(faces.fits, faces.variance, np.full(len(rows), person, np.int32), rows)
+
+
 def _about(
     name: str,
     config: OwnDataConfig,
     model: MorphableModel,
     references: dict[str, str],
     rejected: Sequence[LeftOut],
+    fitted: bool,
 ) -> dict[str, Any]:
     return {
         "name": name,
-        "about": "people's own recordings and photographs; faces are fitted to landmarks, which hardly tell their shape",
+        "about": "people's own recordings and photographs; " + _source_of_faces(config, fitted),
         "config": json.loads(json.dumps(asdict(config), default=str)),
         "references": references,
         "rejected": len(rejected),
         "morphable_model": {"name": model.name, "version": model.version, "licence": model.licence},
     }
+
+
+def _source_of_faces(config: OwnDataConfig, fitted: bool) -> str:
+    if fitted:
+        return "faces are as others have fitted them (Voxceleb-3D)"
+    if config.expert is not None:
+        return (
+            f"faces are read by a published expert ({config.expert.checkpoint.name}), whose weights and morphable model have "
+            "licences of their own"
+        )
+    return "faces are fitted to landmarks, which hardly tell their shape"
 
 
 def _as_csv(rejected: Sequence[LeftOut]) -> str:

@@ -66,7 +66,8 @@ def fit_face_posterior(held: HeldOut, network: nn.Module, sex_slope: float) -> F
         population = world.population.covariance.astype(np.float64)
         errors, counted = pairs.expected[person, :modes] - middle, np.ones(2)
     else:
-        learners = [i for i in pairs.split("train") if not pairs.people[int(i)].altered]
+        fitted = np.asarray(np.isfinite(pairs.coefficients).all(axis=1))
+        learners = [i for i in pairs.split("train") if fitted[i] and not pairs.people[int(i)].altered]
         by_sex = [[i for i in learners if pairs.sexes[i] == sex] for sex in (0, 1)]
         if min(map(len, by_sex)) < 2:
             return None

@@ -7,11 +7,13 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from voxface.runtime.bundle.face_posterior_file import write_face_posterior
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.data.crops import Normalised
+from voxface.training.data.fits import DrawnFits
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.best_state import BestState
 from voxface.training.engine.learning_rate import cosine, set_learning_rate
@@ -46,6 +48,9 @@ class MeshConfig:
         target: "drawn": the person's own face (the paper's ground truth). "expected": the mean face of all people with such
             a voice, where the world knows it. An L2 loss is smallest at the conditional mean of its target, so both targets
             have the same minimiser; "expected" only removes the variance that a finite number of drawn faces adds.
+        fits: where a person has several faces, each fitted to a picture. "reference": the target is the person's reference.
+            "drawn": one of them is drawn at each step, expression included (Wu 2022, §3.2: each picture has a face that is
+            learnt from; §4: one reference for each person is for measuring). Without effect on "expected" targets.
         altered: whether voices at other speeds are learnt from too. Their sex is uncertain, and meshes that learn from them
             agree less often with the speaker's sex.
         noise: standard deviation of the noise on the embedding, see `perturb`; 0.05 in Wen 2019, none in Wu 2022.
@@ -73,6 +78,7 @@ class MeshConfig:
     triplet: float = 1.0
     margin: float = 1.0
     target: Literal["drawn", "expected"] = "drawn"
+    fits: Literal["reference", "drawn"] = "reference"
     altered: bool = False
     noise: float = 0.05
     bank: int = 4
@@ -102,6 +108,7 @@ PRESETS: Final = {
         bank=0,
         over="utterance",
         anchors="utterances",
+        fits="drawn",
         validate_every=1000,
         keep="last",
         shrink=False,
@@ -132,10 +139,14 @@ def train_mesh(
     """
     people = np.array([i for i in pairs.split("train") if config.altered or not pairs.people[int(i)].altered], np.int32)
     faces = pairs.coefficients if config.target == "drawn" else pairs.expected
-    if not np.isfinite(faces[people]).all():
+    known = np.isfinite(faces[people]).all(1)
+    if not known.any():
         raise InputError(
             f"the {config.target} faces of these pairs are not known; use the other target, or other pairs"
         )
+    if not known.all():  # own data: people of whom no photograph could be used
+        say(f"{(~known).sum()} of {len(people)} people have no face and are left out")
+    people = people[known]
 
     data = {"pairs": pairs.digest, "encoder": weights_digest(encoder)}
     run = Run(folder, config, config.run, data=data, resume=resume, say=say, progress=progress)
@@ -152,7 +163,9 @@ def train_mesh(
         say=say,
         done=run.phase("encoding voices"),
     )
-    truth = run.tensor(faces)
+    several = config.fits == "drawn" and config.target == "drawn"
+    faces_drawn = DrawnFits(faces, pairs.fits if several else None)
+    truth = run.tensor(faces_drawn.targets)
     architecture: dict[str, Any] = {
         "coefficients": pairs.morphable.modes,
         "embedding": voices.width,
@@ -172,14 +185,16 @@ def train_mesh(
 
     network.train()
 
-    def prepared(step: int) -> PreparedTriplets:
-        return voices.prepare(batch, run.random(step), anchors=config.anchors)
+    def prepared(step: int) -> tuple[PreparedTriplets, NDArray[np.int64]]:
+        rng = run.random(step)
+        triplets = voices.prepare(batch, rng, anchors=config.anchors)
+        return triplets, faces_drawn.draw(triplets.person[: len(triplets.positive)], rng)
 
-    for step, triplets in run.batches(config.steps, prepared):
+    for step, (triplets, targets) in run.batches(config.steps, prepared):
         drawn = voices.finish(triplets)
         anchors = drawn.anchors
         alpha = network(perturb(drawn.embeddings, config.noise))
-        regression = coefficient_loss(alpha[:anchors], truth[drawn.person[:anchors]])
+        regression = coefficient_loss(alpha[:anchors], truth[targets])
         triplet = triplet_loss(alpha[:anchors], alpha[drawn.positive], alpha[drawn.negative], config.margin)
         loss = config.regression * regression + config.triplet * triplet
         set_learning_rate(optimiser, config.rate * _share_of_rate(step, config))
@@ -192,7 +207,7 @@ def train_mesh(
             step,
             {"loss": loss, "regression": regression, "triplet": triplet}
             | {f"validation/{name}": found[name] for name in ("are", "rms_mm") if found},
-            {"embeddings": drawn.embeddings, "coefficients": truth[drawn.person[:anchors]]},
+            {"embeddings": drawn.embeddings, "coefficients": truth[targets]},
         )
 
     if config.keep == "best" and held is not None:

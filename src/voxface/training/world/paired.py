@@ -19,7 +19,7 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs, Person, Split, rows_of
 from voxface.training.data.pairs_folder import PairsWriter
-from voxface.training.data.parallel_map import Stage, parallel_map, silent
+from voxface.training.data.parallel_map import ONE_PROCESS, Engine, Stage, silent
 from voxface.training.data.speech_corpus import (
     LIBRISPEECH,
     LIBRISPEECH_CITATION,
@@ -108,7 +108,7 @@ def paired_world(
     noises: Sequence[NDArray[np.int16]] = (),
     rooms: Sequence[NDArray[np.int16]] = (),
     *,
-    workers: int = 1,
+    engine: Engine = ONE_PROCESS,
     stage: Stage = silent,
 ) -> tuple[Pairs, tuple[LeftOut, ...]]:
     """Makes the world; a person's face depends on the seed, their name and voice, and the speakers' spread of cues.
@@ -117,7 +117,7 @@ def paired_world(
         corpora: recordings, of different names.
         folder: the folder of pairs to write, empty or not there yet. Voices and pictures are in memory for a moment only.
         noises, rooms: noises and room responses int16 [n] at 16 kHz, for augmentation.
-        workers: number of processes; the result does not depend on it.
+        engine: what does the work; the result does not depend on it.
         stage: called at the start of each stage with its name and number of steps.
 
     Returns:
@@ -148,7 +148,7 @@ def paired_world(
     with PairsWriter(folder) as writer:
         for (corpus, recording), result in zip(
             recordings,
-            parallel_map(render_recording, _SharedSounds(config, noises, rooms), items, workers),
+            engine(render_recording, _SharedSounds(config, noises, rooms), items),
             strict=True,
         ):
             step(recording.path.name)
@@ -179,7 +179,7 @@ def paired_world(
         step = stage("people", len(planned))
         faces, expected = [], []
         for number, (face, mean, pictures) in enumerate(
-            parallel_map(render_person, (config.seed, distribution, renderer), planned, workers)
+            engine(render_person, (config.seed, distribution, renderer), planned)
         ):
             faces.append(face)
             expected.append(mean)

@@ -17,7 +17,7 @@ from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs, Person, rows_of
 from voxface.training.data.pairs_folder import PairsWriter
-from voxface.training.data.parallel_map import Stage, parallel_map, silent
+from voxface.training.data.parallel_map import ONE_PROCESS, Engine, Stage, silent
 from voxface.training.data.speech_corpus import voiced_samples
 from voxface.training.data.voice_augmentation import AugmentConfig, augment
 from voxface.training.faces.population import FacePopulation
@@ -106,14 +106,14 @@ def synthetic_world(
     population: FacePopulation,
     folder: Path,
     *,
-    workers: int = 1,
+    engine: Engine = ONE_PROCESS,
     stage: Stage = silent,
 ) -> Pairs:
-    """Makes the world; the result does not depend on `workers`.
+    """Makes the world; the result does not depend on `engine`.
 
     Args:
         folder: the folder of pairs to write, empty or not there yet. Voices and pictures are in memory for a moment only.
-        workers: number of processes.
+        engine: what does the work.
         stage: called at the start of each stage with its name and number of steps.
 
     Raises:
@@ -128,7 +128,7 @@ def synthetic_world(
     step = stage("people", config.people)
     made = []
     with PairsWriter(folder) as writer:
-        for i, person in enumerate(parallel_map(make_person, shared, range(config.people), workers)):
+        for i, person in enumerate(engine(make_person, shared, range(config.people))):
             for u, renderings in enumerate(person.voices):
                 for k, frames in enumerate(renderings):
                     writer.add_utterance(i, i * config.utterances + u, frames, clean=not k)

@@ -157,6 +157,22 @@ class _ThreeHeads(MobileNetV2):
         return torch.cat([head(pooled) for head in heads], 1), pooled, middle
 
 
+def load_published(checkpoint: Path, whitening: Whitening | None) -> _Published:
+    """Reads a published expert; the names of its weights tell which one it is.
+
+    Raises:
+        InputError: see `load_synergynet` and `load_tddfa`, or 3DDFA-V2's file without its whitening.
+    """
+    try:
+        return load_synergynet(checkpoint, whitening)
+    except InputError as error:
+        if "no weights of SynergyNet" not in str(error):
+            raise
+        if whitening is None:
+            raise InputError(f"{error}; if it is 3DDFA-V2's, give its mean and std with --whitening") from error
+    return load_tddfa(checkpoint, whitening)
+
+
 def load_tddfa(checkpoint: Path, whitening: Whitening) -> TDDFA:
     """Reads 3DDFA-V2's `mb1_120x120.pth` (or `mb05_120x120.pth`, half as wide), in eval mode, on the CPU.
 
