@@ -21,8 +21,9 @@ from voxface.training.evaluation.association import unit
 from voxface.training.evaluation.association_findings import NOTE, Findings, System, strata_of
 from voxface.training.evaluation.association_space import Groups, Space, one_of, verify
 from voxface.training.evaluation.inputs import Inputs
+from voxface.training.evaluation.judges import picture_judge
 from voxface.training.evaluation.leaks import check_apart
-from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
+from voxface.training.evaluation.picture_judge import PictureJudge
 from voxface.training.evaluation.public_list_scores import DIRECTIONS
 from voxface.training.evaluation.public_lists import Direction
 from voxface.training.evaluation.result import Kind, Measured, PerPerson, SuiteResult
@@ -54,7 +55,7 @@ def of_pairs(inputs: Inputs) -> SuiteResult:
     people = np.array(whole, np.int64)
     if len(people) < 2:
         raise InputError(f"{len(people)} {inputs.split} people have both voices and pictures; two at least are needed")
-    judge = _judge(inputs)
+    judge = picture_judge(inputs)
     learnt = [pairs.people[int(i)].speaker for i in judge.people]
     check_apart(learnt, [pairs.people[int(i)].speaker for i in people], "the network that judges pictures")
     systems: list[System] = []
@@ -79,11 +80,6 @@ def of_pairs(inputs: Inputs) -> SuiteResult:
         "judge": judge.report,
     }
     return found.result(facts, _missing(strata, limit))
-
-
-def _judge(inputs: Inputs) -> PictureJudge:
-    config = JudgeConfig(seed=inputs.seed, steps=inputs.fewer(JudgeConfig.steps, 200))
-    return PictureJudge.train(inputs.pairs, config, progress=inputs.phase("learning to judge pictures"))
 
 
 def _subjects(inputs: Inputs) -> list[tuple[Subject, Kind]]:

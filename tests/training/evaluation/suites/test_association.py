@@ -163,7 +163,7 @@ class Oracle:
 def hasty_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """A judge that has hardly learnt: two pictures that are one look alike to it all the same."""
     config = JudgeConfig(channels=(4, 4, 4, 8, 8), embedding=16, steps=2)
-    monkeypatch.setattr(association_pairs, "_judge", lambda inputs: PictureJudge.train(inputs.pairs, config))
+    monkeypatch.setattr(association_pairs, "picture_judge", lambda inputs: PictureJudge.train(inputs.pairs, config))
 
 
 @pytest.mark.slow
