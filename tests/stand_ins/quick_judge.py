@@ -7,7 +7,7 @@ _judges: dict[str, PictureJudge] = {}
 
 
 def quick_judge(inputs: Inputs) -> PictureJudge:
-    """In place of `suites.images.picture_judge`; one for each data."""
+    """In place of `judges.picture_judge`; one for each data."""
     digest = inputs.pairs.digest
     if digest not in _judges:
         _judges[digest] = PictureJudge.train(inputs.pairs, JudgeConfig((4, 4, 4, 8, 8), 8, steps=3, batch=8))

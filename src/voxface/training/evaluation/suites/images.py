@@ -11,8 +11,8 @@ from voxface.training.data.pairs import Pairs
 from voxface.training.evaluation.classifier_score import SPLITS, classifier_score
 from voxface.training.evaluation.face_networks import FaceNetwork, JudgeNetwork, OnnxNetwork
 from voxface.training.evaluation.inputs import Inputs
+from voxface.training.evaluation.judges import picture_judge
 from voxface.training.evaluation.likeness import Likeness
-from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
 from voxface.training.evaluation.picture_sets import Generated, generated, other_pictures, real_pictures
 from voxface.training.evaluation.picture_tables import distance_table, likeness_table
 from voxface.training.evaluation.recordings import evaluated
@@ -87,16 +87,6 @@ def run(inputs: Inputs) -> SuiteResult:
         tuple(_statements(found, made)),
         tuple(dict.fromkeys(missing)),
     )
-
-
-def picture_judge(inputs: Inputs) -> PictureJudge:
-    """The judge, trained on real pictures of the training people.
-
-    Raises:
-        InputError: there are none.
-    """
-    config = JudgeConfig(steps=inputs.fewer(JudgeConfig.steps, 150), seed=inputs.seed)
-    return PictureJudge.train(inputs.pairs, config, progress=inputs.phase("training the picture judge"))
 
 
 def _score_table(

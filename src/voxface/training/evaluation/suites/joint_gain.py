@@ -20,6 +20,7 @@ from voxface.training.evaluation.geometry_methods import (
 )
 from voxface.training.evaluation.geometry_tables import MEAN, PUBLISHED, SHORT, Scored, ratio_table
 from voxface.training.evaluation.inputs import Inputs
+from voxface.training.evaluation.judges import picture_judge
 from voxface.training.evaluation.likeness import Likeness
 from voxface.training.evaluation.measurement_errors import mean_over
 from voxface.training.evaluation.picture_sets import generated, other_pictures, real_pictures
@@ -27,7 +28,6 @@ from voxface.training.evaluation.picture_tables import distance_table, likeness_
 from voxface.training.evaluation.recordings import evaluated
 from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
 from voxface.training.evaluation.significance import paired_difference
-from voxface.training.evaluation.suites.images import picture_judge
 
 Float64 = NDArray[np.float64]
 _POINTS: Final = "key points"
