@@ -286,7 +286,12 @@ def _build_survey(options: argparse.Namespace) -> int:
     asked = questions(options.ours, options.theirs, options.references, count=count, seed=options.seed)
     names = options.method or options.ours.resolve().name, options.theirs.resolve().name
     key = write_survey(options.out, asked, *names, seed=options.seed, force=options.force)
-    found = {"page": str(options.out / PAGE), "key": str(options.out / KEY), "survey": key["survey"], "questions": len(asked)}
+    found = {
+        "page": str(options.out / PAGE),
+        "key": str(options.out / KEY),
+        "survey": key["survey"],
+        "questions": len(asked),
+    }
     if options.json:
         print_json(found)
     else:

@@ -71,5 +71,9 @@ def what_data_are(pairs: Pairs) -> tuple[str, ...]:
         "own": None,
     }[pairs.kind]
     most = max((len(own) for own in pairs.pictures_of), default=0)
-    one = "Nobody in these data has more than one picture, from which a network hardly learns a person." if most < 2 else None
+    one = (
+        "Nobody in these data has more than one picture, from which a network hardly learns a person."
+        if most < 2
+        else None
+    )
     return tuple(sentence for sentence in (found, one) if sentence is not None)

@@ -221,9 +221,7 @@ def _column(cell: tuple[Side, Group]) -> str:
 def _kind(inputs: Inputs, method: str) -> Kind:
     if any(method.startswith(f"{inputs.subject.name}, {how}") for how in _READS.values()):
         return "ours"
-    return {"the sexes known, nothing else": "trivial", _LIMIT: "limit"}.get(
-        method, "baseline"
-    )  # type: ignore[return-value]
+    return {"the sexes known, nothing else": "trivial", _LIMIT: "limit"}.get(method, "baseline")  # type: ignore[return-value]
 
 
 def _statements(ours: Mapping[tuple[Side, Group], Tally], sexes: Mapping[tuple[Side, Group], Tally]) -> tuple[str, ...]:
