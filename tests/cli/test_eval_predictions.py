@@ -23,14 +23,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_names_are_printed_and_files_of_these_names_are_scored(data: Path, tmp_path: Path) -> None:
+def test_names_are_printed_and_files_of_these_names_are_scored(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     named = tmp_path / "recordings.csv"
-    done = run("eval", "recordings", "--data", data, "--out", named, "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"recordings": str(named), "count": 48}
-    again = run("eval", "recordings", "--data", data, "--out", named)
-    assert again.returncode == 2
-    assert "--force replaces it" in again.stderr
+    assert run("eval", "recordings", "--data", data, "--out", named, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"recordings": str(named), "count": 48}
+    assert run("eval", "recordings", "--data", data, "--out", named) == 2
+    assert "--force replaces it" in capsys.readouterr().err
 
     truth = small_pairs(16).coefficients
     theirs = tmp_path / "theirs"
@@ -40,9 +40,8 @@ def test_names_are_printed_and_files_of_these_names_are_scored(data: Path, tmp_p
             np.save(theirs / f"{row['file']}.npy", truth[int(row["person"][1:])])
     out = tmp_path / "results"
     words = ("eval", "geometry", "--data", data, "--predictions", theirs, "--method", "CMP", "--out", out)
-    done = run(*words, "--json")
-    assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)["results"]
+    assert run(*words, "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)["results"]
     ours = found["tables"][0]["rows"][0]
     assert (ours["method"], ours["kind"]) == ("CMP", "ours")
     assert ours["values"]["mean"]["value"] == pytest.approx(0, abs=1e-6)
@@ -51,14 +50,13 @@ def test_names_are_printed_and_files_of_these_names_are_scored(data: Path, tmp_p
     assert {file.name for file in out.iterdir()} >= {"geometry.json", "geometry.md", "geometry-ratios.png"}
 
     (theirs / "p12" / "7.npy").write_bytes(b"")
-    done = run(*words)
-    assert done.returncode == 3
-    assert "p12/7.npy: the recordings of p12 are 0 to 2, not 7" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert run(*words) == 3
+    told = capsys.readouterr().err
+    assert "7.npy: the recordings of p12 are 0 to 2, not 7" in told
+    assert "Traceback" not in told
 
 
-def test_joint_gain_says_what_to_give(data: Path, tmp_path: Path) -> None:
-    done = run("eval", "joint-gain", "--data", data, "--out", tmp_path / "out", "--quick")
-    assert done.returncode == 2
-    assert "--beside: joint training is compared with networks trained apart" in done.stderr
+def test_joint_gain_says_what_to_give(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("eval", "joint-gain", "--data", data, "--out", tmp_path / "out", "--quick") == 2
+    assert "--beside: joint training is compared with networks trained apart" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("joint-gain*"))

@@ -10,7 +10,9 @@ from tests.conftest import SAMPLES
 from tests.stand_ins.face_model_files import face, write_ict
 from tests.stand_ins.small_head import small_head, small_population
 from tests.stand_ins.small_pairs import small_pairs
+from tests.stand_ins.small_results import write_results
 from tests.stand_ins.small_voices import small_renderings
+from voxface.runtime.face.png import png
 
 ENCODER = {"channels": (8, 8, 8, 16)}
 GENERATOR = {"channels": (16, 8, 8, 8, 8)}
@@ -19,7 +21,7 @@ STUDENT = {"coefficients": 2, "size": 40}
 
 def write_small_inputs(folder: Path) -> Path:
     """Writes `pairs`, `encoder`, `mesh`, `face`, `expert`, `head.npz`, `population.npz`, `speech`, `marks.npz`, `ict`,
-    `voices`, `teacher.pt` and `rendered`."""
+    `voices`, `teacher.pt`, `rendered`, `results` and `pictures`."""
     import torch
 
     from voxface.training.engine.trained_networks import save_networks
@@ -30,7 +32,11 @@ def write_small_inputs(folder: Path) -> Path:
     from voxface.training.models.experts.own import ImageToFace
     from voxface.training.voices.resemblyzer import Resemblyzer
 
+    write_results(folder / "results")
     pairs = small_pairs()
+    (folder / "pictures").mkdir()
+    for i in range(4):
+        (folder / "pictures" / f"p{i}.png").write_bytes(png(pairs.pictures[int(pairs.pictures_of[i][0])]))
     spread = np.stack([np.eye(2, dtype=np.float32) / 4] * 2)
     pairs = replace(pairs, population=FacePopulation(pairs.morphable.sex_means, spread))
     pairs.save(folder / "pairs")

@@ -110,6 +110,7 @@ def _add_suite(sub: argparse.ArgumentParser) -> None:
     add_bundle(sub)
     sub.add_argument("--data", type=Path, metavar="PAIRS", help="folder of `voxface data`")
     add_out(sub, "folder of results", metavar="RESULTS")
+    add_force(sub, "replace results of the same suite that are there already")
     sub.add_argument(
         "--predictions", type=Path, metavar="DIR", help="another method's pictures or meshes, instead of a bundle's"
     )
@@ -166,9 +167,11 @@ def run(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
-    from voxface.training.evaluation.run import run_suites
+    from voxface.training.evaluation.run import check_new, run_suites
 
     names = tuple(SUITES) if options.suite == "all" else (options.suite,)
+    if not options.force:
+        check_new(options.out, names)
     progress = Progress(1, options.suite)
     with ExitStack() as stack:
         stack.callback(progress.close)

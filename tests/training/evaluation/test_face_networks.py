@@ -95,8 +95,13 @@ def test_a_file_beside_that_says_what_cannot_be(tmp_path: Path, says: Any, told:
 
 
 def test_the_judge_sees_pictures_of_any_size() -> None:
-    judge = PictureJudge.train(small_pairs(8), JudgeConfig((2, 2, 2, 4, 4), 4, steps=2, batch=4))
-    network = JudgeNetwork(judge)
+    pairs = small_pairs(8)
+    judge = PictureJudge.train(pairs, JudgeConfig((2, 2, 2, 4, 4), 4, steps=2, batch=4))
+    training = np.asarray(pairs.pictures[:8])
+    network = JudgeNetwork(judge, training)
+    seen = network.embed(training)
+    np.testing.assert_allclose(seen.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(seen.std(0), 1, atol=1e-3)
     large = coloured([(200, 100, 50), (10, 20, 30), (90, 90, 90)], 100)
     found = network.embed(large)
     assert found.shape == (3, 4)

@@ -63,15 +63,25 @@ class FaceNetwork(Protocol):
 
 
 class JudgeNetwork:
-    """The picture judge: trained on real pictures of the training people, none of whom is evaluated."""
+    """The picture judge: trained on real pictures of the training people, none of whom is evaluated.
 
-    def __init__(self, judge: PictureJudge) -> None:
+    Its features are standardised, each by its mean and standard deviation over training pictures. A classifier's features may
+    have any scale, and the cube in KID's kernel would leave the largest alone to decide.
+    """
+
+    def __init__(self, judge: PictureJudge, training: Pictures) -> None:
+        """`training`: real pictures uint8 [K, H, H, 3] of the training people, two or more."""
         self.name = "picture judge"
         self.about: dict[str, Any] = {"network": "picture judge", "accuracy": judge.report}
         self._judge = judge
+        seen = self._features(training)
+        self._mean, self._deviation = seen.mean(0), np.maximum(seen.std(0), 1e-6)
 
     def embed(self, pictures: Pictures) -> Float64:
         """See `FaceNetwork`."""
+        return np.asarray((self._features(pictures) - self._mean) / self._deviation, np.float64)
+
+    def _features(self, pictures: Pictures) -> Float64:
         parts = [self._judge.features(images).double().numpy() for images in self._images(pictures)]
         return np.concatenate(parts)
 

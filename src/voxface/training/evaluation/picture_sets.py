@@ -67,6 +67,12 @@ def real_pictures(pairs: Pairs, people: NDArray[np.int32], seed: int) -> NDArray
     return np.sort(np.random.default_rng([seed, 53]).choice(found, MOST, replace=False))
 
 
+def training_pictures(pairs: Pairs, seed: int) -> Pictures:
+    """Real pictures of the training people uint8 [K, H, H, 3], at most 1,024, for the scale of a network's features."""
+    rows = real_pictures(pairs, pairs.split("train"), seed)
+    return np.asarray(pairs.pictures[rows[:: -(-len(rows) // 1024)]])
+
+
 def other_pictures(pairs: Pairs, split: Split, seed: int) -> NDArray[np.int64]:
     """Pictures of held-out people who are not evaluated: the other split of validation and test."""
     other: Split = "validation" if split == "test" else "test"

@@ -3,12 +3,12 @@
 import datetime
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from voxface.runtime.errors import InputError, VoxfaceError
+from voxface.runtime.errors import InputError, UsageError, VoxfaceError
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.damage import reading
 from voxface.runtime.files.regular import read_bytes
@@ -63,6 +63,13 @@ def run_suites(
             continue
         written.append(write_result(found, inputs, command, now()))
     return written, failed
+
+
+def check_new(folder: Path, names: Iterable[str]) -> None:
+    """Raises UsageError where a folder has results of these suites already."""
+    there = [name for name in names if (folder / f"{name}.json").exists()]
+    if there:
+        raise UsageError(f"{folder}: has results of {', '.join(there)} already; --force replaces them")
 
 
 def write_result(found: SuiteResult, inputs: Inputs, command: str, when: datetime.datetime) -> dict[str, Any]:

@@ -13,7 +13,13 @@ from voxface.training.evaluation.face_networks import FaceNetwork, JudgeNetwork,
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.judges import picture_judge
 from voxface.training.evaluation.likeness import Likeness
-from voxface.training.evaluation.picture_sets import Generated, generated, other_pictures, real_pictures
+from voxface.training.evaluation.picture_sets import (
+    Generated,
+    generated,
+    other_pictures,
+    real_pictures,
+    training_pictures,
+)
 from voxface.training.evaluation.picture_tables import distance_table, likeness_table
 from voxface.training.evaluation.recordings import evaluated
 from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
@@ -38,7 +44,7 @@ def run(inputs: Inputs) -> SuiteResult:
     tables: list[Table] = []
     found: dict[str, dict[str, Likeness]] = {}
     with ExitStack() as stack:
-        judge = JudgeNetwork(picture_judge(inputs))
+        judge = JudgeNetwork(picture_judge(inputs), training_pictures(pairs, inputs.seed))
         networks: list[FaceNetwork] = [judge]
         if inputs.embedder is None:
             missing.append(

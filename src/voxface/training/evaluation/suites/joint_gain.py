@@ -23,7 +23,7 @@ from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.judges import picture_judge
 from voxface.training.evaluation.likeness import Likeness
 from voxface.training.evaluation.measurement_errors import mean_over
-from voxface.training.evaluation.picture_sets import generated, other_pictures, real_pictures
+from voxface.training.evaluation.picture_sets import generated, other_pictures, real_pictures, training_pictures
 from voxface.training.evaluation.picture_tables import distance_table, likeness_table
 from voxface.training.evaluation.recordings import evaluated
 from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
@@ -137,7 +137,7 @@ def _pictures(
 ) -> tuple[list[Table], dict[str, Likeness]]:
     """Tables of picture quality by the picture judge, and the likeness of each method's faces."""
     pairs = inputs.pairs
-    network = JudgeNetwork(picture_judge(inputs))
+    network = JudgeNetwork(picture_judge(inputs), training_pictures(pairs, inputs.seed))
     real, other = real_pictures(pairs, people, inputs.seed), other_pictures(pairs, inputs.split, inputs.seed)
     sets = [(one, one.features(network, len(utterances))) for one in generated(inputs, utterances, missing)]
     seen = network.embed(pairs.pictures[real])
