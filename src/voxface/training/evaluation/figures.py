@@ -1,7 +1,12 @@
 """Figures of the suites: one look, labelled axes with units, PNG that is readable in print."""
 
+import atexit
 import io
-from typing import TYPE_CHECKING, Final
+import os
+import shutil
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,11 +34,7 @@ def axes(title: str, x: str, y: str, size: tuple[float, float] = (5.6, 3.6)) -> 
 
 def panels(title: str, count: int, size: tuple[float, float]) -> "tuple[Figure, list[Axes]]":
     """A figure with axes side by side, which the caller labels."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty(size, layout="constrained")
     figure.suptitle(title, fontsize=10, color=INK)
     every = [figure.add_subplot(1, count, k + 1) for k in range(count)]
     for one in every:
@@ -43,6 +44,28 @@ def panels(title: str, count: int, size: tuple[float, float]) -> "tuple[Figure, 
         for side in ("top", "right"):
             one.spines[side].set_visible(False)
     return figure, every
+
+
+def empty(size: tuple[float, float], layout: "Literal['constrained'] | None" = None) -> "Figure":
+    """An empty figure that needs no display; size in inches."""
+    _keep_no_settings()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _keep_no_settings() -> None:
+    """Lets matplotlib keep its list of fonts in a folder that goes with the process, and not in the user's home.
+
+    It is told by an environment variable, which counts when it is first imported; a variable of the user's stays.
+    """
+    if "matplotlib" not in sys.modules and "MPLCONFIGDIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="voxface-matplotlib-")
+        os.environ["MPLCONFIGDIR"] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def png(figure: "Figure") -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.training.evaluation.figures import INK, png
+from voxface.training.evaluation.figures import INK, empty, png
 
 Picture = NDArray[np.uint8]
 _INCHES = 0.82  # the side of a picture
@@ -28,15 +28,11 @@ def sheet(
         apart: the column before which there is a wider gap, such as that of the real pictures.
         below: what the columns are, such as "speech heard (s)".
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     left, top, bottom = 1.35, 0.62, 0.3 if below else 0.08
     step = _INCHES * (1 + _GAP)
     extra = 0.12 if apart is not None else 0.0
     width, height = left + len(columns) * step + extra + 0.1, top + len(rows) * step + bottom
-    figure = Figure(figsize=(width, height), dpi=160)
-    FigureCanvasAgg(figure)
+    figure = empty((width, height))
     figure.suptitle(title, x=0.5, y=1 - 0.06 / height, fontsize=9, color=INK, va="top")
     for r, (name, pictures) in enumerate(rows):
         y = height - top - (r + 1) * step

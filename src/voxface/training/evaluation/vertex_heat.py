@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.face.morphable_model import MorphableModel
-from voxface.training.evaluation.figures import INK, png
+from voxface.training.evaluation.figures import INK, empty, png
 from voxface.training.faces.render import render
 
 VIEWS: Final = {"from the front": (0.0, 0.0), "from the side": (60.0, 0.0)}
@@ -23,17 +23,14 @@ def heat_maps(title: str, model: MorphableModel, values: NDArray[np.floating], l
         title: what it shows.
         label: of the scale, with unit.
     """
+    figure = empty((6.4, 3.3))
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
 
     top = float(np.quantile(values, _MOST))
     scale = Normalize(0.0, top if top > 0 else 1.0)
     colours = colormaps["viridis"](scale(values).clip(0, 1))[:, :3].astype(np.float32)
-    figure = Figure(figsize=(6.4, 3.3), dpi=160)
-    FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=10, color=INK)
     for k, (name, view) in enumerate(VIEWS.items()):
         place = figure.add_axes((0.01 + 0.41 * k, 0.02, 0.40, 0.78))
