@@ -44,8 +44,8 @@ from voxface.training.data.sound_clips import (
 )
 from voxface.training.data.speech_corpus import librispeech
 from voxface.training.data.synthetic_music import STYLES, music
-from voxface.training.evaluation.intervals import bootstrap
-from voxface.training.evaluation.verification import auc
+from voxface.training.evaluation.measures.intervals import bootstrap
+from voxface.training.evaluation.measures.verification import auc
 from voxface.training.trainers.speech_modulation import SpeechModulationFit, train
 
 RECORDED: Final = "recorded music, "

@@ -14,7 +14,7 @@ On a GPU the defaults are the full networks; on a CPU give fewer steps and narro
   `modern`'s bank of voices is subtracted from its share. The number of steps follows from the measured step time, so other
   load on the machine changes nothing.
 
-One judge, trained once on real pictures only (`voxface.training.evaluation.picture_judge`), rates both on recordings that
+One judge, trained once on real pictures only (`training.evaluation.pictures.picture_judge`), rates both on recordings that
 neither was trained on: FID-like distance (lower is better; not comparable with FIDs elsewhere), identity of training people,
 sex of validation people. Trivial methods are reported as well.
 """
@@ -36,7 +36,7 @@ from voxface.training.data.pairs import Pairs
 from voxface.training.data.voice_face_sampler import held_out_recordings
 from voxface.training.engine.run import Run, RunConfig
 from voxface.training.engine.trained_networks import load_network
-from voxface.training.evaluation.picture_judge import PictureJudge
+from voxface.training.evaluation.pictures.picture_judge import PictureJudge
 from voxface.training.models.frozen import Frozen
 from voxface.training.trainers.face_gan import (
     PRESETS,

@@ -21,8 +21,8 @@ from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.face_posterior import FacePosterior
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.trained_networks import describe, load_network
-from voxface.training.evaluation.held_out import HeldOut
-from voxface.training.evaluation.intervals import bootstrap
+from voxface.training.evaluation.geometry.held_out import HeldOut
+from voxface.training.evaluation.measures.intervals import bootstrap
 from voxface.training.models.frozen import Frozen
 from voxface.training.models.shrunk_mesh import ShrunkMesh
 from voxface.training.trainers.face_posterior import REGIONS, coverage

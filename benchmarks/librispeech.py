@@ -19,8 +19,8 @@ from voxface.runtime.errors import VoxfaceError
 from voxface.runtime.face.mesh import boundary_edges
 from voxface.runtime.voice_to_face import VoiceToFace
 from voxface.training.data.speech_corpus import librispeech
-from voxface.training.evaluation.intervals import bootstrap, wilson
-from voxface.training.evaluation.verification import auc
+from voxface.training.evaluation.measures.intervals import bootstrap, wilson
+from voxface.training.evaluation.measures.verification import auc
 
 
 def agreement(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:

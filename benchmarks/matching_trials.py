@@ -36,7 +36,7 @@ Float32 = NDArray[np.float32]
 
 def embeddings(count: int, seed: int) -> tuple[Float32, NDArray[np.int64]]:
     """Embeddings of unit length, and whose they are: each person has a direction of its own."""
-    from voxface.training.evaluation.association import unit
+    from voxface.training.evaluation.matching.association import unit
 
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(0).normal(size=(PEOPLE, WIDTH))
@@ -46,8 +46,8 @@ def embeddings(count: int, seed: int) -> tuple[Float32, NDArray[np.int64]]:
 
 def matching(trials: int) -> Callable[[], dict[str, Any]]:
     """Voice to face, 1 of 2, among anybody and among people of the same sex, by cosine."""
-    from voxface.training.evaluation.drawn_trials import drawing
-    from voxface.training.evaluation.matching_trials import by_cosine, tally_trials
+    from voxface.training.evaluation.matching.drawn_trials import drawing
+    from voxface.training.evaluation.matching.matching_trials import by_cosine, tally_trials
 
     (probes, voice), (faces, face) = embeddings(RECORDINGS, 1), embeddings(PICTURES, 2)
 
@@ -68,8 +68,8 @@ def choosing(trials: int) -> Callable[[], dict[str, Any]]:
     """The same trials, unstratified, decided by a network that chooses."""
     from voxface.training.evaluation.baselines.features import Features
     from voxface.training.evaluation.baselines.svhf import Svhf, SvhfConfig
-    from voxface.training.evaluation.drawn_trials import drawing
-    from voxface.training.evaluation.matching_trials import tally_trials
+    from voxface.training.evaluation.matching.drawn_trials import drawing
+    from voxface.training.evaluation.matching.matching_trials import tally_trials
 
     (probes, voice), (faces, face) = embeddings(RECORDINGS, 1), embeddings(PICTURES, 2)
     network = Svhf.train(Features(probes, voice, faces, face), SvhfConfig(steps=20))
@@ -85,7 +85,7 @@ def choosing(trials: int) -> Callable[[], dict[str, Any]]:
 
 def verification(clips: int) -> Callable[[], dict[str, Any]]:
     """EER and AUC of all pairs of recordings."""
-    from voxface.training.evaluation.verification import rates
+    from voxface.training.evaluation.measures.verification import rates
 
     rows, person = embeddings(clips, 1)
 

@@ -42,7 +42,7 @@ from voxface.runtime.live.session import LiveSession
 from voxface.training.data.sound_clips import noisy, read, scaled, silence, synthetic_noise, window
 from voxface.training.data.speech_corpus import VALIDATION, Recording, librispeech
 from voxface.training.data.synthetic_music import STYLES, music
-from voxface.training.evaluation.intervals import bootstrap, wilson
+from voxface.training.evaluation.measures.intervals import bootstrap, wilson
 from voxface.training.trainers.speaker_change_streams import StubEstimate
 
 SECONDS: Final = 5

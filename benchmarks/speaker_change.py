@@ -28,7 +28,7 @@ from voxface.runtime.live.speaker_change import evidence
 from voxface.runtime.live.speaker_embedding import SpeakerEmbeddingNetwork
 from voxface.training.data.sound_clips import read
 from voxface.training.data.speech_corpus import Recording, librispeech
-from voxface.training.evaluation.intervals import wilson
+from voxface.training.evaluation.measures.intervals import wilson
 from voxface.training.trainers.speaker_change import (
     Score,
     first_noticed,

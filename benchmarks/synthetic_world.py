@@ -5,7 +5,7 @@
 For every seed a synthetic world is made (voices and pictures from known anatomy, `training.world.synthetic`), a voice encoder
 is trained on it, then the face GAN, the supervised mesh regressor and the joint trainings; one expert, trained on renders of
 the embedded model's population and on none of these people, serves all seeds. Compared is the error of ratios (ARE,
-`voxface.training.evaluation.are_table`) on people of the test split, on whom nothing was trained:
+`voxface.training.evaluation.geometry.are_table`) on people of the test split, on whom nothing was trained:
 
 * `cascade`: the GAN's picture, read by the expert; no joint training. Gains are relative to this method, as in the paper.
 * `supervised …`, `joint …`: the presets of `train mesh` and `train joint`.
@@ -43,12 +43,12 @@ from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import Processes
 from voxface.training.engine.run import RunConfig
 from voxface.training.engine.trained_networks import ABOUT, describe, load_network
-from voxface.training.evaluation.are_table import RATIOS, GeometryErrors, relative_gain
 from voxface.training.evaluation.baselines.cascade import Cascade
 from voxface.training.evaluation.baselines.linear_cues import LinearCues
 from voxface.training.evaluation.baselines.mean_faces import LinearSexClassifier, MeanFaces
-from voxface.training.evaluation.held_out import HeldOut
-from voxface.training.evaluation.picture_judge import JudgeConfig
+from voxface.training.evaluation.geometry.are_table import RATIOS, GeometryErrors, relative_gain
+from voxface.training.evaluation.geometry.held_out import HeldOut
+from voxface.training.evaluation.pictures.picture_judge import JudgeConfig
 from voxface.training.faces.population import FacePopulation
 from voxface.training.models.frozen import Frozen
 from voxface.training.trainers import expert as expert_trainer

@@ -29,11 +29,11 @@ from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.training.data.voice_augmentation import AugmentConfig
 from voxface.training.engine.trained_networks import load_network
-from voxface.training.evaluation.intervals import bootstrap
-from voxface.training.evaluation.linear_probe import ridge_probe, side_probe
+from voxface.training.evaluation.hearing.linear_probe import ridge_probe, side_probe
+from voxface.training.evaluation.hearing.speaker_trials import pair_rates
+from voxface.training.evaluation.measures.intervals import bootstrap
+from voxface.training.evaluation.measures.verification import auc
 from voxface.training.evaluation.result import Measured
-from voxface.training.evaluation.speaker_trials import pair_rates
-from voxface.training.evaluation.verification import auc
 from voxface.training.models import VoiceEncoder
 from voxface.training.voices.listing import voices
 from voxface.training.voices.rendering import RenderingConfig, render

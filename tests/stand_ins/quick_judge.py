@@ -1,7 +1,7 @@
 """A picture judge that has hardly learnt, for tests of what is done with one."""
 
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
+from voxface.training.evaluation.pictures.picture_judge import JudgeConfig, PictureJudge
 
 _judges: dict[str, PictureJudge] = {}
 

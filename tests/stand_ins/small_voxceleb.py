@@ -94,7 +94,7 @@ def small_voxceleb(folder: Path, people: Mapping[str, Listed], trials: int = 300
 def write_embeddings(
     file: Path, voices: Mapping[str, NDArray[np.float32]], faces: Mapping[str, NDArray[np.float32]]
 ) -> Path:
-    """A file of vectors by path, see `voxface.training.evaluation.embeddings_file`."""
+    """A file of vectors by path, see `voxface.training.evaluation.matching.embeddings_file`."""
     np.savez(
         file,
         voice_paths=np.array(list(voices)),

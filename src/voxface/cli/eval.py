@@ -282,8 +282,8 @@ def _preference(options: argparse.Namespace) -> int:
 
 
 def _build_survey(options: argparse.Namespace) -> int:
-    from voxface.training.evaluation.survey_files import KEY, PAGE, write_survey
-    from voxface.training.evaluation.survey_pictures import QUESTIONS, questions
+    from voxface.training.evaluation.surveys.survey_files import KEY, PAGE, write_survey
+    from voxface.training.evaluation.surveys.survey_pictures import QUESTIONS, questions
 
     count = QUESTIONS if options.questions is None else options.questions
     asked = questions(options.ours, options.theirs, options.references, count=count, seed=options.seed)
@@ -307,8 +307,8 @@ def _read_survey(options: argparse.Namespace) -> int:
 
     from voxface.training.evaluation.inputs import Inputs
     from voxface.training.evaluation.run import write_result
-    from voxface.training.evaluation.survey_files import read_key
-    from voxface.training.evaluation.survey_results import survey_result
+    from voxface.training.evaluation.surveys.survey_files import read_key
+    from voxface.training.evaluation.surveys.survey_results import survey_result
 
     found = survey_result(options.answers, read_key(options.out), seed=options.seed)
     command = f"voxface eval preference --answers ({len(options.answers)} files)"

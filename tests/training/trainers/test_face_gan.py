@@ -23,7 +23,7 @@ from voxface.training.data.voice_face_sampler import Batch, VoiceFaceSampler, he
 from voxface.training.engine.ema import ExponentialMovingAverage  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, TrainingError, bare  # noqa: E402
 from voxface.training.engine.trained_networks import identities_of, load_network  # noqa: E402
-from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge  # noqa: E402
+from voxface.training.evaluation.pictures.picture_judge import JudgeConfig, PictureJudge  # noqa: E402
 from voxface.training.models import FaceEmbedding, FaceGenerator, VoiceEncoder  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
 from voxface.training.models.he_initialisation import initialise_he  # noqa: E402

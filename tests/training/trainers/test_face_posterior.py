@@ -13,7 +13,7 @@ from tests.stand_ins.small_worlds import HEAD  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
 from voxface.training.data.pairs import Pairs, Person, joined  # noqa: E402
-from voxface.training.evaluation.held_out import HeldOut  # noqa: E402
+from voxface.training.evaluation.geometry.held_out import HeldOut  # noqa: E402
 from voxface.training.faces.population import FacePopulation  # noqa: E402
 from voxface.training.trainers.face_posterior import REGIONS, coverage, fit_face_posterior  # noqa: E402
 from voxface.training.world.speaker import Speaker  # noqa: E402

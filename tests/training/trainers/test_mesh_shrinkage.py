@@ -19,7 +19,7 @@ from voxface.runtime.errors import InputError  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402
 from voxface.training.engine.run import RunConfig  # noqa: E402
 from voxface.training.engine.trained_networks import load_network, save_networks  # noqa: E402
-from voxface.training.evaluation.held_out import HeldOut  # noqa: E402
+from voxface.training.evaluation.geometry.held_out import HeldOut  # noqa: E402
 from voxface.training.models import MeshRegressor, VoiceEncoder  # noqa: E402
 from voxface.training.models.shrunk_mesh import ShrunkMesh  # noqa: E402
 from voxface.training.trainers.mesh import PRESETS, MeshConfig, train_mesh  # noqa: E402

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from voxface.runtime.errors import InputError
-from voxface.training.evaluation.significance import Difference, paired_difference
+from voxface.training.evaluation.measures.significance import Difference, paired_difference
 
 LEVEL: Final = 0.05
 

@@ -25,8 +25,8 @@ from voxface.runtime.files.damage import reading
 from voxface.runtime.files.folders import files_in
 from voxface.runtime.files.regular import read_bytes
 from voxface.training.data.pairs import Pairs
-from voxface.training.evaluation import mesh_files
-from voxface.training.evaluation.mesh_files import Kind, read_face
+from voxface.training.evaluation.geometry import mesh_files
+from voxface.training.evaluation.geometry.mesh_files import Kind, read_face
 from voxface.training.evaluation.recordings import RECORDINGS, file_name, numbers
 from voxface.training.evaluation.subject import at_rest
 from voxface.training.faces import picture_landmarks

@@ -25,8 +25,8 @@ from voxface.runtime.config.age import OLDEST, WIDEST, YOUNGEST, AgeWeights, Chi
 from voxface.runtime.errors import InputError
 from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.inference.face_estimator import FaceEstimator
-from voxface.training.evaluation.intervals import bootstrap
-from voxface.training.evaluation.verification import auc
+from voxface.training.evaluation.measures.intervals import bootstrap
+from voxface.training.evaluation.measures.verification import auc
 from voxface.training.trainers.age_fit import (
     Line,
     LogYears,

@@ -43,8 +43,8 @@ from voxface.training.engine.ema import ExponentialMovingAverage
 from voxface.training.engine.phases import Done, Progress, no_progress, not_told
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
-from voxface.training.evaluation.generated_faces import FaceTest
-from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
+from voxface.training.evaluation.pictures.generated_faces import FaceTest
+from voxface.training.evaluation.pictures.picture_judge import JudgeConfig, PictureJudge
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding, FaceGenerator
 from voxface.training.models.dcgan_initialisation import initialise_dcgan
 from voxface.training.models.face_generator import Kernel, Style

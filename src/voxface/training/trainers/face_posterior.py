@@ -15,8 +15,8 @@ from torch import nn
 from voxface.runtime.config.face_posterior import FacePosteriorWeights
 from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.face_posterior import FacePosterior
-from voxface.training.evaluation.held_out import HeldOut
-from voxface.training.evaluation.intervals import bootstrap
+from voxface.training.evaluation.geometry.held_out import HeldOut
+from voxface.training.evaluation.measures.intervals import bootstrap
 from voxface.training.faces.gaussian import square_root
 from voxface.training.world.voice_face_distribution import Sex, VoiceFaceDistribution
 

@@ -33,8 +33,8 @@ from voxface.training.engine.ema import ExponentialMovingAverage
 from voxface.training.engine.phases import Done, Progress, no_progress, not_told
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
-from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
-from voxface.training.evaluation.sex_probability import sex_slope_report
+from voxface.training.evaluation.geometry.held_out import HeldOut, held_out_metrics
+from voxface.training.evaluation.measures.sex_probability import sex_slope_report
 from voxface.training.losses.coefficients import coefficient_loss
 from voxface.training.losses.distillation import divergence
 from voxface.training.losses.published_joint import published_divergence, published_triplet

@@ -20,8 +20,8 @@ from voxface.training.engine.learning_rate import cosine, set_learning_rate
 from voxface.training.engine.phases import Progress, no_progress
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks, weights_digest
-from voxface.training.evaluation.held_out import HeldOut, held_out_metrics
-from voxface.training.evaluation.sex_probability import sex_slope_report
+from voxface.training.evaluation.geometry.held_out import HeldOut, held_out_metrics
+from voxface.training.evaluation.measures.sex_probability import sex_slope_report
 from voxface.training.losses.coefficients import coefficient_loss
 from voxface.training.losses.triplet import triplet_loss
 from voxface.training.models import MeshRegressor

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from voxface.training.data.pairs import Pairs
-from voxface.training.evaluation.held_out import HeldOut
+from voxface.training.evaluation.geometry.held_out import HeldOut
 from voxface.training.models.shrunk_mesh import ShrunkMesh
 
 SLOPES: Final = np.geomspace(2.0, 50.0, 33)

@@ -25,7 +25,7 @@ from voxface.training.engine.learning_rate import set_learning_rate, warmup_then
 from voxface.training.engine.phases import Progress, no_progress
 from voxface.training.engine.run import Run, RunConfig
 from voxface.training.engine.trained_networks import save_networks
-from voxface.training.evaluation.verification import rates
+from voxface.training.evaluation.measures.verification import rates
 from voxface.training.models import VoiceEncoder
 from voxface.training.models.encoder_growth import begin_as, measure_normalisation, turn_towards
 from voxface.training.voices.renderings import Renderings

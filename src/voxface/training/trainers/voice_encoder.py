@@ -26,7 +26,7 @@ from voxface.training.engine.learning_rate import set_learning_rate, warmup_then
 from voxface.training.engine.phases import Progress, no_progress
 from voxface.training.engine.run import Run, RunConfig, bare
 from voxface.training.engine.trained_networks import save_networks
-from voxface.training.evaluation.verification import rates
+from voxface.training.evaluation.measures.verification import rates
 from voxface.training.losses.angular_margin import AngularMargin
 from voxface.training.losses.softmax import Softmax
 from voxface.training.models import VoiceEncoder

@@ -19,18 +19,23 @@ from tests.stand_ins.small_voxceleb import Listed, SmallVoxCeleb, small_voxceleb
 from tests.stand_ins.small_worlds import synthetic
 from voxface.runtime.errors import InputError, UsageError
 from voxface.training.data.pairs import Pairs
-from voxface.training.evaluation import association_pairs, public_list_scores
-from voxface.training.evaluation.association_findings import strata_of
-from voxface.training.evaluation.association_space import Space, one_of, search, verify
-from voxface.training.evaluation.embeddings_file import EmbeddingsFile, Vectors
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.picture_judge import JudgeConfig, PictureJudge
-from voxface.training.evaluation.public_list_scores import score_matching
-from voxface.training.evaluation.public_lists import ListFile, PublicLists
+from voxface.training.evaluation.matching import association_pairs, public_list_scores
+from voxface.training.evaluation.matching.association_findings import strata_of
+from voxface.training.evaluation.matching.association_space import Space, one_of, search, verify
+from voxface.training.evaluation.matching.embeddings_file import EmbeddingsFile, Vectors
+from voxface.training.evaluation.matching.public_list_scores import score_matching
+from voxface.training.evaluation.matching.public_lists import ListFile, PublicLists
+from voxface.training.evaluation.matching.trial_lists import (
+    matching_columns,
+    read_matching,
+    read_retrieval,
+    read_verification,
+)
+from voxface.training.evaluation.pictures.picture_judge import JudgeConfig, PictureJudge
 from voxface.training.evaluation.result import Measured, SuiteResult
 from voxface.training.evaluation.run import run_suites
 from voxface.training.evaluation.suites.association import run
-from voxface.training.evaluation.trial_lists import matching_columns, read_matching, read_retrieval, read_verification
 from voxface.training.world.pictures import PictureConfig
 from voxface.training.world.synthetic import SyntheticConfig
 

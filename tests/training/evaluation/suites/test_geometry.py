@@ -19,7 +19,7 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.png import png
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.trained_networks import save_networks
-from voxface.training.evaluation.geometry_methods import read_by
+from voxface.training.evaluation.geometry.geometry_methods import read_by
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.predictions import Predictions
 from voxface.training.evaluation.result import SuiteResult, Table

@@ -15,12 +15,12 @@ from tests.stand_ins.small_bundle import small_bundle  # noqa: E402
 from tests.stand_ins.sphere import sphere  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
-from voxface.training.evaluation import judges  # noqa: E402
-from voxface.training.evaluation.heard_people import examples, heard_people  # noqa: E402
+from voxface.training.evaluation.hearing.heard_people import examples, heard_people  # noqa: E402
+from voxface.training.evaluation.hearing.speech_windows import evenly, frames_of, speech_of  # noqa: E402
 from voxface.training.evaluation.inputs import Inputs  # noqa: E402
-from voxface.training.evaluation.judges import picture_judge  # noqa: E402
-from voxface.training.evaluation.picture_judge import JudgeConfig  # noqa: E402
-from voxface.training.evaluation.speech_windows import evenly, frames_of, speech_of  # noqa: E402
+from voxface.training.evaluation.pictures import judges  # noqa: E402
+from voxface.training.evaluation.pictures.judges import picture_judge  # noqa: E402
+from voxface.training.evaluation.pictures.picture_judge import JudgeConfig  # noqa: E402
 from voxface.training.evaluation.subject import BundleSubject  # noqa: E402
 from voxface.training.evaluation.suites import duration, noise, segments  # noqa: E402
 from voxface.training.evaluation.suites.noise import unlikeness  # noqa: E402

@@ -15,9 +15,9 @@ from tests.stand_ins.small_pairs import small_pairs
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.png import png
 from voxface.training.data.pairs import Pairs
-from voxface.training.evaluation.frechet import frechet_distance, gaussian
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.kernel_distance import kernel_distance
+from voxface.training.evaluation.pictures.frechet import frechet_distance, gaussian
+from voxface.training.evaluation.pictures.kernel_distance import kernel_distance
 from voxface.training.evaluation.predictions import Predictions
 from voxface.training.evaluation.result import Row, SuiteResult
 from voxface.training.evaluation.subject import BundleSubject

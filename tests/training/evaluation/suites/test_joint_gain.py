@@ -16,7 +16,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import UsageError
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.trained_networks import save_networks
-from voxface.training.evaluation.are_table import geometry_errors
+from voxface.training.evaluation.geometry.are_table import geometry_errors
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.result import Table
 from voxface.training.evaluation.subject import BundleSubject

@@ -16,12 +16,12 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.speaker_splits import split_of
+from voxface.training.evaluation.hearing.speaker_trials import halved, read_speech
+from voxface.training.evaluation.hearing.voice_systems import MeanSpectrum, TeacherVoices
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.result import Row, SuiteResult
-from voxface.training.evaluation.speaker_trials import halved, read_speech
 from voxface.training.evaluation.subject import BundleSubject
 from voxface.training.evaluation.suites import speaker
-from voxface.training.evaluation.voice_systems import MeanSpectrum, TeacherVoices
 from voxface.training.voices.listing import voices
 
 

@@ -16,11 +16,17 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.inference.face_posterior import FacePosterior
 from voxface.training.data.pairs import Pairs
+from voxface.training.evaluation.hearing.voice_prefixes import (
+    REGIONS,
+    hear,
+    in_regions,
+    population_posterior,
+    speech_of,
+)
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.result import Row, SuiteResult
 from voxface.training.evaluation.subject import BundleSubject
 from voxface.training.evaluation.suites.streaming import run
-from voxface.training.evaluation.voice_prefixes import REGIONS, hear, in_regions, population_posterior, speech_of
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from tests.training.seeds import varied  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402
 from voxface.training.engine.trained_networks import save_networks  # noqa: E402
-from voxface.training.evaluation import judges  # noqa: E402
-from voxface.training.evaluation.judges import picture_judge  # noqa: E402
-from voxface.training.evaluation.picture_classifier import ClassifierConfig  # noqa: E402
-from voxface.training.evaluation.picture_judge import JudgeConfig  # noqa: E402
+from voxface.training.evaluation.pictures import judges  # noqa: E402
+from voxface.training.evaluation.pictures.judges import picture_judge  # noqa: E402
+from voxface.training.evaluation.pictures.picture_classifier import ClassifierConfig  # noqa: E402
+from voxface.training.evaluation.pictures.picture_judge import JudgeConfig  # noqa: E402
 from voxface.training.evaluation.result import Row, SuiteResult, Table  # noqa: E402
 from voxface.training.evaluation.suites import attributes, duration, identity, matching, noise, realness, segments  # noqa: E402
 from voxface.training.models import Classifier, Discriminator, FaceEmbedding  # noqa: E402

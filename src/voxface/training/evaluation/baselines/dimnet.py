@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from voxface.training.engine.phases import Done, not_told
-from voxface.training.evaluation.association import unit
 from voxface.training.evaluation.baselines.features import Features, Standardised
+from voxface.training.evaluation.matching.association import unit
 
 Float32 = NDArray[np.float32]
 

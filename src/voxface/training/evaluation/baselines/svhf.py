@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from voxface.training.engine.phases import Done, not_told
 from voxface.training.evaluation.baselines.features import Features, Standardised
-from voxface.training.evaluation.drawn_trials import drawing
-from voxface.training.evaluation.matching_trials import Choice
+from voxface.training.evaluation.matching.drawn_trials import drawing
+from voxface.training.evaluation.matching.matching_trials import Choice
 
 Float32 = NDArray[np.float32]
 

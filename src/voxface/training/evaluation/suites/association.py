@@ -7,9 +7,9 @@ compare with published ones; `--data PAIRS` scores a bundle's made faces, or ano
 from dataclasses import replace
 
 from voxface.runtime.errors import UsageError
-from voxface.training.evaluation.association_lists import of_lists
-from voxface.training.evaluation.association_pairs import of_pairs
 from voxface.training.evaluation.inputs import Inputs
+from voxface.training.evaluation.matching.association_lists import of_lists
+from voxface.training.evaluation.matching.association_pairs import of_pairs
 from voxface.training.evaluation.result import SuiteResult
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.training.evaluation.baselines.mean_faces import LinearSexClassifier
-from voxface.training.evaluation.evaluated_voices import Voices, check_makes_faces, voices_of, what_data_are
+from voxface.training.evaluation.hearing.evaluated_voices import Voices, check_makes_faces, voices_of, what_data_are
+from voxface.training.evaluation.hearing.person_ages import AGE_GROUPS, age_groups
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.person_ages import AGE_GROUPS, age_groups
-from voxface.training.evaluation.picture_classifier import ClassifierConfig, kept_classifier
+from voxface.training.evaluation.matching.tally import Tally
+from voxface.training.evaluation.pictures.picture_classifier import ClassifierConfig, kept_classifier
 from voxface.training.evaluation.result import Column, Kind, Measured, PerPerson, Row, SuiteResult, Table
-from voxface.training.evaluation.tally import Tally
 
 SEXES: Final = ("women", "men")
 _PUBLISHED: Final = "Wen et al. 2019, §4.2"

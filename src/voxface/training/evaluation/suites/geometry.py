@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from voxface.training.data.pairs import Pairs
 from voxface.training.engine.phases import Done
-from voxface.training.evaluation.are_table import Speakers
-from voxface.training.evaluation.face_scores import face_scores
-from voxface.training.evaluation.geometry_figures import ratio_figure, within_sex_figure
-from voxface.training.evaluation.geometry_methods import MEAN_OF_SEX, TRUE_SEX, Learning, Method, methods
-from voxface.training.evaluation.geometry_tables import (
+from voxface.training.evaluation.geometry.are_table import Speakers
+from voxface.training.evaluation.geometry.face_scores import face_scores
+from voxface.training.evaluation.geometry.geometry_figures import ratio_figure, within_sex_figure
+from voxface.training.evaluation.geometry.geometry_methods import MEAN_OF_SEX, TRUE_SEX, Learning, Method, methods
+from voxface.training.evaluation.geometry.geometry_tables import (
     Scored,
     measurement_tables,
     point_table,
@@ -20,12 +20,12 @@ from voxface.training.evaluation.geometry_tables import (
     region_table,
     within_sex_tables,
 )
+from voxface.training.evaluation.geometry.measurement_errors import mean_over
+from voxface.training.evaluation.geometry.region_errors import Regions
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.measurement_errors import mean_over
+from voxface.training.evaluation.measures.significance import paired_difference
 from voxface.training.evaluation.recordings import drawn_people, evaluated
-from voxface.training.evaluation.region_errors import Regions
 from voxface.training.evaluation.result import PerPerson, SuiteResult
-from voxface.training.evaluation.significance import paired_difference
 from voxface.training.evaluation.subject import at_rest
 
 Float64 = NDArray[np.float64]

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.voice_face_sampler import held_out_recordings
-from voxface.training.evaluation.closed_set import Named, guessed, named
-from voxface.training.evaluation.evaluated_voices import check_makes_faces, what_data_are
-from voxface.training.evaluation.face_readers import FaceReader
+from voxface.training.evaluation.hearing.evaluated_voices import check_makes_faces, what_data_are
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.judges import JUDGE, SAID, readers
+from voxface.training.evaluation.matching.closed_set import Named, guessed, named
+from voxface.training.evaluation.pictures.face_readers import FaceReader
+from voxface.training.evaluation.pictures.judges import JUDGE, SAID, readers
 from voxface.training.evaluation.result import Column, Kind, Measured, PerPerson, Row, SuiteResult, Table
 
 RECORDINGS: Final = 5  # of each person, as in the paper: 4620 of 924

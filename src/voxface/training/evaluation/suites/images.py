@@ -8,22 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.training.data.pairs import Pairs
-from voxface.training.evaluation.classifier_score import SPLITS, classifier_score
-from voxface.training.evaluation.face_networks import FaceNetwork, JudgeNetwork, OnnxNetwork
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.judges import picture_judge
-from voxface.training.evaluation.likeness import Likeness
-from voxface.training.evaluation.picture_sets import (
+from voxface.training.evaluation.measures.significance import paired_difference
+from voxface.training.evaluation.pictures.classifier_score import SPLITS, classifier_score
+from voxface.training.evaluation.pictures.face_networks import FaceNetwork, JudgeNetwork, OnnxNetwork
+from voxface.training.evaluation.pictures.judges import picture_judge
+from voxface.training.evaluation.pictures.likeness import Likeness
+from voxface.training.evaluation.pictures.picture_sets import (
     Generated,
     generated,
     other_pictures,
     real_pictures,
     training_pictures,
 )
-from voxface.training.evaluation.picture_tables import distance_table, likeness_table
+from voxface.training.evaluation.pictures.picture_tables import distance_table, likeness_table
 from voxface.training.evaluation.recordings import evaluated
 from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
-from voxface.training.evaluation.significance import paired_difference
 
 Float64 = NDArray[np.float64]
 

@@ -7,27 +7,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import UsageError
-from voxface.training.evaluation.are_table import RATIOS, relative_gain
-from voxface.training.evaluation.face_networks import JudgeNetwork
-from voxface.training.evaluation.face_scores import face_scores
 from voxface.training.evaluation.figures import COLOURS, INK, axes, png
-from voxface.training.evaluation.geometry_methods import (
+from voxface.training.evaluation.geometry.are_table import RATIOS, relative_gain
+from voxface.training.evaluation.geometry.face_scores import face_scores
+from voxface.training.evaluation.geometry.geometry_methods import (
     MEAN_OF_SEX,
     Method,
     baselines,
     cascades,
     subject_methods,
 )
-from voxface.training.evaluation.geometry_tables import MEAN, PUBLISHED, SHORT, Scored, ratio_table
+from voxface.training.evaluation.geometry.geometry_tables import MEAN, PUBLISHED, SHORT, Scored, ratio_table
+from voxface.training.evaluation.geometry.measurement_errors import mean_over
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.judges import picture_judge
-from voxface.training.evaluation.likeness import Likeness
-from voxface.training.evaluation.measurement_errors import mean_over
-from voxface.training.evaluation.picture_sets import generated, other_pictures, real_pictures, training_pictures
-from voxface.training.evaluation.picture_tables import distance_table, likeness_table
+from voxface.training.evaluation.measures.significance import paired_difference
+from voxface.training.evaluation.pictures.face_networks import JudgeNetwork
+from voxface.training.evaluation.pictures.judges import picture_judge
+from voxface.training.evaluation.pictures.likeness import Likeness
+from voxface.training.evaluation.pictures.picture_sets import (
+    generated,
+    other_pictures,
+    real_pictures,
+    training_pictures,
+)
+from voxface.training.evaluation.pictures.picture_tables import distance_table, likeness_table
 from voxface.training.evaluation.recordings import evaluated
 from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
-from voxface.training.evaluation.significance import paired_difference
 
 Float64 = NDArray[np.float64]
 _POINTS: Final = "key points"

@@ -12,22 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError, VoxfaceError
-from voxface.training.evaluation.drawn_trials import Drawing, drawing
-from voxface.training.evaluation.evaluated_voices import Voices, check_makes_faces, voices_of, what_data_are
-from voxface.training.evaluation.face_readers import FaceReader, embed_pictures
+from voxface.training.evaluation.hearing.evaluated_voices import Voices, check_makes_faces, voices_of, what_data_are
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.judges import F_C, JUDGE, check_unknown, readers
-from voxface.training.evaluation.matching_baselines import Baselines
-from voxface.training.evaluation.matching_trials import (
+from voxface.training.evaluation.matching.drawn_trials import Drawing, drawing
+from voxface.training.evaluation.matching.matching_baselines import Baselines
+from voxface.training.evaluation.matching.matching_trials import (
     Choice,
     by_another_picture,
     by_cosine,
     by_sex,
     tally_trials,
 )
+from voxface.training.evaluation.matching.tally import Tally
+from voxface.training.evaluation.pictures.face_readers import FaceReader, embed_pictures
+from voxface.training.evaluation.pictures.judges import F_C, JUDGE, check_unknown, readers
 from voxface.training.evaluation.result import Column, Kind, Measured, PerPerson, Row, SuiteResult, Table
 from voxface.training.evaluation.subject import Subject
-from voxface.training.evaluation.tally import Tally
 
 TRIALS: Final = 2_353_560  # of test people, Wen 2019, §4.2
 TRAIN_TRIALS: Final = 50_000

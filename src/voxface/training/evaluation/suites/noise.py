@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError
-from voxface.training.evaluation.evaluated_voices import check_makes_faces, what_data_are
-from voxface.training.evaluation.face_scoring import BY_SEX, COLUMNS, MATCHING, PUBLISHED, TOP1, FaceScoring
 from voxface.training.evaluation.figures import COLOURS, panels, png
-from voxface.training.evaluation.heard_people import HeardPerson, examples, heard_people
+from voxface.training.evaluation.hearing.evaluated_voices import check_makes_faces, what_data_are
+from voxface.training.evaluation.hearing.heard_people import HeardPerson, examples, heard_people
+from voxface.training.evaluation.hearing.noises import Noise, beside, noises
+from voxface.training.evaluation.hearing.speech_windows import FRAMES_A_SECOND
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.noises import Noise, beside, noises
-from voxface.training.evaluation.picture_sheets import sheet
+from voxface.training.evaluation.matching.tally import Tally
+from voxface.training.evaluation.pictures.face_scoring import BY_SEX, COLUMNS, MATCHING, PUBLISHED, TOP1, FaceScoring
+from voxface.training.evaluation.pictures.picture_sheets import sheet
 from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
-from voxface.training.evaluation.speech_windows import FRAMES_A_SECOND
-from voxface.training.evaluation.tally import Tally
 
 DECIBELS: Final = (20, 10, 5, 0)  # voice above noise
 SECONDS: Final = (1, 2, 3, 5, 10)  # of noise alone, Wen 2019, Fig. 2

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import UsageError
 from voxface.training.data.array_shards import Rows
 from voxface.training.data.images import as_images
-from voxface.training.evaluation.critics import Critics
-from voxface.training.evaluation.evaluated_voices import check_makes_faces, voices_of
 from voxface.training.evaluation.figures import COLOURS, axes, png
+from voxface.training.evaluation.hearing.evaluated_voices import check_makes_faces, voices_of
+from voxface.training.evaluation.hearing.noises import Noise, noises
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.intervals import bootstrap
-from voxface.training.evaluation.noises import Noise, noises
+from voxface.training.evaluation.matching.tally import Tally
+from voxface.training.evaluation.measures.intervals import bootstrap
+from voxface.training.evaluation.measures.verification import auc
+from voxface.training.evaluation.pictures.critics import Critics
 from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
-from voxface.training.evaluation.tally import Tally
-from voxface.training.evaluation.verification import auc
 
 SAMPLES: Final = 1000  # voices, and as many noises
 _PUBLISHED: Final = {

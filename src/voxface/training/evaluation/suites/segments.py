@@ -15,13 +15,13 @@ from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.data.pairs import Pairs
 from voxface.training.evaluation.figures import COLOURS, axes, png
+from voxface.training.evaluation.hearing.speech_windows import FRAMES_A_SECOND, evenly, frames_of, speech_of
+from voxface.training.evaluation.hearing.vertex_heat import heat_maps
 from voxface.training.evaluation.inputs import Inputs
-from voxface.training.evaluation.picture_sheets import sheet
+from voxface.training.evaluation.matching.tally import Tally
+from voxface.training.evaluation.pictures.picture_sheets import sheet
 from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
-from voxface.training.evaluation.speech_windows import FRAMES_A_SECOND, evenly, frames_of, speech_of
 from voxface.training.evaluation.subject import BundleSubject
-from voxface.training.evaluation.tally import Tally
-from voxface.training.evaluation.vertex_heat import heat_maps
 
 SEGMENTS: Final = 7
 CENTRE: Final = SEGMENTS // 2

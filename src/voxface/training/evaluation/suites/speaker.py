@@ -13,13 +13,13 @@ import numpy as np
 
 from voxface.runtime.errors import InputError, ProviderError, UsageError
 from voxface.training.evaluation import figures
+from voxface.training.evaluation.hearing.speaker_told import FEWEST, NOTE, tag, told_tables
+from voxface.training.evaluation.hearing.speaker_trials import Piece, auc_by_speaker, halved, pair_rates, read_speech
+from voxface.training.evaluation.hearing.voice_systems import BundleVoices, MeanSpectrum, VoiceSystem, resemblyzer
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.leaks import check_apart
+from voxface.training.evaluation.measures.verification_intervals import Rates
 from voxface.training.evaluation.result import Column, Measured, PerPerson, Row, SuiteResult, Table
-from voxface.training.evaluation.speaker_told import FEWEST, NOTE, tag, told_tables
-from voxface.training.evaluation.speaker_trials import Piece, auc_by_speaker, halved, pair_rates, read_speech
-from voxface.training.evaluation.verification_intervals import Rates
-from voxface.training.evaluation.voice_systems import BundleVoices, MeanSpectrum, VoiceSystem, resemblyzer
 from voxface.training.voices.listing import Voice, voices
 
 SECONDS: Final = (1, 2, 3, 5)

@@ -12,15 +12,15 @@ import numpy as np
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.training.data.pairs import Pairs
-from voxface.training.evaluation import streaming_figures
-from voxface.training.evaluation import streaming_tables as tables
-from voxface.training.evaluation.association import share_by_person
+from voxface.training.evaluation.hearing import streaming_figures
+from voxface.training.evaluation.hearing import streaming_tables as tables
+from voxface.training.evaluation.hearing.streaming_tables import SECONDS
+from voxface.training.evaluation.hearing.streaming_view import Stream, StreamView
+from voxface.training.evaluation.hearing.voice_prefixes import FRAMES, REGIONS, Heard, hear
 from voxface.training.evaluation.inputs import Inputs
+from voxface.training.evaluation.matching.association import share_by_person
 from voxface.training.evaluation.result import Kind, Measured, PerPerson, SuiteResult
-from voxface.training.evaluation.streaming_tables import SECONDS
-from voxface.training.evaluation.streaming_view import Stream, StreamView
 from voxface.training.evaluation.subject import BundleSubject, same_model
-from voxface.training.evaluation.voice_prefixes import FRAMES, REGIONS, Heard, hear
 
 _ALL: Final = 100_000
 _QUICK: Final = 40
