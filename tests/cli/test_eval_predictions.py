@@ -50,7 +50,7 @@ def test_names_are_printed_and_files_of_these_names_are_scored(
     assert {file.name for file in out.iterdir()} >= {"geometry.json", "geometry.md", "geometry-ratios.png"}
 
     (theirs / "p12" / "7.npy").write_bytes(b"")
-    assert run(*words) == 3
+    assert run(*words, "--force") == 3
     told = capsys.readouterr().err
     assert "7.npy: the recordings of p12 are 0 to 2, not 7" in told
     assert "Traceback" not in told
