@@ -41,7 +41,9 @@ class Delivered:
         return [event.kind for turn in self.turns.get(stream, []) for event in turn.events]
 
 
-def stream_of(estimator: FaceEstimator, *, pace: str = "wait", mode: str = "incremental", waiting_s: float = 60.0) -> ServedStream:
+def stream_of(
+    estimator: FaceEstimator, *, pace: str = "wait", mode: str = "incremental", waiting_s: float = 60.0
+) -> ServedStream:
     hello = Hello(pace=pace, mode=mode, updates_per_s=4.0)  # type: ignore[arg-type]
     return ServedStream(hello, estimator, estimator.bundle, waiting_s=waiting_s, now_ns=time.monotonic_ns)
 
@@ -83,7 +85,9 @@ def estimator() -> FaceEstimator:
 
 
 @pytest.mark.parametrize("mode", ["incremental", "exact"])
-def test_twenty_interleaved_sessions_give_bit_for_bit_what_each_gives_alone(estimator: FaceEstimator, mode: str) -> None:
+def test_twenty_interleaved_sessions_give_bit_for_bit_what_each_gives_alone(
+    estimator: FaceEstimator, mode: str
+) -> None:
     numbers = range(20 if mode == "incremental" else 6)
     wanted = [alone(estimator, number, mode) for number in numbers]
     assert all(len(faces) >= 4 for _, faces in wanted)
@@ -92,7 +96,7 @@ def test_twenty_interleaved_sessions_give_bit_for_bit_what_each_gives_alone(esti
     lane = Lane(SystemClock(), delivered)
     streams = [stream_of(estimator, mode=mode) for _ in numbers]
     rng = np.random.default_rng(1)
-    left = {number: 0 for number in numbers}
+    left = dict.fromkeys(numbers, 0)
     for stream in streams:
         lane.open(stream)
     while left:  # blocks of any length, of any session
@@ -185,6 +189,7 @@ def test_too_much_sound_is_dropped_oldest_first_and_told_with_its_samples(estima
     assert any(isinstance(e, Skipped) for e in events), "what is behind leaves estimates out"
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=30))
 def test_answers_do_not_depend_on_how_sound_is_cut(estimator: FaceEstimator, lengths: list[int]) -> None:

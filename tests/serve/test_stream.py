@@ -6,17 +6,18 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("fastapi", reason="fastapi comes with voxface[serve]")
-
 from tests.command_line import run
 from tests.conftest import SAMPLES
-from tests.stand_ins.served import Client, Served, cosine, served
+from tests.stand_ins.served import Client, Served, cosine, needs_serve, served
 from voxface.runtime.audio.decode import read_blocks
 from voxface.serve.protocol.binary import BinaryMessage
+
+pytestmark = needs_serve
 
 SOUND = np.concatenate(list(read_blocks(SAMPLES[0])))
 SLOWLY = {"pace": "wait"}  # the server takes the sound at its own speed, and drops nothing
@@ -52,7 +53,12 @@ def test_a_streamed_clip_is_what_run_makes_of_it(
 
 
 def test_events_are_those_of_live_json_lines(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("live", "--source", SAMPLES[0], "--mode", "incremental", "--hop-ms", "500", "--json-lines", "--show", "none") == 0
+    assert (
+        run(
+            "live", "--source", SAMPLES[0], "--mode", "incremental", "--hop-ms", "500", "--json-lines", "--show", "none"
+        )
+        == 0
+    )
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     with Client(server.stream_url, SLOWLY) as client:
         client.speak(SOUND)
@@ -91,7 +97,9 @@ def test_what_a_client_wants_comes_and_nothing_else(server: Served) -> None:
     assert not {"embedding", "coefficients", "measurements_mm"} & face.keys()
     assert face["binary"] == []
     assert client.binary == []
-    with Client(server.stream_url, {**SLOWLY, "wants": ["vertices", "picture", "uncertainty", "coefficients"]}) as client:
+    with Client(
+        server.stream_url, {**SLOWLY, "wants": ["vertices", "picture", "uncertainty", "coefficients"]}
+    ) as client:
         client.speak(SOUND[:32_000])
         client.finish()
     faces = client.faces()
@@ -107,8 +115,6 @@ def test_what_a_client_wants_comes_and_nothing_else(server: Served) -> None:
 
 
 def server_vertices(server: Served) -> int:
-    import httpx
-
     return int(httpx.get(f"{server.url}/v1/bundle", trust_env=False).json()["morphable_model"]["vertices"])
 
 
@@ -159,8 +165,6 @@ def test_nan_and_garbage_are_refused_and_counted(server: Served) -> None:
 
 
 def metrics_of(server: Served) -> dict[str, float]:
-    import httpx
-
     lines = httpx.get(f"{server.url}/metrics", trust_env=False).text.splitlines()
     return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
 
@@ -238,6 +242,18 @@ def test_logs_tell_of_sessions_without_their_secrets(server: Served) -> None:
     events = [event["event"] for event in server.events()]
     assert "session began" in events
     assert "session ended" in events
-    allowed = {"time", "level", "event", "session", "sessions", "reason", "seconds", "faces", "ms", "why", "url", "bundle"}
+    allowed = {
+        "time",
+        "level",
+        "event",
+        "session",
+        "sessions",
+        "reason",
+        "seconds",
+        "faces",
+        "ms",
+        "why",
+        "url",
+        "bundle",
+    }
     assert all(event.keys() <= allowed | {"share", "room"} for event in server.events())
-

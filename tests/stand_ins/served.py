@@ -8,12 +8,15 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 BLOCK = 1600
+needs_serve = pytest.mark.skipif(find_spec("fastapi") is None, reason="fastapi comes with voxface[serve]")
 
 
 class Served:
@@ -105,6 +108,16 @@ class Client:
     def send(self, document: dict[str, Any]) -> None:
         """Sends a JSON message."""
         self.socket.send(json.dumps(document))
+
+    def offer(self, message: str | bytes) -> bool:
+        """Sends a message; whether the connection was still open."""
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            self.socket.send(message)
+        except ConnectionClosed:
+            return False
+        return True
 
     def speak(self, samples: NDArray[Any], block: int = BLOCK) -> None:
         """Sends sound as fast as the server takes it."""

@@ -38,7 +38,9 @@ def test_a_picture_is_a_png() -> None:
     assert found.values.tobytes() == b"\x89PNG and more"
 
 
-@pytest.mark.parametrize("data", [b"", b"vxf1", b"nope" + bytes(20), b"vxf1\1\1\1\0\2\0\0\0" + bytes(12), b"vxf1\x09" + bytes(19)])
+@pytest.mark.parametrize(
+    "data", [b"", b"vxf1", b"nope" + bytes(20), b"vxf1\1\1\1\0\2\0\0\0" + bytes(12), b"vxf1\x09" + bytes(19)]
+)
 def test_what_is_no_message(data: bytes) -> None:
-    with pytest.raises(ValueError, match="bytes|no binary message"):
+    with pytest.raises(ValueError, match=r"bytes|no binary message"):
         BinaryMessage.unpack(data)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -95,8 +96,7 @@ def test_a_field_that_cannot_be(field: str, value: object, said: str) -> None:
 def test_any_object_is_a_hello_or_an_error(document: dict[str, object]) -> None:
     try:
         hello = parse_hello({**document, "type": "hello"}, LIMITS)
-    except ProtocolError as error:
-        assert str(error)
+    except ProtocolError:
         return
     hello.config()  # what is accepted can be used
     assert 1 <= hello.frame_bytes <= 1024
@@ -104,10 +104,8 @@ def test_any_object_is_a_hello_or_an_error(document: dict[str, object]) -> None:
 
 @given(st.text() | JSON.map(json.dumps))
 def test_any_text_is_a_message_or_an_error(text: str) -> None:
-    try:
-        parse_message(parse_json(text))
-    except (ProtocolError, GarbageError) as error:
-        assert str(error)
+    with suppress(ProtocolError, GarbageError):
+        assert parse_message(parse_json(text)) is not None
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"type": 1}', "9" * 5000, "[]", "", '{"type":"x"', "\x00"])

@@ -58,7 +58,7 @@ def test_a_client_that_sends_everything_at_once_delays_nobody_by_more_than_a_tur
     scheduler: Scheduler[str] = Scheduler()
     dues = {f"s{n}": [n + period * k for k in range(20)] for n in range(steady)}
     dues["flood"] = [period * k for k in range(flood)]
-    came: dict[str, int] = {name: 0 for name in dues}  # index of the next turn
+    came: dict[str, int] = dict.fromkeys(dues, 0)  # index of the next turn
     now = 0
     while any(came[f"s{n}"] < 20 for n in range(steady)):
         for name, due in dues.items():

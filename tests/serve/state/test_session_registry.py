@@ -115,12 +115,12 @@ class Sessions(RuleBasedStateMachine):
     @rule(seconds=st.floats(0, 12))
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        due = {name: why for name, why in self.registry.due(round(self.now * NS))}
+        due = dict(self.registry.due(round(self.now * NS)))
         for name, (_, state, since, heard) in list(self.model.items()):
             over = self.now - since >= 5 - 1e-6 if state == "away" else self.now - heard >= 10 - 1e-6
             if name in due:
                 assert over or due[name] == "too long"
-                self.registry.end(name, due[name])  # type: ignore[arg-type]
+                self.registry.end(name, due[name])
                 del self.model[name]
                 self.ended += 1
             else:
@@ -161,7 +161,7 @@ class Sessions(RuleBasedStateMachine):
     def agrees(self) -> None:
         assert len(self.registry) == len(self.model) <= 4
         for state in ("open", "away"):
-            assert self.registry.count(state) == sum(each[1] == state for each in self.model.values())  # type: ignore[arg-type]
+            assert self.registry.count(state) == sum(each[1] == state for each in self.model.values())
         assert sum(self.registry.ended.values()) == self.ended
         assert self.registry.opened == len(self.model) + self.ended
 
@@ -176,7 +176,7 @@ def test_limits_that_cannot_be(name: str) -> None:
 
     for value in (0, -1, float("nan"), float("inf")):
         with pytest.raises(UsageError, match=name.replace("_", "-")):
-            Limits(**{name: value})
+            Limits(**{name: value})  # type: ignore[arg-type]
     assert Limits(resume_s=0).resume_s == 0
     with pytest.raises(UsageError, match="at most 1"):
         Limits(load=1.5)
