@@ -28,7 +28,7 @@ class Delivered:
     def __init__(self) -> None:
         self.turns: dict[ServedStream, list[Turn]] = {}
 
-    def __call__(self, stream: ServedStream, turn: Turn, piece: Piece, busy_s: float) -> None:
+    def __call__(self, stream: ServedStream, turn: Turn) -> None:
         self.turns.setdefault(stream, []).append(turn)
 
     def over(self, stream: ServedStream) -> bool:
@@ -68,7 +68,7 @@ def alone(estimator: FaceEstimator, number: int, mode: str) -> tuple[list[str], 
     stream.queue.finish()
     delivered = Delivered()
     while (piece := stream.next_piece()) is not None:
-        delivered(stream, stream.work(piece), piece, 0.0)
+        delivered(stream, stream.work(piece))
     return delivered.kinds(stream), bits(delivered.faces(stream))
 
 
@@ -200,8 +200,8 @@ def test_answers_do_not_depend_on_how_sound_is_cut(estimator: FaceEstimator, len
         at += length
         piece = stream.next_piece()
         if piece is not None:
-            delivered(stream, stream.work(piece), piece, 0.0)
+            delivered(stream, stream.work(piece))
     stream.queue.finish()
     while (piece := stream.next_piece()) is not None:
-        delivered(stream, stream.work(piece), piece, 0.0)
+        delivered(stream, stream.work(piece))
     assert (delivered.kinds(stream), bits(delivered.faces(stream))) == whole

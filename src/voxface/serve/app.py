@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -31,14 +32,17 @@ from voxface.serve.metrics import Metrics
 from voxface.serve.page import page_files
 from voxface.serve.served_stream import ServedStream, Turn
 from voxface.serve.state.limits import Limits
-from voxface.serve.state.load_meter import LoadMeter
+from voxface.serve.state.load_meter import Kind, LoadMeter
 from voxface.serve.state.session_registry import SessionRegistry
-from voxface.serve.state.sound_queue import Piece
 from voxface.serve.stream_route import StreamRoute
 
+LONGEST_SILENCE_S: Final = 1.0  # of sound that gives no event, until it is counted all the same
 BATCH_WORKERS: Final = 8  # threads whose runs are put together
 # FastAPI can send traces and metrics elsewhere, where variables of the environment say so.
 NO_TELEMETRY: Final[dict[str, Any]] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,10 @@ class Server:
             self.service.add_lane(lane, estimator)
         self.desk = ClipDesk(clip_estimator, most=settings.limits.clips_waiting, longest_s=settings.limits.clip_s)
         self.metrics.watch("clips", lambda: self.desk.waiting)
+        share = costs.share(Kind("incremental", 2.0))
+        _log.info(
+            "loaded", extra={"share": round(share, 4), "room": int(settings.lanes * settings.limits.load / share)}
+        )
         self.app = self._application(bundle, estimators[0])
 
     async def drain(self) -> None:
@@ -123,11 +131,18 @@ class Server:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _deliver(self, stream: ServedStream, turn: Turn, piece: Piece, busy_s: float) -> None:
-        """On a lane's thread: hands a turn over to the event loop, unless that has ended."""
-        if self._loop is not None:
+    def _deliver(self, stream: ServedStream, turn: Turn) -> None:
+        """On a lane's thread: hands a turn over to the event loop, unless that has ended. Turns that gave nothing go with the
+        next that gives something, since most of a session's turns give nothing, and waking the loop costs time."""
+        turn.busy_s += stream.untold_busy_s
+        turn.sound_s += stream.untold_sound_s
+        stream.untold_busy_s = stream.untold_sound_s = 0.0
+        waits = stream.hello.pace == "wait"
+        if not turn.events and not turn.last and not waits and turn.sound_s < LONGEST_SILENCE_S:
+            stream.untold_busy_s, stream.untold_sound_s = turn.busy_s, turn.sound_s
+        elif self._loop is not None:
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self.service.delivered, stream, turn, piece, busy_s)
+                self._loop.call_soon_threadsafe(self.service.delivered, stream, turn)
 
     def _batched(self, graph: str, size: int) -> None:
         self.metrics.batch.labels(graph).observe(size)

@@ -40,7 +40,7 @@ class Lane:
     def __init__(
         self,
         clock: Clock,
-        deliver: Callable[[ServedStream, Turn, Piece, float], None],
+        deliver: Callable[[ServedStream, Turn], None],
         *,
         workers: int = 1,
         batches: Turns | None = None,
@@ -48,7 +48,7 @@ class Lane:
     ) -> None:
         """Args:
         clock: starts the threads.
-        deliver: gets, on a thread of the lane, what each turn gave, and the seconds that it took.
+        deliver: gets, on a thread of the lane, what each turn gave.
         workers: number of threads.
         batches: is told of turns.
         """
@@ -155,4 +155,6 @@ class Lane:
         finally:
             if self._batches:
                 self._batches.end()
-        self._deliver(stream, turn, piece, (self._clock.now_ns() - began) / 1e9)
+        turn.busy_s = (self._clock.now_ns() - began) / 1e9
+        turn.sound_s = len(piece.samples) / stream.hello.rate
+        self._deliver(stream, turn)

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,7 +22,6 @@ from voxface.serve.state.limits import Limits
 from voxface.serve.state.load_meter import Kind, LoadMeter
 from voxface.serve.state.outbox import Outbox
 from voxface.serve.state.session_registry import Ending, Refused, SessionRegistry
-from voxface.serve.state.sound_queue import Piece
 
 SWEEP_S: Final = 0.25
 CODES: Final[dict[Ending, CloseCode]] = {
@@ -215,12 +213,11 @@ class LiveService:
 
     # -- the lanes' -----------------------------------------------------------------------------------------------------
 
-    def delivered(self, stream: ServedStream, turn: Turn, piece: Piece, busy_s: float) -> None:
+    def delivered(self, stream: ServedStream, turn: Turn) -> None:
         """A turn of a session is over."""
         now = self._clock.now_ns()
-        sound_s = len(piece.samples) / stream.hello.rate
-        self.meter.worked(stream.kind, busy_s, sound_s, now)
-        self._count(turn, busy_s, sound_s, now)
+        self.meter.worked(stream.kind, turn.busy_s, turn.sound_s, now)
+        self._count(turn, now)
         session = self._of_stream.get(stream)
         if session is None:
             return
@@ -236,15 +233,15 @@ class LiveService:
         elif turn.last:
             self.end(session, "draining" if self.registry.draining else "finished")
 
-    def _count(self, turn: Turn, busy_s: float, sound_s: float, now: int) -> None:
+    def _count(self, turn: Turn, now: int) -> None:
         metrics = self._metrics
-        metrics.turn_s.observe(busy_s)
-        metrics.sound_s.inc(sound_s)
+        metrics.busy_s.inc(turn.busy_s)
+        metrics.sound_s.inc(turn.sound_s)
         for late_ns, stages in zip(turn.late_ns, turn.stages_ns, strict=True):
             self.meter.updated(late_ns / 1e9, now)
             metrics.update_s.observe(late_ns / 1e9)
             for stage, ns in stages.items():
-                metrics.stage_s.labels(stage).observe(ns / 1e9)
+                metrics.stage(stage).observe(ns / 1e9)
         if turn.events:
             for cause, count in lost_samples(turn.events).items():
                 metrics.lost.labels(cause).inc(count)
@@ -324,6 +321,3 @@ class LiveService:
 def name_in_logs(session: str) -> str:
     """A name by which logs tell sessions apart, with which nobody can resume one."""
     return hashlib.sha256(session.encode()).hexdigest()[:12]
-
-
-Deliver = Callable[[ServedStream, Turn, Piece, float], None]

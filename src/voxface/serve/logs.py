@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 FIELDS: Final = (
-    "session", "sessions", "reason", "seconds", "faces", "ms", "why", "url", "bundle", "limit",
+    "session", "sessions", "reason", "seconds", "faces", "ms", "why", "share", "room",
 )  # fmt: skip
 
 

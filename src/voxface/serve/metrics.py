@@ -30,9 +30,8 @@ class Metrics:
         self.stage_s = Histogram(
             "voxface_stage_seconds", "Time of each stage of an update", ["stage"], buckets=SECONDS, registry=own
         )
-        self.turn_s = Histogram(
-            "voxface_turn_seconds", "Time that a session had a thread at once", buckets=SECONDS, registry=own
-        )
+        self._stages: dict[str, Histogram] = {}
+        self.busy_s = Counter("voxface_busy_seconds", "Time that sessions had an inference thread", registry=own)
         self.batch = Histogram(
             "voxface_batch_size", "Runs of a graph that were put together", ["graph"], buckets=SIZES, registry=own
         )
@@ -60,6 +59,13 @@ class Metrics:
             "connections": Gauge("voxface_connections", "Open connections", registry=own),
             "draining": Gauge("voxface_draining", "Whether the server is being shut down", registry=own),
         }
+
+    def stage(self, name: str) -> Histogram:
+        """The histogram of a stage; kept, since looking a label up takes longer than counting."""
+        found = self._stages.get(name)
+        if found is None:
+            found = self._stages[name] = self.stage_s.labels(name)
+        return found
 
     def watch(self, name: str, read: Callable[[], float], label: str | None = None) -> None:
         """A gauge that is read when it is asked for; `label`: of the gauges that have one."""

@@ -34,6 +34,8 @@ class Turn:
             none.
         stages_ns: of each face, where the time went.
         events: what happened.
+        busy_s: how long it took, with turns before it that gave nothing.
+        sound_s: how much sound they had.
         last: whether the session is over.
         failed: why it is over, if it failed.
     """
@@ -42,6 +44,8 @@ class Turn:
     late_ns: list[int] = field(default_factory=list)
     stages_ns: list[dict[str, int]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    busy_s: float = 0.0
+    sound_s: float = 0.0
     last: bool = False
     failed: str | None = None
 
@@ -55,6 +59,7 @@ class ServedStream:
         queue: the sound that waits.
         number: of the newest answer.
         faces: number of faces so far.
+        untold_busy_s, untold_sound_s: of turns that gave nothing, and were not told of yet.
         ended: whether nothing more is to be done for it; the lane's.
     """
 
@@ -79,6 +84,7 @@ class ServedStream:
         self.queue = SoundQueue(hello.rate, round(waiting_s * hello.rate), keep=hello.pace == "wait")
         self.number = self.faces = 0
         self.ended = False
+        self.untold_busy_s = self.untold_sound_s = 0.0
         config = hello.config()
         self._session = LiveSession(estimator, config, features=bundle.front_end, vad=bundle.vad, start=start)
         self._input = AudioInput(start=start)
