@@ -72,6 +72,6 @@ def test_a_token_in_a_header_or_in_a_subprotocol() -> None:
     assert access.denial({**host, "authorization": f"bearer  {TOKEN}"}) is None
     for wrong in (f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer", TOKEN, "Bearer ü"):
         assert access.denial({**host, "authorization": wrong}) == "token"
-    assert access.denial(host, ["voxface.v1", token_subprotocol(TOKEN)]) is None
-    for wrong in ("voxface.token.", "voxface.token.%%%", token_subprotocol(TOKEN + "x"), TOKEN, "voxface.token.ü"):
-        assert access.denial(host, ["voxface.v1", wrong]) == "token"
+    assert access.denial(host, ["voxface-v1", token_subprotocol(TOKEN)]) is None
+    for wrong in ("voxface-token-", "voxface-token-%%%", token_subprotocol(TOKEN + "x"), TOKEN, "voxface-token-ü"):
+        assert access.denial(host, ["voxface-v1", wrong]) == "token"

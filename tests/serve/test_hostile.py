@@ -110,9 +110,9 @@ def test_a_missing_or_wrong_token(server: Served) -> None:
             assert httpx.get(server.url + path, headers=headers, trust_env=False).status_code == 401
         assert httpx.post(f"{server.url}/v1/faces", content=b"x", headers=headers, trust_env=False).status_code == 401
     assert refused(server, "token") - before == 18
-    client = Client(server.stream_url, {}, subprotocols=["voxface.v1", token_subprotocol(TOKEN)])
+    client = Client(server.stream_url, {}, subprotocols=["voxface-v1", token_subprotocol(TOKEN)])
     assert client.welcome["event"] == "welcome"
-    assert client.socket.subprotocol == "voxface.v1", "the token is not said back"
+    assert client.socket.subprotocol == "voxface-v1", "the token is not said back"
     client.finish()
 
 

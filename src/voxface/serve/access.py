@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from voxface.runtime.errors import UsageError
 
 SHORTEST_TOKEN: Final = 16
-SUBPROTOCOL: Final = "voxface.v1"
-TOKEN_SUBPROTOCOL: Final = "voxface.token."  # and the token in base64url without padding
+SUBPROTOCOL: Final = "voxface-v1"
+TOKEN_SUBPROTOCOL: Final = "voxface-token-"  # and the token in base64url without padding
 Denial = Literal["token", "origin", "host"]
 NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
