@@ -46,7 +46,7 @@ def main() -> None:
     speech = read_speech([given.speech])
     with Neighbours() as neighbours:
         alone = _in_process(speech)
-        most = max(1, alone["sustained"])
+        most = max(1, int(alone["sustained"]))
         with _server(*OPEN) as (url, process):
             before = _resident_mb(process)
             eighty = _load(url, speech, max(1, int(0.8 * most)), given.seconds)
@@ -80,14 +80,15 @@ def _in_process(speech: NDArray[np.int16]) -> dict[str, Any]:
         for turn in range(turns):
             one.hear(turn)
         share = (time.process_time() - began) / turns / BLOCK_S
-        runs = []
+        runs: list[dict[str, Any]] = []
+        kept: list[int] = []
         for count in sorted({max(1, int(step / share)) for step in STEPS}):
             late = _paced([_Paced(estimator, blocks, number) for number in range(count)])
             kept_up = bool(np.quantile(late[-count:], 0.9) < 1000 * BLOCK_S)
             runs.append({"streams": count, "ms_from_due": percentiles(late), "kept_up": kept_up})
             if not kept_up:
                 break
-    kept = [run["streams"] for run in runs if run["kept_up"]]
+            kept.append(count)
     return {"share_of_a_core": round(share, 5), "sustained": max(kept, default=0), "runs": runs}
 
 

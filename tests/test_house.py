@@ -76,11 +76,12 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "lane": "state served_stream",
             "clip_desk": "clip",
             "upload": "state clip",
+            "openapi": "upload",
             "http_errors": "clip clip_desk upload",
             "guard": "access metrics http_errors",
             "http_protocol": "state metrics",
             "live_service": "state protocol metrics served_stream lane",
-            "http_routes": "state protocol metrics clip clip_desk upload http_errors page live_service",
+            "http_routes": "state protocol metrics clip clip_desk upload openapi http_errors page live_service",
             "stream_route": "state protocol access metrics live_service",
             "app": "state protocol access metrics clip clip_desk first_costs batching_engine served_stream lane guard "
                    "http_errors page live_service http_routes stream_route",

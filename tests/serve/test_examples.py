@@ -52,7 +52,7 @@ def test_a_client_in_javascript(tmp_path: Path) -> None:
         pytest.skip("node has no WebSocket before version 20.10")
     samples, rate = soundfile.read(SAMPLES[0], dtype="int16")
     soundfile.write(tmp_path / "voice.wav", samples, rate, subtype="PCM_16")
-    words = [node, *(["--experimental-websocket"] if major < 22 else []), EXAMPLES / "client.mjs"]
+    words: list[str | Path] = [node, *(["--experimental-websocket"] if major < 22 else []), EXAMPLES / "client.mjs"]
     with served(environment={"VOXFACE_TOKEN": TOKEN}) as server:
         done = client(*words, server.url, tmp_path / "voice.wav")
         assert server.stop() == 0

@@ -14,63 +14,14 @@ from voxface.serve.clip_desk import BusyError, ClipDesk
 from voxface.serve.http_errors import code_of, error_document, error_response
 from voxface.serve.live_service import LiveService
 from voxface.serve.metrics import CONTENT_TYPE, Metrics
+from voxface.serve.openapi import BINARY, BODY, JSON, failures
 from voxface.serve.page import INDEX, PageFile
 from voxface.serve.protocol.binary import BinaryMessage
 from voxface.serve.state.limits import Limits
-from voxface.serve.upload import FIELD, read_upload
+from voxface.serve.upload import read_upload
 
 STUCK_S: Final = 30.0
-JSON: Final = "application/json"
 _log = logging.getLogger(__name__)
-_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
-ERRORS: Final = {
-    "type": "object",
-    "required": ["errors"],
-    "properties": {
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["file", "exit_code", "message", "code"],
-                "properties": {
-                    "file": {"type": ["string", "null"]},
-                    "exit_code": {"type": "integer", "description": "exit code of the command line for this error"},
-                    "message": {"type": "string"},
-                    "code": {"type": "string"},
-                    "reason": {
-                        "type": ["string", "null"],
-                        "description": "why there is no face, in the words of NoFace",
-                    },
-                },
-            },
-        }
-    },
-}
-BODY: Final = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": [FIELD],
-                "properties": {FIELD: {"type": "string", "format": "binary", "description": "a sound file"}},
-            }
-        },
-        "application/octet-stream": _BINARY,
-        "audio/*": _BINARY,
-    },
-}
-
-
-def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of OpenAPI for requests that fail."""
-    what = {
-        400: "an option or a form that cannot be", 401: "no token, or a wrong one", 403: "a page of another origin",
-        405: "another method", 406: "no such form of a face", 408: "the body came too slowly", 413: "too large, or too long",
-        415: "a compressed body", 421: "another host name", 422: "no sound that can be read, or no speech in it",
-        500: "the bundle failed", 503: "no room now; Retry-After says when", 504: "it took too long",
-    }  # fmt: skip
-    return {status: {"description": what[status], "content": {JSON: {"schema": ERRORS}}} for status in statuses}
 
 
 class HttpRoutes:
@@ -115,12 +66,12 @@ class HttpRoutes:
             responses={
                 200: {
                     "description": "as `voxface run --json`; `face` and `mesh` are data URLs. Or, by Accept, the file alone",
-                    "content": {JSON: {"schema": {"type": "object"}}, PNG: _BINARY, GLB: _BINARY},
+                    "content": {JSON: {"schema": {"type": "object"}}, PNG: BINARY, GLB: BINARY},
                 },
-                **_failures(400, 401, 403, 406, 408, 413, 415, 421, 422, 500, 503, 504),
+                **failures(400, 401, 403, 406, 408, 413, 415, 421, 422, 500, 503, 504),
             },
         )
-        own: dict[int | str, Any] = _failures(401, 403, 421)
+        own: dict[int | str, Any] = failures(401, 403, 421)
         routes.add_api_route(
             "/v1/bundle",
             self.bundle,
@@ -134,9 +85,9 @@ class HttpRoutes:
             methods=["GET"],
             summary="Triangles, mean face and colours of the mesh, as binary messages one after another",
             response_class=Response,
-            responses={200: {"description": "binary", "content": {"application/octet-stream": _BINARY}}, **own},
+            responses={200: {"description": "binary", "content": {"application/octet-stream": BINARY}}, **own},
         )
-        others: dict[int | str, Any] = _failures(403, 421)
+        others: dict[int | str, Any] = failures(403, 421)
         ill: dict[int | str, Any] = {503: {"description": "not now", "content": {JSON: {"schema": {"type": "object"}}}}}
         routes.add_api_route(
             "/healthz", self.health, methods=["GET"], summary="Whether the server works", responses={**others, **ill}

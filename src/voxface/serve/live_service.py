@@ -120,7 +120,7 @@ class LiveService:
         entry = self.registry.admit(address, now, load=engines.load + share, late_s=self.meter.late_s(now))
         if isinstance(entry, Refused):
             self._metrics.refused.labels(entry.reason).inc()
-            _log.info("session refused", extra={"reason": entry.reason})
+            _log.debug("session refused", extra={"reason": entry.reason})  # a hostile client could fill a disk with it
             return entry
         start = hello.resume.frames * SAMPLE_RATE // hello.rate if hello.resume else 0
         stream = ServedStream(
@@ -221,6 +221,8 @@ class LiveService:
         session = self._of_stream.get(stream)
         if session is None:
             return
+        if stream.queue.finished:
+            self.heard(session)  # a client that has finished sends nothing, and is not idle
         for answer in turn.answers:
             session.outbox.add(answer)
         if turn.answers:

@@ -1,6 +1,7 @@
 """The WebSocket of `/v1/stream`: one connection of a client, from its hello to the close frame."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any, Final
 
@@ -41,14 +42,21 @@ class _EndedError(Exception):
 
 
 class StreamRoute:
-    """What happens on a connection."""
+    """What happens on a connection.
+
+    Attributes:
+        service: the live sessions.
+        metrics: gets counts of what is refused.
+        limits: the limits.
+        clock: the clock.
+    """
 
     def __init__(
         self, service: LiveService, metrics: Metrics, limits: Limits, clock: Clock, about: dict[str, Any]
     ) -> None:
         """`about`: what the welcome tells of the bundle."""
-        self._service, self._metrics, self._limits = service, metrics, limits
-        self._clock, self._about = clock, about
+        self.service, self.metrics, self.limits = service, metrics, limits
+        self.clock, self._about = clock, about
 
     async def serve(self, socket: WebSocket) -> None:
         """Serves a client until it or the server closes the connection."""
@@ -71,11 +79,11 @@ class StreamRoute:
             _EndedError: there was none in time, or it cannot be.
         """
         try:
-            async with asyncio.timeout(self._limits.hello_s):
+            async with asyncio.timeout(self.limits.hello_s):
                 message = await socket.receive()
         except TimeoutError:
-            self._metrics.refused.labels("no-hello").inc()
-            raise _EndedError(CloseCode.IDLE, f"no hello within {self._limits.hello_s:g} s") from None
+            self.metrics.refused.labels("no-hello").inc()
+            raise _EndedError(CloseCode.IDLE, f"no hello within {self.limits.hello_s:g} s") from None
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
         text = message.get("text")
@@ -84,13 +92,13 @@ class StreamRoute:
                 raise ProtocolError('the first message is {"type": "hello"}')
             document = parse_json(text)
             if document["type"] == "hello":
-                return parse_hello(document, self._limits), None
+                return parse_hello(document, self.limits), None
             found = openai_hello(document)
             if found is None:
                 raise ProtocolError('the first message is {"type": "hello"}')
             return found, document
         except ProtocolError as error:
-            self._metrics.refused.labels("protocol").inc()
+            self.metrics.refused.labels("protocol").inc()
             raise _EndedError(CloseCode.PROTOCOL, str(error)) from None
 
     def session(self, hello: Hello, address: str) -> tuple[Session, bool] | Refused:
@@ -100,18 +108,18 @@ class StreamRoute:
             _EndedError: the session to be resumed was of another kind of sound.
         """
         try:
-            resumed = self._service.resume(hello)
+            resumed = self.service.resume(hello)
         except ProtocolError as error:
-            self._metrics.refused.labels("protocol").inc()
+            self.metrics.refused.labels("protocol").inc()
             raise _EndedError(CloseCode.PROTOCOL, str(error)) from None
         if resumed is not None:
             return resumed, True
-        opened = self._service.open(hello, address)
+        opened = self.service.open(hello, address)
         return opened if isinstance(opened, Refused) else (opened, False)
 
     def welcome(self, session: Session, resumed: bool) -> dict[str, Any]:
         """What a client is told first."""
-        stream, limits = session.stream, self._limits
+        stream, limits = session.stream, self.limits
         return {
             "event": "welcome",
             "version": VERSION,
@@ -136,7 +144,7 @@ class _Connection:
         self._route, self._socket = route, socket
         self._session: Session | None = None
         self._number = 0
-        self._bucket = TokenBucket(route._limits.messages_per_s, route._clock.now_ns())
+        self._bucket = TokenBucket(route.limits.messages_per_s, route.clock.now_ns())
         self._told_draining = False
 
     async def run(self) -> None:
@@ -169,17 +177,20 @@ class _Connection:
     # -- what comes -----------------------------------------------------------------------------------------------------
 
     async def _read(self, session: Session) -> None:
-        service = self._route._service
+        service = self._route.service
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1005))
             service.heard(session)
-            if not self._bucket.take(self._route._clock.now_ns()):
-                self._route._metrics.refused.labels("too-fast").inc()
+            while not self._bucket.take(self._route.clock.now_ns()):
+                if session.stream.hello.pace == "wait":
+                    await asyncio.sleep(self._bucket.wait_ns() / 1e9)
+                    continue
+                self._route.metrics.refused.labels("too-fast").inc()
                 service.end(session, "too fast")
                 raise _EndedError(
-                    CloseCode.TOO_FAST, f"more than {self._route._limits.messages_per_s:g} messages a second"
+                    CloseCode.TOO_FAST, f"more than {self._route.limits.messages_per_s:g} messages a second"
                 )
             try:
                 data = message.get("bytes")
@@ -193,7 +204,7 @@ class _Connection:
                 await self._garbage(session, "message", str(error))
 
     async def _handle(self, session: Session, document: dict[str, Any]) -> None:
-        service = self._route._service
+        service = self._route.service
         message = parse_message(document)
         if isinstance(message, Append):
             await self._sound(session, message.data)
@@ -206,17 +217,19 @@ class _Connection:
 
     async def _sound(self, session: Session, data: bytes) -> None:
         samples = samples_of(data, session.stream.hello)
-        self._route._service.sound(session, samples)
+        self._route.service.sound(session, samples)
         # A client that waits is not read from meanwhile, so TCP tells it to wait.
         while not session.room.is_set() and not session.over:
-            await session.room.wait()
-            self._route._service.heard(session)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await session.room.wait()
+            self._route.service.heard(session)  # that it sends nothing is the server's doing
 
     async def _garbage(self, session: Session, kind: str, why: str) -> None:
         session.garbage += 1
-        self._route._metrics.garbage.labels(kind).inc()
-        if session.garbage > self._route._limits.garbage:
-            self._route._service.end(session, "garbage")
+        self._route.metrics.garbage.labels(kind).inc()
+        if session.garbage > self._route.limits.garbage:
+            self._route.service.end(session, "garbage")
             raise _EndedError(CloseCode.GARBAGE, why)
         await self._socket.send_text(str(as_text({"event": "error", "code": f"bad-{kind}", "message": why[:200]})))
 
@@ -229,9 +242,9 @@ class _Connection:
             if session.connection != self._number:
                 session.wake.set()  # the other connection's
                 raise _EndedError(CloseCode.TAKEN_OVER, "another connection has resumed the session")
-            if self._route._service.registry.draining and not self._told_draining:
+            if self._route.service.registry.draining and not self._told_draining:
                 self._told_draining = True
-                seconds = self._route._limits.drain_s
+                seconds = self._route.limits.drain_s
                 await self._socket.send_text(str(as_text({"event": "draining", "seconds": seconds})))
             while session.connection == self._number and (answer := session.outbox.take()) is not None:
                 for part in answer.parts:
@@ -253,7 +266,7 @@ class _Connection:
 
     def leave(self) -> None:
         if self._session is not None and not self._session.over:
-            self._route._service.cut_off(self._session, self._number)
+            self._route.service.cut_off(self._session, self._number)
 
 
 def _goodbye(session: Session) -> dict[str, Any]:
