@@ -34,7 +34,7 @@ UPDATES: Final = 2.0
 STEPS: Final = (0.5, 0.7, 0.85, 1.0, 1.15)  # of the number that the cost of one stream predicts
 PACED_S: Final = 6.0
 ROUNDS: Final = 3
-OPEN: Final = ("--limit", "load=1", "--limit", "late-s=1000", "--limit", "sessions=4096")
+OPEN: Final = ("--limit", "load=1000", "--limit", "late-s=1000", "--limit", "sessions=4096")
 
 
 def main() -> None:
@@ -97,7 +97,7 @@ class _Paced:
 
     def __init__(self, estimator: FaceEstimator, blocks: Sequence[NDArray[np.int16]], number: int) -> None:
         hello = Hello(updates_per_s=UPDATES, wants=frozenset({"coefficients"}), pace="wait")
-        self._stream = ServedStream(hello, estimator, estimator.bundle, waiting_s=10.0, now_ns=time.monotonic_ns)
+        self._stream = ServedStream(hello, estimator, estimator.bundle, longest=160_000, now_ns=time.monotonic_ns)
         self._blocks, self._at = blocks, 37 * number
 
     def hear(self, turn: int) -> None:

@@ -45,7 +45,7 @@ class Speaking(threading.Thread):
 
 @pytest.mark.slow
 def test_sigterm_under_load_lets_everybody_finish() -> None:
-    with served("--limit", "drain-s=1.5", "--limit", "late-s=100", "--limit", "load=1") as server:
+    with served("--limit", "drain-s=1.5", "--limit", "late-s=100", "--limit", "load=1000") as server:
         clients = [Speaking(server, number, finishes=number % 2 == 0) for number in range(6)]
         away = Client(server.stream_url, {})
         away.drop()

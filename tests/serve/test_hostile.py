@@ -218,6 +218,24 @@ def test_too_many_messages(server: Served) -> None:
     assert refused(server, "too-fast") == before + 1
 
 
+@pytest.mark.slow
+def test_too_many_bytes(server: Served) -> None:
+    client = Client(server.stream_url, {"rate": 48_000, "channels": 8}, **KNOWS)
+    sent = [client.offer(bytes(1 << 20)) for _ in range(60)]
+    client.rest()
+    assert client.closed[0] == 4429
+    assert not sent[-1]
+
+
+def test_a_client_that_waits_is_held_up_and_loses_nothing(server: Served) -> None:
+    """Fifty messages a second are let through here; three times as many at once take their time."""
+    with Client(server.stream_url, {"pace": "wait"}, **KNOWS) as client:
+        client.speak(SOUND, 50)
+        events = client.finish()
+    assert events[-1]["reason"] == "finished"
+    assert events[-1]["position"] == len(SOUND)
+
+
 def test_garbage_that_is_sound_in_its_form(server: Served) -> None:
     """Random bytes as float32: NaN, infinity, and numbers of any size."""
     rng = np.random.default_rng(0)

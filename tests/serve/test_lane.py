@@ -45,7 +45,7 @@ def stream_of(
     estimator: FaceEstimator, *, pace: str = "wait", mode: str = "incremental", waiting_s: float = 60.0
 ) -> ServedStream:
     hello = Hello(pace=pace, mode=mode, updates_per_s=4.0)  # type: ignore[arg-type]
-    return ServedStream(hello, estimator, estimator.bundle, waiting_s=waiting_s, now_ns=time.monotonic_ns)
+    return ServedStream(hello, estimator, estimator.bundle, longest=round(waiting_s * 16_000), now_ns=time.monotonic_ns)
 
 
 def sound_of(number: int) -> NDArray[np.int16]:

@@ -20,7 +20,7 @@ pytestmark = needs_serve
 
 @pytest.mark.slow
 def test_the_excess_is_refused_and_nobody_starves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with served("--limit", "sessions=3", "--limit", "load=1", "--limit", "late-s=100") as server:
+    with served("--limit", "sessions=3", "--limit", "load=1000", "--limit", "late-s=100") as server:
         words = ["load", server.url, "--streams", "2,5", "--audio", SAMPLES[0].parent, "--seconds", "3", "--json"]
         assert run(*words, "--plot", tmp_path / "load.svg") == 0
         assert server.stop() == 0

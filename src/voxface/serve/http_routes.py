@@ -41,6 +41,7 @@ class HttpRoutes:
         self._about, self._desk, self._service = about, desk, service
         self._metrics, self._limits, self._page = metrics, limits, page
         self._provider = str(about["provider"])
+        self._uploading = 0
         self._document = {key: about[key] for key in ("name", "sha256")}
         model = bundle.morphable
         colours = (model.albedo * 255).round().astype("uint8")
@@ -122,7 +123,13 @@ class HttpRoutes:
             return JSONResponse(document, 406)
         name = None
         try:
-            upload = await read_upload(request, self._limits)
+            if self._uploading >= self._limits.uploads:
+                raise BusyError(f"{self._uploading} clips are on their way already; try again in a moment")
+            self._uploading += 1
+            try:
+                upload = await read_upload(request, self._limits)
+            finally:
+                self._uploading -= 1
             name = upload.name
             options = ClipOptions(channel, min_confidence, any_age)
             face = await self._desk.face(upload.data, name, options, self._limits.clip_wait_s)

@@ -127,7 +127,7 @@ class LiveService:
             hello,
             engines.estimator,
             self._bundle,
-            waiting_s=self.limits.waiting_s,
+            longest=waiting_frames(hello, self.limits),
             now_ns=self._clock.now_ns,
             start=start,
         )
@@ -318,6 +318,11 @@ class LiveService:
             "how",
             lambda: {"opened": registry.opened, "resumed": registry.resumed},
         )
+
+
+def waiting_frames(hello: Hello, limits: Limits) -> int:
+    """The most frames of a session that may wait."""
+    return max(1, min(round(limits.waiting_s * hello.rate), limits.waiting_bytes // hello.frame_bytes))
 
 
 def name_in_logs(session: str) -> str:

@@ -69,19 +69,19 @@ class ServedStream:
         estimator: Estimator,
         bundle: Bundle,
         *,
-        waiting_s: float,
+        longest: int,
         now_ns: Callable[[], int],
         start: int = 0,
     ) -> None:
         """Args:
         estimator: the networks of the bundle, which sessions share.
-        waiting_s: the most sound that may wait.
+        longest: the most frames that may wait.
         now_ns: the clock, for latencies alone.
         start: absolute sample at which the session begins.
         """
         self.hello = hello
         self.kind = Kind(hello.mode, hello.updates_per_s)
-        self.queue = SoundQueue(hello.rate, round(waiting_s * hello.rate), keep=hello.pace == "wait")
+        self.queue = SoundQueue(hello.rate, longest, keep=hello.pace == "wait")
         self.number = self.faces = 0
         self.ended = False
         self.untold_busy_s = self.untold_sound_s = 0.0

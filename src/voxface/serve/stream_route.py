@@ -30,6 +30,7 @@ from voxface.serve.state.session_registry import IN_WORDS, Refused
 from voxface.serve.state.token_bucket import TokenBucket
 
 _log = logging.getLogger(__name__)
+WAIT_S: Final = 0.02  # between looks at whether a client that waits may go on
 GONE: Final = (WebSocketDisconnect, RuntimeError)  # Starlette's ways to say so
 
 
@@ -144,7 +145,9 @@ class _Connection:
         self._route, self._socket = route, socket
         self._session: Session | None = None
         self._number = 0
-        self._bucket = TokenBucket(route.limits.messages_per_s, route.clock.now_ns())
+        now = route.clock.now_ns()
+        self._messages = TokenBucket(route.limits.messages_per_s, now)
+        self._bytes = TokenBucket(route.limits.bytes_per_s, now)
         self._told_draining = False
 
     async def run(self) -> None:
@@ -183,25 +186,29 @@ class _Connection:
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1005))
             service.heard(session)
-            while not self._bucket.take(self._route.clock.now_ns()):
-                if session.stream.hello.pace == "wait":
-                    await asyncio.sleep(self._bucket.wait_ns() / 1e9)
-                    continue
+            data, text = message.get("bytes"), message.get("text")
+            if not await self._may_send(session, len(data or text or "")):
                 self._route.metrics.refused.labels("too-fast").inc()
                 service.end(session, "too fast")
-                raise _EndedError(
-                    CloseCode.TOO_FAST, f"more than {self._route.limits.messages_per_s:g} messages a second"
-                )
+                raise _EndedError(CloseCode.TOO_FAST, "more messages or bytes a second than the server takes")
             try:
-                data = message.get("bytes")
                 if data is not None:
                     await self._sound(session, data)
                 else:
-                    await self._handle(session, parse_json(message.get("text") or ""))
+                    await self._handle(session, parse_json(text or ""))
             except GarbageError as error:
                 await self._garbage(session, "sound", str(error))
             except ProtocolError as error:
                 await self._garbage(session, "message", str(error))
+
+    async def _may_send(self, session: Session, size: int) -> bool:
+        """Whether a message of so many bytes may come now; where a client waits it may, a little later."""
+        for bucket, count in ((self._messages, 1), (self._bytes, size)):
+            while not bucket.take(self._route.clock.now_ns(), count):
+                if session.stream.hello.pace != "wait":
+                    return False
+                await asyncio.sleep(WAIT_S)
+        return True
 
     async def _handle(self, session: Session, document: dict[str, Any]) -> None:
         service = self._route.service

@@ -92,6 +92,12 @@ def test_a_field_that_cannot_be(field: str, value: object, said: str) -> None:
     assert len(str(raised.value)) < 200
 
 
+def test_more_bytes_than_a_server_takes() -> None:
+    parse_hello({"type": "hello", "rate": 48_000, "channels": 8, "format": "f32le"}, LIMITS)
+    with pytest.raises(ProtocolError, match="fewer channels"):
+        parse_hello({"type": "hello", "rate": 768_000, "channels": 256}, LIMITS)
+
+
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)) | st.text(max_size=6), JSON, max_size=6))
 def test_any_object_is_a_hello_or_an_error(document: dict[str, object]) -> None:
     try:

@@ -178,5 +178,3 @@ def test_limits_that_cannot_be(name: str) -> None:
         with pytest.raises(UsageError, match=name.replace("_", "-")):
             Limits(**{name: value})  # type: ignore[arg-type]
     assert Limits(resume_s=0).resume_s == 0
-    with pytest.raises(UsageError, match="at most 1"):
-        Limits(load=1.5)

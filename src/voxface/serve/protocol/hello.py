@@ -106,7 +106,7 @@ def parse_hello(document: Mapping[str, Any], limits: Limits) -> Hello:
     wants = document.get("wants", sorted(USUAL))
     if not isinstance(wants, list) or not all(isinstance(want, str) and want in WANTS for want in wants):
         raise ProtocolError(f"hello: wants is a list of {', '.join(WANTS)}")
-    return Hello(
+    hello = Hello(
         rate=int(_number(document, "rate", SAMPLE_RATE, LOWEST_RATE, HIGHEST_RATE, whole=True)),
         format=_choice(document, "format", "s16le", tuple(FORMATS)),
         channels=int(_number(document, "channels", 1, 1, MOST_CHANNELS, whole=True)),
@@ -120,6 +120,12 @@ def parse_hello(document: Mapping[str, Any], limits: Limits) -> Hello:
         pace="wait" if _choice(document, "pace", "live", PACES) == "wait" else "live",
         resume=_resume(document.get("resume")),
     )
+    needed = hello.rate * hello.frame_bytes
+    if needed > limits.bytes_per_s:
+        raise ProtocolError(
+            f"hello: {needed} bytes a second are more than {limits.bytes_per_s:g}; give a lower rate or fewer channels"
+        )
+    return hello
 
 
 def _resume(given: Any) -> Resume | None:

@@ -15,17 +15,14 @@ class TokenBucket:
         self._there, self._since = self._most, now_ns
 
     def take(self, now_ns: int, count: float = 1.0) -> bool:
-        """Whether `count` more may happen now; if so, they count."""
+        """Whether `count` more may happen now, at most a whole burst; if so, they count."""
         self._there = min(self._most, self._there + (now_ns - self._since) / NS * self._rate)
         self._since = now_ns
+        count = min(count, self._most)
         if self._there < count:
             return False
         self._there -= count
         return True
-
-    def wait_ns(self) -> int:
-        """Nanoseconds until one more may happen, counted from the last `take`."""
-        return max(0, round((1.0 - self._there) / self._rate * NS))
 
 
 class AddressBuckets:
