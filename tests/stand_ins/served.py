@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -165,7 +166,7 @@ class Client:
 
     def drop(self) -> None:
         """Cuts the connection without a close frame."""
-        self.socket.socket.close()
+        self.socket.socket.shutdown(socket.SHUT_RDWR)
 
     def faces(self) -> list[dict[str, Any]]:
         """The faces so far."""

@@ -1,6 +1,7 @@
 """The live sessions of a server: registry, lanes, load and answers together. Everything here runs on the event loop."""
 
 import asyncio
+import gc
 import hashlib
 import logging
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from voxface.serve.state.outbox import Outbox
 from voxface.serve.state.session_registry import Ending, Refused, SessionRegistry
 
 SWEEP_S: Final = 0.25
+COLLECT_AFTER: Final = 16  # ended sessions; a megabyte each
 CODES: Final[dict[Ending, CloseCode]] = {
     "finished": CloseCode.FINISHED,
     "idle": CloseCode.IDLE,
@@ -99,6 +101,7 @@ class LiveService:
         self._lanes: list[LaneOfEngines] = []
         self._sessions: dict[str, Session] = {}
         self._of_stream: dict[ServedStream, Session] = {}
+        self._ended = 0  # since the last collection
         self._watch()
 
     def add_lane(self, lane: Lane, estimator: Estimator) -> None:
@@ -193,6 +196,7 @@ class LiveService:
         if self._sessions.pop(session.id, None) is None:
             return
         self._of_stream.pop(session.stream, None)
+        self._ended += 1
         self.registry.end(session.id, why)
         session.engines.lane.close_session(session.stream)
         session.engines.load -= session.load
@@ -262,11 +266,14 @@ class LiveService:
     # -- time -----------------------------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        """Ends the sessions whose time is over."""
+        """Ends the sessions whose time is over, and frees what ended ones leave in circles of tasks and exceptions."""
         for name, why in self.registry.due(self._clock.now_ns()):
             session = self._sessions.get(name)
             if session is not None:
                 self.end(session, why)
+        if self._ended >= COLLECT_AFTER:
+            self._ended = 0
+            gc.collect()
 
     async def keep_sweeping(self) -> None:
         """Sweeps for ever."""
