@@ -62,6 +62,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
                        "passes": "graph node_runner fp16_emulation"},
         "serve": {
             "access": "",
+            "health_check": "",
             "logs": "",
             "page": "",
             "load_report": "",
