@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -169,6 +170,26 @@ def metrics_of(server: Served) -> dict[str, float]:
     return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
 
 
+def test_a_client_that_waits_and_does_not_read_is_held_up_and_gets_every_face(server: Served) -> None:
+    """Eight seconds again and again, with meshes, all sent before anything is read."""
+    sound = np.tile(SOUND, 6)
+
+    with Client(server.stream_url, {**SLOWLY, "updates_per_second": 4, "wants": ["vertices"]}) as client:
+
+        def send() -> None:
+            client.speak(sound)
+            client.send({"type": "finish"})
+
+        threading.Thread(target=send, daemon=True).start()
+        time.sleep(1.0)
+        events = client.rest()
+    goodbye = events[-1]
+    assert goodbye["position"] == len(sound)
+    assert goodbye["superseded"] == 0
+    assert [event["number"] for event in events[1:-1]] == list(range(1, goodbye["number"] + 1))
+    assert len(client.binary) == len(client.faces()) > 100
+
+
 def test_ping(server: Served) -> None:
     with Client(server.stream_url, {}) as client:
         client.send({"type": "ping", "id": 7})
@@ -231,6 +252,25 @@ def test_sound_of_another_kind_does_not_resume(server: Served) -> None:
     again.rest()
     assert again.closed[0] == 4400
     assert "16000 Hz" in str(again.closed[1])
+
+
+@pytest.mark.slow
+def test_two_lanes_and_batches_give_the_same_faces(server: Served) -> None:
+    with Client(server.stream_url, SLOWLY) as alone:
+        alone.speak(SOUND[:64_000])
+        alone.finish()
+    limits = ("--limit", "messages-per-s=5000", "--limit", "load=1000", "--limit", "late-s=1000")
+    with served("--lanes", "2", "--batch-ms", "5", *limits) as other:
+        clients = [Client(other.stream_url, SLOWLY) for _ in range(4)]
+        for client in clients:
+            client.speak(SOUND[:64_000])
+        for client in clients:
+            client.finish()
+            assert len(client.faces()) == len(alone.faces())
+            for one, wanted in zip(client.faces(), alone.faces(), strict=True):
+                assert cosine(one["embedding"], wanted["embedding"]) > 0.99999
+        assert metrics_of(other)['voxface_batch_size_count{graph="encoder"}'] > 0
+        assert other.stop() == 0
 
 
 def test_logs_tell_of_sessions_without_their_secrets(server: Served) -> None:

@@ -99,6 +99,8 @@ class Server:
                 for each in batches
             ]
             clip_estimator = opened.enter_context(FaceEstimator(bundle, settings.provider, threads=1))
+            for estimator in estimators:
+                estimator.warm_up()
             costs = first_costs(clip_estimator)
             self._opened = opened.pop_all()
         registry = SessionRegistry(settings.limits, lambda: secrets.token_urlsafe(16))

@@ -25,6 +25,8 @@ from voxface.serve.state.outbox import Outbox
 from voxface.serve.state.session_registry import Ending, Refused, SessionRegistry
 
 SWEEP_S: Final = 0.25
+FACES_WAITING: Final = 16  # of a client that reads too slowly; what is older nobody needs to see any more
+WAIT_TIMES: Final = 4  # as many bytes of answers for a client that waits, whose sound that waits still gives some
 COLLECT_AFTER: Final = 16  # ended sessions; a megabyte each
 CODES: Final[dict[Ending, CloseCode]] = {
     "finished": CloseCode.FINISHED,
@@ -64,7 +66,8 @@ class Session:
 
     def __init__(self, name: str, stream: ServedStream, engines: LaneOfEngines, outbox_bytes: int) -> None:
         self.id, self.stream, self.engines = name, stream, engines
-        self.outbox = Outbox(outbox_bytes)
+        waits = stream.hello.pace == "wait"
+        self.outbox = Outbox(outbox_bytes * (WAIT_TIMES if waits else 1), None if waits else FACES_WAITING)
         self.wake, self.room = asyncio.Event(), asyncio.Event()
         self.room.set()
         self.connection = 1
@@ -118,8 +121,8 @@ class LiveService:
         now = self._clock.now_ns()
         kind = Kind(hello.mode, hello.updates_per_s)
         share = self.meter.share(kind)
-        engines = min(self._lanes, key=lambda each: each.load)
         self._measure()
+        engines = min(self._lanes, key=lambda each: each.load)
         entry = self.registry.admit(address, now, load=engines.load + share, late_s=self.meter.late_s(now))
         if isinstance(entry, Refused):
             self._metrics.refused.labels(entry.reason).inc()
@@ -172,8 +175,17 @@ class LiveService:
         dropped = session.engines.lane.push(session.stream, samples)
         if dropped:
             self._metrics.dropped.inc(dropped)
-        if session.stream.hello.pace == "wait" and session.engines.lane.full(session.stream):
+        self.make_room(session)
+
+    def make_room(self, session: Session) -> None:
+        """Holds up a client that waits while too much of its sound, or of its answers, waits; else lets it go on."""
+        if session.stream.hello.pace != "wait":
+            return
+        unread = session.outbox.waiting_bytes > self.limits.outbox_bytes / 2
+        if not session.over and (unread or session.engines.lane.full(session.stream)):
             session.room.clear()
+        else:
+            session.room.set()
 
     def lose(self, session: Session, frames: int) -> None:
         """Sound of a session that never arrived."""
@@ -231,8 +243,7 @@ class LiveService:
             session.outbox.add(answer)
         if turn.answers:
             session.wake.set()
-        if not session.room.is_set() and not session.engines.lane.full(stream):
-            session.room.set()
+        self.make_room(session)
         if turn.failed:
             _log.error("session failed", extra={"session": name_in_logs(session.id), "why": turn.failed})
             self.end(session, "failed")

@@ -259,6 +259,7 @@ class _Connection:
                         await self._socket.send_text(part)
                     else:
                         await self._socket.send_bytes(part)
+                self._route.service.make_room(session)
             if session.over:
                 await self._socket.send_text(str(as_text(_goodbye(session))))
                 raise _EndedError(session.code, session.over)

@@ -54,6 +54,17 @@ def test_a_slow_client_loses_faces_first_and_never_the_newest() -> None:
     assert taken(huge) == [1], "one answer is sent however large it is"
 
 
+def test_few_faces_wait_for_a_client_that_is_to_see_the_newest() -> None:
+    outbox = Outbox(1000, 2)
+    for number in range(1, 8):
+        outbox.add(answer(number, face=number % 2 == 0))
+    assert taken(outbox) == [1, 3, 4, 5, 6, 7]
+    assert outbox.superseded == 1
+    assert outbox.waiting_bytes == 0
+    outbox.add(answer(8, 30, face=True))
+    assert outbox.waiting_bytes == 30
+
+
 def test_what_was_sent_goes_before_what_waits() -> None:
     outbox = Outbox(30)
     for number in (1, 2):

@@ -38,8 +38,12 @@ class Outbox:
         superseded: answers dropped before they were sent.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
+    def __init__(self, most_bytes: int, most_replaceable: int | None = None) -> None:
+        """Args:
+        most_bytes: bytes that are kept.
+        most_replaceable: how many replaceable answers may wait to be sent; None: any number.
+        """
+        self._most, self._most_replaceable = most_bytes, most_replaceable
         self._sent: deque[Answer] = deque()
         self._waiting: deque[Answer] = deque()
         self._bytes = 0
@@ -49,11 +53,20 @@ class Outbox:
         """Number of answers that wait to be sent."""
         return len(self._waiting)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait to be sent."""
+        return sum(answer.size for answer in self._waiting)
+
     def add(self, answer: Answer) -> None:
         """Adds the next answer; its number is above that of the answer before."""
         self.number = answer.number
         self._waiting.append(answer)
         self._bytes += answer.size
+        if answer.replaceable and self._most_replaceable is not None:
+            faces = [each for each in self._waiting if each.replaceable]
+            for gone in faces[: max(0, len(faces) - self._most_replaceable)]:
+                self._supersede(gone)
         while self._bytes > self._most and (self._sent or len(self._waiting) > 1):
             self._drop()
 
@@ -77,6 +90,9 @@ class Outbox:
             return
         older = list(self._waiting)[:-1]  # the newest stays, whatever it is
         gone = next((answer for answer in older if answer.replaceable), older[0])
+        self._supersede(gone)
+
+    def _supersede(self, gone: Answer) -> None:
         self._waiting.remove(gone)
         self._bytes -= gone.size
         self.superseded += 1
