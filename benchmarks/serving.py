@@ -31,7 +31,8 @@ from voxface.serve.served_stream import ServedStream
 
 SPEECH: Final = Path(__file__).parent.parent / "examples"
 UPDATES: Final = 2.0
-STEPS: Final = (0.5, 0.7, 0.85, 1.0, 1.15)  # of the number that the cost of one stream predicts
+MOST: Final = 1.2  # times the number that the cost of one stream predicts; more is not looked for
+PROBES: Final = 6  # numbers of streams that are tried
 PACED_S: Final = 6.0
 ROUNDS: Final = 3
 OPEN: Final = ("--limit", "load=1000", "--limit", "late-s=1000", "--limit", "sessions=4096")
@@ -81,15 +82,17 @@ def _in_process(speech: NDArray[np.int16]) -> dict[str, Any]:
             one.hear(turn)
         share = (time.process_time() - began) / turns / BLOCK_S
         runs: list[dict[str, Any]] = []
-        kept: list[int] = []
-        for count in sorted({max(1, int(step / share)) for step in STEPS}):
+        kept, least_lost = 0, max(2, round(MOST / share))
+        for _ in range(PROBES):
+            count = max(1, (kept + least_lost) // 2)
             late = _paced([_Paced(estimator, blocks, number) for number in range(count)])
+            # Almost every stream has its last block done before its next one comes.
             kept_up = bool(np.quantile(late[-count:], 0.9) < 1000 * BLOCK_S)
             runs.append({"streams": count, "ms_from_due": percentiles(late), "kept_up": kept_up})
-            if not kept_up:
+            kept, least_lost = (count, least_lost) if kept_up else (kept, count)
+            if least_lost - kept <= 1:
                 break
-            kept.append(count)
-    return {"share_of_a_core": round(share, 5), "sustained": max(kept, default=0), "runs": runs}
+    return {"share_of_a_core": round(share, 5), "sustained": kept, "runs": runs}
 
 
 class _Paced:

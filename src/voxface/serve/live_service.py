@@ -37,6 +37,7 @@ CODES: Final[dict[Ending, CloseCode]] = {
     "failed": CloseCode.FAILED,
     "garbage": CloseCode.GARBAGE,
     "too fast": CloseCode.TOO_FAST,
+    "overload": CloseCode.REFUSED,
 }
 _log = logging.getLogger(__name__)
 
@@ -212,6 +213,8 @@ class LiveService:
         self.registry.end(session.id, why)
         session.engines.lane.close_session(session.stream)
         session.engines.load -= session.load
+        if not self._sessions:
+            self.meter.nobody_left()
         session.over = why
         session.wake.set()
         session.room.set()
@@ -277,7 +280,13 @@ class LiveService:
     # -- time -----------------------------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        """Ends the sessions whose time is over, and frees what ended ones leave in circles of tasks and exceptions."""
+        """Ends the sessions whose time is over or that were too many, and frees what ended ones leave in circles of tasks and
+        exceptions."""
+        now = self._clock.now_ns()
+        for name in self.registry.excess(self.meter.late_s(now, 0.5), now):
+            self._metrics.refused.labels("overload").inc()
+            self.end(self._sessions[name], "overload")
+            self.meter.begin_anew(now)
         for name, why in self.registry.due(self._clock.now_ns()):
             session = self._sessions.get(name)
             if session is not None:

@@ -183,7 +183,7 @@ class _Stream:
         self._began = began + number / load.streams / load.updates_per_s
         self._at = number * len(blocks) // load.streams
         self._faces = 0
-        self._accepted = False
+        self._accepted = self._refused = False
 
     async def run(self) -> None:
         headers = {"Authorization": f"Bearer {self._load.token}"} if self._load.token else {}
@@ -211,7 +211,7 @@ class _Stream:
             reason = type(error).__name__
             if self._accepted:
                 self._outcome.broken[reason] += 1
-            else:
+            elif not self._refused:
                 self._outcome.refused[reason] += 1
         if self._accepted:
             self._outcome.faces.append(self._faces)
@@ -266,5 +266,8 @@ class _Stream:
                 self._faces += 1
                 block = -(-int(document["position"]) // BLOCK)
                 self._outcome.late.add(round(1e9 * (now - self._began - block * BLOCK_S)))
+            elif kind == "goodbye" and document.get("reason") == "overload":  # let in, and refused soon after
+                self._accepted, self._refused = False, True
+                self._outcome.refused["overload"] += 1
             elif kind == "goodbye" and document.get("reason") != "finished":
                 self._outcome.broken[str(document.get("reason"))] += 1

@@ -49,6 +49,14 @@ def test_lateness_is_that_of_the_last_seconds() -> None:
         meter.updated(number / 1000, NS)
     assert 0.09 < meter.late_s(NS) <= 9.0
     assert meter.late_s(7 * NS) == 0
+    for number in range(100):
+        meter.updated(number / 1000, 8 * NS)
+    assert meter.late_s(8 * NS, 0.5) == pytest.approx(0.05, abs=0.002)
+    meter.begin_anew(8 * NS)
+    for second in (9, 10):
+        for _ in range(30):
+            meter.updated(second, second * NS)
+    assert meter.late_s(10 * NS) == 10, "what came while the backlog was worked off does not count"
 
 
 def test_a_bucket_lets_bursts_through_and_then_the_rate() -> None:

@@ -85,6 +85,20 @@ def test_idle_and_too_long() -> None:
     assert sessions.due(100 * NS) == [(entry.id, "too long")]
 
 
+def test_the_youngest_were_one_too_many_and_never_the_old() -> None:
+    sessions = registry(Limits(sessions=100, sessions_of_address=100, late_s=0.1))
+    for second in range(21):
+        let_in(sessions, now=second)
+    now = 21 * NS
+    assert sessions.excess(0.1, now) == [], "not late"
+    assert sessions.excess(0.5, now) == ["id21", "id20", "id19"]
+    assert sessions.excess(0.5, 34 * NS) == ["id21"]
+    assert sessions.excess(0.5, 36 * NS) == [], "whoever was there for long stays"
+    alone = registry()
+    let_in(alone)
+    assert alone.excess(9.0, 0) == [], "one is served, however slowly"
+
+
 def test_draining_lets_nobody_in_but_those_who_come_back() -> None:
     sessions = registry()
     entry = let_in(sessions)

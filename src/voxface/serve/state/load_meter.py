@@ -14,6 +14,7 @@ NS: Final = 1_000_000_000
 HALF_LIFE_S: Final = 20.0
 FIRST_WEIGHT_S: Final = 4.0  # what was measured before counts as so many seconds of sound
 LATE_S: Final = 5.0  # lateness is that of updates of the last seconds
+SETTLING_S: Final = 2.0
 FEWEST: Final = 20  # updates that a percentile needs
 
 
@@ -49,6 +50,7 @@ class LoadMeter:
         self._first = first
         self._sums: dict[Kind, tuple[float, float, int]] = {}  # seconds busy, seconds of sound, when
         self._late: deque[tuple[int, float]] = deque()
+        self._deaf_until = 0
 
     def worked(self, kind: Kind, busy_s: float, sound_s: float, now_ns: int) -> None:
         """A turn took `busy_s` for `sound_s` of sound."""
@@ -66,16 +68,26 @@ class LoadMeter:
 
     def updated(self, late_s: float, now_ns: int) -> None:
         """An update was ready so many seconds after its newest sound had come."""
-        self._late.append((now_ns, late_s))
+        if now_ns >= self._deaf_until:
+            self._late.append((now_ns, late_s))
         self._forget(now_ns)
 
-    def late_s(self, now_ns: int) -> float:
-        """The 95th percentile of the lateness of the last seconds; 0 where there were too few updates to tell."""
+    def late_s(self, now_ns: int, share: float = 0.95) -> float:
+        """How late `share` of the updates of the last seconds were at most; 0 where there were too few to tell."""
         self._forget(now_ns)
         if len(self._late) < FEWEST:
             return 0.0
         ordered = sorted(late for _, late in self._late)
-        return ordered[int(0.95 * (len(ordered) - 1))]
+        return ordered[int(share * (len(ordered) - 1))]
+
+    def nobody_left(self) -> None:
+        """The last session has ended; how late its updates were is of no concern to the next."""
+        self._late.clear()
+
+    def begin_anew(self, now_ns: int) -> None:
+        """Something was done about lateness: what it was before, and until what waits is worked off, tells nothing."""
+        self._late.clear()
+        self._deaf_until = now_ns + round(SETTLING_S * NS)
 
     def _forget(self, now_ns: int) -> None:
         while self._late and now_ns - self._late[0][0] > LATE_S * NS:

@@ -14,7 +14,9 @@ from voxface.serve.state.limits import Limits
 NS: Final = 1_000_000_000
 State = Literal["open", "away"]
 Refusal = Literal["draining", "full", "address", "load", "late"]
-Ending = Literal["finished", "idle", "not resumed", "too long", "draining", "failed", "garbage", "too fast"]
+Ending = Literal["finished", "idle", "not resumed", "too long", "draining", "failed", "garbage", "too fast", "overload"]
+YOUNG_S: Final = 15.0  # how long a session may still turn out to have been one too many
+EXCESS: Final = 10  # one of so many sessions is ended at a time
 RETRY_S: Final = {"draining": 5.0, "full": 10.0, "address": 10.0, "load": 10.0, "late": 5.0}
 IN_WORDS: Final[dict[str, str]] = {
     "draining": "the server is being shut down",
@@ -159,6 +161,20 @@ class SessionRegistry:
             elif now_ns - entry.began_ns >= limits.session_s * NS:
                 found.append((entry.id, "too long"))
         return found
+
+    def excess(self, late_s: float, now_ns: int) -> list[str]:
+        """The sessions that were one too many, the youngest first: many may come before any has shown what it costs. They are
+        told so within their first seconds, and those that were there before keep their pace; older ones are never among them.
+
+        Args:
+            late_s: how late a half of the updates are at least; a hiccup delays fewer.
+        """
+        if late_s <= self._limits.late_s or len(self._entries) < 2:
+            return []
+        young = [entry for entry in self._entries.values() if now_ns - entry.began_ns < YOUNG_S * NS]
+        young.sort(key=lambda entry: -entry.began_ns)
+        most = min(-(-len(self._entries) // EXCESS), len(self._entries) - 1)
+        return [entry.id for entry in young[:most]]
 
     def drain(self) -> None:
         """Lets no session in any more."""
