@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="MS",
-        help="let a run of a network wait for others of its kind, 10 say; on CPUs it gains nothing (%(default)g: off)",
+        help="let a run of a network wait for others of its kind, 10 say; see docs/serve.md (%(default)g: off)",
     )
     how.add_argument(
         "--limit",
