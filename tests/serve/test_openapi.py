@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,14 +17,14 @@ pytestmark = [
 ]
 
 
-def test_schemathesis_finds_nothing() -> None:
+def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     """Left out is the check that every body the document allows is accepted: no schema says what is speech."""
     with served("--limit", "body-s=3", "--limit", "clip-s=10") as server:
         done = subprocess.run(
             [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run",
              f"{server.url}/openapi.json", "--max-examples", "40", "--checks", "all",
              "--exclude-checks", "positive_data_acceptance", "--generation-database", "none"],
-            capture_output=True, text=True, check=False, timeout=300,
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert "6 selected / 6 total" in done.stdout
