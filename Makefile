@@ -63,7 +63,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,train,eval,ray,tensorrt-rtx,dev]"
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,serve,train,eval,ray,tensorrt-rtx,dev]"
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps silero-vad  # for its ONNX file alone
 	@touch $@
 
@@ -125,6 +125,7 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python -m benchmarks.first_face
 	$(VENV)/bin/python -m benchmarks.memory
 	$(VENV)/bin/python -m benchmarks.streams
+	$(VENV)/bin/python -m benchmarks.serving
 	$(VENV)/bin/python -m benchmarks.librispeech
 	$(VENV)/bin/python -m benchmarks.faces
 	$(VENV)/bin/python -m benchmarks.fitting

@@ -27,7 +27,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "training": "runtime",
         "export": "training calibration onnx_graph runtime",
         "importers": "export training onnx_graph runtime",
-        "cli": "importers export training calibration onnx_graph runtime",
+        "serve": "runtime",
+        "cli": "serve importers export training calibration onnx_graph runtime",
     }.items()
 }
 
@@ -59,6 +60,34 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
         },
         "onnx_graph": {"node_runner": "", "graph": "node_runner", "fp16_emulation": "graph node_runner",
                        "passes": "graph node_runner fp16_emulation"},
+        "serve": {
+            "access": "",
+            "health_check": "",
+            "logs": "",
+            "page": "",
+            "load_report": "",
+            "load_generator": "",
+            "metrics": "",
+            "clip": "",
+            "first_costs": "state",
+            "state": "",
+            "protocol": "state",
+            "batching_engine": "state",
+            "served_stream": "state protocol",
+            "lane": "state served_stream",
+            "clip_desk": "clip",
+            "upload": "state clip",
+            "openapi": "upload",
+            "http_errors": "clip clip_desk upload",
+            "guard": "access metrics http_errors",
+            "http_protocol": "state metrics",
+            "live_service": "state protocol metrics served_stream lane",
+            "http_routes": "state protocol metrics clip clip_desk upload openapi http_errors page live_service",
+            "stream_route": "state protocol access metrics live_service",
+            "app": "state protocol access metrics clip clip_desk first_costs batching_engine served_stream lane guard "
+                   "http_errors page live_service http_routes stream_route",
+            "server": "state metrics page http_protocol app",
+        },
         "training": {
             "faces": "",
             "foreign": "",
@@ -170,7 +199,7 @@ def top_level_names(file: Path) -> frozenset[str]:
     left: list[ast.AST] = [ast.parse(file.read_text())]
     while left:
         node = left.pop()
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
             continue  # what is within is no name of the module
         left += ast.iter_child_nodes(node)

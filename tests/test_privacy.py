@@ -39,6 +39,9 @@ COMMANDS: dict[str, Words] = {
     "live": ["live", "--source", SAMPLES[0], "--show", "none", "--json", "--record", "{out}/recording"],
     "live: replay": ["live", "--replay", STORED / "recording", "--bundle", BUNDLE, "--show", "none", "--json"],
     "live: terminal": ["live", "--source", SAMPLES[0], "--show", "terminal", "--vad", "webrtc"],
+    "serve": ["serve", "--port", "0", "--seconds", "1", "--json"],
+    "load": ["load", "http://127.0.0.1:9", "--streams", "1", "--seconds", "1", "--audio", SAMPLES[0],
+             "--plot", "{out}/load.svg"],
     "profile": ["profile", "--seconds", "1", "--json", "--save", "{out}/profile.json", "--trace", "{out}/trace.json"],
     "doctor": ["doctor", "--json"],
     "bundle info": ["bundle", "info", "--json"],
@@ -75,8 +78,14 @@ COMMANDS: dict[str, Words] = {
 }  # fmt: skip
 # Suites differ in what they compute; all are run and written by the same functions, so one is watched.
 OTHER_SUITES = {f"eval {suite}" for suite in (*SUITES, "all")} - {"eval geometry"}
-MAY_FAIL = ("devices", "live: replay")  # without a microphone; where another processor rounds otherwise
+MAY_FAIL = (
+    "devices",
+    "live: replay",
+    "load",
+)  # without a microphone; where another processor rounds otherwise; no server
 NEEDS = {
+    "serve": ("fastapi", "uvicorn"),
+    "load": ("websockets",),
     "bundle import": ("torch", "onnx"),
     "compare": ("onnx",),
     "calibrate": ("onnx",),
@@ -93,6 +102,8 @@ PROBE = re.compile(
 )
 # PulseAudio's library makes ~/.config/pulse, as for every program that looks for a microphone.
 LISTEN = ("devices", "doctor")
+# They talk to this machine alone.
+SERVE = ("serve", "load")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,6 +159,13 @@ def test_a_command_writes_what_was_asked_for_and_opens_no_connection(
 ) -> None:
     watched = watch(tmp_path, words_of(name, request, tmp_path), OMP_NUM_THREADS="1")
     assert watched.done.returncode == 0 or name in MAY_FAIL, watched.done.stderr
+    if name in SERVE:
+        assert watched.strange_files() == []
+        assert watched.home() == []
+        assert any("AF_INET" in call for call in watched.network()), "it listens, or looks for a server"
+        assert watched.network_beyond_this_machine() == []
+        assert watched.ports_open_to_others() == []
+        return
     assert_private(watched, draws=name in DRAW, listens=name in LISTEN)
 
 

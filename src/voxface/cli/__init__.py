@@ -13,6 +13,8 @@ from typing import NoReturn
 VERBS = {
     "run": "faces and meshes from sound files",
     "live": "a moving face and mesh from the microphone, a file or a pipe",
+    "serve": "many voices at once, by HTTP and WebSocket, and a page for browsers",
+    "load": "how many voices a server keeps up with, and how late their faces are",
     "devices": "microphones, and which of them work",
     "profile": "how fast it runs here, where the time goes, and whether it was faster before",
     "doctor": "what is installed, what works, and how to mend what does not",
@@ -27,7 +29,7 @@ VERBS = {
 }
 
 # Verbs that run beside other work on the device, so they keep to one BLAS thread: see `voxface.runtime.processor`.
-ON_DEVICE = ("run", "live", "devices", "profile")
+ON_DEVICE = ("run", "live", "serve", "load", "devices", "profile")
 # Verbs in which something can go wrong beside the main thread, which is logged. `logging` takes time to import, so that others,
 # whose first answer is waited for, import it only if VOXFACE_LOG asks for more than their errors.
 LOGGING = ("live", "profile")

@@ -27,6 +27,7 @@ PACKAGES: dict[str, tuple[str, str | None]] = {
     "cuda-bindings": ("memory and streams of the GPU", None),
     "sounddevice": ("microphone", "mic"),
     "open3d": ("viewer", "viewer"),
+    "fastapi": ("server", "serve"),
     "torch": ("training and export", "train"),
     "onnx": ("export", "train"),
 }

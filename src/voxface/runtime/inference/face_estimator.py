@@ -4,7 +4,7 @@ Programs use `voxface.VoiceToFace` (`voxface.runtime.voice_to_face`), which take
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +66,7 @@ class FaceEstimator:
         threads: int | None = None,
         fused: bool | None = None,
         trace: Trace | None = None,
+        wrap: Callable[[str, Engine], Engine] | None = None,
     ) -> None:
         """Loads a bundle on a provider.
 
@@ -75,6 +76,7 @@ class FaceEstimator:
             fused: whether to run a whole update as one graph, if the bundle has that graph; None: on GPUs only, since on a
                 CPU it gains nothing.
             trace: records stages and engine runs.
+            wrap: puts something around the engine of each graph, by its name, such as what runs it for several voices at once.
 
         Raises:
             BundleError, ProviderError, UsageError: see `Bundle.open` and `open_graphs`.
@@ -85,8 +87,9 @@ class FaceEstimator:
         with ExitStack() as engines:  # freed when what follows fails
             for name, engine in opened.items():
                 engines.enter_context(engine)
+                opened[name] = engine if wrap is None else wrap(name, engine)
                 if trace is not None:
-                    opened[name] = TracedEngine(engine, name, trace)
+                    opened[name] = TracedEngine(opened[name], name, trace)
             self._encoder, self._face, self._mesh = (opened[name] for name in GRAPHS)
             self._fused = opened.get(FUSED)
             self.morphable = self.bundle.morphable

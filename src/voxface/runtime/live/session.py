@@ -6,6 +6,7 @@ the samples are split over calls, on the speed of the machine or on the time of 
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final, NoReturn, Protocol
 
 import numpy as np
@@ -139,7 +140,8 @@ class LiveSession:
         self._features = features or FrontEndConfig()
         self._vad_config = vad or VadConfig()
         self._frame = self._vad_config.frame
-        self._new_detector = detector or (lambda: VoiceActivityDetector(self._vad_config))
+        # Not a function of this session's: in a circle with it the session would outlive its last user.
+        self._new_detector = detector or partial(VoiceActivityDetector, self._vad_config)
         self._skips = skips
         self._vad = self._detector_at(start)
         self._held = np.empty(0, np.int16)

@@ -1,0 +1,171 @@
+"""`voxface serve`: many voices at once, by HTTP and WebSocket, and a page for browsers."""
+
+import argparse
+import logging
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from voxface.cli.arguments import add_bundle, add_json, add_provider
+
+if TYPE_CHECKING:
+    from voxface.serve.app import Settings
+    from voxface.serve.state.limits import Limits
+
+TOKEN: Final = "VOXFACE_TOKEN"
+PORT: Final = 8765
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    where = parser.add_argument_group("where, and who may use it")
+    where.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s: this machine alone)")
+    where.add_argument("--port", type=int, default=PORT, help="port; 0: any that is free (%(default)s)")
+    where.add_argument(
+        "--token", help=f"what a client must know; better in the variable {TOKEN}, since others see a command's words"
+    )
+    where.add_argument("--certificate", type=Path, metavar="PEM", help="certificate for TLS, with --key")
+    where.add_argument("--key", type=Path, metavar="PEM", help="its private key")
+    where.add_argument(
+        "--insecure",
+        action="store_true",
+        help="let others reach it without token or TLS: something else keeps them away",
+    )
+    where.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a page of this origin may use it too, such as https://example.org; may be repeated",
+    )
+    how = parser.add_argument_group("how")
+    add_bundle(how)
+    add_provider(how)
+    how.add_argument(
+        "--lanes", type=int, default=1, metavar="N", help="threads that infer for live sessions (%(default)s)"
+    )
+    how.add_argument(
+        "--batch-ms",
+        type=float,
+        default=0.0,
+        metavar="MS",
+        help="let a run of a network wait for others of its kind, 10 say; see docs/serve.md (%(default)g: off)",
+    )
+    how.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="another limit, such as sessions=8 or clip-s=60; docs/serve.md lists them; may be repeated",
+    )
+    how.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds (at SIGTERM or Ctrl-C)")
+    add_json(parser, "say where it listens as one JSON document on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until SIGTERM, SIGINT or the end of the time; everybody may finish, and the exit code is 0."""
+    from voxface.cli.logs import LEVELS, VARIABLE
+    from voxface.cli.output import print_json
+    from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.errors import ProviderError
+    from voxface.runtime.install_advice import how_to_install
+    from voxface.serve.access import check_exposure
+
+    settings = _settings(options)
+    check_exposure(
+        options.host, token=settings.access.token, tls=options.certificate is not None, insecure=options.insecure
+    )
+    try:
+        from voxface.serve.app import Server
+        from voxface.serve.logs import log_as_json
+        from voxface.serve.server import bind, check_certificate, serve
+    except ImportError as error:
+        raise ProviderError(f"serve needs {error.name}; {how_to_install('serve')}") from error
+    if options.certificate:
+        check_certificate(options.certificate, options.key)
+    log_as_json(LEVELS.get(os.environ.get(VARIABLE, "").strip().lower(), logging.INFO))
+    with bind(options.host, options.port) as listening, Server(Bundle.open(options.bundle), settings) as server:
+        address: tuple[Any, ...] = listening.getsockname()
+        host, port = str(address[0]), int(address[1])
+        scheme = "https" if options.certificate else "http"
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+        def started() -> None:
+            if options.json:
+                token = settings.access.token is not None
+                print_json({"url": url, "host": host, "port": port, "pid": os.getpid(), "token_required": token})
+            else:
+                print(f"listening at {url}")
+            import sys
+
+            sys.stdout.flush()
+
+        serve(
+            server,
+            listening,
+            certificate=options.certificate,
+            key=options.key,
+            seconds=options.seconds,
+            started=started,
+        )
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> "Settings":
+    """The settings of the server.
+
+    Raises:
+        UsageError: an option that cannot be.
+    """
+    from voxface.runtime.errors import ProviderError, UsageError
+    from voxface.runtime.install_advice import how_to_install
+    from voxface.serve.access import Access
+
+    if not 0 <= options.port <= 65_535:
+        raise UsageError(f"--port {options.port}: 0 to 65535")
+    if not 1 <= options.lanes <= 64:
+        raise UsageError(f"--lanes {options.lanes}: 1 to 64")
+    if not 0 <= options.batch_ms <= 1000:
+        raise UsageError(f"--batch-ms {options.batch_ms:g}: 0 to 1000")
+    if options.seconds is not None and not options.seconds > 0:
+        raise UsageError(f"--seconds {options.seconds:g}: more than 0")
+    if (options.certificate is None) != (options.key is None):
+        raise UsageError("--certificate and --key go together")
+    token = options.token if options.token is not None else os.environ.get(TOKEN) or None
+    try:
+        from voxface.serve.app import Settings
+    except ImportError as error:
+        raise ProviderError(f"serve needs {error.name}; {how_to_install('serve')}") from error
+    origins = tuple(origin.rstrip("/") for origin in options.origin)
+    return Settings(
+        provider=options.provider,
+        lanes=options.lanes,
+        batch_s=options.batch_ms / 1000,
+        access=Access(token, options.host, origins),
+        limits=_limits(options.limit),
+    )
+
+
+def _limits(given: list[str]) -> "Limits":
+    """The limits, with those that were given.
+
+    Raises:
+        UsageError: one that there is not, or that cannot be.
+    """
+    from voxface.runtime.errors import UsageError
+    from voxface.serve.state.limits import Limits
+
+    usual = Limits()
+    kinds = {field.name: type(getattr(usual, field.name)) for field in fields(Limits)}
+    values: dict[str, Any] = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in kinds:
+            raise UsageError(f"--limit {text}: no such limit; there are {', '.join(sorted(kinds)).replace('_', '-')}")
+        try:
+            values[name] = kinds[name](number)
+        except ValueError:
+            raise UsageError(f"--limit {text}: give NAME=NUMBER") from None
+    return Limits(**values)

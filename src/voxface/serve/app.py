@@ -1,0 +1,222 @@
+"""The application: engines, lanes, routes and guards put together from settings."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.inference.face_estimator import FaceEstimator
+from voxface.runtime.live.clock import Clock, SystemClock
+from voxface.runtime.version import __version__
+from voxface.serve.access import Access
+from voxface.serve.batching_engine import Batches
+from voxface.serve.clip_desk import ClipDesk
+from voxface.serve.first_costs import first_costs
+from voxface.serve.guard import Guard
+from voxface.serve.http_errors import error_document
+from voxface.serve.http_routes import HttpRoutes
+from voxface.serve.lane import Lane
+from voxface.serve.live_service import LiveService
+from voxface.serve.metrics import Metrics
+from voxface.serve.page import page_files
+from voxface.serve.served_stream import ServedStream, Turn
+from voxface.serve.state.limits import Limits
+from voxface.serve.state.load_meter import Kind, LoadMeter
+from voxface.serve.state.session_registry import SessionRegistry
+from voxface.serve.stream_route import StreamRoute
+
+LONGEST_SILENCE_S: Final = 1.0  # of sound that gives no event, until it is counted all the same
+BATCH_WORKERS: Final = 8  # threads whose runs are put together
+# FastAPI can send traces and metrics elsewhere, where variables of the environment say so.
+NO_TELEMETRY: Final[dict[str, Any]] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a server.
+
+    Attributes:
+        provider: what runs the networks.
+        lanes: number of threads that infer for live sessions, each with engines of its own.
+        batch_s: how long a run waits for others of its kind; 0: nothing is put together.
+        access: who may use it.
+        limits: what they may take.
+    """
+
+    provider: str = "cpu"
+    lanes: int = 1
+    batch_s: float = 0.0
+    access: Access = field(default_factory=Access)
+    limits: Limits = field(default_factory=Limits)
+
+
+class Server:
+    """Engines and sessions behind an ASGI application. A context manager that frees them.
+
+    Attributes:
+        app: the application.
+        service: the live sessions.
+        metrics: what is counted.
+        limits: the limits.
+    """
+
+    def __init__(self, bundle: Bundle, settings: Settings, clock: Clock | None = None) -> None:
+        """Loads the engines and measures what sessions will cost.
+
+        Raises:
+            BundleError, ProviderError, UsageError: see `FaceEstimator`.
+        """
+        self.limits = settings.limits
+        self.metrics = Metrics()
+        self._clock = clock or SystemClock()
+        self._settings = settings
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened = ExitStack()
+        with ExitStack() as opened:
+            batches = (
+                [Batches(self._clock, settings.batch_s, counted=self._batched) for _ in range(settings.lanes)]
+                if settings.batch_s
+                else [None] * settings.lanes
+            )
+            estimators = [
+                opened.enter_context(
+                    FaceEstimator(bundle, settings.provider, threads=1, wrap=each.wrap if each else None)
+                )
+                for each in batches
+            ]
+            clip_estimator = opened.enter_context(FaceEstimator(bundle, settings.provider, threads=1))
+            for estimator in estimators:
+                estimator.warm_up()
+            costs = first_costs(clip_estimator)
+            self._opened = opened.pop_all()
+        registry = SessionRegistry(settings.limits, lambda: secrets.token_urlsafe(16))
+        self.service = LiveService(bundle, self._clock, settings.limits, registry, LoadMeter(costs), self.metrics)
+        for number, (each, estimator) in enumerate(zip(batches, estimators, strict=True)):
+            workers = BATCH_WORKERS if each else 1
+            lane = Lane(self._clock, self._deliver, workers=workers, batches=each, name=f"lane-{number + 1}")
+            self.service.add_lane(lane, estimator)
+        self.desk = ClipDesk(clip_estimator, most=settings.limits.clips_waiting, longest_s=settings.limits.clip_s)
+        self.metrics.watch("clips", lambda: self.desk.waiting)
+        share = costs.share(Kind("incremental", 2.0))
+        _log.info(
+            "loaded", extra={"share": round(share, 4), "room": int(settings.lanes * settings.limits.load / share)}
+        )
+        self.app = self._application(bundle, estimators[0])
+
+    async def drain(self) -> None:
+        """Lets nobody in, and lets sessions and clips end."""
+        await asyncio.gather(self.service.drain(), self.desk.drain(self.limits.drain_s))
+
+    def close(self) -> None:
+        """Ends the threads and frees the engines."""
+        self.service.close()
+        self.desk.close()
+        self._opened.close()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _deliver(self, stream: ServedStream, turn: Turn) -> None:
+        """On a lane's thread: hands a turn over to the event loop, unless that has ended. Turns that gave nothing go with the
+        next that gives something, since most of a session's turns give nothing, and waking the loop costs time."""
+        turn.busy_s += stream.untold_busy_s
+        turn.sound_s += stream.untold_sound_s
+        stream.untold_busy_s = stream.untold_sound_s = 0.0
+        waits = stream.hello.pace == "wait"
+        if not turn.events and not turn.last and not waits and turn.sound_s < LONGEST_SILENCE_S:
+            stream.untold_busy_s, stream.untold_sound_s = turn.busy_s, turn.sound_s
+        elif self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.service.delivered, stream, turn)
+
+    def _batched(self, graph: str, size: int) -> None:
+        self.metrics.batch.labels(graph).observe(size)
+
+    def _application(self, bundle: Bundle, estimator: FaceEstimator) -> ASGIApp:
+        limits, about = self.limits, _about(bundle, estimator, self.limits)
+
+        @contextlib.asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            self._loop = asyncio.get_running_loop()
+            sweeping = asyncio.create_task(self.service.keep_sweeping())
+            yield
+            sweeping.cancel()
+            self._loop = None
+
+        app = FastAPI(
+            title="voxface",
+            version=__version__,
+            description="Faces and meshes from voices. A face is the mean of people with such a voice, not the speaker's.",
+            docs_url=None,
+            redoc_url=None,
+            lifespan=lifespan,
+            telemetry=NO_TELEMETRY,  # type: ignore[arg-type]
+        )
+        HttpRoutes(bundle, about, self.desk, self.service, self.metrics, limits, page_files()).add_to(app)
+        stream = StreamRoute(self.service, self.metrics, limits, self._clock, {k: about[k] for k in ("name", "sha256")})
+
+        async def live(socket: WebSocket) -> None:
+            await stream.serve(socket)
+
+        app.add_api_websocket_route("/v1/stream", live)
+        app.add_exception_handler(RequestValidationError, _bad_option)  # type: ignore[arg-type]
+        app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
+        return Guard(app, self._settings.access, self.metrics)
+
+
+async def _bad_option(request: Request, error: RequestValidationError) -> JSONResponse:
+    said = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
+    return JSONResponse(error_document(said[:300], 2, "usage"), 400)
+
+
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+    code = {404: "not-found", 405: "no-such-method"}.get(error.status_code, "http")
+    return JSONResponse(error_document(str(error.detail), 2, code), error.status_code, error.headers)
+
+
+def _about(bundle: Bundle, estimator: FaceEstimator, limits: Limits) -> dict[str, Any]:
+    """What `/v1/bundle` tells: no path of this machine."""
+    model, manifest = bundle.morphable, bundle.manifest
+    size = estimator.bundle.manifest.graphs["face"].outputs["image"].shape
+    return {
+        "name": bundle.name,
+        "version": manifest.version,
+        "sha256": manifest.sha256,
+        "licence": manifest.licence,
+        "description": manifest.description,
+        "provider": estimator.provider,
+        "morphable_model": {
+            "name": model.name,
+            "version": model.version,
+            "licence": model.licence,
+            "vertices": len(model.mean),
+            "triangles": len(model.triangles),
+            "coefficients": model.modes,
+        },
+        "picture": list(size),
+        "limits": {
+            "body_bytes": limits.body_bytes,
+            "clip_s": limits.clip_s,
+            "message_bytes": limits.message_bytes,
+            "updates_per_second": limits.updates_per_s,
+            "window_s": limits.window_s,
+        },
+        "voxface": __version__,
+    }

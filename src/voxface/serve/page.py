@@ -1,0 +1,40 @@
+"""The page and its files, read once: only what lies in the folder when the server starts is served, by its name."""
+
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent / "page"
+INDEX: Final = "index.html"
+KINDS: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
+}
+
+
+@dataclass(frozen=True)
+class PageFile:
+    """A file of the page."""
+
+    data: bytes
+    kind: str
+
+
+def page_files(folder: Path = FOLDER) -> dict[str, PageFile]:
+    """The files directly in a folder, by name; none where it is missing."""
+    if not folder.is_dir():
+        return {}
+    return {
+        path.name: PageFile(
+            path.read_bytes(),
+            KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+        )
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.startswith((".", "_"))
+    }

@@ -1,0 +1,1 @@
+"""State machines of the server: they are told the time, and know no thread, no socket and no engine."""
