@@ -88,7 +88,11 @@ def bundled(bundle: Bundle) -> Embed:
 
 
 def taught_by(renderings: Renderings) -> Embed:
-    """Vectors of the teacher, centred on the mean of the training voices."""
+    """Vectors of the teacher, centred on the mean of the training voices.
+
+    Its pieces are those that were heard once, so that one near the middle of a recording belongs to both halves; where voices
+    have one recording only, that favours it. `voxface eval speaker` lets it hear each half for itself.
+    """
     centre = renderings.vectors.astype(np.float32).mean(0)
 
     def embed(of: Renderings, rendering: int, begin: int, end: int) -> Float32:

@@ -77,6 +77,27 @@ class TeacherVoices:
 
 
 @dataclass
+class CentredVoices:
+    """A voice encoder whose vectors are centred on their mean over other people, without which cosines of vectors that have no
+    negative numbers are all high."""
+
+    system: VoiceSystem
+    centre: Float32
+    name: str
+    kind: Kind = "baseline"
+
+    @classmethod
+    def on(cls, system: VoiceSystem, others: Sequence[Samples]) -> "CentredVoices":
+        """Centred on the speech of other people, int16 [n] each."""
+        return cls(system, system.embed(others).mean(0), f"{system.name}, centred on training speakers")
+
+    def embed(self, pieces: Sequence[Samples]) -> Float32:
+        """See `VoiceSystem`."""
+        centred: Float32 = self.system.embed(pieces) - self.centre
+        return centred
+
+
+@dataclass
 class MeanSpectrum:
     """The mean log-mel spectrum of the speech, without its level: what is told without learning anything."""
 

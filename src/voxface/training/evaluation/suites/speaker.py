@@ -15,7 +15,14 @@ from voxface.runtime.errors import InputError, ProviderError, UsageError
 from voxface.training.evaluation import figures
 from voxface.training.evaluation.hearing.speaker_told import FEWEST, NOTE, tag, told_tables
 from voxface.training.evaluation.hearing.speaker_trials import Piece, auc_by_speaker, halved, pair_rates, read_speech
-from voxface.training.evaluation.hearing.voice_systems import BundleVoices, MeanSpectrum, VoiceSystem, resemblyzer
+from voxface.training.evaluation.hearing.voice_systems import (
+    BundleVoices,
+    CentredVoices,
+    MeanSpectrum,
+    TeacherVoices,
+    VoiceSystem,
+    resemblyzer,
+)
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.leaks import check_apart
 from voxface.training.evaluation.measures.verification_intervals import Rates
@@ -25,6 +32,7 @@ from voxface.training.voices.listing import Voice, voices
 SECONDS: Final = (1, 2, 3, 5)
 SPEAKERS: Final = 100_000  # all
 _QUICK_SPEAKERS: Final = 60
+CENTRE: Final = 200  # training recordings whose mean the teacher is centred on
 LEARNT: Final = 1000  # training recordings that probes learn from
 _QUICK_LEARNT: Final = 120
 
@@ -38,7 +46,7 @@ def run(inputs: Inputs) -> SuiteResult:
     """
     if not inputs.speech:
         raise UsageError("--speech: speaker needs folders of recordings with a speakers.csv")
-    systems, missing = _systems(inputs)
+    encoders, missing = _systems(inputs)
     tables: list[Table] = []
     per_person: dict[str, PerPerson] = {}
     facts: dict[str, Any] = {"speech": {}}
@@ -48,6 +56,7 @@ def run(inputs: Inputs) -> SuiteResult:
         name = folder.resolve().name
         recordings, learnt = _recordings(inputs, folder, missing)
         pieces = halved(recordings)
+        systems = _with_centred(encoders, learnt)
         tables.append(_verification(systems, pieces, name, per_person, inputs))
         by_seconds, table = _by_seconds(systems, pieces, name, inputs)
         if table is None:
@@ -55,7 +64,7 @@ def run(inputs: Inputs) -> SuiteResult:
         else:
             tables.append(table)
             curves[name] = by_seconds
-        tables += told_tables(systems, recordings, learnt, name, per_person, missing, inputs)
+        tables += told_tables(encoders, recordings, learnt, name, per_person, missing, inputs)
         for piece in recordings:
             digest.update(piece.voice.speaker.encode() + piece.samples.tobytes())
         speakers = len({piece.voice.speaker for piece in recordings})
@@ -76,6 +85,17 @@ def _systems(inputs: Inputs) -> tuple[list[VoiceSystem], list[str]]:
     except ProviderError as error:
         missing.append(f"Resemblyzer beside ours: {error}")
     return [*found, MeanSpectrum()], missing
+
+
+def _with_centred(systems: Sequence[VoiceSystem], learnt: Sequence[Piece]) -> list[VoiceSystem]:
+    """The systems, the teacher also centred on training recordings, as the encoders that learn from it are taught it."""
+    others = [piece.samples for piece in learnt[:CENTRE]]
+    found: list[VoiceSystem] = []
+    for system in systems:
+        found.append(system)
+        if isinstance(system, TeacherVoices) and others:
+            found.append(CentredVoices.on(system, others))
+    return found
 
 
 def _recordings(inputs: Inputs, folder: Path, missing: list[str]) -> tuple[list[Piece], list[Piece]]:
@@ -168,14 +188,13 @@ def _statements(tables: Sequence[Table]) -> tuple[str, ...]:
     """How ours compares with the public encoder, in a sentence a folder."""
     said = []
     for table in tables:
-        rows = {
-            row.kind: row for row in reversed(table.rows) if row.kind == "ours" or "resemblyzer" in row.method.lower()
-        }
+        rows = {row.kind: row for row in table.rows if row.kind == "ours" or "centred" in row.method}
         if table.name.startswith("verification-") and {"ours", "baseline"} <= rows.keys():
             ours, theirs = (rows[kind].values["EER"].value for kind in ("ours", "baseline"))
             word = "below" if ours < theirs else "not below"
+            other = rows["baseline"].method
             said.append(
-                f"{table.title}: the EER of {rows['ours'].method}, {ours:.1%}, is {word} Resemblyzer's, {theirs:.1%}."
+                f"{table.title}: the EER of {rows['ours'].method}, {ours:.1%}, is {word} that of {other}, {theirs:.1%}."
             )
     return tuple(said)
 
