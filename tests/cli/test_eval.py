@@ -201,7 +201,11 @@ def put(document: Any, place: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
-@pytest.mark.parametrize("wrong", [None, -1.5, "../x", [[]], {"a": {}}, float("nan"), float("inf"), 10**400], ids=lambda wrong: str(wrong)[:9])
+@pytest.mark.parametrize(
+    "wrong",
+    [None, -1.5, "../x", [[]], {"a": {}}, float("nan"), float("inf"), 10**400],
+    ids=lambda wrong: str(wrong)[:9],
+)
 def test_no_value_of_the_wrong_type_in_a_result_is_a_traceback(
     wrong: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

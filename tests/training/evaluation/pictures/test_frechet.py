@@ -112,11 +112,11 @@ def test_pictures(rng: np.random.Generator) -> None:
     # Pictures of one colour each, seen by their mean colour: variances 0.04 and 0.01 of red, means 0.5 apart in green.
     def pictures(spread: float, green: float) -> Tensor:
         colours = np.stack([spread * (np.arange(200) % 2 * 2 - 1), np.full(200, green), np.zeros(200)], axis=1)
-        return torch.from_numpy(np.repeat(colours[:, :, None], 16, axis=2).reshape(200, 3, 4, 4))
+        made: Tensor = torch.from_numpy(np.repeat(colours[:, :, None], 16, axis=2).reshape(200, 3, 4, 4))
+        return made
 
     def colour(images: Tensor) -> Tensor:
-        mean: Tensor = images.mean(dim=(2, 3))
-        return mean
+        return images.mean((2, 3))
 
     unbiased = 200 / 199
     expected = 0.25 + unbiased * (0.2 - 0.1) ** 2
