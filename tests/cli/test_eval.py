@@ -1,10 +1,14 @@
 """`voxface eval` from the command line: what it takes, what it refuses, and its results compared and on a page."""
 
+import copy
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.command_line import run
@@ -80,6 +84,11 @@ def test_a_suite_writes_once_and_again_only_with_force(
         (["--predictions", "faces", "--bundle", SMALL], 2, "--predictions, --bundle: give one of them"),
         (["--method", "SF2F"], 2, "--method: names the method of --predictions"),
         (["--bundle", "nothing.voxface"], 6, "nothing.voxface"),
+        (["--embedder", "nothing.onnx"], 3, "--embedder: nothing.onnx: no such file or folder"),
+        (["--expert", "nothing", "--whitening", "nothing"], 3, "--expert: nothing: no such file or folder"),
+        (["--whitening", SMALL], 2, "--whitening: is of a published expert"),
+        (["--seed", "-1"], 2, "--seed: -1 is not from 0 to"),
+        (["--seed", str(1 << 70)], 2, "is not from 0 to"),
     ],
 )
 def test_what_cannot_be_evaluated_is_named(
@@ -109,3 +118,132 @@ def test_results_are_compared_and_shown(tmp_path: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert run("eval", "compare", a, tmp_path) == 3
     assert "holds no result" in capsys.readouterr().err
+
+
+def test_results_are_kept_apart_from_what_is_evaluated(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    np.save(faces / "p6.npy", np.zeros((8, 8, 3), np.uint8))
+    there = sorted(data.iterdir())
+    predicted = ["--predictions", faces]
+    for more, out, said in (
+        ([], data, "is that of --data"),
+        (predicted, faces, "is that of --predictions"),
+        (predicted, faces / "results", "lies in that of --predictions"),
+        ([], faces / "p6.npy", "is a file; give a folder"),
+    ):
+        assert run("eval", "images", "--data", data, *more, "--out", out) == 2
+        assert said in capsys.readouterr().err
+    assert sorted(data.iterdir()) == there
+    assert [path.name for path in faces.iterdir()] == ["p6.npy"]
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (np.zeros((0, 0, 3), np.uint8), "is no picture"),
+        (np.full(2, 3e38, np.float32), "its coefficients make no face of sphere"),
+        (None, "is a link to"),
+    ],
+)
+def test_predictions_that_cannot_be(
+    picture: np.ndarray[Any, Any] | None,
+    said: str,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    faces = tmp_path / "faces"
+    (faces / "p6").mkdir(parents=True)
+    for i in range(8):
+        np.save(faces / f"p{i}.npy", np.zeros(2, np.float32) if picture is None else picture)
+    if picture is None:  # the file of the whole person must not stand in for a link to nothing
+        (faces / "p6" / "0.npy").symlink_to("gone.npy")
+    words = ["eval", "geometry", "--quick", "--data", data, "--predictions", faces, "--out", tmp_path / "out", "--json"]
+    assert run(*words) == 3
+    captured = capsys.readouterr()
+    assert said in json.loads(captured.out)["errors"][0]["message"]
+    assert captured.err.count("error:") == 1
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_damaged_record_of_test_use_is_told_before_the_work(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voxface.training.evaluation import run as evaluation
+
+    def never(name: str) -> Any:
+        raise AssertionError(f"{name} was run")
+
+    monkeypatch.setattr(evaluation, "suite", never)
+    (tmp_path / "test_use.jsonl").write_text("[]\n")
+    assert run("eval", "geometry", "--data", data, "--bundle", SMALL, "--out", tmp_path) == 3
+    assert "no record of evaluations" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["test_use.jsonl"]
+
+
+def places(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of every value in a JSON document, as the keys that lead to it."""
+    if here:
+        yield here
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(inner, (*here, key))
+
+
+def put(document: Any, place: tuple[Any, ...], value: Any) -> Any:
+    changed = copy.deepcopy(document)
+    inner = changed
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, -1.5, "../x", [[]], {"a": {}}, float("nan"), float("inf"), 10**400],
+    ids=lambda wrong: str(wrong)[:9],
+)
+def test_no_value_of_the_wrong_type_in_a_result_is_a_traceback(
+    wrong: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = write_results(tmp_path / "a", 0.2), write_results(tmp_path / "b")
+    file = a / "identity.json"
+    whole = json.loads(file.read_text())
+    whole |= {"figures": ["x.png"], "statements": ["one"], "missing": ["two"]}
+    whole["tables"][0]["rows"][0]["values"]["top 1"] |= {"interval": [0.1, 0.2], "sd": 0.1, "people": 8, "trials": 9}
+    (a / "x.png").write_bytes(b"")
+    refused = 0
+    for place in places(whole):
+        file.write_text(json.dumps(put(whole, place, wrong)))
+        for words in (["compare", a, b], ["report", a, "--out", tmp_path / "page.html", "--force"]):
+            code = run("eval", *words)
+            said = capsys.readouterr().err
+            assert code in (0, 3), place
+            assert code == 0 or said.count("\n") == 1, said
+            refused += code == 3
+            assert code == 0 or str(file) in said or "nothing to compare" in said
+    assert refused > 20
+
+
+def test_files_are_written_to_files_and_surveys_of_two_methods(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = write_results(tmp_path / "a")
+    for words in (["report", results], ["recordings", "--data", data]):
+        assert run("eval", *words, "--out", tmp_path, "--force") == 2
+        assert "is a folder; give a file" in capsys.readouterr().err
+        assert run("eval", *words, "--out", results / "identity.json" / "page", "--force") == 3
+        assert "cannot be written" in capsys.readouterr().err
+    one = ["preference", "--ours", tmp_path, "--theirs", tmp_path, "--references", results]
+    for more, said in (
+        ([], "are one folder"),
+        (["--seed", "-1"], "--seed: -1"),
+        (["--answers", "x.json"], "not with --answers"),
+    ):
+        assert run("eval", *one, *more, "--out", tmp_path / "survey") == 2
+        assert said in capsys.readouterr().err
+    assert run("eval", "preference", "--answers", "x.json", "--questions", 3, "--out", tmp_path) == 2
+    assert "--questions: not with --answers" in capsys.readouterr().err

@@ -57,6 +57,9 @@ class ShownFaces:
     def coefficients(self, utterances: Any) -> NDArray[np.float32]:
         raise AssertionError("it makes no meshes")
 
+    def vertices(self, utterances: Any) -> NDArray[np.float32]:
+        raise AssertionError("it makes no meshes")
+
 
 def shown(out: Path, pairs: Pairs, whose: Literal["speaker", "anybody"], **more: Any) -> Inputs:
     """Inputs of a suite on such a method."""

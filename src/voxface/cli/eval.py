@@ -32,8 +32,8 @@ SUITES: Final = {
     "attributes": "sex and age of the faces of new voices (Wen 2019, §4.2)",
     "matching": "whose of two faces is the voice's, or whose voice the face's (Wen 2019, Table 3)",
     "association": "matching, verification and retrieval by the public lists of trials (2018 to 2026)",
-    "duration": "seconds of speech that faces are made of (Wen 2019, Fig. 2)",
-    "noise": "noise beside the voice (Wen 2019, Fig. 3)",
+    "duration": "seconds of speech that faces are made of (Wen 2019, Fig. 3)",
+    "noise": "noise beside the voice, and alone (Wen 2019, Fig. 2)",
     "segments": "how much faces of one voice differ (Wen 2019, Fig. 5; Wu 2022, Figs. 9 and 10)",
     "joint-gain": "what joint training gains in pictures and meshes (Wu 2022, Q3 and Q4)",
     "images": "FID, KID, and likeness by a network of yours",
@@ -167,9 +167,29 @@ def run(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
+    from voxface.training.evaluation.given_paths import check_given, check_out
     from voxface.training.evaluation.run import check_new, run_suites
 
     names = tuple(SUITES) if options.suite == "all" else (options.suite,)
+    _check_together(options)
+    # Pairs, predictions and bundles are opened at once, and say themselves what they lack.
+    opened = {f"--{name}": _paths(options, name) for name in ("data", "predictions", "bundle", "beside")}
+    later = {
+        f"--{name}": _paths(options, name)
+        for name in (
+            "speech",
+            "noise",
+            "lists",
+            "embeddings",
+            "critics",
+            "embedder",
+            "classifier",
+            "expert",
+            "whitening",
+        )
+    }
+    check_out(options.out, opened | later)
+    check_given(later)
     if not options.force:
         check_new(options.out, names)
     progress = Progress(1, options.suite)
@@ -188,22 +208,43 @@ def _evaluate(options: argparse.Namespace) -> int:
     return int(errors[0]["exit_code"]) if errors and not written else 0
 
 
-def _inputs(options: argparse.Namespace, stack: Any, progress: Progress) -> "Inputs":
+def _paths(options: argparse.Namespace, name: str) -> list[Path]:
+    given = getattr(options, name)
+    return given if isinstance(given, list) else [] if given is None else [given]
+
+
+def _check_together(options: argparse.Namespace) -> None:
     from voxface.runtime.errors import UsageError
+
+    if options.predictions is not None and options.bundle is not None:
+        raise UsageError("--predictions, --bundle: give one of them; a bundle beside them is --beside")
+    if options.predictions is not None and options.data is None:
+        raise UsageError("--predictions: --data says whose they are")
+    if options.method is not None and options.predictions is None:
+        raise UsageError("--method: names the method of --predictions")
+    if options.method is not None and not options.method.strip():
+        raise UsageError("--method: is empty; give the name for the tables")
+    if options.whitening is not None and not options.expert:
+        raise UsageError("--whitening: is of a published expert; give its file as --expert")
+    _check_seed(options)
+
+
+def _check_seed(options: argparse.Namespace) -> None:
+    from voxface.runtime.errors import UsageError
+
+    if not 0 <= options.seed < 1 << 32:
+        raise UsageError(f"--seed: {options.seed} is not from 0 to {(1 << 32) - 1}")
+
+
+def _inputs(options: argparse.Namespace, stack: Any, progress: Progress) -> "Inputs":
     from voxface.training.data.pairs import Pairs
     from voxface.training.evaluation.inputs import Inputs
     from voxface.training.evaluation.predictions import Predictions
     from voxface.training.evaluation.subject import BundleSubject
 
-    if options.predictions is not None and options.bundle is not None:
-        raise UsageError("--predictions, --bundle: give one of them; a bundle beside them is --beside")
-    if options.method is not None and options.predictions is None:
-        raise UsageError("--method: names the method of --predictions")
     pairs = None if options.data is None else Pairs.load(options.data)
     predictions = bundle = None
-    if options.predictions is not None:
-        if pairs is None:
-            raise UsageError("--predictions: --data says whose they are")
+    if options.predictions is not None and pairs is not None:
         predictions = Predictions.read(options.predictions, pairs, options.method)
     else:
         bundle = stack.enter_context(BundleSubject(options.bundle, pairs))
@@ -247,19 +288,32 @@ def _command(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _recordings(options: argparse.Namespace) -> int:
-    from voxface.runtime.errors import InputError, UsageError
+def _check_file(options: argparse.Namespace) -> None:
+    from voxface.runtime.errors import UsageError
+
+    if options.out.is_dir():
+        raise UsageError(f"--out: {options.out} is a folder; give a file")
+    if options.out.exists() and not options.force:
+        raise UsageError(f"{options.out}: is there already; --force replaces it")
+
+
+def _write(file: Path, data: bytes) -> None:
+    from voxface.runtime.errors import InputError
     from voxface.runtime.files.atomic import write_bytes
+
+    try:
+        write_bytes(file, data)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written ({error.strerror or error})") from error
+
+
+def _recordings(options: argparse.Namespace) -> int:
     from voxface.training.data.pairs import Pairs
     from voxface.training.evaluation.recordings import recordings_csv
 
-    if options.out.exists() and not options.force:
-        raise UsageError(f"{options.out}: is there already; --force replaces it")
+    _check_file(options)
     pairs = Pairs.load(options.data)
-    try:
-        write_bytes(options.out, recordings_csv(pairs))
-    except OSError as error:
-        raise InputError(f"{options.out}: cannot be written ({error.strerror or error})") from error
+    _write(options.out, recordings_csv(pairs))
     count = int(pairs.utterance_clean.sum())
     if options.json:
         print_json({"recordings": str(options.out), "count": count})
@@ -270,13 +324,19 @@ def _recordings(options: argparse.Namespace) -> int:
 
 def _preference(options: argparse.Namespace) -> int:
     from voxface.runtime.errors import UsageError
+    from voxface.training.evaluation.given_paths import check_out
 
+    _check_seed(options)
     folders = {f"--{name}": getattr(options, name) for name in ("ours", "theirs", "references")}
     if options.answers is None:
         if missing := [name for name, given in folders.items() if given is None]:
             raise UsageError(f"{', '.join(missing)}: a survey needs them; --answers reads the answers to one")
+        check_out(options.out, {name: [folder] for name, folder in folders.items()})
+        if options.ours.resolve() == options.theirs.resolve():
+            raise UsageError("--ours, --theirs: are one folder; give pictures of two methods")
         return _build_survey(options)
-    if given := [name for name, folder in {**folders, "--method": options.method}.items() if folder is not None]:
+    asked = {**folders, "--method": options.method, "--questions": options.questions}
+    if given := [name for name, value in asked.items() if value is not None]:
         raise UsageError(f"{', '.join(given)}: not with --answers, which are of a survey that is built already")
     return _read_survey(options)
 
@@ -321,15 +381,12 @@ def _read_survey(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from voxface.runtime.errors import UsageError
-    from voxface.runtime.files.atomic import write_bytes
     from voxface.training.evaluation.report import report_page
     from voxface.training.evaluation.run import read_results
 
-    if options.out.exists() and not options.force:
-        raise UsageError(f"{options.out}: is there already; --force replaces it")
+    _check_file(options)
     folders = {folder: read_results(folder) for folder in options.results}
-    write_bytes(options.out, report_page(folders).encode())
+    _write(options.out, report_page(folders).encode())
     suites = sorted({name for results in folders.values() for name in results})
     if options.json:
         print_json({"report": str(options.out), "suites": suites})

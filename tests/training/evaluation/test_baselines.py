@@ -67,36 +67,40 @@ def test_linear_cues_find_a_log_linear_world_and_fill_what_is_missing() -> None:
         cues=np.stack([f0, tract], axis=1).astype(np.float32),
         coefficients=truth.astype(np.float32),
     )
-    fit = LinearCues.fit(pairs, np.arange(30), penalty=1e-9)
+    fit = LinearCues.fit(pairs, np.arange(30, dtype=np.int32), penalty=1e-9)
     assert fit(pairs.cues[30:], sexes[30:]) == pytest.approx(truth[30:], abs=1e-2)
 
     # People without cues take no part in the fit, and are given the mean of what is missing.
     cues = pairs.cues.copy()
     cues[:5, 0] = np.nan
     holes = dataclasses.replace(pairs, cues=cues)
-    with_holes = LinearCues.fit(holes, np.arange(30), penalty=1e-9)
-    assert with_holes.weights == pytest.approx(LinearCues.fit(pairs, np.arange(5, 30), penalty=1e-9).weights)
+    with_holes = LinearCues.fit(holes, np.arange(30, dtype=np.int32), penalty=1e-9)
+    assert with_holes.weights == pytest.approx(
+        LinearCues.fit(pairs, np.arange(5, 30, dtype=np.int32), penalty=1e-9).weights
+    )
     typical = np.exp(with_holes.mean[:2]).astype(np.float32)
     missing, known = np.array([[np.nan, 16]], np.float32), np.array([[typical[0], 16]], np.float32)
     assert with_holes(missing, np.array([0])) == pytest.approx(with_holes(known, np.array([0])), abs=1e-4)
     with pytest.raises(InputError, match="known of 0 people"):
-        LinearCues.fit(dataclasses.replace(pairs, cues=np.full_like(cues, np.nan)), np.arange(30))
+        LinearCues.fit(dataclasses.replace(pairs, cues=np.full_like(cues, np.nan)), np.arange(30, dtype=np.int32))
 
 
 @pytest.mark.train
 def test_the_cascade_shows_the_expert_what_a_person_would_see() -> None:
     torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
+    from torch import Tensor, nn
+
     from voxface.training.evaluation.baselines.cascade import Cascade
     from voxface.training.models.experts.expert import Expert, Geometry
 
-    class Bright(torch.nn.Module):
-        def forward(self, embedding: "torch.Tensor") -> "torch.Tensor":
+    class Bright(nn.Module):
+        def forward(self, embedding: Tensor) -> Tensor:
             return 3 * embedding[:, :3, None, None].expand(-1, 3, 4, 4)
 
     class Colours(Expert):
         coefficients = 3
 
-        def forward(self, images: "torch.Tensor") -> Geometry:
+        def forward(self, images: Tensor) -> Geometry:
             colour = images.mean((2, 3))
             return Geometry(colour, colour, colour, colour)
 

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from tests.stand_ins.small_pairs import small_pairs
-from voxface.runtime.errors import UsageError
+from voxface.runtime.errors import InputError
 from voxface.training.data.pairs import Person
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.recordings import (
@@ -76,11 +76,11 @@ def test_who_is_evaluated(tmp_path: Path) -> None:
 
     unknown = dataclasses.replace(pairs, coefficients=np.full_like(pairs.coefficients, np.nan))
     assert len(evaluated(Inputs(tmp_path, given_pairs=unknown))[0]) == 6
-    with pytest.raises(UsageError, match="no test people with recordings and a known face"):
+    with pytest.raises(InputError, match="no test people with recordings and a known face"):
         evaluated(Inputs(tmp_path, given_pairs=unknown), faces=True)
     unseen = dataclasses.replace(pairs, pictures=pairs.pictures[:1], picture_person=pairs.picture_person[:1])
-    with pytest.raises(UsageError, match="no test people with recordings and pictures"):
+    with pytest.raises(InputError, match="no test people with recordings and pictures"):
         evaluated(Inputs(tmp_path, given_pairs=unseen), pictures=True)
     train = tuple(Person(p.name, p.speaker, p.sex, "train") for p in pairs.people)
-    with pytest.raises(UsageError, match="no test people"):
+    with pytest.raises(InputError, match="no test people"):
         evaluated(Inputs(tmp_path, given_pairs=dataclasses.replace(pairs, people=train)))

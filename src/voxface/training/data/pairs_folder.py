@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError, InputError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.files.damage import reason
 from voxface.runtime.files.sealed_json import is_intact, sealed
 from voxface.training.data.array_shards import SHARD_BYTES, ShardWriter, is_shard, open_shards
 from voxface.training.data.fits import Fits
@@ -238,7 +239,7 @@ DAMAGE_OF_PAIRS: Final = (
 
 def damaged(folder: Path, error: Exception) -> InputError:
     """The error about a folder that is there and cannot be read."""
-    return InputError(f"{folder}: cannot be read as pairs: {error}")
+    return InputError(f"{folder}: cannot be read as pairs ({reason(error)})")
 
 
 def _verify(folder: Path, files: dict[str, str]) -> None:

@@ -22,8 +22,8 @@ from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.face.resize import resized
 from voxface.runtime.files.damage import reading
-from voxface.runtime.files.folders import files_in
-from voxface.runtime.files.regular import read_bytes
+from voxface.runtime.files.folders import files_in, is_metadata
+from voxface.runtime.files.regular import check_regular, read_bytes
 from voxface.training.data.pairs import Pairs
 from voxface.training.evaluation.geometry import mesh_files
 from voxface.training.evaluation.geometry.mesh_files import Kind, read_face
@@ -34,6 +34,8 @@ from voxface.training.faces.picture_landmarks import read_picture
 
 Float32 = NDArray[np.float32]
 Utterances = Sequence[int] | NDArray[np.integer[Any]]
+_SUFFIXES: Final = frozenset((*picture_landmarks.SUFFIXES, *mesh_files.SUFFIXES))
+_FARTHEST_MM: Final = 5000.0
 Key = tuple[int, int | None]  # person, number of the recording; None: of all
 _EYES_MM: Final = (40.0, 200.0)  # between the outer corners: about 90 in a face, 0.09 where vertices are in metres
 
@@ -63,13 +65,17 @@ class Predictions:
             method: its name in the tables; None: the folder's.
 
         Raises:
-            InputError: no folder, no file of a known ending in it, a name that is no recording's, two files of one recording,
-                or a damaged array.
+            InputError: no folder, no file of a known ending in it, a link to nothing, a name that is no recording's, two files
+                of one recording, or a damaged array.
         """
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; --predictions is a folder with a picture or mesh a recording")
         with reading(folder, "a folder of predictions"):
-            found = files_in(folder, {*picture_landmarks.SUFFIXES, *mesh_files.SUFFIXES}, below=True)
+            found = files_in(folder, _SUFFIXES, below=True)
+            # What is no file, such as a broken link, was not found: a picture of the whole person must not stand in for it.
+            for path in folder.rglob("*"):
+                if path.suffix.lower() in _SUFFIXES and not is_metadata(path) and not path.is_dir():
+                    check_regular(path)
         if not found:
             raise InputError(f"{folder}: no pictures or meshes here, such as PERSON/0.png or PERSON/0.obj")
         people = {file_name(person.name): i for i, person in enumerate(pairs.people)}
@@ -141,7 +147,10 @@ class Predictions:
                 raise InputError(
                     f"{file}: has {len(numbers)} coefficients; {model.name}, the data's model, has {model.modes}"
                 )
-            return model.vertices(at_rest(model, numbers)), numbers
+            vertices = model.vertices(at_rest(model, numbers))
+            if not np.abs(vertices).max() < _FARTHEST_MM:
+                raise InputError(f"{file}: its coefficients make no face of {model.name}; a vertex is metres away")
+            return vertices, numbers
         if numbers.shape != model.mean.shape:
             raise InputError(
                 f"{file}: has {len(numbers):,} vertices; those of {model.name}, the data's morphable model, are needed, which "

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.errors import UsageError
+from voxface.runtime.errors import InputError
 from voxface.training.data.pairs import SPLITS, Pairs
 from voxface.training.evaluation.inputs import Inputs
 
@@ -41,7 +41,8 @@ def evaluated(
         pictures: whether they must have real pictures.
 
     Raises:
-        UsageError: there are none.
+        UsageError: no data were given.
+        InputError: there are none.
     """
     pairs = inputs.pairs
     people = [
@@ -53,7 +54,7 @@ def evaluated(
     ]
     if not people:
         needs = ["recordings", *(["a known face"] if faces else []), *(["pictures"] if pictures else [])]
-        raise UsageError(f"--data: no {inputs.split} people with {' and '.join(needs)}")
+        raise InputError(f"--data: no {inputs.split} people with {' and '.join(needs)}")
     drawn = drawn_people(
         np.array(people, np.int32), pairs.sexes, inputs.fewer(len(people), 80 if pictures else 40), inputs.seed
     )

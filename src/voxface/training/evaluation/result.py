@@ -183,7 +183,9 @@ class Table:
             )
             for row in document["rows"]
         ]
-        columns = tuple(Column(**column) for column in document["columns"])
+        columns = tuple(
+            Column(column["name"], column["unit"], column["better"], column["digits"]) for column in document["columns"]
+        )
         return cls(document["name"], document["title"], columns, tuple(rows), document["note"])
 
 

@@ -16,8 +16,9 @@ from voxface.runtime.version import __version__
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.leaks import check_leaks
 from voxface.training.evaluation.result import FORMAT, SuiteResult, text
+from voxface.training.evaluation.result_document import check_document
 from voxface.training.evaluation.suites import SUITES, suite
-from voxface.training.evaluation.test_use import Use, record_use
+from voxface.training.evaluation.test_use import Use, read_uses, record_use
 
 _PACKAGES: Final = ("numpy", "torch", "onnxruntime")
 
@@ -42,12 +43,14 @@ def run_suites(
         The documents that were written, and the suites that failed with their errors.
 
     Raises:
-        InputError: people in several splits share recordings or pictures, or the folder cannot be written.
+        InputError: people in several splits share recordings or pictures, the folder cannot be written, or its record of
+            test use is damaged.
     """
     try:
         inputs.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{inputs.out}: cannot be made ({error.strerror or error})") from error
+    read_uses(inputs.out)  # a damaged record is told before the work, not after it
     if inputs.given_pairs is not None:
         check_leaks(inputs.given_pairs, inputs.phase("looking for leaks"))
     written: list[dict[str, Any]] = []
@@ -143,9 +146,11 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
             continue
         with reading(file, "a result of `voxface eval`"):
             document = json.loads(read_bytes(file, 1 << 28))
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise InputError(f"{file}: not a result of `voxface eval` of format {FORMAT}")
-        SuiteResult.from_json(document)
+        check_document(document, name, str(file))
+        try:
+            SuiteResult.from_json(document)
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
         found[name] = document
     if not found:
         raise InputError(f"{folder}: holds no result of `voxface eval`")

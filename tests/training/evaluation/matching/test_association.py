@@ -147,3 +147,10 @@ def test_lines_that_are_none(tmp_path: Path, text: str, read: object, message: s
         read(packed)  # type: ignore[operator]
     with pytest.raises(InputError, match=r"nowhere"):
         read(tmp_path / "nowhere.csv")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e-20, 1.0, 1e20, 3e38])
+def test_only_the_direction_of_a_vector_counts(size: float) -> None:
+    vectors = np.array([[3, 4, 0], [0, 0, 0]]) * (size / 4)
+    expected = np.array([[0.6, 0.8, 0], [0, 0, 0]])
+    np.testing.assert_allclose(unit(vectors.astype(np.float32)), expected, atol=1e-4)

@@ -34,6 +34,6 @@ def test_it_says_what_all_trials_at_once_say(rng: np.random.Generator) -> None:
     tally = Tally(9)
     for begin in range(0, 500, 37):
         tally.add(right[begin : begin + 37], person[begin : begin + 37])
-    measured, share = tally.measured(seed=3), share_by_person(right, person, seed=3)
+    measured, share = tally.measured(seed=3), share_by_person(right.astype(np.float64), person, seed=3)
     assert measured is not None
     assert (measured.value, measured.low, measured.high) == pytest.approx((share.value, share.low, share.high))

@@ -8,6 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
+from torch import nn  # noqa: E402
+
 from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
 from voxface.training.engine.trained_networks import save_networks  # noqa: E402
@@ -20,7 +22,7 @@ CRITIC: dict[str, Any] = {"channels": (4, 4, 4, 4, 4)}
 FACE: dict[str, Any] = {"channels": (8, 8, 8, 8, 8)}
 
 
-def save(folder: Path, names: tuple[str, ...], **about: Any) -> list[torch.nn.Module]:
+def save(folder: Path, names: tuple[str, ...], **about: Any) -> list[nn.Module]:
     torch.manual_seed(2)
     networks = [FaceEmbedding(**CRITIC), Discriminator(), Classifier(len(names))]
     architecture: dict[str, Any] = {"critic": CRITIC, "discriminator": {}, "classifier": {"identities": len(names)}}

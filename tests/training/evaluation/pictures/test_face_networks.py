@@ -109,3 +109,12 @@ def test_the_judge_sees_pictures_of_any_size() -> None:
     shares = network.classify(large)
     assert shares.shape == (3, 4)  # four training people
     np.testing.assert_allclose(shares.sum(1), 1)
+
+
+def test_a_network_that_gives_one_answer_for_all_pictures_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "mean.onnx"
+    steps = [("ReduceMean", ["pixels", "axes"], "mean", {"keepdims": 0})]
+    axes = {"axes": np.array([0, 2, 3])}
+    file.write_bytes(graph(steps, axes, {"pixels": ["B", 3, 16, 16]}, {"mean": ["C"]}))
+    with OnnxNetwork(file) as network, pytest.raises(InputError, match=r"gives \[3\] for 2 pictures"):
+        network.embed(coloured([(255, 0, 127), (10, 20, 30)]))

@@ -9,6 +9,8 @@ from voxface.runtime.errors import InputError
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 linalg = pytest.importorskip("scipy.linalg", reason="scipy comes with voxface[dev]")
 
+from torch import Tensor  # noqa: E402
+
 from voxface.training.evaluation.pictures.frechet import (  # noqa: E402
     features_of,
     frechet_distance,
@@ -108,11 +110,12 @@ def test_wrong_input_is_an_error() -> None:
 
 def test_pictures(rng: np.random.Generator) -> None:
     # Pictures of one colour each, seen by their mean colour: variances 0.04 and 0.01 of red, means 0.5 apart in green.
-    def pictures(spread: float, green: float) -> "torch.Tensor":
+    def pictures(spread: float, green: float) -> Tensor:
         colours = np.stack([spread * (np.arange(200) % 2 * 2 - 1), np.full(200, green), np.zeros(200)], axis=1)
-        return torch.from_numpy(np.repeat(colours[:, :, None], 16, axis=2).reshape(200, 3, 4, 4))
+        made: Tensor = torch.from_numpy(np.repeat(colours[:, :, None], 16, axis=2).reshape(200, 3, 4, 4))
+        return made
 
-    def colour(images: "torch.Tensor") -> "torch.Tensor":
+    def colour(images: Tensor) -> Tensor:
         return images.mean((2, 3))
 
     unbiased = 200 / 199

@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 from tests.stand_ins.patterned_pairs import patterned_pairs, shown  # noqa: E402
 from tests.training.seeds import varied  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
-from voxface.training.evaluation.pictures import judges  # noqa: E402
 from voxface.training.evaluation.pictures.face_readers import embed_pictures, name_people  # noqa: E402
 from voxface.training.evaluation.pictures.judges import check_unknown, load_judge, picture_judge, save_judge  # noqa: E402
 from voxface.training.evaluation.pictures.picture_judge import JudgeConfig, PictureJudge  # noqa: E402
@@ -25,7 +24,7 @@ TINY = JudgeConfig(channels=(4, 4, 4, 8, 8), embedding=6, steps=4, batch=8, seed
 def test_a_judge_comes_back_bit_for_bit(each: int, tmp_path: Path) -> None:
     pairs = patterned_pairs(8)
     kept = np.arange(len(pairs.pictures)) % 4 < each  # with one picture a person, none is put aside
-    pairs = replace(pairs, pictures=pairs.pictures[kept], picture_person=pairs.picture_person[kept])
+    pairs = replace(pairs, pictures=pairs.pictures[np.flatnonzero(kept)], picture_person=pairs.picture_person[kept])
     judge = PictureJudge.train(pairs, TINY)
     save_judge(tmp_path / "judge.safetensors", judge, TINY)
     again = load_judge(tmp_path / "judge.safetensors")
@@ -44,7 +43,7 @@ def test_suites_share_one_judge_of_the_same_data_and_seed(tmp_path: Path, monkey
         trained.append(1)
         return original(*given, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judges.PictureJudge, "train", counted)
+    monkeypatch.setattr(PictureJudge, "train", counted)
     pairs = patterned_pairs(8)
     inputs = shown(tmp_path, pairs, "speaker")
     one, same = picture_judge(inputs, TINY), picture_judge(inputs, TINY)
@@ -62,7 +61,7 @@ def test_suites_share_one_judge_of_the_same_data_and_seed(tmp_path: Path, monkey
 def test_pictures_of_another_size_are_brought_to_the_judges(tmp_path: Path) -> None:
     judge = PictureJudge.train(patterned_pairs(8, size=128), TINY)
     pictures = patterned_pairs(8, size=128).pictures
-    halved = pictures.reshape(-1, 64, 2, 64, 2, 3).mean((2, 4), dtype=np.float32)
+    halved = np.asarray(pictures).reshape(-1, 64, 2, 64, 2, 3).mean((2, 4), dtype=np.float32)
     images = torch.from_numpy(halved).permute(0, 3, 1, 2).sub(127.5).div(127.5)
     with torch.no_grad():
         expected = judge.embedding(images).numpy()

@@ -91,7 +91,7 @@ def test_metrics_of_a_generator_that_shows_the_right_pictures(judge: PictureJudg
     assert test.fresh == 1.0
     assert np.bincount(test.person, minlength=6).tolist() == [3] * 6
     assert test.person[test.opposite].tolist() == pairs.picture_person[judge.unseen(pairs)].tolist()
-    truth = as_images(torch.from_numpy(pairs.pictures[[pairs.pictures_of[int(i)][0] for i in test.person]]))
+    truth = as_images(torch.from_numpy(pairs.pictures[np.array([pairs.pictures_of[int(i)][0] for i in test.person])]))
     wrong = truth.roll(len(truth) // 2, 0)
 
     def showing(images: Tensor) -> Any:

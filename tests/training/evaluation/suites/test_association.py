@@ -163,6 +163,9 @@ class Oracle:
     def coefficients(self, utterances: Any) -> NDArray[np.float32]:
         raise NotImplementedError
 
+    def vertices(self, utterances: Any) -> NDArray[np.float32]:
+        raise NotImplementedError
+
 
 @pytest.fixture
 def hasty_judge(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,7 +181,7 @@ def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="in makes no meshes"):
         run(Inputs(tmp_path, given_pairs=pairs, predictions=pictures))
     unknown = dataclasses.replace(pairs, coefficients=np.full_like(pairs.coefficients, np.nan))
-    with pytest.raises(UsageError, match="no test people with recordings and a known face"):
+    with pytest.raises(InputError, match="no test people with recordings and a known face"):
         run(Inputs(tmp_path, given_pairs=unknown, predictions=pictures))
     with BundleSubject(None, pairs) as other, pytest.raises(UsageError, match="give a bundle trained on such faces"):
         run(Inputs(tmp_path, other, pairs))

@@ -66,7 +66,7 @@ def test_windows_are_evenly_apart() -> None:
 
 def test_known_people_are_the_readers_and_new_ones_are_not(inputs: Inputs) -> None:
     found = heard_people(inputs, picture_judge(inputs, TINY_JUDGE), 500, most_people=7, most_frames=600)
-    train, test = (set(inputs.pairs.split(split).tolist()) for split in ("train", "test"))  # type: ignore[arg-type]
+    train, test = (set(inputs.pairs.split(split).tolist()) for split in ("train", "test"))
     assert {one.person for one in found if one.known} <= train
     assert {one.person for one in found if not one.known} <= test
     assert [sum(one.known == known for one in found) for known in (True, False)] == [7, 7]

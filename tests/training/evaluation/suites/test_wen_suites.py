@@ -77,7 +77,7 @@ def complete(found: SuiteResult) -> SuiteResult:
 @pytest.mark.learns
 @pytest.mark.slow
 def test_matching_of_the_speakers_own_pictures_is_right_and_of_anybodys_is_chance(results: Path, pairs: Pairs) -> None:
-    oracle, random = (complete(matching.run(shown(results, pairs, whose))) for whose in ("speaker", "anybody"))  # type: ignore[arg-type]
+    oracle, random = (complete(matching.run(shown(results, pairs, whose))) for whose in ("speaker", "anybody"))
     (own,), (guess,) = (rows_of(found.tables[0], "ours") for found in (oracle, random))
     for column in (NEW, NEW_BY_SEX, KNOWN, KNOWN_BY_SEX):
         assert value(own, column) > 0.97, column
@@ -140,7 +140,7 @@ def test_what_needs_a_bundles_networks_says_so(suite: Any, results: Path, pairs:
 
 @pytest.mark.learns
 def test_identity_of_the_speakers_own_pictures_is_known_and_of_anybodys_is_chance(results: Path, pairs: Pairs) -> None:
-    oracle, random = (complete(identity.run(shown(results, pairs, whose))) for whose in ("speaker", "anybody"))  # type: ignore[arg-type]
+    oracle, random = (complete(identity.run(shown(results, pairs, whose))) for whose in ("speaker", "anybody"))
     (own,), (guess,) = (rows_of(found.tables[0], "ours") for found in (oracle, random))
     (limit,) = rows_of(oracle.tables[0], "limit")
     assert value(own, "top 1") > 0.9
@@ -148,9 +148,9 @@ def test_identity_of_the_speakers_own_pictures_is_known_and_of_anybodys_is_chanc
     assert value(guess, "top 1") == pytest.approx(1 / 20, abs=0.12)
     assert value(guess, "top 5") == pytest.approx(1 / 4, abs=0.2)
     chance, frequent, sex = rows_of(oracle.tables[0], "trivial")
-    assert (value(chance, "top 1"), value(chance, "top 5")) == (pytest.approx(1 / 20), pytest.approx(1 / 4))
+    assert (value(chance, "top 1"), value(chance, "top 5")) == pytest.approx((1 / 20, 1 / 4))
     assert value(frequent, "top 1") == pytest.approx(1 / 20)
-    assert (value(sex, "top 1"), value(sex, "top 5")) == (pytest.approx(1 / 10), pytest.approx(1 / 2))
+    assert (value(sex, "top 1"), value(sex, "top 5")) == pytest.approx((1 / 10, 1 / 2))
 
 
 def test_identity_takes_the_recordings_kept_from_training_first(results: Path, pairs: Pairs) -> None:
@@ -179,7 +179,7 @@ def test_identity_by_the_critics_classifier(results: Path, pairs: Pairs, tmp_pat
 
 @pytest.mark.learns
 def test_the_sex_of_the_speakers_own_pictures_is_seen_and_of_anybodys_is_chance(results: Path, pairs: Pairs) -> None:
-    oracle, random = (complete(attributes.run(shown(results, pairs, whose))) for whose in ("speaker", "anybody"))  # type: ignore[arg-type]
+    oracle, random = (complete(attributes.run(shown(results, pairs, whose))) for whose in ("speaker", "anybody"))
     (own,), (guess,), (limit,) = (
         rows_of(found.tables[0], kind) for found, kind in ((oracle, "ours"), (random, "ours"), (oracle, "limit"))
     )

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from voxface.cli import main
-from voxface.runtime.errors import InputError
+from voxface.runtime.errors import InputError, UsageError
 from voxface.training.evaluation.result import SuiteResult
 from voxface.training.evaluation.run import read_results
 from voxface.training.evaluation.surveys.preference import power
@@ -129,7 +129,7 @@ def test_questions_of_what_there_is(tmp_path: Path) -> None:
     whole = questions(three["ours"], three["theirs"], three["references"])
     assert [sum(q.section == section for q in whole) for section in SECTIONS] == [10, 10, 10]
     assert {len(q.ours) for q in whole if q.section == SECTIONS[2]} == {2}
-    with pytest.raises(InputError, match="cannot be divided into 3 sections"):
+    with pytest.raises(UsageError, match="31 cannot be divided into 3 sections; ask for 30"):
         questions(three["ours"], three["theirs"], three["references"], count=31)
     for file in sorted(given["references"].iterdir()):
         file.rename(file.with_stem(f"{file.stem}x"))

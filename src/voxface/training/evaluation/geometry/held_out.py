@@ -25,19 +25,21 @@ _HELD: Final[tuple[Split, ...]] = ("validation", "test")
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Clean utterances of the people of one split, encoded whole, as the runtime encodes them; U utterances.
+    """Clean utterances of the people of a split whose faces are known, encoded whole, as the runtime encodes them; U of them.
 
     Attributes:
         pairs: the pairs.
         utterances: int32 [U], indices of the utterances.
         embeddings: float32 [U, E].
         device: device that networks run on.
+        left_out: people of the split with utterances whose true face is unknown, as of own data without a usable photograph.
     """
 
     pairs: Pairs
     utterances: NDArray[np.int32]
     embeddings: Float32
     device: torch.device
+    left_out: int = 0
 
     @classmethod
     def from_pairs(
@@ -49,18 +51,20 @@ class HeldOut:
         done: Done = not_told,
         most: int | None = None,
     ) -> Self | None:
-        """Encodes the utterances of a split; None where it has none, or where a true face is unknown.
+        """Encodes the utterances of a split; None where nobody with a known face has any.
 
         Args:
             most: number of utterances, drawn from those of the split, that are enough; None: all.
         """
-        found = [pairs.clean_utterances[int(i)] for i in pairs.split(split)]
-        utterances = np.concatenate([np.empty(0, np.int32), *found])
+        heard = [int(i) for i in pairs.split(split) if len(pairs.clean_utterances[int(i)])]
+        known = [i for i in heard if np.isfinite(pairs.coefficients[i]).all()]
+        utterances = np.concatenate([np.empty(0, np.int32), *(pairs.clean_utterances[i] for i in known)])
         if most is not None and len(utterances) > most:
             utterances = np.sort(np.random.default_rng(31).choice(utterances, most, replace=False))
-        if not len(utterances) or not np.isfinite(pairs.coefficients[pairs.utterance_person[utterances]]).all():
+        if not len(utterances):
             return None
-        return cls(pairs, utterances, embed_whole(pairs, encoder, utterances, device, done), torch.device(device))
+        embeddings = embed_whole(pairs, encoder, utterances, device, done)
+        return cls(pairs, utterances, embeddings, torch.device(device), len(heard) - len(known))
 
     @property
     def person(self) -> NDArray[np.int32]:
@@ -119,7 +123,7 @@ def held_out_metrics(
 
     Returns:
         For each split, `GeometryErrors.summary`, "sex" (share of meshes of the right sex), "people", and under "trivial" the
-        same of the mean face of the sex that is heard.
+        same of the mean face of the sex that is heard. "people_left_out": how many have no known face, where there are such.
     """
     fit = HeldOut.from_pairs(pairs, encoder, "train", device, phase("encoding voices"), MOST_FITTED)
     metrics: dict[str, Any] = {}
@@ -131,6 +135,9 @@ def held_out_metrics(
         found = held.errors(predicted).summary | {"sex": held.sexes_agree(predicted)}
         trivial = held.errors(means).summary | {"sex": 0.5}
         metrics[split] = found | {"people": len(np.unique(held.person)), "trivial": trivial}
+        if held.left_out:
+            metrics[split]["people_left_out"] = held.left_out
+            say(f"{split}: {held.left_out} people without a known face are left out")
         say(
             f"{split}: ARE {found['are']:.4f} (mean face of the sex {trivial['are']:.4f}), "
             f"mesh {found['rms_mm']:.2f} mm ({trivial['rms_mm']:.2f}), sex {found['sex']:.1%}"

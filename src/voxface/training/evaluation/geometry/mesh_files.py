@@ -64,7 +64,7 @@ def read_face(file: Path) -> tuple[Kind, NDArray[Any]]:
 
 
 def _by_shape(file: Path, array: NDArray[Any]) -> tuple[Kind, NDArray[Any]]:
-    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
+    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size:
         return "faces", array
     if array.dtype.kind in "fiu" and array.ndim == 2 and array.shape[1] == 3:
         return "vertices", _finite(file, to_float32(array))
@@ -85,6 +85,8 @@ def _obj(data: bytes) -> NDArray[np.float32]:
     rows = [line.split()[1:4] for line in data.decode("utf-8", "replace").splitlines() if line.startswith("v ")]
     if not rows:
         raise ValueError("it has no vertices")
+    if short := next((row for row in rows if len(row) < 3), None):
+        raise ValueError(f"a vertex has the numbers {' '.join(short) or '(none)'}, not three")
     return to_float32(np.array(rows, np.float64).reshape(len(rows), 3))
 
 
@@ -105,6 +107,8 @@ def _ply(data: bytes) -> NDArray[np.float32]:
                 count = int(words[2])
             else:
                 before += int(words[2])
+        elif words[0] == "property" and count >= 0 and words[1] not in _TYPES:
+            raise ValueError(f"its vertices have a {words[1]}, which is no number")
         elif words[0] == "property" and count >= 0:
             fields.append((words[-1], _TYPES[words[1]]))
     if before or count < 0 or not {"x", "y", "z"} <= {name for name, _ in fields}:
@@ -116,6 +120,8 @@ def _ply(data: bytes) -> NDArray[np.float32]:
         if len(table) < count:
             raise ValueError(f"it ends after {len(table)} of {count} vertices")
         return to_float32(table[:, places])
+    if form not in _ORDERS:
+        raise ValueError(f"its format {form!r} is none of ascii, {', '.join(_ORDERS)}")
     row = np.dtype([(name, _ORDERS[form] + of) for name, of in fields])
     if count * row.itemsize > len(data) - begin:
         raise ValueError(f"it ends before its {count} vertices do")

@@ -39,8 +39,12 @@ def unit(embeddings: NDArray[np.floating[Any]]) -> Float32:
     """
     if not np.isfinite(embeddings).all():
         raise ValueError("an embedding is not finite")
-    length = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return (embeddings / np.where(length > 0, length, 1)).astype(np.float32)
+    # In float64, and each brought to the size of 1 first: squares of large numbers overflow, those of small ones vanish.
+    wide = embeddings.astype(np.float64)
+    largest = np.abs(wide).max(axis=1, keepdims=True, initial=0)
+    wide /= np.where(largest > 0, largest, 1)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return (wide / np.where(length > 0, length, 1)).astype(np.float32)
 
 
 def right_choices(

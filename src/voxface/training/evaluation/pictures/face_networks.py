@@ -148,6 +148,10 @@ class OnnxNetwork:
                 found = self._engine.run({self._input: self._prepared(filled)})[self._output]
             except BundleError as error:
                 raise InputError(f"{self._file}: {error}") from error
+            if not found.size or found.shape[:1] != (len(filled),):
+                raise InputError(
+                    f"{self._file}: gives {list(found.shape)} for {len(filled)} pictures; a row for each is expected"
+                )
             rows.append(found.reshape(len(filled), -1)[: len(part)])
         embedded: Float64 = np.concatenate(rows).astype(np.float64)
         if not np.isfinite(embedded).all():

@@ -32,8 +32,9 @@ def run(inputs: Inputs) -> SuiteResult:
     """Runs the suite.
 
     Raises:
-        UsageError: no people with recordings and pictures, or what is evaluated makes no pictures.
-        InputError: a network of the user's cannot be used, or there are no training pictures for the judge.
+        UsageError: what is evaluated makes no pictures.
+        InputError: no people with recordings and pictures, a network of the user's cannot be used, or there are no training
+            pictures for the judge.
     """
     pairs = inputs.pairs
     utterances, people = evaluated(inputs, pictures=True)

@@ -149,7 +149,7 @@ def read_answers(files: Sequence[Path], key: dict[str, Any]) -> list[dict[str, s
     for file in files:
         try:
             held = json.loads(read_bytes(file))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{file}: is no JSON; answers are what the survey's page saves") from error
         if not isinstance(held, dict) or not isinstance(held.get("answers"), dict) or not held.get("subject"):
             raise InputError(f"{file}: holds no answers; give files that the survey's page saved")

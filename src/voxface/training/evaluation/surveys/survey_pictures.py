@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from voxface.runtime.errors import InputError
+from voxface.runtime.errors import InputError, UsageError
 from voxface.training.evaluation.surveys.survey import Question
 
 SECTIONS: Final = ("Images", "3D models", "Both together")
@@ -29,6 +29,7 @@ def questions(ours: Path, theirs: Path, references: Path, *, count: int = QUESTI
         count: of questions, the same number in every section.
 
     Raises:
+        UsageError: so many questions cannot be divided into the sections.
         InputError: a folder is missing, or too few recordings have what a section needs.
     """
     sides = pictures_of(ours), pictures_of(theirs)
@@ -45,9 +46,8 @@ def questions(ours: Path, theirs: Path, references: Path, *, count: int = QUESTI
             "and NAME.mesh.png for a mesh"
         )
     if count < 1 or count % len(sections):
-        raise InputError(
-            f"{count} questions cannot be divided into {len(sections)} sections; ask for {3 * max(1, count // 3)}"
-        )
+        most = len(sections) * max(1, count // len(sections))
+        raise UsageError(f"--questions: {count} cannot be divided into {len(sections)} sections; ask for {most}")
     each = count // len(sections)
     rng = np.random.default_rng(seed)
     found = []
