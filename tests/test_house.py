@@ -68,7 +68,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "load_report": "",
             "load_generator": "",
             "metrics": "",
-            "clip": "",
+            "clip": "protocol",
             "first_costs": "state",
             "state": "",
             "protocol": "state",
@@ -189,8 +189,9 @@ def module_name(file: Path) -> str:
 def names_of(module: str) -> frozenset[str]:
     """Every name that a module of this tree has at its top level; modules of a package included."""
     place = ROOT / "src" / Path(*module.split("."))
-    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    return top_level_names(file) | ({p.stem for p in place.iterdir()} if place.is_dir() else frozenset())
+    package = (place / "__init__.py").is_file()  # a folder of data may lie beside a module of its name
+    file = place / "__init__.py" if package else place.with_suffix(".py")
+    return top_level_names(file) | ({p.stem for p in place.iterdir()} if package else frozenset())
 
 
 @cache

@@ -86,6 +86,16 @@ def test_a_clip_gives_the_document_of_run(client: Any, tmp_path: Path, capsys: p
     assert data_of(clip["mesh"], GLB)[:4] == b"glTF"
 
 
+def test_the_uncertainty_comes_if_asked_for(client: Any) -> None:
+    (without,) = client.post("/v1/faces", content=CLIP).json()["clips"]
+    (clip,) = client.post("/v1/faces?uncertainty=true", content=CLIP).json()["clips"]
+    assert "uncertainty" not in without
+    message = BinaryMessage.unpack(data_of(clip["uncertainty"], "application/octet-stream"))
+    assert message.kind == "uncertainty"
+    assert message.values.shape == (client.get("/v1/bundle").json()["morphable_model"]["vertices"], 1)
+    assert 0 < message.values.min() < message.values.max() < 50
+
+
 def data_of(url: str, kind: str) -> bytes:
     import base64
 
@@ -310,4 +320,4 @@ def test_the_openapi_document_knows_every_route(client: Any) -> None:
     faces = document["paths"]["/v1/faces"]["post"]
     assert set(faces["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream", "audio/*"}
     assert {"200", "400", "413", "422", "503"} <= faces["responses"].keys()
-    assert {each["name"] for each in faces["parameters"]} == {"channel", "min_confidence", "any_age"}
+    assert {each["name"] for each in faces["parameters"]} == {"channel", "min_confidence", "any_age", "uncertainty"}

@@ -27,9 +27,11 @@ from voxface.runtime.face.png import png
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.face_estimator import FaceEstimator
+from voxface.serve.protocol.binary import BinaryMessage
 
 PNG: Final = "image/png"
 GLB: Final = "model/gltf-binary"
+BINARY: Final = "application/octet-stream"
 LONGEST_NAME: Final = 120
 
 
@@ -72,8 +74,15 @@ class ClipFace:
             raise UsageError("an estimate without its model has no mesh")
         return glb(vertices, vertex_normals(vertices, model.triangles), model.albedo, model.triangles)
 
-    def to_json(self) -> dict[str, Any]:
-        """Its entry in a document of `voxface run`, where files are `data:` URLs."""
+    @property
+    def uncertainty(self) -> bytes | None:
+        """How far each vertex may be off, as a binary message of the live protocol; None if the bundle does not know."""
+        posterior = self.estimate.posterior
+        return None if posterior is None else BinaryMessage("uncertainty", 0, posterior.vertex_sd_mm[:, None]).pack()
+
+    def to_json(self, *, uncertainty: bool = False) -> dict[str, Any]:
+        """Its entry in a document of `voxface run`, where files are `data:` URLs; with the uncertainty if asked for."""
+        spread = self.uncertainty if uncertainty else None
         stages = {stage: ns / 1e6 for stage, ns in self.estimate.stages_ns.items()}
         return {
             "file": self.name,
@@ -83,6 +92,7 @@ class ClipFace:
             "frames": self.estimate.frames,
             "face": _data_url(PNG, self.png),
             "mesh": _data_url(GLB, self.glb),
+            **({} if spread is None else {"uncertainty": _data_url(BINARY, spread)}),
             **estimate_json(self.estimate),
             "timings_ms": {**stages, "total": self.total_ns / 1e6},
         }

@@ -114,6 +114,9 @@ class HttpRoutes:
         channel: Annotated[int | None, Query(ge=1, le=256, description="the channel, from 1; else the mean")] = None,
         min_confidence: Annotated[float, Query(ge=0, le=1, description="no face below this confidence")] = 0.0,
         any_age: Annotated[bool, Query(description="an adult's face of a child's voice too")] = False,
+        uncertainty: Annotated[
+            bool, Query(description="how far each vertex may be off, as a binary message too")
+        ] = False,
     ) -> Response:
         """Answers with the face of the clip in the body."""
         began = time.perf_counter()
@@ -150,7 +153,12 @@ class HttpRoutes:
         if form == GLB:
             return Response(face.glb, media_type=GLB)
         return JSONResponse(
-            {"bundle": self._document, "clips": [face.to_json()], "errors": [], "provider": self._provider}
+            {
+                "bundle": self._document,
+                "clips": [face.to_json(uncertainty=uncertainty)],
+                "errors": [],
+                "provider": self._provider,
+            }
         )
 
     def _failed(self, error: VoxfaceError, began: float) -> None:

@@ -1,0 +1,118 @@
+"""Debian's Chromium without a window, with a WAV file as its microphone, and what a page of it did."""
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import soundfile
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CHROMIUM = shutil.which("chromium")
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None or find_spec("playwright") is None, reason="needs chromium, and playwright from voxface[dev]"
+)
+DESKTOP, PHONE = (1200, 800), (360, 740)
+# The whole machine is two processors that draw: no frame is waited for, and nothing is fetched by the browser itself.
+ALWAYS = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--autoplay-policy=no-user-gesture-required",
+)
+WITHOUT_WEBGL = ("--disable-gpu", "--disable-3d-apis")
+WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+
+
+class Visit:
+    """A page, and everything that it said and asked for.
+
+    Attributes:
+        page: the page.
+        said: warnings and errors of the console, exceptions, and requests that failed.
+        hosts: host and port of every request.
+    """
+
+    def __init__(self, page: "Page") -> None:
+        self.page = page
+        self.said: list[str] = []
+        self.hosts: set[str] = set()
+        page.on("console", lambda each: self.said.append(each.text) if each.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("request", lambda request: self._asked(request.url))
+        page.on("websocket", lambda socket: self._asked(socket.url))
+
+    def _asked(self, url: str) -> None:
+        if urlsplit(url).scheme not in ("blob", "data"):
+            self.hosts.add(urlsplit(url).netloc)
+
+    def text(self, name: str) -> str:
+        """What is shown in the element with this id."""
+        return self.page.locator(f"#{name}").inner_text()
+
+    def until(self, script: str, timeout_s: float = 40.0) -> None:
+        """Waits until an expression in JavaScript is true. Playwright's own waiting needs `eval`, which the page forbids."""
+        end = time.monotonic() + timeout_s
+        while not self.page.evaluate(script):
+            assert time.monotonic() < end, f"not within {timeout_s:g} s: {script}; {self.shown()}; {self.said}"
+            self.page.wait_for_timeout(50)
+
+    def shown(self) -> str:
+        """What the page says of how it goes."""
+        return f"status: {self.text('status')!r}, problem: {self.text('problem')!r}"
+
+    def save(self, name: str, folder: Path) -> Path:
+        """Presses a button that saves a file, and returns it."""
+        with self.page.expect_download() as found:
+            self.page.click(f"#{name}")
+        path = folder / found.value.suggested_filename
+        found.value.save_as(path)
+        return path
+
+
+@contextmanager
+def visit(
+    url: str,
+    *,
+    microphone: Path | None = None,
+    size: tuple[int, int] = DESKTOP,
+    options: Sequence[str] = WEBGL,
+    permitted: bool = True,
+    **context: Any,
+) -> Iterator[Visit]:
+    """A page at a URL; the microphone plays a WAV file once. `context`: of Playwright's `new_context`."""
+    from playwright.sync_api import sync_playwright
+
+    words = [*ALWAYS, *options, "--use-fake-device-for-media-stream"]
+    if permitted:
+        words.append("--use-fake-ui-for-media-stream")
+    if microphone is not None:
+        words.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=words)
+        try:
+            width, height = size
+            made = browser.new_context(viewport={"width": width, "height": height}, **context)
+            page = made.new_page()
+            found = Visit(page)
+            page.goto(url)
+            yield found
+        finally:
+            browser.close()
+
+
+def spoken(path: Path, folder: Path, silence_s: float = 1.0) -> Path:
+    """A WAV file of a recording with silence before and after it: a browser that draws may lose the first moments."""
+    samples, rate = soundfile.read(path, dtype="int16")
+    silence = np.zeros(round(silence_s * rate), np.int16)
+    target = folder / f"{path.stem}.wav"
+    soundfile.write(target, np.concatenate([silence, samples, silence]), rate, subtype="PCM_16")
+    return target
