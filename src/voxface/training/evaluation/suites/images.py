@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.errors import InputError
 from voxface.training.data.pairs import Pairs
 from voxface.training.evaluation.inputs import Inputs
 from voxface.training.evaluation.measures.significance import paired_difference
@@ -33,11 +34,13 @@ def run(inputs: Inputs) -> SuiteResult:
 
     Raises:
         UsageError: what is evaluated makes no pictures.
-        InputError: no people with recordings and pictures, a network of the user's cannot be used, or there are no training
+        InputError: fewer than two people with recordings and pictures, a network that cannot be used, or no training
             pictures for the judge.
     """
     pairs = inputs.pairs
     utterances, people = evaluated(inputs, pictures=True)
+    if len(people) < 2:
+        raise InputError(f"--data: one {inputs.split} person with recordings and pictures; two at least are needed")
     missing: list[str] = []
     made = generated(inputs, utterances, missing)
     real, other = real_pictures(pairs, people, inputs.seed), other_pictures(pairs, inputs.split, inputs.seed)
