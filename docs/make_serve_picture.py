@@ -74,7 +74,7 @@ def spoken(folder: Path) -> Path:
 def picture(
     url: str, voice: Path, size: tuple[int, int], scheme: Literal["light", "dark"], *, uncertainty: bool
 ) -> Image.Image:
-    """The page after six seconds of speech."""
+    """The page after four seconds of speech."""
     from playwright.sync_api import sync_playwright
 
     words = [
@@ -92,7 +92,7 @@ def picture(
         )
         page.goto(url)
         page.click("#record")
-        until(page, "parseFloat(document.getElementById('speech').textContent) >= 6")
+        until(page, "parseFloat(document.getElementById('speech').textContent) >= 4")
         if uncertainty:
             page.check("#uncertainty")
         page.click("#turn-right")

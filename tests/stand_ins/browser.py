@@ -1,5 +1,6 @@
 """Debian's Chromium without a window, with a WAV file as its microphone, and what a page of it did."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,12 @@ ALWAYS = (
 )
 WITHOUT_WEBGL = ("--disable-gpu", "--disable-3d-apis")
 WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+# All that the page's line of status has said.
+KEEP = """() => {
+  const status = document.getElementById("status");
+  window.told = [];
+  new MutationObserver(() => window.told.push(status.textContent)).observe(status, {childList: true, characterData: true});
+}"""
 
 
 class Visit:
@@ -69,6 +76,10 @@ class Visit:
         """What the page says of how it goes."""
         return f"status: {self.text('status')!r}, problem: {self.text('problem')!r}"
 
+    def told(self, words: str) -> None:
+        """Waits until the page has said something that begins with these words, even if it has said more since."""
+        self.until(f"window.told.some((each) => each.startsWith({json.dumps(words)}))")
+
     def save(self, name: str, folder: Path) -> Path:
         """Presses a button that saves a file, and returns it."""
         with self.page.expect_download() as found:
@@ -104,6 +115,7 @@ def visit(
             page = made.new_page()
             found = Visit(page)
             page.goto(url)
+            page.evaluate(KEEP)
             yield found
         finally:
             browser.close()

@@ -9,7 +9,7 @@ const PATIENCE_MS = 120_000; // of trying to connect again
 const BEAT_MS = 2000; // between questions whether the server is there
 const MOST_SILENT = 3; // of them without a word, after which it is not
 const FINISH_MS = 10_000; // for the last face
-const HOPELESS = new Set([1000, 4400, 4408, 4409, 4415, 4429, 4503]);
+const HOPELESS = new Set([1000, 4400, 4408, 4409, 4415, 4429]);
 
 export class Stream {
   /**
@@ -173,6 +173,7 @@ export class Stream {
     if (this.ended) return;
     if (this.goodbye && (code === 1000 || this.finishing)) return this.end(null);
     if (this.refusal) return this.end(this.refusal);
+    if (code === 4503) return this.end("The server has too much to do, and ended the session. Try again in a moment.");
     if (HOPELESS.has(code)) return this.end(`The server ended the session: ${reason || code}.`);
     const now = performance.now();
     if (this.brokenSince === null) {
