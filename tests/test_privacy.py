@@ -70,7 +70,7 @@ COMMANDS: dict[str, Words] = {
                     *CRITIC, "--set", "bank=1", "--set", "student_size=40"],
     "eval geometry": ["eval", "geometry", "--data", "{in}/pairs", "--bundle", BUNDLE, "--quick", "--out", "{out}/results"],
     "eval recordings": ["eval", "recordings", "--data", "{in}/pairs", "--out", "{out}/names.csv"],
-    "eval preference": ["eval", "preference", "--ours", "{in}/pictures", "--theirs", "{in}/pictures", "--references",
+    "eval preference": ["eval", "preference", "--ours", "{in}/pictures", "--theirs", "{in}/others", "--references",
                         "{in}/pictures", "--questions", "2", "--out", "{out}/survey"],
     "eval report": ["eval", "report", "{in}/results", "--out", "{out}/page.html"],
     "eval compare": ["eval", "compare", "{in}/results", "{in}/results", "--json"],

@@ -21,7 +21,7 @@ STUDENT = {"coefficients": 2, "size": 40}
 
 def write_small_inputs(folder: Path) -> Path:
     """Writes `pairs`, `encoder`, `mesh`, `face`, `expert`, `head.npz`, `population.npz`, `speech`, `marks.npz`, `ict`,
-    `voices`, `teacher.pt`, `rendered`, `results` and `pictures`."""
+    `voices`, `teacher.pt`, `rendered`, `results`, `pictures` and `others`."""
     import torch
 
     from voxface.training.engine.trained_networks import save_networks
@@ -34,9 +34,11 @@ def write_small_inputs(folder: Path) -> Path:
 
     write_results(folder / "results")
     pairs = small_pairs()
-    (folder / "pictures").mkdir()
+    for name in ("pictures", "others"):
+        (folder / name).mkdir()
     for i in range(4):
-        (folder / "pictures" / f"p{i}.png").write_bytes(png(pairs.pictures[int(pairs.pictures_of[i][0])]))
+        for name, picture in zip(("pictures", "others"), pairs.pictures_of[i], strict=True):
+            (folder / name / f"p{i}.png").write_bytes(png(pairs.pictures[int(picture)]))
     spread = np.stack([np.eye(2, dtype=np.float32) / 4] * 2)
     pairs = replace(pairs, population=FacePopulation(pairs.morphable.sex_means, spread))
     pairs.save(folder / "pairs")

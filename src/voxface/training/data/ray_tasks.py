@@ -27,6 +27,7 @@ from functools import cache
 from typing import Any, Final, Self
 
 from voxface.runtime.errors import ProviderError, VoxfaceError
+from voxface.runtime.install_advice import how_to_install
 from voxface.training.data.parallel_map import Item, Result, Shared
 
 STORE_BYTES: Final = 200 << 20  # of shared memory on a machine: what all items share, and results on their way
@@ -174,7 +175,7 @@ def own_session() -> Iterator[None]:
         (importlib.import_module("ray._private.ray_constants"), "ENABLE_RAY_CLUSTER", False),
     ]
     if not all(hasattr(owner, name) for owner, name, _ in changed):
-        raise ProviderError(f"Ray {ray.__version__} is not known here; pip install 'voxface[ray]'")
+        raise ProviderError(f"Ray {ray.__version__} is not known here; {how_to_install('ray')}")
     importlib.import_module("ray._raylet").Config.initialize("")  # the variables, where Ray had been imported before
     values = [getattr(owner, name) for owner, name, _ in changed]
     for owner, name, value in changed:
@@ -206,7 +207,7 @@ def _import() -> Any:
     try:
         return importlib.import_module("ray")
     except ImportError as error:
-        raise ProviderError(f"--engine ray needs Ray ({_line(error)}); pip install 'voxface[ray]'") from error
+        raise ProviderError(f"--engine ray needs Ray ({_line(error)}); {how_to_install('ray')}") from error
 
 
 @contextmanager
