@@ -18,10 +18,10 @@ RESULTS = Path(__file__).parent / "results"
 def record(
     name: str, command: str, measured: dict[str, Any], packages: tuple[str, ...] = ("numpy", "onnxruntime")
 ) -> None:
-    """Writes `results/NAME.json`."""
+    """Writes `results/NAME.json`; of whole paths in the command only the names, since folders are of this machine."""
     document = {
         "what": name,
-        "command": command,
+        "command": " ".join(Path(word).name if word.startswith("/") else word for word in command.split(" ")),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "commit": _commit(),
         "machine": {"cpu": _cpu(), "cores": usable_cores(), "system": platform.system()},

@@ -1,11 +1,15 @@
 """The parts of the benchmarks that results rest on: turns, limits, plots, and what stands for the papers' programs."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
+import benchmarks
 import numpy as np
 import pytest
+from benchmarks import record as recording
 from benchmarks.interleave import Neighbours, percentiles, take_turns, take_turns_by_stage, times_as_long
 from benchmarks.papers_pipeline import PapersPipeline, log_mel_by_frame
 from benchmarks.plots import PLOTS
@@ -108,3 +112,11 @@ def test_plots_are_pictures(name: str) -> None:
     for shape in root.iter("{http://www.w3.org/2000/svg}rect"):
         x, wide = float(shape.attrib.get("x", 0)), float(shape.attrib["width"])
         assert 0 <= x <= x + wide <= width
+
+
+def test_results_name_no_folder_of_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "RESULTS", tmp_path)
+    recording.record("small", "python -m benchmarks.small --speech /somewhere/speech --out runs/x", {}, ("numpy",))
+    assert recording.load("small")["command"] == "python -m benchmarks.small --speech speech --out runs/x"
+    for file in Path(benchmarks.__file__).parent.glob("results/*.json"):
+        assert " /" not in json.loads(file.read_text())["command"], file.name
