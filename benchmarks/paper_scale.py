@@ -3,14 +3,15 @@
     python -m benchmarks.paper_scale [--quick] [--folder ROOM]
 
 Voices and pictures are generated, and short: 0.4 s and 64×64 pixels. They count, not what they hold. Each training runs for a
-few steps, with validation and the numbers at its end. Memory is what the process has for itself (`RssAnon`), the largest of
-looks 50 ms apart; of the mapped files it says nothing, which the system keeps or drops as it likes. Networks are narrow, since
-their memory does not depend on the data. Every person has the same share of utterances and pictures; there are 1,225, as in
-the paper, or fewer where data are few.
+few steps, with validation and the numbers at its end, and says how long these steps waited for their batches. Memory is what
+the process has for itself (`RssAnon`), the largest of looks 50 ms apart; of the mapped files it says nothing, which the
+system keeps or drops as it likes. Networks are narrow, since their memory does not depend on the data. Every person has the
+same share of utterances and pictures; there are 1,225, as in the paper, or fewer where data are few.
 """
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ PICTURES_EACH: Final = 140 / 150
 PEOPLE: Final = 1_225
 FRAMES: Final = 40
 LOOK_S: Final = 0.05
+STEPS: Final = 12
+WAITED: Final = re.compile(rb"steps waited for data ([0-9.]+) %")
 SMALL_GAN: Final = ("--set", "channels=32,32,16,16,8", "--set", "critic=8,8,16,16,32")
 
 
@@ -89,22 +92,26 @@ def trainings(room: Path, pairs: Path) -> dict[str, list[str]]:
 
 
 def measure(name: str, arguments: list[str]) -> dict[str, float]:
-    """Largest anonymous memory in MB and seconds of one training of three steps.
+    """Largest anonymous memory in MB, seconds, and percent of waiting for data of one training.
 
     Raises:
         RuntimeError: it failed.
     """
-    command = [sys.executable, "-m", "voxface", "train", name.split(maxsplit=1)[0], *arguments, "--steps", "3"]
+    command = [sys.executable, "-m", "voxface", "train", name.split(maxsplit=1)[0], *arguments, "--steps", str(STEPS)]
     most, began = 0, time.perf_counter()
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "2"})
+        process = subprocess.Popen(command, stdout=said, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"})
         while process.poll() is None:
             most = max(most, _anonymous(process.pid))
             time.sleep(LOOK_S)
+        said.seek(0)
+        text = said.read()
         if process.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{' '.join(command)}: {said.read().decode(errors='replace')[-2000:]}")
-    return {"mb": round(most / 1e6), "seconds": round(time.perf_counter() - began, 1)}
+            raise RuntimeError(f"{' '.join(command)}: {text.decode(errors='replace')[-2000:]}")
+    found = {"mb": float(round(most / 1e6)), "seconds": round(time.perf_counter() - began, 1)}
+    if waited := WAITED.search(text):  # the expert draws its batches beforehand
+        found["waiting_percent"] = float(waited[1])
+    return found
 
 
 def _anonymous(pid: int) -> int:
@@ -129,7 +136,7 @@ def main() -> None:
             write_pairs(Path(room) / "pairs", utterances)
             for name, arguments in trainings(Path(room), Path(room) / "pairs").items():
                 found.setdefault(name, {})[str(utterances)] = measured = measure(name, arguments)
-                print(f"{utterances} utterances, {name}: {measured['mb']} MB, {measured['seconds']} s", file=sys.stderr)
+                print(f"{utterances} utterances, {name}: {measured}", file=sys.stderr)
     if not options.quick:
         record("paper_scale", "python -m benchmarks.paper_scale", {"trainings": found}, ("numpy", "torch"))
 

@@ -326,6 +326,8 @@ class Run:
         finally:
             prepared.close()
             self.waiting = prepared.waited / max(time.perf_counter() - began, 1e-9)
+            if self.first < total:
+                self._say(f"steps waited for data {100 * self.waiting:.1f} % of their time")
 
     def log(self, step: int, losses: Mapping[str, Tensor | float], batch: Mapping[str, Any] | None = None) -> None:
         """Checks the losses of a step, and adds a point to the learning curve every `log_every` steps and at validations.
