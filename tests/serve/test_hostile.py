@@ -30,6 +30,7 @@ LIMITS = (
     "header-s=1",
     "hello-s=1",
     "idle-s=2",
+    "ping-s=0.2",  # the pong of a client that is held up comes late
     "garbage=5",
     "messages-per-s=50",
     "connections=40",

@@ -20,7 +20,6 @@ from voxface.serve.app import Server
 from voxface.serve.http_protocol import HEAD_BYTES, http_protocol
 from voxface.serve.page import FOLDER
 
-PING_S: Final = 15.0  # a client that does not answer a ping within this is gone
 FLUSH_S: Final = 3.0  # how long clients may take to read their last answers
 SWITCH_S: Final = 0.001  # how long a thread may keep the interpreter from the event loop
 _log = logging.getLogger(__name__)
@@ -100,8 +99,8 @@ def serve(
         http=http_protocol(server.limits, server.metrics, SystemClock()),
         ws="websockets-sansio",
         ws_max_size=server.limits.message_bytes,
-        ws_ping_interval=PING_S,
-        ws_ping_timeout=PING_S,
+        ws_ping_interval=server.limits.ping_s,
+        ws_ping_timeout=None,  # the pong of a client that is held up stands behind its sound; who is gone is idle
         ws_per_message_deflate=False,  # what is small on the wire must not be large in memory
         lifespan="on",
         log_config=None,
