@@ -29,8 +29,9 @@ from benchmarks.record import record
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.training.data.pairs import Person, Split, rows_of
 from voxface.training.data.pairs_folder import PairsWriter
+from voxface.training.faces.population import FacePopulation
 
-UTTERANCES: Final = (1_000, 10_000, 50_000, 150_000)
+UTTERANCES: Final = (1_000, 15_000, 150_000)
 PICTURES_EACH: Final = 140 / 150
 PEOPLE: Final = 1_225
 FRAMES: Final = 40
@@ -38,12 +39,14 @@ LOOK_S: Final = 0.05
 STEPS: Final = 12
 WAITED: Final = re.compile(rb"steps waited for data ([0-9.]+) %")
 SMALL_GAN: Final = ("--set", "channels=32,32,16,16,8", "--set", "critic=8,8,16,16,32")
+SMALL_EXPERT: Final = ("--set", "renders.pictures=200", "--set", "held=20")
 
 
 def write_pairs(folder: Path, utterances: int) -> None:
     """Pairs of this many utterances, and as many pictures for each as the paper has."""
     rng = np.random.default_rng(0)
-    model = Bundle.open().morphable
+    bundle = Bundle.open()
+    model = bundle.morphable
     count = _people(utterances)
     splits: list[Split] = ["validation" if k % 11 == 5 else "test" if k % 7 == 3 else "train" for k in range(count)]
     people = tuple(Person(f"p{k}", f"p{k}", "FM"[k % 2], splits[k]) for k in range(count))  # type: ignore[arg-type]
@@ -64,6 +67,7 @@ def write_pairs(folder: Path, utterances: int) -> None:
             expected=faces,
             cues=np.full((count, 2), np.nan, np.float32),
             morphable=model,
+            population=FacePopulation.load(bundle.path / "population.npz"),
         )
 
 
@@ -110,7 +114,7 @@ def trainings(room: Path, pairs: Path) -> dict[str, list[str]]:
         "mesh default": [
             *("--data", str(pairs), "--encoder", str(encoder), "--set", "bank=1", "--out", str(room / "default")),
         ],
-        "expert small": ["--data", str(pairs), "--preset", "small", "--out", str(expert)],
+        "expert small": ["--data", str(pairs), "--preset", "small", *SMALL_EXPERT, "--out", str(expert)],
         "joint wu2022": [
             *("--data", str(pairs), "--encoder", str(encoder), "--expert", str(expert), "--preset", "wu2022"),
             *("--batch", "4", *SMALL_GAN, "--set", "student_size=48", "--set", "student_trunk=plain"),
