@@ -31,6 +31,7 @@ BLOCK_S: Final = 0.1
 BLOCK: Final = round(BLOCK_S * SAMPLE_RATE)
 OPEN_S: Final = 10.0  # to connect
 END_S: Final = 10.0  # for the last answers
+SETTLED_S: Final = 20.0  # until then a server may refuse those that were let in together
 MOST_SOUND_S: Final = 600.0  # of recordings that are read
 
 
@@ -61,7 +62,7 @@ class Outcome:
 
     Attributes:
         late: how late updates came.
-        first_ns: how late the first face of each stream came after its first second of sound.
+        settled: how late those came whose sound was due after `SETTLED_S`.
         faces: number of faces of each stream that was let in.
         refused: streams that were refused, by reason.
         broken: streams whose connection broke, by reason.
@@ -70,6 +71,7 @@ class Outcome:
     """
 
     late: Histogram = field(default_factory=Histogram)
+    settled: Histogram = field(default_factory=Histogram)
     sent_late: Histogram = field(default_factory=Histogram)
     faces: list[int] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
@@ -87,6 +89,7 @@ class Outcome:
             "seconds": load.seconds,
             "updates": self.late.count,
             "late_ms": self.late.milliseconds(),
+            **({"late_ms_settled": self.settled.milliseconds()} if self.settled.count else {}),
             "sent_late_ms": self.sent_late.milliseconds(),
             "faces_of_a_stream": {
                 "least": min(self.faces, default=0),
@@ -265,7 +268,10 @@ class _Stream:
             if kind == "face" and "total" in document.get("latency_ms", {}):  # the last one is asked for, not due
                 self._faces += 1
                 block = -(-int(document["position"]) // BLOCK)
-                self._outcome.late.add(round(1e9 * (now - self._began - block * BLOCK_S)))
+                late_ns = round(1e9 * (now - self._began - block * BLOCK_S))
+                self._outcome.late.add(late_ns)
+                if block * BLOCK_S > SETTLED_S:
+                    self._outcome.settled.add(late_ns)
             elif kind == "goodbye" and document.get("reason") == "overload":  # let in, and refused soon after
                 self._accepted, self._refused = False, True
                 self._outcome.refused["overload"] += 1
