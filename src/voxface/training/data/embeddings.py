@@ -71,7 +71,7 @@ class PrecomputedEmbeddings:
     def _rows(self) -> dict[int, NDArray[np.int64]]:
         return {int(i): np.flatnonzero(self.person == i) for i in np.unique(self.person)}
 
-    @property
+    @cached_property
     def people(self) -> NDArray[np.int32]:
         """Indices of the people whose voices these are, each once, in order."""
         return np.array(sorted(self._rows), np.int32)
@@ -101,12 +101,13 @@ class PrecomputedEmbeddings:
         Raises:
             ValueError: there is no other speaker.
         """
-        of_row = speakers[self.person]
-        if (of_row == of_row[0]).all():
+        of_people = speakers[self.people]
+        if (of_people == of_people[0]).all():
             raise ValueError("a triplet needs voices of two speakers")
         found = []
-        for row in rows:
-            while of_row[other := int(rng.integers(len(self.person)))] == of_row[row]:
+        for row in rows:  # nothing here grows with the number of rows, which may be millions
+            own = speakers[self.person[row]]
+            while speakers[self.person[other := int(rng.integers(len(self.person)))]] == own:
                 pass
             found.append(other)
         return np.array(found)
