@@ -314,6 +314,10 @@ def _print(report: "Report", document: dict[str, Any]) -> None:
     print("cold start          " + ", ".join(f"{name.replace('_', ' ')} {ms:.0f}" for name, ms in cold.items()) + " ms")
     idle = "" if report.idle_cpu is None else f", {report.idle_cpu:.1%} while it waits"
     print(f"CPU per stream      {report.cpu:.1%} of one core{idle}")
+    if report.joules is not None:
+        watts = report.joules / max(report.seconds, 1e-9)
+        each = report.joules / max(report.updates, 1)
+        print(f"energy              {each:.2f} J an update, {watts:.1f} W: the whole processor, whatever ran there")
     resident, peak = (f"{mb:.0f} MB" if mb is not None else "unknown" for mb in (memory["resident"], memory["peak"]))
     print(f"memory              {resident} resident, {peak} at most")
     made = report.allocations

@@ -29,6 +29,7 @@ from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
 from voxface.runtime.live.stop import Stop
 from voxface.runtime.live.summary import why_no_face
 from voxface.runtime.profile.allocations import count_allocations
+from voxface.runtime.profile.energy import EnergyMeter
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
 from voxface.runtime.profile.paced import Loop, Paced, lead_in, run_paced
 from voxface.runtime.profile.report import Reading, Report, Scaling, Settings
@@ -176,18 +177,21 @@ class Profiler:
         self._cold["first_update"] = self._times.first_ns / 1e6
         self._times = UpdateTimes()
         steady = jitter()
+        energy = EnergyMeter()
 
         def after() -> None:
             self.drain()
+            energy.look()
             watch()
 
         blocks = max(1, round(self.setup.seconds * SAMPLE_RATE / config.hop))
         found = run_paced(pipeline, loop, clock, blocks, stop=stop, watch=after)
-        memory = resident_mb()
+        joules, memory = energy.joules(), resident_mb()
         settings = self.settings(source, sha256)
         return self._report(
-            settings, pipeline, found.response, steady, memory, loop, stop, paced=found, window_filled_s=filled
-        )
+            settings, pipeline, found.response, steady, memory, loop, stop,
+            paced=found, window_filled_s=filled, joules=joules,
+        )  # fmt: skip
 
     def microphone(
         self, microphone: Microphone, stop: Stop, *, clock: Clock, watch: Callable[[], None] = lambda: None
@@ -204,10 +208,11 @@ class Profiler:
             SinkWorker(_Drain(self, watch), clock, "thread", pipeline.stage_histograms.stages["sink"].add)
         )
         source = _TracedSource(microphone, self.trace)
+        energy = EnergyMeter()
         began, busy = clock.now_ns(), time.process_time_ns()
         run_threaded(source, pipeline, clock, stop, [], limit_s=self.setup.seconds)
         wall, busy = clock.now_ns() - began, time.process_time_ns() - busy
-        memory = resident_mb()
+        joules, memory = energy.joules(), resident_mb()
         self.drain()
         if pipeline.last is None:
             raise NoSpeechError(
@@ -220,7 +225,7 @@ class Profiler:
         settings = self.settings(MICROPHONE)
         return self._report(
             settings, pipeline, response, steady, memory, loop, stop,
-            wall_ns=wall, cpu_ns=busy, device=microphone.to_json(),
+            wall_ns=wall, cpu_ns=busy, device=microphone.to_json(), joules=joules,
         )  # fmt: skip
 
     def _report(
@@ -238,6 +243,7 @@ class Profiler:
         wall_ns: int = 0,
         cpu_ns: int = 0,
         device: dict[str, Any] | None = None,
+        joules: float | None = None,
     ) -> Report:
         times = self._times
         if not times.service.count:
@@ -286,6 +292,7 @@ class Profiler:
             scaling=self._scaling(),
             readings=self._readings(times),
             device=device,
+            joules=joules,
         )
 
     def _pipeline(self, clock: Clock) -> Pipeline:
