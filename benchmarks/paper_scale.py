@@ -36,7 +36,7 @@ PICTURES_EACH: Final = 140 / 150
 PEOPLE: Final = 1_225
 FRAMES: Final = 40
 LOOK_S: Final = 0.05
-STEPS: Final = 12
+STEPS: Final = 8
 WAITED: Final = re.compile(rb"steps waited for data ([0-9.]+) %")
 SMALL_GAN: Final = ("--set", "channels=32,32,16,16,8", "--set", "critic=8,8,16,16,32")
 SMALL_EXPERT: Final = ("--set", "renders.pictures=200", "--set", "held=20")
@@ -99,17 +99,18 @@ def trainings(room: Path, pairs: Path) -> dict[str, list[str]]:
     """Commands by name, in the order in which each needs what the one before made."""
     encoder, expert = room / "encoder", room / "expert"
     return {
-        "voice-encoder wen2019": ["--data", str(pairs), "--preset", "wen2019", "--batch", "32", "--out", str(encoder)],
+        "voice-encoder wen2019": ["--data", str(pairs), "--preset", "wen2019", "--batch", "8", "--out", str(encoder)],
         "face-gan wen2019": [
-            *("--data", str(pairs), "--encoder", str(encoder), "--preset", "wen2019", "--batch", "16"),
+            *("--data", str(pairs), "--encoder", str(encoder), "--preset", "wen2019", "--batch", "8"),
             *(*SMALL_GAN, "--set", "judge.steps=10", "--out", str(room / "gan")),
         ],
         "face-gan modern": [
-            *("--data", str(pairs), "--encoder", str(encoder), "--preset", "modern", "--batch", "16"),
+            *("--data", str(pairs), "--encoder", str(encoder), "--preset", "modern", "--batch", "8"),
             *(*SMALL_GAN, "--set", "judge.steps=10", "--set", "bank=1", "--out", str(room / "modern")),
         ],
         "mesh wu2022": [
-            *("--data", str(pairs), "--encoder", str(encoder), "--preset", "wu2022", "--out", str(room / "mesh")),
+            *("--data", str(pairs), "--encoder", str(encoder), "--preset", "wu2022", "--batch", "8"),
+            *("--out", str(room / "mesh")),
         ],
         "mesh default": [
             *("--data", str(pairs), "--encoder", str(encoder), "--set", "bank=1", "--out", str(room / "default")),
@@ -187,10 +188,9 @@ def main() -> None:
             for name, words in trainings(room, room / "pairs").items():
                 training = name.partition(" ")[0]
                 measured(f"train {name}", utterances, ["train", training, *words, "--steps", str(STEPS)])
-    if not options.quick:
-        record(
-            "paper_scale", "python -m benchmarks.paper_scale", {"commands": found, "steps": STEPS}, ("numpy", "torch")
-        )
+        if not options.quick:  # after each size, since the last one takes long
+            document = {"commands": found, "steps": STEPS}
+            record("paper_scale", "python -m benchmarks.paper_scale", document, ("numpy", "torch"))
 
 
 if __name__ == "__main__":
