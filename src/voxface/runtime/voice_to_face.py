@@ -25,6 +25,7 @@ from voxface.runtime.timing.trace import Trace
 
 if TYPE_CHECKING:  # a program that only reads files need not wait for these
     from voxface.runtime.live.async_stream import AsyncStream
+    from voxface.runtime.live.events import Event
     from voxface.runtime.live.session import Detector, LiveSession
     from voxface.runtime.live.stream import Stream
 
@@ -215,6 +216,35 @@ class VoiceToFace:
 
         opened = partial(self.stream, config, sample_rate=sample_rate)
         return AsyncStream(opened, waiting=waiting, skip_when_behind=skip_when_behind)
+
+    def microphone(
+        self, device: str | None = None, config: LiveConfig | None = None, *, seconds: float | None = None
+    ) -> "Iterator[Event]":
+        """The events of a microphone, as `voxface live` has them; leaving the loop closes it.
+
+            for event in voice_to_face.microphone():
+                if isinstance(event, voxface.FaceEstimated):
+                    show(event.estimate.image)
+
+        Sound is captured on a thread of its own, which waits for nobody; a device that is unplugged is waited for.
+
+        Args:
+            device: index, name or part of the name of an input device; None: the system's own choice.
+            config: when to estimate and how; None: as `voxface live` does without options.
+            seconds: how long to listen; None: until the loop is left.
+
+        Raises:
+            ProviderError: there is no such device, it does not open, or sounddevice is not installed.
+            UsageError: several devices fit the name, or this `VoiceToFace` was closed.
+        """
+        from voxface.runtime.live.captured_events import captured_events
+        from voxface.runtime.live.clock import SystemClock
+        from voxface.runtime.live.microphone import Microphone, PortAudio
+
+        clock = SystemClock()
+        source = Microphone(clock, PortAudio(), device)
+        self.estimator.warm_up()  # sound does not wait
+        return captured_events(self.stream(config), source, clock, limit_s=seconds)
 
     def live_session(
         self,
