@@ -31,7 +31,7 @@ from voxface.training.data.pairs import Person, Split, rows_of
 from voxface.training.data.pairs_folder import PairsWriter
 from voxface.training.faces.population import FacePopulation
 
-UTTERANCES: Final = (1_000, 15_000, 150_000)
+UTTERANCES: Final = (1_000, 150_000)
 PICTURES_EACH: Final = 140 / 150
 PEOPLE: Final = 1_225
 FRAMES: Final = 40

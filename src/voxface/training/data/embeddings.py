@@ -55,17 +55,19 @@ class PrecomputedEmbeddings:
             done: called with (utterances done, utterances in all).
         """
         rng = np.random.default_rng([seed, 71])
-        rows, person, recording = [], [], []
         utterances = np.concatenate([pairs.utterances[int(i)] for i in people])
+        rows = _Rows(each * len(utterances))
         for k, u in enumerate(utterances):
             batch = crops(
                 pairs, np.repeat(u, each), int(rng.integers(length[0], length[1] + 1)), rng, encoder.normalisation, over
             )
-            rows.append(encoder(torch.from_numpy(batch).to(device))[0].float().cpu().numpy())
-            person += [int(pairs.utterance_person[u])] * each
-            recording += [int(pairs.utterance_recording[u])] * each
+            rows.add(encoder(torch.from_numpy(batch).to(device))[0])
             done(k + 1, len(utterances))
-        return cls(np.concatenate(rows), np.array(person, np.int32), np.array(recording, np.int32))
+        person, recording = (
+            np.repeat(of[utterances], each).astype(np.int32)
+            for of in (pairs.utterance_person, pairs.utterance_recording)
+        )
+        return cls(rows.table, person, recording)
 
     @cached_property
     def _rows(self) -> dict[int, NDArray[np.int64]]:
@@ -121,9 +123,28 @@ def embed_whole(
     done: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Float32:
     """Embeddings float32 [len(utterances), E] of whole utterances, as the runtime encodes them: short ones are repeated."""
-    rows = []
+    rows = _Rows(len(utterances))
     for k, u in enumerate(utterances):
         heard = network_input(pairs.utterance(int(u)), how=encoder.normalisation)
-        rows.append(encoder(torch.from_numpy(heard).to(device))[0].float().cpu().numpy())
+        rows.add(encoder(torch.from_numpy(heard).to(device))[0])
         done(k + 1, len(utterances))
-    return np.concatenate(rows)
+    return rows.table
+
+
+class _Rows:
+    """A table that is filled batch by batch.
+
+    It is one array from the beginning: thousands of small results, each kept where the network had put it, lie between what the
+    network needs for the next one, and memory grows by a hundred times their size.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.table: Float32 = np.empty((count, 0), np.float32)
+        self._done = 0
+
+    def add(self, batch: torch.Tensor) -> None:
+        """Copies the next rows [B, E]."""
+        if not self._done:
+            self.table = np.empty((len(self.table), batch.shape[1]), np.float32)
+        self.table[self._done : self._done + len(batch)] = batch.float().cpu().numpy()
+        self._done += len(batch)
