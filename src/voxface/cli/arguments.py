@@ -14,7 +14,10 @@ else:
 BUNDLE_TO_READ: Final = "bundle folder or .voxface file"
 BUNDLE_TO_REPLACE: Final = "replace a bundle that is there already"
 BUNDLE_TO_WRITE: Final = "bundle to write: NAME.voxface, or a folder"
-PROVIDERS: Final = "cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
+PROVIDERS: Final = (
+    "cpu, openvino, openvino-bf16, openvino-gpu, openvino-npu, cuda, tensorrt, tensorrt-rtx, tensorrt-native, or auto: "
+    "what `voxface doctor --measure` found fastest (%(default)s)"
+)
 
 
 def add_json(parser: Container, what: str = "one JSON document on standard output") -> None:
@@ -115,7 +118,7 @@ def check_channel(channel: int | None) -> int | None:
 
 def check_threads(threads: int | None) -> None:
     """Raises UsageError for a number of threads that cannot be; None: the engine's own choice."""
-    from voxface.runtime.engines.onnxruntime import MOST_THREADS
+    from voxface.runtime.engines.threads import MOST_THREADS
     from voxface.runtime.errors import UsageError
 
     if threads is not None and not 1 <= threads <= MOST_THREADS:

@@ -121,7 +121,8 @@ def examine(path: Path | None = None) -> dict[str, Any]:
 
 def _providers(bundle: Any) -> dict[str, dict[str, Any]]:
     """Every provider, tried on the bundle's smallest graph."""
-    from voxface.runtime.engines.opening import ALL_PROVIDERS, open_graph
+    from voxface.runtime.engines.opening import open_graph
+    from voxface.runtime.engines.providers import ALL_PROVIDERS
     from voxface.runtime.errors import VoxfaceError
 
     found: dict[str, dict[str, Any]] = {}

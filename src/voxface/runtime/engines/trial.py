@@ -19,7 +19,9 @@ from voxface.runtime.engines.contract import INPUTS, OUTPUTS, check_outputs, che
 from voxface.runtime.engines.engine import Engine
 from voxface.runtime.engines.held import HeldEngine
 from voxface.runtime.engines.memory_bound import MemoryBound
-from voxface.runtime.engines.opening import PROVIDERS, open_graph
+from voxface.runtime.engines.opening import open_graph
+from voxface.runtime.engines.providers import ON_CPU, OPENVINO_PROVIDERS, PROVIDERS
+from voxface.runtime.engines.threads import checked_threads
 from voxface.runtime.engines.watch import Watch
 from voxface.runtime.errors import BundleError, ProviderError
 
@@ -63,9 +65,14 @@ def open_graphs(
             opened.pop_all()
         return engines
     bundle.read_ahead()  # the morphable model, which the trial of the mesh network waits for
-    from voxface.runtime.engines.onnxruntime import checked_threads, import_onnxruntime, lacked_memory
+    from voxface.runtime.engines.onnxruntime import import_onnxruntime, lacked_memory
 
-    import_onnxruntime()  # before memory is bounded
+    if provider in OPENVINO_PROVIDERS:
+        from voxface.runtime.engines.openvino_library import check_device
+
+        check_device(OPENVINO_PROVIDERS[provider][0])  # loads library and plugin before memory is bounded
+    else:
+        import_onnxruntime()  # likewise
     workers = checked_threads(threads)
 
     def attempt(engines: dict[str, Engine]) -> None:
@@ -77,7 +84,7 @@ def open_graphs(
             _try(bundle, engines, frames, finite)
 
     size = sum(len(bundle.graph(name)) for name in names)
-    watch = Watch(SECONDS + SECONDS_PER_BYTE * size if provider == "cpu" else math.inf, clock)
+    watch = Watch(SECONDS + SECONDS_PER_BYTE * size if provider in ON_CPU else math.inf, clock)
     model = len(bundle.files[bundle.manifest.morphable_model.file])
     bound = MemoryBound.for_files(size + model, len(names) * workers + 2)
     try:
@@ -140,7 +147,7 @@ def _try(bundle: Bundle, engines: dict[str, Engine], frames: int, finite: bool) 
             modes = bundle.morphable.modes if "coefficients" in OUTPUTS[name] else 0  # it is read meanwhile
             width = check_outputs(name, outputs, frames, width, modes, finite=finite)
         except (KeyError, ValueError) as error:
-            if engine.provider != "cpu":  # FP16 may overflow there
+            if engine.provider not in ON_CPU:  # FP16 may overflow there
                 raise ProviderError(f"{bundle.path}: the graph {name} on {engine.provider}: {error}") from error
             raise _refused(bundle, name, error) from error
         if "embedding" in outputs:

@@ -24,6 +24,7 @@ from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.engines.contract import LARGEST_NUMBER
 from voxface.runtime.engines.engine import Array, Engine
+from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import BundleError, NoPickleError, NoSpeechError, ProviderError, UsageError
@@ -82,7 +83,7 @@ class FaceEstimator:
             BundleError, ProviderError, UsageError: see `Bundle.open` and `open_graphs`.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        fused = (provider != "cpu" if fused is None else fused) and self.bundle.fused
+        fused = (provider not in ON_CPU if fused is None else fused) and self.bundle.fused
         opened = open_graphs(self.bundle, (*GRAPHS, FUSED) if fused else GRAPHS, provider, threads=threads)
         with ExitStack() as engines:  # freed when what follows fails
             for name, engine in opened.items():
@@ -340,7 +341,7 @@ class FaceEstimator:
             f"{self.bundle.name}: the {network} network gave numbers that are not finite, or beyond ±{LARGEST_NUMBER:,.0f}, on "
             f"{self.provider}"
         )
-        if self.provider == "cpu":  # which computes in FP32, unless the graph itself says otherwise
+        if self.provider in ("cpu", "openvino"):  # which compute in FP32, unless the graph itself says otherwise
             return BundleError(f"{said}; use another bundle")
         return ProviderError(
             f"{said}; use a bundle in FP32 or --provider cpu (`voxface compare` finds the engine that does so)"

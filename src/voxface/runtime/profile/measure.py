@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
@@ -295,7 +296,7 @@ class Profiler:
     def _scaling(self) -> Scaling | None:
         """Times one estimate with all threads and with half of them, in turn; None where that cannot be done."""
         half = self.setup.threads // 2
-        if not half or self.voice_to_face.provider != "cpu":
+        if not half or self.voice_to_face.provider not in ON_CPU:
             return None
         speech = self.voice_to_face.listen([synthetic_voice(self.setup.config.window / SAMPLE_RATE)])
         times: dict[int, list[int]] = {self.setup.threads: [], half: []}
@@ -316,7 +317,7 @@ class Profiler:
     def _readings(self, times: UpdateTimes) -> list[Reading]:
         """Reading speed of the graphs' weights, counted as the bytes of their files, and of the morphable model's basis."""
         wanted: list[tuple[str, int, Histogram | None]] = []
-        if self.voice_to_face.provider == "cpu":
+        if self.voice_to_face.provider in ON_CPU:
             wanted += [(f"{name} graph", len(self.bundle.graph(name)), times.engines.get(name)) for name in GRAPHS]
         wanted.append(("mesh decode", self.voice_to_face.morphable.basis.nbytes, times.parts.get("mesh.decode")))
         return [
