@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="exact", help="how the window is encoded (%(default)s)")
     add_bundle(parser)
     add_provider(parser)
-    add_threads(parser, 1)
+    add_threads(parser)
     parser.add_argument("--trace", type=Path, metavar="FILE", help="every stage of every update, for ui.perfetto.dev")
     parser.add_argument("--save", type=Path, metavar="FILE", help="save the profile, for a later --against")
     add_force(parser, "replace a trace or a profile that is there already")

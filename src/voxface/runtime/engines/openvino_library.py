@@ -75,5 +75,5 @@ def check_device(device: str) -> None:
 def reason(error: BaseException) -> str:
     """The reason in an error of OpenVINO, which may quote names from a graph, in one line that fits a terminal."""
     lines = [line.strip() for line in str(error).splitlines()]
-    said = next((line for line in lines if line and not line.startswith(_NO_REASON)), "") or type(error).__name__
+    said = " ".join(line for line in lines if line and not line.startswith(_NO_REASON)) or type(error).__name__
     return "".join(letter if letter.isprintable() else "?" for letter in said[:_LONGEST_MESSAGE])

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import STRIDE
+from voxface.runtime.engines.choice import choose
 from voxface.runtime.engines.contract import INPUTS, OUTPUTS, check_outputs, check_signature
 from voxface.runtime.engines.engine import Engine
 from voxface.runtime.engines.held import HeldEngine
 from voxface.runtime.engines.memory_bound import MemoryBound
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.engines.providers import ON_CPU, OPENVINO_PROVIDERS, PROVIDERS
-from voxface.runtime.engines.threads import checked_threads
 from voxface.runtime.engines.watch import Watch
 from voxface.runtime.errors import BundleError, ProviderError
 
@@ -48,7 +48,8 @@ def open_graphs(
     Args:
         bundle: the bundle.
         names: the graphs, as in its manifest; "encoder" must come before those that take its embedding.
-        provider, threads: see `voxface.runtime.engines.opening.open_graph`.
+        provider, threads: see `voxface.runtime.engines.opening.open_graph`; what they leave open is as
+            `voxface.runtime.engines.choice.choose` says.
         lengths: lengths in frames to try as well.
         finite: whether outputs must be finite.
         clock: the clock of the time limit, in seconds.
@@ -57,6 +58,7 @@ def open_graphs(
         BundleError: a graph is none, does not keep its contract or the manifest's word, or takes too long.
         ProviderError, UsageError: see `voxface.runtime.engines.opening.open_graph`.
     """
+    provider, threads, _ = choose(bundle, provider, threads)
     if provider not in PROVIDERS:
         with ExitStack() as opened:
             engines = {
@@ -73,7 +75,6 @@ def open_graphs(
         check_device(OPENVINO_PROVIDERS[provider][0])  # loads library and plugin before memory is bounded
     else:
         import_onnxruntime()  # likewise
-    workers = checked_threads(threads)
 
     def attempt(engines: dict[str, Engine]) -> None:
         try:
@@ -86,7 +87,7 @@ def open_graphs(
     size = sum(len(bundle.graph(name)) for name in names)
     watch = Watch(SECONDS + SECONDS_PER_BYTE * size if provider in ON_CPU else math.inf, clock)
     model = len(bundle.files[bundle.manifest.morphable_model.file])
-    bound = MemoryBound.for_files(size + model, len(names) * workers + 2)
+    bound = MemoryBound.for_files(size + model, len(names) * threads + 2)
     try:
         tried = watch.run(lambda: _opened_and_tried(bundle, names, provider, threads, watch, attempt), bound)
     except TimeoutError:
