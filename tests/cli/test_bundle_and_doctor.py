@@ -242,7 +242,7 @@ def test_doctor_measures_and_auto_uses_it(
         assert usable[0] == "cpu"
         assert "cuda" not in usable, "doctor has found that it does not load"
         times = tuple(EngineTime("cpu", threads, 10 / threads, True, 1.0, 150.0, 0.0) for threads in (1, 2))
-        return EngineTimes(bundle.manifest.sha256, this_machine(), times, {"openvino": "too hot"}, ("cpu",))
+        return EngineTimes(bundle.manifest.sha256, this_machine(), times, {"openvino": "too hot"}, 99.5, ("cpu",))
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(measurement, "measure", measured)
@@ -258,6 +258,7 @@ def test_doctor_measures_and_auto_uses_it(
     said = capsys.readouterr().out
     assert "cpu             2 threads     5.00 ms" in said
     assert "openvino        left out: too hot" in said
+    assert "the machine was busy (load average 99.5)" in said
     assert "fastest: cpu, 2 threads; `--provider auto` uses it" in said
     for words, provider, threads, why in (
         (["--provider", "auto"], "cpu", 2, "measured"),

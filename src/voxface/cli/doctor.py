@@ -110,7 +110,11 @@ def examine(path: Path | None = None, *, measure: bool = False) -> dict[str, Any
             if not any(found["ok"] for found in providers.values()):
                 problems.append(f"no provider works; {providers['cpu']['why']}")
             elif measure and providers["cpu"]["ok"]:  # with which the others must agree
-                times = measure_engines(opened, providers)
+                try:
+                    times = measure_engines(opened, providers)
+                except VoxfaceError as error:
+                    times["why"] = str(error)
+                    problems.append(str(error))
             else:
                 times = known_engine_times(opened)
     except ImportError as error:  # one of the packages above, already named

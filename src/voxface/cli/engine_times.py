@@ -1,14 +1,15 @@
 """What `voxface doctor` says of the speed of engines: what was measured, what is fastest, and that it was chosen."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from voxface.cli.output import Progress, warn
 
 if TYPE_CHECKING:
     from voxface.runtime.bundle.bundle import Bundle
-    from voxface.runtime.engines.choice import EngineChoice
+    from voxface.runtime.engines.choice import ChosenEngine
 
-MEASURE = "voxface doctor --measure"
+MEASURE: Final = "voxface doctor --measure"
+BUSY: Final = 0.5  # load average a core, from which times depend on what else ran
 
 
 def measure_engines(bundle: "Bundle", providers: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -60,6 +61,11 @@ def lines_of(found: dict[str, Any]) -> list[str]:
             f"fastest: {fastest['provider']}, {fastest['threads']} thread{several}; `--provider auto` uses it, and every "
             "provider the threads that were best for it"
         )
+    load = found["load_average_before"]
+    if load is not None and load > BUSY * found["machine"]["cores"]:
+        lines.append(
+            f"the machine was busy (load average {load:.1f}); `{MEASURE}` again when it is as it usually will be"
+        )
     if "why_not_kept" in found:
         lines.append(f"not kept: {found['why_not_kept']}")
     elif found.get("file"):
@@ -67,7 +73,7 @@ def lines_of(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def warn_of_change(asked: str, choice: "EngineChoice") -> None:
+def warn_of_change(asked: str, choice: "ChosenEngine") -> None:
     """Warns where "auto" was asked for, and what was measured is of another machine."""
     from voxface.runtime.engines.choice import AUTO, CHANGED, in_words
 

@@ -16,7 +16,7 @@ from voxface.runtime.audio.samples import LIMIT, check_rate, check_samples, scal
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import MIN_CONFIDENCE, LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.engines.choice import EngineChoice
+from voxface.runtime.engines.choice import ChosenEngine
 from voxface.runtime.errors import InputError, NoPickleError, NoSpeechError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.speech import Speech
@@ -82,7 +82,7 @@ class VoiceToFace:
         return self.estimator.provider
 
     @property
-    def choice(self) -> EngineChoice:
+    def choice(self) -> ChosenEngine:
         """The provider and the number of threads that are used, and why these."""
         return self.estimator.choice
 

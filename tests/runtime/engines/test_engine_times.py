@@ -17,6 +17,7 @@ from voxface.runtime.engines.engine_times import EngineTime, EngineTimes, keep, 
 from voxface.runtime.engines.measurement import MEASURED as MEASURABLE
 from voxface.runtime.engines.measurement import PRECISE, REST_S, measure
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
+from voxface.runtime.files.cache_folder import ENGINE_TIMES
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.voice_to_face import VoiceToFace
 
@@ -171,7 +172,7 @@ def test_it_counts_for_this_bundle_machine_and_libraries_alone(
             keep(replace(measured(default_bundle, {("cpu", 1): 10, ("cpu", 2): 20}), machine=this_machine()))
             assert choose(default_bundle, "auto", None) == ("cpu", 1, MEASURED)
     assert choose(default_bundle, "auto", None) == ("cpu", 2, MEASURED), "this machine's are still there"
-    assert len(list((cache / engine_times.FOLDER).iterdir())) == 5
+    assert len(list((cache / ENGINE_TIMES).iterdir())) == 5
 
 
 @pytest.mark.parametrize("damage", ["cut", "edited", "newer", "large", "folder", "text", "other fields"])

@@ -283,6 +283,14 @@ assert hasattr(openvino, "convert_model") is ("ours" not in sys.argv), "a progra
 
 
 @needs_openvino
+def test_a_program_that_imported_it_first_is_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino_library.import_openvino()
+    monkeypatch.setitem(sys.modules, openvino_library.TELEMETRY, SimpleNamespace())
+    with pytest.warns(RuntimeWarning, match="with its telemetry on; import it later"):
+        openvino_library.import_openvino()
+
+
+@needs_openvino
 def test_a_face_of_each_sample_is_the_same(default_bundle: Bundle) -> None:
     """Within the tolerances of a calibration to FP16, whose unit is the task's."""
     from voxface.runtime.audio.decode import read_blocks

@@ -4,12 +4,15 @@ Provider "auto" is what `voxface doctor --measure` found fastest for this bundle
 was not given is the one that it found best. Without such a measurement they are "cpu" and one thread.
 """
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.engines.engine_times import kept
 from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.engines.threads import UNMEASURED, checked_threads
+from voxface.runtime.files.cache_folder import ENGINE_TIMES, cache_folder
+
+if TYPE_CHECKING:  # imported where it is needed
+    from voxface.runtime.engines.engine_times import EngineTimes
 
 AUTO: Final = "auto"
 ASKED: Final = "asked for"
@@ -18,7 +21,7 @@ NOT_MEASURED: Final = "not measured"
 CHANGED: Final = "the machine or its libraries have changed since it was measured"
 
 
-class EngineChoice(NamedTuple):
+class ChosenEngine(NamedTuple):
     """A provider and a number of threads.
 
     Attributes:
@@ -32,7 +35,7 @@ class EngineChoice(NamedTuple):
     why: str
 
 
-def choose(bundle: Bundle, provider: str, threads: int | None) -> EngineChoice:
+def choose(bundle: Bundle, provider: str, threads: int | None) -> ChosenEngine:
     """The choice for a bundle.
 
     Args:
@@ -45,19 +48,29 @@ def choose(bundle: Bundle, provider: str, threads: int | None) -> EngineChoice:
     if threads is not None:
         checked_threads(threads)
     if provider != AUTO and (threads is not None or provider not in ON_CPU):
-        return EngineChoice(provider, checked_threads(threads), ASKED)
-    times, any_times = kept(str(bundle.manifest.sha256))
+        return ChosenEngine(provider, checked_threads(threads), ASKED)
+    times, any_times = _kept(str(bundle.manifest.sha256))
     if times is not None:
         found = times.fastest(None if provider == AUTO else provider, threads)
         if found is None and threads is not None:  # so many threads were not measured
             found = times.fastest(None)
         if found is not None:
-            return EngineChoice(found.provider, threads or found.threads, MEASURED)
+            return ChosenEngine(found.provider, threads or found.threads, MEASURED)
     why = CHANGED if any_times and times is None else NOT_MEASURED
-    return EngineChoice("cpu" if provider == AUTO else provider, threads or UNMEASURED, why)
+    return ChosenEngine("cpu" if provider == AUTO else provider, threads or UNMEASURED, why)
 
 
-def in_words(choice: EngineChoice) -> str:
+def _kept(bundle: str) -> "tuple[EngineTimes | None, bool]":
+    """See `voxface.runtime.engines.engine_times.kept`, which is imported only where something was measured: a first face would
+    wait for it."""
+    if not cache_folder(ENGINE_TIMES).is_dir():
+        return None, False
+    from voxface.runtime.engines.engine_times import kept
+
+    return kept(bundle)
+
+
+def in_words(choice: ChosenEngine) -> str:
     """A choice as a line of text."""
     several = "s" if choice.threads > 1 else ""
     return f"on {choice.provider}, {choice.threads} thread{several} ({choice.why})"

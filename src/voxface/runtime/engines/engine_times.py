@@ -9,16 +9,15 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.files.cache_folder import ENGINE_TIMES as FOLDER
 from voxface.runtime.files.cache_folder import cache_folder
 from voxface.runtime.files.sealed_json import is_intact, sealed
 from voxface.runtime.processor import instruction_sets, processor_name, usable_cores
 
-FOLDER: Final = "engine-times"
 SCHEMA: Final = 1
 LARGEST_FILE: Final = 1 << 20
 # What another engine must gain to be chosen: less is noise, and a second thread takes a core from other programs.
@@ -58,6 +57,7 @@ class EngineTimes:
         machine: what the times hold for, see `this_machine`.
         times: every engine that was measured.
         left_out: provider -> why it was not measured.
+        load: load average of the machine before the measurement; None: the system does not say.
         precise: the providers that may be chosen without being named; the others compute in fewer digits.
     """
 
@@ -65,6 +65,7 @@ class EngineTimes:
     machine: Mapping[str, Any]
     times: tuple[EngineTime, ...]
     left_out: Mapping[str, str]
+    load: float | None
     precise: tuple[str, ...]
 
     def fastest(self, provider: str | None = None, threads: int | None = None) -> EngineTime | None:
@@ -94,6 +95,7 @@ class EngineTimes:
             "machine": dict(self.machine),
             "times": [asdict(one) for one in self.times],
             "left_out": dict(self.left_out),
+            "load_average_before": self.load,
             "fastest": None if fastest is None else {"provider": fastest.provider, "threads": fastest.threads},
         }
 
@@ -154,7 +156,9 @@ def _read(path: Path, bundle: str, machine: Mapping[str, Any]) -> EngineTimes:
     if (document["bundle"], document["machine"]) != (bundle, machine):
         raise ValueError("of another bundle or machine")
     times = tuple(EngineTime(**one) for one in document["times"])
-    return EngineTimes(bundle, machine, times, dict(document["left_out"]), tuple(document["precise"]))
+    return EngineTimes(
+        bundle, machine, times, dict(document["left_out"]), document["load_average_before"], tuple(document["precise"])
+    )
 
 
 def _file(bundle: str, machine: Mapping[str, Any]) -> Path:
@@ -172,6 +176,8 @@ def _gain_needed(one: EngineTime, than: EngineTime) -> float:
 
 
 def _version(name: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -5,6 +5,7 @@ look faster with more threads than they are; so each run follows a rest.
 """
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ def measure(
     Raises:
         BundleError: the bundle cannot be used.
     """
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     left_out: dict[str, str] = {}
     updates: dict[tuple[str, int], Update] = {}
     with ExitStack() as opened:
@@ -92,10 +94,12 @@ def measure(
                 report(round_ + WARM_UP + 1, rounds + WARM_UP)
         reference = updates["cpu", 1]()
         times = tuple(
-            EngineTime(*key, statistics.median(taken[key]), *_agreement(bundle, update(), reference))
-            for key, update in updates.items()
+            EngineTime(
+                provider, threads, statistics.median(taken[provider, threads]), *_agreement(bundle, update(), reference)
+            )
+            for (provider, threads), update in updates.items()
         )
-    return EngineTimes(str(bundle.manifest.sha256), this_machine(), times, left_out, PRECISE)
+    return EngineTimes(str(bundle.manifest.sha256), this_machine(), times, left_out, load, PRECISE)
 
 
 def _candidates(providers: Sequence[str]) -> Iterator[tuple[str, int]]:

@@ -8,6 +8,7 @@ needed, and its import takes longer than the rest.
 
 import os
 import sys
+import warnings
 from functools import cache
 from typing import Any, Final
 
@@ -33,6 +34,12 @@ def import_openvino() -> Any:
         if is_process_ours():
             sys.modules.setdefault(_CONVERTER, None)  # type: ignore[arg-type]
         os.environ.setdefault(_KERNEL_CACHE, "0")
+    elif sys.modules.get(TELEMETRY) is not None:
+        warnings.warn(  # of one place, so that it is shown once
+            "voxface: openvino was imported before an engine of voxface was opened, with its telemetry on; import it later",
+            RuntimeWarning,
+            stacklevel=1,
+        )
     try:
         import openvino
     except ImportError as error:
