@@ -123,6 +123,8 @@ def test_threads_and_precision_are_what_was_asked_for(default_bundle: Bundle) ->
             assert compiled.get_property("INFERENCE_NUM_THREADS") == min(expected, 2)
             assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
             assert compiled.get_property("ENABLE_CPU_PINNING") is False
+            assert engine_module._multiplies_in(compiled, "f32")
+            assert not engine_module._multiplies_in(compiled, "bf16")
     with pytest.raises(UsageError, match="0 threads"):
         open_engine(default_bundle.graph("mesh"), "openvino", threads=0)
 

@@ -246,5 +246,5 @@ def _multiplies_in(compiled: Any, precision: str) -> bool:
     return any(
         info["runtimePrecision"].astype(str) == precision
         for info in layers
-        if info["layerType"].astype(str) in _PRODUCTS
+        if "layerType" in info and info["layerType"].astype(str) in _PRODUCTS
     )
