@@ -63,7 +63,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,serve,train,eval,ray,tensorrt-rtx,dev]"
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,serve,train,eval,ray,openvino,tensorrt-rtx,dev]"
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps silero-vad  # for its ONNX file alone
 	@touch $@
 
@@ -133,6 +133,7 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python -m benchmarks.incremental
 	$(VENV)/bin/python -m benchmarks.image_reuse
 	$(VENV)/bin/python -m benchmarks.int8
+	$(VENV)/bin/python -m benchmarks.engines
 	$(VENV)/bin/python -m benchmarks.profile
 	$(VENV)/bin/python -m benchmarks.no_face
 	$(VENV)/bin/python -m benchmarks.speaker_change

@@ -4,10 +4,12 @@ Each runs under strace with an empty home and without the variables by which pro
 keeps quiet there.
 """
 
+import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,7 @@ PEOPLE: Words = ["--pictures", "1", "--variants", "1", "--workers", "2", *HEAD]
 COMMANDS: dict[str, Words] = {
     "run": ["run", SAMPLES[0], "--out", "{out}/faces"],
     "live": ["live", "--source", SAMPLES[0], "--show", "none", "--json", "--record", "{out}/recording"],
+    "run: openvino": ["run", SAMPLES[0], "--provider", "openvino", "--out", "{out}/faces"],
     "live: replay": ["live", "--replay", STORED / "recording", "--bundle", BUNDLE, "--show", "none", "--json"],
     "live: terminal": ["live", "--source", SAMPLES[0], "--show", "terminal", "--vad", "webrtc"],
     "serve": ["serve", "--port", "0", "--seconds", "1", "--json"],
@@ -84,6 +87,7 @@ MAY_FAIL = (
     "load",
 )  # without a microphone; where another processor rounds otherwise; no server
 NEEDS = {
+    "run: openvino": ("openvino",),
     "serve": ("fastapi", "uvicorn"),
     "load": ("websockets",),
     "bundle import": ("torch", "onnx"),
@@ -126,7 +130,8 @@ def words_of(name: str, request: pytest.FixtureRequest, folder: Path) -> Words:
     for command, modules in NEEDS.items():
         if name.startswith(command):
             for module in modules:
-                pytest.importorskip(module, reason=f"{module} comes with an extra of voxface")
+                if find_spec(module) is None:  # not importing it, since what it does then is what is to be watched
+                    pytest.skip(f"{module} comes with an extra of voxface")
     words = [str(word) for word in COMMANDS[name]]
     places = {"{out}": str(folder / "out")}
     if any("{in}" in word for word in words):
@@ -289,6 +294,13 @@ async def main():
 
 asyncio.run(main())
 """
+OPENVINO = """
+from voxface.runtime.engines.opening import open_engine
+with open_engine(open('{here}/face.onnx', 'rb').read(), 'openvino', threads=1) as engine:
+    engine.warm_up()
+import openvino
+openvino.convert_model('{here}/face.onnx')
+"""
 PROGRAMS = {
     "import voxface": SESSION + "import onnxruntime\n",
     "a module below": "from voxface.runtime.engines.opening import open_engine\n"
@@ -300,6 +312,7 @@ PROGRAMS = {
     "a process of a server": PROCESSES.replace("{method}", "forkserver"),
     "another program": SUBPROCESS,
     "asyncio": ASYNC,
+    "OpenVINO": OPENVINO,
 }
 
 
@@ -327,10 +340,22 @@ def short(here: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_collects_nothing(short: Path, here: Path, name: str) -> None:
+    if name == "OpenVINO" and find_spec("openvino") is None:
+        pytest.skip("openvino comes with voxface[openvino]")
     (here / "program.py").write_text(PROGRAMS[name].replace("{here}", str(here)))
     watched = watch(short, ["-W", "error::RuntimeWarning", here / "program.py"])
     assert watched.done.returncode == 0, watched.done.stderr
     assert_private(watched)
+
+
+def test_a_measurement_of_engines_is_kept_where_the_cache_is(tmp_path: Path) -> None:
+    """It is written because it was asked for, and to no other place."""
+    words = ["-m", "voxface", "doctor", "--measure", "--json", "--bundle", BUNDLE]
+    watched = watch(tmp_path, words, OMP_NUM_THREADS="1", XDG_CACHE_HOME=str(tmp_path / "out" / "cache"))
+    assert watched.done.returncode == 0, watched.done.stderr
+    (file,) = (tmp_path / "out").rglob("*.json")
+    assert json.loads(watched.done.stdout)["engine_times"]["file"] == str(file)
+    assert_private(watched, listens=True)
 
 
 @pytest.mark.parametrize("given", [{}, {VARIABLE: ""}], ids=["unset", "empty"])

@@ -14,7 +14,8 @@ from voxface.calibration.task_error import TaskError, graph_outputs
 from voxface.onnx_graph.graph import show_tensors
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.engines.engine import Engine
-from voxface.runtime.engines.opening import PROVIDERS, open_engine
+from voxface.runtime.engines.opening import open_engine
+from voxface.runtime.engines.providers import PROVIDERS
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import ProviderError
 

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="exact", help="how the window is encoded (%(default)s)")
     add_bundle(parser)
     add_provider(parser)
-    add_threads(parser, 1)
+    add_threads(parser)
     parser.add_argument("--trace", type=Path, metavar="FILE", help="every stage of every update, for ui.perfetto.dev")
     parser.add_argument("--save", type=Path, metavar="FILE", help="save the profile, for a later --against")
     add_force(parser, "replace a trace or a profile that is there already")
@@ -179,11 +179,17 @@ def _measure(
     """Measures; `began`: when the imports began, ns of `time.perf_counter_ns`."""
     from contextlib import suppress
 
-    from voxface.runtime.engines.opening import PROVIDERS
+    from voxface.runtime.engines.providers import OPENVINO_PROVIDERS, PROVIDERS
     from voxface.runtime.profile.measure import MICROPHONE, SYNTHETIC, Profiler, ProfileSetup
 
-    if options.provider in PROVIDERS:
-        with suppress(ImportError):  # opening the engine says what to install
+    if options.provider in OPENVINO_PROVIDERS:
+        from voxface.runtime.engines.openvino_library import import_openvino
+        from voxface.runtime.errors import ProviderError
+
+        with suppress(ProviderError):  # opening the engine says what to install
+            import_openvino()
+    elif options.provider in PROVIDERS:
+        with suppress(ImportError):  # as above
             import onnxruntime  # noqa: F401
     imported = began, time.perf_counter_ns()
     from voxface.cli.signals import breaking_off_runs, stopping_on_signals

@@ -23,6 +23,7 @@ from voxface.cli.arguments import (
     check_min_confidence,
     check_threads,
 )
+from voxface.cli.engine_times import warn_of_change
 from voxface.cli.output import Progress, complain, error_json, print_json, warn
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_seed(parser, "samples")
     add_bundle(parser)
-    add_provider(
-        parser, "cpu, cuda, tensorrt, or with engines of `voxface build` tensorrt-rtx, tensorrt-native (%(default)s)"
-    )
+    add_provider(parser)
     add_threads(parser)
     add_json(parser)
 
@@ -65,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.audio.decode import find_audio
     from voxface.runtime.background import Background
     from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.engines.choice import AUTO, in_words
     from voxface.runtime.engines.under_way import StoppedError
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.files.atomic import check_folder
@@ -118,6 +118,7 @@ def run(options: argparse.Namespace) -> int:
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
     ahead = deque(Background(partial(_hear, bundle, file, channel)) for file in files[:1])
     with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:
+        warn_of_change(options.provider, face_estimator.choice)
         results = RunReport(options.out, face_estimator, samples=options.samples, seed=options.seed)
         progress = Progress(len(files), "voices")
         stop = Stop()
@@ -160,6 +161,8 @@ def run(options: argparse.Namespace) -> int:
             if "told" in clip:
                 print(f"  {told_in_words(clip)}")
         if clips:
+            if options.provider == AUTO:
+                print(in_words(face_estimator.choice))
             print(f"report: {options.out / 'report.html'}")
     if stop.reason is not None:
         complain(f"ended by {stop.reason} after {len(clips) + len(errors)} of {len(files)} files")

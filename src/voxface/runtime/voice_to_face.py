@@ -16,6 +16,7 @@ from voxface.runtime.audio.samples import LIMIT, check_rate, check_samples, scal
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import MIN_CONFIDENCE, LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.engines.choice import ChosenEngine
 from voxface.runtime.errors import InputError, NoPickleError, NoSpeechError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.speech import Speech
@@ -56,8 +57,9 @@ class VoiceToFace:
 
         Args:
             bundle: a bundle, opened or by its path; None: the default one.
-            provider: "cpu", "cuda", "tensorrt", "tensorrt-rtx" or "tensorrt-native".
-            threads: number of threads for inference on the CPU; None: one per core, four at most.
+            provider: one of `voxface.runtime.engines.providers.ALL_PROVIDERS`, such as "cpu", "openvino" or "cuda"; or "auto":
+                what `voxface doctor --measure` found fastest for this bundle on this machine, "cpu" if it was not measured.
+            threads: number of threads for inference on the CPU; None: as many as were measured best, one if none were measured.
             fused: whether a whole update runs as one graph, if the bundle has that graph; None: on GPUs only.
             trace: records the stages of estimates and live sessions, and the runs of the engines.
 
@@ -79,6 +81,11 @@ class VoiceToFace:
     def provider(self) -> str:
         """The provider really used."""
         return self.estimator.provider
+
+    @property
+    def choice(self) -> ChosenEngine:
+        """The provider and the number of threads that are used, and why these."""
+        return self.estimator.choice
 
     @property
     def morphable(self) -> MorphableModel:

@@ -18,6 +18,7 @@ from voxface.cli.arguments import (
     check_min_confidence,
     check_threads,
 )
+from voxface.cli.engine_times import warn_of_change
 from voxface.cli.output import complain, error_json, print_json, warn
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_bundle(when)
     add_provider(when)
-    add_threads(when, 1)
+    add_threads(when)
     out = parser.add_argument_group("output")
     out.add_argument(
         "--show",
@@ -166,6 +167,7 @@ def run(options: argparse.Namespace) -> int:
         VoiceToFace(Bundle.open(options.bundle), options.provider, threads=options.threads) as voice_to_face,
         stopping_on_signals(stop),
     ):
+        warn_of_change(options.provider, voice_to_face.choice)
         voice_to_face.warm_up()
         bundle = voice_to_face.bundle
         asked = {"speaker_change": config.detect_speaker_change, "face_posterior": options.uncertainty, "age": False}
@@ -175,6 +177,8 @@ def run(options: argparse.Namespace) -> int:
         about = {
             "bundle": {"path": str(bundle.path), "name": bundle.name, "sha256": bundle.manifest.sha256},
             "provider": voice_to_face.provider,
+            "threads": voice_to_face.choice.threads,
+            "chosen": voice_to_face.choice.why,
             "source": str(options.replay) if recording else options.source or "microphone",
         }
         session = voice_to_face.live_session(

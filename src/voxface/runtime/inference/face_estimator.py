@@ -22,8 +22,10 @@ from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import MIN_CONFIDENCE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
+from voxface.runtime.engines.choice import AUTO, choose
 from voxface.runtime.engines.contract import LARGEST_NUMBER
 from voxface.runtime.engines.engine import Array, Engine
+from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import BundleError, NoPickleError, NoSpeechError, ProviderError, UsageError
@@ -51,6 +53,7 @@ class FaceEstimator:
     Attributes:
         bundle: the bundle in use.
         provider: the provider really used.
+        choice: the provider and the number of threads, and why these.
         morphable: the bundle's morphable model.
         speech_modulation: the weights that tell speech from music and noise; None: confidence does not count that.
         speaker_change: the weights of the speaker change detector; None: no change of speaker is looked for.
@@ -72,7 +75,7 @@ class FaceEstimator:
 
         Args:
             bundle: an opened bundle or its path; None: the default one.
-            provider, threads: see `voxface.runtime.engines.trial.open_graphs`.
+            provider, threads: see `voxface.runtime.engines.choice.choose`.
             fused: whether to run a whole update as one graph, if the bundle has that graph; None: on GPUs only, since on a
                 CPU it gains nothing.
             trace: records stages and engine runs.
@@ -82,8 +85,15 @@ class FaceEstimator:
             BundleError, ProviderError, UsageError: see `Bundle.open` and `open_graphs`.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        fused = (provider != "cpu" if fused is None else fused) and self.bundle.fused
-        opened = open_graphs(self.bundle, (*GRAPHS, FUSED) if fused else GRAPHS, provider, threads=threads)
+        self.choice = choose(self.bundle, provider, threads)
+        fused = (self.choice.provider not in ON_CPU if fused is None else fused) and self.bundle.fused
+        names = (*GRAPHS, FUSED) if fused else GRAPHS
+        try:
+            opened = open_graphs(self.bundle, names, self.choice.provider, threads=self.choice.threads)
+        except ProviderError as error:
+            if provider != AUTO:
+                raise
+            raise ProviderError(f"{error}; {AUTO} chose it, `voxface doctor --measure` chooses anew") from error
         with ExitStack() as engines:  # freed when what follows fails
             for name, engine in opened.items():
                 engines.enter_context(engine)
@@ -340,7 +350,7 @@ class FaceEstimator:
             f"{self.bundle.name}: the {network} network gave numbers that are not finite, or beyond ±{LARGEST_NUMBER:,.0f}, on "
             f"{self.provider}"
         )
-        if self.provider == "cpu":  # which computes in FP32, unless the graph itself says otherwise
+        if self.provider in ("cpu", "openvino"):  # which compute in FP32, unless the graph itself says otherwise
             return BundleError(f"{said}; use another bundle")
         return ProviderError(
             f"{said}; use a bundle in FP32 or --provider cpu (`voxface compare` finds the engine that does so)"

@@ -93,7 +93,7 @@ class RunReport:
         self._samples, self._seed = samples, seed
         self._bundle = face_estimator.bundle
         self._model = face_estimator.morphable
-        self._provider = face_estimator.provider
+        self._choice = face_estimator.choice
 
     def write_clip(self, name: str, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
         """Writes `face.png`, `mesh.glb`, `mesh.ply`, `mesh.obj` and `mesh.png` into a folder of the clip, and what was drawn of
@@ -158,7 +158,9 @@ class RunReport:
             },
             "clips": clips,
             "errors": errors,
-            "provider": self._provider,
+            "provider": self._choice.provider,
+            "threads": self._choice.threads,
+            "chosen": self._choice.why,
         }
 
     def write_report(self, document: dict[str, Any]) -> None:

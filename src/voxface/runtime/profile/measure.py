@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
@@ -53,14 +54,15 @@ class ProfileSetup:
 
     Attributes:
         bundle: path of the bundle; None: the default bundle.
-        provider, threads: provider of the engines, and threads of an engine on the CPU.
+        provider, threads: provider of the engines, and threads of an engine on the CPU; see
+            `voxface.runtime.engines.choice.choose`.
         config: settings of the live session; there is one update each hop.
         seconds: length of the measurement.
     """
 
     bundle: Path | None
     provider: str
-    threads: int
+    threads: int | None
     config: LiveConfig
     seconds: float
 
@@ -134,7 +136,7 @@ class Profiler:
             bundle=self.bundle.name,
             bundle_sha256=str(self.bundle.manifest.sha256),
             provider=self.voice_to_face.provider,
-            threads=self.setup.threads,
+            threads=self.voice_to_face.choice.threads,
             mode=config.mode,
             source=source,
             source_sha256=sha256,
@@ -301,15 +303,16 @@ class Profiler:
 
     def _scaling(self) -> Scaling | None:
         """Times one estimate with all threads and with half of them, in turn; None where that cannot be done."""
-        half = self.setup.threads // 2
-        if not half or self.voice_to_face.provider != "cpu":
+        every = self.voice_to_face.choice.threads
+        half = every // 2
+        if not half or self.voice_to_face.provider not in ON_CPU:
             return None
         speech = self.voice_to_face.listen([synthetic_voice(self.setup.config.window / SAMPLE_RATE)])
-        times: dict[int, list[int]] = {self.setup.threads: [], half: []}
+        times: dict[int, list[int]] = {every: [], half: []}
         busy = took = 0
-        with VoiceToFace(self.bundle, self.setup.provider, threads=half) as other:
+        with VoiceToFace(self.bundle, self.voice_to_face.provider, threads=half) as other:
             for round_ in range(ROUNDS + 2):
-                for threads, face in ((self.setup.threads, self.voice_to_face), (half, other)):
+                for threads, face in ((every, self.voice_to_face), (half, other)):
                     began, used = time.perf_counter_ns(), time.process_time_ns()
                     face.estimate_speech(speech)
                     wall, used = time.perf_counter_ns() - began, time.process_time_ns() - used
@@ -318,12 +321,12 @@ class Profiler:
                     times[threads].append(wall)
                     if threads != half:
                         busy, took = busy + used, took + wall
-        return Scaling(half, statistics.median(times[half]) / statistics.median(times[self.setup.threads]), busy / took)
+        return Scaling(half, statistics.median(times[half]) / statistics.median(times[every]), busy / took)
 
     def _readings(self, times: UpdateTimes) -> list[Reading]:
         """Reading speed of the graphs' weights, counted as the bytes of their files, and of the morphable model's basis."""
         wanted: list[tuple[str, int, Histogram | None]] = []
-        if self.voice_to_face.provider == "cpu":
+        if self.voice_to_face.provider in ON_CPU:
             wanted += [(f"{name} graph", len(self.bundle.graph(name)), times.engines.get(name)) for name in GRAPHS]
         wanted.append(("mesh decode", self.voice_to_face.morphable.basis.nbytes, times.parts.get("mesh.decode")))
         return [
