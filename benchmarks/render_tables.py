@@ -35,6 +35,7 @@ PAGES = (
             "profiling",
             "performance",
             "results",
+            "results-synthetic",
             "numbers",
         )
     ),
