@@ -24,7 +24,6 @@ PAGES = (
             "face-models",
             "training",
             "own-data",
-            "serve",
             "uncertainty",
             "age",
             "worlds",
