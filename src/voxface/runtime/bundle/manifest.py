@@ -110,7 +110,13 @@ class SourceEntry(JsonRecord):
 
 
 class CalibratedPrecision(JsonRecord):
-    """The calibration of a bundle to FP16 or INT8, and its measured error; see `voxface.calibration.calibrate`."""
+    """The calibration of a bundle to FP16 or INT8, and its measured error; see `voxface.calibration.calibrate`.
+
+    Attributes:
+        objective: "latency", "error" or "pareto" if measured time decided too, see `voxface.calibration.timed_calibration`.
+        time: what was timed on which engine and machine, and how long this bundle and FP32 took.
+        front, front_table, front_plot: the Pareto front of time and error, of which this bundle is one point.
+    """
 
     mode: str
     tolerances: Mapping[str, float] | None = None
@@ -125,6 +131,11 @@ class CalibratedPrecision(JsonRecord):
     plot: FileReference | None = None
     source: SourceEntry | None = None
     tools: Mapping[str, str] | None = None
+    objective: str | None = None
+    time: Mapping[str, Any] | None = None
+    front: FileReference | None = None
+    front_table: FileReference | None = None
+    front_plot: FileReference | None = None
 
 
 class PrecisionEntry(JsonRecord):
@@ -470,6 +481,7 @@ class Manifest(JsonRecord):
         }
         if calibrated is not None:
             parts |= {"plan": calibrated.plan, "table": calibrated.table, "plot": calibrated.plot}
+            parts |= {name: getattr(calibrated, name) for name in ("front", "front_table", "front_plot")}
         yield from ((name, part.file) for name, part in parts.items() if part is not None)
         yield from ((f"graphs.{name}", graph.file) for name, graph in self.graphs.items())
 
