@@ -102,4 +102,4 @@ def thinned(points: Sequence[Point[What]], most: int) -> list[Point[What]]:
     first, last = points[0].ms, points[-1].ms
     wanted = [first + (last - first) * k / (most - 1) for k in range(most)]
     chosen = {min(range(len(points)), key=lambda i: (abs(points[i].ms - ms), i)) for ms in wanted}
-    return [points[i] for i in sorted(chosen | {0, len(points) - 1})][:most]
+    return [points[i] for i in sorted(chosen)]

@@ -41,12 +41,13 @@ class Region:
 
 def regions(graph: Graph, name: str) -> list[Region]:
     """The regions of a graph called `name`, in its order. Nodes that are in none, as sums over time, are not timed alone."""
-    found = [_region(graph, name, node) for node in graph.nodes if is_layer(graph, node)]
-    joined: list[Region] = []
-    for region in found:
-        apart = not joined or joined[-1].result != region.source or _stays(graph, joined[-1])
-        joined.append(region if apart else _joined(joined.pop(), region))
-    return joined
+    found: list[Region] = []
+    for node in graph.nodes:
+        if is_layer(graph, node):
+            region = _region(graph, name, node)
+            apart = not found or found[-1].result != region.source or _stays(graph, found[-1])
+            found.append(region if apart else joined(found.pop(), region))
+    return found
 
 
 def is_layer(graph: Graph, node: NodeProto) -> bool:
@@ -57,6 +58,12 @@ def is_layer(graph: Graph, node: NodeProto) -> bool:
         and node.input[1] in graph.constants
         and node.input[0] not in graph.constants
     )
+
+
+def joined(one: Region, other: Region) -> Region:
+    """A region and the one that reads its result, as one."""
+    nodes, layers = (*one.nodes, *other.nodes), (*one.layers, *other.layers)
+    return Region(one.graph, one.name, nodes, layers, one.source, other.result)
 
 
 def neighbours(found: Collection[Region]) -> dict[Key, Key]:
@@ -77,11 +84,6 @@ def _region(graph: Graph, name: str, layer: NodeProto) -> Region:
         nodes.append(users[0].name)
         result = users[0].output[0]
     return Region(name, layer.name, tuple(nodes), (layer.name,), layer.input[0], result)
-
-
-def _joined(one: Region, other: Region) -> Region:
-    nodes, layers = (*one.nodes, *other.nodes), (*one.layers, *other.layers)
-    return Region(one.graph, one.name, nodes, layers, one.source, other.result)
 
 
 def _only_reads(graph: Graph, node: NodeProto, tensor: str) -> bool:

@@ -27,7 +27,9 @@ class EngineChoice:
     threads: int | None = None
 
     def __str__(self) -> str:
-        return self.provider if self.threads is None else f"{self.provider}, {self.threads} threads"
+        if self.threads is None:
+            return self.provider
+        return f"{self.provider}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def calibrate_timed(
     def meter(*some: Clip) -> ErrorMeter:
         return ErrorMeter(reference, some, bundle.morphable)
 
-    feeds = _feeds(bundle, clips.calibration[0], reference)
+    feeds = feeds_of(bundle, clips.calibration[0], reference)
     search = TimedSearch(
         forms,
         feeds,
@@ -164,7 +164,7 @@ def calibrate_timed(
     ), verifying)  # fmt: skip
 
 
-def _feeds(bundle: Bundle, clip: Clip, reference: Mapping[str, Runner]) -> dict[str, dict[str, Tensor]]:
+def feeds_of(bundle: Bundle, clip: Clip, reference: Mapping[str, Runner]) -> dict[str, dict[str, Tensor]]:
     """What the graphs get in an update: a full window of speech, and its embedding."""
     frames = max(WINDOW, bundle.front_end.shortest)
     times = -(-frames // clip.log_mel.shape[2])

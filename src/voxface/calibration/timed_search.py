@@ -9,7 +9,7 @@ Everything that is measured goes through a `CalibrationState`, so that an interr
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Final
 
@@ -17,7 +17,7 @@ from voxface.calibration.calibration_state import CalibrationState
 from voxface.calibration.forms import FP16, FP32, LOSSY, Choice, Forms, label, only
 from voxface.calibration.lowering import Key
 from voxface.calibration.pareto_front import Point, front, thinned
-from voxface.calibration.proposals import RegionCost, propose
+from voxface.calibration.proposals import RegionCost, neighbouring, propose
 from voxface.calibration.region_jobs import BORDER, region_jobs
 from voxface.calibration.regions import Region, neighbours
 from voxface.calibration.stopwatch import EngineChoice, Job, Stopwatch, Timing
@@ -174,22 +174,37 @@ class TimedSearch:
         )
 
     def _graph_front(self, name: str, engine: EngineChoice) -> list[Point[Choice]]:
-        """The front of one graph: proposals timed and measured as whole graphs, the others in FP32."""
+        """The front of one graph: proposals timed and measured as whole graphs, the others in FP32; then the neighbours of the
+        fastest of them."""
         costs = {key: cost for key, cost in self._found.costs[str(engine)].items() if key[0] == name}
         regions = [region for region in self._forms.regions.values() if region.graph == name]
-        choices = {label(c): c for c in propose(costs, neighbours(regions), self._effort.proposals)}
-        # FP32 as exported first: it is what the others are compared with.
+        proposed = propose(costs, neighbours(regions), self._effort.proposals)
+        points = self._graphs(name, engine, proposed, "proposals")
+        fastest = min((p for p in points if p.share <= 1), key=lambda p: (p.ms, p.name), default=points[0])
+        known = {point.name for point in points}
+        more = [c for c in neighbouring(fastest.what, costs, self._effort.proposals) if label(c) not in known]
+        exported = next(point for point in points if point.name == FP32)
+        if more:
+            second = self._graphs(name, engine, [{}, *more], "their neighbours")
+            # The machine may have been busier in one race than in the other: FP32 as exported ran in both.
+            factor = exported.ms / next(point.ms for point in second if point.name == FP32)
+            points += [replace(p, ms=p.ms * factor) for p in second if p.name != FP32]
+        return front(points)
+
+    def _graphs(self, name: str, engine: EngineChoice, some: Sequence[Choice], what: str) -> list[Point[Choice]]:
+        """Choices of one graph, timed and measured. FP32 as exported comes first: the others are compared with it."""
+        choices = {label(choice): choice for choice in some}
         names = sorted(choices, key=lambda text: (text != FP32, text))
         jobs = {text: Job([self._graph_part(name, choices[text])], engine) for text in names}
-        times = self._race(f"{engine}: graph {name}", jobs, self._effort.rounds)
+        times = self._race(f"{engine}: graph {name}, {what}", jobs, self._effort.rounds)
         points = []
         for done, text in enumerate(names):
             if text in times:
                 error = self._error(self._deciding, "graph", choices[text], engine.provider)
                 share = error.share(self._limits)
                 points.append(Point[Choice](choices[text], times[text].ms, share, times[text].noise_ms, name=text))
-            self._report(f"{name} on {engine}", done + 1, len(names), text)
-        return front(points)
+            self._report(f"{name} on {engine}, {what}", done + 1, len(names), text)
+        return points
 
     def _combined(self, fronts: Sequence[Sequence[Point[Choice]]]) -> list[Choice]:
         """The likely front of whole updates: graphs run one after another, so times add up; so, at most, do errors."""

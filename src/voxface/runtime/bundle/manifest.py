@@ -203,6 +203,22 @@ class ChangeEntry(JsonRecord):
     because: str
 
 
+class InspectionEntry(JsonRecord):
+    """The precisions of a built graph's convolutions and products; see `voxface.export.plan_inspection`.
+
+    Attributes:
+        network: precision -> number of layers, of the network that was built.
+        plan: the same of the built plan, of those layers whose precision the library tells; None: of none.
+        unlike: layers that are computed in another precision than was wished; None: there are none.
+        not_told: why the plan's layers are not known, or not all of them.
+    """
+
+    network: Mapping[str, int]
+    plan: Mapping[str, int] | None = None
+    unlike: tuple[str, ...] | None = None
+    not_told: str | None = None
+
+
 class EngineEntry(JsonRecord):
     """A graph built by TensorRT; see `voxface.runtime.bundle.engine_plan`."""
 
@@ -214,6 +230,7 @@ class EngineEntry(JsonRecord):
     precision: tuple[str, ...] | None = None
     profile: Mapping[str, ProfileEntry]
     changes: tuple[ChangeEntry, ...] | None = None
+    inspection: InspectionEntry | None = None
     file: str
     size: int | None = None
 
