@@ -41,7 +41,9 @@ class CostModel:
         for name, job in jobs.items():
             times = [self.of(graph(), job.engine) for graph, _ in job.parts]
             known = [time for time in times if time is not None]
-            found[name] = Timing(sum(known), sum(known), 1e-9) if len(known) == len(times) else "no kernel for it"
+            found[name] = (
+                Timing(sum(known), 1e-9, sum(known), sum(known)) if len(known) == len(times) else "no kernel for it"
+            )
         return found
 
     def of(self, data: bytes, engine: EngineChoice) -> float | None:

@@ -55,11 +55,10 @@ def compare_layers(
     operators = {node.name: node.op_type for node in graphs[side].nodes}
     found = []
     for piece in pieces:
-        feed = {piece.source: values[piece.source]}
         jobs = {
-            name: Job([(partial(_cut, graph, piece), feed)], engine)
+            name: Job([(partial(_cut, graph, piece), {_entry(graph, piece.source): values[piece.source]})], engine)
             for name, graph, engine in zip(SIDES, graphs, engines, strict=True)
-            if can_cut(graph, [piece.source], [piece.result])
+            if can_cut(graph, [_entry(graph, piece.source)], [piece.result])
         }
         times = stopwatch.race(jobs, rounds) if jobs else {}
         ms = [None if isinstance(t := times.get(name, ""), str) else t.ms for name in SIDES]
@@ -78,7 +77,7 @@ def _pieces(graphs: tuple[Graph, Graph], layers: Sequence[Region]) -> list[Regio
         else:
             pieces += [] if waiting is None else [waiting]
             layer_ = layer
-        whole = all(can_cut(graph, [layer_.source], [layer_.result]) for graph in graphs)
+        whole = all(can_cut(graph, [_entry(graph, layer_.source)], [layer_.result]) for graph in graphs)
         pieces += [layer_] if whole else []
         waiting = None if whole else layer_
     return pieces + ([] if waiting is None else [waiting])
@@ -92,6 +91,18 @@ def _values(graph: Graph, feeds: Mapping[str, Tensor], names: set[str], engine: 
         return {**feeds, **shown.run(dict(feeds))}
 
 
+def _entry(graph: Graph, tensor: str) -> str:
+    """The tensor at which a layer that reads `tensor` is cut off: in an INT8 graph, what is quantised for it. So an INT8
+    layer alone quantises what it reads, and dequantises what it makes."""
+    makers = {name: node for node in graph.nodes for name in node.output}
+    maker = makers.get(tensor)
+    if maker is not None and maker.op_type == "DequantizeLinear":
+        quantise = makers.get(maker.input[0])
+        if quantise is not None and quantise.op_type == "QuantizeLinear":
+            return quantise.input[0]
+    return tensor
+
+
 def _cut(graph: Graph, piece: Region) -> bytes:
-    data: bytes = cut(graph, [piece.source], [piece.result]).model().SerializeToString()
+    data: bytes = cut(graph, [_entry(graph, piece.source)], [piece.result]).model().SerializeToString()
     return data

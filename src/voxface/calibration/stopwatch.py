@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -50,26 +50,26 @@ class Timing:
     """How long a job takes.
 
     Attributes:
-        ms: milliseconds: the median over the rounds of its ratio to the first job, times the first job's median. In a ratio
-            within a round, load that lasts longer than a round cancels out.
-        min_ms: its fastest run.
+        ms: milliseconds, the mean of the fastest quarter of the rounds: other programs make a run slower, never faster.
         noise_ms: standard error of `ms`.
+        median_ms, min_ms: of all rounds.
     """
 
     ms: float
-    min_ms: float
     noise_ms: float
+    median_ms: float
+    min_ms: float
 
     def to_json(self) -> dict[str, float]:
         """For a file."""
-        return {"ms": self.ms, "min_ms": self.min_ms, "noise_ms": self.noise_ms}
+        return asdict(self)
 
 
 class Stopwatch(Protocol):
     """Anything that says how long jobs take; tests hand in a model of costs."""
 
     def race(self, jobs: Mapping[str, Job], rounds: int) -> dict[str, Timing | str]:
-        """The time of each job, or why the engine refuses it; the first job is the one that others are compared with."""
+        """The time of each job, or why the engine refuses it."""
         ...
 
 
@@ -107,7 +107,7 @@ class TurnStopwatch:
                     row = (turn + round_) % len(names)
                     times[row, round_] = self._turn(ready[names[row]])
         for row, name in enumerate(names):
-            found[name] = timing(times[row], times[0])
+            found[name] = timing(times[row])
         return {name: found[name] for name in jobs}
 
     def _turn(self, engines: Sequence[tuple[Engine, dict[str, Any]]]) -> float:
@@ -121,15 +121,11 @@ class TurnStopwatch:
         return best
 
 
-def timing(times: NDArray[np.float64], reference: NDArray[np.float64]) -> Timing:
-    """The timing of a job from its milliseconds in each round, and from those of the job that it is compared with."""
-    ratios = times / reference
-    middle = float(np.median(ratios))
-    # 1.4826 times the median absolute deviation estimates a standard deviation that outliers do not enlarge; a median's
-    # standard error is 1.25 times that of a mean.
-    spread = 1.4826 * float(np.median(np.abs(ratios - middle)))
-    scale = float(np.median(reference))
-    return Timing(middle * scale, float(times.min()), 1.2533 * spread / np.sqrt(len(times)) * scale)
+def timing(times: NDArray[np.float64]) -> Timing:
+    """The timing of a job from its milliseconds in each round."""
+    fastest = np.sort(times)[: -(-len(times) // 4)]
+    noise = float(fastest.std() / np.sqrt(len(fastest)))
+    return Timing(float(fastest.mean()), noise, float(np.median(times)), float(times.min()))
 
 
 def _open(graph: bytes, engine: EngineChoice) -> Engine:
