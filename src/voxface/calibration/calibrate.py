@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from onnx import NodeProto
 
@@ -132,7 +132,9 @@ def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, repor
 
     plan = PrecisionPlan(settings.mode, settings.limits, tuple(decider.decisions(int8, fp16)))
     changed = {at for at, _ in (*int8_nodes, *fp16_nodes)}
-    graphs = {name: lowering.graph(name, int8_nodes, fp16_nodes) for name in GRAPHS if name in changed}
+    graphs: dict[str, Graph] = {
+        name: lowering.graph(name, int8_nodes, fp16_nodes) for name in GRAPHS if name in changed
+    }
     files, engines = graph_files(bundle, graphs)
     measure = lowering.runners if settings.mode != "mixed" else lowering.emulators
     held_out = decider.held_out.errors(measure(int8_nodes, fp16_nodes))
@@ -140,7 +142,7 @@ def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, repor
     every_int8 = () if settings.mode == "fp16" else lowering.int8_candidates()
     every_fp16 = () if settings.mode == "int8" else lowering.fp16_candidates(every_int8)
     all_lowered = decider.held_out.errors(measure(every_int8, every_fp16))
-    measured = {
+    measured: dict[str, Any] = {
         "held_out": summary(held_out),
         "onnxruntime_cpu": summary(real),
         "every_node_lowered": summary(all_lowered),

@@ -99,7 +99,8 @@ def _entry(graph: Graph, tensor: str) -> str:
     if maker is not None and maker.op_type == "DequantizeLinear":
         quantise = makers.get(maker.input[0])
         if quantise is not None and quantise.op_type == "QuantizeLinear":
-            return quantise.input[0]
+            source: str = quantise.input[0]
+            return source
     return tensor
 
 
