@@ -31,7 +31,9 @@ def fake(layers: list[dict[str, Any]] | str | None) -> Any:
         return types.SimpleNamespace(deserialize_cuda_engine=lambda data: engine)
 
     kinds = types.SimpleNamespace(JSON=1)
-    return types.SimpleNamespace(ILogger=logger, Runtime=runtime, LayerInformationFormat=kinds)
+    library = types.ModuleType("tensorrt")
+    vars(library).update(ILogger=logger, Runtime=runtime, LayerInformationFormat=kinds)
+    return library
 
 
 def layer(name: str, kind: str, **more: Any) -> dict[str, Any]:
