@@ -24,7 +24,7 @@ class Point(Generic[What]):
         ms: milliseconds.
         share: the share of the tolerances that its error uses up; 1 at the limit, infinity where it overflows.
         noise_ms: how far `ms` may be off by chance.
-        name: decides between points that are equal otherwise, so that no order of the input does.
+        name: decides between points that are equal otherwise, the shorter one first, so that no order of the input does.
     """
 
     what: What
@@ -32,6 +32,11 @@ class Point(Generic[What]):
     share: float
     noise_ms: float = 0.0
     name: str = ""
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """What decides between points that are equal otherwise."""
+        return len(self.name), self.name
 
 
 def dominates(one: Point[What], other: Point[What]) -> bool:
@@ -42,7 +47,7 @@ def dominates(one: Point[What], other: Point[What]) -> bool:
 def front(points: Iterable[Point[What]]) -> list[Point[What]]:
     """The points that no other dominates, the most exact first; of those that differ by chance only, the more exact one."""
     kept: list[Point[What]] = []
-    for point in sorted(points, key=lambda p: (p.share, p.ms, p.name)):
+    for point in sorted(points, key=lambda p: (p.share, p.ms, *p.order)):
         if not math.isfinite(point.share) or not math.isfinite(point.ms):
             continue
         if not kept or point.ms < kept[-1].ms - math.hypot(point.noise_ms, kept[-1].noise_ms):
@@ -73,16 +78,16 @@ def choose(
             f"nothing takes at most {most_ms:g} ms here{possible}: raise --max-ms, or loosen the tolerance"
         )
     if objective == "latency":
-        return min(within, key=lambda p: (p.ms, p.share, p.name))
+        return min(within, key=lambda p: (p.ms, p.share, *p.order))
     if objective == "error":
-        return min(within, key=lambda p: (p.share, p.ms, p.name))
+        return min(within, key=lambda p: (p.share, p.ms, *p.order))
     return _knee(within, most_share)
 
 
 def _knee(points: Sequence[Point[What]], most_share: float) -> Point[What]:
     """The point that gains most: of the time between the most exact point and the fastest one, in units of that time, less the
     error that it costs, in units of the error that it may have."""
-    ordered = sorted(points, key=lambda p: (p.share, p.ms, p.name))
+    ordered = sorted(points, key=lambda p: (p.share, p.ms, *p.order))
     slowest, fastest = ordered[0].ms, min(point.ms for point in ordered)
     if slowest <= fastest:
         return ordered[0]
