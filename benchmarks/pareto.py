@@ -38,7 +38,7 @@ from voxface.runtime.engines.onnxruntime import import_onnxruntime
 from voxface.runtime.engines.opening import open_engine
 
 SPEECH: Final = Path(os.environ.get("VOXFACE_SHARED", "../shared/data")) / "speech" / "librispeech" / "one_per_speaker"
-CLIPS: Final = 16
+CLIPS: Final = 12
 ROUNDS: Final = 40
 LIMITS: Final = TOLERANCES["mixed"]
 ENGINES: Final = (EngineChoice("cpu", 1), EngineChoice("cpu", 2))

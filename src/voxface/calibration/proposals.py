@@ -61,7 +61,8 @@ def propose(costs: Mapping[Key, RegionCost], before: Mapping[Key, Key], most: in
 
 
 def neighbouring(choice: Choice, costs: Mapping[Key, RegionCost], most: int) -> list[dict[Key, str]]:
-    """At most so many choices that differ from another in one region, those first whose region alone says that they are faster.
+    """At most so many choices that differ from another in one region, those first whose region alone says that they are faster;
+    a form that alone is neither faster nor more exact is none of them.
 
     What is proposed goes by sums; from a choice that was measured as a whole, one step leads to what sums did not foresee.
     """
@@ -69,7 +70,8 @@ def neighbouring(choice: Choice, costs: Mapping[Key, RegionCost], most: int) -> 
     for key, cost in sorted(costs.items()):
         now = choice.get(key, FP32)
         for form, ms in sorted(cost.ms.items()):
-            if form != now:
+            worse = ms >= cost.ms.get(now, ms) and cost.share.get(form, 0.0) >= cost.share.get(now, 0.0)
+            if form != now and not worse:
                 other = {at: f for at, f in sorted({**choice, key: form}.items()) if f != FP32}
                 found.append((ms - cost.ms.get(now, ms), label(other), other))
     return [other for _, _, other in sorted(found, key=lambda each: each[:2])[:most]]
