@@ -134,6 +134,7 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python -m benchmarks.image_reuse
 	$(VENV)/bin/python -m benchmarks.int8
 	$(VENV)/bin/python -m benchmarks.engines
+	$(VENV)/bin/python -m benchmarks.pareto
 	$(VENV)/bin/python -m benchmarks.profile
 	$(VENV)/bin/python -m benchmarks.no_face
 	$(VENV)/bin/python -m benchmarks.speaker_change

@@ -10,7 +10,19 @@ from pathlib import Path
 
 from benchmarks.options import parser
 from benchmarks.plots import PLOTS
-from benchmarks.tables import ages, engines, evaluation, faces, front, live, own_data, performance, precision, voices
+from benchmarks.tables import (
+    ages,
+    engines,
+    evaluation,
+    faces,
+    front,
+    live,
+    own_data,
+    pareto,
+    performance,
+    precision,
+    voices,
+)
 from voxface.runtime.files.atomic import write_bytes
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +55,7 @@ PAGES = (
 
 TABLES: dict[str, Callable[[], str]] = {
     name: table
-    for room in (front, voices, ages, faces, evaluation, own_data, precision, live, performance, engines)
+    for room in (front, voices, ages, faces, evaluation, own_data, precision, pareto, live, performance, engines)
     for name, table in room.TABLES.items()
 }
 

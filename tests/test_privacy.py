@@ -53,6 +53,8 @@ COMMANDS: dict[str, Words] = {
                       "--out", "{out}/ict.voxface"],
     "compare": ["compare", BUNDLE, "--against", BUNDLE, "--audio", SAMPLES[0].parent, "--json"],
     "calibrate": ["calibrate", BUNDLE, "--audio", SAMPLES[0].parent, "--precision", "fp16", "--out", "{out}/fp16.voxface"],
+    "calibrate: objective": ["calibrate", BUNDLE, "--audio", SAMPLES[0].parent, "--objective", "latency", "--quick",
+                             "--min-cosine", "0.9", "--min-psnr", "15", "--max-mm", "5", "--out", "{out}/fast.voxface"],
     "build": ["build", BUNDLE, "--flavour", "tensorrt-rtx", "--target", "sm89", "--out", "{out}/rtx.voxface"],
     "export": ["export", STORED / "networks", "--out", "{out}/again.voxface"],
     "devices": ["devices", "--json"],

@@ -63,14 +63,17 @@ def add_bundle_operand(parser: Container, what: str = BUNDLE_TO_READ, **more: An
     parser.add_argument("bundle", type=Path, help=what, **more)
 
 
-def add_provider(parser: Container, what: str = PROVIDERS) -> None:
-    """Adds `--provider`, what runs the networks."""
-    parser.add_argument("--provider", default="cpu", help=what)
+def add_provider(parser: Container, what: str = PROVIDERS, **more: Any) -> None:
+    """Adds `--provider`, what runs the networks; `more` goes to `add_argument`."""
+    parser.add_argument("--provider", **{"default": "cpu", "help": what, **more})
 
 
-def add_threads(parser: Container) -> None:
-    """Adds `--threads`; None, the default, leaves the number to what was measured. `check_threads` checks it."""
-    parser.add_argument("--threads", type=int, help="threads for inference on the CPU (1, or what was measured best)")
+def add_threads(parser: Container, default: int | None = None, **more: Any) -> None:
+    """Adds `--threads`; None as the default leaves the number to what was measured; `more` goes to `add_argument`.
+    `check_threads` checks it."""
+    said = "1, or what was measured best" if default is None else "%(default)s"
+    options = {"default": default, "help": f"threads for inference on the CPU ({said})", **more}
+    parser.add_argument("--threads", type=int, **options)
 
 
 def add_audio(parser: Container, what: str) -> None:
