@@ -146,6 +146,8 @@ def test_a_table_as_office_programs_and_macos_write_it(tmp_path: Path) -> None:
     table.write_bytes("\ufeffPerson;Sex\r\nZo\u00eb A;F\r\nid10001;M\r\n".encode())
     found = list_people(wav, None, table)
     assert [(person.name, person.sex) for person in found.people] == [("Zo\u00eb A", "F"), ("id10001", "M")]
+    (wav / "__MACOSX").mkdir()
+    assert [left.file for left in list_people(wav, None, table).left_out] == ["id10002"]
     (wav / "Zo\u00eb A").mkdir()
     with pytest.raises(InputError, match="same name in other Unicode"):
         list_people(wav, None, table)

@@ -28,6 +28,7 @@ from voxface.training.own_data.video_frames import SUFFIXES as VIDEOS
 FRAMES: Final = ".npy"
 """Arrays of log-mel frames, in the place of sound files."""
 _SEX_COLUMNS: Final = ("sex", "gender")
+_OF_MACOS: Final = "__MACOSX"  # what its archives keep beside the folders, for itself
 _SET_COLUMNS: Final = ("set", "split")
 _BETWEEN: Final = (
     "\t",
@@ -136,7 +137,9 @@ def _folders(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     with reading(folder, "a folder of people"):
         for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.name.startswith(".") and path != found.setdefault(composed(path.name), path):
+            if not path.is_dir() or path.name.startswith(".") or path.name == _OF_MACOS:
+                continue
+            if path != found.setdefault(composed(path.name), path):
                 raise InputError(f"{path}: another folder has the same name in other Unicode; rename one, or join them")
     return found
 
