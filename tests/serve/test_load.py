@@ -158,12 +158,12 @@ def test_a_picture_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_table_and_a_plot_of_rows() -> None:
     rows = [
         {"streams": n, "accepted": n - n // 3, "refused": n // 3, "updates": 10 * n, "events": {"skipped": n},
-         "late_ms": {"p50": 10.0 + n, "p90": 15.0, "p99": 20.0 + n, "p99.9": 30.0, "max": 31.0}}
+         "late_ms": {"p50": 10.0 + n, "p90": 15.0, "p99": 20.0 + n, "p99.9": 30.0, "max": 31.0}, "broken": {"late": 1}}
         for n in (2, 8, 32)
     ]  # fmt: skip
     lines = table(rows).splitlines()
     assert lines[0].split()[:3] == ["streams", "accepted", "refused"]
-    assert lines[3].split() == ["32", "22", "10", "320", "42.0", "52.0", "31.0", "32"]
+    assert lines[3].split() == ["32", "22", "10", "320", "42.0", "52.0", "31.0", "32", "1"]
     root = ElementTree.fromstring(plot(rows, "a < b & c"))
     circles = [each for each in root.iter() if each.tag.endswith("circle")]
     assert len(circles) == 6

@@ -69,7 +69,8 @@ def check_certificate(certificate: Path, key: Path) -> None:
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise InputError(
-            f"--certificate {certificate} --key {key}: TLS takes them not ({reason}); give PEM files, the key without a password"
+            f"--certificate {certificate} --key {key}: TLS takes them not ({reason}); give PEM files, and a key without "
+            "a password"
         ) from None
 
 

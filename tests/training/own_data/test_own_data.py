@@ -348,6 +348,14 @@ def test_a_run_that_was_killed_goes_on_to_the_same_files(
 
 
 @pytest.mark.slow
+def test_files_that_are_gone_when_their_turn_comes(tmp_path: Path) -> None:
+    wav, _, table = voxceleb(tmp_path)
+    found = list_people(wav, None, table)
+    shutil.rmtree(wav / "id10002")
+    with pytest.raises(InputError, match=r"id10002.*was there at the start .*No such file.*; start again"):
+        prepared(found, tmp_path)
+
+
 def test_processes_prepare_the_same(tmp_path: Path, graph: Path) -> None:
     found = list_people(*voxceleb(tmp_path))
     for workers in (1, 2):

@@ -16,6 +16,7 @@ from voxface.runtime.audio.decode import SUFFIXES
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.files.damage import is_damage, reading, reason
 from voxface.runtime.files.folders import files_in
+from voxface.runtime.files.separators import separator
 from voxface.runtime.files.text import read_text
 from voxface.runtime.files.unicode_names import composed, is_unicode
 from voxface.training.data.speech_corpus import SEXES, LeftOut, Sex
@@ -30,10 +31,6 @@ FRAMES: Final = ".npy"
 _SEX_COLUMNS: Final = ("sex", "gender")
 _OF_MACOS: Final = "__MACOSX"  # what its archives keep beside the folders, for itself
 _SET_COLUMNS: Final = ("set", "split")
-_BETWEEN: Final = (
-    "\t",
-    ";",
-)  # columns, where the header has one; else commas. Excel writes ";" where the comma is decimal
 
 
 @dataclass(frozen=True)
@@ -160,9 +157,7 @@ def _table(file: Path) -> list[dict[str, str]]:
         raise InputError(f"{file}: no such file")
     try:
         text = read_text(file)
-        header = text.partition("\n")[0]
-        between = next((each for each in _BETWEEN if each in header), ",")
-        reader = csv.DictReader(io.StringIO(text), delimiter=between, skipinitialspace=True)
+        reader = csv.DictReader(io.StringIO(text), delimiter=separator(text), skipinitialspace=True)
         lines = [
             {key.strip().lower(): composed((value or "").strip()) for key, value in line.items() if key is not None}
             for line in reader

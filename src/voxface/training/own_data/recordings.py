@@ -30,12 +30,7 @@ def hear(person: OwnPerson) -> tuple[list[NDArray[np.float16]], list[int], list[
     heard: dict[bytes, Path] = {}
     for session, file in person.recordings:
         try:
-            if file.suffix.lower() == FRAMES:
-                found: NDArray[np.float16] | NDArray[np.int16] = _read_frames(file)
-            else:
-                found = voiced_audio(file)
-                if len(found) < SHORTEST:
-                    raise NoSpeechError(f"{len(found) / 16_000:.2f} s of speech in it, {SHORTEST / 16_000:g} needed")
+            found = _read_frames(file) if file.suffix.lower() == FRAMES else _log_mel(file)
         except (InputError, NoSpeechError) as error:
             rejected.append(LeftOut(str(file), str(error).removeprefix(f"{file}: "), error.exit_code))
             continue
@@ -43,9 +38,22 @@ def hear(person: OwnPerson) -> tuple[list[NDArray[np.float16]], list[int], list[
         if same is not file:
             rejected.append(LeftOut(str(file), f"the same speech as in {same.name}"))
             continue
-        frames.append(found if found.dtype == np.float16 else log_mel(found).astype(np.float16))
+        frames.append(found)
         sessions.append(numbers.setdefault(session, len(numbers)))
     return frames, sessions, rejected
+
+
+def _log_mel(file: Path) -> NDArray[np.float16]:
+    """Log-mel frames float16 [T, 64] of the speech in a recording.
+
+    Raises:
+        InputError: it cannot be read.
+        NoSpeechError: there is too little speech in it.
+    """
+    samples = voiced_audio(file)
+    if len(samples) < SHORTEST:
+        raise NoSpeechError(f"{len(samples) / 16_000:.2f} s of speech in it, {SHORTEST / 16_000:g} needed")
+    return log_mel(samples).astype(np.float16)
 
 
 def _read_frames(file: Path) -> NDArray[np.float16]:
