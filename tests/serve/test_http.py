@@ -105,7 +105,8 @@ def data_of(url: str, kind: str) -> bytes:
 
 
 def test_a_form_and_a_picture_or_a_mesh_alone(client: Any) -> None:
-    for accept, magic in ((PNG, b"\x89PNG"), (GLB, b"glTF"), ("image/*", b"\x89PNG"), ("text/html, */*;q=0.1", b"{")):
+    for accept, magic in ((PNG, b"\x89PNG"), (GLB, b"glTF"), ("image/*", b"\x89PNG"), ("text/html, */*;q=0.1", b"{"),
+        ("image/png;q=0, model/*", b"glTF"), ("model/*;q=0.2, image/*; q=0.7", b"\x89PNG")):  # fmt: skip
         response = client.post("/v1/faces", files={"audio": ("my voice.flac", CLIP)}, headers={"Accept": accept})
         assert response.status_code == 200
         assert response.content.startswith(magic), accept

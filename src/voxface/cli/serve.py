@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -138,6 +139,9 @@ def _settings(options: argparse.Namespace) -> "Settings":
     except ImportError as error:
         raise ProviderError(f"serve needs {error.name}; {how_to_install('serve')}") from error
     origins = tuple(origin.rstrip("/") for origin in options.origin)
+    for origin in origins:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
+            raise UsageError(f"--origin {origin}: give a scheme and a host, such as https://example.org, and no path")
     return Settings(
         provider=options.provider,
         lanes=options.lanes,
@@ -167,5 +171,6 @@ def _limits(given: list[str]) -> "Limits":
         try:
             values[name] = kinds[name](number)
         except ValueError:
-            raise UsageError(f"--limit {text}: give NAME=NUMBER") from None
+            whole = ", a whole number" if kinds[name] is int else ""
+            raise UsageError(f"--limit {text}: give NAME=NUMBER{whole}") from None
     return Limits(**values)

@@ -210,15 +210,28 @@ class HttpRoutes:
 
 
 def _wanted(accept: str) -> str | None:
-    """The first form that an Accept header asks for and that there is; None: none."""
+    """The form that an Accept header prefers of those that there are, the first of equals; None: none."""
+    best, most = None, 0.0
     for part in accept.split(","):
-        kind = part.partition(";")[0].strip().lower()
-        if kind in (JSON, PNG, GLB):
-            return kind
-        if kind in ("*/*", "application/*", ""):
-            return JSON
-        if kind == "image/*":
-            return PNG
-        if kind == "model/*":
-            return GLB
-    return None
+        kind, *parameters = (word.strip().lower() for word in part.split(";"))
+        form = _FORMS.get(kind)
+        quality = next((_quality(word[2:]) for word in parameters if word.startswith("q=")), 1.0)
+        if form is not None and quality > most:
+            best, most = form, quality
+    return best
+
+
+_FORMS: Final = {
+    **{form: form for form in (JSON, PNG, GLB)},
+    **dict.fromkeys(("*/*", "application/*", ""), JSON),
+    "image/*": PNG,
+    "model/*": GLB,
+}
+
+
+def _quality(text: str) -> float:
+    """A weight of an Accept header, 0 (not at all) to 1; what is no number is 1."""
+    try:
+        return min(1.0, float(text))
+    except ValueError:
+        return 1.0

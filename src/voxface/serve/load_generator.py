@@ -33,6 +33,7 @@ OPEN_S: Final = 10.0  # to connect
 END_S: Final = 10.0  # for the last answers
 SETTLED_S: Final = 20.0  # until then a server may refuse those that were let in together
 MOST_SOUND_S: Final = 600.0  # of recordings that are read
+NO_SERVER: Final = "no voxface server answers there"
 
 
 @dataclass(frozen=True)
@@ -203,13 +204,19 @@ class _Stream:
                 max_queue=None,
             ) as socket:
                 await self._speak(socket)
+        except ssl.SSLCertVerificationError as error:
+            raise ProviderError(
+                f"{self._load.url}: its certificate is not trusted ({error.verify_message}); name whoever signed it: --ca PEM"
+            ) from None
         except InvalidHandshake as error:
             status = getattr(getattr(error, "response", None), "status_code", None)
             if status in (401, 403, 421):
                 raise ProviderError(
                     f"{self._load.url}: refuses everybody (HTTP {status}); give the server's --token"
                 ) from None
-            self._outcome.refused[f"HTTP {status}"] += 1
+            if status is not None and status < 500:
+                raise ProviderError(f"{self._load.url}: {NO_SERVER} (HTTP {status})") from None
+            self._outcome.refused[type(error).__name__ if status is None else f"HTTP {status}"] += 1
         except (OSError, TimeoutError, WebSocketException) as error:
             reason = type(error).__name__
             if self._accepted:
@@ -229,7 +236,7 @@ class _Stream:
             "updates_per_second": self._load.updates_per_s,
         }
         await socket.send(json.dumps(hello))
-        answer = json.loads(await asyncio.wait_for(socket.recv(), OPEN_S))
+        answer = self._answer(await asyncio.wait_for(socket.recv(), OPEN_S))
         if answer["event"] != "welcome":
             self._outcome.refused[str(answer.get("reason", answer["event"]))] += 1
             return
@@ -244,6 +251,18 @@ class _Stream:
                 await asyncio.wait_for(hearing, END_S)
         finally:
             hearing.cancel()
+
+    def _answer(self, message: str | bytes) -> dict[str, Any]:
+        """The first event of a server.
+
+        Raises:
+            ProviderError: it is none.
+        """
+        with contextlib.suppress(ValueError, RecursionError):
+            document = json.loads(message)
+            if isinstance(document, dict) and isinstance(document.get("event"), str):
+                return document
+        raise ProviderError(f"{self._load.url}: {NO_SERVER} (another program speaks there)")
 
     async def _send(self, socket: ClientConnection, hearing: "asyncio.Task[None]") -> None:
         for number in range(int(self._load.seconds / BLOCK_S)):

@@ -41,7 +41,7 @@ def bind(host: str, port: int) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.socket(family, kind, protocol)
     except OSError as error:
@@ -69,7 +69,8 @@ def check_certificate(certificate: Path, key: Path) -> None:
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise InputError(
-            f"--certificate {certificate} --key {key}: TLS takes them not ({reason}); give PEM files"
+            f"--certificate {certificate} --key {key}: TLS takes them not ({reason}); give PEM files, and a key without "
+            "a password"
         ) from None
 
 

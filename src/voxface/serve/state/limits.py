@@ -77,4 +77,5 @@ class Limits:
             value = getattr(self, field.name)
             least = 0 if field.name in ("resume_s", "drain_s") else 1e-9
             if not least <= value < float("inf"):  # false of NaN too
-                raise UsageError(f"limit {field.name.replace('_', '-')} {value:g}: more than 0")
+                bound = "more than 0" if least else "at least 0"
+                raise UsageError(f"--limit {field.name.replace('_', '-')}={value:g}: {bound}, and finite")

@@ -84,8 +84,8 @@ class RayTasks:
                 )
         except BaseException as error:
             self._end(ray)
-            if not isinstance(error, (ConnectionError, RuntimeError, ValueError, OSError)):
-                raise
+            if not isinstance(error, Exception) or isinstance(error, VoxfaceError):
+                raise  # Ray itself raises Exception, such as for a start that takes too long
             where = "on this machine" if self._address is None else f"at {self._address}"
             raise ProviderError(f"Ray {where}: {_line(error)}") from error
         catch()
