@@ -52,6 +52,7 @@ COMMANDS: dict[str, Words] = {
     "calibrate": ["calibrate", BUNDLE, "--audio", SAMPLES[0].parent, "--precision", "fp16", "--out", "{out}/fp16.voxface"],
     "build": ["build", BUNDLE, "--flavour", "tensorrt-rtx", "--target", "sm89", "--out", "{out}/rtx.voxface"],
     "export": ["export", STORED / "networks", "--out", "{out}/again.voxface"],
+    "export: triton": ["export", "--triton", "{out}/models", "--bundle", BUNDLE],
     "devices": ["devices", "--json"],
     "data prepare": ["data", "prepare", "--speech", "{in}/speech", *PEOPLE, "--out", "{out}/pairs"],
     "data voices": ["data", "voices", "--speech", "{in}/voices", "--teacher", "{in}/teacher.pt", "--speeds", "1.0",

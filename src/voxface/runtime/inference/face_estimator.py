@@ -4,7 +4,7 @@ Programs use `voxface.VoiceToFace` (`voxface.runtime.voice_to_face`), which take
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +67,7 @@ class FaceEstimator:
         fused: bool | None = None,
         trace: Trace | None = None,
         wrap: Callable[[str, Engine], Engine] | None = None,
+        engines: Mapping[str, Engine] | None = None,
     ) -> None:
         """Loads a bundle on a provider.
 
@@ -77,16 +78,21 @@ class FaceEstimator:
                 CPU it gains nothing.
             trace: records stages and engine runs.
             wrap: puts something around the engine of each graph, by its name, such as what runs it for several voices at once.
+            engines: what runs "encoder", "face" and "mesh", such as a server elsewhere, in place of engines that are opened
+                here; `provider`, `threads` and `fused` say nothing then.
 
         Raises:
             BundleError, ProviderError, UsageError: see `Bundle.open` and `open_graphs`.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         fused = (provider != "cpu" if fused is None else fused) and self.bundle.fused
-        opened = open_graphs(self.bundle, (*GRAPHS, FUSED) if fused else GRAPHS, provider, threads=threads)
-        with ExitStack() as engines:  # freed when what follows fails
+        if engines is not None:
+            opened = {name: engines[name] for name in GRAPHS}
+        else:
+            opened = open_graphs(self.bundle, (*GRAPHS, FUSED) if fused else GRAPHS, provider, threads=threads)
+        with ExitStack() as held:  # freed when what follows fails
             for name, engine in opened.items():
-                engines.enter_context(engine)
+                held.enter_context(engine)
                 opened[name] = engine if wrap is None else wrap(name, engine)
                 if trace is not None:
                     opened[name] = TracedEngine(opened[name], name, trace)
@@ -97,7 +103,7 @@ class FaceEstimator:
             self.speaker_change: SpeakerChangeWeights | None = self.bundle.speaker_change
             self.face_posterior: FacePosteriorFile | None = self.bundle.face_posterior
             self.age: AgeWeights | None = self.bundle.age
-            self._engines = engines.pop_all()
+            self._engines = held.pop_all()
         self._closed = False
         self._trace = trace
         self.provider = self._encoder.provider
