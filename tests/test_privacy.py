@@ -210,6 +210,21 @@ def test_ray_talks_on_this_machine_alone(short_folder: Path, request: pytest.Fix
 
 
 @pytest.mark.slow
+def test_replicas_for_clips_talk_on_this_machine_alone(short_folder: Path) -> None:
+    """Replicas of Ray Serve would open a port to everybody."""
+    pytest.importorskip("ray.serve", reason="Ray Serve comes with voxface[serve-ray]")
+    words = ["-m", "voxface", *COMMANDS["serve"], "--ray", "--replicas", "1"]
+    watched = watch(short_folder, words, OMP_NUM_THREADS="1")
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert watched.strange_files() == []
+    assert watched.home() == []
+    assert any("AF_INET" in call for call in watched.network()), "its processes talk"
+    assert watched.network_beyond_this_machine() == []
+    assert watched.ports_open_to_others() == []
+    assert list((short_folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.slow
 def test_a_run_of_many_seconds_asks_for_no_host(tmp_path: Path) -> None:
     """ONNX Runtime looks up its collector after about ten seconds."""
     watched = watch(tmp_path, ["-m", "voxface", "profile", "--seconds", "14", "--json"])

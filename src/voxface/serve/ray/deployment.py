@@ -94,11 +94,9 @@ def clip_replicas(
                 raise ProviderError(f"Ray: no replica starts: {first_line(error)}") from error
             yield handle
         finally:
-            with suppress(Exception):  # a cluster that is gone has no deployment
-                serve.delete(name)
-            if address is None:
-                with suppress(Exception):
-                    serve.shutdown()
+            if address is not None:  # one that was started here ends with all that is in it
+                with suppress(Exception):  # a cluster that is gone has no deployment
+                    serve.delete(name)
 
 
 def _import_serve() -> Any:
