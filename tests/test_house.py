@@ -22,13 +22,14 @@ ROOMS: Mapping[str, frozenset[str]] = {
     name: frozenset(may.split())
     for name, may in {
         "runtime": "",
+        "cluster": "runtime",
         "onnx_graph": "runtime",
         "calibration": "onnx_graph runtime",
-        "training": "runtime",
+        "training": "cluster runtime",
         "export": "training calibration onnx_graph runtime",
         "importers": "export training onnx_graph runtime",
-        "serve": "runtime",
-        "cli": "serve importers export training calibration onnx_graph runtime",
+        "serve": "cluster runtime",
+        "cli": "serve cluster importers export training calibration onnx_graph runtime",
     }.items()
 }
 
@@ -58,6 +59,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "profile": "errors version files processor timing config face "
                        "bundle engines audio features inference live voice_to_face",
         },
+        "cluster": {"own_session": "", "signals": "", "ray_session": "own_session signals"},
         "onnx_graph": {"node_runner": "", "graph": "node_runner", "fp16_emulation": "graph node_runner",
                        "passes": "graph node_runner fp16_emulation"},
         "serve": {
@@ -77,6 +79,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "lane": "state served_stream",
             "clip_desk": "clip",
             "upload": "state clip",
+            "ray": "clip clip_desk",
             "openapi": "upload",
             "http_errors": "clip clip_desk upload",
             "guard": "access metrics http_errors",

@@ -57,6 +57,7 @@ COMMANDS: dict[str, Words] = {
                              "--min-cosine", "0.9", "--min-psnr", "15", "--max-mm", "5", "--out", "{out}/fast.voxface"],
     "build": ["build", BUNDLE, "--flavour", "tensorrt-rtx", "--target", "sm89", "--out", "{out}/rtx.voxface"],
     "export": ["export", STORED / "networks", "--out", "{out}/again.voxface"],
+    "export: triton": ["export", "--triton", "{out}/models", "--bundle", BUNDLE],
     "devices": ["devices", "--json"],
     "data prepare": ["data", "prepare", "--speech", "{in}/speech", *PEOPLE, "--out", "{out}/pairs"],
     "data voices": ["data", "voices", "--speech", "{in}/voices", "--teacher", "{in}/teacher.pt", "--speeds", "1.0",
@@ -206,6 +207,21 @@ def test_ray_talks_on_this_machine_alone(short_folder: Path, request: pytest.Fix
     pytest.importorskip("ray", reason="ray comes with voxface[ray]")
     words = words_of("data synth", request, short_folder)
     watched = watch(short_folder, [*words, "--engine", "ray"], OMP_NUM_THREADS="1")
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert watched.strange_files() == []
+    assert watched.home() == []
+    assert any("AF_INET" in call for call in watched.network()), "its processes talk"
+    assert watched.network_beyond_this_machine() == []
+    assert watched.ports_open_to_others() == []
+    assert list((short_folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_replicas_for_clips_talk_on_this_machine_alone(short_folder: Path) -> None:
+    """Replicas of Ray Serve would open a port to everybody."""
+    pytest.importorskip("ray.serve", reason="Ray Serve comes with voxface[serve-ray]")
+    words = ["-m", "voxface", *COMMANDS["serve"], "--ray", "--replicas", "1"]
+    watched = watch(short_folder, words, OMP_NUM_THREADS="1")
     assert watched.done.returncode == 0, watched.done.stderr
     assert watched.strange_files() == []
     assert watched.home() == []

@@ -17,4 +17,9 @@ def read_operators_once() -> None:
     with suppress(ImportError, AttributeError):
         apis: Any = importlib.import_module("torch.onnx._internal._lazy_import").onnxscript_apis
         if "get_torchlib_ops" not in vars(apis):  # it imports onnxscript when it is first asked for something
-            apis.get_torchlib_ops = functools.cache(lambda: type(apis).__getattr__(apis, "get_torchlib_ops")())
+
+            @functools.cache
+            def operators() -> Any:
+                return type(apis).__getattr__(apis, "get_torchlib_ops")()
+
+            apis.get_torchlib_ops = operators

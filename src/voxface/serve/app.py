@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,7 +21,7 @@ from voxface.runtime.live.clock import Clock, SystemClock
 from voxface.runtime.version import __version__
 from voxface.serve.access import Access
 from voxface.serve.batching_engine import Batches
-from voxface.serve.clip_desk import ClipDesk
+from voxface.serve.clip_desk import ClipDesk, Desk
 from voxface.serve.first_costs import first_costs
 from voxface.serve.guard import Guard
 from voxface.serve.http_errors import error_document
@@ -74,8 +74,20 @@ class Server:
         limits: the limits.
     """
 
-    def __init__(self, bundle: Bundle, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        settings: Settings,
+        clock: Clock | None = None,
+        desk: Callable[[Metrics], Desk] | None = None,
+    ) -> None:
         """Loads the engines and measures what sessions will cost.
+
+        Args:
+            bundle: the bundle.
+            settings: the settings.
+            clock: the clock; None: the system's.
+            desk: makes what whole clips go to; None: a thread of this process.
 
         Raises:
             BundleError, ProviderError, UsageError: see `FaceEstimator`.
@@ -98,10 +110,18 @@ class Server:
                 )
                 for each in batches
             ]
-            clip_estimator = opened.enter_context(FaceEstimator(bundle, settings.provider, threads=1))
             for estimator in estimators:
                 estimator.warm_up()
-            costs = first_costs(clip_estimator)
+            self.desk: Desk
+            if desk is None:
+                clip_estimator = opened.enter_context(FaceEstimator(bundle, settings.provider, threads=1))
+                costs = first_costs(clip_estimator)
+                limits = settings.limits
+                self.desk = ClipDesk(clip_estimator, most=limits.clips_waiting, longest_s=limits.clip_s)
+            else:
+                with FaceEstimator(bundle, settings.provider, threads=1) as estimator:
+                    costs = first_costs(estimator)
+                self.desk = desk(self.metrics)
             self._opened = opened.pop_all()
         registry = SessionRegistry(settings.limits, lambda: secrets.token_urlsafe(16))
         self.service = LiveService(bundle, self._clock, settings.limits, registry, LoadMeter(costs), self.metrics)
@@ -109,7 +129,6 @@ class Server:
             workers = BATCH_WORKERS if each else 1
             lane = Lane(self._clock, self._deliver, workers=workers, batches=each, name=f"lane-{number + 1}")
             self.service.add_lane(lane, estimator)
-        self.desk = ClipDesk(clip_estimator, most=settings.limits.clips_waiting, longest_s=settings.limits.clip_s)
         self.metrics.watch("clips", lambda: self.desk.waiting)
         share = costs.share(Kind("incremental", 2.0))
         _log.info(

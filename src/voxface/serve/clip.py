@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,29 @@ class ClipOptions:
     any_age: bool = False
 
 
+class Face(Protocol):
+    """The face of a clip, wherever it was made."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the clip is."""
+        ...
+
+    @property
+    def png(self) -> bytes:
+        """The picture."""
+        ...
+
+    @property
+    def glb(self) -> bytes:
+        """The mesh, in metres."""
+        ...
+
+    def to_json(self, *, uncertainty: bool = False) -> dict[str, Any]:
+        """Its entry in a document of `voxface run`, where files are `data:` URLs; with the uncertainty if asked for."""
+        ...
+
+
 @dataclass(frozen=True)
 class ClipFace:
     """The face of a clip."""
@@ -60,6 +83,11 @@ class ClipFace:
     speech: Speech
     estimate: Estimate
     total_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """How long the clip is."""
+        return self.speech.seconds
 
     @cached_property
     def png(self) -> bytes:

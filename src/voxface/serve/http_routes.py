@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import NoSpeechError, VoxfaceError
 from voxface.serve.clip import GLB, PNG, ClipOptions
-from voxface.serve.clip_desk import BusyError, ClipDesk
+from voxface.serve.clip_desk import BusyError, Desk
 from voxface.serve.http_errors import code_of, error_document, error_response
 from voxface.serve.live_service import LiveService
 from voxface.serve.metrics import CONTENT_TYPE, Metrics
@@ -31,7 +31,7 @@ class HttpRoutes:
         self,
         bundle: Bundle,
         about: dict[str, Any],
-        desk: ClipDesk,
+        desk: Desk,
         service: LiveService,
         metrics: Metrics,
         limits: Limits,
@@ -145,9 +145,7 @@ class HttpRoutes:
             return JSONResponse(error_document(message, 1, "time-out", file=name), 504)
         self._metrics.clips.labels("face").inc()
         self._metrics.clip_s.observe(time.perf_counter() - began)
-        _log.info(
-            "clip", extra={"seconds": round(face.speech.seconds, 1), "ms": round(1000 * (time.perf_counter() - began))}
-        )
+        _log.info("clip", extra={"seconds": round(face.seconds, 1), "ms": round(1000 * (time.perf_counter() - began))})
         if form == PNG:
             return Response(face.png, media_type=PNG)
         if form == GLB:

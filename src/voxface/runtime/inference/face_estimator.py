@@ -4,7 +4,7 @@ Programs use `voxface.VoiceToFace` (`voxface.runtime.voice_to_face`), which take
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +70,7 @@ class FaceEstimator:
         fused: bool | None = None,
         trace: Trace | None = None,
         wrap: Callable[[str, Engine], Engine] | None = None,
+        engines: Mapping[str, Engine] | None = None,
     ) -> None:
         """Loads a bundle on a provider.
 
@@ -80,23 +81,28 @@ class FaceEstimator:
                 CPU it gains nothing.
             trace: records stages and engine runs.
             wrap: puts something around the engine of each graph, by its name, such as what runs it for several voices at once.
+            engines: what runs "encoder", "face" and "mesh", such as a server elsewhere, in place of engines that are opened
+                here; `provider`, `threads` and `fused` say nothing then.
 
         Raises:
             BundleError, ProviderError, UsageError: see `Bundle.open` and `open_graphs`.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self.choice = choose(self.bundle, provider, threads)
-        fused = (self.choice.provider not in ON_CPU if fused is None else fused) and self.bundle.fused
-        names = (*GRAPHS, FUSED) if fused else GRAPHS
-        try:
-            opened = open_graphs(self.bundle, names, self.choice.provider, threads=self.choice.threads)
-        except ProviderError as error:
-            if provider != AUTO:
-                raise
-            raise ProviderError(f"{error}; {AUTO} chose it, `voxface doctor --measure` chooses anew") from error
-        with ExitStack() as engines:  # freed when what follows fails
+        if engines is not None:
+            opened = {name: engines[name] for name in GRAPHS}
+        else:
+            fused = (self.choice.provider not in ON_CPU if fused is None else fused) and self.bundle.fused
+            names = (*GRAPHS, FUSED) if fused else GRAPHS
+            try:
+                opened = open_graphs(self.bundle, names, self.choice.provider, threads=self.choice.threads)
+            except ProviderError as error:
+                if provider != AUTO:
+                    raise
+                raise ProviderError(f"{error}; {AUTO} chose it, `voxface doctor --measure` chooses anew") from error
+        with ExitStack() as held:  # freed when what follows fails
             for name, engine in opened.items():
-                engines.enter_context(engine)
+                held.enter_context(engine)
                 opened[name] = engine if wrap is None else wrap(name, engine)
                 if trace is not None:
                     opened[name] = TracedEngine(opened[name], name, trace)
@@ -107,7 +113,7 @@ class FaceEstimator:
             self.speaker_change: SpeakerChangeWeights | None = self.bundle.speaker_change
             self.face_posterior: FacePosteriorFile | None = self.bundle.face_posterior
             self.age: AgeWeights | None = self.bundle.age
-            self._engines = engines.pop_all()
+            self._engines = held.pop_all()
         self._closed = False
         self._trace = trace
         self.provider = self._encoder.provider
