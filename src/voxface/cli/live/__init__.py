@@ -149,6 +149,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.live.sources import FileSource
     from voxface.runtime.live.stop import Stop
     from voxface.runtime.live.summary import summary
+    from voxface.runtime.provenance.mark import KEY
     from voxface.runtime.voice_to_face import VoiceToFace
 
     config = check(options)
@@ -176,6 +177,7 @@ def run(options: argparse.Namespace) -> int:
             "bundle": {"path": str(bundle.path), "name": bundle.name, "sha256": bundle.manifest.sha256},
             "provider": voice_to_face.provider,
             "source": str(options.replay) if recording else options.source or "microphone",
+            KEY: bundle.mark.to_json(),
         }
         session = voice_to_face.live_session(
             config,
@@ -408,6 +410,7 @@ def _difference(document: dict[str, Any], recording: "Recording | None") -> str:
 
 def _print(document: dict[str, Any]) -> None:
     from voxface.runtime.inference.attributes import age_in_words, sex_in_words
+    from voxface.runtime.provenance.mark import KEY
 
     counters, last = document["counters"], document["last"]
     print(f"{document['duration_s']:.1f} s heard, {counters['estimates']} estimates, ended: {document['ended']}")
@@ -417,6 +420,7 @@ def _print(document: dict[str, Any]) -> None:
             f"last: {last['voiced_s']:.1f} s of speech, face {sex_in_words(last['attributes']['sex'])}, "
             f"{age + ', ' if age else ''}confidence {last['confidence']:.2f}, speaker {last['speaker']}"
         )
+        print(document[KEY]["notice"])
     replay = document.get("replay")
     if replay and replay["identical"]:
         whole = "all" if document["ended"] == "end of input" else "so far"
