@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.options import parser
 from benchmarks.plots import PLOTS
-from benchmarks.tables import ages, evaluation, faces, live, performance, precision, voices
+from benchmarks.tables import ages, evaluation, faces, live, marks, performance, precision, voices
 from voxface.runtime.files.atomic import write_bytes
 
 ROOT = Path(__file__).parent.parent
@@ -20,6 +20,8 @@ PAGES = (
         ROOT / "docs" / f"{name}.md"
         for name in (
             "faces",
+            "animation",
+            "provenance",
             "fitting",
             "face-models",
             "training",
@@ -40,7 +42,7 @@ PAGES = (
 
 TABLES: dict[str, Callable[[], str]] = {
     name: table
-    for room in (voices, ages, faces, evaluation, precision, live, performance)
+    for room in (voices, ages, faces, marks, evaluation, precision, live, performance)
     for name, table in room.TABLES.items()
 }
 

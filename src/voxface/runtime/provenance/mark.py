@@ -66,4 +66,5 @@ class Mark:
         }
 
 
+DRAWN: Final = Mark(source="population")
 OF_NO_BUNDLE: Final = Mark()  # of a face whose bundle is not known: it is synthetic all the same
