@@ -63,7 +63,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,serve,serve-ray,train,eval,ray,openvino,tensorrt-rtx,dev]"
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,serve,serve-ray,train,eval,ray,openvino,tensorrt-rtx,c2pa,dev]"
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps silero-vad  # for its ONNX file alone
 	@touch $@
 

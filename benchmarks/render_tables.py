@@ -17,6 +17,7 @@ from benchmarks.tables import (
     faces,
     front,
     live,
+    marks,
     own_data,
     pareto,
     performance,
@@ -32,6 +33,8 @@ PAGES = (
         ROOT / "docs" / f"{name}.md"
         for name in (
             "faces",
+            "animation",
+            "provenance",
             "fitting",
             "face-models",
             "training",
@@ -55,7 +58,7 @@ PAGES = (
 
 TABLES: dict[str, Callable[[], str]] = {
     name: table
-    for room in (front, voices, ages, faces, evaluation, own_data, precision, pareto, live, performance, engines)
+    for room in (front, voices, ages, faces, marks, evaluation, own_data, precision, pareto, live, performance, engines)
     for name, table in room.TABLES.items()
 }
 

@@ -46,6 +46,7 @@ COMMANDS: dict[str, Words] = {
     "load": ["load", "http://127.0.0.1:9", "--streams", "1", "--seconds", "1", "--audio", SAMPLES[0],
              "--plot", "{out}/load.svg"],
     "profile": ["profile", "--seconds", "1", "--json", "--save", "{out}/profile.json", "--trace", "{out}/trace.json"],
+    "provenance": ["provenance", ROOT / "docs" / "demo.png", STORED / "recording" / "recording.json", "--json"],
     "doctor": ["doctor", "--json"],
     "bundle info": ["bundle", "info", "--json"],
     "bundle verify": ["bundle", "verify"],

@@ -15,6 +15,7 @@ VERBS = {
     "live": "a moving face and mesh from the microphone, a file or a pipe",
     "serve": "many voices at once, by HTTP and WebSocket, and a page for browsers",
     "load": "how many voices a server keeps up with, and how late their faces are",
+    "provenance": "what files say of how they came about: marks of synthetic content, of any maker",
     "devices": "microphones, and which of them work",
     "profile": "how fast it runs here, where the time goes, and whether it was faster before",
     "doctor": "what is installed, what works, and how to mend what does not",

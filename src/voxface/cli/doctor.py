@@ -30,6 +30,7 @@ PACKAGES: dict[str, tuple[str, str | None]] = {
     "sounddevice": ("microphone", "mic"),
     "open3d": ("viewer", "viewer"),
     "fastapi": ("server", "serve"),
+    "c2pa-python": ("signed pictures", "c2pa"),
     "torch": ("training and export", "train"),
     "onnx": ("export", "train"),
 }

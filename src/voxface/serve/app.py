@@ -18,6 +18,8 @@ from starlette.types import ASGIApp
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import Clock, SystemClock
+from voxface.runtime.provenance.mark import KEY
+from voxface.runtime.provenance.web_page import head_elements
 from voxface.runtime.version import __version__
 from voxface.serve.access import Access
 from voxface.serve.batching_engine import Batches
@@ -188,7 +190,8 @@ class Server:
             lifespan=lifespan,
             telemetry=NO_TELEMETRY,  # type: ignore[arg-type]
         )
-        HttpRoutes(bundle, about, self.desk, self.service, self.metrics, limits, page_files()).add_to(app)
+        page = page_files(head=head_elements(bundle.mark))
+        HttpRoutes(bundle, about, self.desk, self.service, self.metrics, limits, page).add_to(app)
         stream = StreamRoute(self.service, self.metrics, limits, self._clock, {k: about[k] for k in ("name", "sha256")})
 
         async def live(socket: WebSocket) -> None:
@@ -238,4 +241,5 @@ def _about(bundle: Bundle, estimator: FaceEstimator, limits: Limits) -> dict[str
             "window_s": limits.window_s,
         },
         "voxface": __version__,
+        KEY: bundle.mark.to_json(),
     }

@@ -92,7 +92,7 @@ class ClipFace:
     @cached_property
     def png(self) -> bytes:
         """The picture."""
-        return png(self.estimate.image)
+        return png(self.estimate.image, self.estimate.mark)
 
     @cached_property
     def glb(self) -> bytes:
@@ -100,7 +100,8 @@ class ClipFace:
         model, vertices = self.estimate.model, self.estimate.vertices
         if model is None:
             raise UsageError("an estimate without its model has no mesh")
-        return glb(vertices, vertex_normals(vertices, model.triangles), model.albedo, model.triangles)
+        normals = vertex_normals(vertices, model.triangles)
+        return glb(vertices, normals, model.albedo, model.triangles, self.estimate.mark)
 
     @property
     def uncertainty(self) -> bytes | None:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import NoSpeechError, VoxfaceError
+from voxface.runtime.provenance.mark import KEY
 from voxface.serve.clip import GLB, PNG, ClipOptions
 from voxface.serve.clip_desk import BusyError, Desk
 from voxface.serve.http_errors import code_of, error_document, error_response
@@ -156,6 +157,7 @@ class HttpRoutes:
                 "clips": [face.to_json(uncertainty=uncertainty)],
                 "errors": [],
                 "provider": self._provider,
+                KEY: self._about[KEY],
             }
         )
 

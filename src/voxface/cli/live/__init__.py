@@ -150,6 +150,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.live.sources import FileSource
     from voxface.runtime.live.stop import Stop
     from voxface.runtime.live.summary import summary
+    from voxface.runtime.provenance.mark import KEY
     from voxface.runtime.voice_to_face import VoiceToFace
 
     config = check(options)
@@ -180,6 +181,7 @@ def run(options: argparse.Namespace) -> int:
             "threads": voice_to_face.choice.threads,
             "chosen": voice_to_face.choice.why,
             "source": str(options.replay) if recording else options.source or "microphone",
+            KEY: bundle.mark.to_json(),
         }
         session = voice_to_face.live_session(
             config,
@@ -412,6 +414,7 @@ def _difference(document: dict[str, Any], recording: "Recording | None") -> str:
 
 def _print(document: dict[str, Any]) -> None:
     from voxface.runtime.inference.attributes import age_in_words, sex_in_words
+    from voxface.runtime.provenance.mark import KEY
 
     counters, last = document["counters"], document["last"]
     print(f"{document['duration_s']:.1f} s heard, {counters['estimates']} estimates, ended: {document['ended']}")
@@ -421,6 +424,7 @@ def _print(document: dict[str, Any]) -> None:
             f"last: {last['voiced_s']:.1f} s of speech, face {sex_in_words(last['attributes']['sex'])}, "
             f"{age + ', ' if age else ''}confidence {last['confidence']:.2f}, speaker {last['speaker']}"
         )
+        print(document[KEY]["notice"])
     replay = document.get("replay")
     if replay and replay["identical"]:
         whole = "all" if document["ended"] == "end of input" else "so far"

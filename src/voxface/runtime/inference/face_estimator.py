@@ -38,6 +38,7 @@ from voxface.runtime.inference.age import hear_age
 from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.confidence import check_min_confidence, confidence
 from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.provenance.mark import Mark
 from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
 
@@ -112,6 +113,7 @@ class FaceEstimator:
             self.speech_modulation: SpeechModulationWeights | None = self.bundle.speech_modulation
             self.speaker_change: SpeakerChangeWeights | None = self.bundle.speaker_change
             self.face_posterior: FacePosteriorFile | None = self.bundle.face_posterior
+            self.mark: Mark = self.bundle.mark
             self.age: AgeWeights | None = self.bundle.age
             self._engines = held.pop_all()
         self._closed = False
@@ -295,6 +297,7 @@ class FaceEstimator:
             attributes=attributes,
             stages_ns={},
             posterior_file=self.face_posterior,
+            mark=self.mark,
         )
 
     @property

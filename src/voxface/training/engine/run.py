@@ -40,6 +40,7 @@ from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError, Interrupted, UsageError, VoxfaceError
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.provenance.mark import OF_NO_BUNDLE
 from voxface.training.engine.checkpoint import (
     CHECKPOINTS,
     newest_checkpoint,
@@ -378,7 +379,7 @@ class Run:
         path = self.folder / "samples" / f"{name}-{step + 1:07d}.png"
         try:
             path.parent.mkdir(exist_ok=True)
-            write_picture_sheet(rows, path)
+            write_picture_sheet(rows, path, mark=OF_NO_BUNDLE)
             if self._curve is not None:
                 with Image.open(path) as picture:
                     self._curve.picture(step, name, np.asarray(picture))
