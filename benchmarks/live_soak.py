@@ -24,6 +24,7 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.attributes import Attributes
 from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.picture import Picture
 from voxface.runtime.live.block import Block, BlockQueue
 from voxface.runtime.live.clock import VirtualClock
 from voxface.runtime.live.device_clock import DeviceClock
@@ -57,7 +58,7 @@ class StandIn:
         return Estimate(
             start=speech.segments[0][0], end=speech.segments[-1][1], voiced_seconds=speech.voiced_seconds,
             frames=len(speech.log_mel), embedding=embedding, frame_embeddings=frame_embeddings,
-            image=np.zeros((64, 64, 3), np.uint8), image_embedding=embedding,
+            picture=Picture.of_pixels(np.zeros((64, 64, 3), np.uint8)), image_embedding=embedding,
             coefficients=self.coefficients, model=self.model, confidence=0.5,
             attributes=Attributes({"female": 0.5, "male": 0.5}, "unknown", {}),
             stages_ns={},

@@ -14,6 +14,7 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.inference.attributes import Attributes
 from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.picture import Picture
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.clock import Clock
@@ -63,7 +64,7 @@ class PlainEstimator:
             frames=len(speech.log_mel),
             embedding=embedding,
             frame_embeddings=np.ones((64, max(1, len(speech.log_mel) // 32)), np.float32),
-            image=np.full((64, 64, 3), int(abs(embedding[0]) * 200), np.uint8),
+            picture=Picture.of_pixels(np.full((64, 64, 3), int(abs(embedding[0]) * 200), np.uint8)),
             image_embedding=embedding,
             coefficients=embedding[:2] * 100,
             model=SPHERE,

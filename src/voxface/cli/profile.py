@@ -316,7 +316,9 @@ def _print(report: "Report", document: dict[str, Any]) -> None:
             _row(f"    {part.replace('.', ' ')}", took)
     since = "its newest sample was at the converter" if report.waiting_ms else "it was due"
     print(f"\nresponse: of an update, since {since}; stages hold {report.staged:.1%} of the service")
-    print(f"outside of engines  {report.outside_ms:.2f} ms, {report.overhead:.0%} of the time in them")
+    drawn = sum(took["p50"] for took in report.parts_ms.values())
+    more = f"; mesh and picture, for a window on its thread, {drawn:.2f} ms more" if report.parts_ms else ""
+    print(f"outside of engines  {report.outside_ms:.2f} ms, {report.overhead:.0%} of the time in them{more}")
     print("cold start          " + ", ".join(f"{name.replace('_', ' ')} {ms:.0f}" for name, ms in cold.items()) + " ms")
     idle = "" if report.idle_cpu is None else f", {report.idle_cpu:.1%} while it waits"
     print(f"CPU per stream      {report.cpu:.1%} of one core{idle}")

@@ -1,5 +1,6 @@
 """The log-mel front end: golden values, any chunking, and an independent formula."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -126,11 +127,48 @@ def test_short_input_is_tiled_and_long_input_kept_whole(frames: int, how: str, r
     np.testing.assert_array_equal(ready[0, :, :frames].T, normalise(given_frames, how)[: ready.shape[2]])
 
 
+@pytest.mark.parametrize("cut", [0, 700, 16_000])
+def test_a_copy_of_a_stream_goes_on_by_itself(cut: int) -> None:
+    stream = LogMelStream()
+    begun = stream.feed(AUDIO[:cut])
+    other = copy.deepcopy(stream)
+    other.feed(AUDIO[::-1][:5000].copy())
+    np.testing.assert_array_equal(np.concatenate([begun, *stream.feed_with_tail(AUDIO[cut:])]), log_mel(AUDIO))
+
+
+@pytest.mark.parametrize("fft", [1024, 1025])
+def test_with_the_public_fft_of_numpy_the_bits_are_the_same(fft: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = FrontEndConfig(fft=fft)
+    direct = log_mel(AUDIO, config)
+    monkeypatch.setattr("voxface.runtime.features.log_mel._rfft_n_even", None)
+    np.testing.assert_array_equal(direct.view(np.uint32), log_mel(AUDIO, config).view(np.uint32))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        FrontEndConfig(mels=41),
+        FrontEndConfig(window=400, fft=400, mels=30),
+        FrontEndConfig(window=320, fft=513, mels=20),
+    ],
+)
+def test_other_settings_against_the_formula(config: FrontEndConfig) -> None:
+    audio = AUDIO[8000:11_000].astype(float)
+    previous = 0.0
+    for index, got in enumerate(log_mel(AUDIO[8000:11_000], config)):
+        frame = np.resize(audio[index * 160 : index * 160 + config.window], config.window)
+        emphasised = frame - 0.97 * np.concatenate([[previous], frame[:-1]])
+        previous = frame[-1]
+        power = np.abs(np.fft.rfft(emphasised * np.hamming(config.window), config.fft)) ** 2
+        wanted = np.log(np.maximum(power @ mel_filters(config), 1e-5))
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
 def test_memory_does_not_grow_with_the_stream() -> None:
     stream = LogMelStream()
     for _ in range(50):
         stream.feed(AUDIO)
-        assert len(stream._held) < 400
+        assert stream._compute.held < 400
 
 
 def test_a_finished_stream_says_so() -> None:

@@ -12,7 +12,7 @@ from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.errors import BundleError
 from voxface.runtime.inference.estimate import Estimate
-from voxface.runtime.inference.face_estimator import PIECE, FaceEstimator, _pixels
+from voxface.runtime.inference.face_estimator import PIECE, FaceEstimator
 from voxface.runtime.live.events import EngineFailed, FaceEstimated
 from voxface.runtime.live.session import LiveSession
 from voxface.runtime.voice_to_face import VoiceToFace
@@ -147,10 +147,3 @@ def test_one_graph_makes_the_same_face(default_bundle: Bundle) -> None:
             assert np.abs(got.image.astype(int) - expected.image).max() <= 1
             assert set(got.stages_ns) == set(expected.stages_ns)
         assert FaceEstimator(with_fused(default_bundle))._fused is None, "on a CPU it gains nothing"
-
-
-def test_levels_of_a_picture_are_rounded_and_clamped() -> None:
-    values = np.array([-7, -1, -0.999, 0, 0.5, 1, 7], np.float32)
-    image = np.stack([values, values[::-1], np.zeros(7, np.float32)])[:, None]
-    levels = [0, 0, 0, 128, 191, 255, 255]
-    np.testing.assert_array_equal(_pixels(image)[0].T, [levels, levels[::-1], [128] * 7])

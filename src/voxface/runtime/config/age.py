@@ -1,7 +1,11 @@
 """The weights with which an embedding tells a child's voice, and an adult's age."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 LARGEST: Final = 1e6  # of a weight; embeddings are of unit length, so those of a trained part are below 1000
 WIDEST: Final = 3.0  # of an interval: a factor of twenty to either side
@@ -60,6 +64,11 @@ class AgeWeights:
 
     child: ChildWeights
     years: YearsWeights | None
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float64]:
+        """The weights of what is told, one after another: float64 [1 or 2, E]."""
+        return np.array([part.weight for part in (self.child, self.years) if part is not None])
 
     def check_size(self, size: int) -> None:
         """Raises ValueError unless there is a weight for each of the `size` numbers of an embedding."""

@@ -1,23 +1,27 @@
 """Log-mel spectrogram of the `wen2019` front end, the same bits offline and streaming, and windows of its frames.
 
-`FrameComputer` serves both: a stream hands it the frames that became complete, and at the end the tail. Published voice
-encoders were trained on this front end with its peculiarities: samples at int16 scale; pre-emphasis in which the "previous
-sample" of a frame is the last sample of the frame before it, although frames overlap; a tail that repeats samples. Leaving
-them out changes normalised features by up to about 3.
+Published voice encoders were trained on this front end with its peculiarities: samples at int16 scale; pre-emphasis in which
+the "previous sample" of a frame is the last sample of the frame before it, although frames overlap; a tail that repeats
+samples. Leaving them out changes normalised features by up to about 3.
 """
 
 from functools import lru_cache
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.config.front_end import FrontEndConfig
+from voxface.runtime.config.front_end import PROVISIONAL, FrontEndConfig
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-_SILENCE = np.zeros(1, np.int16)
-_BLOCK = 16  # frames computed at once, so few that intermediate results stay in the processor's cache
+_INT16 = np.dtype(np.int16)
+_BLOCK = 32  # frames computed at once, so few that intermediate results stay in the processor's cache
+_ONE = np.array(1.0)
+try:  # the function in C behind `numpy.fft.rfft`; for one frame, the way there takes half as long as the FFT
+    from numpy.fft._pocketfft_umath import rfft_n_even as _rfft_n_even
+except ImportError:  # it is private to numpy, and may move
+    _rfft_n_even = None
 
 
 class FrameWindow(NamedTuple):
@@ -58,67 +62,225 @@ def mel_filters(config: FrontEndConfig) -> Float64:
     return filters
 
 
-class FrameComputer:
-    """Computes log-mel frames from windows of samples. It reuses its working memory, so each stream needs its own.
+class _Constants(NamedTuple):
+    """What is the same for all streams, repeated for each row of a block: numpy multiplies two arrays of one shape twice as fast
+    as an array by a row."""
 
-    The result of a frame does not depend on the other frames of the call. That rules out a matrix product, whose rounding
+    hamming: Float64  # [rows, window]
+    emphasis: Float64  # []
+    floor: Float64  # []
+    bins: slice  # of the FFT, those of the filters
+    # The mel filters of even and of odd number, [2, rows, bins]: filters of one kind do not overlap.
+    weights: Float64
+    begins: NDArray[np.intp]  # [2, filters], the place in `bins` from where on a row is summed for a filter
+
+
+@lru_cache(maxsize=4)
+def _constants(config: FrontEndConfig) -> _Constants:
+    edges, rows = config.edges(), _BLOCK + PROVISIONAL
+    bins = slice(int(edges[0]), int(edges[-1]))
+    weights = np.stack([mel_filters(config)[bins, kind::2].sum(1) for kind in (0, 1)])
+    # Where there is one filter less of odd number, a filter without weights stands for it.
+    begins = np.stack([edges[kind : config.mels + config.mels % 2 : 2] for kind in (0, 1)]) - edges[0]
+    begins[:, 0] = (
+        0  # the bins before the first filter have no weight, and rows are summed without what stands beside them
+    )
+    return _Constants(
+        hamming=np.tile(np.hamming(config.window), (rows, 1)),
+        emphasis=np.array(-config.preemphasis),
+        floor=np.array(config.floor),
+        bins=bins,
+        weights=np.repeat(weights[:, None], rows, axis=1),
+        begins=begins,
+    )
+
+
+class _Room(NamedTuple):
+    """The working memory of so many frames that are computed at once, cut to size once: cutting it at each call would take as
+    long as computing a frame. A row that stands alone is one-dimensional, for which numpy is faster."""
+
+    padded: Float64  # [k, fft], zero behind the window
+    spectrum: NDArray[np.complex128]  # [k, fft/2 + 1]
+    parts: Float64  # [k, fft + 2], the real and imaginary parts of the spectrum, side by side
+    real: Float64  # [k, bins]
+    imaginary: Float64  # [k, bins]
+    power: Float64  # [k, bins]
+    weights: tuple[Float64, Float64]  # [k, bins]
+    weighted: tuple[Float64, Float64]  # [k, bins]
+    flat: Float64  # [2 k bins]
+    begins: NDArray[np.intp]  # [2 k filters]
+    sums: Float64  # [2 k filters]
+    order: NDArray[np.intp]  # [k, mels], where in `sums` each filter of each frame stands
+    mel: Float64  # [k, mels]
+
+
+class _Whole(NamedTuple):
+    """The working memory of so many whole frames, cut to size once."""
+
+    before: Float64  # [n], the sample before each
+    samples: Float64  # [n]
+    emphasised: Float64  # [n]
+    windows: Float64  # [k, window], overlapping rows of `emphasised`
+    hamming: Float64  # [k, window]
+    windowed: Float64  # [k, window]
+    first_before: Float64  # [k], the sample that the front end takes for the one before each frame
+    first_samples: Float64  # [k]
+    first: Float64  # [k]
+    first_windowed: Float64  # [k]
+
+
+class FrameComputer:
+    """Computes the log-mel frames of a growing signal, of which it keeps only the samples that further frames need.
+
+    A frame's bits do not depend on the other frames that are computed with it. That rules out a matrix product, whose rounding
     changes with its number of rows.
     """
 
     def __init__(self, config: FrontEndConfig) -> None:
         self.config = config
-        self._hamming = np.hamming(config.window)
-        self._bins, self._weights, self._starts = _filter_runs(config)
-        self._samples = np.empty((_BLOCK, config.window))
-        self._emphasised = np.empty_like(self._samples)
-        self._spectrum = np.empty((_BLOCK, config.fft // 2 + 1), np.complex128)
-        self._power = np.empty(self._spectrum.shape)
-        self._weighted = np.empty((_BLOCK, len(self._bins)))
-        self._mel = np.empty((_BLOCK, config.mels))
+        self._constants = _constants(config)
+        self.most = config.window + _BLOCK * config.hop - 1  # samples held, which make `_BLOCK` whole frames
+        self._signal = np.zeros(self.most + 2)  # one sample before those that are held, and silence behind them
+        self._emphasised = np.empty(self.most)
+        rows, bins = self._constants.weights.shape[1:]
+        self._padded = np.zeros((rows, config.fft))
+        self._spectrum = np.empty((rows, config.fft // 2 + 1), np.complex128)
+        self._power = np.empty((rows, bins))
+        self._weighted = np.empty(2 * rows * bins)
+        self._sums = np.empty(rows * self._constants.begins.size)
+        self._mel = np.empty((rows, config.mels))
+        self._first = np.empty(_BLOCK)
+        self._rooms: dict[int, _Room] = {}
+        self._wholes: dict[int, _Whole] = {}
+        self._none = np.empty((0, config.mels), np.float32)
+        self.held = 0
+        self._emphasis, self._edge = -config.preemphasis, float(self._constants.hamming[0, 0])
+        self._begun = False
 
-    def __call__(self, windows: NDArray[np.int16], before: NDArray[np.int16]) -> Float32:
-        """Log-mel float32 [k, mels] of windows int16 [k, window]; `before` int16 [k] precedes each window's first sample."""
-        out = np.empty((len(windows), self.config.mels), np.float32)
-        for first in range(0, len(windows), _BLOCK):
-            last = first + _BLOCK
-            self._block(windows[first:last], before[first:last], out[first:last])
-        return out
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy gets: it cuts its own working memory to size."""
+        return {**self.__dict__, "_rooms": {}, "_wholes": {}}
 
-    def _block(self, windows: NDArray[np.int16], before: NDArray[np.int16], out: Float32) -> None:
-        k = len(windows)
-        x, y, power, weighted, mel = (
-            array[:k] for array in (self._samples, self._emphasised, self._power, self._weighted, self._mel)
+    def __call__(self, samples: NDArray[np.int16], tail: bool) -> tuple[Float32, Float32]:
+        """The frames that samples int16 [n] complete, float32 [k, mels]; and if `tail`, those that would end the signal here.
+
+        n is at most `most` - `held`.
+        """
+        window, hop, held = self.config.window, self.config.hop, self.held + len(samples)
+        self._signal[1 + self.held : 1 + held] = samples
+        whole = (held - window) // hop + 1 if held >= window else 0
+        if whole:
+            self._window_whole(whole)
+        count = whole
+        if tail:
+            count += self._window_tail(whole, held)
+        if whole:
+            held -= whole * hop
+            self._signal[: 1 + held] = self._signal[whole * hop : 1 + whole * hop + held]
+            self._begun = True
+        self.held = held
+        if not count:
+            return self._none, self._none
+        frames = self._frames(count)
+        return (frames[:whole], frames[whole:]) if tail else (frames, self._none)
+
+    def _window_whole(self, count: int) -> None:
+        """Puts `count` frames at the beginning of the held samples, emphasised and windowed, into the first rows."""
+        cut = self._wholes.get(count) or self._cut_whole(count)
+        before, samples, emphasised, windows, hamming, windowed, *firsts = cut
+        np.multiply(before, self._constants.emphasis, emphasised)
+        np.add(emphasised, samples, emphasised)
+        np.multiply(windows, hamming, windowed)
+        # The first sample of each frame, with the sample that the front end takes for the one before it.
+        if count == 1:  # two numbers are faster in Python than in calls of numpy
+            number = self._signal.item
+            first = number(self.config.window - self.config.hop) * self._emphasis if self._begun else 0.0
+            self._padded[0, 0] = (first + number(1)) * self._edge
+            return
+        first_before, first_samples, first, first_windowed = firsts
+        np.multiply(first_before, self._constants.emphasis, first)
+        if not self._begun:
+            first[0] = 0.0
+        np.add(first, first_samples, first)
+        np.multiply(first, self._edge, first_windowed)
+
+    def _window_tail(self, whole: int, held: int) -> int:
+        """Puts the frames that begin in the samples behind `whole` frames into the rows behind theirs; returns how many."""
+        window, hop = self.config.window, self.config.hop
+        self._signal[1 + held] = 0.0
+        places = _tail_samples(held - whole * hop, hop, window, self._begun or whole > 0)
+        samples, before = self._signal[whole * hop :].take(places)
+        before *= self._constants.emphasis
+        before += samples
+        count = len(before)
+        np.multiply(before, self._constants.hamming[:count], out=self._padded[whole : whole + count, :window])
+        return count
+
+    def _frames(self, count: int) -> Float32:
+        """Log-mel frames float32 [count, mels] of the first rows."""
+        room = self._rooms.get(count) or self._cut_room(count)
+        padded, spectrum, parts, real, imaginary, power, weights, weighted, flat, begins, sums, order, mel = room
+        if _rfft_n_even is None or self.config.fft % 2:
+            np.fft.rfft(padded, out=spectrum)
+        else:
+            _rfft_n_even(padded, _ONE, spectrum)
+        np.multiply(parts, parts, parts)
+        np.add(real, imaginary, power)
+        np.multiply(power, weights[0], weighted[0])
+        np.multiply(power, weights[1], weighted[1])
+        np.add.reduceat(flat, begins, 0, None, sums)
+        np.maximum(sums, self._constants.floor, out=sums)
+        np.log(sums, sums)
+        sums.take(order, None, mel, "clip")  # any other mode copies its output
+        return mel.astype(np.float32)
+
+    def _cut_room(self, count: int) -> _Room:
+        bins, begins = self._constants.bins, self._constants.begins
+        rows = slice(count) if count > 1 else 0
+        spectrum, size = self._spectrum[rows], self._power.shape[1]
+        parts = spectrum.view(np.float64)
+        flat = self._weighted[: 2 * count * size]
+        weighted = flat.reshape(2, count, size)[:, rows]
+        sums = self._sums[: count * begins.size]
+        order = np.arange(len(sums)).reshape(2, count, -1)
+        self._rooms[count] = _Room(
+            padded=self._padded[rows],
+            spectrum=spectrum,
+            parts=parts,
+            real=parts[..., 2 * bins.start : 2 * bins.stop : 2],
+            imaginary=parts[..., 2 * bins.start + 1 : 2 * bins.stop : 2],
+            power=self._power[rows],
+            weights=(self._constants.weights[0, rows], self._constants.weights[1, rows]),
+            weighted=(weighted[0], weighted[1]),
+            flat=flat,
+            begins=(size * np.arange(2 * count).reshape(2, count, 1) + begins[:, None]).ravel(),
+            sums=sums,
+            order=np.ascontiguousarray(order.transpose(1, 2, 0).reshape(count, -1)[:, : self.config.mels]),
+            mel=self._mel[:count],
         )
-        x[:] = windows
-        np.multiply(x[:, :-1], -self.config.preemphasis, out=y[:, 1:])
-        np.multiply(before, -self.config.preemphasis, out=y[:, 0])
-        y += x
-        y *= self._hamming
-        # The real and imaginary parts lie side by side, so one product squares both.
-        parts = np.fft.rfft(y, self.config.fft, out=self._spectrum[:k]).view(np.float64)
-        parts *= parts
-        np.add(parts[:, ::2], parts[:, 1::2], out=power)
-        power.take(self._bins, axis=1, out=weighted, mode="clip")  # any other mode copies `out`
-        weighted *= self._weights
-        np.add.reduceat(weighted, self._starts, axis=1, out=mel)
-        np.maximum(mel, self.config.floor, out=mel)
-        out[:] = np.log(mel, out=mel)
+        return self._rooms[count]
 
-
-@lru_cache(maxsize=4)
-def _filter_runs(config: FrontEndConfig) -> tuple[NDArray[np.intp], Float64, NDArray[np.intp]]:
-    """The mel filters as segments of one row of (power × weight): the bins of a filter are neighbours.
-
-    Returns the bin and the weight of each place of the row, and the place where each filter begins.
-    """
-    filters = mel_filters(config)
-    runs = [np.flatnonzero(column) for column in filters.T]
-    weights = np.concatenate([filters[run, m] for m, run in enumerate(runs)])
-    return np.concatenate(runs), weights, np.cumsum([0, *(len(run) for run in runs[:-1])])
+    def _cut_whole(self, count: int) -> _Whole:
+        window, hop, step = self.config.window, self.config.hop, self._signal.itemsize
+        size = (count - 1) * hop + window
+        rows = slice(count) if count > 1 else 0
+        self._wholes[count] = _Whole(
+            before=self._signal[:size],
+            samples=self._signal[1 : 1 + size],
+            emphasised=self._emphasised[:size],
+            windows=np.ndarray((count, window), np.float64, self._emphasised, 0, (hop * step, step))[rows],
+            hamming=self._constants.hamming[rows],
+            windowed=self._padded[rows, :window],
+            first_before=self._signal[window - hop :: hop][:count],
+            first_samples=self._signal[1::hop][:count],
+            first=self._first[:count],
+            first_windowed=self._padded[:count, 0],
+        )
+        return self._wholes[count]
 
 
 class LogMelStream:
-    """Log-mel frames of a growing signal. It keeps only the samples that further frames need.
+    """Log-mel frames of a growing signal.
 
     Attributes:
         frames: number of frames returned so far.
@@ -127,8 +289,6 @@ class LogMelStream:
     def __init__(self, config: FrontEndConfig | None = None) -> None:
         self.config = config or FrontEndConfig()
         self._compute = FrameComputer(self.config)
-        self._held = np.empty(0, np.int16)  # begins at sample frames × hop
-        self._before = np.int16(0)
         self.frames = 0
         self._finished = False
 
@@ -144,7 +304,6 @@ class LogMelStream:
         """Ends the signal; returns its tail frames, float32 [k, mels], each filled up by repeating its samples."""
         tail = self._advance(np.empty(0, np.int16), tail=True)[1]
         self._finished = True
-        self._held = np.empty(0, np.int16)
         self.frames += len(tail)
         return tail
 
@@ -152,37 +311,33 @@ class LogMelStream:
         """The complete frames and, if `tail`, the tail frames, computed in one call."""
         if self._finished:
             raise ValueError("the stream has been finished; start a new one")
-        if samples.dtype != np.int16 or samples.ndim != 1:
+        if samples.dtype != _INT16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
-        window, hop = self.config.window, self.config.hop
-        held = np.concatenate([self._held, samples, _SILENCE])
-        count = len(held) - 1
-        whole = max(0, (count - window) // hop + 1)
-        # Overlapping rows of the held samples without a copy; numpy checks the bounds.
-        windows = np.ndarray((whole, window), np.int16, held, 0, (hop * 2, 2))
-        if tail:
-            rest = _tail_samples(count - whole * hop, hop, window)
-            windows = np.concatenate([windows, held[whole * hop :][rest]])
-        before = np.empty(len(windows), np.int16)  # the last sample of the window before each
-        before[:1] = self._before
-        before[1:] = windows[:-1, -1]
-        frames = self._compute(windows, before)
-        if whole:
-            self._before = windows[whole - 1, -1]
-        self._held = held[whole * hop : count].copy()
-        self.frames += whole
-        return frames[:whole], frames[whole:]
+        parts = []
+        while len(samples) > (room := self._compute.most - self._compute.held):
+            parts.append(self._compute(samples[:room], False)[0])
+            samples = samples[room:]
+        whole, rest = self._compute(samples, tail)
+        if parts:
+            whole = np.concatenate([*parts, whole])
+        self.frames += len(whole)
+        return whole, rest
 
 
 @lru_cache(maxsize=64)
-def _tail_samples(left: int, hop: int, window: int) -> NDArray[np.intp]:
-    """The samples of each tail frame, as indices [k, window] into the last `left` samples: those from the frame's beginning
-    to the end, repeated. A frame that begins at the very end repeats the sample of silence that follows there."""
+def _tail_samples(left: int, hop: int, window: int, begun: bool) -> NDArray[np.intp]:
+    """The samples of each tail frame and those before them, as places [2, k, window] in the last `left` samples, counted from
+    the sample before these. A frame has the samples from its beginning to the end, repeated. A frame that begins at the very
+    end repeats the sample of silence that follows there."""
     begin = np.arange(0, left + 1, hop)[:, None]
-    return begin + np.arange(window) % np.maximum(1, left - begin)
+    samples = 1 + begin + np.arange(window) % np.maximum(1, left - begin)
+    before = np.empty_like(samples)
+    before[:, 1:] = samples[:, :-1]
+    before[1:, 0] = samples[:-1, -1]
+    before[0, 0] = window - hop if begun else 0
+    return np.stack([samples, before])
 
 
 def log_mel(samples: NDArray[np.int16], config: FrontEndConfig | None = None) -> Float32:
     """Log-mel spectrogram float32 [n // hop + 1, mels] of a whole signal int16 [n]."""
-    stream = LogMelStream(config)
-    return np.concatenate([stream.feed(samples), stream.finish()])
+    return np.concatenate(LogMelStream(config).feed_with_tail(samples))

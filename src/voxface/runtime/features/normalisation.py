@@ -6,6 +6,7 @@ learnt with:
 * "level": all bins together have mean 0, in units of `LEVEL_UNIT`. Only the level is gone.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -25,10 +26,9 @@ def normalise(frames: Float32, how: str = "bands") -> Float32:
     """Frames float32 [T, mels] normalised: each mel bin minus its mean and divided by its population standard deviation, or all
     minus their common mean (`how`, one of `NORMALISATIONS`)."""
     if how == "level":
-        means = sum(np.add.reduce(frames[at : at + _SUMMED], 0) for at in range(0, len(frames), _SUMMED))
-        level: Float32 = frames - means.mean() / np.float32(len(frames))
-        level *= np.float32(1 / LEVEL_UNIT)
-        return level
+        normalised: Float32 = frames - _level(frames)
+        normalised *= np.float32(1 / LEVEL_UNIT)
+        return normalised
     centred: Float32 = frames - frames[0]  # bins that never change, as in digital silence, become exactly zero
     parts = [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
     centred -= sum(np.add.reduce(centred[part], 0) for part in parts) / np.float32(len(frames))
@@ -37,13 +37,24 @@ def normalise(frames: Float32, how: str = "bands") -> Float32:
     return centred
 
 
+def _level(frames: Float32) -> np.float32:
+    """The mean of all bins of frames float32 [T, mels]."""
+    sums = sum(np.add.reduce(frames[at : at + _SUMMED], 0) for at in range(0, len(frames), _SUMMED))
+    return np.float32(sums.mean() / np.float32(len(frames)))
+
+
 def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest, how: str = "bands") -> Float32:
     """The voice encoder's input: frames [T, mels] normalised, and repeated to float32 [1, mels, max(T, shortest)]."""
     count = len(frames)
     out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
-    out[0, :, :count] = normalise(frames, how).T
-    for first in range(count, out.shape[2], count):
-        part = out[0, :, first : first + count]
+    if how == "level":
+        first = out[0, :, :count]
+        np.subtract(frames.T, _level(frames), out=first)
+        first *= np.float32(1 / LEVEL_UNIT)
+    else:
+        out[0, :, :count] = normalise(frames, how).T
+    for place in range(count, out.shape[2], count):
+        part = out[0, :, place : place + count]
         part[:] = out[0, :, : part.shape[1]]
     return out
 
@@ -62,15 +73,28 @@ class RunningNormalisation:
         self._how = how
         self._first = 0  # block
         self._sums: Float64 = np.empty((0, 2, mels))  # of frames, and of their squares
+        self._levels: list[float] = []  # of frames, over all bins
 
     def measure(self, window: FrameWindow) -> tuple[Float64, Float64]:
-        """What to subtract from a window's frames and what to divide them by, float64 [mels] each: their mean and population
-        standard deviation, or the level and its unit. `first` may rise by any number.
+        """What to subtract from a window's frames and what to divide them by: their mean and population standard deviation,
+        float64 [mels] each; or the level and its unit, float64 [] each. `first` may rise by any number.
         """
-        mean, deviation = self._measure(window)
         if self._how == "level":
-            return np.full_like(mean, mean.mean()), np.full_like(deviation, LEVEL_UNIT)
-        return mean, deviation
+            return np.array(self._level(window)), np.array(LEVEL_UNIT)
+        return self._measure(window)
+
+    def _level(self, window: FrameWindow) -> float:
+        first, frames, final = window.first, window.frames, window.final
+        begin, end = -(-first // BLOCK_FRAMES), (first + final) // BLOCK_FRAMES  # whole blocks
+        if begin >= end:
+            return _total(frames) / frames.size
+        known = min(len(self._levels), max(0, begin - self._first))
+        self._levels, self._first = self._levels[known:], begin if known == len(self._levels) else self._first + known
+        for block in range(self._first + len(self._levels), end):
+            at = block * BLOCK_FRAMES - first
+            self._levels.append(_total(frames[at : at + BLOCK_FRAMES]))
+        edges = _total(frames[: begin * BLOCK_FRAMES - first]) + _total(frames[end * BLOCK_FRAMES - first :])
+        return (math.fsum(self._levels) + edges) / frames.size
 
     def _measure(self, window: FrameWindow) -> tuple[Float64, Float64]:
         first, frames, final = window.first, window.frames, window.final
@@ -88,6 +112,11 @@ class RunningNormalisation:
             self._sums = np.concatenate([self._sums, np.stack([wide.sum(1), (wide**2).sum(1)], 1)])
         edges = _sums(frames[: begin * BLOCK_FRAMES - first]) + _sums(frames[end * BLOCK_FRAMES - first :])
         return _mean_and_deviation(self._sums.sum(0) + edges, len(frames))
+
+
+def _total(frames: Float32) -> float:
+    """The sum of all numbers of frames float32 [T, mels]."""
+    return float(np.add.reduce(frames, None, np.float64))
 
 
 def _sums(frames: Float32) -> Float64:

@@ -1,9 +1,7 @@
 """What an embedding tells of the speaker's age: how likely the voice is a child's, and how old an adult is."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,18 +41,14 @@ class AgeHeard:
 
 def hear_age(weights: AgeWeights, embedding: NDArray[np.float32]) -> AgeHeard:
     """The age that an embedding float32 [E] tells."""
-    numbers: list[float] = embedding.tolist()
-    child = logistic(weights.child.bias + _dot(weights.child.weight, numbers))
+    scores: list[float] = (weights.matrix @ embedding).tolist()
+    child = logistic(weights.child.bias + scores[0])
     is_child = child >= weights.child.threshold
     if is_child or weights.years is None:
         return AgeHeard(child, is_child, None)
-    middle = weights.years.bias + _dot(weights.years.weight, numbers)
+    middle = weights.years.bias + scores[1]
     years, low, high = (_within(middle + off) for off in (0.0, -weights.years.spread, weights.years.spread))
     return AgeHeard(child, False, Age(years, low, high))
-
-
-def _dot(weight: Sequence[float], numbers: Sequence[float]) -> float:
-    return sum(map(mul, weight, numbers), 0.0)
 
 
 def _within(log_years: float) -> float:

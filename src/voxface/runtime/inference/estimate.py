@@ -15,6 +15,7 @@ from voxface.runtime.bundle.face_posterior_file import FacePosteriorFile
 from voxface.runtime.errors import UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.inference.attributes import Attributes, attributes_json
+from voxface.runtime.inference.picture import Picture
 from voxface.runtime.provenance.mark import KEY, OF_NO_BUNDLE, Mark
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Estimate:
         frames: number of log-mel frames of that speech.
         embedding: float32 [E], unit length; E is 64 in the default bundle.
         frame_embeddings: float32 [E, C], one every 0.32 s of speech; `embedding` is their mean, made unit length.
-        image: uint8 [S, S, 3], RGB; S is what the bundle's face graph makes, 128 in the default bundle.
+        picture: the picture, whose pixels are `image`.
         image_embedding: float32 [E], the embedding that the image was made from: `embedding`, or that of an earlier estimate
             if its image was reused.
         coefficients: float32 [P], in the unit-normal space of the morphable model.
@@ -55,7 +56,7 @@ class Estimate:
     frames: int
     embedding: Float32
     frame_embeddings: Float32
-    image: NDArray[np.uint8]
+    picture: Picture
     image_embedding: Float32
     coefficients: Float32
     model: MorphableModel | None
@@ -64,6 +65,12 @@ class Estimate:
     stages_ns: Mapping[str, int]
     posterior_file: FacePosteriorFile | None = None
     mark: Mark = OF_NO_BUNDLE
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """The image, uint8 [S, S, 3], RGB; S is what the bundle's face graph makes, 128 in the default bundle. Computed when
+        first asked for, because not every sink needs it."""
+        return self.picture.pixels
 
     @cached_property
     def posterior(self) -> "FacePosterior | None":

@@ -38,6 +38,7 @@ from voxface.runtime.inference.age import hear_age
 from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.confidence import check_min_confidence, confidence
 from voxface.runtime.inference.estimate import Estimate
+from voxface.runtime.inference.picture import Picture
 from voxface.runtime.provenance.mark import Mark
 from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
@@ -132,7 +133,7 @@ class FaceEstimator:
         speech = replace(self.listen([noise]), segments=[(0, len(noise))], voiced_samples=len(noise), periodic=1.0)
         features = log_mel(noise, front_end)
         estimate = self.estimate(replace(speech, window=FrameWindow.whole(features)))
-        _ = estimate.vertices, estimate.measurements_mm
+        _ = estimate.image, estimate.vertices, estimate.measurements_mm
 
     def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Speech:
         """Feeds int16 blocks at 16 kHz through the bundle's front end."""
@@ -215,10 +216,10 @@ class FaceEstimator:
             out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
             timer.lap("encoder")
             embedding = self._numbers("encoder", out["embedding"])
-            pixels = self._pixels(out["image"])
+            picture = self._picture(out["image"])
             timer.lap("face")
             timer.add("mesh", 0)  # the one graph's time is the encoder's
-            return self._face_of(speech, embedding, out["columns"], pixels, embedding, out["coefficients"], timer)
+            return self._face_of(speech, embedding, out["columns"], picture, embedding, out["coefficients"], timer)
         embedding, frame_embeddings = self._encode(features)
         self._numbers("encoder", embedding)
         timer.lap("encoder")
@@ -250,23 +251,21 @@ class FaceEstimator:
         self.check_open()
         timer = timer or StageTimer(self._trace)
         if before is not None and _distance(embedding, before.image_embedding) <= image_reuse_distance:
-            pixels, image_embedding = before.image, before.image_embedding
+            picture, image_embedding = before.picture, before.image_embedding
         else:
-            pixels, image_embedding = (
-                self._pixels(self._face.run({"embedding": embedding[None]})["image"][0]),
-                embedding,
-            )
+            picture = self._picture(self._face.run({"embedding": embedding[None]})["image"][0])
+            image_embedding = embedding
         timer.lap("face")
         coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
         timer.lap("mesh")
-        return self._face_of(speech, embedding, frame_embeddings, pixels, image_embedding, coefficients, timer)
+        return self._face_of(speech, embedding, frame_embeddings, picture, image_embedding, coefficients, timer)
 
     def _face_of(
         self,
         speech: Speech,
         embedding: Array,
         frame_embeddings: Array,
-        pixels: NDArray[np.uint8],
+        picture: Picture,
         image_embedding: Array,
         coefficients: Array,
         timer: StageTimer,
@@ -274,7 +273,9 @@ class FaceEstimator:
         """The estimate, with attributes and confidence computed from the outputs of the networks."""
         self._numbers("mesh", coefficients)
         own = _own(frame_embeddings, len(speech.log_mel))
-        if not float(np.abs(own).max(initial=0.0)) < LARGEST_NUMBER:  # NaN is not less either
+        flat = own.ravel()
+        # The first is quick and true of any voice encoder; NaN is not less than anything.
+        if not flat @ flat < LARGEST_NUMBER and not float(np.abs(own).max(initial=0.0)) < LARGEST_NUMBER:
             raise self._overflow("encoder")
         heard = None if self.age is None else hear_age(self.age, embedding)
         attributes = read_attributes(self.morphable, coefficients, self._sex_slope, heard)
@@ -289,7 +290,7 @@ class FaceEstimator:
             frames=len(speech.log_mel),
             embedding=embedding,
             frame_embeddings=own,
-            image=pixels,
+            picture=picture,
             image_embedding=image_embedding,
             coefficients=coefficients,
             model=self.morphable,
@@ -344,13 +345,15 @@ class FaceEstimator:
         Raises:
             BundleError: a number is NaN, infinite or beyond `LARGEST_NUMBER`; on a GPU it is a ProviderError.
         """
-        if not all(-LARGEST_NUMBER < number < LARGEST_NUMBER for number in found.tolist()):  # false for NaN
+        numbers = found.tolist()
+        within = -LARGEST_NUMBER < min(numbers) and max(numbers) < LARGEST_NUMBER
+        if not (within and math.isfinite(sum(numbers))):  # `min` and `max` pass over NaN
             raise self._overflow(network)
         return found
 
-    def _pixels(self, image: Array) -> NDArray[np.uint8]:
+    def _picture(self, image: Array) -> Picture:
         try:
-            return _pixels(image)
+            return Picture(image)
         except FloatingPointError:
             raise self._overflow("face") from None
 
@@ -392,24 +395,6 @@ class FaceEstimator:
 def _frame_embeddings(features: Array) -> int:
     """The number of frame embeddings that network input [1, mels, T] gives."""
     return -(-int(features.shape[2]) // STRIDE)
-
-
-def _pixels(image: Array) -> NDArray[np.uint8]:
-    """A network's image float32 [3, H, W], clamped to [-1, 1], as uint8 [H, W, 3].
-
-    Raises:
-        FloatingPointError: a value is NaN.
-    """
-    levels = image * np.float32(127.5)
-    levels += np.float32(128)  # 127.5, and 0.5 because the conversion to uint8 cuts instead of rounding
-    np.minimum(levels, np.float32(255.5), out=levels)
-    np.maximum(levels, np.float32(0.5), out=levels)
-    with np.errstate(invalid="raise"):
-        planes = levels.astype(np.uint8)
-    pixels = np.empty((*planes.shape[1:], len(planes)), np.uint8)
-    for channel, plane in enumerate(planes):  # one transposed copy of all three takes longer
-        pixels[:, :, channel] = plane
-    return pixels
 
 
 def _distance(one: Array, other: Array) -> float:

@@ -11,7 +11,9 @@ a repeated window, and in the copies, which shift against the stride as the wind
 statistics have drifted farthest since they were encoded, until the mean drift of the others is small enough.
 """
 
-from typing import Final, Protocol, runtime_checkable
+import math
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +32,6 @@ from voxface.runtime.timing.stage_timer import StageTimer
 # cosine of 0.995 to the exact one: on 40 training speakers the least was 0.9977. With 0.025 it was 0.9968, but there 1 of 2,740
 # estimates of held-out speakers fell to 0.9944.
 DRIFT_LIMIT: Final = 0.02
-Places = NDArray[np.int64]
 
 
 class IncrementalEncoder:
@@ -59,9 +60,9 @@ class IncrementalEncoder:
 
     def _forget(self, room: int) -> None:
         # The frame embedding at frame p of the stream is kept in row p modulo `room`: no two of one window share a row.
-        self._places: Places = np.full(room, np.iinfo(np.int64).min)
-        # The mean and deviation that each was encoded with.
-        self._normals: Array = np.empty((room, 2, self._mels), np.float32)
+        self._places: list[int | None] = [None] * room
+        # The statistics that each was encoded with.
+        self._normals: Array = np.empty((room, 2, 1 if self._how == "level" else self._mels), np.float32)
         self._frame_embeddings: Array = np.empty((room, self._width), np.float32)
 
     def encode(self, window: FrameWindow) -> tuple[Array, Array]:
@@ -75,60 +76,94 @@ class IncrementalEncoder:
         count = len(frames)
         if count > len(self._places):
             self._forget(2 * count)
-        total = max(count, self._shortest)
-        starts = STRIDE * np.arange(-(-total // STRIDE))
-        local = starts % count  # frame of the window; in each copy counted from its beginning
-        # Frame embeddings that see no edge, no seam and no frame that may still change can be kept.
-        lasting = (local >= STRIDE) & (local + STRIDE <= final) & (starts + STRIDE <= total)
-        places = first + local
-        lasting[0], places[0] = final >= STRIDE, ~first  # the left edge can be kept too, at a place of its own
-        mean, deviation = self._statistics.measure(window)
-        normal = np.stack([mean, deviation + np.finfo(np.float32).eps]).astype(np.float32)
-        rows = places % len(self._places)
-        known = lasting & (self._places[rows] == places)
-        frame_embeddings = np.zeros((len(starts), self._width), np.float32)
-        frame_embeddings[known] = self._frame_embeddings[rows[known]]
-        drift = np.full(len(starts), np.inf)
-        drift[known] = self._drift(rows[known], normal)
+        room = len(self._places)
+        blocks = _blocks(count, max(count, self._shortest), final)
+        # The left edge can be kept too, at a place of its own.
+        places = [~first, *(first + local for local in blocks.local[1:])]
+        rows = [place % room for place in places]
+        normal = np.array(self._statistics.measure(window), np.float32).reshape(2, -1)
+        normal[1] += np.finfo(np.float32).eps
+        known = [i for i, row in enumerate(rows) if blocks.lasting[i] and self._places[row] == places[i]]
+        drift = [math.inf] * len(rows)
+        if known:
+            for i, far in zip(known, self._drift([rows[i] for i in known], normal), strict=True):
+                drift[i] = far
 
         wanted = self._choose(drift)
-        chosen = np.flatnonzero(wanted)
+        chosen = [i for i, is_wanted in enumerate(wanted) if is_wanted]
         self.encoded = len(chosen)
-        at = (STRIDE * chosen[:, None] + np.arange(STRIDE)).ravel()
-        normalised = frames[at[at < total] % count]
-        normalised -= normal[0]
-        normalised /= normal[1]
-        fresh = self._engine.run({"log_mel": np.ascontiguousarray(normalised.T[None])})["columns"][0].T
-        if not np.isfinite(fresh).all():
+        found = self._engine.run({"log_mel": self._input(frames, blocks, chosen, normal)})["columns"][0]
+        if not math.isfinite(found.sum()) and not np.isfinite(found).all():
             raise FloatingPointError("the voice encoder gave numbers that are not finite")
-        wanted[1:] &= wanted[:-1]  # each needs the block before it too, except the first
-        frame_embeddings[wanted] = fresh[wanted[chosen]]
-        wanted &= lasting
-        into = rows[wanted]
-        self._places[into], self._normals[into], self._frame_embeddings[into] = (
-            places[wanted],
-            normal,
-            frame_embeddings[wanted],
-        )
+        # Each needs the block before it too, except the first.
+        good = [at for at, i in enumerate(chosen) if i == 0 or wanted[i - 1]]
+        fresh, into = found.T[good], [chosen[at] for at in good]
+        frame_embeddings = self._frame_embeddings[rows]  # of those that are not known, anything
+        frame_embeddings[into] = fresh
+        kept = [at for at, i in enumerate(into) if blocks.lasting[i]]
+        if kept:
+            kept_rows = [rows[into[at]] for at in kept]
+            self._normals[kept_rows], self._frame_embeddings[kept_rows] = normal, fresh[kept]
+            for at, row in zip(kept, kept_rows, strict=True):
+                self._places[row] = places[into[at]]
 
         mean = np.add.reduce(frame_embeddings, 0, np.float64)
-        return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32), np.ascontiguousarray(
-            frame_embeddings.T
-        )
+        length = max(math.sqrt(mean @ mean), 1e-12)
+        return (mean / length).astype(np.float32), np.ascontiguousarray(frame_embeddings.T)
 
-    def _drift(self, rows: Places, normal: Array) -> Array:
+    def _input(self, frames: Array, blocks: "_Blocks", chosen: list[int], normal: Array) -> Array:
+        """Some blocks of a window, normalised: float32 [1, mels, T]."""
+        at = blocks.frames.take(chosen, 0).ravel()
+        if blocks.lacking and chosen[-1] == len(blocks.local) - 1:
+            at = at[: -blocks.lacking]
+        normalised = np.empty((1, frames.shape[1], len(at)), np.float32)
+        np.subtract(frames.take(at, 0).T, normal[0, :, None], out=normalised[0])
+        normalised /= normal[1, :, None]
+        return normalised
+
+    def _drift(self, rows: list[int], normal: Array) -> list[float]:
         """Drift of the statistics, in standard deviations, since the frame embeddings in these rows were encoded."""
         moved = (self._normals[rows] - normal) / normal[1]
-        drift: Array = np.sqrt(np.square(moved).sum(1).mean(1))
-        return drift
+        squares: list[float] = np.einsum("ksw,ksw->k", moved, moved).tolist()
+        return [math.sqrt(square / normal.shape[1]) for square in squares]
 
-    def _choose(self, drift: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _choose(self, drift: list[float]) -> list[bool]:
         """The blocks to encode: those of the frame embeddings that are unknown or have drifted too far."""
-        least = np.argsort(drift)
-        old = np.ones(len(drift), bool)
-        old[least[np.cumsum(drift[least]) <= self._drift_limit * len(drift)]] = False
-        old[:-1] |= old[1:]
-        return old
+        wanted = [True] * len(drift)
+        left = self._drift_limit * len(drift)
+        for i in sorted(range(len(drift)), key=drift.__getitem__):
+            left -= drift[i]
+            if left < 0:
+                break
+            wanted[i] = False
+        for i in range(len(drift) - 1):
+            wanted[i] |= wanted[i + 1]
+        return wanted
+
+
+class _Blocks(NamedTuple):
+    """The blocks of 32 frames of a network's input, which repeats a window."""
+
+    local: list[int]  # the frame of the window with which each begins
+    lasting: list[
+        bool
+    ]  # whether its frame embedding sees no edge, no seam and no frame that may still change, so can be kept
+    frames: NDArray[np.intp]  # [C, STRIDE], the frames of the window
+    lacking: int  # frames that the last one lacks
+
+
+@lru_cache(maxsize=64)
+def _blocks(count: int, total: int, final: int) -> _Blocks:
+    """The blocks of an input of `total` frames, which repeats a window of `count`, of which `final` will not change."""
+    starts = range(0, total, STRIDE)
+    local = [start % count for start in starts]  # in each copy counted from its beginning
+    lasting = [
+        at >= STRIDE and at + STRIDE <= final and start + STRIDE <= total
+        for start, at in zip(starts, local, strict=True)
+    ]
+    lasting[0] = final >= STRIDE
+    frames = np.arange(len(starts) * STRIDE).reshape(-1, STRIDE) % count
+    return _Blocks(local, lasting, frames, len(starts) * STRIDE - total)
 
 
 @runtime_checkable

@@ -44,6 +44,7 @@ from voxface.runtime.timing.trace import Trace
 MOST_SKIPPED: Final = 5  # the most estimates left out in a row while the machine is too slow; the next one is made
 CONVERGED_MM: Final = 0.5  # a mesh that moves by less is steady
 LEVEL_SAMPLES: Final = SAMPLE_RATE  # the level is judged over whole seconds
+_NONE: Final = np.empty(0, np.int16)
 
 
 class Estimator(Protocol):
@@ -144,7 +145,7 @@ class LiveSession:
         self._new_detector = detector or partial(VoiceActivityDetector, self._vad_config)
         self._skips = skips
         self._vad = self._detector_at(start)
-        self._held = np.empty(0, np.int16)
+        self._held = _NONE
         self._last_hop: list[NDArray[np.int16]] = []
         self._this_hop: list[NDArray[np.int16]] = []
         self._this_second: list[NDArray[np.int16]] = []
@@ -199,11 +200,11 @@ class LiveSession:
         events: list[Event] = []
         self._timer = timer or self._own_timer
         self._timer.begin()
-        audio = np.concatenate([self._held, samples])
+        audio = np.concatenate([self._held, samples]) if len(self._held) else samples.copy()  # what is kept is our own
         whole = len(audio) // self._frame * self._frame
         for at in range(0, whole, self._frame):
             self._step(audio[at : at + self._frame], behind, events)
-        self._held = audio[whole:].copy()
+        self._held = audio[whole:].copy() if whole < len(audio) else _NONE
         self._timer.lap("vad")
         if self._turn is None:
             self._timer.drain()  # listening to a pause is no part of an estimate
@@ -242,7 +243,7 @@ class LiveSession:
         if len(self._held):
             self._hear(self._held)
             found += self._vad.feed(self._held)
-            self._held = np.empty(0, np.int16)
+            self._held = _NONE
         for event in found + self._vad.finish():
             self._handle(event, False, events)
         fresh = self._window.voiced - self._window.origin
@@ -398,4 +399,4 @@ class LiveSession:
 
 
 def _joined(parts: list[NDArray[np.int16]]) -> NDArray[np.int16]:
-    return np.concatenate(parts) if parts else np.empty(0, np.int16)
+    return np.concatenate(parts) if parts else _NONE

@@ -118,11 +118,12 @@ def _sides(frame_embeddings: int) -> Float32:
 def _spectra(log_mel: Float32, peaks: Float32) -> tuple[float, float, Float32]:
     """Loudness of the loudest tenth of the frames before the newest speech, and of the newest speech; and the mean of the loud
     frames of the newest speech minus the mean of those before, float32 [mels]."""
-    mask, loud = np.zeros((2, len(peaks)), np.float32), []
-    for k, part in enumerate((slice(-NEWEST), slice(-NEWEST, None))):
+    shares = np.empty(len(peaks), np.float32)  # what each frame counts for in that difference
+    loud = []
+    for part, sign in ((slice(-NEWEST), -1.0), (slice(-NEWEST, None), 1.0)):
         own = peaks[part]
         tenth = len(own) * 9 // 10
-        loud.append(float(np.partition(own, tenth)[tenth]))
-        mask[k, part] = own > loud[k] - LOUD
-    means = mask @ log_mel / np.add.reduce(mask, 1, keepdims=True)
-    return loud[0], loud[1], means[1] - means[0]
+        loud.append(np.partition(own, tenth).item(tenth))
+        counts = own > loud[-1] - LOUD
+        np.multiply(counts, np.float32(sign / np.count_nonzero(counts)), out=shares[part])
+    return loud[0], loud[1], shares @ log_mel

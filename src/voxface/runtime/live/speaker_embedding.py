@@ -6,7 +6,7 @@ layers come with the bundle and are trained by `voxface.training.trainers.speake
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -59,8 +59,12 @@ class SpeakerEmbeddingNetwork:
         weight, bias = others[-1]
         return *shifted, (weight, bias + lacking @ weight[: len(lacking)])
 
-    def steps(self, log_mel: Float32) -> Float32:
-        """One row for every `STRIDE` frames of log-mel float32 [T, mels], T ≥ `SEEN`; it sees `SEEN` frames from there on."""
+    def steps(self, log_mel: Float32, out: Float32 | None = None) -> Float32:
+        """One row for every `STRIDE` frames of log-mel float32 [T, mels], T ≥ `SEEN`; it sees `SEEN` frames from there on.
+
+        Args:
+            out: float32 [steps, width]; gets the rows. None: they are new.
+        """
         (first, a), (second, b), (third, c), (fourth, d) = self._shifted[:4]
         x = _rows(np.ascontiguousarray(log_mel), FRAMES, STRIDE) @ first
         np.maximum(x, a, out=x)
@@ -68,30 +72,45 @@ class SpeakerEmbeddingNetwork:
         np.maximum(x, b, out=x)
         x = np.concatenate([x[: -2 * DILATION], x[DILATION:-DILATION], x[2 * DILATION :]], 1) @ third
         np.maximum(x, c, out=x)
-        x = x @ fourth
+        x = np.matmul(x, fourth, out=out)
         return np.maximum(x, d, out=x)
 
     def voices(self, *lots: Float32) -> Float32:
         """A speaker embedding of each lot of rows of `steps`, float32 [lots, E]; only the direction has a meaning."""
-        weight, bias = self._shifted[-1]
-        known = np.empty((len(lots), len(weight)), np.float32)
-        mean, spread = known[:, : self.width], known[:, self.width :]
-        for k, steps in enumerate(lots):
-            np.add.reduce(steps, 0, out=mean[k])
-            np.einsum("ij,ij->j", steps, steps, out=spread[k])
-            known[k] /= len(steps)
-        spread -= mean * mean
-        np.maximum(spread, LEAST_VARIANCE, out=spread)
-        np.sqrt(spread, out=spread)
-        voices: Float32 = known @ weight
-        voices += bias
-        return voices
+        both = [np.concatenate([steps, steps * steps], 1) for steps in lots]
+        return self.voices_of(np.stack([moments.mean(0) for moments in both]))
 
     def disagreement(self, one: Float32, other: Float32) -> float:
         """1 - cosine of the speaker embeddings of two lots of steps, 0 to 2."""
-        voices = self.voices(one, other)
-        (first, both), (_, second) = (voices @ voices.T).tolist()
-        return 1.0 - float(both / math.sqrt(first * second))
+        return apart(self.voices(one, other))
+
+    def voices_of(self, moments: Float32) -> Float32:
+        """The speaker embeddings of lots of which the means are known: float32 [lots, 2 width], of their steps, and of the
+        squares of these; changed."""
+        weight, bias = self._shifted[-1]
+        mean, spread = moments[:, : self.width], moments[:, self.width :]
+        spread -= mean * mean
+        np.maximum(spread, LEAST_VARIANCE, out=spread)
+        np.sqrt(spread, out=spread)
+        voices: Float32 = moments @ weight
+        voices += bias
+        return voices
+
+
+def apart(voices: Float32) -> float:
+    """1 - cosine of two speaker embeddings float32 [2, E], 0 to 2."""
+    (first, both), (_, second) = (voices @ voices.T).tolist()
+    return 1.0 - float(both / math.sqrt(first * second))
+
+
+@lru_cache(maxsize=256)
+def _parts(steps: int, end: int, begin: int) -> Float32:
+    """What the means of two parts of so many steps are computed with, those before `end` and those from `begin` on: float32
+    [2, steps]."""
+    parts = np.zeros((2, steps), np.float32)
+    parts[0, :end] = 1 / end
+    parts[1, begin:] = 1 / (steps - begin)
+    return parts
 
 
 def _rows(x: Float32, taps: int, stride: int) -> Float32:
@@ -109,7 +128,10 @@ class RunningSpeakerEmbedding:
     def __init__(self, speaker_embedding: SpeakerEmbeddingNetwork) -> None:
         self._network = speaker_embedding
         self._first = 0  # number of the first known step
-        self._steps: Float32 = np.empty((0, speaker_embedding.width), np.float32)
+        self._known = 0  # number of known steps
+        self._place = 0  # row of the first
+        # Each step, and its squares; with room, so that they are moved to the front seldom.
+        self._rows: Float32 = np.empty((0, 2 * speaker_embedding.width), np.float32)
 
     def disagreement(self, window: FrameWindow, newest: int, compared: int) -> float:
         """How far the newest speech is from the speech before it, 0 to 2, see `SpeakerEmbeddingNetwork.disagreement`.
@@ -122,11 +144,29 @@ class RunningSpeakerEmbedding:
         first, frames, final = window.first, window.frames, window.final
         end = first + len(frames)
         begin = -(-max(first, end - newest - compared) // STRIDE)
-        known = self._steps[begin - self._first :] if begin >= self._first else self._steps[:0]
-        fresh = begin + len(known)
-        steps, rest = known, frames[fresh * STRIDE - first :]
-        if len(rest) >= SEEN:
-            steps = np.concatenate([known, self._network.steps(rest)])
-        self._first, self._steps = begin, steps[: max(0, (first + final - SEEN) // STRIDE + 1 - begin)]
-        before = (end - newest - SEEN) // STRIDE + 1 - begin
-        return self._network.disagreement(steps[:before], steps[-(-(end - newest) // STRIDE) - begin :])
+        known = max(0, self._first + self._known - begin) if begin >= self._first else 0
+        place = self._place + begin - self._first if known else 0
+        rest = frames[(begin + known) * STRIDE - first :]
+        fresh = max(0, (len(rest) - SEEN) // STRIDE + 1)
+        count = known + fresh
+        if place + count > len(self._rows):
+            place = self._make_room(place, known, count)
+        if fresh:
+            self._compute(rest, self._rows[place + known : place + count])
+        self._first, self._place = begin, place
+        self._known = max(0, min(count, (first + final - SEEN) // STRIDE + 1 - begin))
+        before, after = (end - newest - SEEN) // STRIDE + 1 - begin, -(-(end - newest) // STRIDE) - begin
+        means = _parts(count, before, after) @ self._rows[place : place + count]
+        return apart(self._network.voices_of(means))
+
+    def _compute(self, frames: Float32, rows: Float32) -> None:
+        width = self._network.width
+        steps = self._network.steps(frames, rows[:, :width])
+        np.multiply(steps, steps, out=rows[:, width:])
+
+    def _make_room(self, place: int, known: int, count: int) -> int:
+        """Moves the known steps from row `place` to the first row; returns 0."""
+        rows = self._rows if 2 * count <= len(self._rows) else np.empty((3 * count, self._rows.shape[1]), np.float32)
+        rows[:known] = self._rows[place : place + known].copy()
+        self._rows = rows
+        return 0

@@ -62,7 +62,7 @@ class SpeechWindow:
 
     def _flush(self) -> Float32:
         """Computes the frames of the speech added; returns the tail frames that it would have if it ended here."""
-        audio = np.concatenate([np.empty(0, np.int16), *self._waiting])
+        audio = np.concatenate(self._waiting) if self._waiting else np.empty(0, np.int16)
         self._waiting.clear()
         self._periodicity.feed(audio)
         fresh, tail = self._mel.feed_with_tail(audio)

@@ -299,7 +299,7 @@ class Profiler:
 
     def _pipeline(self, clock: Clock) -> Pipeline:
         session = self.voice_to_face.live_session(self.setup.config)
-        return Pipeline(session, clock, [SinkWorker(_Mesh(self.trace), clock, "here", lambda _: None)])
+        return Pipeline(session, clock, [SinkWorker(_Drawn(self.trace), clock, "here", lambda _: None)])
 
     def _scaling(self) -> Scaling | None:
         """Times one estimate with all threads and with half of them, in turn; None where that cannot be done."""
@@ -353,10 +353,10 @@ class Profiler:
             self.dropped += len(spans[room:])
 
 
-class _Mesh:
-    """A sink that computes the mesh of every face, as a window does."""
+class _Drawn:
+    """A sink that computes the mesh and the pixels of every face, as a window does."""
 
-    name = "mesh"
+    name = "drawn"
     keeps_all = True
     wants_audio = False
 
@@ -367,10 +367,13 @@ class _Mesh:
         """Ignored."""
 
     def event(self, sink_event: SinkEvent) -> None:
-        """Computes the mesh of a face."""
+        """Computes the mesh and the pixels of a face."""
         if isinstance(sink_event.event, FaceEstimated):
+            estimate = sink_event.event.estimate
             with self._trace.span("mesh.decode"):
-                _ = sink_event.event.estimate.vertices
+                _ = estimate.vertices
+            with self._trace.span("picture.decode"):
+                _ = estimate.image
 
     def close(self) -> None:
         """Nothing to do."""

@@ -101,9 +101,10 @@ class Report:
         waiting_ms: times before the work begins: for a microphone "capture" and "queue".
         engines_ms: times of the engine runs within the stages, over the updates that had such runs.
         engine_runs: number of these updates, by engine.
-        parts_ms: times of parts of a stage that are no engine runs: "mesh.decode", the vertices of a face, within "tell".
+        parts_ms: times of parts of a stage that are no engine runs: "mesh.decode" and "picture.decode", the vertices and the
+            pixels of a face, within "tell". A window asks for them, on a thread of its own.
         staged: share of the service time that is in a stage.
-        outside_ms: p50 of the time of an update outside of engine runs.
+        outside_ms: p50 of the time of an update outside of engine runs, and without these parts.
         overhead: `outside_ms` over p50 of the engine runs.
         utilisation: share of the time that was spent working; None for a microphone.
         late_ms: how late blocks began, on average over each quarter of the run that was reached; empty for a microphone.

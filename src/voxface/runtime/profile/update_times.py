@@ -9,6 +9,7 @@ from voxface.runtime.timing.histogram import Histogram
 from voxface.runtime.timing.trace import Span
 
 MOST_WAITING: Final = 1000
+FOR_SINKS: Final = ("mesh.decode", "picture.decode")  # parts that a sink computes, in a live run on a thread of its own
 
 
 class UpdateTimes:
@@ -20,7 +21,7 @@ class UpdateTimes:
         engines: times of the runs of each engine in an update.
         parts: times of spans named "STAGE.PART" that are no engine runs.
         engine_total: times of all engine runs of an update together.
-        outside: times of an update outside of engine runs.
+        outside: times of an update outside of engine runs, and of what sinks compute.
         quiet: times of the blocks that made no face.
         staged_ns: time of the stages of all updates; over `service.total_ns` it is the share of the time that has a name.
         first_ns: time of the first update.
@@ -69,5 +70,5 @@ class UpdateTimes:
         self.first_ns = self.first_ns or took
         self.service.add(took)
         self.engine_total.add(sum(runs.values()))
-        self.outside.add(took - sum(runs.values()))
+        self.outside.add(took - sum(runs.values()) - sum(parts.get(name, 0) for name in FOR_SINKS))
         self.staged_ns += sum(sums.values())
