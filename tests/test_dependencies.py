@@ -22,7 +22,7 @@ def requirements() -> list[tuple[str, Requirement]]:
     places = {"build-system": PROJECT["build-system"]["requires"], "dependencies": PROJECT["project"]["dependencies"]}
     places |= PROJECT["project"]["optional-dependencies"]
     found = [(place, Requirement(text)) for place, texts in places.items() for text in texts]
-    return [(place, requirement) for place, requirement in found if requirement.name != "voxface"]
+    return [(place, requirement) for place, requirement in found if requirement.name != PROJECT["project"]["name"]]
 
 
 def pinned_versions() -> dict[str, Version]:

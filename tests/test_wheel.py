@@ -68,7 +68,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build_wheel(source: Path, out: Path) -> Path:
     check_call([*PIP, "wheel", source, "--no-deps", "--no-build-isolation", "--quiet", "-w", out], out)
-    (wheel,) = out.glob("voxface-*.whl")
+    (wheel,) = out.glob("voxface_runtime-*.whl")
     return wheel
 
 
@@ -112,7 +112,7 @@ def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Pat
     programs = install(libraries, tmp_path / "venv", "--no-deps", wheel)
     check_run(programs, libraries, tmp_path / "out")
     said = advice(programs, libraries, "mic", "viewer")
-    assert said == ["pip", "install", f"voxface[mic,viewer] @ {wheel.as_uri()}"]
+    assert said == ["pip", "install", f"voxface-runtime[mic,viewer] @ {wheel.as_uri()}"]
     words = [*PIP[1:], *said[1:], "--quiet", "--no-index", "--no-deps", "--force-reinstall"]
     check_call([programs / "python", *words], tmp_path, {"PYTHONPATH": str(libraries)})  # pip takes it
     check_run(programs, libraries, tmp_path / "again")
@@ -121,7 +121,7 @@ def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Pat
 def test_the_source_distribution_is_whole_and_makes_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) -> None:
     code = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
     check_call([sys.executable, "-c", code, tmp_path], tree)
-    (archive,) = tmp_path.glob("voxface-*.tar.gz")
+    (archive,) = tmp_path.glob("voxface_runtime-*.tar.gz")
     with tarfile.open(archive) as inside:
         names = {name.partition("/src/")[2] for name in inside.getnames() if "/src/voxface/" in name}
         folders = {entry.name.partition("/src/")[2] for entry in inside if entry.isdir()}

@@ -28,6 +28,7 @@ from voxface.runtime.bundle.manifest import (
 )
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, UsageError
+from voxface.runtime.version import __version__
 
 MODES: Final = ("fp16", "int8", "mixed")
 # Shares of the tolerance that may be used up on the clips that decide, since other clips may be worse. FP16 beside INT8 may
@@ -329,7 +330,7 @@ def _describe(
         table=FileReference(file=TABLE),
         plot=FileReference(file=SVG),
         source=SourceEntry(name=bundle.name, version=bundle.manifest.version, sha256=bundle.manifest.sha256),
-        tools={name: metadata.version(name) for name in ("voxface", "numpy", "onnx", "onnxruntime")},
+        tools={"voxface": __version__, **{name: metadata.version(name) for name in ("numpy", "onnx", "onnxruntime")}},
     )
 
 
