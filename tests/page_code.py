@@ -1,14 +1,23 @@
-"""The code of a page: its fenced blocks, and what a remark above one says of how it is tested."""
+"""The pages, and the code in them: fenced blocks, and what a remark above one says of how it is tested."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+# The change log is none of them: it names what older versions had.
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCED = re.compile(
     r"(?:^ *<!-- (?P<remark>(?:not run|run in): .+?) -->\n)?"
     r"^(?P<indent> *)```(?P<language>\w*)\n(?P<code>.*?)^ *```$",
     re.M | re.S,
 )
+
+
+def name_of(page: Path) -> str:
+    """The path of a page in the repository."""
+    return page.relative_to(ROOT).as_posix()
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.page_code import Block, blocks_of, commands_in
-from tests.test_docs import PAGES
+from tests.page_code import PAGES, ROOT, Block, blocks_of, commands_in, name_of
 from voxface.cli import _Misuse, build_parser
 
 RUN = [page for page in PAGES if page.parent.name in ("tutorial", "how-to")]
 # What stands for something else: a list that goes on, a part to be chosen, signs of a usage line.
 STANDS_FOR = re.compile(r"…|\.\.\. |\[|NAME|URL|RUN|\bN\b|DIR\b|VERB|ACTION|SUITE|<")
-
-
-def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
 
 
 def parsed(command: str) -> None:

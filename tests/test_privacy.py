@@ -53,6 +53,7 @@ COMMANDS: dict[str, Words] = {
     "build": ["build", BUNDLE, "--flavour", "tensorrt-rtx", "--target", "sm89", "--out", "{out}/rtx.voxface"],
     "export": ["export", STORED / "networks", "--out", "{out}/again.voxface"],
     "devices": ["devices", "--json"],
+    "completion": ["completion", "zsh"],
     "data prepare": ["data", "prepare", "--speech", "{in}/speech", *PEOPLE, "--out", "{out}/pairs"],
     "data voices": ["data", "voices", "--speech", "{in}/voices", "--teacher", "{in}/teacher.pt", "--speeds", "1.0",
                     "--workers", "2", "--out", "{out}/voices"],

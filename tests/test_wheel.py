@@ -3,6 +3,7 @@
 Nothing is fetched: builds run without isolation and installs without an index, beside the libraries of this environment.
 """
 
+import email
 import os
 import shlex
 import shutil
@@ -15,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from voxface.runtime.version import __version__
 
 ROOT = Path(__file__).parent.parent
 SPEECH = ROOT / "examples" / "sample_male.flac"
@@ -92,6 +95,25 @@ def advice(programs: Path, libraries: Path, *extras: str) -> list[str]:
     code = f"from voxface.runtime.install_advice import how_to_install; print(how_to_install(*{extras}))"
     said = check_call([programs / "python", "-c", code], programs.parent, {"PYTHONPATH": str(libraries)})
     return shlex.split(said)
+
+
+def test_the_archives_are_what_an_index_takes(tree: Path, tmp_path: Path) -> None:
+    """As `make dist` builds and checks them; no name, version or requirement is stated twice."""
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    check_call([sys.executable, "-m", "release.build", "--out", tmp_path], tmp_path, environment)
+    archives = sorted(tmp_path.iterdir())
+    assert [path.name for path in archives] == [
+        f"voxface_runtime-{__version__}-py3-none-any.whl",
+        f"voxface_runtime-{__version__}.tar.gz",
+    ]
+    said = check_call([sys.executable, "-m", "twine", "--no-color", "check", "--strict", *archives], tmp_path)
+    assert said.count("PASSED") == 2
+    inside = zipfile.ZipFile(archives[0])
+    text = inside.read(f"voxface_runtime-{__version__}.dist-info/METADATA").decode()
+    metadata = email.message_from_string(text)
+    assert (metadata["Name"], metadata["Version"]) == ("voxface-runtime", __version__)
+    assert not [line for line in metadata.get_all("Requires-Dist", []) if line.startswith("voxface[")]
+    assert f"Requires-Python: <3.14,>=3.11" in text
 
 
 def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Path) -> None:

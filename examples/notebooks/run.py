@@ -20,19 +20,25 @@ def run(path: Path) -> str:
     """
     with tempfile.TemporaryDirectory() as place:
         for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"):
-            os.environ[name] = str(Path(place) / name.lower())
+            os.environ.setdefault(name, str(Path(place) / name.lower()))
         os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # a remark about the debugger, which nobody attaches here
         import nbformat
-        from jupyter_client.kernelspec import KernelSpecManager, NATIVE_KERNEL_NAME
+        from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
         from jupyter_client.manager import AsyncKernelManager
         from nbclient import NotebookClient
 
         notebook = nbformat.read(path, as_version=4)
-        # The kernel is that of this Python, whatever kernels are installed elsewhere. It is reached by files, not by ports.
+        # The kernel is that of this Python, whatever kernels are installed elsewhere. It is reached by sockets in the folder:
+        # no port is opened.
         manager = AsyncKernelManager(
-            kernel_name=NATIVE_KERNEL_NAME, transport="ipc", kernel_spec_manager=KernelSpecManager(ensure_native_kernel=True)
+            kernel_name=NATIVE_KERNEL_NAME,
+            kernel_spec_manager=KernelSpecManager(ensure_native_kernel=True),
+            transport="ipc",
+            connection_file=str(Path(place) / "kernel.json"),
+            ip=str(Path(place) / "kernel"),
         )
-        NotebookClient(notebook, km=manager, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+        where = {"metadata": {"path": str(path.parent)}}
+        NotebookClient(notebook, km=manager, timeout=600, startup_timeout=300, resources=where).execute()
         return str(nbformat.writes(notebook))
 
 
