@@ -2,9 +2,9 @@
 
 python -m release.lock [--check]
 
-Versions are those of `constraints.txt`, then those installed here, so that what is locked was tested; a package that only another
-Python or system needs gets its newest version. One lock serves Python 3.11 to 3.13 on every system (markers say what is for
-which). Hashes are those of every file of a version, so whichever of them pip chooses is one that was published.
+Versions are those of `constraints.txt`, then those installed here, so that what is locked was tested; a package that only
+another Python or system needs gets its newest version. One lock serves Python 3.11 to 3.13 on every system: markers say what is
+for which. Hashes are those of every file of a version, so whichever of them pip chooses is one that was published.
 
 torch is in no lock: its build for CPUs has the same version as the build for CUDA but other bytes, and which of them an index
 gives depends on the index. Its version is pinned in `constraints.txt`; what its CPU build needs is locked.
@@ -63,7 +63,8 @@ def _compiled(asked: tuple[str, ...] | list[str], python: str, *words: str) -> s
         command = [
             _uv(), "pip", "compile", "--quiet", "--universal", "--python-version", python, "--generate-hashes",
             "--no-header", "--annotation-style", "line", "--no-cache", "--no-python-downloads",
-            "--constraints", "constraints.txt", "--constraints", str(pins), "--overrides", str(without), "--no-emit-package", "torch", *words, "-",
+            "--constraints", "constraints.txt", "--constraints", str(pins), "--overrides", str(without),
+            "--no-emit-package", "torch", *words, "-",
         ]  # fmt: skip
         done = subprocess.run(
             command, cwd=ROOT, input="\n".join(asked), stdout=subprocess.PIPE, text=True, check=True, env=_environment()

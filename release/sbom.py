@@ -66,7 +66,8 @@ def _purl(name: str, version: str) -> str:
 def _component(package: Locked, ref: str) -> dict[str, Any]:
     marker = [{"name": "voxface:marker", "value": package.marker}] if package.marker else []
     files = [
-        {"type": "distribution", "url": ref, "hashes": [{"alg": "SHA-256", "content": digest}]} for digest in package.hashes
+        {"type": "distribution", "url": ref, "hashes": [{"alg": "SHA-256", "content": digest}]}
+        for digest in package.hashes
     ]
     return {
         "type": "library",
@@ -96,7 +97,9 @@ def _bundle() -> dict[str, Any]:
 def main() -> None:
     """Writes the document."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0], allow_abbrev=False)
-    parser.add_argument("--lock", type=Path, default=ROOT / "requirements" / "demo.lock", help="(requirements/demo.lock)")
+    parser.add_argument(
+        "--lock", type=Path, default=ROOT / "requirements" / "demo.lock", help="(requirements/demo.lock)"
+    )
     parser.add_argument("--out", type=Path, help="the file to write (standard output)")
     options = parser.parse_args()
     text = json.dumps(bill_of_materials(options.lock), indent=1) + "\n"

@@ -43,12 +43,14 @@ def blocks_of(page: Path) -> list[Block]:
     for match in FENCED.finditer(page.read_text()):
         kind, _, said = (match["remark"] or "").partition(": ")
         code = re.sub(rf"^{match['indent']}", "", match["code"], flags=re.M)
-        found.append(Block(match["language"], code, said if kind == "not run" else None, said if kind == "run in" else None))
+        found.append(
+            Block(match["language"], code, said if kind == "not run" else None, said if kind == "run in" else None)
+        )
     return found
 
 
 def commands_in(code: str) -> list[str]:
-    """The commands of `voxface` in the code of a shell, one a line; remarks and what the shell does with output are left out."""
+    """The commands of `voxface` in the code of a shell, one a line, without remarks and without what becomes of output."""
     joined = re.sub(r"\\\n\s*", "", code)
     return [
         re.split(r"\s+(?:#|>|\||&&|<)", match[1])[0].strip()

@@ -38,7 +38,9 @@ def is_there(path: str) -> bool:
     if "/" in path:
         return any((base / path).exists() for base in (ROOT, HOUSE))
     return any(
-        found for folder in ("src", "tests", "benchmarks", "docs", "examples", "release") for found in (ROOT / folder).rglob(path)
+        found
+        for folder in ("src", "tests", "benchmarks", "docs", "examples", "release")
+        for found in (ROOT / folder).rglob(path)
     )
 
 

@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from release.locked import read_lock
 from release.sbom import bill_of_materials
 from release.tag import complaints, entry_of, main
+
 from tests.conftest import ROOT
 from voxface.runtime.version import __version__
 
-CHANGELOG = "# Changelog\n\n## Unreleased\n\n## 1.2.3 – 2026-12-01\n\n### Added\n\n* This.\n\n## 1.2.2 – 2026-11-01\n\n* That.\n"
+CHANGELOG = (
+    "# Changelog\n\n## Unreleased\n\n## 1.2.3 – 2026-12-01\n\n### Added\n\n* This.\n\n## 1.2.2 – 2026-11-01\n\n* That\n"
+)
 
 
 @pytest.mark.parametrize("name", ["demo", "serve", "test"])
@@ -92,7 +94,7 @@ def test_what_is_in_the_way_is_said(repository: Path) -> None:
 
 def test_an_entry_ends_where_the_next_begins() -> None:
     assert entry_of(CHANGELOG, "1.2.3") == "### Added\n\n* This."
-    assert entry_of(CHANGELOG, "1.2.2") == "* That."
+    assert entry_of(CHANGELOG, "1.2.2") == "* That"
     assert entry_of(CHANGELOG.replace("2026-12-01", "soon"), "1.2.3") is None
     assert entry_of(CHANGELOG, "1.2") is None
 

@@ -1,4 +1,4 @@
-"""The site of docs/: built without a network and without a warning; every link leads somewhere; nothing is fetched to read it."""
+"""The site of docs/: built without a network or a warning; every link leads somewhere; nothing is fetched to read it."""
 
 import os
 import re

@@ -113,7 +113,7 @@ def test_the_archives_are_what_an_index_takes(tree: Path, tmp_path: Path) -> Non
     metadata = email.message_from_string(text)
     assert (metadata["Name"], metadata["Version"]) == ("voxface-runtime", __version__)
     assert not [line for line in metadata.get_all("Requires-Dist", []) if line.startswith("voxface[")]
-    assert f"Requires-Python: <3.14,>=3.11" in text
+    assert "Requires-Python: <3.14,>=3.11" in text
 
 
 def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Path) -> None:

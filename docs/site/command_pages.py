@@ -66,7 +66,9 @@ def _body(command: Command, told: dict[tuple[Option, ...], Command]) -> list[str
     """Example, usage and options; options that an earlier command of the page has as well are not repeated."""
     lines = ["```bash", EXAMPLES[" ".join(["voxface", *command.words])], "```", ""]
     if command.commands:
-        rows = [f"| [`{below.words[-1]}`](#{'-'.join(below.words)}) | {_cell(below.about)} |" for below in command.commands]
+        rows = [
+            f"| [`{below.words[-1]}`](#{'-'.join(below.words)}) | {_cell(below.about)} |" for below in command.commands
+        ]
         return [*lines, "| | |", "|---|---|", *rows, ""]
     if command.options in told:
         other = " ".join(told[command.options].words)

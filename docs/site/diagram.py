@@ -1,4 +1,4 @@
-"""The diagram of the rooms as a picture. GitHub draws ```mermaid blocks itself; for the site a library would have to be fetched."""
+"""The diagram of the rooms as a picture. GitHub draws ```mermaid blocks itself; for the site a library would be fetched."""
 
 import re
 from functools import cache
@@ -36,8 +36,7 @@ def drawn(arrows: list[tuple[str, str]]) -> str:
     }
     parts = []
     for upper, lower in arrows:
-        (x, y), (to_x, to_y) = places[upper], places[lower]
-        parts.append(f'<path d="M{x:g} {y + HIGH / 2:g}L{to_x:g} {to_y - HIGH / 2 - 5:g}" marker-end="url(#tip)"/>')
+        parts.append(f'<path d="{_way(*places[upper], *places[lower])}" marker-end="url(#tip)"/>')
     for name, (x, y) in places.items():
         box = f'<rect x="{x - WIDE / 2:g}" y="{y - HIGH / 2:g}" width="{WIDE}" height="{HIGH}" rx="6" class="room"/>'
         parts.append(f'{box}<text x="{x:g}" y="{y + 5:g}">{escape(name)}</text>')
@@ -47,3 +46,12 @@ def drawn(arrows: list[tuple[str, str]]) -> str:
         '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="4" refY="4" orient="auto">'
         '<path d="M0 0L8 4L0 8z" class="tip"/></marker></defs>' + "".join(parts) + "</svg>\n"
     )
+
+
+def _way(x: float, y: float, to_x: float, to_y: float) -> str:
+    """From the lower edge of one box to the upper edge of another; past a row of boxes in a bow, beside them."""
+    y, to_y = y + HIGH / 2, to_y - HIGH / 2 - 5
+    if to_y - y < DOWN:
+        return f"M{x:g} {y:g}L{to_x:g} {to_y:g}"
+    beside = x - ACROSS * 0.7 if x == to_x else to_x
+    return f"M{x:g} {y:g}C{beside:g} {y + DOWN / 2:g} {beside:g} {to_y - DOWN / 2:g} {to_x:g} {to_y:g}"

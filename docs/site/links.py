@@ -34,6 +34,8 @@ def for_the_site(text: str, place: str) -> str:
 
 def _outside_code(text: str, origin: str, place: str) -> str:
     text = _REMARK.sub("\n", text)
+    # GitHub reads Markdown within; the site's reader has to be asked to.
+    text = text.replace("<details>", '<details markdown="1">')
 
     def link(match: re.Match[str]) -> str:
         target = _target(match["target"], origin, place)

@@ -151,7 +151,8 @@ def test_no_message_names_the_project_of_another_on_pypi() -> None:
         f"{file.relative_to(SRC)}: {line.strip()}"
         for file in sorted(SRC.rglob("*.py"))
         for line in file.read_text().splitlines()
-        if file.name != "install_advice.py" and re.search(r"install .{0,3}voxface(-runtime)?\b|\bvoxface(-runtime)?\[", line)
+        if file.name != "install_advice.py"
+        and re.search(r"install .{0,3}voxface(-runtime)?\b|\bvoxface(-runtime)?\[", line)
     ]
     assert found == []
 

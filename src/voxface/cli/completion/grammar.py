@@ -76,7 +76,9 @@ def command_line() -> Command:
     from voxface.cli import VERBS, build_parser
 
     whole = _command(build_parser(None), (), "")
-    verbs = {verb: _command(_verb(build_parser(verb, alone=True), verb), (verb,), about) for verb, about in VERBS.items()}
+    verbs = {
+        verb: _command(_verb(build_parser(verb, alone=True), verb), (verb,), about) for verb, about in VERBS.items()
+    }
     return Command((), "", whole.options, (), tuple(verbs.values()))
 
 
