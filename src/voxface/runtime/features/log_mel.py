@@ -63,8 +63,8 @@ def mel_filters(config: FrontEndConfig) -> Float64:
 
 
 class _Constants(NamedTuple):
-    """What is the same for all streams, repeated for each row of a block: numpy multiplies two arrays of one shape twice as fast
-    as an array by a row."""
+    """What is the same for all streams, repeated for each row of a block: numpy multiplies two arrays of one shape twice as
+    fast as an array by a row."""
 
     hamming: Float64  # [rows, window]
     emphasis: Float64  # []
