@@ -19,6 +19,7 @@ from benchmarks.record import record
 from benchmarks.scan_distance import ScanFit, read_scan
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.training.faces.face_boxes import FaceDetector
 from voxface.training.faces.fitting import FitResult, LandmarkFitter
 from voxface.training.faces.landmark_detectors import open_detector
 from voxface.training.faces.landmark_noise import fit_with_noise, of_one_person
@@ -27,6 +28,8 @@ from voxface.training.faces.picture_landmarks import read_picture
 Array = NDArray[np.float64]
 YAWS: Final = (0.0, 20.0, -20.0)
 NOISES: Final = (0.01, 0.03, 0.1)
+WIDER: Final = (1, 2, 4, 8)
+GREY: Final = 127
 NEARLY_MEAN: Final = 0.1  # of the eye distance: a noise with which a fit hardly leaves the mean face
 FIRST: Final = 10
 
@@ -53,6 +56,7 @@ def main() -> None:
         "python -m benchmarks.photographs",
         {
             "faces": len(marks),
+            "detector": {str(wider): recall(real / "photos", marks, faces, wider) for wider in WIDER},
             "landmarks": {name: errors(places, truth) for name, places in found.items()},
             "beside_the_mean_face": {
                 name: residuals(model, places) for name, places in (("hand marks", truth), ("network", detected))
@@ -69,6 +73,32 @@ def hand_marks(table: Path) -> dict[str, Array]:
     with table.open() as lines:
         rows = [row for row in csv.reader(lines) if len(row) == 137 and row[0] != "name"]
     return {row[0]: np.array(row[1:], float).reshape(68, 2) for row in rows}
+
+
+def recall(folder: Path, marks: dict[str, Array], graph: Path, wider: int) -> dict[str, int]:
+    """How many faces a detector finds in photographs in the middle of grey pictures `wider` times as wide and high.
+
+    Found is a face with the middle of a box within its marks, of half to four times their area; other boxes are false.
+    """
+    detector, found, false = FaceDetector(graph), 0, 0
+    try:
+        for name, places in marks.items():
+            photo = read_picture(folder / f"{name}.png")
+            height, width = photo.shape[:2]
+            picture = np.full((wider * height, wider * width, 3), GREY, np.uint8)
+            top, left = (wider - 1) * height // 2, (wider - 1) * width // 2
+            picture[top : top + height, left : left + width] = photo
+            corner = np.array([left, top])
+            low, high = places.min(0) + corner, places.max(0) + corner
+            boxes = detector.detect(picture)
+            middle = (boxes[:, :2] + boxes[:, 2:4]) / 2
+            share = np.prod(boxes[:, 2:4] - boxes[:, :2], 1) / np.prod(high - low)
+            right = ((middle > low) & (middle < high)).all(1) & (share > 0.5) & (share < 4)
+            found += bool(right.any())
+            false += len(boxes) - int(right.any())
+    finally:
+        detector.close()
+    return {"found": found, "false": false}
 
 
 def eyes(landmarks: Array) -> Array:

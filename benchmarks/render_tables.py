@@ -10,7 +10,20 @@ from pathlib import Path
 
 from benchmarks.options import parser
 from benchmarks.plots import PLOTS
-from benchmarks.tables import ages, evaluation, faces, live, performance, precision, voices
+from benchmarks.tables import (
+    ages,
+    engines,
+    evaluation,
+    faces,
+    front,
+    live,
+    marks,
+    own_data,
+    pareto,
+    performance,
+    precision,
+    voices,
+)
 from voxface.runtime.files.atomic import write_bytes
 
 ROOT = Path(__file__).parent.parent
@@ -20,9 +33,12 @@ PAGES = (
         ROOT / "docs" / f"{name}.md"
         for name in (
             "faces",
+            "animation",
+            "provenance",
             "fitting",
             "face-models",
             "training",
+            "own-data",
             "uncertainty",
             "age",
             "worlds",
@@ -33,6 +49,8 @@ PAGES = (
             "profiling",
             "performance",
             "results",
+            "results-synthetic",
+            "numbers",
         )
     ),
 )
@@ -40,7 +58,7 @@ PAGES = (
 
 TABLES: dict[str, Callable[[], str]] = {
     name: table
-    for room in (voices, ages, faces, evaluation, precision, live, performance)
+    for room in (front, voices, ages, faces, marks, evaluation, own_data, precision, pareto, live, performance, engines)
     for name, table in room.TABLES.items()
 }
 

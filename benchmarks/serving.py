@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -41,7 +41,9 @@ OPEN: Final = ("--limit", "load=1000", "--limit", "late-s=1000", "--limit", "ses
 def main() -> None:
     """Runs the benchmark and records it."""
     options = parser(__doc__)
-    options.add_argument("--seconds", type=float, default=30.0, help="of each served load (%(default)g)")
+    options.add_argument(
+        "--seconds", type=float, default=60.0, help="of the load of 80 %% (%(default)g); others get at most a minute"
+    )
     options.add_argument("--speech", type=Path, default=SPEECH, help="recordings (the examples)")
     given = options.parse_args()
     speech = read_speech([given.speech])
@@ -49,12 +51,16 @@ def main() -> None:
         alone = _in_process(speech)
         most = max(1, int(alone["sustained"]))
         with _server(*OPEN) as (url, process):
-            before = _resident_mb(process)
-            eighty = _load(url, speech, max(1, int(0.8 * most)), given.seconds)
-            memory = {"before": before, "after": _resident_mb(process)}
+            memory: list[list[float]] = [[0.0, _resident_mb(process)]]
+
+            def look(seconds: float) -> None:
+                if seconds >= memory[-1][0] + given.seconds / 20:
+                    memory.append([round(seconds), _resident_mb(process)])
+
+            eighty = _load(url, speech, max(1, int(0.8 * most)), given.seconds, look)
         with _server() as (url, _):
-            twice = _load(url, speech, 2 * most, given.seconds)
-        batches = _batches(speech, max(2, most // 2), given.seconds / 3)
+            twice = _load(url, speech, 2 * most, min(given.seconds, 60.0))
+        batches = _batches(speech, max(2, most // 2), min(given.seconds, 60.0) / 3)
     record(
         "serving",
         "python -m benchmarks.serving" + "".join(f" {word}" for word in sys.argv[1:]),
@@ -63,7 +69,7 @@ def main() -> None:
             **neighbours.to_json(),
             "in_process": alone,
             "served_at_80_percent": eighty,
-            "resident_mb": memory,
+            "resident_mb_at_s": memory,
             "served_at_twice_the_capacity": twice,
             "batches": batches,
         },
@@ -141,9 +147,11 @@ def _server(*words: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
         process.wait(30)
 
 
-def _load(url: str, speech: NDArray[np.int16], streams: int, seconds: float) -> dict[str, Any]:
+def _load(
+    url: str, speech: NDArray[np.int16], streams: int, seconds: float, look: Callable[[float], None] = lambda s: None
+) -> dict[str, Any]:
     load = Load(url.replace("http", "ws", 1) + "/v1/stream", streams, seconds, UPDATES)
-    outcome = generate(load, speech)
+    outcome = generate(load, speech, tick=look)
     fewest = (seconds - 2) * UPDATES / 4  # people pause; a quarter of the updates is less than any of them has
     return {**outcome.to_json(load), "starved": sum(faces < fewest for faces in outcome.faces)}
 

@@ -47,7 +47,7 @@ def main() -> None:
                 image = window.picture().reshape(240, 2, 320, 2, 3).mean((1, 3))
                 frames.append(np.rint(image).astype(np.uint8))
         window.close()
-    write_bytes(DOCS / "live.png", png(np.concatenate(frames, axis=1)))
+    write_bytes(DOCS / "live.png", png(np.concatenate(frames, axis=1), voice_to_face.bundle.mark))
     changes = pipeline.counters.to_json()["speaker_changes"]
     print(f"wrote {len(frames)} pictures; changes of speaker noticed: {changes}", file=sys.stderr)
 

@@ -29,7 +29,7 @@ def main() -> None:
             tile = np.full((320, 288, 3), BACKGROUND, np.uint8)
             tile[32:288, 16:272] = resized(estimate.image, 256)
             rows.append(np.concatenate([tile, *views], axis=1))
-    write_bytes(DOCS / "demo.png", png(np.concatenate(rows)))
+    write_bytes(DOCS / "demo.png", png(np.concatenate(rows), voice_to_face.bundle.mark))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.stand_ins.export_operators import read_operators_once
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.voice_to_face import VoiceToFace
@@ -46,6 +47,12 @@ def voice_to_face(default_bundle: Bundle) -> VoiceToFace:
 def face_estimator(voice_to_face: VoiceToFace) -> FaceEstimator:
     """The networks of `voice_to_face`."""
     return voice_to_face.estimator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exporter() -> None:
+    """Of PyTorch to ONNX, without what it does again for every network."""
+    read_operators_once()
 
 
 @pytest.fixture

@@ -110,8 +110,9 @@ def watch(folder: Path, words: Sequence[str | Path], program: str = sys.executab
     for name in ("home", "tmp", "out"):
         (folder / name).mkdir(exist_ok=True)
     log = folder / "strace.txt"
+    # By --seccomp-bpf a program is held at the calls of interest alone; without it, at every call.
     done = subprocess.run(
-        ["strace", "-ff", "-qq", "-e", f"trace={TRACED}", "-o", log, program, *words],
+        ["strace", "-ff", "-qq", "--seccomp-bpf", "-e", f"trace={TRACED}", "-o", log, program, *words],
         env=environment(folder / "home", more), cwd=folder / "out", capture_output=True, text=True, check=False,
     )  # fmt: skip
     # A file of each thread, so that no call is interrupted by another's.

@@ -22,13 +22,14 @@ ROOMS: Mapping[str, frozenset[str]] = {
     name: frozenset(may.split())
     for name, may in {
         "runtime": "",
+        "cluster": "runtime",
         "onnx_graph": "runtime",
         "calibration": "onnx_graph runtime",
-        "training": "runtime",
+        "training": "cluster runtime",
         "export": "training calibration onnx_graph runtime",
         "importers": "export training onnx_graph runtime",
-        "serve": "runtime",
-        "cli": "serve importers export training calibration onnx_graph runtime",
+        "serve": "cluster runtime",
+        "cli": "serve cluster importers export training calibration onnx_graph runtime",
     }.items()
 }
 
@@ -47,17 +48,20 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "config": "errors",
             "files": "errors",
             "timing": "files",
-            "face": "errors files processor background",
-            "bundle": "errors files background config face",
+            "provenance": "errors install_advice version files",
+            "face": "errors files processor background provenance",
+            "bundle": "errors files background config face provenance",
             "engines": "errors telemetry install_advice files processor timing config bundle",
             "audio": "errors config engines",
             "features": "errors timing config audio",
-            "inference": "errors files processor background timing config face bundle engines audio features",
-            "live": "errors install_advice files timing config face bundle audio features inference",
-            "voice_to_face": "errors timing config face bundle audio features inference live",
+            "inference": "errors files processor background timing config face bundle engines audio features "
+                         "provenance",
+            "live": "errors install_advice files timing config face bundle audio features inference provenance",
+            "voice_to_face": "errors timing config face bundle engines audio features inference live",
             "profile": "errors version files processor timing config face "
                        "bundle engines audio features inference live voice_to_face",
         },
+        "cluster": {"own_session": "", "signals": "", "ray_session": "own_session signals"},
         "onnx_graph": {"node_runner": "", "graph": "node_runner", "fp16_emulation": "graph node_runner",
                        "passes": "graph node_runner fp16_emulation"},
         "serve": {
@@ -77,6 +81,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "lane": "state served_stream",
             "clip_desk": "clip",
             "upload": "state clip",
+            "ray": "clip clip_desk",
             "openapi": "upload",
             "http_errors": "clip clip_desk upload",
             "guard": "access metrics http_errors",
@@ -290,12 +295,17 @@ def test_no_module_imports_the_front_door() -> None:
             assert "voxface" not in imports(file), file
 
 
-def test_the_version_is_that_of_the_project() -> None:
+def test_the_version_is_stated_in_one_place() -> None:
     import tomllib
 
     import voxface
 
-    assert voxface.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in document["project"]
+    assert document["project"]["dynamic"] == ["version"]
+    module, _, name = document["tool"]["setuptools"]["dynamic"]["version"]["attr"].rpartition(".")
+    assert (module, name) == ("voxface.runtime.version", "__version__")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", voxface.__version__)
 
 
 def test_public_names_are_there() -> None:

@@ -4,10 +4,12 @@ Each runs under strace with an empty home and without the variables by which pro
 keeps quiet there.
 """
 
+import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -37,12 +39,14 @@ PEOPLE: Words = ["--pictures", "1", "--variants", "1", "--workers", "2", *HEAD]
 COMMANDS: dict[str, Words] = {
     "run": ["run", SAMPLES[0], "--out", "{out}/faces"],
     "live": ["live", "--source", SAMPLES[0], "--show", "none", "--json", "--record", "{out}/recording"],
+    "run: openvino": ["run", SAMPLES[0], "--provider", "openvino", "--out", "{out}/faces"],
     "live: replay": ["live", "--replay", STORED / "recording", "--bundle", BUNDLE, "--show", "none", "--json"],
     "live: terminal": ["live", "--source", SAMPLES[0], "--show", "terminal", "--vad", "webrtc"],
     "serve": ["serve", "--port", "0", "--seconds", "1", "--json"],
     "load": ["load", "http://127.0.0.1:9", "--streams", "1", "--seconds", "1", "--audio", SAMPLES[0],
              "--plot", "{out}/load.svg"],
     "profile": ["profile", "--seconds", "1", "--json", "--save", "{out}/profile.json", "--trace", "{out}/trace.json"],
+    "provenance": ["provenance", ROOT / "docs" / "demo.png", STORED / "recording" / "recording.json", "--json"],
     "doctor": ["doctor", "--json"],
     "bundle info": ["bundle", "info", "--json"],
     "bundle verify": ["bundle", "verify"],
@@ -50,9 +54,13 @@ COMMANDS: dict[str, Words] = {
                       "--out", "{out}/ict.voxface"],
     "compare": ["compare", BUNDLE, "--against", BUNDLE, "--audio", SAMPLES[0].parent, "--json"],
     "calibrate": ["calibrate", BUNDLE, "--audio", SAMPLES[0].parent, "--precision", "fp16", "--out", "{out}/fp16.voxface"],
+    "calibrate: objective": ["calibrate", BUNDLE, "--audio", SAMPLES[0].parent, "--objective", "latency", "--quick",
+                             "--min-cosine", "0.9", "--min-psnr", "15", "--max-mm", "5", "--out", "{out}/fast.voxface"],
     "build": ["build", BUNDLE, "--flavour", "tensorrt-rtx", "--target", "sm89", "--out", "{out}/rtx.voxface"],
     "export": ["export", STORED / "networks", "--out", "{out}/again.voxface"],
+    "export: triton": ["export", "--triton", "{out}/models", "--bundle", BUNDLE],
     "devices": ["devices", "--json"],
+    "completion": ["completion", "zsh"],
     "data prepare": ["data", "prepare", "--speech", "{in}/speech", *PEOPLE, "--out", "{out}/pairs"],
     "data voices": ["data", "voices", "--speech", "{in}/voices", "--teacher", "{in}/teacher.pt", "--speeds", "1.0",
                     "--workers", "2", "--out", "{out}/voices"],
@@ -84,6 +92,7 @@ MAY_FAIL = (
     "load",
 )  # without a microphone; where another processor rounds otherwise; no server
 NEEDS = {
+    "run: openvino": ("openvino",),
     "serve": ("fastapi", "uvicorn"),
     "load": ("websockets",),
     "bundle import": ("torch", "onnx"),
@@ -126,7 +135,8 @@ def words_of(name: str, request: pytest.FixtureRequest, folder: Path) -> Words:
     for command, modules in NEEDS.items():
         if name.startswith(command):
             for module in modules:
-                pytest.importorskip(module, reason=f"{module} comes with an extra of voxface")
+                if find_spec(module) is None:  # not importing it, since what it does then is what is to be watched
+                    pytest.skip(f"{module} comes with an extra of voxface")
     words = [str(word) for word in COMMANDS[name]]
     places = {"{out}": str(folder / "out")}
     if any("{in}" in word for word in words):
@@ -199,6 +209,21 @@ def test_ray_talks_on_this_machine_alone(short_folder: Path, request: pytest.Fix
     pytest.importorskip("ray", reason="ray comes with voxface[ray]")
     words = words_of("data synth", request, short_folder)
     watched = watch(short_folder, [*words, "--engine", "ray"], OMP_NUM_THREADS="1")
+    assert watched.done.returncode == 0, watched.done.stderr
+    assert watched.strange_files() == []
+    assert watched.home() == []
+    assert any("AF_INET" in call for call in watched.network()), "its processes talk"
+    assert watched.network_beyond_this_machine() == []
+    assert watched.ports_open_to_others() == []
+    assert list((short_folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_replicas_for_clips_talk_on_this_machine_alone(short_folder: Path) -> None:
+    """Replicas of Ray Serve would open a port to everybody."""
+    pytest.importorskip("ray.serve", reason="Ray Serve comes with voxface[serve-ray]")
+    words = ["-m", "voxface", *COMMANDS["serve"], "--ray", "--replicas", "1"]
+    watched = watch(short_folder, words, OMP_NUM_THREADS="1")
     assert watched.done.returncode == 0, watched.done.stderr
     assert watched.strange_files() == []
     assert watched.home() == []
@@ -289,6 +314,13 @@ async def main():
 
 asyncio.run(main())
 """
+OPENVINO = """
+from voxface.runtime.engines.opening import open_engine
+with open_engine(open('{here}/face.onnx', 'rb').read(), 'openvino', threads=1) as engine:
+    engine.warm_up()
+import openvino
+openvino.convert_model('{here}/face.onnx')
+"""
 PROGRAMS = {
     "import voxface": SESSION + "import onnxruntime\n",
     "a module below": "from voxface.runtime.engines.opening import open_engine\n"
@@ -300,6 +332,7 @@ PROGRAMS = {
     "a process of a server": PROCESSES.replace("{method}", "forkserver"),
     "another program": SUBPROCESS,
     "asyncio": ASYNC,
+    "OpenVINO": OPENVINO,
 }
 
 
@@ -327,10 +360,22 @@ def short(here: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_collects_nothing(short: Path, here: Path, name: str) -> None:
+    if name == "OpenVINO" and find_spec("openvino") is None:
+        pytest.skip("openvino comes with voxface[openvino]")
     (here / "program.py").write_text(PROGRAMS[name].replace("{here}", str(here)))
     watched = watch(short, ["-W", "error::RuntimeWarning", here / "program.py"])
     assert watched.done.returncode == 0, watched.done.stderr
     assert_private(watched)
+
+
+def test_a_measurement_of_engines_is_kept_where_the_cache_is(tmp_path: Path) -> None:
+    """It is written because it was asked for, and to no other place."""
+    words = ["-m", "voxface", "doctor", "--measure", "--json", "--bundle", BUNDLE]
+    watched = watch(tmp_path, words, OMP_NUM_THREADS="1", XDG_CACHE_HOME=str(tmp_path / "out" / "cache"))
+    assert watched.done.returncode == 0, watched.done.stderr
+    (file,) = (tmp_path / "out").rglob("*.json")
+    assert json.loads(watched.done.stdout)["engine_times"]["file"] == str(file)
+    assert_private(watched, listens=True)
 
 
 @pytest.mark.parametrize("given", [{}, {VARIABLE: ""}], ids=["unset", "empty"])

@@ -1,6 +1,7 @@
 """The page of results of `voxface eval`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from benchmarks.record import load
@@ -15,25 +16,25 @@ WORLDS: Final = {
 }  # fmt: skip
 
 
-def results() -> str:
-    """Every table of every suite and world."""
-    parts = []
-    for world, (title, said) in WORLDS.items():
-        suites = load("evaluation")["measured"].get(world)
-        if not suites:
-            continue
-        parts.append(f"## {title}\n\n{said}\n")
-        for document in suites.values():
-            result = SuiteResult.from_json({**document, "per_person": {}, "figures": []})
-            subject = document.get("subject")
-            of = f" of `{subject['name']}`" if subject else ""
-            parts.append(f"### {result.suite}{of}\n\n`{document['command']}`\n")
-            parts += [table.markdown() for table in result.tables]
-            parts += [f"* {sentence}" for sentence in result.statements]
-            if result.missing:
-                parts.append("\nNot computed:\n\n" + "\n".join(f"* {sentence}" for sentence in result.missing))
-            parts.append("")
+def results(world: str) -> str:
+    """Every table of every suite in a world."""
+    title, said = WORLDS[world]
+    parts = [f"## {title}\n\n{said}\n"]
+    for document in load("evaluation")["measured"][world].values():
+        result = SuiteResult.from_json({**document, "per_person": {}, "figures": []})
+        subject = document.get("subject")
+        of = f" of `{subject['name']}`" if subject else ""
+        parts.append(f"### {result.suite}{of}\n\n`{document['command']}`\n")
+        parts += [table.markdown() for table in result.tables]
+        parts += [f"* {sentence}" for sentence in result.statements]
+        if result.missing:
+            parts.append("\nNot computed:\n\n" + "\n".join(f"* {sentence}" for sentence in result.missing))
+        parts.append("")
     return "\n".join(parts).rstrip()
 
 
-TABLES: Final[dict[str, Callable[[], str]]] = {"evaluation": results}
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "evaluation": partial(results, "paired"),
+    "evaluation-synthetic": partial(results, "synthetic"),
+}
+"""Name in the pages -> table."""

@@ -221,6 +221,10 @@ def photographs() -> str:
     lines = ["| landmarks of a network | median error, inner 51 | all 68 |", "|---|---|---|"]
     for name, row in measured["landmarks"].items():
         lines.append(f"| {name} | {percent(row['inner'])} | {percent(row['median'])} |")
+    lines += ["", "| face detector, the photograph in a grey picture | faces found | false boxes |", "|---|---|---|"]
+    for wider, row in measured["detector"].items():
+        where = "the photograph alone" if wider == "1" else f"{wider} times as wide"
+        lines.append(f"| {where} | {row['found']} of {measured['faces']} | {row['false']} |")
     lines += [
         "",
         "| beside the mean face | RMS along an axis | of its variance the same in every face |",

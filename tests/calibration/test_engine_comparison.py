@@ -15,7 +15,9 @@ import onnx
 from onnx import numpy_helper
 
 from tests.conftest import SAMPLES
+from tests.stand_ins.cost_model import CostModel
 from tests.stand_ins.small_bundle import noise_clips, small_bundle
+from voxface.calibration.calibrate import CalibrationSettings, calibrate
 from voxface.calibration.engine_comparison import (
     Side,
     TensorDifference,
@@ -159,3 +161,55 @@ def test_bundles_with_other_ears_or_faces_are_not_compared(tmp_path: Path, capsy
             main(["compare", str(tmp_path / "a"), "--against", str(tmp_path / name), "--audio", str(SAMPLES[0])]) == 2
         )
         assert "cannot be compared" in capsys.readouterr().err
+
+
+def test_layers_alone(tmp_path: Path, default_bundle: Bundle) -> None:
+    """Against an INT8 bundle, whose layers have no constant weights: borders are found, and their gap is the walk's."""
+    one = small_bundle(tmp_path / "a")
+    int8 = calibrate(one, noise_clips(4), CalibrationSettings("int8", Tolerances(0.9, 15, 5)))
+    other = int8.write(tmp_path / "b")
+    model = CostModel()
+    for sides in ((one, other), (other, one)):
+        pair = tuple(Side(bundle, "cpu", 1) for bundle in sides)
+        found = compare_engines(*pair, CLIPS, rounds=1, layers=True, stopwatch=model)
+        face = found.layers["face"]
+        assert face is not None
+        assert [layer for piece in face for layer, _ in piece.layers] == [
+            "the_map4",
+            "the_map8",
+            "the_map16",
+            "the_flat",
+        ]
+        walk = {tensor.tensor: tensor.share for tensor in found.walk["face"] or ()}
+        assert face[-1].share == walk["image"]
+        a, b = face[1].ms
+        assert a is not None
+        assert b is not None
+        assert (b < a) == (sides[0] is one), "INT8 is cheaper in this model"
+    assert compare_engines(*pair, CLIPS, rounds=1).layers == {}
+
+
+def test_layers_in_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "compare",
+        str(DEFAULT),
+        "--providers",
+        "cpu",
+        "cpu",
+        "--audio",
+        str(SAMPLES[0]),
+        "--rounds",
+        "1",
+        "--layers",
+    ]
+    assert main([*words, "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert {operator for layer in layers["face"] for operator in layer["operators"]} == {"ConvTranspose"}
+    assert all(ms > 0 for graph in layers.values() for layer in graph for ms in layer["ms"])
+    assert all(layer["share"] < 1e-5 for graph in layers.values() for layer in graph)
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "node_convolution_3" in printed
+    assert "sum; the graph:" in printed
+    assert main([*words, "--no-walk"]) == 2
+    assert "give one of the two" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -229,3 +230,52 @@ def test_doctor_survives_what_ends_a_process(monkeypatch: pytest.MonkeyPatch) ->
         assert found["why"].startswith(why)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert "/nowhere/python does not start" in window_trial.window_apart()["why"]
+
+
+def test_doctor_measures_and_auto_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from voxface.runtime.engines import measurement
+    from voxface.runtime.engines.engine_times import EngineTime, EngineTimes, this_machine
+
+    def measured(bundle: Any, usable: list[str], report: Any) -> EngineTimes:
+        assert usable[0] == "cpu"
+        assert "cuda" not in usable, "doctor has found that it does not load"
+        times = tuple(EngineTime("cpu", threads, 10 / threads, True, 1.0, 150.0, 0.0) for threads in (1, 2))
+        return EngineTimes(bundle.manifest.sha256, this_machine(), times, {"openvino": "too hot"}, 99.5, ("cpu",))
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(measurement, "measure", measured)
+    monkeypatch.setattr("voxface.cli.doctor.window_apart", lambda: {"ok": True, "loads": True})
+    assert run("doctor") == 0
+    assert "not measured; `voxface doctor --measure` measures which engine is fastest here" in capsys.readouterr().out
+    assert not (tmp_path / "cache").exists()
+    assert run("doctor", "--measure", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["engine_times"]
+    assert (found["when"], found["fastest"]) == ("now", {"provider": "cpu", "threads": 2})
+    assert Path(found["file"]).is_relative_to(tmp_path / "cache" / "voxface")
+    assert run("doctor") == 0
+    said = capsys.readouterr().out
+    assert "cpu             2 threads     5.00 ms" in said
+    assert "openvino        left out: too hot" in said
+    assert "the machine was busy (load average 99.5)" in said
+    assert "fastest: cpu, 2 threads; `--provider auto` uses it" in said
+    for words, provider, threads, why in (
+        (["--provider", "auto"], "cpu", 2, "measured"),
+        ([], "cpu", 2, "measured"),
+        (["--threads", "1"], "cpu", 1, "asked for"),
+    ):
+        assert run("run", SAMPLES[0], "--out", tmp_path / "out", "--force", "--json", *words) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert (document["provider"], document["threads"], document["chosen"]) == (provider, threads, why)
+    assert run("run", SAMPLES[0], "--out", tmp_path / "out", "--force", "--provider", "auto") == 0
+    assert "on cpu, 2 threads (measured)" in capsys.readouterr().out
+    monkeypatch.setattr("voxface.runtime.engines.engine_times.processor_name", lambda: "another")
+    assert run("live", "--source", SAMPLES[0], "--show", "none", "--provider", "auto", "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["chosen"] == "the machine or its libraries have changed since it was measured"
+    assert "warning: auto: on cpu, 1 thread (the machine" in said.err
+    (tmp_path / "cache" / "voxface" / "engine-times").rename(tmp_path / "elsewhere")
+    (tmp_path / "cache" / "voxface" / "engine-times").write_text("in the way")
+    assert run("doctor", "--measure") == 0
+    assert "not kept: the cache folder cannot be written" in capsys.readouterr().out

@@ -342,7 +342,8 @@ def test_tables_as_other_systems_save_them(
 ) -> None:
     write_csv(tmp_path / "l.csv", [[f"face {k}", *row.ravel()] for k, row in enumerate(landmarks)])
     text = (tmp_path / "l.csv").read_text()
-    for k, data in enumerate((text.replace("\n", "\r"), "\ufeff" + text.replace("\n", "\r\n"))):
+    others = (text.replace("\n", "\r"), "\ufeff" + text.replace("\n", "\r\n"), *(text.replace(",", c) for c in ";\t"))
+    for k, data in enumerate(others):
         (tmp_path / "other.csv").write_bytes(data.encode())
         assert fit(tmp_path / "other.csv", tmp_path / f"{k}.npz", faces_file) == 0, capsys.readouterr().err
         assert np.load(tmp_path / f"{k}.npz")["names"].tolist() == [f"face {n}" for n in range(len(landmarks))]
@@ -429,6 +430,8 @@ def test_fit_refuses(
         (source, ["--camera", "pinhole", "--focal", 700], 2, "need --centre"),
         (source, ["--focal", 700], 2, "for --camera pinhole only"),
         (source, ["--sigma", 0], 2, "greater than 0"),
+        (source, ["--sigma", "inf"], 2, "greater than 0, and finite"),
+        (source, ["--camera", "pinhole", "--focal", 700, "--centre", "nan", 0], 2, "finite numbers of pixels"),
         (source, ["--detector", "mediapipe:x"], 2, "for a folder of pictures only"),
         (source, ["--crops"], 2, "go with --detector onnx"),
         (source, ["--by-folder"], 2, "a folder of folders"),

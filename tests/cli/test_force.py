@@ -13,7 +13,7 @@ from tests.conftest import SAMPLES
 
 SMALL = Path(__file__).parent.parent / "stored" / "small.voxface"
 # Options that name a result.
-RESULTS = {"--out", "--save", "--trace", "--record", "--plot"}
+RESULTS = {"--out", "--save", "--trace", "--record", "--plot", "--triton"}
 # A recording and a training grow while they run, and cannot be made again in a moment: these are never replaced.
 NEVER_REPLACED = {"live", "train"}
 

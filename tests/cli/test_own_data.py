@@ -65,6 +65,7 @@ def test_what_it_says_and_writes(folder: Path, capsys: pytest.CaptureFixture[str
         ([], 2, "required"),
         (["--voices", "wav"], 3, "no sex is known"),
         (["--voices", "nowhere"], 3, "no such folder"),
+        (["--voices", ".", "--people", "vox1_meta.csv"], 2, "is below ., which is read"),
         (["--voices", "wav", "--people", "vox1_meta.csv", "--splits", "x"], 2, "hash, letters, table"),
         (["--voices", "wav", "--people", "vox1_meta.csv", "--photos", "VGGFace", "--detector", "onnx:x"], 2, "--crops"),
         (

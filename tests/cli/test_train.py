@@ -9,7 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -378,22 +381,58 @@ def test_experts_that_are_none(world: Path, tmp_path: Path, capsys: pytest.Captu
         assert reason in capsys.readouterr().err
 
 
+@contextmanager
+def signal_to_itself(number: signal.Signals, when: Callable[[], object]) -> Iterator[None]:
+    """Sends this process a signal as soon as something is so, unless the context is left before."""
+    left = threading.Event()
+
+    def watch() -> None:
+        while not left.wait(0.01):
+            if when():
+                os.kill(os.getpid(), number)
+                return
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield
+    finally:
+        left.set()
+        watching.join()
+
+
+def assert_told_how_to_go_on(folder: Path, out: str, err: str) -> None:
+    """Of a training that was interrupted."""
+    assert out == ""
+    last = max((folder / "checkpoints").glob("step-*"))
+    assert err.splitlines()[-1] == f"voxface: interrupted; go on from {last} with --resume"
+    assert "Traceback" not in err
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_names_the_checkpoint_to_go_on_from(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    folder = tmp_path / "run"
+    words = [*mesh_words(world, folder, steps=100_000), "--checkpoint-every", "5"]
+    with signal_to_itself(number, lambda: list((folder / "checkpoints").glob("step-*"))):
+        assert run("train", *words) == 128 + number
+    assert_told_how_to_go_on(folder, *capsys.readouterr())
+
+
 @pytest.mark.train
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_names_the_checkpoint_to_go_on_from(world: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_process_that_is_asked_to_end_does_so_too(world: Path, tmp_path: Path) -> None:
     words = [*COMMAND, *mesh_words(world, tmp_path / "run", steps=100_000), "--checkpoint-every", "5"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     patience = time.monotonic() + 120
     while not list((tmp_path / "run" / "checkpoints").glob("step-*")) and time.monotonic() < patience:
         time.sleep(0.1)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
-    assert out == ""
-    last = max((tmp_path / "run" / "checkpoints").glob("step-*"))
-    assert err.splitlines()[-1] == f"voxface: interrupted; go on from {last} with --resume"
-    assert "Traceback" not in err
+    assert process.returncode == 128 + signal.SIGTERM
+    assert_told_how_to_go_on(tmp_path / "run", out, err)
 
 
 @pytest.mark.train

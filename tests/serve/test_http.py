@@ -16,6 +16,7 @@ from tests.command_line import run
 from tests.conftest import SAMPLES
 from tests.stand_ins.served import Served, needs_serve, served
 from voxface.runtime.errors import InputError, NoSpeechError, UsageError
+from voxface.runtime.provenance.finding import find_marks
 from voxface.serve.clip import GLB, PNG
 from voxface.serve.protocol.binary import HEADER, BinaryMessage
 
@@ -84,6 +85,18 @@ def test_a_clip_gives_the_document_of_run(client: Any, tmp_path: Path, capsys: p
     folder = tmp_path / SAMPLES[0].stem
     assert len(data_of(clip["face"], PNG)) == len((folder / "face.png").read_bytes())
     assert data_of(clip["mesh"], GLB)[:4] == b"glTF"
+    assert document["synthetic"] == wanted["synthetic"] == clip["synthetic"]
+    for name, data in (("face.png", data_of(clip["face"], PNG)), ("mesh.glb", data_of(clip["mesh"], GLB))):
+        (tmp_path / name).write_bytes(data)
+        assert find_marks(tmp_path / name).marks[0].bundle_sha256 == document["bundle"]["sha256"]
+
+
+def test_the_page_and_the_bundle_say_that_faces_are_synthetic(client: Any, tmp_path: Path) -> None:
+    told = client.get("/v1/bundle").json()["synthetic"]
+    assert told["likeness"] is False
+    (tmp_path / "index.html").write_bytes(client.get("/").content)
+    found = find_marks(tmp_path / "index.html")
+    assert (found.synthetic, found.marks[0].bundle_sha256) == (True, told["bundle_sha256"])
 
 
 def test_the_uncertainty_comes_if_asked_for(client: Any) -> None:
@@ -105,7 +118,8 @@ def data_of(url: str, kind: str) -> bytes:
 
 
 def test_a_form_and_a_picture_or_a_mesh_alone(client: Any) -> None:
-    for accept, magic in ((PNG, b"\x89PNG"), (GLB, b"glTF"), ("image/*", b"\x89PNG"), ("text/html, */*;q=0.1", b"{")):
+    for accept, magic in ((PNG, b"\x89PNG"), (GLB, b"glTF"), ("image/*", b"\x89PNG"), ("text/html, */*;q=0.1", b"{"),
+        ("image/png;q=0, model/*", b"glTF"), ("model/*;q=0.2, image/*; q=0.7", b"\x89PNG")):  # fmt: skip
         response = client.post("/v1/faces", files={"audio": ("my voice.flac", CLIP)}, headers={"Accept": accept})
         assert response.status_code == 200
         assert response.content.startswith(magic), accept

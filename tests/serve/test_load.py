@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from xml.etree import ElementTree
 
@@ -106,19 +107,45 @@ def test_it_ends_by_itself_whatever_the_server_does() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["http://127.0.0.1:1"], ProviderError.exit_code, "no server answers there"),
+        (["http://127.0.0.1:1"], ProviderError.exit_code, "no voxface server answers there"),
         (["ftp://x"], UsageError.exit_code, "give the server's URL"),
         (["http://127.0.0.1:99999"], UsageError.exit_code, "give the server's URL"),
         (["http://127.0.0.1:1", "--streams", "0"], UsageError.exit_code, "--streams 0"),
         (["http://127.0.0.1:1", "--streams", "a"], UsageError.exit_code, "--streams a"),
         (["http://127.0.0.1:1", "--seconds", "0"], UsageError.exit_code, "--seconds 0"),
         (["http://127.0.0.1:1", "--updates", "99"], UsageError.exit_code, "--updates 99"),
+        (["http://127.0.0.1:1", "--wants", "picture,wings"], UsageError.exit_code, "--wants wings: one or more of"),
         (["https://127.0.0.1:1", "--ca", "nope.pem"], InputError.exit_code, "--ca nope.pem"),
     ],
 )
 def test_what_cannot_be(words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("load", *words, *([] if "--seconds" in words else ["--seconds", "1"]), "--audio", SAMPLES[0]) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ["hello", "[1]", '{"a": 1}', '{"event": 5}', b"\0\1", None])
+def test_another_program_answers(said: str | bytes | None, capsys: pytest.CaptureFixture[str]) -> None:
+    """A WebSocket that speaks otherwise, and a server of HTTP alone (None)."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    from websockets.sync.server import ServerConnection, serve
+
+    def speak(socket: ServerConnection) -> None:
+        socket.recv()
+        socket.send(said or "")
+
+    other = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) if said is None else serve(speak, "127.0.0.1", 0)
+    with other as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        words = ["load", f"http://127.0.0.1:{port}", "--streams", "1", "--seconds", "1", "--audio", SAMPLES[0]]
+        try:
+            assert run(*words) == ProviderError.exit_code
+        finally:
+            server.shutdown()
+            thread.join()
+    assert "no voxface server answers there" in capsys.readouterr().err
 
 
 def test_a_picture_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,12 +158,12 @@ def test_a_picture_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_table_and_a_plot_of_rows() -> None:
     rows = [
         {"streams": n, "accepted": n - n // 3, "refused": n // 3, "updates": 10 * n, "events": {"skipped": n},
-         "late_ms": {"p50": 10.0 + n, "p90": 15.0, "p99": 20.0 + n, "p99.9": 30.0, "max": 31.0}}
+         "late_ms": {"p50": 10.0 + n, "p90": 15.0, "p99": 20.0 + n, "p99.9": 30.0, "max": 31.0}, "broken": {"late": 1}}
         for n in (2, 8, 32)
     ]  # fmt: skip
     lines = table(rows).splitlines()
     assert lines[0].split()[:3] == ["streams", "accepted", "refused"]
-    assert lines[3].split() == ["32", "22", "10", "320", "42.0", "52.0", "31.0", "32"]
+    assert lines[3].split() == ["32", "22", "10", "320", "42.0", "52.0", "31.0", "32", "1"]
     root = ElementTree.fromstring(plot(rows, "a < b & c"))
     circles = [each for each in root.iter() if each.tag.endswith("circle")]
     assert len(circles) == 6

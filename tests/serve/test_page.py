@@ -18,6 +18,7 @@ from tests.conftest import SAMPLES
 from tests.stand_ins.breaking_line import BreakingLine
 from tests.stand_ins.browser import DESKTOP, PHONE, WITHOUT_WEBGL, Visit, needs_browser, spoken, visit
 from tests.stand_ins.served import Served, cosine, needs_serve, served
+from voxface.runtime.provenance.finding import find_marks
 from voxface.serve.page import FOLDER
 
 pytestmark = [needs_serve, needs_browser, pytest.mark.slow]
@@ -155,6 +156,9 @@ def test_a_voice_gets_the_face_of_run_and_it_can_be_saved(
     for name, value in clip["measurements_mm"].items():
         assert face["measurements_mm"][name] == pytest.approx(value, abs=1.0), name
     assert pixels(saved["png"].read_bytes()).shape == (128, 128, 3)
+    for name in ("png", "glb", "json"):
+        mark = find_marks(saved[name]).marks[0]
+        assert (mark.synthetic, mark.bundle_sha256) == (True, document["bundle"]["sha256"]), name
     positions = glb_positions(saved["glb"].read_bytes())
     theirs = glb_positions((tmp_path / "clip" / SAMPLES[0].stem / "mesh.glb").read_bytes())
     assert positions.shape == theirs.shape

@@ -7,8 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from voxface.cluster.own_session import own_session, session_folder
+from voxface.cluster.ray_session import STORE_BYTES
 from voxface.training.data.parallel_map import Engine
-from voxface.training.data.ray_tasks import STORE_BYTES, RayTasks, own_session, session_folder
+from voxface.training.data.ray_tasks import RayTasks
 
 
 class Nodes(NamedTuple):
@@ -16,11 +18,13 @@ class Nodes(NamedTuple):
 
     Attributes:
         engine: connected to the first one.
+        address: HOST:PORT of the head.
         second: number of the second one.
         kill: ends all processes of the second one, as when its machine loses its power.
     """
 
     engine: RayTasks
+    address: str
     second: str
     kill: Callable[[], None]
 
@@ -57,7 +61,7 @@ def two_nodes() -> Iterator[Nodes]:
             assert own == first.node_id
             second = start(gcs_address=first.gcs_address, include_log_monitor=False)
             wait_for(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
-            yield Nodes(engine, second.node_id, lambda: end(second))
+            yield Nodes(engine, first.gcs_address, second.node_id, lambda: end(second))
 
 
 class Told:

@@ -1,33 +1,24 @@
 """The calibration of a bundle: which nodes run in FP16 or INT8, decided on some clips and measured on others."""
 
-import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib import metadata
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from onnx import NodeProto
 
+from voxface.calibration.calibrated_bundle import assemble, check_not_calibrated, graph_files, origin
 from voxface.calibration.clips import Clips
 from voxface.calibration.lowering import Key, Lowering
-from voxface.calibration.precision_plan import JSON, SVG, TABLE, Decision, PrecisionPlan, fp16_hazards, sensitivity_plot
+from voxface.calibration.precision_plan import Decision, PrecisionPlan, fp16_hazards
 from voxface.calibration.search import Search, search
 from voxface.calibration.task_error import TOLERANCES, ErrorMeter, Runner, TaskError, Tolerances, summary, worst
 from voxface.onnx_graph.graph import Graph
-from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.onnx_graph.passes.int8 import THROUGH, WEIGHT_BITS, gives_out
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.manifest import (
-    FUSED,
-    GRAPHS,
-    CalibratedPrecision,
-    FileReference,
-    PrecisionEntry,
-    SourceEntry,
-)
+from voxface.runtime.bundle.manifest import GRAPHS, CalibratedPrecision
 from voxface.runtime.engines.opening import open_engine
-from voxface.runtime.errors import BundleError, UsageError
+from voxface.runtime.errors import UsageError
 
 MODES: Final = ("fp16", "int8", "mixed")
 # Shares of the tolerance that may be used up on the clips that decide, since other clips may be worse. FP16 beside INT8 may
@@ -104,9 +95,7 @@ def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, repor
         BundleError: a graph cannot be calibrated.
     """
     progress = report or (lambda phase, done, total, label: None)
-    before = bundle.manifest.precision and bundle.manifest.precision.calibrated
-    if before:
-        raise UsageError(f"{bundle.path}: is calibrated already ({before.mode}); give the bundle it was made from")
+    check_not_calibrated(bundle)
     reference: dict[str, Runner] = {name: open_engine(bundle.graph(name), name=name) for name in GRAPHS}
     lowering = Lowering(
         {name: Graph.from_bytes(bundle.graph(name), name=name) for name in GRAPHS},
@@ -142,20 +131,32 @@ def calibrate(bundle: Bundle, clips: Clips, settings: CalibrationSettings, repor
     fp16_nodes = fp16.lowered if fp16 else frozenset()
 
     plan = PrecisionPlan(settings.mode, settings.limits, tuple(decider.decisions(int8, fp16)))
-    files, engines = _graph_files(bundle, lowering, int8_nodes, fp16_nodes)
+    changed = {at for at, _ in (*int8_nodes, *fp16_nodes)}
+    graphs: dict[str, Graph] = {
+        name: lowering.graph(name, int8_nodes, fp16_nodes) for name in GRAPHS if name in changed
+    }
+    files, engines = graph_files(bundle, graphs)
     measure = lowering.runners if settings.mode != "mixed" else lowering.emulators
     held_out = decider.held_out.errors(measure(int8_nodes, fp16_nodes))
     real = decider.held_out.errors(engines)
     every_int8 = () if settings.mode == "fp16" else lowering.int8_candidates()
     every_fp16 = () if settings.mode == "int8" else lowering.fp16_candidates(every_int8)
     all_lowered = decider.held_out.errors(measure(every_int8, every_fp16))
-    measured = {
+    measured: dict[str, Any] = {
         "held_out": summary(held_out),
         "onnxruntime_cpu": summary(real),
         "every_node_lowered": summary(all_lowered),
     }
-    described = _describe(bundle, clips, settings, plan, measured)
-    made = _assemble(bundle, files, plan, described, int8_nodes, fp16_nodes)
+    described = CalibratedPrecision(
+        mode=settings.mode,
+        tolerances=asdict(settings.limits),
+        weight_bits=None if settings.mode == "fp16" else settings.weight_bits,
+        nodes=plan.counts(),
+        **measured,
+        **origin(bundle, clips),
+    )
+    used = [name for name, some in (("int8", int8_nodes), ("float16", fp16_nodes)) if some]
+    made = assemble(bundle, files, plan, described, used)
     return Calibrated(made, plan, held_out, real, all_lowered)
 
 
@@ -288,99 +289,3 @@ def _percent(share: float | None) -> str:
     if share is None or share == float("inf"):
         return "all"
     return f"{share:.0%}" if share >= 0.01 else "under 1%"
-
-
-def _graph_files(
-    bundle: Bundle, lowering: Lowering, int8_nodes: Collection[Key], fp16_nodes: Collection[Key]
-) -> tuple[dict[str, bytes], dict[str, Runner]]:
-    """The ONNX files of the graphs that have lowered nodes, checked, and ONNX Runtime's engines of them."""
-    files: dict[str, bytes] = {}
-    engines: dict[str, Runner] = {}
-    for name in GRAPHS:
-        if not any(at == name for at, _ in (*int8_nodes, *fp16_nodes)):
-            continue
-        data = store_fp16(lowering.graph(name, int8_nodes, fp16_nodes)).to_bytes()
-        was, engine = open_engine(bundle.graph(name), name=name), open_engine(data, name=name)
-        if (was.inputs, was.outputs) != (engine.inputs, engine.outputs):
-            raise BundleError(
-                f"{name}: inputs or outputs changed from {was.inputs}, {was.outputs}; this is a fault of voxface"
-            )
-        files[bundle.manifest.graphs[name].file] = data
-        engines[name] = engine
-    return files, engines
-
-
-def _describe(
-    bundle: Bundle, clips: Clips, settings: CalibrationSettings, plan: PrecisionPlan, measured: dict[str, Any]
-) -> CalibratedPrecision:
-    """The manifest's description of a calibration."""
-    return CalibratedPrecision(
-        mode=settings.mode,
-        tolerances=asdict(settings.limits),
-        weight_bits=None if settings.mode == "fp16" else settings.weight_bits,
-        nodes=plan.counts(),
-        **measured,
-        clips={
-            "calibration": [clip.name for clip in clips.calibration],
-            "held_out": [clip.name for clip in clips.held_out],
-            "also": [clips.longest.name, clips.longest_held_out.name],
-        },
-        plan=FileReference(file=JSON),
-        table=FileReference(file=TABLE),
-        plot=FileReference(file=SVG),
-        source=SourceEntry(name=bundle.name, version=bundle.manifest.version, sha256=bundle.manifest.sha256),
-        tools={name: metadata.version(name) for name in ("voxface", "numpy", "onnx", "onnxruntime")},
-    )
-
-
-def _assemble(
-    bundle: Bundle,
-    graphs: dict[str, bytes],
-    plan: PrecisionPlan,
-    described: CalibratedPrecision,
-    int8_nodes: Collection[Key],
-    fp16_nodes: Collection[Key],
-) -> Bundle:
-    """The source bundle with what has changed. Its trained parts stay: the encoder gives the same to within tolerance."""
-    manifest = bundle.manifest
-    files: dict[str, bytes | None] = {**graphs}
-    files |= {JSON: plan.to_json(), TABLE: plan.to_markdown().encode(), SVG: sensitivity_plot(plan).encode()}
-    # Engines and the fused graph that were made of graphs that have changed would not be used; they are dropped.
-    changed = {name for name, entry in manifest.graphs.items() if entry.file in graphs or (name == FUSED and graphs)}
-    gone = {FUSED: None} if FUSED in changed else {}
-    engines = manifest.engines
-    if engines is not None:
-        files |= {entry.file: None for entry in engines if entry.graph in changed}
-        engines = tuple(entry for entry in engines if entry.graph not in changed)
-    files |= {manifest.graphs[name].file: None for name in gone}
-    used = [name for name, some in (("int8", int8_nodes), ("float16", fp16_nodes)) if some]
-    before = manifest.precision or PrecisionEntry()
-    storage = before.storage or "float32"
-    precision = replace(
-        before,
-        storage="+".join(dict.fromkeys([*used, storage])) if graphs else storage,
-        arithmetic="+".join([*used, "float32"]),
-        calibrated=described,
-    )
-    card = manifest.model_card
-    if card is not None and card.file in bundle.files:
-        files[card.file] = bundle.files[card.file].rstrip() + b"\n\n" + _card(described).encode()
-    made = bundle.replacing(files=files, graphs=gone, engines=engines, precision=precision)
-    json.dumps(made.manifest.to_json(), allow_nan=False)  # before anything is written
-    return made
-
-
-def _card(described: CalibratedPrecision) -> str:
-    """The section of the model card about a calibration."""
-    held_out = described.held_out or {}
-    worst_ = held_out["worst"]
-    return "\n".join(
-        [
-            "## Precision",
-            "",
-            f"Calibrated to {described.mode} (`{TABLE}` says what each node runs in). The worst of "
-            f"{held_out['clips']} held-out recordings, against FP32: embedding cosine "
-            f"{worst_['cosine']:.6f}, picture {worst_['psnr_db']:.1f} dB, vertices at most {worst_['vertex_max_mm']:.2g} mm.",
-            "",
-        ]
-    )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -10,11 +10,14 @@ import onnx
 from numpy.typing import NDArray
 
 from voxface.calibration.clips import Clip
+from voxface.calibration.layer_comparison import LayerDifference, compare_layers
+from voxface.calibration.stopwatch import EngineChoice, Stopwatch, TurnStopwatch
 from voxface.calibration.task_error import TaskError, graph_outputs
-from voxface.onnx_graph.graph import show_tensors
+from voxface.onnx_graph.graph import Graph, show_tensors
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.engines.engine import Engine
-from voxface.runtime.engines.opening import PROVIDERS, open_engine
+from voxface.runtime.engines.opening import open_engine
+from voxface.runtime.engines.providers import PROVIDERS
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import ProviderError
 
@@ -50,11 +53,13 @@ class EngineComparison:
         latency_ms: for each graph and "all", milliseconds of each run, float64 [2, runs]; the first row is the first side's.
         walk: for each graph, the difference of every tensor that both sides have, in the order in which the first side
             computes them; None if a side has engines that were built ahead, whose tensors cannot be seen.
+        layers: for each graph, its layers alone on both sides, if they were asked for; None as for `walk`.
     """
 
     errors: list[TaskError]
     latency_ms: dict[str, NDArray[np.float64]]
     walk: dict[str, list["TensorDifference"] | None]
+    layers: dict[str, list[LayerDifference] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,14 @@ class TensorDifference:
 
 
 def compare_engines(
-    one: Side, other: Side, clips: Sequence[Clip], *, rounds: int = 5, walk: bool = True
+    one: Side,
+    other: Side,
+    clips: Sequence[Clip],
+    *,
+    rounds: int = 5,
+    walk: bool = True,
+    layers: bool = False,
+    stopwatch: Stopwatch | None = None,
 ) -> EngineComparison:
     """Runs both sides on every clip.
 
@@ -90,6 +102,8 @@ def compare_engines(
         clips: features of the first side's front end; both sides get the same.
         rounds: how often each clip is timed on each side. The sides take turns, and the side that begins changes each round.
         walk: also compare every tensor, on the first clip.
+        layers: also time every layer alone, on the first clip; goes with `walk`.
+        stopwatch: what times the layers; tests hand in a model of costs.
 
     Raises:
         ProviderError, BundleError, UsageError: a side does not open.
@@ -106,7 +120,30 @@ def compare_engines(
     feeds: dict[str, Tensors] = {"encoder": {"log_mel": clips[0].log_mel}}
     feeds |= {"face": {"embedding": embedding}, "mesh": {"embedding": embedding}}
     differences = {name: _walk(one, other, name, feeds[name]) for name in GRAPHS} if walk else {}
-    return EngineComparison(errors, latency, differences)
+    alone: dict[str, list[LayerDifference] | None] = {}
+    if layers:
+        watch = stopwatch or TurnStopwatch()
+        alone = {
+            name: None if found is None else _layers(one, other, name, feeds[name], found, watch, rounds)
+            for name, found in differences.items()
+        }
+    return EngineComparison(errors, latency, differences, alone)
+
+
+def _layers(
+    one: Side,
+    other: Side,
+    name: str,
+    feeds: Tensors,
+    walk: "Sequence[TensorDifference]",
+    stopwatch: Stopwatch,
+    rounds: int,
+) -> list[LayerDifference]:
+    sides = (one, other)
+    first, second = (Graph.from_bytes(side.bundle.graph(name), name=name) for side in sides)
+    a, b = (EngineChoice(side.provider, side.threads) for side in sides)
+    shares = {tensor.tensor: tensor.share for tensor in walk}
+    return compare_layers((first, second), (a, b), feeds, shares, stopwatch, rounds)
 
 
 def first_difference(walk: Sequence[TensorDifference], beyond: float = DIFFERENT) -> TensorDifference | None:

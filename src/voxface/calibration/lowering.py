@@ -88,13 +88,23 @@ class Lowering:
         }
         return own - set(int8)
 
-    def graph(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Graph:
-        """One graph in lower precision; the FP32 graph itself if none of its nodes is lowered."""
+    def graph(
+        self, name: str, int8: Collection[Key], fp16: Collection[Key], as_convolutions: Collection[Key] = ()
+    ) -> Graph:
+        """One graph in lower precision; the FP32 graph itself if none of its nodes is changed.
+
+        Args:
+            name: the graph.
+            int8, fp16: the nodes that are lowered, of any graph.
+            as_convolutions: transposed convolutions that become convolutions and stay FP32, as INT8 ones do anyway.
+        """
         graph = self.graphs[name]
         int8_nodes = [node for at, node in int8 if at == name]
         fp16_nodes = [node for at, node in fp16 if at == name]
+        changed = [*int8_nodes, *(node for at, node in as_convolutions if at == name)]
+        if changed:
+            graph = _rewritten(graph, changed)
         if int8_nodes:
-            graph = _rewritten(graph, int8_nodes)
             names = set[str]().union(*(arithmetic_nodes(graph, node) for node in int8_nodes))
             graph = to_int8(graph, names, self._limits[name], weight_bits=self._weight_bits)
         return to_fp16(graph, fp16_nodes) if fp16_nodes else graph
@@ -116,9 +126,12 @@ class Lowering:
     def _engine(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Runner:
         return open_engine(self.graph(name, int8, fp16).model().SerializeToString(), name=name)
 
-    def _emulator(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Runner:
-        graph = self.graph(name, int8, fp16)
+    def emulator(self, graph: Graph) -> Runner:
+        """The FP16 emulator for a graph that `graph` made."""
         return Fp16Emulator(graph, self._node_runners.setdefault(graph.opset, NodeRunner(graph.opset)))
+
+    def _emulator(self, name: str, int8: Collection[Key], fp16: Collection[Key]) -> Runner:
+        return self.emulator(self.graph(name, int8, fp16))
 
 
 def _rewritten(graph: Graph, names: Collection[str]) -> Graph:

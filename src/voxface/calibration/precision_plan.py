@@ -40,6 +40,7 @@ class Decision:
         alone: task error of lowering this node only, the worst of a few clips; None if that was not tried.
         share: the share of the tolerances that `alone` uses up; infinity if it overflowed.
         most: largest magnitude of the node's first output on the calibration clips.
+        ms: form -> milliseconds of the node with what is fused into it, alone; None if it was not timed.
     """
 
     graph: str
@@ -50,6 +51,7 @@ class Decision:
     alone: TaskError | None = None
     share: float | None = None
     most: float | None = None
+    ms: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class PrecisionPlan:
     """The precision of every node of a bundle.
 
     Attributes:
-        mode: "fp16", "int8" or "mixed".
+        mode: "fp16", "int8", "mixed", or "timed" for a plan that measured time decided too.
         tolerances: the tolerances that were asked for.
         decisions: one for each node, in the order of the graphs and their nodes.
     """
@@ -85,6 +87,7 @@ class PrecisionPlan:
                 "alone": None if d.alone is None else as_json(d.alone),
                 "share_of_tolerance": d.share if d.share is not None and d.share < float("inf") else None,
                 "largest_output": d.most,
+                **({} if d.ms is None else {"ms": dict(d.ms)}),
             }
             for d in self.decisions
         ]
@@ -157,13 +160,13 @@ def sensitivity_plot(plan: PrecisionPlan) -> str:
     node that overflowed goes to the edge. The black line is the tolerance.
     """
     tried = [d for d in plan.decisions if d.share is not None]
+    what = "INT8 or FP16" if plan.mode in ("mixed", "timed") else plan.mode.upper()
     bottom = _TOP + _ROW * max(1, len(tried))
     width, height = _LEFT + _WIDE + 40, bottom + 40
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="11">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        f'<text x="12" y="22" font-size="15">Each node alone in {"INT8 or FP16" if plan.mode == "mixed" else plan.mode.upper()}'
-        ": share of the tolerance</text>",
+        f'<text x="12" y="22" font-size="15">Each node alone in {what}: share of the tolerance</text>',
     ]
     x = 12
     for name in sorted({d.precision for d in tried}):

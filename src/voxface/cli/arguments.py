@@ -14,7 +14,10 @@ else:
 BUNDLE_TO_READ: Final = "bundle folder or .voxface file"
 BUNDLE_TO_REPLACE: Final = "replace a bundle that is there already"
 BUNDLE_TO_WRITE: Final = "bundle to write: NAME.voxface, or a folder"
-PROVIDERS: Final = "cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native (%(default)s)"
+PROVIDERS: Final = (
+    "cpu, openvino, openvino-bf16, openvino-gpu, openvino-npu, cuda, tensorrt, tensorrt-rtx, tensorrt-native, or auto: "
+    "what `voxface doctor --measure` found fastest (%(default)s)"
+)
 
 
 def add_json(parser: Container, what: str = "one JSON document on standard output") -> None:
@@ -60,15 +63,17 @@ def add_bundle_operand(parser: Container, what: str = BUNDLE_TO_READ, **more: An
     parser.add_argument("bundle", type=Path, help=what, **more)
 
 
-def add_provider(parser: Container, what: str = PROVIDERS) -> None:
-    """Adds `--provider`, what runs the networks."""
-    parser.add_argument("--provider", default="cpu", help=what)
+def add_provider(parser: Container, what: str = PROVIDERS, **more: Any) -> None:
+    """Adds `--provider`, what runs the networks; `more` goes to `add_argument`."""
+    parser.add_argument("--provider", **{"default": "cpu", "help": what, **more})
 
 
-def add_threads(parser: Container, default: int | None = None) -> None:
-    """Adds `--threads`; None as the default leaves the number to the engine. `check_threads` checks it."""
-    said = "one per core, four at most" if default is None else "%(default)s"
-    parser.add_argument("--threads", type=int, default=default, help=f"threads for inference on the CPU ({said})")
+def add_threads(parser: Container, default: int | None = None, **more: Any) -> None:
+    """Adds `--threads`; None as the default leaves the number to what was measured; `more` goes to `add_argument`.
+    `check_threads` checks it."""
+    said = "1, or what was measured best" if default is None else "%(default)s"
+    options = {"default": default, "help": f"threads for inference on the CPU ({said})", **more}
+    parser.add_argument("--threads", type=int, **options)
 
 
 def add_audio(parser: Container, what: str) -> None:
@@ -114,8 +119,8 @@ def check_channel(channel: int | None) -> int | None:
 
 
 def check_threads(threads: int | None) -> None:
-    """Raises UsageError for a number of threads that cannot be; None: the engine's own choice."""
-    from voxface.runtime.engines.onnxruntime import MOST_THREADS
+    """Raises UsageError for a number of threads that cannot be; None: what was measured best."""
+    from voxface.runtime.engines.threads import MOST_THREADS
     from voxface.runtime.errors import UsageError
 
     if threads is not None and not 1 <= threads <= MOST_THREADS:

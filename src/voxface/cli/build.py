@@ -101,5 +101,10 @@ def run(options: argparse.Namespace) -> int:
         )
         for change in entry.changes or ():
             print(f"  {change.what}: {', '.join(change.nodes)} ({change.because})")
+        for unlike in (entry.inspection.unlike or ()) if entry.inspection else ():
+            print(f"  not as wished: {unlike}")
+    for reason in dict.fromkeys(e.entry.inspection.not_told for e in built if e.entry.inspection):
+        if reason:
+            print(f"the network has the precisions that were wished, but for what is said above; {reason}")
     print(f"{written.path}: {sum(map(len, written.files.values())) / 1e6:.1f} MB; run it with --provider {provider}")
     return 0

@@ -1,6 +1,10 @@
-"""`voxface calibrate`: a bundle in FP16 or INT8; the precision of each node is decided and measured on real speech."""
+"""`voxface calibrate`: a bundle in FP16 or INT8; the precision of each node is decided and measured on real speech.
+
+With `--objective` the time that each form of a layer takes on this device decides too, see `voxface.cli.objective`.
+"""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxface.cli.arguments import (
@@ -12,8 +16,11 @@ from voxface.cli.arguments import (
     add_force,
     add_json,
     add_out,
+    add_provider,
+    add_threads,
 )
-from voxface.cli.output import Progress, complain, print_json
+from voxface.cli.output import complain, print_json
+from voxface.cli.phases import PhaseProgress
 
 if TYPE_CHECKING:
     from voxface.calibration.calibrate import Calibrated
@@ -24,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     add_bundle_operand(parser, f"{BUNDLE_TO_READ} whose arithmetic is FP32")
     add_audio(parser, "folder of speech; half of its files calibrate, the others measure")
-    parser.add_argument(
-        "--precision", required=True, choices=("fp16", "int8", "mixed"), help="mixed: INT8 where possible, else FP16"
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--precision", choices=("fp16", "int8", "mixed"), help="mixed: INT8 where possible, else FP16")
+    what.add_argument(
+        "--objective",
+        choices=("latency", "error", "pareto"),
+        help="measure time as well: the fastest within the tolerance; the most exact within --max-ms; or the knee of both",
     )
     add_out(parser)
     add_force(parser, BUNDLE_TO_REPLACE)
@@ -44,6 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=7,
         help="bits of INT8 weights; 8 is finer, but saturates on x86 processors without VNNI (%(default)s)",
     )
+    timed = parser.add_argument_group("with --objective")
+    timed.add_argument("--device", choices=("this",), default="this", help="the device to measure: this machine")
+    add_provider(
+        timed, "what runs the networks: cpu, …; several are measured side by side (cpu)", nargs="+", default=None
+    )
+    add_threads(timed, nargs="+", metavar="N", help="numbers of threads to measure (1, and one per core, four at most)")
+    timed.add_argument("--max-ms", type=float, metavar="MS", help="longest time of an update (no limit)")
+    timed.add_argument("--quick", action="store_true", help="fewer candidates and rounds, to try it out")
+    timed.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="where to keep what is measured, to go on after a break (beside --out)",
+    )
     add_json(parser)
 
 
@@ -59,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
     if options.clips < 2:
         raise UsageError(f"--clips {options.clips}: at least 2, one to calibrate and one to measure on")
     out = options.out
+    timed = options.objective is not None
+    _check_objective(options)
     check_target(out, options.bundle, force=options.force)
     if not options.audio.exists():
         raise InputError(f"{options.audio}: no such file or folder")
@@ -72,15 +99,18 @@ def run(options: argparse.Namespace) -> int:
 
     asked = {"cosine": options.min_cosine, "psnr_db": options.min_psnr, "vertex_mm": options.max_mm}
     changed = {name: value for name, value in asked.items() if value is not None}
-    settings = CalibrationSettings(
-        options.precision, replace(TOLERANCES[options.precision], **changed), options.weight_bits
-    )
+    limits = replace(TOLERANCES["mixed" if timed else options.precision], **changed)
+    settings = None if timed else CalibrationSettings(options.precision, limits, options.weight_bits)
     source = Bundle.open(options.bundle)
-    watch = _PhaseProgress()
+    watch = PhaseProgress()
     try:
         clips = load_clips(options.audio, source, most=options.clips, report=lambda *at: watch("speech", *at))
         for reason in clips.skipped:
             complain(f"left out: {reason}")
+        if settings is None:
+            from voxface.cli.objective import calibrate_for_objective
+
+            return calibrate_for_objective(options, source, clips, limits, watch)
         with breaking_off_runs():
             result = calibrate(source, clips, settings, watch)
     finally:
@@ -96,23 +126,20 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-class _PhaseProgress:
-    """A progress bar for each phase."""
+def _check_objective(options: argparse.Namespace) -> None:
+    """Raises UsageError for options that only an objective has."""
+    from voxface.runtime.errors import UsageError
 
-    def __init__(self) -> None:
-        self._phase = ""
-        self._bar: Progress | None = None
-
-    def __call__(self, phase: str, done: int, total: int, label: str) -> None:
-        if phase != self._phase or self._bar is None:
-            self.close()
-            self._phase, self._bar = phase, Progress(total, phase)
-        self._bar.at(done, total)
-
-    def close(self) -> None:
-        """Clears the bar."""
-        if self._bar is not None:
-            self._bar.close()
+    given = {
+        "--provider": options.provider is not None,
+        "--threads": options.threads is not None,
+        "--max-ms": options.max_ms is not None,
+        "--quick": options.quick,
+        "--state": options.state is not None,
+    }
+    if options.objective is None and any(given.values()):
+        name = next(name for name, is_given in given.items() if is_given)
+        raise UsageError(f"{name}: only --objective measures time; give it in place of --precision {options.precision}")
 
 
 def _sizes(bundle: "Bundle") -> dict[str, int]:

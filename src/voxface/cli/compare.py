@@ -1,7 +1,8 @@
 """`voxface compare`: two engines on the same speech: the difference of their results, their speed, and where they first differ.
 
 `--json` prints {"sides": [{"bundle", "provider"} × 2], "clips", "error": {"worst", "mean"}, "latency_ms": {GRAPH: [{"p50",
-"p90", "p99"} × 2]}, "speed_up": {GRAPH}, "walk": {GRAPH: {"tensors", "parted", "farthest"}}, "skipped"}.
+"p90", "p99"} × 2]}, "speed_up": {GRAPH}, "walk": {GRAPH: {"tensors", "parted", "farthest"}}, "skipped"}, and with `--layers`
+"layers": {GRAPH: [{"layers", "operators", "ms": [A, B], "share"}]}.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from voxface.cli.output import Progress, complain, print_json
 
 if TYPE_CHECKING:
     from voxface.calibration.engine_comparison import EngineComparison, Side, TensorDifference
+    from voxface.calibration.layer_comparison import LayerDifference
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-walk", dest="walk", action="store_false", help="do not look for the first tensor that differs"
     )
+    parser.add_argument("--layers", action="store_true", help="also the time and the difference of each layer alone")
     add_json(parser)
 
 
@@ -51,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and value < least:
             raise UsageError(f"--{name} {value}: at least {least}")
+    if options.layers and not options.walk:
+        raise UsageError("--layers goes by the tensors that --no-walk leaves out; give one of the two")
     check_threads(options.threads)
     try:
         from voxface.calibration.clips import read_clips
@@ -75,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     for reason in skipped:
         complain(f"left out: {reason}")
     with breaking_off_runs():
-        found = compare_engines(*sides, clips, rounds=options.rounds, walk=options.walk)
+        found = compare_engines(*sides, clips, rounds=options.rounds, walk=options.walk, layers=options.layers)
     document = _document(sides, found, [str(reason) for reason in skipped])
     if options.json:
         print_json(document)
@@ -115,7 +120,22 @@ def _document(sides: "tuple[Side, Side]", found: "EngineComparison", skipped: li
         "speed_up": {name: float(np.median(both[0]) / np.median(both[1])) for name, both in found.latency_ms.items()},
         "walk": {name: None if walk is None else _walk(walk) for name, walk in found.walk.items()},
         "skipped": skipped,
+        **({"layers": {name: _layers(layers) for name, layers in found.layers.items()}} if found.layers else {}),
     }
+
+
+def _layers(layers: "list[LayerDifference] | None") -> list[dict[str, Any]] | None:
+    if layers is None:
+        return None
+    return [
+        {
+            "layers": [name for name, _ in layer.layers],
+            "operators": [operator for _, operator in layer.layers],
+            "ms": list(layer.ms),
+            "share": layer.share if layer.share is not None and layer.share < float("inf") else None,
+        }
+        for layer in layers
+    ]
 
 
 def _walk(walk: "list[TensorDifference]") -> dict[str, Any]:
@@ -169,3 +189,22 @@ def _print(document: dict[str, Any], found: "EngineComparison") -> None:
             where = walk["parted"]
             share = "no number on one side" if where["share"] is None else f"{where['share']:.2g} of its largest number"
             print(f"  {name:<9} first apart: {where['tensor']} ({where['op']}), {share}")
+    if found.layers:
+        _print_layers(document)
+
+
+def _print_layers(document: dict[str, Any]) -> None:
+    print("layers alone, ms     A       B   A / B  apart  (a share of the result's largest number)")
+    for graph, layers in document["layers"].items():
+        sums = [0.0, 0.0]
+        for layer in layers or ():
+            both = layer["ms"]
+            sums = [total + (ms or 0.0) for total, ms in zip(sums, both, strict=True)]
+            cells = "".join("       –" if ms is None else f"{ms:8.3f}" for ms in both)
+            ratio = f"{both[0] / both[1]:8.2f}" if all(both) else "       –"
+            apart = "      –" if layer["share"] is None else f"{layer['share']:7.1e}"
+            print(f"  {graph:<12}{cells}{ratio} {apart}  {' + '.join(layer['layers'])}")
+        whole = [side["p50"] for side in document["latency_ms"][graph]]
+        print(
+            f"  {graph:<12}{sums[0]:8.3f}{sums[1]:8.3f}                 sum; the graph: {whole[0]:.3f}, {whole[1]:.3f}"
+        )

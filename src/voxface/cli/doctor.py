@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voxface.cli.arguments import add_bundle, add_json
+from voxface.cli.engine_times import known_engine_times, lines_of, measure_engines
 from voxface.cli.live.window_trial import window_apart
 from voxface.cli.output import print_json
 from voxface.runtime.install_advice import how_to_install
@@ -22,12 +23,14 @@ PACKAGES: dict[str, tuple[str, str | None]] = {
     "webrtcvad-wheels": ("voice activity", ""),
     "onnxruntime": ("inference on the CPU", "cpu"),
     "onnxruntime-gpu": ("inference on NVIDIA GPUs", "gpu"),
+    "openvino": ("inference on CPUs, Intel's GPUs and NPUs", "openvino"),
     "tensorrt-rtx": ("engines for RTX GPUs: built anywhere, run there", "tensorrt-rtx"),
     "tensorrt": ("engines for this device's GPU", None),
     "cuda-bindings": ("memory and streams of the GPU", None),
     "sounddevice": ("microphone", "mic"),
     "open3d": ("viewer", "viewer"),
     "fastapi": ("server", "serve"),
+    "c2pa-python": ("signed pictures", "c2pa"),
     "torch": ("training and export", "train"),
     "onnx": ("export", "train"),
 }
@@ -42,12 +45,18 @@ ALIASES = {"open3d": ("open3d", "open3d-cpu"), "tensorrt": ("tensorrt", "tensorr
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     add_bundle(parser, "bundle whose engines are to be tried (the default bundle)")
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="measure which engine is fastest with this bundle, and how many threads are best; keep it in the user's cache "
+        "folder, where `--provider auto` and `--threads` find it",
+    )
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints what was found; returns 5 if sound files cannot be turned into faces here."""
-    report = examine(options.bundle)
+    report = examine(options.bundle, measure=options.measure)
     if options.json:
         print_json(report)
     else:
@@ -55,9 +64,13 @@ def run(options: argparse.Namespace) -> int:
     return 5 if report["problems"] else 0
 
 
-def examine(path: Path | None = None) -> dict[str, Any]:
+def examine(path: Path | None = None, *, measure: bool = False) -> dict[str, Any]:
     """The state of this installation: packages, providers (by loading a graph on each), GPU, bundle and its engines, whether
     PortAudio finds microphones, and whether a window opens.
+
+    Args:
+        path: the bundle; None: the default one.
+        measure: whether to measure which engine is fastest, and to keep that in the user's cache folder.
 
     `problems` are what prevents making faces from sound files; `advice` is about unused GPUs. Each entry names one command or
     one thing to do.
@@ -75,6 +88,7 @@ def examine(path: Path | None = None) -> dict[str, Any]:
     bundle: dict[str, Any] = {"path": None, "ok": False}
     providers: dict[str, dict[str, Any]] = {}
     engines: list[dict[str, Any]] = []
+    times: dict[str, Any] = {"when": None, "why": "no bundle could be opened"}
     try:
         from voxface.runtime.bundle.bundle import Bundle
         from voxface.runtime.errors import VoxfaceError
@@ -96,6 +110,14 @@ def examine(path: Path | None = None) -> dict[str, Any]:
             providers, engines = _providers(opened), _engines(opened)
             if not any(found["ok"] for found in providers.values()):
                 problems.append(f"no provider works; {providers['cpu']['why']}")
+            elif measure and providers["cpu"]["ok"]:  # with which the others must agree
+                try:
+                    times = measure_engines(opened, providers)
+                except VoxfaceError as error:
+                    times["why"] = str(error)
+                    problems.append(str(error))
+            else:
+                times = known_engine_times(opened)
     except ImportError as error:  # one of the packages above, already named
         problems.append(f"voxface.runtime does not import: {error}")
     gpus = _gpu()
@@ -111,6 +133,7 @@ def examine(path: Path | None = None) -> dict[str, Any]:
         "cuda": _cuda(),
         "bundle": bundle,
         "engines": engines,
+        "engine_times": times,
         "microphone": _microphone(),
         "window": window_apart(),
         "telemetry": {"off": collects is None} if collects is None else {"off": False, "why": collects},
@@ -121,7 +144,8 @@ def examine(path: Path | None = None) -> dict[str, Any]:
 
 def _providers(bundle: Any) -> dict[str, dict[str, Any]]:
     """Every provider, tried on the bundle's smallest graph."""
-    from voxface.runtime.engines.opening import ALL_PROVIDERS, open_graph
+    from voxface.runtime.engines.opening import open_graph
+    from voxface.runtime.engines.providers import ALL_PROVIDERS
     from voxface.runtime.errors import VoxfaceError
 
     found: dict[str, dict[str, Any]] = {}
@@ -247,6 +271,8 @@ def _print(report: dict[str, Any]) -> None:
     for engine in report["engines"]:
         what = f"{engine['graph']} {engine['flavour']} {engine['version']} for {','.join(engine['targets'])}"
         print(f"  {'ok  ' if engine['ok'] else '-   '} {what}" + (f": {engine['why']}" if not engine["ok"] else ""))
+    print("\none update's networks on each engine, milliseconds")
+    print("\n".join(f"  {line}" for line in lines_of(report["engine_times"])))
     microphone, window = report["microphone"], report["window"]
     heard = f"{microphone.get('default')}, of {microphone.get('devices')} (`voxface devices --try` opens them)"
     print(f"\nmicrophone\n  {'ok   ' + heard if microphone['ok'] else '-    ' + microphone['why']}")

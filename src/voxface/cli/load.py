@@ -52,17 +52,22 @@ def run(options: argparse.Namespace) -> int:
     if options.plot is not None and options.plot.exists() and not options.force:
         raise UsageError(f"--plot {options.plot}: is there already; --force replaces it")
     try:
-        from voxface.serve.load_generator import Load, generate, read_speech
+        from voxface.serve.load_generator import NO_SERVER, Load, generate, read_speech
         from voxface.serve.load_report import plot, table
+        from voxface.serve.protocol.hello import WANTS
+        from voxface.serve.state.session_registry import IN_WORDS
     except ImportError as error:
         raise ProviderError(f"load needs {error.name}; {how_to_install('serve')}") from error
+    wants = tuple(word.strip() for word in options.wants.split(",") if word.strip())
+    if unknown := [word for word in wants if word not in WANTS]:
+        raise UsageError(f"--wants {unknown[0]}: one or more of {', '.join(WANTS)}")
     speech = read_speech([options.audio])
     token = options.token if options.token is not None else os.environ.get(TOKEN) or None
     context = _context(url, options.ca)
     rows: list[dict[str, Any]] = []
     progress = Progress(round(options.seconds * len(counts)), "seconds")
     for number, count in enumerate(counts):
-        load = Load(url, count, options.seconds, options.updates, tuple(options.wants.split(",")), token)
+        load = Load(url, count, options.seconds, options.updates, wants, token)
         before = number * options.seconds
         outcome = generate(
             load,
@@ -74,9 +79,10 @@ def run(options: argparse.Namespace) -> int:
                 f"{count} streams",
             ),
         )
-        if not outcome.faces and set(outcome.refused) & {"ConnectionRefusedError", "OSError", "gaierror"}:
+        if outcome.refused and not outcome.faces and not set(outcome.refused) & {*IN_WORDS, "overload"}:
             progress.close()
-            raise ProviderError(f"{options.url}: no server answers there; start one with `voxface serve`")
+            why = ", ".join(outcome.refused)
+            raise ProviderError(f"{options.url}: {NO_SERVER} ({why}); start one with `voxface serve`")
         rows.append(outcome.to_json(load))
     progress.close()
     document = {"url": url, "updates_per_second": options.updates, "rows": rows}

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="exact", help="how the window is encoded (%(default)s)")
     add_bundle(parser)
     add_provider(parser)
-    add_threads(parser, 1)
+    add_threads(parser)
     parser.add_argument("--trace", type=Path, metavar="FILE", help="every stage of every update, for ui.perfetto.dev")
     parser.add_argument("--save", type=Path, metavar="FILE", help="save the profile, for a later --against")
     add_force(parser, "replace a trace or a profile that is there already")
@@ -179,11 +179,17 @@ def _measure(
     """Measures; `began`: when the imports began, ns of `time.perf_counter_ns`."""
     from contextlib import suppress
 
-    from voxface.runtime.engines.opening import PROVIDERS
+    from voxface.runtime.engines.providers import OPENVINO_PROVIDERS, PROVIDERS
     from voxface.runtime.profile.measure import MICROPHONE, SYNTHETIC, Profiler, ProfileSetup
 
-    if options.provider in PROVIDERS:
-        with suppress(ImportError):  # opening the engine says what to install
+    if options.provider in OPENVINO_PROVIDERS:
+        from voxface.runtime.engines.openvino_library import import_openvino
+        from voxface.runtime.errors import ProviderError
+
+        with suppress(ProviderError):  # opening the engine says what to install
+            import_openvino()
+    elif options.provider in PROVIDERS:
+        with suppress(ImportError):  # as above
             import onnxruntime  # noqa: F401
     imported = began, time.perf_counter_ns()
     from voxface.cli.signals import breaking_off_runs, stopping_on_signals
@@ -316,6 +322,10 @@ def _print(report: "Report", document: dict[str, Any]) -> None:
     print("cold start          " + ", ".join(f"{name.replace('_', ' ')} {ms:.0f}" for name, ms in cold.items()) + " ms")
     idle = "" if report.idle_cpu is None else f", {report.idle_cpu:.1%} while it waits"
     print(f"CPU per stream      {report.cpu:.1%} of one core{idle}")
+    if report.joules is not None:
+        watts = report.joules / max(report.seconds, 1e-9)
+        each = report.joules / max(report.updates, 1)
+        print(f"energy              {each:.2f} J an update, {watts:.1f} W: the whole processor, whatever ran there")
     resident, peak = (f"{mb:.0f} MB" if mb is not None else "unknown" for mb in (memory["resident"], memory["peak"]))
     print(f"memory              {resident} resident, {peak} at most")
     made = report.allocations

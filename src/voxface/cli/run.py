@@ -23,9 +23,12 @@ from voxface.cli.arguments import (
     check_min_confidence,
     check_threads,
 )
+from voxface.cli.engine_times import warn_of_change
 from voxface.cli.output import Progress, complain, error_json, print_json, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.features.speech import Speech
 
@@ -51,10 +54,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"also write N other faces that each voice fits as well, 0 to {MOST_SAMPLES}, and what is open (none)",
     )
     add_seed(parser, "samples")
-    add_bundle(parser)
-    add_provider(
-        parser, "cpu, cuda, tensorrt, or with engines of `voxface build` tensorrt-rtx, tensorrt-native (%(default)s)"
+    parser.add_argument(
+        "--morph-targets",
+        action="store_true",
+        help="also write the shapes into mesh.glb that animate the head elsewhere, under ARKit's names (docs/animation.md)",
     )
+    signing = parser.add_argument_group("signed pictures (C2PA; docs/provenance.md)")
+    signing.add_argument("--sign-cert", type=Path, metavar="PEM", help="sign with this certificate and its chain")
+    signing.add_argument("--sign-key", type=Path, metavar="PEM", help="the certificate's private key")
+    signing.add_argument(
+        "--sign-timestamps", metavar="URL", help="ask this authority for time stamps (nobody is asked)"
+    )
+    add_bundle(parser)
+    add_provider(parser)
     add_threads(parser)
     add_json(parser)
 
@@ -65,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.audio.decode import find_audio
     from voxface.runtime.background import Background
     from voxface.runtime.bundle.bundle import Bundle
+    from voxface.runtime.engines.choice import AUTO, in_words
     from voxface.runtime.engines.under_way import StoppedError
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.files.atomic import check_folder
@@ -87,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
         check_folder(options.out)
     except OSError as error:
         raise InputError(f"--out {options.out}: cannot be written ({error.strerror}); choose another") from error
+    sign = _signer(options)
     files: list[Path] = []
     errors: list[dict[str, Any]] = []
 
@@ -118,7 +132,15 @@ def run(options: argparse.Namespace) -> int:
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
     ahead = deque(Background(partial(_hear, bundle, file, channel)) for file in files[:1])
     with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:
-        results = RunReport(options.out, face_estimator, samples=options.samples, seed=options.seed)
+        warn_of_change(options.provider, face_estimator.choice)
+        results = RunReport(
+            options.out,
+            face_estimator,
+            samples=options.samples,
+            seed=options.seed,
+            morph_targets=options.morph_targets,
+            sign=sign,
+        )
         progress = Progress(len(files), "voices")
         stop = Stop()
         with stopping_on_signals(stop):
@@ -160,11 +182,34 @@ def run(options: argparse.Namespace) -> int:
             if "told" in clip:
                 print(f"  {told_in_words(clip)}")
         if clips:
+            if options.provider == AUTO:
+                print(in_words(face_estimator.choice))
             print(f"report: {options.out / 'report.html'}")
+            print(bundle.mark.notice)
     if stop.reason is not None:
         complain(f"ended by {stop.reason} after {len(clips) + len(errors)} of {len(files)} files")
         return 128 + signal.Signals[stop.reason].value
     return int(errors[0]["exit_code"]) if errors else 0
+
+
+def _signer(options: argparse.Namespace) -> "Callable[[bytes], bytes] | None":
+    """What signs pictures with the certificate that was given; None: nothing is signed.
+
+    Raises:
+        UsageError: only one of certificate and key was given, or time stamps without them.
+        InputError: certificate or key cannot be used.
+        ProviderError: what signs is not installed.
+    """
+    from voxface.runtime.errors import UsageError
+
+    certificate, key, stamps = options.sign_cert, options.sign_key, options.sign_timestamps
+    if certificate is None and key is None and stamps is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("--sign-cert, --sign-key: signing needs both, the certificate and its private key")
+    from voxface.runtime.provenance.content_credentials import PngSigner
+
+    return PngSigner(certificate, key, timestamps=stamps).sign
 
 
 def _hear(bundle: "Bundle", file: Path, channel: int | None) -> "tuple[Speech, int]":

@@ -3,6 +3,8 @@
 import argparse
 import logging
 import os
+import re
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,11 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 from voxface.cli.arguments import add_bundle, add_json, add_provider
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from voxface.runtime.bundle.bundle import Bundle
     from voxface.serve.app import Settings
+    from voxface.serve.clip_desk import Desk
+    from voxface.serve.metrics import Metrics
     from voxface.serve.state.limits import Limits
 
 TOKEN: Final = "VOXFACE_TOKEN"
 PORT: Final = 8765
+USUAL_REPLICAS: Final = "1:4"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,12 +67,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=NUMBER",
         help="another limit, such as sessions=8 or clip-s=60; docs/serve.md lists them; may be repeated",
     )
+    how.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="local|auto|HOST:PORT",
+        help="whole clips on several machines: a Ray cluster that is started here (local), the one of this machine (auto), or "
+        "the one with this head; see docs/serve.md",
+    )
+    how.add_argument(
+        "--replicas",
+        metavar="N|MIN:MAX",
+        help="with --ray: processes for clips; between MIN and MAX, as many as there are clips for (1:4)",
+    )
     how.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds (at SIGTERM or Ctrl-C)")
     add_json(parser, "say where it listens as one JSON document on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
     """Serves until SIGTERM, SIGINT or the end of the time; everybody may finish, and the exit code is 0."""
+    from contextlib import ExitStack
+
     from voxface.cli.logs import LEVELS, VARIABLE
     from voxface.cli.output import print_json
     from voxface.runtime.bundle.bundle import Bundle
@@ -85,7 +108,11 @@ def run(options: argparse.Namespace) -> int:
     if options.certificate:
         check_certificate(options.certificate, options.key)
     log_as_json(LEVELS.get(os.environ.get(VARIABLE, "").strip().lower(), logging.INFO))
-    with bind(options.host, options.port) as listening, Server(Bundle.open(options.bundle), settings) as server:
+    with ExitStack() as opened:
+        listening = opened.enter_context(bind(options.host, options.port))
+        bundle = Bundle.open(options.bundle)
+        desk = None if options.ray is None else opened.enter_context(_desk_of_cluster(options, bundle, settings))
+        server = opened.enter_context(Server(bundle, settings, desk=desk))
         address: tuple[Any, ...] = listening.getsockname()
         host, port = str(address[0]), int(address[1])
         scheme = "https" if options.certificate else "http"
@@ -112,6 +139,26 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _desk_of_cluster(
+    options: argparse.Namespace, bundle: "Bundle", settings: "Settings"
+) -> "Iterator[Callable[[Metrics], Desk]]":
+    """What makes the desk for clips, of the replicas of a Ray cluster, which end with the context."""
+    from voxface.serve.ray.deployment import BYTES_ON_THEIR_WAY, Replicas, clip_replicas
+    from voxface.serve.ray.remote_desk import RemoteDesk
+
+    replicas = Replicas.read(options.replicas or USUAL_REPLICAS)
+    address = None if options.ray == "local" else options.ray
+    limits = settings.limits
+    with clip_replicas(address, bundle, settings.provider, replicas, limits.clip_s) as handle:
+        yield lambda metrics: RemoteDesk(
+            handle,
+            most=limits.clips_waiting * replicas.most,
+            most_bytes=BYTES_ON_THEIR_WAY,
+            retried=metrics.retries.inc,
+        )
+
+
 def _settings(options: argparse.Namespace) -> "Settings":
     """The settings of the server.
 
@@ -130,6 +177,8 @@ def _settings(options: argparse.Namespace) -> "Settings":
         raise UsageError(f"--batch-ms {options.batch_ms:g}: 0 to 1000")
     if options.seconds is not None and not options.seconds > 0:
         raise UsageError(f"--seconds {options.seconds:g}: more than 0")
+    if options.replicas is not None and options.ray is None:
+        raise UsageError("--replicas: are of --ray")
     if (options.certificate is None) != (options.key is None):
         raise UsageError("--certificate and --key go together")
     token = options.token if options.token is not None else os.environ.get(TOKEN) or None
@@ -138,6 +187,9 @@ def _settings(options: argparse.Namespace) -> "Settings":
     except ImportError as error:
         raise ProviderError(f"serve needs {error.name}; {how_to_install('serve')}") from error
     origins = tuple(origin.rstrip("/") for origin in options.origin)
+    for origin in origins:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
+            raise UsageError(f"--origin {origin}: give a scheme and a host, such as https://example.org, and no path")
     return Settings(
         provider=options.provider,
         lanes=options.lanes,
@@ -167,5 +219,6 @@ def _limits(given: list[str]) -> "Limits":
         try:
             values[name] = kinds[name](number)
         except ValueError:
-            raise UsageError(f"--limit {text}: give NAME=NUMBER") from None
+            whole = ", a whole number" if kinds[name] is int else ""
+            raise UsageError(f"--limit {text}: give NAME=NUMBER{whole}") from None
     return Limits(**values)

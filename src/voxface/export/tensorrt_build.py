@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from voxface.export.optimisation_profile import DEFAULT, DimensionRange, input_shapes
+from voxface.export.plan_inspection import inspect, network_precisions, wished_precisions
 from voxface.runtime.bundle.bundle import FUSED, Bundle
 from voxface.runtime.bundle.engine_plan import EnginePlan
 from voxface.runtime.bundle.manifest import ChangeEntry, EngineEntry, ProfileEntry
@@ -54,7 +55,7 @@ class BuiltPlan:
 @dataclass
 class _Built:
     data: bytes
-    precision: list[str]
+    precision: dict[str, str]  # of the network's layers
     changes: list[ChangeEntry] = field(default_factory=list)
 
 
@@ -202,9 +203,10 @@ def _engine(
         version=trt.__version__,
         targets=targets,
         onnx_sha256=hashlib.sha256(onnx).hexdigest(),
-        precision=tuple(built.precision),
+        precision=tuple(sorted(set(built.precision.values()))),
         profile=shapes,
         changes=tuple(built.changes),
+        inspection=inspect(trt, built.data, built.precision, wished_precisions(bundle, graph)),
         file="",
         size=len(built.data),
     )
@@ -313,6 +315,8 @@ def _build(
             )  # on by default, with 10 bits of mantissa in what the graph calls FP32
         if flavour == "tensorrt-rtx" and hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
             config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # else RTX may allocate as it runs: no CUDA graph
+        if hasattr(trt, "ProfilingVerbosity"):
+            config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # else the inspector tells names and no types
         profile = builder.create_optimization_profile()
         for name, lengths in shapes.items():
             profile.set_shape(name, list(lengths.min), list(lengths.opt), list(lengths.max))
@@ -324,7 +328,7 @@ def _build(
                 config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
         # RTX ignores a timing cache, and with one it would look for a GPU.
         timings = _timing_cache(trt, config, targets[0]) if flavour == "tensorrt" else None
-        precision = _precision(trt, network)
+        precision = network_precisions(trt, network)
         data = builder.build_serialized_network(network, config)
     if data is None:
         raise _RefusedError(log.last_error())
@@ -353,24 +357,6 @@ def _timing_cache(trt: Any, config: Any, target: str) -> Path:
     if not config.set_timing_cache(cache, False):  # of another GPU after all
         config.set_timing_cache(config.create_timing_cache(b""), False)
     return path
-
-
-def _precision(trt: Any, network: Any) -> list[str]:
-    """The types in which convolutions and products are computed: "float32", "float16", "int8"."""
-    found, layers = set(), [network.get_layer(index) for index in range(network.num_layers)]
-    makers = {layer.get_output(0).name: layer for layer in layers}
-    # A convolution over time is one over an image of height 1: the parser puts reshapes before it.
-    reshapes = [getattr(trt.LayerType, name, None) for name in ("SHUFFLE", "SQUEEZE", "UNSQUEEZE")]
-    arithmetic = (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.MATRIX_MULTIPLY)
-    names = {trt.DataType.FLOAT: "float32", trt.DataType.HALF: "float16", trt.DataType.INT8: "int8"}
-    for layer in layers:
-        if layer.type in arithmetic:  # one that reads what was quantised is computed in INT8, whatever type is written
-            tensor = layer.get_input(0)
-            while (maker := makers.get(tensor.name)) is not None and maker.type in reshapes:
-                tensor = maker.get_input(0)
-            quantised = maker is not None and maker.type == trt.LayerType.DEQUANTIZE
-            found.add("int8" if quantised else names.get(tensor.dtype, str(tensor.dtype)))
-    return sorted(found)
 
 
 @contextmanager

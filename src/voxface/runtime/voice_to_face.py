@@ -16,6 +16,7 @@ from voxface.runtime.audio.samples import LIMIT, check_rate, check_samples, scal
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.live import MIN_CONFIDENCE, LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.engines.choice import ChosenEngine
 from voxface.runtime.errors import InputError, NoPickleError, NoSpeechError, UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.features.speech import Speech
@@ -25,6 +26,7 @@ from voxface.runtime.timing.trace import Trace
 
 if TYPE_CHECKING:  # a program that only reads files need not wait for these
     from voxface.runtime.live.async_stream import AsyncStream
+    from voxface.runtime.live.events import Event
     from voxface.runtime.live.session import Detector, LiveSession
     from voxface.runtime.live.stream import Stream
 
@@ -55,8 +57,9 @@ class VoiceToFace:
 
         Args:
             bundle: a bundle, opened or by its path; None: the default one.
-            provider: "cpu", "cuda", "tensorrt", "tensorrt-rtx" or "tensorrt-native".
-            threads: number of threads for inference on the CPU; None: one per core, four at most.
+            provider: one of `voxface.runtime.engines.providers.ALL_PROVIDERS`, such as "cpu", "openvino" or "cuda"; or "auto":
+                what `voxface doctor --measure` found fastest for this bundle on this machine, "cpu" if it was not measured.
+            threads: number of threads for inference on the CPU; None: as many as were measured best, one if none were measured.
             fused: whether a whole update runs as one graph, if the bundle has that graph; None: on GPUs only.
             trace: records the stages of estimates and live sessions, and the runs of the engines.
 
@@ -78,6 +81,11 @@ class VoiceToFace:
     def provider(self) -> str:
         """The provider really used."""
         return self.estimator.provider
+
+    @property
+    def choice(self) -> ChosenEngine:
+        """The provider and the number of threads that are used, and why these."""
+        return self.estimator.choice
 
     @property
     def morphable(self) -> MorphableModel:
@@ -215,6 +223,35 @@ class VoiceToFace:
 
         opened = partial(self.stream, config, sample_rate=sample_rate)
         return AsyncStream(opened, waiting=waiting, skip_when_behind=skip_when_behind)
+
+    def microphone(
+        self, device: str | None = None, config: LiveConfig | None = None, *, seconds: float | None = None
+    ) -> "Iterator[Event]":
+        """The events of a microphone, as `voxface live` has them; leaving the loop closes it.
+
+            for event in voice_to_face.microphone():
+                if isinstance(event, voxface.FaceEstimated):
+                    show(event.estimate.image)
+
+        Sound is captured on a thread of its own, which waits for nobody; a device that is unplugged is waited for.
+
+        Args:
+            device: index, name or part of the name of an input device; None: the system's own choice.
+            config: when to estimate and how; None: as `voxface live` does without options.
+            seconds: how long to listen; None: until the loop is left.
+
+        Raises:
+            ProviderError: there is no such device, it does not open, or sounddevice is not installed.
+            UsageError: several devices fit the name, or this `VoiceToFace` was closed.
+        """
+        from voxface.runtime.live.captured_events import captured_events
+        from voxface.runtime.live.clock import SystemClock
+        from voxface.runtime.live.microphone import Microphone, PortAudio
+
+        clock = SystemClock()
+        source = Microphone(clock, PortAudio(), device)
+        self.estimator.warm_up()  # sound does not wait
+        return captured_events(self.stream(config), source, clock, limit_s=seconds)
 
     def live_session(
         self,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,10 +18,12 @@ from starlette.types import ASGIApp
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import Clock, SystemClock
+from voxface.runtime.provenance.mark import KEY
+from voxface.runtime.provenance.web_page import head_elements
 from voxface.runtime.version import __version__
 from voxface.serve.access import Access
 from voxface.serve.batching_engine import Batches
-from voxface.serve.clip_desk import ClipDesk
+from voxface.serve.clip_desk import ClipDesk, Desk
 from voxface.serve.first_costs import first_costs
 from voxface.serve.guard import Guard
 from voxface.serve.http_errors import error_document
@@ -74,8 +76,20 @@ class Server:
         limits: the limits.
     """
 
-    def __init__(self, bundle: Bundle, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        settings: Settings,
+        clock: Clock | None = None,
+        desk: Callable[[Metrics], Desk] | None = None,
+    ) -> None:
         """Loads the engines and measures what sessions will cost.
+
+        Args:
+            bundle: the bundle.
+            settings: the settings.
+            clock: the clock; None: the system's.
+            desk: makes what whole clips go to; None: a thread of this process.
 
         Raises:
             BundleError, ProviderError, UsageError: see `FaceEstimator`.
@@ -98,10 +112,18 @@ class Server:
                 )
                 for each in batches
             ]
-            clip_estimator = opened.enter_context(FaceEstimator(bundle, settings.provider, threads=1))
             for estimator in estimators:
                 estimator.warm_up()
-            costs = first_costs(clip_estimator)
+            self.desk: Desk
+            if desk is None:
+                clip_estimator = opened.enter_context(FaceEstimator(bundle, settings.provider, threads=1))
+                costs = first_costs(clip_estimator)
+                limits = settings.limits
+                self.desk = ClipDesk(clip_estimator, most=limits.clips_waiting, longest_s=limits.clip_s)
+            else:
+                with FaceEstimator(bundle, settings.provider, threads=1) as estimator:
+                    costs = first_costs(estimator)
+                self.desk = desk(self.metrics)
             self._opened = opened.pop_all()
         registry = SessionRegistry(settings.limits, lambda: secrets.token_urlsafe(16))
         self.service = LiveService(bundle, self._clock, settings.limits, registry, LoadMeter(costs), self.metrics)
@@ -109,7 +131,6 @@ class Server:
             workers = BATCH_WORKERS if each else 1
             lane = Lane(self._clock, self._deliver, workers=workers, batches=each, name=f"lane-{number + 1}")
             self.service.add_lane(lane, estimator)
-        self.desk = ClipDesk(clip_estimator, most=settings.limits.clips_waiting, longest_s=settings.limits.clip_s)
         self.metrics.watch("clips", lambda: self.desk.waiting)
         share = costs.share(Kind("incremental", 2.0))
         _log.info(
@@ -169,7 +190,8 @@ class Server:
             lifespan=lifespan,
             telemetry=NO_TELEMETRY,  # type: ignore[arg-type]
         )
-        HttpRoutes(bundle, about, self.desk, self.service, self.metrics, limits, page_files()).add_to(app)
+        page = page_files(head=head_elements(bundle.mark))
+        HttpRoutes(bundle, about, self.desk, self.service, self.metrics, limits, page).add_to(app)
         stream = StreamRoute(self.service, self.metrics, limits, self._clock, {k: about[k] for k in ("name", "sha256")})
 
         async def live(socket: WebSocket) -> None:
@@ -219,4 +241,5 @@ def _about(bundle: Bundle, estimator: FaceEstimator, limits: Limits) -> dict[str
             "window_s": limits.window_s,
         },
         "voxface": __version__,
+        KEY: bundle.mark.to_json(),
     }

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,29 @@ class ClipOptions:
     any_age: bool = False
 
 
+class Face(Protocol):
+    """The face of a clip, wherever it was made."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the clip is."""
+        ...
+
+    @property
+    def png(self) -> bytes:
+        """The picture."""
+        ...
+
+    @property
+    def glb(self) -> bytes:
+        """The mesh, in metres."""
+        ...
+
+    def to_json(self, *, uncertainty: bool = False) -> dict[str, Any]:
+        """Its entry in a document of `voxface run`, where files are `data:` URLs; with the uncertainty if asked for."""
+        ...
+
+
 @dataclass(frozen=True)
 class ClipFace:
     """The face of a clip."""
@@ -61,10 +84,15 @@ class ClipFace:
     estimate: Estimate
     total_ns: int
 
+    @property
+    def seconds(self) -> float:
+        """How long the clip is."""
+        return self.speech.seconds
+
     @cached_property
     def png(self) -> bytes:
         """The picture."""
-        return png(self.estimate.image)
+        return png(self.estimate.image, self.estimate.mark)
 
     @cached_property
     def glb(self) -> bytes:
@@ -72,7 +100,8 @@ class ClipFace:
         model, vertices = self.estimate.model, self.estimate.vertices
         if model is None:
             raise UsageError("an estimate without its model has no mesh")
-        return glb(vertices, vertex_normals(vertices, model.triangles), model.albedo, model.triangles)
+        normals = vertex_normals(vertices, model.triangles)
+        return glb(vertices, normals, model.albedo, model.triangles, self.estimate.mark)
 
     @property
     def uncertainty(self) -> bytes | None:

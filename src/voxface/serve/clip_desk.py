@@ -5,16 +5,39 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Protocol
 
 from voxface.runtime.errors import VoxfaceError
 from voxface.runtime.inference.face_estimator import FaceEstimator
-from voxface.serve.clip import ClipFace, ClipOptions, face_of_clip
+from voxface.serve.clip import ClipFace, ClipOptions, Face, face_of_clip
 
 
 class BusyError(VoxfaceError):
     """As many clips as may wait are waiting, or the server is being shut down."""
 
     exit_code = 5
+
+
+class Desk(Protocol):
+    """Where clips become faces; used on the event loop.
+
+    Attributes:
+        waiting: number of clips that wait or are worked on.
+    """
+
+    waiting: int
+
+    async def face(self, data: bytes, name: str, options: ClipOptions, timeout_s: float) -> Face:
+        """The face of a clip; see `ClipDesk.face`."""
+        ...
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no clip any more, and waits for those that are there."""
+        ...
+
+    def close(self) -> None:
+        """Frees what it holds."""
+        ...
 
 
 class ClipDesk:

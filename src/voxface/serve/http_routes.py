@@ -9,8 +9,9 @@ from starlette.responses import JSONResponse, Response
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.errors import NoSpeechError, VoxfaceError
+from voxface.runtime.provenance.mark import KEY
 from voxface.serve.clip import GLB, PNG, ClipOptions
-from voxface.serve.clip_desk import BusyError, ClipDesk
+from voxface.serve.clip_desk import BusyError, Desk
 from voxface.serve.http_errors import code_of, error_document, error_response
 from voxface.serve.live_service import LiveService
 from voxface.serve.metrics import CONTENT_TYPE, Metrics
@@ -31,7 +32,7 @@ class HttpRoutes:
         self,
         bundle: Bundle,
         about: dict[str, Any],
-        desk: ClipDesk,
+        desk: Desk,
         service: LiveService,
         metrics: Metrics,
         limits: Limits,
@@ -145,9 +146,7 @@ class HttpRoutes:
             return JSONResponse(error_document(message, 1, "time-out", file=name), 504)
         self._metrics.clips.labels("face").inc()
         self._metrics.clip_s.observe(time.perf_counter() - began)
-        _log.info(
-            "clip", extra={"seconds": round(face.speech.seconds, 1), "ms": round(1000 * (time.perf_counter() - began))}
-        )
+        _log.info("clip", extra={"seconds": round(face.seconds, 1), "ms": round(1000 * (time.perf_counter() - began))})
         if form == PNG:
             return Response(face.png, media_type=PNG)
         if form == GLB:
@@ -158,6 +157,7 @@ class HttpRoutes:
                 "clips": [face.to_json(uncertainty=uncertainty)],
                 "errors": [],
                 "provider": self._provider,
+                KEY: self._about[KEY],
             }
         )
 
@@ -210,15 +210,28 @@ class HttpRoutes:
 
 
 def _wanted(accept: str) -> str | None:
-    """The first form that an Accept header asks for and that there is; None: none."""
+    """The form that an Accept header prefers of those that there are, the first of equals; None: none."""
+    best, most = None, 0.0
     for part in accept.split(","):
-        kind = part.partition(";")[0].strip().lower()
-        if kind in (JSON, PNG, GLB):
-            return kind
-        if kind in ("*/*", "application/*", ""):
-            return JSON
-        if kind == "image/*":
-            return PNG
-        if kind == "model/*":
-            return GLB
-    return None
+        kind, *parameters = (word.strip().lower() for word in part.split(";"))
+        form = _FORMS.get(kind)
+        quality = next((_quality(word[2:]) for word in parameters if word.startswith("q=")), 1.0)
+        if form is not None and quality > most:
+            best, most = form, quality
+    return best
+
+
+_FORMS: Final = {
+    **{form: form for form in (JSON, PNG, GLB)},
+    **dict.fromkeys(("*/*", "application/*", ""), JSON),
+    "image/*": PNG,
+    "model/*": GLB,
+}
+
+
+def _quality(text: str) -> float:
+    """A weight of an Accept header, 0 (not at all) to 1; what is no number is 1."""
+    try:
+        return min(1.0, float(text))
+    except ValueError:
+        return 1.0

@@ -31,7 +31,9 @@ BLOCK_S: Final = 0.1
 BLOCK: Final = round(BLOCK_S * SAMPLE_RATE)
 OPEN_S: Final = 10.0  # to connect
 END_S: Final = 10.0  # for the last answers
+SETTLED_S: Final = 20.0  # until then a server may refuse those that were let in together
 MOST_SOUND_S: Final = 600.0  # of recordings that are read
+NO_SERVER: Final = "no voxface server answers there"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Outcome:
 
     Attributes:
         late: how late updates came.
-        first_ns: how late the first face of each stream came after its first second of sound.
+        settled: how late those came whose sound was due after `SETTLED_S`.
         faces: number of faces of each stream that was let in.
         refused: streams that were refused, by reason.
         broken: streams whose connection broke, by reason.
@@ -70,6 +72,7 @@ class Outcome:
     """
 
     late: Histogram = field(default_factory=Histogram)
+    settled: Histogram = field(default_factory=Histogram)
     sent_late: Histogram = field(default_factory=Histogram)
     faces: list[int] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
@@ -87,6 +90,7 @@ class Outcome:
             "seconds": load.seconds,
             "updates": self.late.count,
             "late_ms": self.late.milliseconds(),
+            **({"late_ms_settled": self.settled.milliseconds()} if self.settled.count else {}),
             "sent_late_ms": self.sent_late.milliseconds(),
             "faces_of_a_stream": {
                 "least": min(self.faces, default=0),
@@ -200,13 +204,19 @@ class _Stream:
                 max_queue=None,
             ) as socket:
                 await self._speak(socket)
+        except ssl.SSLCertVerificationError as error:
+            raise ProviderError(
+                f"{self._load.url}: its certificate is not trusted ({error.verify_message}); name whoever signed it: --ca PEM"
+            ) from None
         except InvalidHandshake as error:
             status = getattr(getattr(error, "response", None), "status_code", None)
             if status in (401, 403, 421):
                 raise ProviderError(
                     f"{self._load.url}: refuses everybody (HTTP {status}); give the server's --token"
                 ) from None
-            self._outcome.refused[f"HTTP {status}"] += 1
+            if status is not None and status < 500:
+                raise ProviderError(f"{self._load.url}: {NO_SERVER} (HTTP {status})") from None
+            self._outcome.refused[type(error).__name__ if status is None else f"HTTP {status}"] += 1
         except (OSError, TimeoutError, WebSocketException) as error:
             reason = type(error).__name__
             if self._accepted:
@@ -226,7 +236,7 @@ class _Stream:
             "updates_per_second": self._load.updates_per_s,
         }
         await socket.send(json.dumps(hello))
-        answer = json.loads(await asyncio.wait_for(socket.recv(), OPEN_S))
+        answer = self._answer(await asyncio.wait_for(socket.recv(), OPEN_S))
         if answer["event"] != "welcome":
             self._outcome.refused[str(answer.get("reason", answer["event"]))] += 1
             return
@@ -241,6 +251,18 @@ class _Stream:
                 await asyncio.wait_for(hearing, END_S)
         finally:
             hearing.cancel()
+
+    def _answer(self, message: str | bytes) -> dict[str, Any]:
+        """The first event of a server.
+
+        Raises:
+            ProviderError: it is none.
+        """
+        with contextlib.suppress(ValueError, RecursionError):
+            document = json.loads(message)
+            if isinstance(document, dict) and isinstance(document.get("event"), str):
+                return document
+        raise ProviderError(f"{self._load.url}: {NO_SERVER} (another program speaks there)")
 
     async def _send(self, socket: ClientConnection, hearing: "asyncio.Task[None]") -> None:
         for number in range(int(self._load.seconds / BLOCK_S)):
@@ -265,7 +287,10 @@ class _Stream:
             if kind == "face" and "total" in document.get("latency_ms", {}):  # the last one is asked for, not due
                 self._faces += 1
                 block = -(-int(document["position"]) // BLOCK)
-                self._outcome.late.add(round(1e9 * (now - self._began - block * BLOCK_S)))
+                late_ns = round(1e9 * (now - self._began - block * BLOCK_S))
+                self._outcome.late.add(late_ns)
+                if block * BLOCK_S > SETTLED_S:
+                    self._outcome.settled.add(late_ns)
             elif kind == "goodbye" and document.get("reason") == "overload":  # let in, and refused soon after
                 self._accepted, self._refused = False, True
                 self._outcome.refused["overload"] += 1

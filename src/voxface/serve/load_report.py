@@ -12,13 +12,14 @@ LEFT, TOP, WIDE, HIGH = 64, 40, 520, 240
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Streams, how many were let in, lateness in milliseconds, and what went wrong."""
-    names = ("streams", "accepted", "refused", "updates", "p50 ms", "p99 ms", "max ms", "skipped")
+    names = ("streams", "accepted", "refused", "updates", "p50 ms", "p99 ms", "max ms", "skipped", "broken")
     lines = [" ".join(f"{name:>8}" for name in names)]
     for row in rows:
         late, events = row["late_ms"], row["events"]
         counts = (row["streams"], row["accepted"], row["refused"], row["updates"])
         times = (late["p50"], late["p99"], late["max"])
-        shown = [*map(str, counts), *(f"{time:.1f}" for time in times), str(events.get("skipped", 0))]
+        wrong = (events.get("skipped", 0), sum(row["broken"].values()))
+        shown = [*map(str, counts), *(f"{time:.1f}" for time in times), *map(str, wrong)]
         lines.append(" ".join(f"{text:>8}" for text in shown))
     return "\n".join(lines)
 

@@ -46,3 +46,10 @@ def log_as_json(level: int = logging.INFO) -> None:
         logger.setLevel(least)
         logger.propagate = False
         logger.handlers = [handler]
+    logging.getLogger("uvicorn.error").addFilter(_is_failure)
+
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    """Whether a record tells of a failure: uvicorn calls it an error that a WebSocket was refused with an answer of HTTP, so
+    anybody without a token could fill a disk."""
+    return not record.getMessage().startswith("ASGI callable returned without completing handshake")

@@ -50,6 +50,9 @@ class Metrics:
         )
         self.clips = Counter("voxface_clips", "Whole clips, by outcome", ["outcome"], registry=own)
         self.clip_s = Histogram("voxface_clip_seconds", "Time of a whole clip", buckets=CLIP_SECONDS, registry=own)
+        self.retries = Counter(
+            "voxface_clip_retries", "Clips begun anew elsewhere, since a machine was lost", registry=own
+        )
         self._gauges = {
             "sessions": Gauge("voxface_sessions", "Live sessions", ["state"], registry=own),
             "load": Gauge("voxface_load", "Share of the inference threads' time that sessions take", registry=own),

@@ -26,13 +26,18 @@ class PageFile:
     kind: str
 
 
-def page_files(folder: Path = FOLDER) -> dict[str, PageFile]:
-    """The files directly in a folder, by name; none where it is missing."""
+def page_files(folder: Path = FOLDER, *, head: str = "") -> dict[str, PageFile]:
+    """The files directly in a folder, by name; none where it is missing.
+
+    Args:
+        folder: the folder.
+        head: elements that the head of the page gets besides its own.
+    """
     if not folder.is_dir():
         return {}
     return {
         path.name: PageFile(
-            path.read_bytes(),
+            path.read_bytes().replace(b"</head>", f"{head}</head>".encode(), 1 if path.name == INDEX else 0),
             KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream",
         )
         for path in sorted(folder.iterdir())

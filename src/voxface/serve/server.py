@@ -20,7 +20,6 @@ from voxface.serve.app import Server
 from voxface.serve.http_protocol import HEAD_BYTES, http_protocol
 from voxface.serve.page import FOLDER
 
-PING_S: Final = 15.0  # a client that does not answer a ping within this is gone
 FLUSH_S: Final = 3.0  # how long clients may take to read their last answers
 SWITCH_S: Final = 0.001  # how long a thread may keep the interpreter from the event loop
 _log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ def bind(host: str, port: int) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.socket(family, kind, protocol)
     except OSError as error:
@@ -70,7 +69,8 @@ def check_certificate(certificate: Path, key: Path) -> None:
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise InputError(
-            f"--certificate {certificate} --key {key}: TLS takes them not ({reason}); give PEM files"
+            f"--certificate {certificate} --key {key}: TLS takes them not ({reason}); give PEM files, and a key without "
+            "a password"
         ) from None
 
 
@@ -100,8 +100,8 @@ def serve(
         http=http_protocol(server.limits, server.metrics, SystemClock()),
         ws="websockets-sansio",
         ws_max_size=server.limits.message_bytes,
-        ws_ping_interval=PING_S,
-        ws_ping_timeout=PING_S,
+        ws_ping_interval=server.limits.ping_s,
+        ws_ping_timeout=None,  # the pong of a client that is held up stands behind its sound; who is gone is idle
         ws_per_message_deflate=False,  # what is small on the wire must not be large in memory
         lifespan="on",
         log_config=None,

@@ -166,7 +166,7 @@ class _Connection:
         sending = asyncio.create_task(self._send(session))
         try:
             if first is not None:
-                await self._handle(session, first)
+                await self._take(session, first)
             reading = asyncio.create_task(self._read(session))
             done, _ = await asyncio.wait({sending, reading}, return_when=asyncio.FIRST_COMPLETED)
             for task in (sending, reading):
@@ -191,15 +191,7 @@ class _Connection:
                 self._route.metrics.refused.labels("too-fast").inc()
                 service.end(session, "too fast")
                 raise _EndedError(CloseCode.TOO_FAST, "more messages or bytes a second than the server takes")
-            try:
-                if data is not None:
-                    await self._sound(session, data)
-                else:
-                    await self._handle(session, parse_json(text or ""))
-            except GarbageError as error:
-                await self._garbage(session, "sound", str(error))
-            except ProtocolError as error:
-                await self._garbage(session, "message", str(error))
+            await self._take(session, data if data is not None else text or "")
 
     async def _may_send(self, session: Session, size: int) -> bool:
         """Whether a message of so many bytes may come now; where a client waits it may, a little later."""
@@ -209,6 +201,18 @@ class _Connection:
                     return False
                 await asyncio.sleep(WAIT_S)
         return True
+
+    async def _take(self, session: Session, message: bytes | str | dict[str, Any]) -> None:
+        """Does what a message asks for; one that is garbage is counted, and the client is told."""
+        try:
+            if isinstance(message, bytes):
+                await self._sound(session, message)
+            else:
+                await self._handle(session, parse_json(message) if isinstance(message, str) else message)
+        except GarbageError as error:
+            await self._garbage(session, "sound", str(error))
+        except ProtocolError as error:
+            await self._garbage(session, "message", str(error))
 
     async def _handle(self, session: Session, document: dict[str, Any]) -> None:
         service = self._route.service

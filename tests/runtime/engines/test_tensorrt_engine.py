@@ -27,7 +27,8 @@ from voxface.runtime.bundle.bundle import DEFAULT, Bundle
 from voxface.runtime.bundle.manifest import Manifest
 from voxface.runtime.bundle.writer import write_folder
 from voxface.runtime.config.tensor_spec import TensorSpec
-from voxface.runtime.engines.opening import ALL_PROVIDERS, open_graph
+from voxface.runtime.engines.opening import open_graph
+from voxface.runtime.engines.providers import ALL_PROVIDERS
 from voxface.runtime.engines.tensorrt import CAPTURED, TensorRTEngine
 from voxface.runtime.errors import BundleError, ProviderError, UsageError
 from voxface.runtime.inference.face_estimator import FaceEstimator

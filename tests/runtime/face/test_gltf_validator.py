@@ -13,9 +13,9 @@ import pytest
 from tests.conftest import ROOT
 from tests.stand_ins.sphere import sphere
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.face.face_files import face_files
 from voxface.runtime.face.glb import glb
 from voxface.runtime.face.mesh import OUT_OF_THE_FACE, vertex_normals
+from voxface.runtime.face.morph_targets import morph_targets
 from voxface.runtime.face.obj import obj
 from voxface.runtime.face.ply import ply
 
@@ -86,10 +86,12 @@ def test_tiny_and_huge_triangles_have_unit_normals() -> None:
         np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-6, err_msg=str(size))
 
 
-def test_the_default_bundles_mesh(validate: Validate, default_bundle: Bundle) -> None:
+@pytest.mark.parametrize("animated", [False, True])
+def test_the_default_bundles_mesh(validate: Validate, default_bundle: Bundle, animated: bool) -> None:
     model = default_bundle.morphable
-    image = np.zeros((64, 64, 3), np.uint8)
-    report = validate(face_files(image, model.mean, model)["mesh.glb"])
+    targets = morph_targets(model, identity=2) if animated else ()
+    normals = vertex_normals(model.mean, model.triangles)
+    report = validate(glb(model.mean, normals, model.albedo, model.triangles, default_bundle.mark, targets))
     assert (report["errors"], report["warnings"]) == (0, 0), report
 
 

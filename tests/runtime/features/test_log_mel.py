@@ -145,7 +145,12 @@ def test_with_the_public_fft_of_numpy_the_bits_are_the_same(fft: int, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "config", [FrontEndConfig(mels=41), FrontEndConfig(window=400, fft=400, mels=30), FrontEndConfig(window=320, fft=513, mels=20)]
+    "config",
+    [
+        FrontEndConfig(mels=41),
+        FrontEndConfig(window=400, fft=400, mels=30),
+        FrontEndConfig(window=320, fft=513, mels=20),
+    ],
 )
 def test_other_settings_against_the_formula(config: FrontEndConfig) -> None:
     audio = AUDIO[8000:11_000].astype(float)

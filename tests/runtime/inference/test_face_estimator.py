@@ -147,5 +147,3 @@ def test_one_graph_makes_the_same_face(default_bundle: Bundle) -> None:
             assert np.abs(got.image.astype(int) - expected.image).max() <= 1
             assert set(got.stages_ns) == set(expected.stages_ns)
         assert FaceEstimator(with_fused(default_bundle))._fused is None, "on a CPU it gains nothing"
-
-

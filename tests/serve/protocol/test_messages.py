@@ -133,7 +133,7 @@ def test_messages() -> None:
             parse_message({"type": "input_audio_buffer.append", "audio": audio_of})
     for wrong in (
         {"type": "lost", "frames": -1}, {"type": "lost"}, {"type": "lost", "frames": True}, {"type": "ping", "id": []},
-        {"type": "ping", "id": "x" * 65}, {"type": "nonsense"},
+        {"type": "ping", "id": "x" * 65}, {"type": "nonsense"}, *({"type": "ping", "id": float(x)} for x in ("inf", "nan")),
     ):  # fmt: skip
         with pytest.raises(ProtocolError):
             parse_message(wrong)

@@ -59,6 +59,17 @@ def test_a_cluster_that_is_not_there() -> None:
         pass
 
 
+def test_a_start_that_fails_in_any_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def late(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")  # as Ray itself does on a busy machine
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(ProviderError, match="Ray on this machine: The current node timed out"), RayTasks(None, 1):
+        pass
+
+
 def test_what_a_killed_node_had_begun_is_done_elsewhere(tmp_path: Path) -> None:
     before = children()
     with two_nodes() as nodes:

@@ -29,6 +29,7 @@ from tests.stand_ins.small_training import QUICK, Critic, Painter, SmallConfig, 
 from voxface.runtime.errors import InputError, ProviderError, UsageError, VoxfaceError  # noqa: E402
 from voxface.training.engine.learning_curve import Curve  # noqa: E402
 from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser  # noqa: E402
+from voxface.training.engine.prepared_batches import PreparedBatches  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, TrainingError, bare  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
 
@@ -598,6 +599,25 @@ def test_batches_are_divided_evenly(tmp_path: Path) -> None:
     for batch in (2, 7):
         with pytest.raises(UsageError, match=f"a batch of {batch} cannot be divided among 3 processes"):
             run.share(batch)
+
+
+@pytest.mark.parametrize(("making", "using", "told"), [(1.0, 3.0, "25.0 %"), (0.0, 1.0, "0.0 %")])
+def test_the_share_of_waiting_for_data_is_told_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, making: float, using: float, told: str
+) -> None:
+    now, said = [0.0], list[str]()
+
+    def make(step: int) -> int:
+        now[0] += making
+        return step
+
+    monkeypatch.setattr("voxface.training.engine.run.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(PreparedBatches.__init__, "__kwdefaults__", {"ahead": 0, "threads": 2, "clock": lambda: now[0]})
+    run = Run(tmp_path / "run", CONFIG, QUICK, data="", resume=False, say=said.append)
+    for step, batch in run.batches(4, make):
+        assert step == batch
+        now[0] += using
+    assert said == [f"steps waited for data {told} of their time"]
 
 
 def test_tensors_are_copies(tmp_path: Path) -> None:

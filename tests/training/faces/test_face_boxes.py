@@ -112,3 +112,23 @@ def test_every_face_of_a_group_is_found_and_the_largest_comes_first(shared: Path
     huge = np.asarray(group.resize((7680, 5600)))
     assert len(detector.detect(huge)) == len(files)
     assert not len(detector.detect(np.random.default_rng(0).integers(0, 256, (400, 300, 3), np.uint8)))
+
+
+@pytest.mark.parametrize("place", [(0, 0), (500, 300), (1030, 760)])
+def test_a_face_that_is_small_in_its_picture_is_found_in_a_part_of_it(shared: Path, place: tuple[int, int]) -> None:
+    real = shared / "real"
+    photo = read_picture(sorted((real / "photos").glob("dlib*.png"))[0])
+    picture = np.full((960, 1280, 3), 127, np.uint8)
+    left, top = place
+    small = photo[::2, ::2][: 960 - top, : 1280 - left]
+    picture[top : top + small.shape[0], left : left + small.shape[1]] = small
+    (box,) = FaceDetector(real / "ultra_light_face" / "version-RFB-320.onnx").detect(picture)
+    x, y = (box[:2] + box[2:4]) / 2
+    assert left < x < left + small.shape[1]
+    assert top < y < top + small.shape[0]
+
+
+@pytest.mark.parametrize("size", [(1, 81), (2, 200), (41, 3), (43, 87)])
+def test_parts_of_any_picture_are_in_it(tmp_path: Path, size: tuple[int, int]) -> None:
+    none = FaceDetector(write_face_graph(tmp_path / "n.onnx", np.zeros((4, 4)), np.full(4, 0.5), (40, 80)))
+    assert none.detect(np.zeros((*size, 3), np.uint8)).shape == (0, 5)

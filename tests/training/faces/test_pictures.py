@@ -53,7 +53,12 @@ def test_what_is_no_picture_says_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes(b"\x00\x01" * 50)
     (tmp_path / "c.png").write_bytes(b"")
     Image.new("L", (14_000, 14_000)).save(tmp_path / "d.png")
-    for name, why in (("a", "PNG, JPEG, WEBP, BMP are read"), ("b", "are read"), ("c", ""), ("d", "pixels")):
+    Image.fromarray(COLOUR).save(tmp_path / "e.jpg", format="GIF")
+    (tmp_path / "f.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))  # as telephones send it on
+    for name, why in (
+        ("a", "it is a picture (TIFF); PNG, JPEG, WEBP, BMP are read; save it as one of these"), ("b", "are read"),
+        ("c", ""), ("d", "pixels"), ("e", "it is a picture (GIF); PNG"), ("f", "it is a picture (HEIC); PNG"),
+    ):  # fmt: skip
         file = next(tmp_path.glob(f"{name}.*"))
         with pytest.raises(InputError, match=str(file.name)) as caught:
             read_picture(file)

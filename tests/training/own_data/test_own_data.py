@@ -1,6 +1,7 @@
 """Own recordings and photographs: who is found, what is rejected and why, and that a run goes on where it was killed."""
 
 import csv
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -117,6 +118,12 @@ def test_folders_without_a_table_have_the_same_names(tmp_path: Path) -> None:
         (lambda _w, _p, t: t.write_bytes(b"\xff\xfe\x00"), InputError, "vox1_meta.csv"),
         (lambda _w, _p, t: t.unlink(), InputError, "no such file"),
         (lambda _w, _p, t: t.write_text(t.read_text().replace("Carl_G", "Ada_L")), InputError, "two speakers"),
+        (lambda _w, _p, t: t.write_text(""), InputError, "a line for each person"),
+        (lambda _w, _p, t: t.write_text("id10000\tF\nid10001\tM\n"), UsageError, "no column sex or gender"),
+        (lambda _w, _p, t: t.write_text("id,sex\nid10000,F\nid10000,M\n"), InputError, "sex 'F' of id10000 in one"),
+        (lambda _w, _p, t: t.write_text("id,sex,set\nid10000,F,dev\nid10000,F,test\n"), InputError, "split 'dev'"),
+        (lambda wav, _p, _t: [shutil.rmtree(each) for each in wav.iterdir()], InputError, "no folder of a person"),
+        (lambda wav, _p, _t: (shutil.rmtree(wav), wav.write_text("")), InputError, "wav: is no folder"),
     ],
 )
 def test_folders_and_tables_that_do_not_fit(
@@ -131,6 +138,65 @@ def test_folders_and_tables_that_do_not_fit(
             list_people(wav, photos, table)
     with pytest.raises(InputError, match="no such folder"):
         list_people(tmp_path / "nowhere", None, None)
+
+
+def test_a_table_as_office_programs_and_macos_write_it(tmp_path: Path) -> None:
+    wav, _, table = voxceleb(tmp_path)
+    (wav / "id10000").rename(wav / "Zoe\u0308 A")  # as macOS keeps it
+    table.write_bytes("\ufeffPerson;Sex\r\nZo\u00eb A;F\r\nid10001;M\r\n".encode())
+    found = list_people(wav, None, table)
+    assert [(person.name, person.sex) for person in found.people] == [("Zo\u00eb A", "F"), ("id10001", "M")]
+    (wav / "__MACOSX").mkdir()
+    assert [left.file for left in list_people(wav, None, table).left_out] == ["id10002"]
+    (wav / "Zo\u00eb A").mkdir()
+    with pytest.raises(InputError, match="same name in other Unicode"):
+        list_people(wav, None, table)
+
+
+def test_photographs_that_are_never_read_are_told(tmp_path: Path, graph: Path) -> None:
+    wav, photos, table = voxceleb(tmp_path)
+    (photos / "Ada_L" / "telephone.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
+    for file in (photos / "Carl_G").iterdir():
+        file.rename(file.with_suffix(".notes"))
+    found = list_people(wav, photos, table)
+    assert [left.file for left in found.left_out if left.reason.startswith("no picture in the folder (.png")] == [
+        "Carl_G"
+    ]
+    _, rejected = prepared(found, tmp_path, graph)
+    assert any(
+        line.startswith("telephone.HEIC: cannot be read as a picture (it is a picture (HEIC)") for line in rejected
+    )
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wav, _, table = voxceleb(tmp_path)
+    scan = os.scandir
+
+    def guarded(place: Path) -> object:
+        if Path(place).parts[-2:] == ("id10000", "abc"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", guarded)  # whoever runs the tests may read everything
+    found = list_people(wav, None, table)
+    assert [person.name for person in found.people] == ["id10001", "id10002"]
+    assert [(left.file, left.reason) for left in found.left_out] == [
+        (str(wav / "id10000" / "abc"), "cannot be read (Permission denied)")
+    ]
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    wav, _, table = voxceleb(tmp_path)
+    try:
+        (wav / os.fsdecode(b"Zo\xeb")).mkdir()  # of a disk with names in Latin-1
+        (wav / "id10000" / os.fsdecode(b"\xff.wav")).write_text("no sound")
+    except OSError:
+        pytest.skip("this file system has names in Unicode only")
+    found = list_people(wav, None, table)
+    assert "the name of the folder is no UTF-8; rename it" in [left.reason for left in found.left_out]
+    prepared(found, tmp_path)
+    with (tmp_path / "pairs" / "rejected.csv").open(encoding="utf-8") as lines:
+        assert [Path(row[0]).name for row in list(csv.reader(lines))[1:]][:1] == ["\\udcff.wav"]
 
 
 def person(name: str, said: str = "") -> OwnPerson:
@@ -153,6 +219,12 @@ def test_rules_of_splits(tmp_path: Path) -> None:
     file.write_text("a b c\n")
     with pytest.raises(InputError, match="line 1"):
         splits(people, str(file))
+    file.write_text("Anna Maria train\nSmith, Zoe\u0308;test\nAnna Maria  train\n")
+    named = [person("Anna Maria"), person("Smith, Zo\u00eb")]
+    assert list(splits(named, str(file)).values()) == ["train", "test"]
+    file.write_text("Anna Maria train\nAnna Maria test\n")
+    with pytest.raises(InputError, match="line 2: Anna Maria is in train already"):
+        splits(named, str(file))
     with pytest.raises(UsageError, match="one of hash, letters, table"):
         splits(people, "nonsense")
     with pytest.raises(InputError, match="the table: says 'x' of a"):
@@ -205,9 +277,12 @@ def test_filter_banks_and_aligned_faces_of_wens_authors(tmp_path: Path) -> None:
     own = wav / "id10000" / "abc"
     for name, array in (
         ("a.npy", frames), ("b.npy", frames[:50].T), ("bad.npy", np.zeros((3, 5))), ("nan.npy", frames * np.nan),
-        ("whole.npy", np.zeros((9, 64), int)),
+        ("whole.npy", np.zeros((9, 64), int)), ("same.npy", frames),
     ):  # fmt: skip
         np.save(own / name, array)
+    with (own / "archive.npy").open("wb") as archive:
+        np.savez(archive, frames=frames)
+    (own / "header.npy").write_bytes((own / "a.npy").read_bytes()[:128])  # of more than is there
     (own / "text.npy").write_text("no array")
     (photos / "Ada_L" / "text.jpg").write_text("no picture")
     found = list_people(wav, photos, table)
@@ -219,7 +294,8 @@ def test_filter_banks_and_aligned_faces_of_wens_authors(tmp_path: Path) -> None:
     assert len(pairs.pictures) == 6
     assert np.isnan(pairs.coefficients).all()
     reasons = {Path(left.file).name: left.reason for left in rejected}
-    assert {"bad.npy", "nan.npy", "whole.npy", "text.npy", "text.jpg"} <= set(reasons)
+    assert {"bad.npy", "nan.npy", "whole.npy", "text.npy", "text.jpg", "archive.npy", "header.npy"} <= set(reasons)
+    assert reasons["same.npy"] == "the same speech as in a.npy"
     assert "log-mel frames [T, 64] are needed" in reasons["bad.npy"]
 
 
@@ -272,6 +348,14 @@ def test_a_run_that_was_killed_goes_on_to_the_same_files(
 
 
 @pytest.mark.slow
+def test_files_that_are_gone_when_their_turn_comes(tmp_path: Path) -> None:
+    wav, _, table = voxceleb(tmp_path)
+    found = list_people(wav, None, table)
+    shutil.rmtree(wav / "id10002")
+    with pytest.raises(InputError, match=r"id10002.*was there at the start .*No such file.*; start again"):
+        prepared(found, tmp_path)
+
+
 def test_processes_prepare_the_same(tmp_path: Path, graph: Path) -> None:
     found = list_people(*voxceleb(tmp_path))
     for workers in (1, 2):

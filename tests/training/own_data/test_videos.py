@@ -67,6 +67,7 @@ def test_a_video_is_turned_as_it_says(tmp_path: Path) -> None:
 def test_what_is_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = video(tmp_path / "a.mp4")
     (tmp_path / "text.mp4").write_text("no video" * 100)
+    (tmp_path / "half.mp4").write_bytes(good.read_bytes()[:900])
     cut = tmp_path / "cut.avi"
     data = video(tmp_path / "whole.avi").read_bytes()
     cut.write_bytes(data[: len(data) * 8 // 10])
@@ -77,6 +78,7 @@ def test_what_is_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for file, message in (
         (tmp_path / "gone.mp4", "no such file"), (tmp_path / "text.mp4", "no video that is read"), (only, "without pictures"),
         (sound, r"no video that is read \(WAV\)"),
+        (tmp_path / "half.mp4", "ffmpeg says moov"),  # without an address, which each run has another one of
     ):  # fmt: skip
         with pytest.raises(InputError, match=message):
             list(frames(file, 1))

@@ -252,6 +252,13 @@ def test_people_without_a_face_are_left_out(tmp_path: Path) -> None:
     learnt = len(pairs.split("train"))
     assert f"1 of {learnt} people have no face and are left out" in said
     assert describe(tmp_path / "run")["trained_on"][0].startswith(f"{learnt - 1} ")
+    nobody = dataclasses.replace(pairs, coefficients=np.full_like(faces, np.nan))
+    with pytest.raises(InputError, match="the drawn faces of nobody here are known; --set target=expected"):
+        train_mesh(nobody, encoder(), config(steps=1), tmp_path / "none")
+    nobody = dataclasses.replace(nobody, expected=nobody.coefficients)  # as where only voices were prepared
+    with pytest.raises(InputError, match="prepare the pairs with --photos and a --detector"):
+        train_mesh(nobody, encoder(), config(steps=1), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_voices_at_other_speeds_are_learnt_from_only_where_asked_for(

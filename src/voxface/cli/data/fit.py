@@ -1,6 +1,7 @@
 """`voxface data fit`: 3D faces fitted to landmarks."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,8 +118,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--camera pinhole: needs --focal PX, the focal length in pixels, greater than 0")
     if options.camera == "weak" and (options.focal is not None or options.centre is not None):
         raise UsageError("--focal and --centre: for --camera pinhole only")
-    if not all(given is None or given > 0 for given in (options.sigma, options.robust)):
-        raise UsageError("--sigma and --robust: greater than 0")
+    if not all(given is None or 0 < given < math.inf for given in (options.sigma, options.robust)):
+        raise UsageError("--sigma and --robust: greater than 0, and finite")
+    if not all(math.isfinite(given) for given in (options.focal or 1.0, *(options.centre or ()))):
+        raise UsageError("--focal and --centre: finite numbers of pixels")
     if options.out.suffix != ".npz" or options.out.is_dir():
         raise UsageError(f"--out {options.out}: give a file name that ends in .npz")
     check_existing(

@@ -89,7 +89,7 @@ def _check_apart(options: argparse.Namespace) -> None:
 def prepare_own(options: argparse.Namespace) -> int:
     """Prepares people's own recordings and photographs; files that cannot be used are reported and left out."""
     from voxface.cli.data.model import face_model, read_population
-    from voxface.runtime.errors import InputError
+    from voxface.runtime.errors import InputError, UsageError
     from voxface.training.faces.prior import Prior
     from voxface.training.own_data.config import OwnDataConfig
     from voxface.training.own_data.expert_fits import ExpertChoice
@@ -98,6 +98,10 @@ def prepare_own(options: argparse.Namespace) -> int:
     from voxface.training.own_data.preparation import prepare_people
     from voxface.training.own_data.splits import splits
 
+    for source in (options.voices, options.photos, options.fits):
+        if source is not None and options.out.resolve().is_relative_to(source.resolve()):
+            # Its arrays would be recordings of a person the next time.
+            raise UsageError(f"--out {options.out}: is below {source}, which is read; choose another name")
     found = list_people(options.voices, options.photos, options.people, options.fits)
     split = splits(found.people, options.splits or "hash")
     detector = None

@@ -18,6 +18,7 @@ from voxface.cli.arguments import (
     check_min_confidence,
     check_threads,
 )
+from voxface.cli.engine_times import warn_of_change
 from voxface.cli.output import complain, error_json, print_json, warn
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_bundle(when)
     add_provider(when)
-    add_threads(when, 1)
+    add_threads(when)
     out = parser.add_argument_group("output")
     out.add_argument(
         "--show",
@@ -149,6 +150,7 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.live.sources import FileSource
     from voxface.runtime.live.stop import Stop
     from voxface.runtime.live.summary import summary
+    from voxface.runtime.provenance.mark import KEY
     from voxface.runtime.voice_to_face import VoiceToFace
 
     config = check(options)
@@ -166,6 +168,7 @@ def run(options: argparse.Namespace) -> int:
         VoiceToFace(Bundle.open(options.bundle), options.provider, threads=options.threads) as voice_to_face,
         stopping_on_signals(stop),
     ):
+        warn_of_change(options.provider, voice_to_face.choice)
         voice_to_face.warm_up()
         bundle = voice_to_face.bundle
         asked = {"speaker_change": config.detect_speaker_change, "face_posterior": options.uncertainty, "age": False}
@@ -175,7 +178,10 @@ def run(options: argparse.Namespace) -> int:
         about = {
             "bundle": {"path": str(bundle.path), "name": bundle.name, "sha256": bundle.manifest.sha256},
             "provider": voice_to_face.provider,
+            "threads": voice_to_face.choice.threads,
+            "chosen": voice_to_face.choice.why,
             "source": str(options.replay) if recording else options.source or "microphone",
+            KEY: bundle.mark.to_json(),
         }
         session = voice_to_face.live_session(
             config,
@@ -408,6 +414,7 @@ def _difference(document: dict[str, Any], recording: "Recording | None") -> str:
 
 def _print(document: dict[str, Any]) -> None:
     from voxface.runtime.inference.attributes import age_in_words, sex_in_words
+    from voxface.runtime.provenance.mark import KEY
 
     counters, last = document["counters"], document["last"]
     print(f"{document['duration_s']:.1f} s heard, {counters['estimates']} estimates, ended: {document['ended']}")
@@ -417,6 +424,7 @@ def _print(document: dict[str, Any]) -> None:
             f"last: {last['voiced_s']:.1f} s of speech, face {sex_in_words(last['attributes']['sex'])}, "
             f"{age + ', ' if age else ''}confidence {last['confidence']:.2f}, speaker {last['speaker']}"
         )
+        print(document[KEY]["notice"])
     replay = document.get("replay")
     if replay and replay["identical"]:
         whole = "all" if document["ended"] == "end of input" else "so far"

@@ -40,6 +40,7 @@ class ModelArrays:
         more_pairs: ARE pairs in addition to the anatomical ones.
         parts: uint8 [N]; None: all skin.
         albedo: [N, 3], sRGB in [0, 1]; None: the colour `SKIN`.
+        expression_names: name of each expression; empty where the format has none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ModelArrays:
     more_pairs: Mapping[str, tuple[int, int]]
     parts: NDArray[np.uint8] | None = None
     albedo: Real | None = None
+    expression_names: tuple[str, ...] = ()
 
 
 def assemble(path: Path, arrays: ModelArrays) -> MorphableModel:
@@ -101,6 +103,7 @@ def assemble(path: Path, arrays: ModelArrays) -> MorphableModel:
         sex_scale=1.0,
         face_types={},
         boundary_edges=boundary_edges(triangles.astype(np.int32)),
+        expression_names=arrays.expression_names,
     )
 
 

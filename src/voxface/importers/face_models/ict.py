@@ -74,6 +74,7 @@ def read_ict(
             more_pairs={},
             parts=parts[:end],
             albedo=albedo[:end],
+            expression_names=tuple(file.stem for file in expression[: modes[1]]),
         ),
     )
 

@@ -10,6 +10,7 @@ A pass over single nodes has two functions. A predicate `(graph, node) -> bool` 
 | `sub_pixel` | transposed convolutions as convolutions |
 | `tensorrt_repairs` | what some TensorRT versions refuse, in a form that they take |
 | `fusion` | several graphs as one |
+| `cut` | a part of a graph as a graph of its own |
 | `linear_output` | a linear map applied to an output |
 | `dimension_names` | names of the dimensions whose length is free |
 """

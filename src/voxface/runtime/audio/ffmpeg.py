@@ -35,7 +35,7 @@ _LOST: Final = re.compile(
 # What has no length or need not say it may begin and end within a frame.
 _OPEN: Final = frozenset({"aac", "ac3", "amr", "mpeg", "mpegts", "wav"})
 _MOST_LOST_OF_OPEN: Final = 2
-_SPEAKER: Final = re.compile(r"^\[[^\]]*@ 0x[0-9a-f]+\] ")  # names the part of ffmpeg that says the line
+SPEAKER: Final = re.compile(r"^\[[^\]]*@ 0x[0-9a-f]+\] ")  # names the part of ffmpeg that says the line
 _NO_SOUND: Final = "matches no streams"
 
 
@@ -159,7 +159,7 @@ class FfmpegDecoder:
 
     def _check_end(self) -> None:
         code = self._process.wait(STALL_S)
-        lines = [_SPEAKER.sub("", line).strip()[:200] for line in self._said.decode("utf-8", "replace").splitlines()]
+        lines = [SPEAKER.sub("", line).strip()[:200] for line in self._said.decode("utf-8", "replace").splitlines()]
         said = [line for line in lines if line]
         if any(_NO_SOUND in line for line in said):
             raise InputError(f"{self._kind.name} without sound")

@@ -20,6 +20,7 @@ from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.morphable_model import MorphableModel
+from voxface.runtime.provenance.mark import Mark
 
 __all__ = ["DEFAULT", "FUSED", "GRAPHS", "Bundle"]
 DEFAULT = Path(__file__).parent / "default"
@@ -111,6 +112,11 @@ class Bundle:
     def name(self) -> str:
         """The bundle's name."""
         return self.manifest.name
+
+    @cached_property
+    def mark(self) -> Mark:
+        """What its faces say of themselves."""
+        return Mark(self.name, self.manifest.sha256)
 
     @property
     def front_end(self) -> FrontEndConfig:

@@ -110,7 +110,13 @@ class SourceEntry(JsonRecord):
 
 
 class CalibratedPrecision(JsonRecord):
-    """The calibration of a bundle to FP16 or INT8, and its measured error; see `voxface.calibration.calibrate`."""
+    """The calibration of a bundle to FP16 or INT8, and its measured error; see `voxface.calibration.calibrate`.
+
+    Attributes:
+        objective: "latency", "error" or "pareto" if measured time decided too, see `voxface.calibration.timed_calibration`.
+        time: what was timed on which engine and machine, and how long this bundle and FP32 took.
+        front, front_table, front_plot: the Pareto front of time and error, of which this bundle is one point.
+    """
 
     mode: str
     tolerances: Mapping[str, float] | None = None
@@ -125,6 +131,11 @@ class CalibratedPrecision(JsonRecord):
     plot: FileReference | None = None
     source: SourceEntry | None = None
     tools: Mapping[str, str] | None = None
+    objective: str | None = None
+    time: Mapping[str, Any] | None = None
+    front: FileReference | None = None
+    front_table: FileReference | None = None
+    front_plot: FileReference | None = None
 
 
 class PrecisionEntry(JsonRecord):
@@ -192,6 +203,22 @@ class ChangeEntry(JsonRecord):
     because: str
 
 
+class InspectionEntry(JsonRecord):
+    """The precisions of a built graph's convolutions and products; see `voxface.export.plan_inspection`.
+
+    Attributes:
+        network: precision -> number of layers, of the network that was built.
+        plan: the same of the built plan, of those layers whose precision the library tells; None: of none.
+        unlike: layers that are computed in another precision than was wished; None: there are none.
+        not_told: why the plan's layers are not known, or not all of them.
+    """
+
+    network: Mapping[str, int]
+    plan: Mapping[str, int] | None = None
+    unlike: tuple[str, ...] | None = None
+    not_told: str | None = None
+
+
 class EngineEntry(JsonRecord):
     """A graph built by TensorRT; see `voxface.runtime.bundle.engine_plan`."""
 
@@ -203,6 +230,7 @@ class EngineEntry(JsonRecord):
     precision: tuple[str, ...] | None = None
     profile: Mapping[str, ProfileEntry]
     changes: tuple[ChangeEntry, ...] | None = None
+    inspection: InspectionEntry | None = None
     file: str
     size: int | None = None
 
@@ -470,6 +498,7 @@ class Manifest(JsonRecord):
         }
         if calibrated is not None:
             parts |= {"plan": calibrated.plan, "table": calibrated.table, "plot": calibrated.plot}
+            parts |= {name: getattr(calibrated, name) for name in ("front", "front_table", "front_plot")}
         yield from ((name, part.file) for name, part in parts.items() if part is not None)
         yield from ((f"graphs.{name}", graph.file) for name, graph in self.graphs.items())
 

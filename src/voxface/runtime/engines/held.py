@@ -7,6 +7,7 @@ from voxface.runtime.engines.contract import OUTPUTS
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.memory_bound import bounded_run
 from voxface.runtime.engines.passing import PassingEngine
+from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.errors import BundleError
 
 RUN_BYTES: Final = 128 << 20  # of one run beside weights and input
@@ -27,7 +28,7 @@ class HeldEngine(PassingEngine):
         """
         super().__init__(engine)
         self._name, self._label = name, label
-        self._more = RUN_BYTES + 4 * size if engine.provider == "cpu" else None
+        self._more = RUN_BYTES + 4 * size if engine.provider in ON_CPU else None
         self._shapes = {
             key: tuple(
                 length if isinstance(length, int) else axis

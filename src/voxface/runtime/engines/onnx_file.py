@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 DEEPEST: Final = 64  # messages within messages; protobuf itself stops at 100
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 
 # Message -> number of a field -> the message in that field. Messages without tensors and nodes are passed over.
 _WITHIN: Final[dict[str, dict[int, str]]] = {
@@ -38,11 +38,11 @@ def check_onnx_file(data: bytes) -> None:
         raise ValueError("it is empty")
     # The message that is read and those that it is in: a list of all that are still to be read would take far more memory
     # than the file, which may hold a message every two bytes.
-    reading = [("model", _fields(data, 0, len(data)))]
+    reading = [("model", fields_of(data, 0, len(data)))]
     while reading:
         kind, fields = reading[-1]
         for number, wire, value, after in fields:
-            within = _WITHIN[kind].get(number) if wire == _BYTES else None
+            within = _WITHIN[kind].get(number) if wire == BYTES else None
             if within == "sparse tensor":  # a few bytes that stand for any number of zeros
                 raise ValueError("it has a sparse tensor; export it with dense ones")
             if within == "tensor":
@@ -50,7 +50,7 @@ def check_onnx_file(data: bytes) -> None:
             elif within is not None:
                 if len(reading) > DEEPEST:
                     raise ValueError(f"its messages are nested more than {DEEPEST} deep")
-                reading.append((within, _fields(data, value, after)))
+                reading.append((within, fields_of(data, value, after)))
                 break
             elif number == _OPERATOR and kind == "node" and data[value:after] == _CONTEXT:
                 raise ValueError(f"its operator {_CONTEXT.decode()} reads another file; export the graph without it")
@@ -60,12 +60,12 @@ def check_onnx_file(data: bytes) -> None:
 
 def _check_tensor(data: bytes, begin: int, end: int) -> None:
     numbers = 1
-    for number, wire, value, after in _fields(data, begin, end):
-        if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and (wire != _VARINT or value)):
+    for number, wire, value, after in fields_of(data, begin, end):
+        if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and (wire != VARINT or value)):
             raise ValueError("it has external data, weights in another file; export it with its weights inside")
-        if number == _DIMENSIONS and wire == _VARINT:
+        if number == _DIMENSIONS and wire == VARINT:
             numbers *= value
-        elif number == _DIMENSIONS and wire == _BYTES:
+        elif number == _DIMENSIONS and wire == BYTES:
             at = value
             while at < after:
                 size, at = _varint(data, at, after)
@@ -74,7 +74,7 @@ def _check_tensor(data: bytes, begin: int, end: int) -> None:
         raise ValueError(f"it has a tensor of {numbers:.3g} numbers in {end - begin} bytes")
 
 
-def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def fields_of(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """The fields of a message: number, wire type, and the value of a varint, or else where the value begins; and where it ends.
 
     Raises:
@@ -87,14 +87,14 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int
             tag, at = _varint(data, at - 1, end)
         wire = tag & 7
         value = at
-        if wire == _BYTES:
+        if wire == BYTES:
             value, at = _varint(data, at, end)
             value, at = at, at + value
-        elif wire == _VARINT:
+        elif wire == VARINT:
             value, at = _varint(data, at, end)
-        elif wire == _FIXED32:
+        elif wire == FIXED32:
             at += 4
-        elif wire == _FIXED64:
+        elif wire == FIXED64:
             at += 8
         else:  # groups, which ONNX does not use
             raise ValueError("it is damaged, or no ONNX file")

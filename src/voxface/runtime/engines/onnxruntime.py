@@ -6,9 +6,8 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
-from operator import index
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -17,17 +16,17 @@ from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.engines.memory_bound import is_process_ours
 from voxface.runtime.engines.onnx_file import check_onnx_file
+from voxface.runtime.engines.tensor_check import check_array
+from voxface.runtime.engines.threads import checked_threads
 from voxface.runtime.engines.under_way import Runs, StoppedError
 from voxface.runtime.engines.watch import Watch
-from voxface.runtime.errors import BundleError, ProviderError, UsageError
+from voxface.runtime.errors import BundleError, ProviderError
 from voxface.runtime.files.cache_folder import cache_folder
 from voxface.runtime.install_advice import how_to_install
-from voxface.runtime.processor import usable_cores
 
 if TYPE_CHECKING:  # the CPU needs none of it
     from voxface.runtime.engines.onnxruntime_device import DeviceRunner
 
-MOST_THREADS: Final = 256  # an operator gains from as many as there are cores; thousands take the machine down
 LONGEST_MESSAGE: Final = 300  # letters of an error of ONNX Runtime
 _WARNING: Final = 2  # levels of severity of ONNX Runtime; this one is its default
 _FATAL: Final = 4
@@ -59,19 +58,6 @@ def _provider_options(provider: str) -> dict[str, str]:
             "trt_timing_cache_path": str(folder),
         }
     return {}
-
-
-def checked_threads(threads: int | None) -> int:
-    """The number of threads within an operator; None: one per core, four at most.
-
-    Raises:
-        UsageError: no number of threads.
-    """
-    if threads is None:
-        return min(4, usable_cores())
-    if not (isinstance(threads, SupportsIndex) and 1 <= index(threads) <= MOST_THREADS):
-        raise UsageError(f"{threads!r} threads: at least 1, at most {MOST_THREADS}")
-    return index(threads)
 
 
 def import_onnxruntime() -> ModuleType:
@@ -220,7 +206,7 @@ class OnnxRuntimeEngine:
         for name, spec in self.inputs.items():
             if name not in feeds:
                 raise ValueError(f"input {name!r} is missing; the graph wants {', '.join(self.inputs)}")
-            _check(name, feeds[name], spec)
+            check_array(name, feeds[name], spec)
         if self._device is not None:
             try:
                 return self._device.run({name: feeds[name] for name in self.inputs}, out or {})
@@ -238,7 +224,7 @@ class OnnxRuntimeEngine:
             binding.bind_cpu_input(name, np.ascontiguousarray(feeds[name]))
         for name, spec in self.outputs.items():
             if name in out:
-                _check(name, out[name], spec)
+                check_array(name, out[name], spec)
                 if not out[name].flags.c_contiguous:
                     raise ValueError(f"the array for output {name!r} is not contiguous")
                 array = out[name]
@@ -291,11 +277,3 @@ def _first_line(error: Exception) -> str:
         return "it asks for more memory than it may have"
     line = next(iter(re.sub(_SOURCE, "", str(error)).strip().splitlines()), type(error).__name__)
     return "".join(letter if letter.isprintable() else "?" for letter in line[:LONGEST_MESSAGE])
-
-
-def _check(name: str, array: Array, spec: TensorSpec) -> None:
-    fits = array.dtype == spec.dtype and array.ndim == len(spec.shape)
-    if not fits or any(isinstance(d, int) and d != n for d, n in zip(spec.shape, array.shape, strict=True)):
-        raise ValueError(
-            f"{name!r} is {array.dtype} {list(array.shape)}, the graph wants {spec.dtype} {list(spec.shape)}"
-        )

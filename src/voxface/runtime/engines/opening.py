@@ -9,10 +9,9 @@ from voxface.runtime.bundle.bundle import DEFAULT, Bundle
 from voxface.runtime.bundle.engine_plan import PLAN_PROVIDERS, EnginePlan
 from voxface.runtime.bundle.manifest import SUFFIX
 from voxface.runtime.engines.engine import Engine
+from voxface.runtime.engines.providers import ALL_PROVIDERS, OPENVINO_PROVIDERS, PROVIDERS
 from voxface.runtime.engines.watch import Watch
 from voxface.runtime.errors import ProviderError, UsageError
-
-PROVIDERS = ("cpu", "cuda", "tensorrt")  # of ONNX Runtime
 
 
 def open_engine(
@@ -23,14 +22,14 @@ def open_engine(
     threads: int | None = None,
     watch: Watch | None = None,
 ) -> Engine:
-    """Loads an ONNX graph on a provider ("cpu", "cuda", "tensorrt").
+    """Loads an ONNX graph on a provider, one of `PROVIDERS`.
 
     Args:
         graph: bytes of the ONNX file.
         provider: provider that runs the graph.
         name: what error messages call the graph.
-        threads: threads within an operator on the CPU; None: one per physical core, four at most.
-        watch: what can stop the opening and runs of the graph.
+        threads: threads within an operator on the CPU; None: one.
+        watch: what can stop the opening and runs of the graph; OpenVINO cannot be stopped.
 
     Raises:
         UsageError: no provider of that name.
@@ -39,12 +38,13 @@ def open_engine(
     """
     if provider not in PROVIDERS:
         raise UsageError(f"no provider {provider!r} for an ONNX graph; there are {', '.join(PROVIDERS)}")
+    if provider in OPENVINO_PROVIDERS:
+        from voxface.runtime.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(graph, provider, name=name, threads=threads)
     from voxface.runtime.engines.onnxruntime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(graph, provider, name=name, threads=threads, watch=watch)
-
-
-ALL_PROVIDERS = (*PROVIDERS, *PLAN_PROVIDERS.values())
 
 
 def open_graph(
@@ -55,8 +55,8 @@ def open_graph(
 
     Args:
         name: name of the graph: "encoder", "face", "mesh" or "fused".
-        provider: "cpu", "cuda" or "tensorrt", all of ONNX Runtime; or "tensorrt-native" or "tensorrt-rtx", which run a plan
-            that `voxface build` has put into the bundle.
+        provider: one of `PROVIDERS`, which run the ONNX graph; or "tensorrt-native" or "tensorrt-rtx", which run a plan that
+            `voxface build` has put into the bundle.
         threads, watch: see `open_engine`.
 
     Raises:

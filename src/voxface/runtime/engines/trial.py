@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import STRIDE
+from voxface.runtime.engines.choice import choose
 from voxface.runtime.engines.contract import INPUTS, OUTPUTS, check_outputs, check_signature
 from voxface.runtime.engines.engine import Engine
 from voxface.runtime.engines.held import HeldEngine
 from voxface.runtime.engines.memory_bound import MemoryBound
-from voxface.runtime.engines.opening import PROVIDERS, open_graph
+from voxface.runtime.engines.opening import open_graph
+from voxface.runtime.engines.providers import ON_CPU, OPENVINO_PROVIDERS, PROVIDERS
 from voxface.runtime.engines.watch import Watch
 from voxface.runtime.errors import BundleError, ProviderError
 
@@ -46,7 +48,8 @@ def open_graphs(
     Args:
         bundle: the bundle.
         names: the graphs, as in its manifest; "encoder" must come before those that take its embedding.
-        provider, threads: see `voxface.runtime.engines.opening.open_graph`.
+        provider, threads: see `voxface.runtime.engines.opening.open_graph`; what they leave open is as
+            `voxface.runtime.engines.choice.choose` says.
         lengths: lengths in frames to try as well.
         finite: whether outputs must be finite.
         clock: the clock of the time limit, in seconds.
@@ -55,6 +58,7 @@ def open_graphs(
         BundleError: a graph is none, does not keep its contract or the manifest's word, or takes too long.
         ProviderError, UsageError: see `voxface.runtime.engines.opening.open_graph`.
     """
+    provider, threads, _ = choose(bundle, provider, threads)
     if provider not in PROVIDERS:
         with ExitStack() as opened:
             engines = {
@@ -63,10 +67,14 @@ def open_graphs(
             opened.pop_all()
         return engines
     bundle.read_ahead()  # the morphable model, which the trial of the mesh network waits for
-    from voxface.runtime.engines.onnxruntime import checked_threads, import_onnxruntime, lacked_memory
+    from voxface.runtime.engines.onnxruntime import import_onnxruntime, lacked_memory
 
-    import_onnxruntime()  # before memory is bounded
-    workers = checked_threads(threads)
+    if provider in OPENVINO_PROVIDERS:
+        from voxface.runtime.engines.openvino_library import check_device
+
+        check_device(OPENVINO_PROVIDERS[provider][0])  # loads library and plugin before memory is bounded
+    else:
+        import_onnxruntime()  # likewise
 
     def attempt(engines: dict[str, Engine]) -> None:
         try:
@@ -77,9 +85,9 @@ def open_graphs(
             _try(bundle, engines, frames, finite)
 
     size = sum(len(bundle.graph(name)) for name in names)
-    watch = Watch(SECONDS + SECONDS_PER_BYTE * size if provider == "cpu" else math.inf, clock)
+    watch = Watch(SECONDS + SECONDS_PER_BYTE * size if provider in ON_CPU else math.inf, clock)
     model = len(bundle.files[bundle.manifest.morphable_model.file])
-    bound = MemoryBound.for_files(size + model, len(names) * workers + 2)
+    bound = MemoryBound.for_files(size + model, len(names) * threads + 2)
     try:
         tried = watch.run(lambda: _opened_and_tried(bundle, names, provider, threads, watch, attempt), bound)
     except TimeoutError:
@@ -140,7 +148,7 @@ def _try(bundle: Bundle, engines: dict[str, Engine], frames: int, finite: bool) 
             modes = bundle.morphable.modes if "coefficients" in OUTPUTS[name] else 0  # it is read meanwhile
             width = check_outputs(name, outputs, frames, width, modes, finite=finite)
         except (KeyError, ValueError) as error:
-            if engine.provider != "cpu":  # FP16 may overflow there
+            if engine.provider not in ON_CPU:  # FP16 may overflow there
                 raise ProviderError(f"{bundle.path}: the graph {name} on {engine.provider}: {error}") from error
             raise _refused(bundle, name, error) from error
         if "embedding" in outputs:

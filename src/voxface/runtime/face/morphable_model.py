@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.ageing import Ageing
+from voxface.runtime.face.expression_names import EMBEDDED, EMBEDDED_MODEL
 from voxface.runtime.files.damage import DAMAGE, reason
 from voxface.runtime.files.npz import most_in_bundle, read_npz, to_float32
 from voxface.runtime.processor import has_one_thread
@@ -57,6 +58,7 @@ class MorphableModel:
         face_types: name -> float32 [P], coefficients of a typical face of each type.
         boundary_edges: edges that belong to one triangle only (neck cut, openings of eyes and mouth); 0 when closed.
         ageing: how the heads change with age; None where the model does not know.
+        expression_names: name of each expression mode; empty where they have none.
     """
 
     name: str
@@ -77,6 +79,7 @@ class MorphableModel:
     face_types: dict[str, NDArray[np.float32]]
     boundary_edges: int = field(default=0)
     ageing: Ageing | None = None
+    expression_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, p = len(self.mean), len(self.basis)
@@ -94,6 +97,9 @@ class MorphableModel:
         if self.ageing is not None:
             moved = self.ageing.per_decade.shape
             _require(moved[1] == n, f"ageing has shape {list(moved)}, not [2, {n}, 3]")
+        named, expressions = len(self.expression_names), p - self.identity_modes
+        _require(named in (0, expressions), f"{named} names of {expressions} expression modes")
+        _require(len(set(self.expression_names)) == named, "two expression modes have one name")
         _require(self.sex_scale > 0, f"sex_scale is {self.sex_scale}, not positive")
         for what, indices in (
             ("triangles", self.triangles),
@@ -223,6 +229,7 @@ class MorphableModel:
             "boundary_edges": self.boundary_edges,
             "parts": PARTS,
             **({} if self.ageing is None else {"mean_age": self.ageing.mean_age}),
+            **({"expression_names": self.expression_names} if self.expression_names else {}),
         }
         arrays = {
             "metadata": np.frombuffer(json.dumps(metadata).encode(), np.uint8),
@@ -296,6 +303,7 @@ class MorphableModel:
                 face_types=dict(zip(about["face_types"], widened["face_types"], strict=True)),
                 boundary_edges=int(about["boundary_edges"]),
                 ageing=None if aged is None else Ageing(aged, float(about["mean_age"])),
+                expression_names=_expression_names(about, len(arrays["basis"])),
             )
         except DAMAGE as error:
             raise BundleError(f"not a morphable model: {reason(error)}; export or download it again") from error
@@ -351,6 +359,19 @@ class _Paths(NamedTuple):
         each = np.einsum("pek,ek->ep", self.basis.reshape(modes, -1, 3), towards)
         slopes: NDArray[np.float64] = np.add.reduceat(each, [*self.begins.values()], axis=0)
         return slopes
+
+
+def _expression_names(about: dict[str, Any], modes: int) -> tuple[str, ...]:
+    """The names of the expression modes that a file gives, or those of the embedded model, which its files did not say."""
+    names = about.get("expression_names")
+    if names is None:
+        known = about["name"] == EMBEDDED_MODEL and modes - int(about["identity_modes"]) == len(EMBEDDED)
+        return EMBEDDED if known else ()
+    _require(
+        isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names),
+        "expression_names are no list of names",
+    )
+    return tuple(names)
 
 
 def _require(true: bool, message: str) -> None:

@@ -63,8 +63,8 @@ def mel_filters(config: FrontEndConfig) -> Float64:
 
 
 class _Constants(NamedTuple):
-    """What is the same for all streams, repeated for each row of a block: numpy multiplies two arrays of one shape twice as fast
-    as an array by a row."""
+    """What is the same for all streams, repeated for each row of a block: numpy multiplies two arrays of one shape twice as
+    fast as an array by a row."""
 
     hamming: Float64  # [rows, window]
     emphasis: Float64  # []
@@ -82,7 +82,9 @@ def _constants(config: FrontEndConfig) -> _Constants:
     weights = np.stack([mel_filters(config)[bins, kind::2].sum(1) for kind in (0, 1)])
     # Where there is one filter less of odd number, a filter without weights stands for it.
     begins = np.stack([edges[kind : config.mels + config.mels % 2 : 2] for kind in (0, 1)]) - edges[0]
-    begins[:, 0] = 0  # the bins before the first filter have no weight, and rows are summed without what stands beside them
+    begins[:, 0] = (
+        0  # the bins before the first filter have no weight, and rows are summed without what stands beside them
+    )
     return _Constants(
         hamming=np.tile(np.hamming(config.window), (rows, 1)),
         emphasis=np.array(-config.preemphasis),

@@ -2,6 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Final
+
+ENGINE_TIMES: Final = "engine-times"  # the part of measured times; a start looks whether there are any
 
 
 def cache_folder(*parts: str) -> Path:

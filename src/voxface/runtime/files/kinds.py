@@ -17,12 +17,20 @@ _BEGINNINGS: Final = (
     (b"MATLAB 5.0 MAT-file", "a MATLAB file"),
     (b"\x89PNG", "a picture (PNG)"),
     (b"\xff\xd8\xff", "a picture (JPEG)"),
+    (b"GIF8", "a picture (GIF)"),
+    (b"II*\0", "a picture (TIFF)"),
+    (b"MM\0*", "a picture (TIFF)"),
     (b"fLaC", "a sound file (FLAC)"),
     (b"OggS", "a sound file (Ogg)"),
     (b"RIFF", "a sound file (WAV), or another RIFF file"),
     (b"%PDF", "a PDF document"),
     (b"\x7fELF", "a program"),
 )
+# Of ISO base media files, by the brand that follows "ftyp" at byte 4: how phones save photographs.
+_BRANDS: Final = {
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "a picture (HEIC)"),
+    **dict.fromkeys((b"avif", b"avis"), "a picture (AVIF)"),
+}
 
 
 def kind_of_bytes(head: bytes) -> str | None:
@@ -30,6 +38,8 @@ def kind_of_bytes(head: bytes) -> str | None:
     for beginning, kind in _BEGINNINGS:
         if head.startswith(beginning):
             return kind
+    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
+        return _BRANDS[head[8:12]]
     if not head.strip(b"\0"):
         return "empty" if not head else "nothing but zeros"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

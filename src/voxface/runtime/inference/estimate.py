@@ -16,6 +16,7 @@ from voxface.runtime.errors import UsageError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.inference.attributes import Attributes, attributes_json
 from voxface.runtime.inference.picture import Picture
+from voxface.runtime.provenance.mark import KEY, OF_NO_BUNDLE, Mark
 
 if TYPE_CHECKING:
     from voxface.runtime.inference.face_posterior import FacePosterior
@@ -46,6 +47,7 @@ class Estimate:
         attributes: sex and face type of the mesh, and the speaker's age.
         stages_ns: nanoseconds of each stage of the update that made the estimate; empty until the update is finished.
         posterior_file: the bundle's part that `posterior` is made with; None where it has none.
+        mark: what its files and its JSON say of themselves: that the face is synthetic, and of which bundle.
     """
 
     start: int
@@ -62,6 +64,7 @@ class Estimate:
     attributes: Attributes
     stages_ns: Mapping[str, int]
     posterior_file: FacePosteriorFile | None = None
+    mark: Mark = OF_NO_BUNDLE
 
     @property
     def image(self) -> NDArray[np.uint8]:
@@ -135,12 +138,13 @@ class Estimate:
             )
         return replace(self, model=model)
 
-    def save(self, folder: Path | str) -> dict[str, Path]:
+    def save(self, folder: Path | str, *, morph_targets: bool = False) -> dict[str, Path]:
         """Writes `face.png`, `mesh.glb` (metres), `mesh.ply`, `mesh.obj` (millimetres), `mesh.png` (the mesh from the front,
         three-quarter and side) and `estimate.json` (`estimate_json`) into a folder: all of them, or none.
 
         Args:
             folder: created if it is missing; replaced if it holds an estimate that was saved before, and nothing else.
+            morph_targets: whether `mesh.glb` gets the shapes that animate it, see `voxface.runtime.face.morph_targets`.
 
         Returns:
             The path of each file by its name.
@@ -154,7 +158,7 @@ class Estimate:
         from voxface.runtime.files.atomic import write_folder
 
         contents = {
-            **face_files(self.image, self.vertices, self._known_model()),
+            **face_files(self.image, self.vertices, self._known_model(), self.mark, animated=morph_targets),
             ESTIMATE_JSON: json.dumps(estimate_json(self), indent=1, allow_nan=False).encode(),
         }
         folder = Path(folder)
@@ -200,6 +204,7 @@ def estimate_json(estimate: Estimate) -> dict[str, Any]:
         "measurements_mm": estimate.measurements_mm,
         "attributes": attributes_json(estimate.attributes),
         "confidence": estimate.confidence,
+        KEY: estimate.mark.to_json(),
     }
 
 

@@ -4,7 +4,7 @@ Programs use `voxface.VoiceToFace` (`voxface.runtime.voice_to_face`), which take
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +22,10 @@ from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.live import MIN_CONFIDENCE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
+from voxface.runtime.engines.choice import AUTO, choose
 from voxface.runtime.engines.contract import LARGEST_NUMBER
 from voxface.runtime.engines.engine import Array, Engine
+from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import BundleError, NoPickleError, NoSpeechError, ProviderError, UsageError
@@ -37,6 +39,7 @@ from voxface.runtime.inference.attributes import read_attributes
 from voxface.runtime.inference.confidence import check_min_confidence, confidence
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.picture import Picture
+from voxface.runtime.provenance.mark import Mark
 from voxface.runtime.timing.stage_timer import StageTimer
 from voxface.runtime.timing.trace import Trace
 
@@ -52,6 +55,7 @@ class FaceEstimator:
     Attributes:
         bundle: the bundle in use.
         provider: the provider really used.
+        choice: the provider and the number of threads, and why these.
         morphable: the bundle's morphable model.
         speech_modulation: the weights that tell speech from music and noise; None: confidence does not count that.
         speaker_change: the weights of the speaker change detector; None: no change of speaker is looked for.
@@ -68,26 +72,39 @@ class FaceEstimator:
         fused: bool | None = None,
         trace: Trace | None = None,
         wrap: Callable[[str, Engine], Engine] | None = None,
+        engines: Mapping[str, Engine] | None = None,
     ) -> None:
         """Loads a bundle on a provider.
 
         Args:
             bundle: an opened bundle or its path; None: the default one.
-            provider, threads: see `voxface.runtime.engines.trial.open_graphs`.
+            provider, threads: see `voxface.runtime.engines.choice.choose`.
             fused: whether to run a whole update as one graph, if the bundle has that graph; None: on GPUs only, since on a
                 CPU it gains nothing.
             trace: records stages and engine runs.
             wrap: puts something around the engine of each graph, by its name, such as what runs it for several voices at once.
+            engines: what runs "encoder", "face" and "mesh", such as a server elsewhere, in place of engines that are opened
+                here; `provider`, `threads` and `fused` say nothing then.
 
         Raises:
             BundleError, ProviderError, UsageError: see `Bundle.open` and `open_graphs`.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        fused = (provider != "cpu" if fused is None else fused) and self.bundle.fused
-        opened = open_graphs(self.bundle, (*GRAPHS, FUSED) if fused else GRAPHS, provider, threads=threads)
-        with ExitStack() as engines:  # freed when what follows fails
+        self.choice = choose(self.bundle, provider, threads)
+        if engines is not None:
+            opened = {name: engines[name] for name in GRAPHS}
+        else:
+            fused = (self.choice.provider not in ON_CPU if fused is None else fused) and self.bundle.fused
+            names = (*GRAPHS, FUSED) if fused else GRAPHS
+            try:
+                opened = open_graphs(self.bundle, names, self.choice.provider, threads=self.choice.threads)
+            except ProviderError as error:
+                if provider != AUTO:
+                    raise
+                raise ProviderError(f"{error}; {AUTO} chose it, `voxface doctor --measure` chooses anew") from error
+        with ExitStack() as held:  # freed when what follows fails
             for name, engine in opened.items():
-                engines.enter_context(engine)
+                held.enter_context(engine)
                 opened[name] = engine if wrap is None else wrap(name, engine)
                 if trace is not None:
                     opened[name] = TracedEngine(opened[name], name, trace)
@@ -97,8 +114,9 @@ class FaceEstimator:
             self.speech_modulation: SpeechModulationWeights | None = self.bundle.speech_modulation
             self.speaker_change: SpeakerChangeWeights | None = self.bundle.speaker_change
             self.face_posterior: FacePosteriorFile | None = self.bundle.face_posterior
+            self.mark: Mark = self.bundle.mark
             self.age: AgeWeights | None = self.bundle.age
-            self._engines = engines.pop_all()
+            self._engines = held.pop_all()
         self._closed = False
         self._trace = trace
         self.provider = self._encoder.provider
@@ -280,6 +298,7 @@ class FaceEstimator:
             attributes=attributes,
             stages_ns={},
             posterior_file=self.face_posterior,
+            mark=self.mark,
         )
 
     @property
@@ -343,7 +362,7 @@ class FaceEstimator:
             f"{self.bundle.name}: the {network} network gave numbers that are not finite, or beyond ±{LARGEST_NUMBER:,.0f}, on "
             f"{self.provider}"
         )
-        if self.provider == "cpu":  # which computes in FP32, unless the graph itself says otherwise
+        if self.provider in ("cpu", "openvino"):  # which compute in FP32, unless the graph itself says otherwise
             return BundleError(f"{said}; use another bundle")
         return ProviderError(
             f"{said}; use a bundle in FP32 or --provider cpu (`voxface compare` finds the engine that does so)"

@@ -145,7 +145,9 @@ class _Blocks(NamedTuple):
     """The blocks of 32 frames of a network's input, which repeats a window."""
 
     local: list[int]  # the frame of the window with which each begins
-    lasting: list[bool]  # whether its frame embedding sees no edge, no seam and no frame that may still change, so can be kept
+    lasting: list[
+        bool
+    ]  # whether its frame embedding sees no edge, no seam and no frame that may still change, so can be kept
     frames: NDArray[np.intp]  # [C, STRIDE], the frames of the window
     lacking: int  # frames that the last one lacks
 

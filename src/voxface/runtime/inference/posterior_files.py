@@ -15,6 +15,7 @@ from voxface.runtime.face.mesh import vertex_normals
 from voxface.runtime.face.png import png
 from voxface.runtime.face.rasteriser import preview
 from voxface.runtime.inference.face_posterior import FacePosterior, posterior_json
+from voxface.runtime.provenance.mark import Mark
 
 SAMPLES_PNG: Final = "samples.png"
 UNCERTAINTY_PNG: Final = "uncertainty.png"
@@ -57,8 +58,8 @@ class PosteriorFiles:
         }
 
 
-def draw_posterior(posterior: FacePosterior, count: int, seed: int) -> PosteriorFiles:
-    """Draws `count` faces, at least one, and makes their files."""
+def draw_posterior(posterior: FacePosterior, count: int, seed: int, mark: Mark) -> PosteriorFiles:
+    """Draws `count` faces, at least one, and makes their files, each with the mark."""
     model = posterior.model
     triangles, albedo = model.triangles, model.albedo
     names = tuple(f"sample-{k + 1}.glb" for k in range(count))
@@ -66,12 +67,12 @@ def draw_posterior(posterior: FacePosterior, count: int, seed: int) -> Posterior
     shown: list[NDArray[np.uint8]] = []
     for name, coefficients in zip(names, posterior.sample(count, seed), strict=True):
         vertices = model.vertices(coefficients, posterior.decades)
-        contents[name] = glb(vertices, vertex_normals(vertices, triangles), albedo, triangles)
+        contents[name] = glb(vertices, vertex_normals(vertices, triangles), albedo, triangles, mark)
         if len(shown) < SHOWN:
             shown.append(preview(vertices, triangles, albedo, size=_SIZE))
-    contents[SAMPLES_PNG] = png(np.concatenate(shown, axis=1))
+    contents[SAMPLES_PNG] = png(np.concatenate(shown, axis=1), mark)
     spread = posterior.vertex_sd_mm
     largest = scale_end(spread)
     picture = heat_map(model.vertices(posterior.mean, posterior.decades), triangles, spread, largest, yaws=VIEWS)
-    contents[UNCERTAINTY_PNG] = png(picture)
+    contents[UNCERTAINTY_PNG] = png(picture, mark)
     return PosteriorFiles(posterior, contents, names, largest, float(np.sqrt(np.mean(np.square(spread)))))

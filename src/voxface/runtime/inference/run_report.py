@@ -4,19 +4,22 @@ import html
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.face_files import face_files
+from voxface.runtime.face.morph_targets import morph_targets
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.files.replacement import room_beside
 from voxface.runtime.inference.attributes import age_in_words, sex_in_words
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.face_estimator import FaceEstimator
+from voxface.runtime.provenance.mark import KEY
+from voxface.runtime.provenance.web_page import head_elements
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 
@@ -82,18 +85,31 @@ def headings(files: Sequence[str]) -> list[str]:
 class RunReport:
     """Writes results below one folder, which is made with the first of them."""
 
-    def __init__(self, out: Path, face_estimator: FaceEstimator, *, samples: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        out: Path,
+        face_estimator: FaceEstimator,
+        *,
+        samples: int = 0,
+        seed: int = 0,
+        morph_targets: bool = False,
+        sign: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         """Results below `out`.
 
         Args:
             samples: further faces of every voice, drawn from its posterior; more than 0 only if the bundle has one.
             seed: of these draws.
+            morph_targets: whether each `mesh.glb` gets the shapes that animate it.
+            sign: makes a signed PNG file of one; None: pictures are not signed.
         """
         self._out = out
         self._samples, self._seed = samples, seed
+        self._morph_targets, self._sign = morph_targets, sign
+        self._mark = face_estimator.mark
         self._bundle = face_estimator.bundle
         self._model = face_estimator.morphable
-        self._provider = face_estimator.provider
+        self._choice = face_estimator.choice
 
     def write_clip(self, name: str, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
         """Writes `face.png`, `mesh.glb`, `mesh.ply`, `mesh.obj` and `mesh.png` into a folder of the clip, and what was drawn of
@@ -111,14 +127,17 @@ class RunReport:
         Raises:
             InputError: the folder cannot be written.
         """
-        contents = face_files(estimate.image, estimate.vertices, self._model)
+        contents = face_files(estimate.image, estimate.vertices, self._model, self._mark, animated=self._morph_targets)
         drawn: dict[str, Any] = {}
         if self._samples and (posterior := estimate.posterior) is not None:
             from voxface.runtime.inference.posterior_files import draw_posterior  # most runs do without
 
-            draws = draw_posterior(posterior, self._samples, self._seed)
+            draws = draw_posterior(posterior, self._samples, self._seed, self._mark)
             contents |= draws.contents
             drawn = draws.to_json(self._out / name)
+        if self._sign is not None:
+            sign = self._sign
+            contents = {each: sign(data) if each.endswith(".png") else data for each, data in contents.items()}
         folder = self._out / name
         try:
             self._out.mkdir(parents=True, exist_ok=True)
@@ -145,6 +164,9 @@ class RunReport:
             "preview": str(folder / "mesh.png"),
             **estimate_json(estimate),
             **drawn,
+            **(
+                {"morph_targets": [target.name for target in morph_targets(self._model)]} if self._morph_targets else {}
+            ),
             "timings_ms": {**milliseconds, "total": total_ns / 1e6},
         }
 
@@ -158,7 +180,10 @@ class RunReport:
             },
             "clips": clips,
             "errors": errors,
-            "provider": self._provider,
+            "provider": self._choice.provider,
+            "threads": self._choice.threads,
+            "chosen": self._choice.why,
+            KEY: self._mark.to_json(),
         }
 
     def write_report(self, document: dict[str, Any]) -> None:
@@ -190,12 +215,13 @@ class RunReport:
         bad = "".join(f"<li>{html.escape(error['message'])}</li>" for error in document["errors"])
         about = html.escape(self._bundle.manifest.description or "")
         return (
-            "<!doctype html><meta charset=utf-8><title>voxface report</title><style>"
+            f"<!doctype html><meta charset=utf-8><title>voxface report</title>{head_elements(self._mark)}<style>"
             "body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}"
             "article{display:grid;grid-template-columns:192px minmax(0,1fr);gap:1rem;border-top:1px solid #ddd;padding:1rem 0}"
             "img{max-width:100%}.face{width:192px;image-rendering:auto}dl{columns:3 11rem;font-size:13px}"
             "dt{color:#666}dd{margin:0 0 .3rem}h2{font-size:1rem;overflow-wrap:anywhere}</style>"
             f"<h1>voxface</h1><p>Bundle <b>{html.escape(self._bundle.name)}</b>. {about}</p>"
+            f"<p><strong>{html.escape(self._mark.notice)}</strong></p>"
             + (f"<p>Could not be used:</p><ul>{bad}</ul>" if bad else "")
             + rows
         )

@@ -20,6 +20,7 @@ from voxface.runtime.errors import InputError
 from voxface.runtime.live.audio_input import Audio, Item
 from voxface.runtime.live.events import Lost, Rejected, Skipped, StreamEnded, StreamStarted
 from voxface.runtime.live.sinks.recorder import FORMAT, MANIFEST, VERTICES
+from voxface.runtime.provenance.mark import KEY
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE // 50
 VADS: Final = ("webrtc", "silero")
@@ -165,8 +166,9 @@ class Recording:
 
 
 def comparable(document: dict[str, Any]) -> dict[str, Any]:
-    """The JSON of an event without the times, which differ from run to run."""
-    return {key: value for key, value in document.items() if key != "latency_ms"}
+    """The JSON of an event without the times, which differ from run to run, and without the mark, which is of the version and
+    the bundle and not of the sound."""
+    return {key: value for key, value in document.items() if key not in ("latency_ms", KEY)}
 
 
 def _input(row: dict[str, Any]) -> tuple[int, Input | Skipped]:

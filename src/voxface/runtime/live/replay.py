@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.face.png import png
+from voxface.runtime.face.png import picture_alone, png
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.clock import Clock
 from voxface.runtime.live.events import FaceEstimated
@@ -128,7 +128,7 @@ class Comparison:
 
     def _same(self, event: FaceEstimated) -> Iterator[tuple[str, bool]]:
         picture = image_path(self._folder, event)
-        yield "picture", picture.is_file() and picture.read_bytes() == png(event.estimate.image)
+        yield "picture", picture.is_file() and picture_alone(picture.read_bytes()) == png(event.estimate.image)
         known = self._faces < len(self._meshes)
         yield "mesh", known and np.array_equal(self._meshes[self._faces], event.estimate.vertices)
 

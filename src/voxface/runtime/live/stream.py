@@ -114,6 +114,17 @@ class Stream:
             items = self._audio_input.feed(Block(table, self.sample_rate, 0, 0, first=first, source=self._source))
             return self._hear(items, behind)
 
+    def hear(self, block: Block, *, behind: bool = False) -> list[Event]:
+        """As `feed`, for a block as a device delivers it, with its rate, its times, and what was lost before it.
+
+        Raises:
+            UsageError: the stream has ended, or its `VoiceToFace` was closed.
+        """
+        if self._ended:
+            raise UsageError("the stream has ended; open another to go on")
+        with self._using():
+            return self._hear(self._audio_input.feed(block), behind)
+
     def events(self, blocks: Iterable[Samples]) -> Iterator[Event]:
         """Feeds one block after the other, then finishes the stream; yields the events in order.
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from voxface.runtime.processor import usable_cores
+from voxface.runtime.processor import processor_name, usable_cores
 
 STEADY_RUNS: Final = 200
 STEADY_SIZE: Final = 224  # rows of a square matrix product: some tenths of a millisecond
@@ -34,7 +34,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine that runs this process."""
-    return Machine(_cpu(), usable_cores(), f"{platform.system()} {platform.machine()}")
+    return Machine(processor_name(), usable_cores(), f"{platform.system()} {platform.machine()}")
 
 
 def jitter() -> float:
@@ -75,10 +75,3 @@ def resident_mb() -> dict[str, float | None]:
         return {"resident": None, "peak": None}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"resident": None, "peak": peak * (1 if sys.platform == "darwin" else 1024) / 1e6}
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    named = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
-    return named or platform.processor() or platform.machine()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
 from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.errors import NoSpeechError
 from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.block import Block
@@ -29,6 +30,7 @@ from voxface.runtime.live.sink_worker import SinkEvent, SinkWorker
 from voxface.runtime.live.stop import Stop
 from voxface.runtime.live.summary import why_no_face
 from voxface.runtime.profile.allocations import count_allocations
+from voxface.runtime.profile.energy import EnergyMeter
 from voxface.runtime.profile.machine import jitter, read_bandwidth, resident_mb, this_machine
 from voxface.runtime.profile.paced import Loop, Paced, lead_in, run_paced
 from voxface.runtime.profile.report import Reading, Report, Scaling, Settings
@@ -52,14 +54,15 @@ class ProfileSetup:
 
     Attributes:
         bundle: path of the bundle; None: the default bundle.
-        provider, threads: provider of the engines, and threads of an engine on the CPU.
+        provider, threads: provider of the engines, and threads of an engine on the CPU; see
+            `voxface.runtime.engines.choice.choose`.
         config: settings of the live session; there is one update each hop.
         seconds: length of the measurement.
     """
 
     bundle: Path | None
     provider: str
-    threads: int
+    threads: int | None
     config: LiveConfig
     seconds: float
 
@@ -133,7 +136,7 @@ class Profiler:
             bundle=self.bundle.name,
             bundle_sha256=str(self.bundle.manifest.sha256),
             provider=self.voice_to_face.provider,
-            threads=self.setup.threads,
+            threads=self.voice_to_face.choice.threads,
             mode=config.mode,
             source=source,
             source_sha256=sha256,
@@ -176,18 +179,21 @@ class Profiler:
         self._cold["first_update"] = self._times.first_ns / 1e6
         self._times = UpdateTimes()
         steady = jitter()
+        energy = EnergyMeter()
 
         def after() -> None:
             self.drain()
+            energy.look()
             watch()
 
         blocks = max(1, round(self.setup.seconds * SAMPLE_RATE / config.hop))
         found = run_paced(pipeline, loop, clock, blocks, stop=stop, watch=after)
-        memory = resident_mb()
+        joules, memory = energy.joules(), resident_mb()
         settings = self.settings(source, sha256)
         return self._report(
-            settings, pipeline, found.response, steady, memory, loop, stop, paced=found, window_filled_s=filled
-        )
+            settings, pipeline, found.response, steady, memory, loop, stop,
+            paced=found, window_filled_s=filled, joules=joules,
+        )  # fmt: skip
 
     def microphone(
         self, microphone: Microphone, stop: Stop, *, clock: Clock, watch: Callable[[], None] = lambda: None
@@ -204,10 +210,11 @@ class Profiler:
             SinkWorker(_Drain(self, watch), clock, "thread", pipeline.stage_histograms.stages["sink"].add)
         )
         source = _TracedSource(microphone, self.trace)
+        energy = EnergyMeter()
         began, busy = clock.now_ns(), time.process_time_ns()
         run_threaded(source, pipeline, clock, stop, [], limit_s=self.setup.seconds)
         wall, busy = clock.now_ns() - began, time.process_time_ns() - busy
-        memory = resident_mb()
+        joules, memory = energy.joules(), resident_mb()
         self.drain()
         if pipeline.last is None:
             raise NoSpeechError(
@@ -220,7 +227,7 @@ class Profiler:
         settings = self.settings(MICROPHONE)
         return self._report(
             settings, pipeline, response, steady, memory, loop, stop,
-            wall_ns=wall, cpu_ns=busy, device=microphone.to_json(),
+            wall_ns=wall, cpu_ns=busy, device=microphone.to_json(), joules=joules,
         )  # fmt: skip
 
     def _report(
@@ -238,6 +245,7 @@ class Profiler:
         wall_ns: int = 0,
         cpu_ns: int = 0,
         device: dict[str, Any] | None = None,
+        joules: float | None = None,
     ) -> Report:
         times = self._times
         if not times.service.count:
@@ -286,6 +294,7 @@ class Profiler:
             scaling=self._scaling(),
             readings=self._readings(times),
             device=device,
+            joules=joules,
         )
 
     def _pipeline(self, clock: Clock) -> Pipeline:
@@ -294,15 +303,16 @@ class Profiler:
 
     def _scaling(self) -> Scaling | None:
         """Times one estimate with all threads and with half of them, in turn; None where that cannot be done."""
-        half = self.setup.threads // 2
-        if not half or self.voice_to_face.provider != "cpu":
+        every = self.voice_to_face.choice.threads
+        half = every // 2
+        if not half or self.voice_to_face.provider not in ON_CPU:
             return None
         speech = self.voice_to_face.listen([synthetic_voice(self.setup.config.window / SAMPLE_RATE)])
-        times: dict[int, list[int]] = {self.setup.threads: [], half: []}
+        times: dict[int, list[int]] = {every: [], half: []}
         busy = took = 0
-        with VoiceToFace(self.bundle, self.setup.provider, threads=half) as other:
+        with VoiceToFace(self.bundle, self.voice_to_face.provider, threads=half) as other:
             for round_ in range(ROUNDS + 2):
-                for threads, face in ((self.setup.threads, self.voice_to_face), (half, other)):
+                for threads, face in ((every, self.voice_to_face), (half, other)):
                     began, used = time.perf_counter_ns(), time.process_time_ns()
                     face.estimate_speech(speech)
                     wall, used = time.perf_counter_ns() - began, time.process_time_ns() - used
@@ -311,12 +321,12 @@ class Profiler:
                     times[threads].append(wall)
                     if threads != half:
                         busy, took = busy + used, took + wall
-        return Scaling(half, statistics.median(times[half]) / statistics.median(times[self.setup.threads]), busy / took)
+        return Scaling(half, statistics.median(times[half]) / statistics.median(times[every]), busy / took)
 
     def _readings(self, times: UpdateTimes) -> list[Reading]:
         """Reading speed of the graphs' weights, counted as the bytes of their files, and of the morphable model's basis."""
         wanted: list[tuple[str, int, Histogram | None]] = []
-        if self.voice_to_face.provider == "cpu":
+        if self.voice_to_face.provider in ON_CPU:
             wanted += [(f"{name} graph", len(self.bundle.graph(name)), times.engines.get(name)) for name in GRAPHS]
         wanted.append(("mesh decode", self.voice_to_face.morphable.basis.nbytes, times.parts.get("mesh.decode")))
         return [

@@ -14,7 +14,7 @@ from voxface.runtime.profile.machine import Machine
 FORMAT: Final = 2
 QUANTILES: Final = ("p50", "p90", "p99", "p99.9", "max")
 
-_LATER: Final = ("precision", "lineage")  # fields that profiles of earlier versions lack
+_LATER: Final = ("precision", "lineage", "joules")  # fields that profiles of earlier versions lack
 
 Percentiles = dict[str, float]  # milliseconds of each of `QUANTILES`
 
@@ -117,6 +117,7 @@ class Report:
         scaling: the gain from threads; None for one thread.
         readings: the parts that read much memory.
         device: the microphone; None for other sound.
+        joules: energy that the processor took in `seconds`, whatever ran there; None where the system does not tell.
     """
 
     settings: Settings
@@ -150,13 +151,15 @@ class Report:
     scaling: Scaling | None = None
     readings: list[Reading] = field(default_factory=list)
     device: dict[str, Any] | None = None
+    joules: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON, with the number of its format."""
         document = {"format": FORMAT, **asdict(self)}
         for name in _LATER:
-            if document["settings"][name] is None:  # as it was saved
-                del document["settings"][name]
+            for part in (document, document["settings"]):
+                if name in part and part[name] is None:  # as it was saved
+                    del part[name]
         return document
 
     def save(self, path: Path) -> None:

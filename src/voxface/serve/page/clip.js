@@ -32,6 +32,6 @@ export async function faceOfFile(file, {headers, signal, limits}) {
   return {
     face, glb, picture: bytesOfDataUrl(picture), vertices: verticesOfGlb(glb),
     spread: uncertainty ? parseBinary(bytesOfDataUrl(uncertainty).buffer).values : null,
-    document: {bundle: document.bundle, provider: document.provider},
+    document: {bundle: document.bundle, provider: document.provider, synthetic: document.synthetic},
   };
 }

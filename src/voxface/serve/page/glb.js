@@ -24,8 +24,11 @@ export function normalsOf(vertices, triangles) {
 
 const linear = (value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
 
-/** A GLB file in metres of vertices [3 N] in millimetres, triangles [3 F] and colours [3 N], sRGB bytes. */
-export function writeGlb(vertices, triangles, colours) {
+/**
+ * A GLB file in metres of vertices [3 N] in millimetres, triangles [3 F] and colours [3 N], sRGB bytes; synthetic: what the
+ * server's documents say of the face under that name.
+ */
+export function writeGlb(vertices, triangles, colours, synthetic) {
   const count = vertices.length / 3;
   const metres = Float32Array.from(vertices, (value) => value / 1000);
   const rgba = new Uint16Array(count * 4).fill(65535);
@@ -45,11 +48,11 @@ export function writeGlb(vertices, triangles, colours) {
     return view;
   });
   const text = JSON.stringify({
-    asset: {version: "2.0", generator: "voxface"},
+    asset: {version: "2.0", generator: synthetic.software, extras: {synthetic}},
     scene: 0,
-    scenes: [{nodes: [0]}],
+    scenes: [{nodes: [0], extras: {synthetic}}],
     nodes: [{mesh: 0, name: "face"}],
-    meshes: [{primitives: [{attributes: {POSITION: 0, NORMAL: 1, COLOR_0: 2}, indices: 3, material: 0}]}],
+    meshes: [{primitives: [{attributes: {POSITION: 0, NORMAL: 1, COLOR_0: 2}, indices: 3, material: 0}], extras: {synthetic}}],
     materials: [{pbrMetallicRoughness: {metallicFactor: 0, roughnessFactor: 0.7}}],
     buffers: [{byteLength: offset}],
     bufferViews: views,

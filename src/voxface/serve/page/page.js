@@ -69,7 +69,7 @@ async function greet() {
     if (!mesh.ok) throw new Error(`the mesh: ${mesh.status}`);
     result.setTopology(parseMesh(await mesh.arrayBuffer()));
     const {name, version, licence, provider} = about;
-    find("bundle").textContent = `${name} ${version}, ${licence}. voxface ${about.voxface}, ${provider}.`;
+    find("bundle").textContent = `${about.synthetic.notice} ${name} ${version}, ${licence}. voxface ${about.voxface}, ${provider}.`;
     complain(null);
     return true;
   } catch (error) {
@@ -176,7 +176,9 @@ function faceCame(event, {picture, vertices, uncertainty}) {
   const {name, sha256} = about;
   result.show(face, {
     picture, vertices, spread: uncertainty,
-    about: {voxface: about.voxface, bundle: {name, sha256}, provider: about.provider, source: "microphone"},
+    about: {
+      voxface: about.voxface, bundle: {name, sha256}, provider: about.provider, source: "microphone", synthetic: about.synthetic,
+    },
   });
   if (!live) return;
   const age = live.stream.ageOf(event.position);

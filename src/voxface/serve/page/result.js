@@ -115,7 +115,7 @@ export class Result {
 
   glb() {
     if (this.file) return new Blob([this.file], {type: "model/gltf-binary"});
-    return writeGlb(this.vertices, this.topology.triangles, this.topology.colours);
+    return writeGlb(this.vertices, this.topology.triangles, this.topology.colours, this.face.synthetic);
   }
 
   json() {

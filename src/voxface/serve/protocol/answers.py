@@ -37,7 +37,7 @@ def binary_parts(event: FaceEstimated, wants: frozenset[Want]) -> list[tuple[str
         spread = posterior.vertex_sd_mm[:, None]
         found.append(("uncertainty", BinaryMessage("uncertainty", position, spread).pack()))
     if "picture" in wants:
-        found.append(("picture", picture_message(png(estimate.image), position)))
+        found.append(("picture", picture_message(png(estimate.image, estimate.mark), position)))
     return found
 
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -103,6 +104,8 @@ def parse_message(document: dict[str, Any]) -> Message:
         given = document.get("id")
         if given is not None and (isinstance(given, bool) or not isinstance(given, int | float | str)):
             raise ProtocolError("ping: id is a number or a text")
+        if isinstance(given, float) and not math.isfinite(given):  # JSON that is sent back has no such number
+            raise ProtocolError("ping: id is a finite number or a text")
         if isinstance(given, str) and len(given) > 64:
             raise ProtocolError("ping: id has at most 64 letters")
         return Ping(given)

@@ -18,6 +18,7 @@ class Limits:
             exceed it is refused. More than 1 is more than they can do.
         late_s: the lateness of updates (95th percentile of the last seconds) from which on new sessions are refused.
         idle_s: how long a client may send nothing.
+        ping_s: how often a client is pinged, so that nothing in between forgets the connection.
         resume_s: how long a session waits for a client that was cut off.
         hello_s: how long a client may take for its first message.
         drain_s: how long sessions may go on after SIGTERM.
@@ -47,6 +48,7 @@ class Limits:
     load: float = 0.8
     late_s: float = 0.1
     idle_s: float = 30.0
+    ping_s: float = 15.0
     resume_s: float = 30.0
     hello_s: float = 10.0
     drain_s: float = 5.0
@@ -75,4 +77,5 @@ class Limits:
             value = getattr(self, field.name)
             least = 0 if field.name in ("resume_s", "drain_s") else 1e-9
             if not least <= value < float("inf"):  # false of NaN too
-                raise UsageError(f"limit {field.name.replace('_', '-')} {value:g}: more than 0")
+                bound = "more than 0" if least else "at least 0"
+                raise UsageError(f"--limit {field.name.replace('_', '-')}={value:g}: {bound}, and finite")

@@ -55,30 +55,32 @@ class PrecomputedEmbeddings:
             done: called with (utterances done, utterances in all).
         """
         rng = np.random.default_rng([seed, 71])
-        rows, person, recording = [], [], []
         utterances = np.concatenate([pairs.utterances[int(i)] for i in people])
+        rows = _Rows(each * len(utterances))
         for k, u in enumerate(utterances):
             batch = crops(
                 pairs, np.repeat(u, each), int(rng.integers(length[0], length[1] + 1)), rng, encoder.normalisation, over
             )
-            rows.append(encoder(torch.from_numpy(batch).to(device))[0].float().cpu().numpy())
-            person += [int(pairs.utterance_person[u])] * each
-            recording += [int(pairs.utterance_recording[u])] * each
+            rows.add(encoder(torch.from_numpy(batch).to(device))[0])
             done(k + 1, len(utterances))
-        return cls(np.concatenate(rows), np.array(person, np.int32), np.array(recording, np.int32))
+        person, recording = (
+            np.repeat(of[utterances], each).astype(np.int32)
+            for of in (pairs.utterance_person, pairs.utterance_recording)
+        )
+        return cls(rows.table, person, recording)
 
     @cached_property
     def _rows(self) -> dict[int, NDArray[np.int64]]:
         return {int(i): np.flatnonzero(self.person == i) for i in np.unique(self.person)}
 
-    @property
+    @cached_property
     def people(self) -> NDArray[np.int32]:
         """Indices of the people whose voices these are, each once, in order."""
         return np.array(sorted(self._rows), np.int32)
 
     def draw(self, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
         """One row of each person, drawn uniformly: int64 [len(people)]."""
-        return np.array([rng.choice(self._rows[int(i)]) for i in people])
+        return np.array([_one(self._rows[int(i)], rng) for i in people])
 
     def positives(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """For each row another row of the same person, of another recording where there is one (Wu 2022, §4): int64."""
@@ -87,7 +89,7 @@ class PrecomputedEmbeddings:
             own = self._rows[int(self.person[row])]
             others = own[self.recording[own] != self.recording[row]]
             others = others if len(others) else own[own != row]
-            found.append(int(rng.choice(others)) if len(others) else int(row))
+            found.append(_one(others, rng) if len(others) else int(row))
         return np.array(found)
 
     def negatives(
@@ -101,12 +103,13 @@ class PrecomputedEmbeddings:
         Raises:
             ValueError: there is no other speaker.
         """
-        of_row = speakers[self.person]
-        if (of_row == of_row[0]).all():
+        of_people = speakers[self.people]
+        if (of_people == of_people[0]).all():
             raise ValueError("a triplet needs voices of two speakers")
         found = []
-        for row in rows:
-            while of_row[other := int(rng.integers(len(self.person)))] == of_row[row]:
+        for row in rows:  # nothing here grows with the number of rows, which may be millions
+            own = speakers[self.person[row]]
+            while speakers[self.person[other := int(rng.integers(len(self.person)))]] == own:
                 pass
             found.append(other)
         return np.array(found)
@@ -120,9 +123,33 @@ def embed_whole(
     done: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Float32:
     """Embeddings float32 [len(utterances), E] of whole utterances, as the runtime encodes them: short ones are repeated."""
-    rows = []
+    rows = _Rows(len(utterances))
     for k, u in enumerate(utterances):
         heard = network_input(pairs.utterance(int(u)), how=encoder.normalisation)
-        rows.append(encoder(torch.from_numpy(heard).to(device))[0].float().cpu().numpy())
+        rows.add(encoder(torch.from_numpy(heard).to(device))[0])
         done(k + 1, len(utterances))
-    return np.concatenate(rows)
+    return rows.table
+
+
+def _one(rows: NDArray[np.int64], rng: np.random.Generator) -> int:
+    """One of the rows: what `rng.choice` draws, in a fifth of its time."""
+    return int(rows[rng.integers(len(rows))])
+
+
+class _Rows:
+    """A table that is filled batch by batch.
+
+    It is one array from the beginning: thousands of small results, each kept where the network had put it, lie between what the
+    network needs for the next one, and memory grows by a hundred times their size.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.table: Float32 = np.empty((count, 0), np.float32)
+        self._done = 0
+
+    def add(self, batch: torch.Tensor) -> None:
+        """Copies the next rows [B, E]."""
+        if not self._done:
+            self.table = np.empty((len(self.table), batch.shape[1]), np.float32)
+        self.table[self._done : self._done + len(batch)] = batch.float().cpu().numpy()
+        self._done += len(batch)

@@ -19,6 +19,7 @@ from voxface.runtime.config.age import CHILD_UP_TO
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.damage import is_damage, reason
 from voxface.runtime.files.folders import files_in
+from voxface.runtime.files.separators import separator
 from voxface.runtime.files.text import read_text
 from voxface.training.data.ages import years
 
@@ -138,7 +139,8 @@ def corpus(folder: Path) -> Corpus:
     if not table.is_file():
         raise InputError(f"{folder}: no speakers.csv in it; write one, {_NEEDED}")
     try:
-        reader = csv.DictReader(io.StringIO(read_text(table)))
+        text = read_text(table)
+        reader = csv.DictReader(io.StringIO(text), delimiter=separator(text))
         rows = list(reader)
         columns = set(reader.fieldnames or ())
     except Exception as error:

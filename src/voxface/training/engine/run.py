@@ -40,6 +40,7 @@ from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError, Interrupted, UsageError, VoxfaceError
 from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.provenance.mark import OF_NO_BUNDLE
 from voxface.training.engine.checkpoint import (
     CHECKPOINTS,
     newest_checkpoint,
@@ -326,6 +327,8 @@ class Run:
         finally:
             prepared.close()
             self.waiting = prepared.waited / max(time.perf_counter() - began, 1e-9)
+            if self.first < total:
+                self._say(f"steps waited for data {100 * self.waiting:.1f} % of their time")
 
     def log(self, step: int, losses: Mapping[str, Tensor | float], batch: Mapping[str, Any] | None = None) -> None:
         """Checks the losses of a step, and adds a point to the learning curve every `log_every` steps and at validations.
@@ -376,7 +379,7 @@ class Run:
         path = self.folder / "samples" / f"{name}-{step + 1:07d}.png"
         try:
             path.parent.mkdir(exist_ok=True)
-            write_picture_sheet(rows, path)
+            write_picture_sheet(rows, path, mark=OF_NO_BUNDLE)
             if self._curve is not None:
                 with Image.open(path) as picture:
                     self._curve.picture(step, name, np.asarray(picture))

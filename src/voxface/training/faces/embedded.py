@@ -15,7 +15,7 @@ from voxface.runtime.face.morphable_model import PARTS, MorphableModel
 from voxface.training.faces.ageing import ageing
 from voxface.training.faces.albedo import paint_parts
 from voxface.training.faces.anny_head import AnnyHead
-from voxface.training.faces.expressions import expression_modes
+from voxface.training.faces.expressions import EXPRESSIONS, expression_modes
 from voxface.training.faces.face_types import face_types
 from voxface.training.faces.gaussian import Gaussian, Matrix, square_root
 from voxface.training.faces.head_mesh import HeadMesh, cut_head
@@ -101,6 +101,7 @@ def build(seed: int = 0) -> tuple[MorphableModel, FacePopulation]:
         face_types={name: np.concatenate([coefficients, none]) for name, coefficients in types.items()},
         boundary_edges=mesh.boundary_edges,
         ageing=ageing(anny, mesh, marks, (means[0], means[1])),
+        expression_names=tuple(EXPRESSIONS),
     )
     population = FacePopulation(
         np.stack([g.mean for g in modes.sexes]).astype(np.float32),

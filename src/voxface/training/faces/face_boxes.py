@@ -58,8 +58,27 @@ class FaceDetector:
     def detect(self, image: NDArray[np.uint8]) -> Boxes:
         """Boxes float32 [K, 5] of the faces in a picture uint8 [H, W, 3]: left, top, right, bottom in px, and the score.
 
-        The largest comes first. A box may reach beyond the picture.
+        The largest comes first. A box may reach beyond the picture. Where the whole picture shows no face, and has more pixels
+        than the network looks at, it is looked at in nine overlapping parts of half its sides, for faces that are small in it.
         """
+        found = self._look(image)
+        height, width = image.shape[:2]
+        if not len(found) and (width > self._width or height > self._height):
+            parts = []
+            for rows in _halves(height):
+                for columns in _halves(width):
+                    boxes = self._look(image[rows, columns]) + np.array(
+                        [columns.start, rows.start] * 2 + [0], np.float32
+                    )
+                    # What an edge within the picture cuts is whole in another part.
+                    low = np.where([columns.start > 0, rows.start > 0], [columns.start, rows.start], -np.inf)
+                    high = np.where([columns.stop < width, rows.stop < height], [columns.stop, rows.stop], np.inf)
+                    parts.append(boxes[((boxes[:, :2] > low) & (boxes[:, 2:4] < high)).all(1)])
+            found = suppressed(np.concatenate(parts))
+        return found[np.argsort(-_areas(found), kind="stable")]
+
+    def _look(self, image: NDArray[np.uint8]) -> Boxes:
+        """Boxes of the faces in one picture, scaled to what the network takes; the likeliest first."""
         pillow = _pillow()
         height, width = image.shape[:2]
         scale = min(self._width / width, self._height / height)
@@ -73,8 +92,7 @@ class FaceDetector:
         boxes = out[self._boxes][0, likely] * np.array([self._width, self._height] * 2, np.float32)
         boxes = boxes / np.array([size[0] / width, size[1] / height] * 2, np.float32)
         found = np.concatenate([boxes, score[likely, None]], 1).astype(np.float32)
-        kept = suppressed(found[np.isfinite(found).all(1)])
-        return kept[np.argsort(-_areas(kept), kind="stable")]
+        return suppressed(found[np.isfinite(found).all(1)])
 
     def close(self) -> None:
         """Frees the graph."""
@@ -92,6 +110,12 @@ def suppressed(boxes: Boxes, overlap: float = OVERLAP) -> Boxes:
         both = np.prod(np.maximum(0, high - low), 1)
         left = left[both <= overlap * (_areas(left) + _areas(best[None]) - both)]
     return np.array(kept, np.float32).reshape(-1, 5)
+
+
+def _halves(length: int) -> list[slice]:
+    """The first half of a side, the half in its middle, and the last."""
+    half = -(-length // 2)
+    return [slice(begin, begin + half) for begin in (0, (length - half) // 2, length - half)]
 
 
 def _areas(boxes: Boxes) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.face.png import png
+from voxface.runtime.provenance.mark import DRAWN
 from voxface.training.faces.appearance import Appearance
 from voxface.training.faces.camera import Array, Camera, Pose
 from voxface.training.faces.fitting import LandmarkFitter
@@ -101,7 +102,7 @@ def write_face_set(
             pose = picture_pose(degrees, camera)
             picture = draw(model, model.vertices(coefficients[0]), pose, config.size, Appearance.sample(rng), occlusion)
             names.append(f"face_{i:06d}.png")
-            (fresh / names[-1]).write_bytes(png(picture))
+            (fresh / names[-1]).write_bytes(png(picture, DRAWN))
             for key, value in {
                 "coefficients": coefficients[0],
                 "sexes": np.uint8(sex),

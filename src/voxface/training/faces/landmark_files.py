@@ -15,6 +15,7 @@ from voxface.runtime.files.damage import DAMAGE, is_damage, reason
 from voxface.runtime.files.folders import files_in
 from voxface.runtime.files.npz import npz_names, read_npz
 from voxface.runtime.files.regular import read_bytes
+from voxface.runtime.files.separators import separator
 from voxface.runtime.files.text import read_text
 from voxface.training.faces.fitting import flat_faces
 
@@ -150,7 +151,7 @@ def _read_csv(file: Path) -> LandmarkTable:
     dimensions = 0
     text = read_text(file)
     try:
-        for number, fields in enumerate(csv.reader(io.StringIO(text)), 1):
+        for number, fields in enumerate(csv.reader(io.StringIO(text), delimiter=separator(text)), 1):
             values = [field.strip() for field in fields]
             if not any(values):
                 continue

@@ -17,6 +17,8 @@ from voxface.training.faces.landmark_files import LandmarkTable, Skipped, unusab
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+NOT_READ = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff")
+"""Pictures all the same: they are listed, so that each is left out with a word and not without one."""
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -26,7 +28,7 @@ def find_pictures(folder: Path) -> list[Path]:
         InputError: there are none.
     """
     with reading(folder, "a folder of pictures"):
-        files = files_in(folder, SUFFIXES, below=True)
+        files = files_in(folder, {*SUFFIXES, *NOT_READ}, below=True)
     if not files:
         raise InputError(f"{folder}: no picture in this folder ({', '.join(SUFFIXES)})")
     return files
@@ -55,7 +57,10 @@ def read_picture(file: Path) -> NDArray[np.uint8]:
     except UnidentifiedImageError as error:
         kind = kind_of_bytes(data[:512])
         what = f"it is {kind}" if kind is not None else "it is none"
-        raise InputError(f"{file}: cannot be read as a picture ({what}; {', '.join(FORMATS)} are read)") from error
+        advice = "; save it as one of these" if kind is not None and kind.startswith("a picture") else ""
+        raise InputError(
+            f"{file}: cannot be read as a picture ({what}; {', '.join(FORMATS)} are read{advice})"
+        ) from error
     except Exception as error:
         if not is_damage(error):
             raise

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import ProviderError
 from voxface.runtime.face.mesh import vertex_normals
+from voxface.runtime.face.png import png
 from voxface.runtime.install_advice import how_to_install
+from voxface.runtime.provenance.mark import DRAWN, Mark
 from voxface.training.faces.appearance import Appearance
 
 Vector = NDArray[np.float64]
@@ -152,17 +154,17 @@ def render_batch(
     return pictures
 
 
-def write_picture_sheet(rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path, *, gap: int = 4) -> None:
-    """Writes pictures uint8 [h, w, 3] of one size as a grid, row by row, into one PNG."""
-    from PIL import Image
-
+def write_picture_sheet(
+    rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path, *, gap: int = 4, mark: Mark = DRAWN
+) -> None:
+    """Writes pictures uint8 [h, w, 3] of one size as a grid, row by row, into one PNG with the mark."""
     height, width = rows[0][0].shape[:2]
     columns = max(len(row) for row in rows)
     canvas = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for r, row in enumerate(rows):
         for c, picture in enumerate(row):
             canvas[r * (height + gap) :, c * (width + gap) :][:height, :width] = picture
-    Image.fromarray(canvas).save(path)
+    path.write_bytes(png(canvas, mark))
 
 
 def ambient_visibility(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from voxface.runtime.errors import InputError
 from voxface.training.data.kept_arrays import read_kept, write_kept
 from voxface.training.data.speech_corpus import LeftOut
 from voxface.training.own_data.listing import OwnPerson
@@ -21,9 +22,17 @@ _ARRAYS = ("frames", "lengths", "sessions", "pictures", "coefficients", "fits", 
 
 
 def key_of(person: OwnPerson, settings: str) -> str:
-    """SHA-256 of all that a person's result follows from."""
+    """SHA-256 of all that a person's result follows from.
+
+    Raises:
+        InputError: a file is gone.
+    """
     files = [path for _, path in person.recordings] + [*person.photographs, *person.fits]
-    stats = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
+    try:
+        stats = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
+    except OSError as error:
+        said = f"{error.filename}: was there at the start and cannot be read any more ({error.strerror or error})"
+        raise InputError(f"{said}; start again when it is there") from error
     sessions = [session for session, _ in person.recordings]
     return hashlib.sha256(json.dumps([settings, person.name, sessions, stats]).encode()).hexdigest()
 

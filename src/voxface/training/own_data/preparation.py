@@ -111,7 +111,7 @@ def prepare_people(
         if not people:
             first = f"; {rejected[0].file}: {rejected[0].reason}" if rejected else ""
             raise InputError(f"{name}: nobody's speech can be used{first}")
-        (folder / REJECTED).write_text(_as_csv(rejected))
+        (folder / REJECTED).write_text(_as_csv(rejected), "utf-8", "backslashreplace")  # names may be no text
         faces = np.stack(coefficients)
         writer.finish(
             kind="own",

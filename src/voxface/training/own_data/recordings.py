@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from voxface.runtime.errors import InputError, NoSpeechError
 from voxface.runtime.features.log_mel import log_mel
-from voxface.runtime.files.damage import is_damage, reason
+from voxface.runtime.files.damage import reading
+from voxface.runtime.files.npz import read_npy
+from voxface.runtime.files.regular import read_bytes
 from voxface.training.data.speech_corpus import LeftOut, voiced_audio
 from voxface.training.own_data.listing import FRAMES, OwnPerson
 
@@ -28,24 +30,30 @@ def hear(person: OwnPerson) -> tuple[list[NDArray[np.float16]], list[int], list[
     heard: dict[bytes, Path] = {}
     for session, file in person.recordings:
         try:
-            if file.suffix.lower() == FRAMES:
-                arrays = _read_frames(file)
-                frames.append(arrays)
-                sessions.append(numbers.setdefault(session, len(numbers)))
-                continue
-            samples = voiced_audio(file)
-            if len(samples) < SHORTEST:
-                raise NoSpeechError(f"{len(samples) / 16_000:.2f} s of speech in it, {SHORTEST / 16_000:g} needed")
+            found = _read_frames(file) if file.suffix.lower() == FRAMES else _log_mel(file)
         except (InputError, NoSpeechError) as error:
             rejected.append(LeftOut(str(file), str(error).removeprefix(f"{file}: "), error.exit_code))
             continue
-        same = heard.setdefault(hashlib.sha256(samples.tobytes()).digest(), file)
+        same = heard.setdefault(hashlib.sha256(found.tobytes()).digest(), file)
         if same is not file:
             rejected.append(LeftOut(str(file), f"the same speech as in {same.name}"))
             continue
-        frames.append(log_mel(samples).astype(np.float16))
+        frames.append(found)
         sessions.append(numbers.setdefault(session, len(numbers)))
     return frames, sessions, rejected
+
+
+def _log_mel(file: Path) -> NDArray[np.float16]:
+    """Log-mel frames float16 [T, 64] of the speech in a recording.
+
+    Raises:
+        InputError: it cannot be read.
+        NoSpeechError: there is too little speech in it.
+    """
+    samples = voiced_audio(file)
+    if len(samples) < SHORTEST:
+        raise NoSpeechError(f"{len(samples) / 16_000:.2f} s of speech in it, {SHORTEST / 16_000:g} needed")
+    return log_mel(samples).astype(np.float16)
 
 
 def _read_frames(file: Path) -> NDArray[np.float16]:
@@ -54,12 +62,8 @@ def _read_frames(file: Path) -> NDArray[np.float16]:
     Raises:
         InputError: it holds something else.
     """
-    try:
-        found = np.load(file, allow_pickle=False)
-    except Exception as error:
-        if not is_damage(error):
-            raise
-        raise InputError(f"{file}: cannot be read as an array ({reason(error)})") from error
+    with reading(file, "an array", advice=f"log-mel frames [T, {_MELS}] are needed"):
+        found = read_npy(read_bytes(file))
     if found.ndim == 2 and found.shape[1] != _MELS and found.shape[0] == _MELS:
         found = found.T
     if found.ndim != 2 or found.shape[1] != _MELS or found.dtype.kind != "f" or not len(found):

@@ -7,6 +7,7 @@ from typing import Final, get_args
 
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.files.text import read_text
+from voxface.runtime.files.unicode_names import composed
 from voxface.training.data.pairs import Split
 from voxface.training.data.speaker_splits import split_of
 from voxface.training.own_data.listing import OwnPerson
@@ -68,12 +69,16 @@ def _by_letter(name: str) -> Split:
 
 
 def _listed(file: Path) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for number, line in enumerate(read_text(file).splitlines(), 1):
-        words = re.split(r"[\s,]+", line.strip())
-        if words == [""]:
+        if not line.strip():
             continue
-        if len(words) != 2:
-            raise InputError(f"{file}, line {number}: a name and a split are expected")
-        found[words[0]] = words[1]
+        words = re.fullmatch(r"\s*(\S.*?)[\s,;]+([^\s,;]+)\s*", line)  # a name may have blanks
+        if words is None or words[2].lower() not in _WORDS:
+            raise InputError(
+                f"{file}, line {number}: a name and a split are expected; a split is {', '.join(get_args(Split))}"
+            )
+        name, split = composed(words[1]), words[2]
+        if found.setdefault(name, split) != split:
+            raise InputError(f"{file}, line {number}: {name} is in {found[name]} already; each person is in one split")
     return found

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxface.runtime.audio.containers.recognise import Foreign, recognise
-from voxface.runtime.audio.ffmpeg import MOST_ALLOCATED, STALL_S
+from voxface.runtime.audio.ffmpeg import MOST_ALLOCATED, SPEAKER, STALL_S
 from voxface.runtime.errors import InputError, ProviderError
 from voxface.runtime.files.regular import open_regular
 
@@ -82,7 +82,8 @@ def frames(file: Path, per_second: float) -> Generator[tuple[float, NDArray[np.u
             process.stdout.close()
             process.wait()
         said.seek(0)
-        lines = [line.strip() for line in said.read(1 << 14).decode("utf-8", "replace").splitlines() if line.strip()]
+        text = said.read(1 << 14).decode("utf-8", "replace")
+        lines = [line for each in text.splitlines() if (line := SPEAKER.sub("", each).strip())]
     if any("matches no streams" in line for line in lines):
         raise InputError(f"{file}: {kind.name} without pictures")
     if code or lines or not count:

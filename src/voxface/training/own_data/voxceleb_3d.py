@@ -10,7 +10,6 @@ numbers are read, or of the 199 of shape; in standard deviations, or with 3DDFA'
 BFM's own modes. What can be neither is rejected.
 """
 
-import io
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from voxface.runtime.errors import InputError
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.runtime.files.damage import reading
+from voxface.runtime.files.npz import read_npy
 from voxface.runtime.files.regular import read_bytes
 from voxface.training.data.speech_corpus import LeftOut
 from voxface.training.faces.vertex_fit import VertexFitter
@@ -85,7 +85,7 @@ def read_parameters(file: Path, whitening: Path | None) -> NDArray[np.float32]:
     with reading(
         file, "an array", advice=f"{ALL_SHAPE} parameters of shape, and perhaps {ALL_EXPRESSION} of expression"
     ):
-        found = np.load(io.BytesIO(read_bytes(file, _MOST_BYTES)), allow_pickle=False)
+        found = read_npy(read_bytes(file, _MOST_BYTES))
     if found.dtype.kind not in "fiu" or found.size not in (ALL_SHAPE, ALL_SHAPE + ALL_EXPRESSION):
         raise InputError(
             f"{file}: holds {found.dtype} {list(found.shape)[:8]}; {ALL_SHAPE} parameters of shape are needed, or "

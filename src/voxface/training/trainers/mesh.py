@@ -141,9 +141,11 @@ def train_mesh(
     faces = pairs.coefficients if config.target == "drawn" else pairs.expected
     known = np.isfinite(faces[people]).all(1)
     if not known.any():
-        raise InputError(
-            f"the {config.target} faces of these pairs are not known; use the other target, or other pairs"
-        )
+        other, others = ("expected", pairs.expected) if config.target == "drawn" else ("drawn", pairs.coefficients)
+        advice = "prepare the pairs with --photos and a --detector other than aligned, or with --fits"
+        if np.isfinite(others[people]).all(1).any():
+            advice = f"--set target={other} learns the other ones"
+        raise InputError(f"the {config.target} faces of nobody here are known; {advice}")
     if not known.all():  # own data: people of whom no photograph could be used
         say(f"{(~known).sum()} of {len(people)} people have no face and are left out")
     people = people[known]

@@ -237,7 +237,8 @@ def verification(
         for half in np.array_split(frames, 2):
             with torch.no_grad():
                 heard = network_input(half, 64, encoder.normalisation)
-                rows.append(encoder(torch.from_numpy(heard).to(device))[0][0].float().cpu().numpy())
+                # A copy, since what the network has put somewhere holds its surroundings in memory.
+                rows.append(encoder(torch.from_numpy(heard).to(device))[0][0].float().cpu().numpy().copy())
             number = int(renderings.voice[r])
             speakers.append(int(renderings.speaker[number]))
             sets.append(renderings.about["voices"][number]["corpus"])

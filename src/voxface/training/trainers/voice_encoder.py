@@ -410,7 +410,7 @@ def _embed(encoder: nn.Module, frames: Float32, device: torch.device) -> Float32
     with torch.no_grad():
         embedding = encoder(torch.from_numpy(network_input(frames)).to(device))[0][0]
     encoder.train(training)
-    row: Float32 = embedding.float().cpu().numpy()
+    row: Float32 = embedding.float().cpu().numpy().copy()  # else it holds its surroundings in memory
     return row
 
 

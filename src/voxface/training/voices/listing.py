@@ -12,6 +12,7 @@ from pathlib import Path
 
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.damage import is_damage, reason
+from voxface.runtime.files.separators import separator
 from voxface.runtime.files.text import read_text
 from voxface.training.data.ages import years
 from voxface.training.data.pairs import Split
@@ -60,7 +61,8 @@ def voices(folder: Path) -> list[Voice]:
             f"{folder}: no speakers.csv in it; write one with the columns speaker_id, file, sex, age, language"
         )
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(table))))
+        text = read_text(table)
+        rows = list(csv.DictReader(io.StringIO(text), delimiter=separator(text)))
     except Exception as error:
         if not is_damage(error):
             raise

@@ -33,6 +33,7 @@ from voxface.runtime.live.audio_input import Audio
 from voxface.runtime.live.events import FaceEstimated, Lost, Rejected, Skipped, StreamEnded, StreamStarted
 from voxface.runtime.live.sink_worker import SinkEvent
 from voxface.runtime.live.sinks.json_lines import event_json, line
+from voxface.runtime.provenance.mark import OF_NO_BUNDLE, Mark
 
 FORMAT: Final = 1
 MANIFEST: Final = "recording.json"
@@ -66,6 +67,7 @@ class Recorder:
         self._wav: _Wav | None = None
         self._vertices: _Rows | None = None
         self._last: NDArray[np.float32] | None = None
+        self._mark: Mark = OF_NO_BUNDLE
         self._next = -1
         self._closed = self._broken = False
         try:
@@ -98,7 +100,7 @@ class Recorder:
                     part.close()
             if self._last is not None and self._model is not None:
                 triangles = self._model.triangles
-                mesh = glb(self._last, vertex_normals(self._last, triangles), self._model.albedo, triangles)
+                mesh = glb(self._last, vertex_normals(self._last, triangles), self._model.albedo, triangles, self._mark)
                 write_bytes(self._folder / "mesh.glb", mesh)
             self._write_manifest(complete=not self._broken)
 
@@ -129,12 +131,12 @@ class Recorder:
             self._inputs.write(json.dumps(document, separators=(",", ":")) + "\n")
             self._inputs.flush()
         if isinstance(event, FaceEstimated):
-            write_bytes(image_path(self._folder, event), png(event.estimate.image))
+            write_bytes(image_path(self._folder, event), png(event.estimate.image, event.estimate.mark))
             vertices = event.estimate.vertices
             if self._vertices is None:
                 self._vertices = _Rows(self._folder / VERTICES, vertices.shape)
             self._vertices.add(vertices)
-            self._last = vertices
+            self._last, self._mark = vertices, event.estimate.mark
         self._events.write(line(sink_event))
         self._events.flush()
 

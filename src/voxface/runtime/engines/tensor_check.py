@@ -1,0 +1,17 @@
+"""The check of an array against what a graph says of an input or output."""
+
+from voxface.runtime.config.tensor_spec import TensorSpec
+from voxface.runtime.engines.engine import Array
+
+
+def check_array(name: str, array: Array, spec: TensorSpec) -> None:
+    """Checks the array for an input or output.
+
+    Raises:
+        ValueError: its type, number of dimensions or one of the fixed lengths is another.
+    """
+    fits = array.dtype == spec.dtype and array.ndim == len(spec.shape)
+    if not fits or any(isinstance(d, int) and d != n for d, n in zip(spec.shape, array.shape, strict=True)):
+        raise ValueError(
+            f"{name!r} is {array.dtype} {list(array.shape)}, the graph wants {spec.dtype} {list(spec.shape)}"
+        )
