@@ -26,8 +26,8 @@ def normalise(frames: Float32, how: str = "bands") -> Float32:
     """Frames float32 [T, mels] normalised: each mel bin minus its mean and divided by its population standard deviation, or all
     minus their common mean (`how`, one of `NORMALISATIONS`)."""
     if how == "level":
-        parts = (np.add.reduce(frames[at : at + _SUMMED], None) for at in range(0, len(frames), _SUMMED))
-        level: Float32 = frames - np.float32(sum(map(float, parts)) / frames.size)
+        sums = (np.add.reduce(frames[at : at + _SUMMED], None) for at in range(0, len(frames), _SUMMED))
+        level: Float32 = frames - np.float32(sum(map(float, sums)) / frames.size)
         level *= np.float32(1 / LEVEL_UNIT)
         return level
     centred: Float32 = frames - frames[0]  # bins that never change, as in digital silence, become exactly zero
