@@ -73,7 +73,8 @@ def _compiled(asked: tuple[str, ...] | list[str], python: str, *words: str) -> s
             command, cwd=ROOT, input="\n".join(asked), stdout=subprocess.PIPE, text=True, check=True, env=_environment()
         )
     # Who asked for it is of interest, in which file that stands is not.
-    text = re.sub(r"-c \S+(, )?|-r - \(?.*?\)?(, )?", "", done.stdout)
+    kept = done.stdout.partition("\n# The following packages were excluded")[0]
+    text = re.sub(r"-c \S+(, )?|-r - \(?.*?\)?(, )?", "", kept)
     return re.sub(r"^ +# via *(.*?),? *\n", lambda m: f"    # via {m[1]}\n" if m[1] else "", text, flags=re.M)
 
 
