@@ -115,15 +115,17 @@ def offers_of_zsh(script: Path, lines: list[str]) -> Iterator[tuple[str, set[str
     try:
         # Every offer on one line of its own, with nothing inserted; at once, and whole, however long the list is.
         setup = (
-            "unsetopt zle_bracketed_paste 2>/dev/null; PS1=; stty -echo cols 400 rows 200; LISTMAX=0; autoload -Uz compinit && "
+            "unsetopt zle_bracketed_paste 2>/dev/null; PS1=AS''K; stty -echo cols 400 rows 200; LISTMAX=0; autoload -Uz compinit && "
             f"compinit -u -D && source {script} && zstyle ':completion:*' verbose no && setopt no_auto_menu && "
             "bindkey '^Y' list-choices && echo RE''ADY\n"
         )
         os.write(terminal, setup.encode())
-        _read_until(terminal, b"READY")
+        _read_until(
+            terminal, b"READY", b"ASK"
+        )  # before the prompt, the terminal itself takes what is typed, and not zsh
         for line in lines:
             os.write(terminal, f"{line}\x19\x15echo DO''NE\n".encode())
-            said = _read_until(terminal, b"DONE")
+            said = _read_until(terminal, b"DONE", b"ASK")
             yield line, set(said.decode(errors="replace").split("\n", maxsplit=1)[-1].split())
     finally:
         os.kill(process, 9)
@@ -131,10 +133,10 @@ def offers_of_zsh(script: Path, lines: list[str]) -> Iterator[tuple[str, set[str
         os.waitpid(process, 0)
 
 
-def _read_until(terminal: int, mark: bytes) -> bytes:
-    """What the terminal writes until a mark; TimeoutError after two minutes."""
+def _read_until(terminal: int, mark: bytes, prompt: bytes) -> bytes:
+    """What the terminal writes until a mark and a prompt behind it; TimeoutError after two minutes."""
     said, until = b"", time.monotonic() + 120
-    while mark not in said:
+    while prompt not in said.partition(mark)[2]:
         ready, _, _ = select.select([terminal], [], [], max(0, until - time.monotonic()))
         if not ready:
             raise TimeoutError(said.decode(errors="replace"))
