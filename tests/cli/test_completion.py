@@ -116,7 +116,8 @@ def offers_of_zsh(script: Path, lines: list[str]) -> Iterator[tuple[str, set[str
         # Every offer on one line of its own, with nothing inserted; at once, and whole, however long the list is.
         setup = (
             "unsetopt zle_bracketed_paste 2>/dev/null; PS1=AS''K; stty -echo cols 400 rows 200; LISTMAX=0; "
-            f"autoload -Uz compinit && compinit -u -D && source {script} && zstyle ':completion:*' verbose no && setopt no_auto_menu && "
+            f"autoload -Uz compinit && compinit -u -D && source {script} && zstyle ':completion:*' verbose no && "
+            "setopt no_auto_menu && "
             "bindkey '^Y' list-choices && echo RE''ADY\n"
         )
         os.write(terminal, setup.encode())
