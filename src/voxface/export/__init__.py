@@ -10,6 +10,6 @@
 | `triton_repository`, `triton_config` | bundle -> model repository of NVIDIA Triton Inference Server |
 | `tensorrt_build`, `optimisation_profile` | ONNX graphs -> TensorRT engines, and the shapes they are built for |
 
-The room imports torch and onnx, but `tensorrt_build` only when it needs them, and what is for Triton never. The runtime never imports this room, and formats
-of other projects are read in `voxface.importers`.
+The room imports torch and onnx, but `tensorrt_build` only when it needs them, and what is for Triton never. The runtime never
+imports this room, and formats of other projects are read in `voxface.importers`.
 """
