@@ -5,10 +5,12 @@
 #     -e VOXFACE_TOKEN -v "$PWD/tls:/tls:ro" voxface --certificate /tls/cert.pem --key /tls/key.pem
 ARG PYTHON=3.12
 FROM python:${PYTHON}-slim AS build
-COPY pyproject.toml constraints.txt README.md LICENSE /source/
+COPY pyproject.toml README.md LICENSE /source/
+COPY requirements/serve.lock /source/requirements/
 COPY src /source/src
 RUN python -m venv /opt/voxface \
- && /opt/voxface/bin/pip install --no-cache-dir --constraint /source/constraints.txt "/source[cpu,serve]" \
+ && /opt/voxface/bin/pip install --no-cache-dir --require-hashes --no-deps --requirement /source/requirements/serve.lock \
+ && /opt/voxface/bin/pip install --no-cache-dir --no-deps --no-build-isolation /source \
  && /opt/voxface/bin/python -m compileall -q /opt/voxface/lib
 
 FROM python:${PYTHON}-slim

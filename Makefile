@@ -8,7 +8,8 @@ OUT ?= demo
 VOXFACE_SHARED ?= ../shared/data
 export VOXFACE_SHARED
 
-.PHONY: help demo test test-fast fuzz test-cpus test-cpus-quick coverage lint types system-packages bench default-bundle docs clean
+.PHONY: help demo test test-fast fuzz test-cpus test-cpus-quick coverage lint types system-packages bench default-bundle docs site \
+  lock dist tag clean
 
 help:
 	@echo "make demo [AUDIO=my.flac]   faces and meshes from speech, with the light runtime only"
@@ -19,14 +20,22 @@ help:
 	@echo "make fuzz                   thousands of hostile files, and random kills; prints its seed"
 	@echo "make coverage               which lines the fast tests run, of every file of the package"
 	@echo "make bench                  measure speed; results go to benchmarks/results"
+	@echo "make site                   the pages of docs/ as a site, in site/"
+	@echo "make lock, dist, tag        what makes a release, see docs/releasing.md"
 	@echo "make default-bundle         train and export the default bundle again (needs speech, see docs/training.md)"
 
-$(DEMO)/.ready: pyproject.toml constraints.txt
+# Locked packages are checked against their hashes. Then voxface itself: it takes nothing from an index any more. Before 0.3.0 the
+# distribution was called voxface.
+install = $(1)/bin/python -m pip uninstall --quiet --yes voxface && \
+  $(1)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+
+$(DEMO)/.ready: pyproject.toml requirements/demo.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "voxface needs Python 3.11 to 3.13; use: make demo PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/python -m pip install --quiet --upgrade pip
-	$(DEMO)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu]"
+	$(DEMO)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement requirements/demo.lock
+	@$(call install,$(DEMO))
 	@touch $@
 
 # AUDIO is one name if a file has it, spaces and quotes and all; else it is read as a shell reads words, but nothing in it is
@@ -56,21 +65,22 @@ export DEMO_PROGRAM
 demo: $(DEMO)/.ready
 	@$(DEMO)/bin/python -c "$$DEMO_PROGRAM" $(DEMO)/bin/voxface
 
-# Every package the tests need; torch comes from the pinned constraint, never from an open range.
-$(VENV)/.ready: pyproject.toml constraints.txt
+# Every package the tests need. torch is in no lock (release/lock.py says why), it comes from the pinned constraint; what it needs
+# is there already.
+$(VENV)/.ready: pyproject.toml constraints.txt requirements/test.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "voxface needs Python 3.11 to 3.13; use: make test PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement requirements/test.lock
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[cpu,mic,serve,serve-ray,train,eval,ray,openvino,tensorrt-rtx,c2pa,dev]"
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps silero-vad  # for its ONNX file alone
+	@$(call install,$(VENV))
 	@touch $@
 
 # Libraries Open3D links to and software rendering; PortAudio and a sound server for the virtual microphone; a display.
 # Installed where that is allowed (Debian, root); elsewhere the tests say what they miss.
 DEBIAN := libasound2-plugins libegl1 libgl1 libgomp1 libidn2-0 libportaudio2 libudev1 libusb-1.0-0 libx11-6 pulseaudio pulseaudio-utils strace \
-  libegl-mesa0 libgl1-mesa-dri xvfb ffmpeg chromium
+  libegl-mesa0 libgl1-mesa-dri xvfb ffmpeg chromium zsh fish
 system-packages:
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  missing=$$(for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
@@ -87,6 +97,7 @@ $(GLTF): tests/gltf/package.json tests/gltf/package-lock.json
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/codespell
 types: $(VENV)/.ready
 	$(VENV)/bin/mypy --strict -p voxface
 
@@ -145,6 +156,26 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python -m benchmarks.live_window
 	$(VENV)/bin/python -m benchmarks.live_soak --record
 	$(VENV)/bin/python -m benchmarks.render_tables
+
+# Nothing is fetched, and a warning is an error.
+site: $(VENV)/.ready
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
+
+$(VENV)/.release: $(VENV)/.ready
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt uv
+	@touch $@
+
+lock: $(VENV)/.release
+	$(VENV)/bin/python -m release.lock
+
+dist: $(VENV)/.ready
+	rm -rf dist build
+	$(VENV)/bin/python -m release.build
+	$(VENV)/bin/python -m twine check --strict dist/*.whl dist/*.tar.gz
+	$(VENV)/bin/python -m release.sbom --out dist/sbom.json
+
+tag: $(VENV)/.ready
+	$(VENV)/bin/python -m release.tag
 
 docs: $(VENV)/.ready
 	$(VENV)/bin/python docs/make_live_pictures.py

@@ -11,6 +11,7 @@ from typing import Any
 
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.processor import usable_cores
+from voxface.runtime.version import __version__
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -27,7 +28,8 @@ def record(
         "machine": {"cpu": _cpu(), "cores": usable_cores(), "system": platform.system()},
         "versions": {
             "python": platform.python_version(),
-            **{package: metadata.version(package) for package in ("voxface", *packages)},
+            "voxface": __version__,
+            **{package: metadata.version(package) for package in packages},
         },
         "measured": measured,
     }

@@ -1,6 +1,5 @@
 """Dependencies: each has an upper bound, each was tested in the version that constraints.txt pins, and the two agree."""
 
-import re
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +12,8 @@ from packaging.requirements import Requirement  # noqa: E402
 from packaging.utils import canonicalize_name  # noqa: E402
 from packaging.version import Version  # noqa: E402
 
+from tests.pinned_versions import pinned_versions  # noqa: E402
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -22,15 +23,7 @@ def requirements() -> list[tuple[str, Requirement]]:
     places = {"build-system": PROJECT["build-system"]["requires"], "dependencies": PROJECT["project"]["dependencies"]}
     places |= PROJECT["project"]["optional-dependencies"]
     found = [(place, Requirement(text)) for place, texts in places.items() for text in texts]
-    return [(place, requirement) for place, requirement in found if requirement.name != "voxface"]
-
-
-def pinned_versions() -> dict[str, Version]:
-    """Project -> the version that constraints.txt pins."""
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
-    pinned = [re.fullmatch(r"([\w.-]+)==([\w.]+)", line) for line in lines]
-    assert all(pinned), "every line pins one version"
-    return {canonicalize_name(match[1]): Version(match[2]) for match in pinned if match}
+    return [(place, requirement) for place, requirement in found if requirement.name != PROJECT["project"]["name"]]
 
 
 TESTED = pinned_versions()

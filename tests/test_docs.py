@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.page_code import PAGES, name_of
+
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "src" / "voxface"
-# The change log names what older versions had.
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 ROOMS = tuple(sorted(p.name for p in HOUSE.iterdir() if (p / "__init__.py").is_file()))
-FOLDERS = ("src", "docs", "tests", "benchmarks", "examples", *ROOMS)
+FOLDERS = ("src", "docs", "tests", "benchmarks", "examples", "release", *ROOMS)
 
 CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(rf"(?:(?:{'|'.join(FOLDERS)})/[\w./-]*|[\w/-]+\.py)(?=$|[\s,;:)])")
-DOTTED = re.compile(r"\b(?:voxface|benchmarks)(?:\.\w+)+")
+DOTTED = re.compile(r"\b(?:voxface|benchmarks|release)(?:\.\w+)+")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.M)
 
@@ -38,7 +38,9 @@ def is_there(path: str) -> bool:
     if "/" in path:
         return any((base / path).exists() for base in (ROOT, HOUSE))
     return any(
-        found for folder in ("src", "tests", "benchmarks", "docs", "examples") for found in (ROOT / folder).rglob(path)
+        found
+        for folder in ("src", "tests", "benchmarks", "docs", "examples", "release")
+        for found in (ROOT / folder).rglob(path)
     )
 
 
@@ -82,22 +84,22 @@ def anchors_of(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in HEADING.findall(page.read_text())}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_path_exists(page: Path) -> None:
     found = {match for code in code_in(text_of(page)) for match in PATH.findall(code)}
     missing = [path for path in sorted(found) if not is_there(path)]
     assert not missing
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_dotted_name_exists(page: Path) -> None:
     found = {name for code in code_in(text_of(page)) for name in DOTTED.findall(code)}
-    files = (".voxface", ".json", ".npz")  # `voxface.npz` is a file's name
+    files = (".voxface", ".json", ".npz", ".fish")  # `voxface.npz` is a file's name
     missing = [name for name in sorted(found) if not name.endswith(files) and not exists(name)]
     assert not missing
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for link in LINK.findall(page.read_text()):
         if re.match(r"[a-z]+:", link):

@@ -37,7 +37,7 @@ def programs() -> list[str]:
     found = [
         f"{folder}/{file.name}" for folder in ("docs", "examples") for file in sorted((ROOT / folder).glob("*.py"))
     ]
-    for base, folder in ((ROOT, "benchmarks"), (ROOT / "src", "voxface")):
+    for base, folder in ((ROOT, "benchmarks"), (ROOT, "release"), (ROOT / "src", "voxface")):
         for file in sorted((base / folder).rglob("*.py")):
             if file.name != "__main__.py" and TOLD_APART.search(file.read_text()):
                 found.append(".".join(file.relative_to(base).with_suffix("").parts))
@@ -58,7 +58,7 @@ def test_help_says_what_a_program_does_and_does_nothing(tmp_path: Path) -> None:
     names = programs()
     assert len(names) > 30
     copy = tmp_path / "copy"
-    for folder in ("benchmarks", "docs", "examples", "src"):
+    for folder in ("benchmarks", "docs", "examples", "release", "src"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(ROOT / "README.md", copy)
     before = contents(copy)

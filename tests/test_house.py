@@ -295,12 +295,17 @@ def test_no_module_imports_the_front_door() -> None:
             assert "voxface" not in imports(file), file
 
 
-def test_the_version_is_that_of_the_project() -> None:
+def test_the_version_is_stated_in_one_place() -> None:
     import tomllib
 
     import voxface
 
-    assert voxface.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in document["project"]
+    assert document["project"]["dynamic"] == ["version"]
+    module, _, name = document["tool"]["setuptools"]["dynamic"]["version"]["attr"].rpartition(".")
+    assert (module, name) == ("voxface.runtime.version", "__version__")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", voxface.__version__)
 
 
 def test_public_names_are_there() -> None:

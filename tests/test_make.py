@@ -29,8 +29,9 @@ def here(tmp_path: Path) -> Path:
     (tmp_path / "recordings").mkdir()
     for name in ("2.wav", "1.wav"):
         (tmp_path / "recordings" / name).touch()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "requirements").mkdir()
+    for name in ("Makefile", "pyproject.toml", "requirements/demo.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
     stand_in(tmp_path, 0)
     (tmp_path / "environment" / ".ready").touch()
     return tmp_path

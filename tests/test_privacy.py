@@ -60,6 +60,7 @@ COMMANDS: dict[str, Words] = {
     "export": ["export", STORED / "networks", "--out", "{out}/again.voxface"],
     "export: triton": ["export", "--triton", "{out}/models", "--bundle", BUNDLE],
     "devices": ["devices", "--json"],
+    "completion": ["completion", "zsh"],
     "data prepare": ["data", "prepare", "--speech", "{in}/speech", *PEOPLE, "--out", "{out}/pairs"],
     "data voices": ["data", "voices", "--speech", "{in}/voices", "--teacher", "{in}/teacher.pt", "--speeds", "1.0",
                     "--workers", "2", "--out", "{out}/voices"],

@@ -3,6 +3,7 @@
 Nothing is fetched: builds run without isolation and installs without an index, beside the libraries of this environment.
 """
 
+import email
 import os
 import shlex
 import shutil
@@ -15,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from voxface.runtime.version import __version__
 
 ROOT = Path(__file__).parent.parent
 SPEECH = ROOT / "examples" / "sample_male.flac"
@@ -68,7 +71,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build_wheel(source: Path, out: Path) -> Path:
     check_call([*PIP, "wheel", source, "--no-deps", "--no-build-isolation", "--quiet", "-w", out], out)
-    (wheel,) = out.glob("voxface-*.whl")
+    (wheel,) = out.glob("voxface_runtime-*.whl")
     return wheel
 
 
@@ -94,6 +97,25 @@ def advice(programs: Path, libraries: Path, *extras: str) -> list[str]:
     return shlex.split(said)
 
 
+def test_the_archives_are_what_an_index_takes(tree: Path, tmp_path: Path) -> None:
+    """As `make dist` builds and checks them; no name, version or requirement is stated twice."""
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    check_call([sys.executable, "-m", "release.build", "--out", tmp_path], tmp_path, environment)
+    archives = sorted(tmp_path.iterdir())
+    assert [path.name for path in archives] == [
+        f"voxface_runtime-{__version__}-py3-none-any.whl",
+        f"voxface_runtime-{__version__}.tar.gz",
+    ]
+    said = check_call([sys.executable, "-m", "twine", "--no-color", "check", "--strict", *archives], tmp_path)
+    assert said.count("PASSED") == 2
+    inside = zipfile.ZipFile(archives[0])
+    text = inside.read(f"voxface_runtime-{__version__}.dist-info/METADATA").decode()
+    metadata = email.message_from_string(text)
+    assert (metadata["Name"], metadata["Version"]) == ("voxface-runtime", __version__)
+    assert not [line for line in metadata.get_all("Requires-Dist", []) if line.startswith("voxface[")]
+    assert "Requires-Python: <3.14,>=3.11" in text
+
+
 def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
@@ -112,7 +134,7 @@ def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Pat
     programs = install(libraries, tmp_path / "venv", "--no-deps", wheel)
     check_run(programs, libraries, tmp_path / "out")
     said = advice(programs, libraries, "mic", "viewer")
-    assert said == ["pip", "install", f"voxface[mic,viewer] @ {wheel.as_uri()}"]
+    assert said == ["pip", "install", f"voxface-runtime[mic,viewer] @ {wheel.as_uri()}"]
     words = [*PIP[1:], *said[1:], "--quiet", "--no-index", "--no-deps", "--force-reinstall"]
     check_call([programs / "python", *words], tmp_path, {"PYTHONPATH": str(libraries)})  # pip takes it
     check_run(programs, libraries, tmp_path / "again")
@@ -121,7 +143,7 @@ def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Pat
 def test_the_source_distribution_is_whole_and_makes_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) -> None:
     code = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
     check_call([sys.executable, "-c", code, tmp_path], tree)
-    (archive,) = tmp_path.glob("voxface-*.tar.gz")
+    (archive,) = tmp_path.glob("voxface_runtime-*.tar.gz")
     with tarfile.open(archive) as inside:
         names = {name.partition("/src/")[2] for name in inside.getnames() if "/src/voxface/" in name}
         folders = {entry.name.partition("/src/")[2] for entry in inside if entry.isdir()}

@@ -39,7 +39,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         (tmp_path / "site" / "voxface").mkdir(parents=True)
         monkeypatch.setattr(install_advice, "PACKAGE", tmp_path / "site" / "voxface")
         found = [note if isinstance(note, Installed) else Installed(tmp_path / "site", note, **more) for note in notes]
-        monkeypatch.setattr(metadata, "distributions", lambda name: found if name == "voxface" else [])
+        monkeypatch.setattr(metadata, "distributions", lambda name: found if name == "voxface-runtime" else [])
 
     return install
 
@@ -79,11 +79,11 @@ def test_a_checkout_that_is_run_without_being_installed(tmp_path: Path, monkeypa
 
 
 def test_a_wheel_in_a_folder(installed: Any, tmp_path: Path) -> None:
-    wheel = tmp_path / "my wheels" / "voxface-0.1.0-py3-none-any.whl"
+    wheel = tmp_path / "my wheels" / "voxface_runtime-0.3.0-py3-none-any.whl"
     wheel.parent.mkdir()
     wheel.touch()
     installed({"archive_info": {"hashes": {"sha256": "0"}}, "url": wheel.as_uri()})
-    assert how_to_install("mic") == f"pip install 'voxface[mic] @ {wheel.as_uri()}'"
+    assert how_to_install("mic") == f"pip install 'voxface-runtime[mic] @ {wheel.as_uri()}'"
     wheel.unlink()  # what is gone is no advice
     assert how_to_install("mic") == "install the extra mic of voxface the way voxface was installed"
 
@@ -108,12 +108,12 @@ URL = "https://example.org/voxface"
 )
 def test_a_url(installed: Any, note: dict[str, Any], wanted: str) -> None:
     installed(note)
-    assert how_to_install("mic") == f"pip install 'voxface[mic] @ {wanted}'"
+    assert how_to_install("mic") == f"pip install 'voxface-runtime[mic] @ {wanted}'"
 
 
 def test_uv(installed: Any) -> None:
     installed({"archive_info": {}, "url": f"{URL}.whl"}, installer="uv\n")
-    assert how_to_install("mic").startswith("uv pip install 'voxface[mic] @ ")
+    assert how_to_install("mic").startswith("uv pip install 'voxface-runtime[mic] @ ")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,8 @@ def test_no_message_names_the_project_of_another_on_pypi() -> None:
         f"{file.relative_to(SRC)}: {line.strip()}"
         for file in sorted(SRC.rglob("*.py"))
         for line in file.read_text().splitlines()
-        if file.name != "install_advice.py" and re.search(r"install .{0,3}voxface\b|\bvoxface\[", line)
+        if file.name != "install_advice.py"
+        and re.search(r"install .{0,3}voxface(-runtime)?\b|\bvoxface(-runtime)?\[", line)
     ]
     assert found == []
 

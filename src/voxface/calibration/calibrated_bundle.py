@@ -15,6 +15,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import FUSED, CalibratedPrecision, FileReference, PrecisionEntry, SourceEntry
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, UsageError
+from voxface.runtime.version import __version__
 
 
 def check_not_calibrated(bundle: Bundle) -> None:
@@ -52,7 +53,10 @@ def origin(bundle: Bundle, clips: Clips) -> dict[str, Any]:
         "table": FileReference(file=TABLE),
         "plot": FileReference(file=SVG),
         "source": SourceEntry(name=bundle.name, version=bundle.manifest.version, sha256=bundle.manifest.sha256),
-        "tools": {name: metadata.version(name) for name in ("voxface", "numpy", "onnx", "onnxruntime")},
+        "tools": {
+            "voxface": __version__,
+            **{name: metadata.version(name) for name in ("numpy", "onnx", "onnxruntime")},
+        },
     }
 
 

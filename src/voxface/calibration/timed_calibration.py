@@ -30,6 +30,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import GRAPHS, CalibratedPrecision, FileReference
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import UsageError
+from voxface.runtime.version import __version__
 
 MODE: Final = "timed"
 WINDOW: Final = 800  # frames of the live window of 8 s
@@ -102,7 +103,10 @@ def state_of(bundle: Bundle, clips: Clips, settings: TimedSettings) -> dict[str,
         "effort": asdict(settings.effort),
         "clips": [settings.alone_on, settings.decide_on],
         "device": this_device(),
-        "versions": {name: metadata.version(name) for name in ("voxface", "numpy", "onnx", "onnxruntime")},
+        "versions": {
+            "voxface": __version__,
+            **{name: metadata.version(name) for name in ("numpy", "onnx", "onnxruntime")},
+        },
     }
 
 

@@ -27,6 +27,7 @@ VERBS = {
     "train": "voice encoder, face and mesh networks, and experts, from pairs of voices and faces",
     "eval": "the papers' tables and figures, and today's protocols, of a bundle or of another method's faces",
     "data": "voices and faces to train on, synthetic faces, and 3D faces fitted to landmarks",
+    "completion": "a script that completes words of this command line in bash, zsh or fish",
 }
 
 # Verbs that run beside other work on the device, so they keep to one BLAS thread: see `voxface.runtime.processor`.
@@ -47,6 +48,12 @@ class _Misuse(SystemExit):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise _Misuse(self, message)
+
+    def format_help(self) -> str:
+        from voxface.cli.examples import EXAMPLES
+
+        # Not `epilog`, whose lines argparse breaks: a command that is broken in two can be copied no more.
+        return f"{super().format_help()}\nexample:\n  {EXAMPLES[self.prog]}\n"
 
 
 def build_parser(verb: str | None, *, alone: bool = False) -> argparse.ArgumentParser:

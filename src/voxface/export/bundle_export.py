@@ -32,6 +32,7 @@ from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import InputError
+from voxface.runtime.version import __version__
 from voxface.training.engine.trained_networks import TrainedNetworks
 
 # Output -> largest difference allowed between the ONNX graph and PyTorch with the same weights.
@@ -112,7 +113,7 @@ def export_bundle(
             largest_difference_from_pytorch=errors,
             largest_difference_from_float32_weights=rounding,
         ),
-        tools={name: metadata.version(name) for name in ("voxface", "torch", "onnx", "onnxscript")},
+        tools={"voxface": __version__, **{name: metadata.version(name) for name in ("torch", "onnx", "onnxscript")}},
         model_card=FileReference(file=CARD),
         imported=imported,
     )

@@ -1,7 +1,8 @@
 """How to install what is missing: the way in which this copy of voxface was installed.
 
-The name voxface belongs to another project on PyPI, so `pip install voxface` would fetch a stranger. pip notes where a
-distribution came from (PEP 610, `direct_url.json`); the advice repeats that source, with the extras that are missing.
+The name voxface belongs to another project on PyPI, so the distribution has a name of its own, and `pip install voxface` would
+fetch a stranger. pip notes where a distribution came from (PEP 610, `direct_url.json`); the advice repeats that source, with
+the extras that are missing.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:  # imported where advice is given, since a first face waits for every import
     from importlib import metadata
 
-NAME: Final = "voxface"
+NAME: Final = "voxface-runtime"
 PACKAGE: Final = Path(__file__).parent.parent
 
 
@@ -74,7 +75,7 @@ def _note_of(found: "metadata.Distribution") -> dict[str, Any] | None:
 
 def _is_this_copy(found: "metadata.Distribution") -> bool:
     """Whether the distribution's files are those that run."""
-    return Path(str(found.locate_file(NAME))).resolve() == PACKAGE.resolve()
+    return Path(str(found.locate_file(PACKAGE.name))).resolve() == PACKAGE.resolve()
 
 
 def _holds_this_copy(folder: Path) -> bool:

@@ -1,5 +1,5 @@
-"""The version of this package, which `pyproject.toml` states as well."""
+"""The version of this package, stated here alone: `pyproject.toml` reads it."""
 
 from typing import Final
 
-__version__: Final = "0.1.0"
+__version__: Final = "0.3.0"

@@ -50,6 +50,7 @@ def test_copies_and_pickles_show_the_same() -> None:
 def test_a_picture_of_a_batch_does_not_keep_the_batch() -> None:
     batch = np.stack([planes(seed=seed) for seed in range(16)])
     kept = Picture(batch[3])._planes
-    assert kept is not None and (kept.base is None or kept.base.nbytes <= kept.nbytes)
+    assert kept is not None
+    assert kept.base is None or kept.base.nbytes <= kept.nbytes
     alone = batch[:1].copy()
     assert np.shares_memory(Picture(alone[0])._planes, alone), "an only voice's picture is not copied"

@@ -63,8 +63,8 @@ def mel_filters(config: FrontEndConfig) -> Float64:
 
 
 class _Constants(NamedTuple):
-    """What is the same for all streams, repeated for each row of a block: numpy multiplies two arrays of one shape twice as fast
-    as an array by a row."""
+    """What is the same for all streams, repeated for each row of a block: numpy multiplies two arrays of one shape twice as
+    fast as an array by a row."""
 
     hamming: Float64  # [rows, window]
     emphasis: Float64  # []
@@ -194,8 +194,8 @@ class FrameComputer:
         # The first sample of each frame, with the sample that the front end takes for the one before it.
         if count == 1:  # two numbers are faster in Python than in calls of numpy
             number = self._signal.item
-            first = number(self.config.window - self.config.hop) * self._emphasis if self._begun else 0.0
-            self._padded[0, 0] = (first + number(1)) * self._edge
+            one_before = number(self.config.window - self.config.hop) * self._emphasis if self._begun else 0.0
+            self._padded[0, 0] = (one_before + number(1)) * self._edge
             return
         first_before, first_samples, first, first_windowed = firsts
         np.multiply(first_before, self._constants.emphasis, first)

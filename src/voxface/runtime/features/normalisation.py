@@ -26,9 +26,10 @@ def normalise(frames: Float32, how: str = "bands") -> Float32:
     """Frames float32 [T, mels] normalised: each mel bin minus its mean and divided by its population standard deviation, or all
     minus their common mean (`how`, one of `NORMALISATIONS`)."""
     if how == "level":
-        normalised: Float32 = frames - _level(frames)
-        normalised *= np.float32(1 / LEVEL_UNIT)
-        return normalised
+        sums = (np.add.reduce(frames[at : at + _SUMMED], None) for at in range(0, len(frames), _SUMMED))
+        level: Float32 = frames - np.float32(sum(map(float, sums)) / frames.size)
+        level *= np.float32(1 / LEVEL_UNIT)
+        return level
     centred: Float32 = frames - frames[0]  # bins that never change, as in digital silence, become exactly zero
     parts = [slice(at, at + _SUMMED) for at in range(0, len(frames), _SUMMED)]
     centred -= sum(np.add.reduce(centred[part], 0) for part in parts) / np.float32(len(frames))
@@ -37,24 +38,13 @@ def normalise(frames: Float32, how: str = "bands") -> Float32:
     return centred
 
 
-def _level(frames: Float32) -> np.float32:
-    """The mean of all bins of frames float32 [T, mels]."""
-    sums = sum(np.add.reduce(frames[at : at + _SUMMED], 0) for at in range(0, len(frames), _SUMMED))
-    return np.float32(sums.mean() / np.float32(len(frames)))
-
-
 def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest, how: str = "bands") -> Float32:
     """The voice encoder's input: frames [T, mels] normalised, and repeated to float32 [1, mels, max(T, shortest)]."""
     count = len(frames)
     out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
-    if how == "level":
-        first = out[0, :, :count]
-        np.subtract(frames.T, _level(frames), out=first)
-        first *= np.float32(1 / LEVEL_UNIT)
-    else:
-        out[0, :, :count] = normalise(frames, how).T
-    for place in range(count, out.shape[2], count):
-        part = out[0, :, place : place + count]
+    out[0, :, :count] = normalise(frames, how).T
+    for first in range(count, out.shape[2], count):
+        part = out[0, :, first : first + count]
         part[:] = out[0, :, : part.shape[1]]
     return out
 
