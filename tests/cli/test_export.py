@@ -1,6 +1,7 @@
 """`voxface export`: a checkpoint to a bundle that runs, and what it says of checkpoints that are wrong."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder  
 from voxface.training.models.experts.own import ImageToFace  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
+STORED = Path(__file__).parent.parent / "stored" / "small.voxface"
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,7 @@ def test_the_model_card_goes_with_it(
 
 
 def test_networks_of_several_trainings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An encoder from one folder, generator and student (which make the mesh network) from another.
+    """An encoder from one folder, generator and student (which make the mesh network) from another; an earlier file gives way.
 
     So the mesh graph has a resize with aligned corners and a MobileNetV2, folded before its weights are rounded.
     """
@@ -153,10 +155,23 @@ def test_networks_of_several_trainings(tmp_path: Path, capsys: pytest.CaptureFix
         small_pairs(),
         encoder=encoder,
     )
-    out = tmp_path / "mine.voxface"
-    words = ["--version", "2.1", "--description", "Made in a test.", "--storage", "float16", "--out", out, "--json"]
+    out = Path(shutil.copy(STORED, tmp_path / "mine.voxface"))
+    words = [
+        "--force",
+        "--version",
+        "2.1",
+        "--description",
+        "Made in a test.",
+        "--storage",
+        "float16",
+        "--out",
+        out,
+        "--json",
+    ]
     assert run("export", tmp_path / "voice", tmp_path / "joint", *words) == 0
     document = json.loads(capsys.readouterr().out)
+    assert run("bundle", "verify", out) == 0
+    capsys.readouterr()
     assert (document["name"], document["version"], document["description"]) == ("mine", "2.1", "Made in a test.")
     assert document["trained_on"] == ["40 voices", "30 people"]
     assert document["licence"] == "CC-BY-4.0"
@@ -173,14 +188,6 @@ def test_networks_of_several_trainings(tmp_path: Path, capsys: pytest.CaptureFix
     save_networks(tmp_path / "other", {"encoder": VoiceEncoder(**wide)}, {"encoder": wide}, about)
     assert run("export", tmp_path / "other", tmp_path / "joint", "--out", out, "--force") == 3
     assert "trained with another voice encoder" in capsys.readouterr().err
-
-
-def test_export_replaces_an_earlier_result_with_force(
-    checkpoint: Path, exported: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("export", checkpoint, "--out", exported["float16"], "--force", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["precision"]["storage"] == "float32"
-    assert run("bundle", "verify", exported["float16"]) == 0
 
 
 def test_vertices_agree_with_pytorch(checkpoint: Path, exported: dict[str, Path]) -> None:
@@ -202,7 +209,10 @@ def test_vertices_agree_with_pytorch(checkpoint: Path, exported: dict[str, Path]
 
 
 def test_a_bundle_normalises_as_its_encoder_learnt(tmp_path: Path, checkpoint: Path) -> None:
-    """A deep encoder of frames of which only the level is taken away: its bundle gives what PyTorch gives, live too."""
+    """A deep encoder of frames of which only the level is taken away: its bundle gives what PyTorch gives, live too.
+
+    It takes the place of an earlier folder.
+    """
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.features.normalisation import network_input
     from voxface.runtime.inference.incremental import IncrementalEstimator
@@ -217,8 +227,10 @@ def test_a_bundle_normalises_as_its_encoder_learnt(tmp_path: Path, checkpoint: P
     networks = {"face": FaceGenerator(), "mesh": MeshRegressor(2)}
     faces = {"face": {}, "mesh": {"coefficients": 2}}
     save_networks(tmp_path / "faces", networks, faces, about, small_pairs(), encoder=encoder)
-    out = tmp_path / "level.voxface"
-    assert run("export", tmp_path / "encoder", tmp_path / "faces", "--out", out) == 0
+    out = Bundle.open(STORED).write(tmp_path / "level").path
+    assert out.is_dir()
+    assert run("export", tmp_path / "encoder", tmp_path / "faces", "--out", out, "--force") == 0
+    assert run("bundle", "verify", out) == 0
     bundle = Bundle.open(out)
     assert bundle.front_end.normalisation == "level"
     with VoiceToFace(bundle) as voice_to_face, torch.no_grad():
@@ -235,8 +247,6 @@ def test_checkpoints_that_are_wrong(checkpoint: Path, tmp_path: Path, capsys: py
     out = tmp_path / "b.voxface"
     assert run("export", tmp_path, "--out", out) == 3
     assert "no checkpoint here" in capsys.readouterr().err
-    import shutil
-
     broken = Path(shutil.copytree(checkpoint, tmp_path / "broken"))
     data = (broken / "face.safetensors").read_bytes()
     (broken / "face.safetensors").write_bytes(data[: len(data) // 2])

@@ -31,7 +31,7 @@ def test_every_command_that_writes_has_force() -> None:
     assert writing > 15
 
 
-# -- bundles --------------------------------------------------------------------------------------------------------------
+# -- bundles; `export` replaces them in test_export.py ---------------------------------------------------------------------
 
 BUNDLES = {
     "export": ["export", "{here}/no-run", "--out"],
@@ -79,19 +79,6 @@ def test_engines_go_into_the_same_bundle_without_force(tmp_path: Path, capsys: p
     for more in ([], ["--out", out], ["--out", tmp_path / "." / "mine.voxface"]):
         assert run("build", out, "--flavour", "tensorrt-rtx", "--target", "sm12345", *more) != 0
         assert "is there already" not in capsys.readouterr().err
-
-
-@pytest.mark.train
-@pytest.mark.slow
-def test_export_with_force_replaces_the_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch", reason="torch comes with voxface[train]")
-    pytest.importorskip("onnxscript", reason="onnxscript comes with voxface[train]")
-    out = tmp_path / "mine.voxface"
-    shutil.copy(SMALL, out)
-    assert run("export", SMALL.parent / "networks", "--out", out, "--force", "--version", "7") == 0
-    capsys.readouterr()
-    assert run("bundle", "info", out, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["version"] == "7"
 
 
 # -- profiles and traces ----------------------------------------------------------------------------------------------------

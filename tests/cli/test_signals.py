@@ -20,7 +20,7 @@ from voxface.cli import main, signals
 from voxface.cli.signals import Unheard, stopping_on_signals
 from voxface.runtime.live.stop import Stop
 
-COMPUTED_S = 3.0  # processor time after which a command is past its beginning
+COMPUTED_S = 2.0  # processor time after which a command is past its beginning, which takes it less than one
 VOXFACE = [sys.executable, "-m", "voxface"]
 
 

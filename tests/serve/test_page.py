@@ -16,7 +16,7 @@ from PIL import Image
 from tests.command_line import run
 from tests.conftest import SAMPLES
 from tests.stand_ins.breaking_line import BreakingLine
-from tests.stand_ins.browser import DESKTOP, PHONE, WITHOUT_WEBGL, Visit, needs_browser, spoken, visit
+from tests.stand_ins.browser import DESKTOP, PHONE, WITHOUT_WEBGL, Chromium, Visit, needs_browser, spoken
 from tests.stand_ins.served import Served, cosine, needs_serve, served
 from voxface.runtime.provenance.finding import find_marks
 from voxface.serve.page import FOLDER
@@ -44,6 +44,12 @@ def server() -> Iterator[Served]:
     with served() as running:
         yield running
         assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    with Chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +131,9 @@ def of_run(path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> dict
 
 
 def test_a_voice_gets_the_face_of_run_and_it_can_be_saved(
-    server: Served, voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chromium: Chromium, server: Served, voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with visit(server.url, microphone=voice, reduced_motion="reduce") as found:
+    with chromium.visit(server.url, microphone=voice, reduced_motion="reduce") as found:
         page = found.page
         found.until("document.getElementById('bundle').textContent.includes('voxface-default')")
         before = seen(found, "mesh")
@@ -171,8 +177,10 @@ def test_a_voice_gets_the_face_of_run_and_it_can_be_saved(
     assert cosine(face["embedding"], again["embedding"]) >= 0.98
 
 
-def test_without_webgl_it_says_so_and_shows_the_picture(server: Served, voice: Path, tmp_path: Path) -> None:
-    with visit(server.url, microphone=voice, options=WITHOUT_WEBGL) as found:
+def test_without_webgl_it_says_so_and_shows_the_picture(
+    chromium: Chromium, server: Served, voice: Path, tmp_path: Path
+) -> None:
+    with chromium.visit(server.url, microphone=voice, options=WITHOUT_WEBGL) as found:
         assert found.page.evaluate("document.createElement('canvas').getContext('webgl2')") is None
         assert "no WebGL 2" in found.text("no-webgl")
         assert not found.page.is_visible("#mesh")
@@ -184,8 +192,10 @@ def test_without_webgl_it_says_so_and_shows_the_picture(server: Served, voice: P
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_it_fits_and_can_be_read(server: Served, tmp_path: Path, size: tuple[int, int], scheme: Any) -> None:
-    with visit(server.url, size=size, color_scheme=scheme, reduced_motion="reduce") as found:
+def test_it_fits_and_can_be_read(
+    chromium: Chromium, server: Served, tmp_path: Path, size: tuple[int, int], scheme: Any
+) -> None:
+    with chromium.visit(server.url, size=size, color_scheme=scheme, reduced_motion="reduce") as found:
         page = found.page
         page.set_input_files("#file", SAMPLES[1])
         found.until("!document.getElementById('told').hidden")
@@ -232,8 +242,8 @@ CONTRASTS = """() => {
 }"""
 
 
-def test_everything_has_a_name_and_is_reached_by_keys(server: Served) -> None:
-    with visit(server.url, reduced_motion="reduce") as found:
+def test_everything_has_a_name_and_is_reached_by_keys(chromium: Chromium, server: Served) -> None:
+    with chromium.visit(server.url, reduced_motion="reduce") as found:
         page = found.page
         page.set_input_files("#file", SAMPLES[1])
         found.until("!document.getElementById('told').hidden")
@@ -282,9 +292,9 @@ def test_everything_has_a_name_and_is_reached_by_keys(server: Served) -> None:
         clean(found, server.url)
 
 
-def test_it_turns_by_itself_unless_motion_is_unwanted(server: Served) -> None:
+def test_it_turns_by_itself_unless_motion_is_unwanted(chromium: Chromium, server: Served) -> None:
     ready = "document.getElementById('bundle').textContent !== ''"
-    with visit(server.url) as found:
+    with chromium.visit(server.url) as found:
         found.until(ready)
         before = seen(found, "mesh")
         found.page.wait_for_timeout(700)
@@ -293,15 +303,15 @@ def test_it_turns_by_itself_unless_motion_is_unwanted(server: Served) -> None:
         still = seen(found, "mesh")
         found.page.wait_for_timeout(500)
         assert differ(seen(found, "mesh"), still) == 0
-    with visit(server.url, reduced_motion="reduce") as found:
+    with chromium.visit(server.url, reduced_motion="reduce") as found:
         found.until(ready)
         assert not found.page.is_checked("#sway")
 
 
 def test_a_file_gets_the_face_of_run_by_choice_and_by_drop(
-    server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chromium: Chromium, server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with visit(server.url) as found:
+    with chromium.visit(server.url) as found:
         page = found.page
         page.set_input_files("#file", SAMPLES[1])
         found.until("!document.getElementById('told').hidden")
@@ -345,7 +355,7 @@ def drop(found: Visit, path: Path) -> None:
     found.page.dispatch_event("body", "drop", {"dataTransfer": given})
 
 
-def test_a_child_gets_no_face_and_the_reason(server: Served) -> None:
+def test_a_child_gets_no_face_and_the_reason(chromium: Chromium, server: Served) -> None:
     """Of what the server would answer to a child's voice."""
     error = {
         "file": "child.wav",
@@ -354,7 +364,7 @@ def test_a_child_gets_no_face_and_the_reason(server: Served) -> None:
         "code": "no-speech",
         "reason": "child",
     }
-    with visit(server.url) as found:
+    with chromium.visit(server.url) as found:
         found.page.route("**/v1/faces?*", lambda route: route.fulfill(status=422, json={"errors": [error]}))
         found.page.set_input_files("#file", SAMPLES[0])
         found.until("!document.getElementById('problem').hidden")
@@ -362,10 +372,10 @@ def test_a_child_gets_no_face_and_the_reason(server: Served) -> None:
         assert not found.page.is_visible("#picture")
 
 
-def test_noise_gets_a_reason_while_it_listens(server: Served, tmp_path: Path) -> None:
+def test_noise_gets_a_reason_while_it_listens(chromium: Chromium, server: Served, tmp_path: Path) -> None:
     noise = tmp_path / "noise.wav"
     soundfile.write(noise, np.random.default_rng(1).normal(0, 0.05, 96_000), 16_000, subtype="PCM_16")
-    with visit(server.url, microphone=noise) as found:
+    with chromium.visit(server.url, microphone=noise) as found:
         found.page.click("#record")
         found.told("No face: this is noise, not speech.")
         stop(found)
@@ -374,8 +384,8 @@ def test_noise_gets_a_reason_while_it_listens(server: Served, tmp_path: Path) ->
         clean(found, server.url)
 
 
-def test_without_a_microphone_it_says_why(server: Served) -> None:
-    with visit(server.url, permitted=False) as found:
+def test_without_a_microphone_it_says_why(chromium: Chromium, server: Served) -> None:
+    with chromium.visit(server.url, permitted=False) as found:
         found.page.click("#record")
         found.until("!document.getElementById('problem').hidden")
         assert "does not let this page use the microphone" in found.text("problem")
@@ -386,9 +396,9 @@ def test_without_a_microphone_it_says_why(server: Served) -> None:
         clean(found, server.url)
 
 
-def test_a_server_with_a_token_and_one_that_ends(voice: Path) -> None:
+def test_a_server_with_a_token_and_one_that_ends(chromium: Chromium, voice: Path) -> None:
     with served(environment={"VOXFACE_TOKEN": TOKEN}) as guarded:
-        with visit(guarded.url) as found:
+        with chromium.visit(guarded.url) as found:
             found.until("!document.getElementById('token-form').hidden")
             found.page.fill("#token", "another-token-0123456789")
             found.page.press("#token", "Enter")
@@ -397,7 +407,7 @@ def test_a_server_with_a_token_and_one_that_ends(voice: Path) -> None:
             found.page.press("#token", "Enter")
             found.until("document.getElementById('token-form').hidden")
             assert found.page.url == guarded.url + "/"
-        with visit(f"{guarded.url}/#token={TOKEN}", microphone=voice) as found:
+        with chromium.visit(f"{guarded.url}/#token={TOKEN}", microphone=voice) as found:
             listen(found, 1.5)
             clean(found, guarded.url)
             found.page.set_input_files("#file", SAMPLES[1])
@@ -410,9 +420,9 @@ def test_a_server_with_a_token_and_one_that_ends(voice: Path) -> None:
 
 
 def test_a_broken_line_loses_nothing(
-    server: Served, voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chromium: Chromium, server: Served, voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with BreakingLine(server.url) as line, visit(line.url, microphone=voice, reduced_motion="reduce") as found:
+    with BreakingLine(server.url) as line, chromium.visit(line.url, microphone=voice, reduced_motion="reduce") as found:
         found.page.click("#record")
         found.until("parseFloat(document.getElementById('speech').textContent) >= 2")
         line.cut()
@@ -429,8 +439,8 @@ def test_a_broken_line_loses_nothing(
     assert "session resumed" in [event["event"] for event in server.events()]
 
 
-def test_a_line_that_is_dead_without_a_word_is_given_up(server: Served, voice: Path) -> None:
-    with BreakingLine(server.url) as line, visit(line.url, microphone=voice) as found:
+def test_a_line_that_is_dead_without_a_word_is_given_up(chromium: Chromium, server: Served, voice: Path) -> None:
+    with BreakingLine(server.url) as line, chromium.visit(line.url, microphone=voice) as found:
         found.page.click("#record")
         found.until("parseFloat(document.getElementById('speech').textContent) >= 1.5")
         line.freeze()
@@ -443,7 +453,7 @@ def test_a_line_that_is_dead_without_a_word_is_given_up(server: Served, voice: P
 WELCOME = {"event": "welcome", "version": 1, "session": "one", "resumed": False, "frames": 0, "position": 0}
 
 
-def test_reasons_and_refusals_are_told_in_words(server: Served) -> None:
+def test_reasons_and_refusals_are_told_in_words(chromium: Chromium, server: Served) -> None:
     """Of what a server would tell of a child's voice, and one that has no room."""
     refused = {"event": "refused", "reason": "full", "message": "as many sessions as there may be", "retry_s": 4.2}
 
@@ -467,7 +477,7 @@ def test_reasons_and_refusals_are_told_in_words(server: Served) -> None:
         socket.on_message(heard)
 
     hellos: list[dict[str, Any]] = []
-    with visit(server.url) as found:
+    with chromium.visit(server.url) as found:
         found.page.route_web_socket("**/v1/stream", answer)
         found.page.click("#record")
         found.told("No face")
@@ -491,9 +501,9 @@ def test_reasons_and_refusals_are_told_in_words(server: Served) -> None:
     assert "resume" not in hellos[1]
 
 
-def test_a_server_that_comes_back_without_its_sessions(voice: Path) -> None:
+def test_a_server_that_comes_back_without_its_sessions(chromium: Chromium, voice: Path) -> None:
     with served() as first, served() as second, BreakingLine(first.url) as line:
-        with visit(line.url, microphone=voice) as found:
+        with chromium.visit(line.url, microphone=voice) as found:
             found.page.click("#record")
             found.until("parseFloat(document.getElementById('speech').textContent) >= 1.5")
             line.cut()

@@ -4,10 +4,10 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium")
 needs_browser = pytest.mark.skipif(
@@ -89,36 +89,71 @@ class Visit:
         return path
 
 
-@contextmanager
-def visit(
-    url: str,
-    *,
-    microphone: Path | None = None,
-    size: tuple[int, int] = DESKTOP,
-    options: Sequence[str] = WEBGL,
-    permitted: bool = True,
-    **context: Any,
-) -> Iterator[Visit]:
-    """A page at a URL; the microphone plays a WAV file once. `context`: of Playwright's `new_context`."""
-    from playwright.sync_api import sync_playwright
+class Chromium:
+    """Chromium for the tests of one module, on whose thread no asyncio program can run meanwhile; a context manager.
 
-    words = [*ALWAYS, *options, "--use-fake-device-for-media-stream"]
-    if permitted:
-        words.append("--use-fake-ui-for-media-stream")
-    if microphone is not None:
-        words.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=words)
-        try:
+    A browser is started for each microphone and each set of options. Visits of the ordinary one share it, each without what
+    others have left there.
+    """
+
+    def __init__(self) -> None:
+        from playwright.sync_api import sync_playwright
+
+        self._ending = ExitStack()
+        self._playwright = self._ending.enter_context(sync_playwright())
+        self._ordinary: Browser | None = None
+
+    @contextmanager
+    def visit(
+        self,
+        url: str,
+        *,
+        microphone: Path | None = None,
+        size: tuple[int, int] = DESKTOP,
+        options: Sequence[str] = WEBGL,
+        permitted: bool = True,
+        **context: Any,
+    ) -> Iterator[Visit]:
+        """A page at a URL; the microphone plays a WAV file once. `context`: of Playwright's `new_context`."""
+        with self._browser(microphone, options, permitted) as browser:
             width, height = size
             made = browser.new_context(viewport={"width": width, "height": height}, **context)
-            page = made.new_page()
-            found = Visit(page)
-            page.goto(url)
-            page.evaluate(KEEP)
-            yield found
+            try:
+                page = made.new_page()
+                found = Visit(page)
+                page.goto(url)
+                page.evaluate(KEEP)
+                yield found
+            finally:
+                made.close()
+
+    @contextmanager
+    def _browser(self, microphone: Path | None, options: Sequence[str], permitted: bool) -> Iterator["Browser"]:
+        if microphone is None and options == WEBGL and permitted:
+            if self._ordinary is None:
+                self._ordinary = self._started(None, WEBGL, True)
+                self._ending.callback(self._ordinary.close)
+            yield self._ordinary
+            return
+        browser = self._started(microphone, options, permitted)
+        try:
+            yield browser
         finally:
             browser.close()
+
+    def _started(self, microphone: Path | None, options: Sequence[str], permitted: bool) -> "Browser":
+        words = [*ALWAYS, *options, "--use-fake-device-for-media-stream"]
+        if permitted:
+            words.append("--use-fake-ui-for-media-stream")
+        if microphone is not None:
+            words.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+        return self._playwright.chromium.launch(executable_path=CHROMIUM, args=words)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.close()
 
 
 def spoken(path: Path, folder: Path, silence_s: float = 1.0) -> Path:
