@@ -1,8 +1,10 @@
 """A microphone, heard as it speaks: a line for every face and for whatever else happens.
 
-pip install ".[mic]"
-python examples/02_microphone.py [--seconds 10]
-python examples/02_microphone.py --source clip.flac    # without a microphone: a file at its own pace
+    pip install ".[mic]"
+    python examples/02_microphone.py [--seconds 10]
+    python examples/02_microphone.py --source clip.flac    # without a microphone: a file at its own pace
+
+Sound is captured on a thread of its own, which waits for nobody; the loop that asks for events estimates.
 """
 
 import argparse

@@ -271,6 +271,41 @@ def profile() -> str:
     return "\n".join(["```", f"$ {measured['ran']}", *measured["printed"], "```"])
 
 
+def serving() -> str:
+    """What the server keeps up with, beside what one thread keeps up with in a process of its own."""
+    document = load("serving")
+    row, machine = document["measured"], document["machine"]
+    eighty, twice, batches = row["served_at_80_percent"], row["served_at_twice_the_capacity"], row["batches"]
+    alone = max((run for run in row["in_process"]["runs"] if run["kept_up"]), key=lambda run: int(run["streams"]))
+    lines = [
+        f"| {row['updates_per_s']:g} updates a second | streams | refused | updates | p50, p99 | p50, p99 after 20 s |",
+        "|---|---|---|---|---|---|",
+        f"| in one process, no server | {alone['streams']} | – | – | {_p50_p99(alone['ms_from_due'])} | – |",
+    ]
+    for name, one in (("80 % of that, served", eighty), ("twice as many, served", twice)):
+        lines.append(
+            f"| {name}, {one['seconds'] / 60:g} min | {one['streams']} | {one['refused']} | {one['updates']:,} | "
+            f"{_p50_p99(one['late_ms'])} | {_p50_p99(one['late_ms_settled'])} |"
+        )
+    memory, starved = row["resident_mb_at_s"], eighty["starved"] + twice["starved"]
+    middle = memory[len(memory) // 2]
+    lines += [
+        "",
+        f"{machine['cpu']}, {machine['cores']} cores; one thread infers, the load is another process with real speech, "
+        "lateness counts from when an update's last sample would have been spoken. "
+        f"{'No stream' if not starved else f'{starved} streams'} got less than a quarter of its updates. Memory of the server: "
+        f"{memory[0][1]:.0f} MB before, {middle[1]:.0f} MB after {middle[0] / 60:.0f} min, {memory[-1][1]:.0f} MB after "
+        f"{memory[-1][0] / 60:.0f} min; each session keeps up to 2 MiB of answers for a client that comes back. With batches of "
+        f"10 ms {batches['streams']} streams have a p99 of {batches['p99_ms']['10 ms']:.0f} ms, without "
+        f"{batches['p99_ms']['none']:.0f} ms: they {'help' if batches['batches_help'] else 'do not help'} here.{_busy(row)}",
+    ]
+    return "\n".join(lines)
+
+
+def _p50_p99(times: dict[str, float]) -> str:
+    return f"{times['p50']:.0f}, {times['p99']:.0f} ms"
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "first-face": first_face,
     "no-face": no_face,
@@ -286,4 +321,5 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "image-reuse": image_reuse,
     "live-soak": live_soak,
     "profile": profile,
+    "serving": serving,
 }

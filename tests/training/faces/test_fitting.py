@@ -411,7 +411,12 @@ def test_what_cannot_be_fitted(head: MorphableModel) -> None:
 def _cut(head: MorphableModel, modes: int) -> MorphableModel:
     """The model with its first modes only."""
     return replace(
-        head, basis=head.basis[:modes], identity_modes=modes, sex_means=head.sex_means[:, :modes], face_types={}
+        head,
+        basis=head.basis[:modes],
+        identity_modes=modes,
+        expression_names=(),
+        sex_means=head.sex_means[:, :modes],
+        face_types={},
     )
 
 
