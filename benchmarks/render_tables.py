@@ -39,6 +39,7 @@ PAGES = (
             "face-models",
             "training",
             "own-data",
+            "serve",
             "uncertainty",
             "age",
             "worlds",

@@ -60,7 +60,7 @@ def main() -> None:
             eighty = _load(url, speech, max(1, int(0.8 * most)), given.seconds, look)
         with _server() as (url, _):
             twice = _load(url, speech, 2 * most, min(given.seconds, 60.0))
-        batches = _batches(speech, max(2, most // 2), min(given.seconds, 60.0) / 3)
+        batches = _batches(speech, max(2, most // 2), min(given.seconds, 60.0) / 6)
     record(
         "serving",
         "python -m benchmarks.serving" + "".join(f" {word}" for word in sys.argv[1:]),

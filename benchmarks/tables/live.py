@@ -288,14 +288,16 @@ def serving() -> str:
             f"{_p50_p99(one['late_ms'])} | {_p50_p99(one['late_ms_settled'])} |"
         )
     memory, starved = row["resident_mb_at_s"], eighty["starved"] + twice["starved"]
-    middle = memory[len(memory) // 2]
+    held = ", ".join(
+        f"{mb:.0f} MB after {at / 60:.1f} min" for at, mb in (memory[len(memory) // 2], memory[-4], memory[-1])
+    )
     lines += [
         "",
         f"{machine['cpu']}, {machine['cores']} cores; one thread infers, the load is another process with real speech, "
         "lateness counts from when an update's last sample would have been spoken. "
         f"{'No stream' if not starved else f'{starved} streams'} got less than a quarter of its updates. Memory of the server: "
-        f"{memory[0][1]:.0f} MB before, {middle[1]:.0f} MB after {middle[0] / 60:.0f} min, {memory[-1][1]:.0f} MB after "
-        f"{memory[-1][0] / 60:.0f} min; each session keeps up to 2 MiB of answers for a client that comes back. With batches of "
+        f"{memory[0][1]:.0f} MB before, {held}; it grows until each session keeps 2 MiB of answers for a client that comes "
+        "back. With batches of "
         f"10 ms {batches['streams']} streams have a p99 of {batches['p99_ms']['10 ms']:.0f} ms, without "
         f"{batches['p99_ms']['none']:.0f} ms: they {'help' if batches['batches_help'] else 'do not help'} here.{_busy(row)}",
     ]
