@@ -178,6 +178,9 @@ def main() -> None:
     def measured(name: str, utterances: int, words: list[str]) -> None:
         found.setdefault(name, {})[str(utterances)] = row = measure(words)
         print(f"{utterances} utterances, {name}: {row}", file=sys.stderr, flush=True)
+        if not options.quick:  # after each command, since the large ones take long
+            document = {"commands": found, "steps": STEPS}
+            record("paper_scale", "python -m benchmarks.paper_scale", document, ("numpy", "torch"))
 
     for utterances in (1_000, 3_000) if options.quick else UTTERANCES:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -188,9 +191,6 @@ def main() -> None:
             for name, words in trainings(room, room / "pairs").items():
                 training = name.partition(" ")[0]
                 measured(f"train {name}", utterances, ["train", training, *words, "--steps", str(STEPS)])
-        if not options.quick:  # after each size, since the last one takes long
-            document = {"commands": found, "steps": STEPS}
-            record("paper_scale", "python -m benchmarks.paper_scale", document, ("numpy", "torch"))
 
 
 if __name__ == "__main__":
