@@ -59,7 +59,7 @@ def main() -> None:
 
     def photographs() -> None:
         for photo in photos:
-            seen = look_at(Picture(photo, "", read_picture(photo)), detector)
+            seen = look_at(Picture(photo, 0, "", read_picture(photo)), detector)
             assert isinstance(seen, Seen)
             template.align(seen.picture, seen.landmarks)
 

@@ -21,6 +21,7 @@ from voxface.runtime.features.log_mel import log_mel
 from voxface.training.data.pairs import Pairs
 from voxface.training.data.parallel_map import Processes
 from voxface.training.data.speech_corpus import LeftOut, voiced_audio
+from voxface.training.evaluation.leaks import check_leaks
 from voxface.training.faces.aligned_picture import Template, similarity
 from voxface.training.faces.camera import Pose
 from voxface.training.faces.prior import Prior
@@ -256,6 +257,50 @@ def test_every_rejection_has_its_reason(tmp_path: Path, graph: Path) -> None:
     )
     assert "same picture as" in said.get("again.png", "") + said.get("00000000.png", "")
     assert {"text.wav", "text.jpg"} <= set(said)
+
+
+def test_what_two_people_have_stays_with_the_first(tmp_path: Path, graph: Path) -> None:
+    wav, photos, table = voxceleb(tmp_path)
+    (wav / "id10002" / "abc" / "of_ada.wav").write_bytes((wav / "id10000" / "xyz" / "00001.wav").read_bytes())
+    (photos / "Zoe_Z" / "of_carl.png").write_bytes((photos / "Carl_G" / "00000000.png").read_bytes())
+    found = list_people(wav, photos, table)
+    pairs, rejected = prepared(found, tmp_path / "shared", graph)
+    assert (
+        "of_ada.wav: the same speech as in a recording of Ada_L, who keeps it; it can be of one person only" in rejected
+    )
+    assert (
+        "of_carl.png: the same face as in a photograph of Carl_G, who keeps it; it can be of one person only"
+        in rejected
+    )
+    check_leaks(pairs)
+    (wav / "id10002" / "abc" / "of_ada.wav").unlink()
+    (photos / "Zoe_Z" / "of_carl.png").unlink()
+    prepared(list_people(wav, photos, table), tmp_path / "alone", graph)
+    left, alone = (contents(tmp_path / name / "pairs") for name in ("shared", "alone"))
+    # Nothing of the shared files is left, in the person's face neither; only what tells of them differs.
+    assert left.keys() == alone.keys()
+    assert {name for name in left if left[name] != alone[name]} == {"pairs.json", "rejected.csv"}
+
+
+def test_who_has_nothing_of_their_own_is_left_out(tmp_path: Path) -> None:
+    wav, _, table = voxceleb(tmp_path)
+    shutil.rmtree(wav / "id10002")
+    shutil.copytree(wav / "id10000", wav / "id10002")
+    pairs, rejected = prepared(list_people(wav, None, table), tmp_path / "out")
+    assert [person.name for person in pairs.people] == ["id10000", "id10001"]
+    assert sum("who keeps it" in line for line in rejected) == 4
+    assert "id10002: no recording of this person can be used" in rejected
+
+
+def test_a_voice_without_photographs_is_told(tmp_path: Path) -> None:
+    wav, photos, table = voxceleb(tmp_path)
+    shutil.rmtree(photos / "Zoe_Z")
+    found = list_people(wav, photos, table)
+    assert len(found.people) == 3
+    assert [(left.file, left.reason) for left in found.left_out] == [
+        ("Zoe_Z", "no folder of photographs; the voice is kept without a face"),
+        ("Nobody", "photographs of nobody who is heard"),
+    ]
 
 
 def test_faces_that_are_turned_away_and_landmarks_of_none(tmp_path: Path) -> None:

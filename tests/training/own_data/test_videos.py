@@ -26,10 +26,11 @@ pytestmark = [
 ]
 
 
-def video(file: Path, *, sound: Path | None = None) -> Path:
-    """A video of 80×60 px at 10 pictures a second; that of second n has about the grey 40 · (n + 1)."""
+def video(file: Path, *, sound: Path | None = None, edge: int = 40) -> Path:
+    """A video of 80×60 px at 10 pictures a second; that of second n has about the grey 40 · (n + 1), and is
+    lighter right of an edge."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    grey = "nullsrc=s=80x60:r=10:d=3,format=gray,geq=lum='40*(1+floor(T))+8*gt(X\\,40)'"
+    grey = f"nullsrc=s=80x60:r=10:d=3,format=gray,geq=lum='40*(1+floor(T))+8*gt(X\\,{edge})'"
     words = ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i", grey]
     if sound is not None:
         words += ["-i", str(sound), "-c:a", "aac", "-b:a", "192k"]
@@ -111,7 +112,7 @@ def test_one_folder_of_videos_is_both_voices_and_pictures(tmp_path: Path) -> Non
     for number, name in enumerate(("anna", "bert")):
         sound = tmp_path / "sound.wav"
         soundfile.write(sound, SPEECH[number], 16_000)
-        video(tmp_path / "people" / name / "clip.mp4", sound=sound)
+        video(tmp_path / "people" / name / "clip.mp4", sound=sound, edge=30 + 20 * number)
     (tmp_path / "people.csv").write_text("person,sex\nanna,F\nbert,M\n")
     found = list_people(tmp_path / "people", tmp_path / "people", tmp_path / "people.csv")
     pose = Pose.from_angles(np.zeros((1, 3)), np.full(1, 0.3), np.array([[30.0, 30.0]]))

@@ -18,7 +18,10 @@ from voxface.training.own_data.listing import OwnPerson
 from voxface.training.own_data.person import PreparedPerson
 from voxface.training.own_data.person_faces import PersonFaces
 
-_ARRAYS = ("frames", "lengths", "sessions", "pictures", "coefficients", "fits", "variance", "fit_pictures", "said")
+_ARRAYS = (
+    *("frames", "lengths", "sessions", "recordings", "pictures", "photographs"),
+    *("coefficients", "fits", "variance", "fit_pictures", "said"),
+)
 
 
 def key_of(person: OwnPerson, settings: str) -> str:
@@ -48,7 +51,9 @@ def write_person(folder: Path, key: str, prepared: PreparedPerson) -> None:
         "frames": np.concatenate([np.empty((0, 64), np.float16), *prepared.frames]),
         "lengths": np.array([len(frames) for frames in prepared.frames], np.int64),
         "sessions": np.array(prepared.sessions, np.int64),
+        "recordings": np.array(prepared.recordings, np.int64),
         "pictures": prepared.pictures,
+        "photographs": np.array(prepared.photographs, np.int64),
         "coefficients": prepared.faces.coefficients,
         "fits": prepared.faces.fits,
         "variance": prepared.faces.variance,
@@ -69,7 +74,9 @@ def read_person(folder: Path, key: str) -> PreparedPerson | None:
     return PreparedPerson(
         np.split(arrays["frames"], ends[:-1]) if len(ends) else [],
         arrays["sessions"].tolist(),
+        arrays["recordings"].tolist(),
         arrays["pictures"],
+        arrays["photographs"].tolist(),
         PersonFaces(
             arrays["coefficients"], said["reference"], arrays["fits"], arrays["variance"], arrays["fit_pictures"]
         ),

@@ -101,6 +101,8 @@ def list_people(voices: Path, photographs: Path | None, table: Path | None, fits
         else:
             if shown in seen and not pictures:
                 left_out.append(LeftOut(shown, f"no picture in the folder ({', '.join((*PICTURES, *sorted(VIDEOS)))})"))
+            elif photographs is not None and shown not in seen:
+                left_out.append(LeftOut(shown or name, "no folder of photographs; the voice is kept without a face"))
             people.append(
                 OwnPerson(
                     shown if shown in seen or shown in fitted else name,

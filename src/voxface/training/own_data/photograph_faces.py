@@ -21,10 +21,11 @@ from voxface.training.own_data.pictures import pictures_of
 
 @dataclass(frozen=True)
 class _Found:
-    """What is kept of a picture with a face, which itself may be large: its name, landmarks [68, 2], the aligned face
-    uint8 [size, size, 3] and, for an expert, its crop."""
+    """What is kept of a picture with a face, which itself may be large: its name, the place of its file among the
+    photographs, landmarks [68, 2], the aligned face uint8 [size, size, 3] and, for an expert, its crop."""
 
     name: str
+    place: int
     landmarks: NDArray[np.float32]
     aligned: NDArray[np.uint8]
     crop: NDArray[np.uint8] | None
@@ -32,8 +33,8 @@ class _Found:
 
 def faces_in_photographs(
     person: OwnPerson, config: OwnDataConfig, model: MorphableModel, prior: Prior
-) -> tuple[NDArray[np.uint8], PersonFaces, list[LeftOut]]:
-    """Aligned pictures uint8 [K, size, size, 3], a face of each, and the pictures that were rejected.
+) -> tuple[NDArray[np.uint8], list[int], PersonFaces, list[LeftOut]]:
+    """Aligned pictures uint8 [K, size, size, 3], the places of their files, a face of each, and what was rejected.
 
     The person's reference is the face that is fitted to all pictures together. Where an expert reads the faces, which tells no
     variance to weigh them by, it is the face of the picture that shows it best: from the front, and near what a face may be.
@@ -49,10 +50,11 @@ def faces_in_photographs(
             rejected.append(found)
             continue
         own = None if config.expert is None else crop(found.picture, found.landmarks)
-        seen.append(_Found(found.name, found.landmarks, template.align(found.picture, found.landmarks), own))
+        aligned = template.align(found.picture, found.landmarks)
+        seen.append(_Found(found.name, found.place, found.landmarks, aligned, own))
     none = np.empty((0, config.size, config.size, 3), np.uint8)
     if not seen:
-        return none, PersonFaces.none(model.modes), rejected
+        return none, [], PersonFaces.none(model.modes), rejected
     fitter = LandmarkFitter(model, prior=prior, contour=detector.contour)
     result, _ = fit_with_noise(fitter, np.array([one.landmarks for one in seen], np.float64))
     off, angles = relative_residual(fitter, result), result.pose.angles
@@ -67,7 +69,7 @@ def faces_in_photographs(
         rejected.append(LeftOut(one.name, why))
     kept = np.flatnonzero((off <= MOST_RESIDUAL) & (turned.max(1) <= 1))
     if not len(kept):
-        return none, PersonFaces.none(model.modes), rejected
+        return none, [], PersonFaces.none(model.modes), rejected
     best = int(np.argmin(turned[kept].max(1) + off[kept] / MOST_RESIDUAL))
     reference = seen[kept[best]].name.replace("\\", "/").rpartition("/")[2]
     pictures = np.stack([seen[k].aligned for k in kept])
@@ -81,19 +83,22 @@ def faces_in_photographs(
         coefficients = np.zeros(model.modes, np.float32)
         coefficients[: model.identity_modes] = identity
         fits, variance = frontal.coefficients, np.diagonal(frontal.covariance, axis1=1, axis2=2).astype(np.float32)
-    return pictures, PersonFaces(coefficients, reference, fits, variance, numbers), rejected
+    places = [seen[k].place for k in kept]
+    return pictures, places, PersonFaces(coefficients, reference, fits, variance, numbers), rejected
 
 
-def aligned_pictures(person: OwnPerson, config: OwnDataConfig) -> tuple[NDArray[np.uint8], list[LeftOut]]:
-    """Pictures that are aligned faces already, in this size; no face is fitted to them."""
+def aligned_pictures(person: OwnPerson, config: OwnDataConfig) -> tuple[NDArray[np.uint8], list[int], list[LeftOut]]:
+    """Pictures that are aligned faces already, in this size, and the places of their files; no face is fitted to them."""
     from PIL import Image
 
     size = (config.size, config.size)
     taken, rejected = [np.empty((0, *size, 3), np.uint8)], []
+    places: list[int] = []
     for picture in pictures_of(person, config.frames):
         if isinstance(picture, LeftOut):
             rejected.append(picture)
             continue
         image = Image.fromarray(picture.pixels)
         taken.append(np.asarray(image.resize(size, Image.Resampling.BICUBIC), np.uint8)[None])
-    return np.concatenate(taken), rejected
+        places.append(picture.place)
+    return np.concatenate(taken), places, rejected

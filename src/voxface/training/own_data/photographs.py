@@ -62,11 +62,13 @@ class Seen:
 
     Attributes:
         name: of the picture, for messages.
+        place: of its file among the photographs.
         picture: uint8 [H, W, 3].
         landmarks: float32 [68, 2], px.
     """
 
     name: str
+    place: int
     picture: NDArray[np.uint8]
     landmarks: NDArray[np.float32]
 
@@ -82,4 +84,4 @@ def look_at(picture: Picture, detector: DetectorChoice) -> Seen | LeftOut:
     problem = "no face found" if landmarks is None else unusable(landmarks.astype(np.float64))
     if landmarks is None or problem is not None:
         return LeftOut(picture.name, str(problem))
-    return Seen(picture.name, picture.pixels, landmarks)
+    return Seen(picture.name, picture.place, picture.pixels, landmarks)

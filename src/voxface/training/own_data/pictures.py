@@ -21,11 +21,13 @@ class Picture:
 
     Attributes:
         file: what it is from.
+        place: of the file among the photographs.
         at: where in a video, " at 3 s"; empty for a photograph.
         pixels: uint8 [H, W, 3], RGB.
     """
 
     file: Path
+    place: int
     at: str
     pixels: NDArray[np.uint8]
 
@@ -42,9 +44,9 @@ def pictures_of(person: OwnPerson, per_second: float) -> Iterator[Picture | Left
         per_second: frames of a video.
     """
     known: dict[bytes, str] = {}
-    for file in person.photographs:
+    for place, file in enumerate(person.photographs):
         if is_video(file):
-            yield from _of_video(file, per_second, known)
+            yield from _of_video(file, place, per_second, known)
             continue
         try:
             with file.open("rb") as data:
@@ -56,15 +58,15 @@ def pictures_of(person: OwnPerson, per_second: float) -> Iterator[Picture | Left
             yield LeftOut(str(file), f"the same picture as {Path(same).name}")
             continue
         try:
-            yield Picture(file, "", read_picture(file))
+            yield Picture(file, place, "", read_picture(file))
         except InputError as error:
             yield LeftOut(str(file), str(error).removeprefix(f"{file}: "))
 
 
-def _of_video(file: Path, per_second: float, known: dict[bytes, str]) -> Iterator[Picture | LeftOut]:
+def _of_video(file: Path, place: int, per_second: float, known: dict[bytes, str]) -> Iterator[Picture | LeftOut]:
     try:
         for seconds, pixels in frames(file, per_second):
-            picture = Picture(file, f" at {seconds:.6g} s", pixels)
+            picture = Picture(file, place, f" at {seconds:.6g} s", pixels)
             digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
             same = known.setdefault(digest, picture.name)
             yield picture if same == picture.name else LeftOut(picture.name, f"the same picture as {Path(same).name}")

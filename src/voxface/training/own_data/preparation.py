@@ -22,8 +22,9 @@ from voxface.training.faces.prior import Prior
 from voxface.training.own_data.config import OwnDataConfig
 from voxface.training.own_data.kept_people import key_of, read_person, write_person
 from voxface.training.own_data.listing import OwnPeople, OwnPerson
-from voxface.training.own_data.person import prepare_person
+from voxface.training.own_data.person import PreparedPerson, prepare_person
 from voxface.training.own_data.person_faces import PersonFaces
+from voxface.training.own_data.shared_files import SharedFiles
 from voxface.training.own_data.video_frames import require_ffmpeg
 from voxface.training.own_data.voxceleb_3d import require_model
 
@@ -84,15 +85,17 @@ def prepare_people(
     shared = Shared(config, model, prior, settings, work)
     step = stage("people", len(found.people))
     rejected: list[LeftOut] = []
+    known = SharedFiles()
     people: list[Person] = []
     coefficients, references, sessions = [], {}, 0
     with PairsWriter(folder) as writer:
         for person, key in zip(found.people, engine(do_person, shared, found.people), strict=True):
             step(person.name)
-            prepared = read_person(work, key)
-            if prepared is None:
-                raise InputError(f"{work}: the result of {person.name} is gone or damaged; start again")
-            rejected += prepared.rejected
+            prepared = _result(work, key, person)
+            rest, shared_files = known.leave_out(person, prepared)
+            if shared_files:  # faces are fitted together, so those of the rest are other ones
+                prepared = _result(work, do_person(shared, rest), person)
+            rejected += prepared.rejected + shared_files
             if not prepared.frames:
                 rejected.append(LeftOut(person.name, "no recording of this person can be used"))
                 continue
@@ -131,6 +134,18 @@ def do_person(shared: Shared, person: OwnPerson) -> str:
     if read_person(shared.work, key) is None:
         write_person(shared.work, key, prepare_person(person, shared.config, shared.model, shared.prior))
     return key
+
+
+def _result(work: Path, key: str, person: OwnPerson) -> PreparedPerson:
+    """What was kept of a person.
+
+    Raises:
+        InputError: it is not there any more.
+    """
+    prepared = read_person(work, key)
+    if prepared is None:
+        raise InputError(f"{work}: the result of {person.name} is gone or damaged; start again")
+    return prepared
 
 
 def _fits(faces: PersonFaces, person: int, first: int) -> Fits:

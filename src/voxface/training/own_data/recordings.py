@@ -21,14 +21,16 @@ _MELS: Final = 64
 _LARGEST: Final = 100.0  # of logarithms; int16 sound gives 35 at most
 
 
-def hear(person: OwnPerson) -> tuple[list[NDArray[np.float16]], list[int], list[LeftOut]]:
-    """Log-mel frames float16 [T, 64] of each recording that can be used, the number of its session, and the other files."""
+def hear(person: OwnPerson) -> tuple[list[NDArray[np.float16]], list[int], list[int], list[LeftOut]]:
+    """Log-mel frames float16 [T, 64] of each recording that can be used, the number of its session, its place among the
+    person's recordings, and the other files."""
     frames: list[NDArray[np.float16]] = []
     sessions: list[int] = []
+    places: list[int] = []
     rejected: list[LeftOut] = []
     numbers: dict[str, int] = {}
     heard: dict[bytes, Path] = {}
-    for session, file in person.recordings:
+    for place, (session, file) in enumerate(person.recordings):
         try:
             found = _read_frames(file) if file.suffix.lower() == FRAMES else _log_mel(file)
         except (InputError, NoSpeechError) as error:
@@ -40,7 +42,8 @@ def hear(person: OwnPerson) -> tuple[list[NDArray[np.float16]], list[int], list[
             continue
         frames.append(found)
         sessions.append(numbers.setdefault(session, len(numbers)))
-    return frames, sessions, rejected
+        places.append(place)
+    return frames, sessions, places, rejected
 
 
 def _log_mel(file: Path) -> NDArray[np.float16]:
