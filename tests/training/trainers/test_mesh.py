@@ -219,7 +219,7 @@ def test_a_fit_of_the_person_is_drawn_at_each_step(tmp_path: Path, monkeypatch: 
 
     def targets(name: str, pairs: Pairs = pairs, **changes: Any) -> list[float]:
         seen.clear()
-        train_mesh(pairs, encoder(), config(steps=6, **changes), tmp_path / name)
+        train_mesh(pairs, encoder(), config(steps=12, **changes), tmp_path / name)
         return [float(value) for value in torch.cat(seen)[:, 0]]  # the first coefficient tells a face
 
     drawn = targets("drawn", fits="drawn")

@@ -70,27 +70,36 @@ class PrecomputedEmbeddings:
         return cls(rows.table, person, recording)
 
     @cached_property
-    def _rows(self) -> dict[int, NDArray[np.int64]]:
-        return {int(i): np.flatnonzero(self.person == i) for i in np.unique(self.person)}
+    def _of_people(self) -> "_OfPeople":
+        return _OfPeople(self.person, self.recording)
 
-    @cached_property
+    @property
     def people(self) -> NDArray[np.int32]:
         """Indices of the people whose voices these are, each once, in order."""
-        return np.array(sorted(self._rows), np.int32)
+        return self._of_people.people
 
     def draw(self, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
         """One row of each person, drawn uniformly: int64 [len(people)]."""
-        return np.array([_one(self._rows[int(i)], rng) for i in people])
+        own = self._of_people
+        k = np.searchsorted(own.people, people)
+        rows: NDArray[np.int64] = own.order[own.first[k] + rng.integers(own.count[k])]
+        return rows
 
     def positives(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """For each row another row of the same person, of another recording where there is one (Wu 2022, §4): int64."""
-        found = []
-        for row in rows:
-            own = self._rows[int(self.person[row])]
-            others = own[self.recording[own] != self.recording[row]]
-            others = others if len(others) else own[own != row]
-            found.append(_one(others, rng) if len(others) else int(row))
-        return np.array(found)
+        own = self._of_people
+        k = np.searchsorted(own.people, self.person[rows])
+        found = rows.copy()
+        open_ = np.flatnonzero(own.count[k] > 1)  # whose only row it is has no other
+        while len(open_):
+            who = k[open_]
+            other = own.order[own.first[who] + rng.integers(own.count[who])]
+            fits = np.where(
+                own.several[who], self.recording[other] != self.recording[rows[open_]], other != rows[open_]
+            )
+            found[open_[fits]] = other[fits]
+            open_ = open_[~fits]
+        return found
 
     def negatives(
         self, rows: NDArray[np.int64], speakers: NDArray[np.str_], rng: np.random.Generator
@@ -106,13 +115,31 @@ class PrecomputedEmbeddings:
         of_people = speakers[self.people]
         if (of_people == of_people[0]).all():
             raise ValueError("a triplet needs voices of two speakers")
-        found = []
-        for row in rows:  # nothing here grows with the number of rows, which may be millions
-            own = speakers[self.person[row]]
-            while speakers[self.person[other := int(rng.integers(len(self.person)))]] == own:
-                pass
-            found.append(other)
-        return np.array(found)
+        found = np.empty_like(rows)
+        open_ = np.arange(len(rows))
+        while len(open_):  # nothing here grows with the number of rows, which may be millions
+            other = rng.integers(len(self.person), size=len(open_))
+            fits = speakers[self.person[other]] != speakers[self.person[rows[open_]]]
+            found[open_[fits]] = other[fits]
+            open_ = open_[~fits]
+        return found
+
+
+class _OfPeople:
+    """Which rows are whose.
+
+    Attributes:
+        people: int32 [P], sorted.
+        order: int64 [N], the rows of one person after those of another.
+        first, count: int64 [P], where a person's rows begin in `order`, and how many they are.
+        several: bool [P], whether they are of more than one recording.
+    """
+
+    def __init__(self, person: NDArray[np.int32], recording: NDArray[np.int32]) -> None:
+        self.order = np.argsort(person, kind="stable")
+        self.people, self.first, self.count = np.unique(person[self.order], return_index=True, return_counts=True)
+        own = recording[self.order]
+        self.several = np.minimum.reduceat(own, self.first) != np.maximum.reduceat(own, self.first)
 
 
 def embed_whole(
@@ -129,11 +156,6 @@ def embed_whole(
         rows.add(encoder(torch.from_numpy(heard).to(device))[0])
         done(k + 1, len(utterances))
     return rows.table
-
-
-def _one(rows: NDArray[np.int64], rng: np.random.Generator) -> int:
-    """One of the rows: what `rng.choice` draws, in a fifth of its time."""
-    return int(rows[rng.integers(len(rows))])
 
 
 class _Rows:
