@@ -15,6 +15,7 @@ from benchmarks.tables import (
     engines,
     evaluation,
     faces,
+    first_day,
     front,
     live,
     marks,
@@ -52,6 +53,7 @@ PAGES = (
             "results",
             "results-synthetic",
             "numbers",
+            "tutorial/index",
         )
     ),
 )
@@ -59,7 +61,21 @@ PAGES = (
 
 TABLES: dict[str, Callable[[], str]] = {
     name: table
-    for room in (front, voices, ages, faces, marks, evaluation, own_data, precision, pareto, live, performance, engines)
+    for room in (
+        front,
+        first_day,
+        voices,
+        ages,
+        faces,
+        marks,
+        evaluation,
+        own_data,
+        precision,
+        pareto,
+        live,
+        performance,
+        engines,
+    )
     for name, table in room.TABLES.items()
 }
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 else:
     Container = Any
 
-BUNDLE_TO_READ: Final = "bundle folder or .voxface file"
+BUNDLE_TO_READ: Final = "bundle folder, .voxface file, or default"
+BUNDLE_TO_LEAVE: Final = "bundle folder or .voxface file (the default bundle)"
 BUNDLE_TO_REPLACE: Final = "replace a bundle that is there already"
 BUNDLE_TO_WRITE: Final = "bundle to write: NAME.voxface, or a folder"
 PROVIDERS: Final = (
@@ -53,7 +54,7 @@ def add_channel(parser: Container) -> None:
     parser.add_argument("--channel", type=int, metavar="N", help="the channel to use, counted from 1 (the mean of all)")
 
 
-def add_bundle(parser: Container, what: str = f"{BUNDLE_TO_READ} (the default bundle)", **more: Any) -> None:
+def add_bundle(parser: Container, what: str = BUNDLE_TO_LEAVE, **more: Any) -> None:
     """Adds `--bundle`, the bundle that the verb reads; `more` goes to `add_argument`."""
     parser.add_argument("--bundle", type=Path, help=what, **more)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxface.cli.arguments import (
-    BUNDLE_TO_READ,
+    BUNDLE_TO_LEAVE,
     BUNDLE_TO_REPLACE,
     add_bundle,
     add_bundle_operand,
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what in (("info", "what a bundle holds"), ("verify", "check every file and load every graph")):
         action = actions.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
-        add_bundle_operand(action, f"{BUNDLE_TO_READ} (the default bundle)", nargs="?")
+        add_bundle_operand(action, BUNDLE_TO_LEAVE, nargs="?")
         add_json(action)
         if name == "info":
             action.add_argument("--card", action="store_true", help="print the model card and nothing else")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
-    add_bundle_operand(parser, f"{BUNDLE_TO_READ} whose arithmetic is FP32")
+    add_bundle_operand(parser, f"{BUNDLE_TO_READ}, whose arithmetic is FP32")
     add_audio(parser, "folder of speech; half of its files calibrate, the others measure")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--precision", choices=("fp16", "int8", "mixed"), help="mixed: INT8 where possible, else FP16")

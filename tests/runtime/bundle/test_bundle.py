@@ -267,6 +267,16 @@ def test_an_interrupted_write_leaves_the_old_bundle(tmp_path: Path, monkeypatch:
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
 
 
+def test_the_default_bundle_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_bundle: Bundle) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("default", Path("default")):
+        assert Bundle.open(name).path == default_bundle.path
+    default_bundle.replacing(name="mine").write(tmp_path / "default")
+    assert Bundle.open("default").name == "mine"  # what lies here goes first
+    with pytest.raises(BundleError, match=r"other: no such bundle; give .* or default"):
+        Bundle.open("other")
+
+
 def test_default_bundle_is_whole_and_small(default_bundle: Bundle) -> None:
     assert sum(len(data) for data in default_bundle.files.values()) <= 13_000_000
     assert "mean face" in default_bundle.manifest.description, "it says what it is"

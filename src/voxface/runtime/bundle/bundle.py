@@ -24,6 +24,7 @@ from voxface.runtime.provenance.mark import Mark
 
 __all__ = ["DEFAULT", "FUSED", "GRAPHS", "Bundle"]
 DEFAULT = Path(__file__).parent / "default"
+DEFAULT_NAME: Final = "default"
 # Trained part, by its field of the manifest -> what the runtime cannot do without it.
 WITHOUT: Final = {
     "speech_modulation": (
@@ -52,12 +53,12 @@ class Bundle:
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
-        """Reads and verifies a bundle; None: the default one.
+        """Reads and verifies a bundle; None: the default one, and so does "default", where nothing else has that name.
 
         Raises:
             BundleError: see `voxface.runtime.bundle.reader.read_bundle`.
         """
-        path = DEFAULT if path is None else Path(path)
+        path = DEFAULT if path is None or (str(path) == DEFAULT_NAME and not Path(path).exists()) else Path(path)
         if path == DEFAULT and not path.is_dir():
             raise BundleError(
                 f"{path}: no such bundle (this installation carries no default bundle); give a bundle's folder or a "

@@ -47,7 +47,7 @@ def read_bundle(path: Path) -> tuple[Manifest, dict[str, bytes]]:
         raise BundleError(f"{path}: {error}") from error
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
-    raise BundleError(f"{path}: no such bundle; give a bundle's folder or a {SUFFIX} file")
+    raise BundleError(f"{path}: no such bundle; give a bundle's folder, a {SUFFIX} file, or default")
 
 
 def _stand_in(path: Path) -> Path | None:
