@@ -4,8 +4,8 @@
 
 The earlier version is a clone of this repository at COMMIT; both run in this environment, with the same bundles: the default
 one, that in INT8, and one of the papers' full size. The commit must be able to read them, so it is one since the bundle was
-last trained. `voxface profile` gives the time of an update and of its engines, `voxface run` the time to the first face. What both
-hear in the same clips is compared as well: events, embeddings and vertices, in both modes.
+last trained. `voxface profile` gives the time of an update and of its engines, `voxface run` the time to the first face. What
+both hear in the same clips is compared as well: events, embeddings and vertices, in both modes.
 """
 
 import json
