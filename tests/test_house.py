@@ -86,10 +86,12 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "http_errors": "clip clip_desk upload",
             "guard": "access metrics http_errors",
             "http_protocol": "state metrics",
-            "live_service": "state protocol metrics served_stream lane",
-            "http_routes": "state protocol metrics clip clip_desk upload openapi http_errors page live_service",
+            "session_host": "state protocol metrics served_stream",
+            "local_host": "state protocol metrics served_stream lane session_host",
+            "live_service": "state protocol metrics session_host",
+            "http_routes": "state protocol metrics clip clip_desk upload openapi http_errors page session_host live_service",
             "stream_route": "state protocol access metrics live_service",
-            "app": "state protocol access metrics clip clip_desk first_costs batching_engine served_stream lane guard "
+            "app": "state protocol access metrics clip clip_desk first_costs batching_engine session_host local_host guard "
                    "http_errors page live_service http_routes stream_route",
             "server": "state metrics page http_protocol app",
         },

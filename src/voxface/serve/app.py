@@ -28,17 +28,15 @@ from voxface.serve.first_costs import first_costs
 from voxface.serve.guard import Guard
 from voxface.serve.http_errors import error_document
 from voxface.serve.http_routes import HttpRoutes
-from voxface.serve.lane import Lane
 from voxface.serve.live_service import LiveService
+from voxface.serve.local_host import LocalHost
 from voxface.serve.metrics import Metrics
 from voxface.serve.page import page_files
-from voxface.serve.served_stream import ServedStream, Turn
 from voxface.serve.state.limits import Limits
 from voxface.serve.state.load_meter import Kind, LoadMeter
 from voxface.serve.state.session_registry import SessionRegistry
 from voxface.serve.stream_route import StreamRoute
 
-LONGEST_SILENCE_S: Final = 1.0  # of sound that gives no event, until it is counted all the same
 BATCH_WORKERS: Final = 8  # threads whose runs are put together
 # FastAPI can send traces and metrics elsewhere, where variables of the environment say so.
 NO_TELEMETRY: Final[dict[str, Any]] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
@@ -98,7 +96,6 @@ class Server:
         self.metrics = Metrics()
         self._clock = clock or SystemClock()
         self._settings = settings
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._opened = ExitStack()
         with ExitStack() as opened:
             batches = (
@@ -126,11 +123,10 @@ class Server:
                 self.desk = desk(self.metrics)
             self._opened = opened.pop_all()
         registry = SessionRegistry(settings.limits, lambda: secrets.token_urlsafe(16))
-        self.service = LiveService(bundle, self._clock, settings.limits, registry, LoadMeter(costs), self.metrics)
-        for number, (each, estimator) in enumerate(zip(batches, estimators, strict=True)):
-            workers = BATCH_WORKERS if each else 1
-            lane = Lane(self._clock, self._deliver, workers=workers, batches=each, name=f"lane-{number + 1}")
-            self.service.add_lane(lane, estimator)
+        host = LocalHost(bundle, self._clock)
+        for each, estimator in zip(batches, estimators, strict=True):
+            host.add_lane(estimator, workers=BATCH_WORKERS if each else 1, batches=each)
+        self.service = LiveService(host, self._clock, settings.limits, registry, LoadMeter(costs), self.metrics)
         self.metrics.watch("clips", lambda: self.desk.waiting)
         share = costs.share(Kind("incremental", 2.0))
         _log.info(
@@ -144,7 +140,7 @@ class Server:
 
     def close(self) -> None:
         """Ends the threads and frees the engines."""
-        self.service.close()
+        self.service.host.close()
         self.desk.close()
         self._opened.close()
 
@@ -154,19 +150,6 @@ class Server:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _deliver(self, stream: ServedStream, turn: Turn) -> None:
-        """On a lane's thread: hands a turn over to the event loop, unless that has ended. Turns that gave nothing go with the
-        next that gives something, since most of a session's turns give nothing, and waking the loop costs time."""
-        turn.busy_s += stream.untold_busy_s
-        turn.sound_s += stream.untold_sound_s
-        stream.untold_busy_s = stream.untold_sound_s = 0.0
-        waits = stream.hello.pace == "wait"
-        if not turn.events and not turn.last and not waits and turn.sound_s < LONGEST_SILENCE_S:
-            stream.untold_busy_s, stream.untold_sound_s = turn.busy_s, turn.sound_s
-        elif self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self.service.delivered, stream, turn)
-
     def _batched(self, graph: str, size: int) -> None:
         self.metrics.batch.labels(graph).observe(size)
 
@@ -175,11 +158,11 @@ class Server:
 
         @contextlib.asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            self._loop = asyncio.get_running_loop()
+            self.service.host.start(self.service.delivered)
             sweeping = asyncio.create_task(self.service.keep_sweeping())
             yield
             sweeping.cancel()
-            self._loop = None
+            self.service.host.stop()
 
         app = FastAPI(
             title="voxface",

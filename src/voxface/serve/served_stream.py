@@ -22,6 +22,7 @@ from voxface.serve.state.sound_queue import Piece, SoundQueue
 
 MOST_FAILURES: Final = 20  # of the engine in a row, after which the session ends
 LONGEST_TURN_S: Final = 0.5  # of sound
+LONGEST_SILENCE_S: Final = 1.0  # of sound that gives no event, until it is told of all the same
 
 
 @dataclass
@@ -59,7 +60,6 @@ class ServedStream:
         queue: the sound that waits.
         number: of the newest answer.
         faces: number of faces so far.
-        untold_busy_s, untold_sound_s: of turns that gave nothing, and were not told of yet.
         ended: whether nothing more is to be done for it; the lane's.
     """
 
@@ -84,7 +84,7 @@ class ServedStream:
         self.queue = SoundQueue(hello.rate, longest, keep=hello.pace == "wait")
         self.number = self.faces = 0
         self.ended = False
-        self.untold_busy_s = self.untold_sound_s = 0.0
+        self._untold_busy_s = self._untold_sound_s = 0.0  # of turns that gave nothing, and were not told of yet
         config = hello.config()
         self._session = LiveSession(estimator, config, features=bundle.front_end, vad=bundle.vad, start=start)
         self._input = AudioInput(start=start)
@@ -98,6 +98,18 @@ class ServedStream:
     def position(self) -> int:
         """Number of samples at 16 kHz that the session got, lost ones included."""
         return self._session.position
+
+    def worth_telling(self, turn: Turn) -> bool:
+        """Whether a turn is to be handed over. One that gave nothing goes with the next that gives something, since most of a
+        session's turns give nothing, and waking an event loop costs time."""
+        turn.busy_s += self._untold_busy_s
+        turn.sound_s += self._untold_sound_s
+        self._untold_busy_s = self._untold_sound_s = 0.0
+        waits = self.hello.pace == "wait"
+        if turn.events or turn.last or waits or turn.sound_s >= LONGEST_SILENCE_S:
+            return True
+        self._untold_busy_s, self._untold_sound_s = turn.busy_s, turn.sound_s
+        return False
 
     def next_piece(self) -> Piece | None:
         """The sound of the next turn; None: there is nothing to do."""
