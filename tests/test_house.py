@@ -81,7 +81,7 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "lane": "state served_stream",
             "clip_desk": "clip",
             "upload": "state clip",
-            "ray": "clip clip_desk",
+            "ray": "state protocol metrics clip clip_desk first_costs served_stream lane session_host",
             "openapi": "upload",
             "http_errors": "clip clip_desk upload",
             "guard": "access metrics http_errors",

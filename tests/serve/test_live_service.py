@@ -83,35 +83,32 @@ def back(session: Session) -> Hello:
 
 
 def test_a_client_that_vanishes_leaves_its_time_to_others() -> None:
-    with VirtualClock() as clock:
-        sessions = service(clock)
-        gone, *_ = [let_in(sessions) for _ in range(3)]
-        assert sessions.open(HELLO, "a") == Refused("load", 10.0)
-        sessions.cut_off(gone, 1)
-        let_in(sessions)
-        assert sessions.open(HELLO, "a") == Refused("load", 10.0)
-        assert len(sessions) == 4, "the session itself waits on"
-        assert b"voxface_load 0.75" in sessions._metrics.text()
+    sessions = service(VirtualClock())
+    gone, *_ = [let_in(sessions) for _ in range(3)]
+    assert sessions.open(HELLO, "a") == Refused("load", 10.0)
+    sessions.cut_off(gone, 1)
+    let_in(sessions)
+    assert sessions.open(HELLO, "a") == Refused("load", 10.0)
+    assert len(sessions) == 4, "the session itself waits on"
+    assert b"voxface_load 0.75" in sessions._metrics.text()
 
 
 def test_it_comes_back_as_far_as_there_is_room_and_else_may_try_again() -> None:
-    with VirtualClock() as clock:
-        sessions = service(clock)
-        gone, *others = [let_in(sessions) for _ in range(3)]
-        sessions.cut_off(gone, 1)
-        others.append(let_in(sessions))
-        assert sessions.resume(back(gone)) == Refused("load", 10.0)
-        assert sessions.registry.count("away") == 1
-        sessions.end(others[0], "finished")
-        assert sessions.resume(back(gone)) is gone
-        assert b'voxface_refused_total{reason="load"} 1.0' in sessions._metrics.text()
+    sessions = service(VirtualClock())
+    gone, *others = [let_in(sessions) for _ in range(3)]
+    sessions.cut_off(gone, 1)
+    others.append(let_in(sessions))
+    assert sessions.resume(back(gone)) == Refused("load", 10.0)
+    assert sessions.registry.count("away") == 1
+    sessions.end(others[0], "finished")
+    assert sessions.resume(back(gone)) is gone
+    assert b'voxface_refused_total{reason="load"} 1.0' in sessions._metrics.text()
 
 
 def test_resume_load_keeps_room_for_those_who_come_back() -> None:
-    with VirtualClock() as clock:
-        sessions = service(clock, resume_load=1.1)
-        gone, *_ = [let_in(sessions) for _ in range(3)]
-        sessions.cut_off(gone, 1)
-        let_in(sessions)
-        assert sessions.resume(back(gone)) is gone
-        assert sessions.open(HELLO, "a") == Refused("load", 10.0)
+    sessions = service(VirtualClock(), resume_load=1.1)
+    gone, *_ = [let_in(sessions) for _ in range(3)]
+    sessions.cut_off(gone, 1)
+    let_in(sessions)
+    assert sessions.resume(back(gone)) is gone
+    assert sessions.open(HELLO, "a") == Refused("load", 10.0)

@@ -33,7 +33,6 @@ CODES: Final[dict[Ending, CloseCode]] = {
     "garbage": CloseCode.GARBAGE,
     "too fast": CloseCode.TOO_FAST,
     "overload": CloseCode.REFUSED,
-    "lost": CloseCode.FAILED,
 }
 _log = logging.getLogger(__name__)
 

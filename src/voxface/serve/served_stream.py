@@ -9,7 +9,7 @@ from typing import Final
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.live.audio_input import Audio, AudioInput
+from voxface.runtime.live.audio_input import Audio, AudioInput, Item
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, Lost, Rejected, Skipped
 from voxface.runtime.live.session import Estimator, LiveSession
@@ -34,6 +34,7 @@ class Turn:
         late_ns: of each face, how long after its newest sound was due it was ready; the last face, which a client asks for, has
             none.
         stages_ns: of each face, where the time went.
+        late_at: of each of these faces, its position.
         events: what happened.
         busy_s: how long it took, with turns before it that gave nothing.
         sound_s: how much sound they had.
@@ -44,6 +45,7 @@ class Turn:
     answers: list[Answer] = field(default_factory=list)
     late_ns: list[int] = field(default_factory=list)
     stages_ns: list[dict[str, int]] = field(default_factory=list)
+    late_at: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     busy_s: float = 0.0
     sound_s: float = 0.0
@@ -58,6 +60,7 @@ class ServedStream:
         hello: what the client sends and wants.
         kind: what such sessions cost.
         queue: the sound that waits.
+        taken: frames that had their turn, lost ones included.
         number: of the newest answer.
         faces: number of faces so far.
         ended: whether nothing more is to be done for it; the lane's.
@@ -72,17 +75,20 @@ class ServedStream:
         longest: int,
         now_ns: Callable[[], int],
         start: int = 0,
+        recalled: int = 0,
     ) -> None:
         """Args:
         estimator: the networks of the bundle, which sessions share.
         longest: the most frames that may wait.
         now_ns: the clock, for latencies alone.
         start: absolute sample at which the session begins.
+        recalled: so many frames at first were heard before, elsewhere, where that was told; nothing is told of them.
         """
         self.hello = hello
         self.kind = Kind(hello.mode, hello.updates_per_s)
         self.queue = SoundQueue(hello.rate, longest, keep=hello.pace == "wait")
-        self.number = self.faces = 0
+        self.number = self.faces = self.taken = 0
+        self._recalled = recalled
         self.ended = False
         self._untold_busy_s = self._untold_sound_s = 0.0  # of turns that gave nothing, and were not told of yet
         config = hello.config()
@@ -113,7 +119,8 @@ class ServedStream:
 
     def next_piece(self) -> Piece | None:
         """The sound of the next turn; None: there is nothing to do."""
-        return self.queue.take(self._most, self._hop)
+        left = self._recalled - self.taken
+        return self.queue.take(min(self._most, left) if left > 0 else self._most, self._hop)
 
     def work(self, piece: Piece) -> Turn:
         """Makes answers of a piece of sound."""
@@ -121,8 +128,11 @@ class ServedStream:
         turn = Turn()
         timer = self._timer
         timer.begin()
-        if len(piece.samples) or piece.lost:
+        if piece.first < self._recalled:
+            self._hear_again(piece)
+        elif len(piece.samples) or piece.lost:
             self._hear(piece, taken, turn)
+        self.taken = piece.first + len(piece.samples)
         if piece.last:
             timer.begin()
             for item in self._input.finish():
@@ -132,7 +142,7 @@ class ServedStream:
             turn.last = True
         return turn
 
-    def _hear(self, piece: Piece, taken: int, turn: Turn) -> None:
+    def _items(self, piece: Piece) -> list[Item]:
         block = Block(
             piece.samples,
             self.hello.rate,
@@ -142,7 +152,18 @@ class ServedStream:
             lost=piece.lost,
             source="client",
         )
-        items = self._input.feed(block)
+        return self._input.feed(block)
+
+    def _hear_again(self, piece: Piece) -> None:
+        """Hears what was heard before, for the sake of what comes after it; most estimates are left out."""
+        for item in self._items(piece):
+            if isinstance(item, Audio):
+                self._session.feed(item.samples, behind=True, timer=self._timer)
+            elif isinstance(item, Lost):
+                self._session.lose(item.end, timer=self._timer)
+
+    def _hear(self, piece: Piece, taken: int, turn: Turn) -> None:
+        items = self._items(piece)
         self._timer.lap("intake")
         for item in items:
             if isinstance(item, Audio):
@@ -175,6 +196,7 @@ class ServedStream:
         late = max(0, self._now_ns() - self._input.captured_ns(event.position))  # 0: it was ready before it was due
         found = {"queue": max(0, taken - piece.due_ns), **stages}
         turn.late_ns.append(late)
+        turn.late_at.append(event.position)
         turn.stages_ns.append(found)
         return {name: ns / 1e6 for name, ns in {**found, "total": late}.items()}
 

@@ -24,7 +24,6 @@ Ending = Literal[
     "garbage",
     "too fast",
     "overload",
-    "lost",
 ]
 YOUNG_S: Final = 15.0  # how long a session may still turn out to have been one too many
 EXCESS: Final = 10  # one of so many sessions is ended at a time
