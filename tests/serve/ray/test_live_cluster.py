@@ -2,7 +2,7 @@
 
 import json
 import time
-from threading import Thread
+from functools import partial
 from typing import Any
 
 import httpx
@@ -21,28 +21,29 @@ pytest.importorskip("ray.serve", reason="Ray Serve comes with voxface[serve-ray]
 pytestmark = [needs_serve, pytest.mark.slow]
 
 CLIP = np.concatenate(list(read_blocks(SAMPLES[0])))
-SOUND = np.tile(CLIP, 4)
+FIRST = 40_000  # samples of it
+PATIENCE_S = 300
 PATIENT = {"pace": "wait", "updates_per_second": 1}
 
 
-class Speaking(Thread):
-    """A client that speaks as fast as it may, until it is told to finish, and listens beside that."""
+class Speaker:
+    """A client that says its clip in two parts."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(daemon=True)
         self.client = Client(url, PATIENT)
-        self.heard = Thread(target=self.client.rest, daemon=True)
-        self.finishes = False
-        self.sent = 0
 
-    def run(self) -> None:
-        self.heard.start()
-        while not (self.finishes and self.sent >= len(SOUND)):
-            at = self.sent % len(SOUND)
-            self.client.socket.send(SOUND[at : at + 8_000].tobytes())
-            self.sent += len(SOUND[at : at + 8_000])
+    def begin(self) -> None:
+        self.client.speak(CLIP[:FIRST])
+
+    def end(self) -> None:
+        self.client.speak(CLIP[FIRST:])
         self.client.send({"type": "finish"})
-        self.heard.join(300)
+
+    def listen(self, *kinds: str) -> None:
+        """Reads to an event of one of these kinds, or to the end."""
+        while (event := self.client.next(PATIENCE_S)) is not None:
+            if event["event"] in kinds:
+                return
 
     def kinds(self) -> list[str]:
         return [event["event"] for event in self.client.events]
@@ -57,12 +58,16 @@ def ready(url: str) -> Any:
     return httpx.get(f"{url}/readyz", trust_env=False, timeout=60).json()
 
 
-def alone(samples: Any) -> list[dict[str, Any]]:
+def has_replicas(url: str, count: int) -> bool:
+    return bool(ready(url)["replicas"] == count)
+
+
+def alone() -> list[dict[str, Any]]:
     """What a session gives in one process."""
     with FaceEstimator(threads=1) as estimator:
         hello = Hello(pace="wait", updates_per_s=1)
         stream = ServedStream(hello, estimator, estimator.bundle, longest=1 << 40, now_ns=time.monotonic_ns)
-        stream.queue.push(samples[:, None], 0)
+        stream.queue.push(CLIP[:, None], 0)
         stream.queue.finish()
         events = []
         while (piece := stream.next_piece()) is not None:
@@ -75,68 +80,57 @@ def without_times(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_a_node_killed_under_load_loses_no_session() -> None:
-    words = ["--replicas", "1", "--live-replicas", "1:3", "--limit", "sessions-of-replica=2", "--limit", "load=100"]
-    soon = [
-        "--limit",
-        "replica-idle-s=1",
-        "--limit",
-        "late-s=1000",
-        "--limit",
-        "resume-s=300",
-        "--limit",
-        "messages-per-s=5000",
-    ]
-    with two_nodes(cores=4) as nodes, served("--ray", nodes.address, *words, *soon) as server:
+    limits = {
+        "sessions-of-replica": 2, "replica-idle-s": 1, "load": 100, "late-s": 1000,
+        "idle-s": 600, "resume-s": 300, "messages-per-s": 5000,
+    }  # fmt: skip
+    words = ["--replicas", "1", "--live-replicas", "1:3"]
+    words += [word for name, value in limits.items() for word in ("--limit", f"{name}={value}")]
+    with two_nodes(cores=4) as nodes, served("--ray", nodes.address, *words) as server:
         assert ready(server.url)["replicas"] == 1
-        talking: list[Speaking] = []
+        talking: list[Speaker] = []
         for count, replicas in ((1, 1), (2, 2), (4, 3)):
             while len(talking) < count:
-                talking.append(Speaking(server.stream_url))
-            wait_for(lambda wanted=replicas: ready(server.url)["replicas"] == wanted, 300)  # type: ignore[misc]
-        talking += [Speaking(server.stream_url) for _ in range(2)]
+                talking.append(Speaker(server.stream_url))
+            wait_for(partial(has_replicas, server.url, replicas), PATIENCE_S)
+        talking += [Speaker(server.stream_url) for _ in range(2)]
         with Client(server.stream_url, PATIENT) as one_more:
             assert one_more.welcome["reason"] == "full"
         for each in talking:
-            each.start()
-        wait_for(lambda: all("face" in each.kinds() for each in talking), 300)
+            each.begin()
+        for each in talking:
+            each.listen("face")
         nodes.kill()
-        wait_for(lambda: gauge(server.url, 'voxface_replica_failures_total{what="lost"}') >= 1, 300)
-        wait_for(
-            lambda: (
-                gauge(server.url, "voxface_sessions_moved_total") % 2 == 0
-                and not ready(server.url)["replicas_starting"]
-            ),
-            300,
-        )
         for each in talking:
-            each.finishes = True
+            each.end()
         for each in talking:
-            each.join(600)
+            each.listen()
             assert each.client.closed == (1000, "finished")
         moved = [each for each in talking if "moved" in each.kinds()]
         stayed = [each for each in talking if "moved" not in each.kinds()]
         assert moved, "there was a session on the node that was killed"
         assert stayed, "and on the other"
         assert gauge(server.url, "voxface_sessions_moved_total") == len(moved)
+        assert gauge(server.url, 'voxface_replica_failures_total{what="lost"}') >= 1
         for each in talking:
             events = each.client.events[1:-1]
             assert [event["number"] for event in events] == list(range(1, len(events) + 1)), (
                 "nothing is missing or twice"
             )
-            assert each.client.events[-1]["position"] == each.sent, "all sound was heard"
+            assert each.client.events[-1]["position"] == len(CLIP), "all sound was heard"
         for each in moved:
-            events = each.client.events
             at = each.kinds().index("moved")
-            assert events[at]["lost_frames"] == 0
-            assert any(event["event"] == "face" for event in events[at:])
-        wanted = alone(np.resize(SOUND, stayed[0].sent))
-        assert without_times(stayed[0].client.events[1:-1]) == wanted, "bit for bit what one process gives"
-        wait_for(lambda: ready(server.url)["replicas"] == 1, 300)
-        late = Client(server.stream_url, PATIENT)
-        late.speak(CLIP[:32_000])
-        late.until("face")
-        assert server.stop(timeout_s=120) == 0
-        assert [event["event"] for event in late.rest()][-1] == "goodbye"
-        assert late.events[-1]["reason"] == "draining"
-        assert late.closed[0] == 1001
+            assert each.client.events[at]["lost_frames"] == 0
+            assert "face" in each.kinds()[at:]
+        wanted = alone()
+        for each in stayed:
+            assert without_times(each.client.events[1:-1]) == wanted, "bit for bit what one process gives"
+        wait_for(partial(has_replicas, server.url, 1), PATIENCE_S)
+        late = Speaker(server.stream_url)
+        late.begin()
+        late.listen("face")
+        assert server.stop(timeout_s=PATIENCE_S) == 0
+        late.listen()
+        assert (late.client.events[-1]["event"], late.client.events[-1]["reason"]) == ("goodbye", "draining")
+        assert late.client.closed[0] == 1001
         assert not [event for event in server.events() if "traceback" in event]

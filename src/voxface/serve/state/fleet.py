@@ -107,10 +107,10 @@ class Fleet:
         found: list[tuple[float, Seat]] = []
         for seat in self.seats.values():
             # The first session of a replica is let in whatever it takes: a slow machine may serve one all the same.
-            fits = seat.load + share <= most or not seat.load
+            fits = seat.load + share <= most + 1e-9 or not seat.load
             if seat.ready and seat.sessions < self._sessions and fits:
                 found.append((self._fill(seat.load + share, seat.sessions + 1), seat))
-        easy = [each for each in found if each[0] <= FILL]
+        easy = [each for each in found if each[0] <= FILL + 1e-9]
         if easy:
             return max(easy, key=lambda each: (each[0], -each[1].number))[1]
         return min(found, key=lambda each: (each[0], each[1].number))[1] if found else None
