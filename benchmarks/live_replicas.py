@@ -2,9 +2,9 @@
 
     python -m benchmarks.live_replicas [--streams N] [--seconds S] [--speech DIR]
 
-Two servers in turn, a round of each after the other: `voxface serve`, and `voxface serve --ray --live-replicas 1`, which has one
-replica on this machine; both get the same real speech, two updates a second. Lateness counts from when an update's last sample
-would have been spoken, at the client. The time of the processors is that of the server with all processes that it has started.
+Two servers in turn, a round of each after the other: `voxface serve`, and `voxface serve --ray --live-replicas 1`, which has
+one replica on this machine; both get the same real speech, two updates a second. Lateness counts from when an update's last
+sample would have been spoken, at the client. The time of the processors is that of the server and all that it has started.
 """
 
 import os

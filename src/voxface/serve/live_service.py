@@ -214,6 +214,8 @@ class LiveService:
         now = self._clock.now_ns()
         self.meter.worked(stream.kind, turn.busy_s, turn.sound_s, now)
         self._count(turn, now)
+        if turn.moved:
+            self.meter.begin_anew(now)  # nobody is to be refused, or told to go, for that
         session = self._of_stream.get(stream)
         if session is None:
             return

@@ -49,7 +49,11 @@ NOTHING: Final = Tally()
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a turn of a session gave; see `voxface.serve.served_stream.Turn`. It may come from another machine."""
+    """What a turn of a session gave; see `voxface.serve.served_stream.Turn`. It may come from another machine.
+
+    Attributes:
+        moved: whether the session has begun anew elsewhere, so that the next updates are late.
+    """
 
     answers: list[Answer] = field(default_factory=list)
     late_ns: list[int] = field(default_factory=list)
@@ -59,6 +63,7 @@ class Outcome:
     sound_s: float = 0.0
     last: bool = False
     failed: str | None = None
+    moved: bool = False
 
     @classmethod
     def of(cls, turn: Turn) -> "Outcome":

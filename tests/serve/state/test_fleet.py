@@ -92,6 +92,11 @@ def test_idle_ones_go_and_none_with_sessions() -> None:
     found.changed(1, 0.1, 1, 60 * NS)
     found.changed(1, 0.0, 0, 61 * NS)
     assert found.scale(61 * NS) == Scaling(retire=(3,)), "idle is since the last session ended"
+    found.begin()
+    found.changed(2, 0.0, 0, 61 * NS)
+    found.gone(1)
+    found.gone(3)
+    assert found.scale(1000 * NS) == Scaling(), "nor the only one that works, while another starts"
     only = fleet(least=3)
     started(only, 3)
     assert only.scale(10_000 * NS) == Scaling()
@@ -133,6 +138,7 @@ class Sessions(RuleBasedStateMachine):
         scaling = self.fleet.scale(self.now)
         for _ in range(scaling.start):
             self.homes[self.fleet.begin().number] = []
+        assert not scaling.retire or self.fleet.count(ready=True) > len(scaling.retire)
         for number in scaling.retire:
             assert not self.homes.pop(number), "nobody loses a session"
             self.fleet.gone(number)

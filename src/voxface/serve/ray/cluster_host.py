@@ -1,11 +1,8 @@
-"""Live sessions on replicas of a cluster: each is placed where there is room, and placed anew where its replica is lost.
-
-The server keeps the clients; a replica has nothing but sessions' sound and networks.
-"""
+"""Live sessions on replicas of a cluster: each is placed where there is room, and placed anew where its replica is lost."""
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -188,7 +185,7 @@ class ClusterHost:
             if self._metrics:
                 self._metrics.moved.inc()
             if self._deliver:
-                self._deliver(stream, Outcome(answers=[moved]))
+                self._deliver(stream, Outcome(answers=[moved], moved=True))
 
     def _measure(self) -> None:
         now = self._clock.now_ns()
@@ -200,8 +197,9 @@ class ClusterHost:
 
     def _start(self, count: int) -> None:
         for _ in range(count):
+            actor = self._actors.start()
             number = self._fleet.begin().number
-            found = self._replicas[number] = ReplicaLink(number, self._actors.start())
+            found = self._replicas[number] = ReplicaLink(number, actor)
             if self._deliver is not None:
                 found.task = asyncio.create_task(self._serve(found))
 
@@ -282,15 +280,20 @@ class ClusterHost:
 
     async def _tick(self) -> None:
         while True:
-            self._rehouse()
-            self._measure()
-            shares: Iterable[float] = [stream.share for stream in self._homeless.values()]
-            scaling = self._fleet.scale(self._clock.now_ns(), shares)
-            self._start(scaling.start)
-            for number in scaling.retire:
-                found = self._replicas[number]
-                self._drop(found)
-                if found.task is not None:
-                    found.task.cancel()
-                _log.info("replica ended", extra=self.state)
+            try:
+                self._rehouse()
+                self._scale()
+            except Exception as error:  # what the cluster says must not end this
+                _log.error("replicas cannot be counted", exc_info=error)
             await asyncio.sleep(TICK_S)
+
+    def _scale(self) -> None:
+        self._measure()
+        scaling = self._fleet.scale(self._clock.now_ns(), [stream.share for stream in self._homeless.values()])
+        self._start(scaling.start)
+        for number in scaling.retire:
+            found = self._replicas[number]
+            self._drop(found)
+            if found.task is not None:
+                found.task.cancel()
+            _log.info("replica ended", extra=self.state)

@@ -149,7 +149,8 @@ class Fleet:
         if len(seats) < wanted:
             return Scaling(start=0 if now_ns < self._not_before else wanted - len(seats))
         idle = [s.number for s in seats if s.idle_ns is not None and now_ns - s.idle_ns >= self._idle_s * NS]
-        return Scaling(retire=tuple(sorted(idle, reverse=True)[: len(seats) - wanted]))
+        spare = self.count(ready=True) - wanted  # none goes in favour of one that has not started
+        return Scaling(retire=tuple(sorted(idle, reverse=True)[: max(0, spare)]))
 
     def _fill(self, load: float, sessions: int) -> float:
         return max(load / self._load, sessions / self._sessions)

@@ -132,13 +132,14 @@ class SoundLog:
     def unsent(self) -> list[Entry]:
         """What is to be sent; it counts as sent from now on."""
         found: list[Entry] = []
-        first = self._first
-        if first > self._sent:
-            found.append(Gap(first - self._sent, QUEUE_FULL))
-            self._sent = first
-        found += [self._cut(block, self._sent).entry for block in self._blocks if block.end > self._sent]
+        for block in reversed(self._blocks):  # most of them were sent
+            if block.end <= self._sent:
+                break
+            found.append((block.after(self._sent) if block.first < self._sent else block).entry)
+        if self._first > self._sent:
+            found.append(Gap(self._first - self._sent, QUEUE_FULL))
         self._sent = self.received
-        return found
+        return found[::-1]
 
     def hear(self, frame: int) -> None:
         """Everything before this frame was worked on, and told of."""
@@ -170,10 +171,6 @@ class SoundLog:
     @property
     def _first(self) -> int:
         return self._blocks[0].first if self._blocks else self.received
-
-    @staticmethod
-    def _cut(block: _Block, frame: int) -> _Block:
-        return block.after(frame) if block.first < frame else block
 
     def _add(self, frames: int, entry: Entry) -> int:
         self._blocks.append(_Block(self.received, frames, entry))
