@@ -32,7 +32,7 @@ class Nodes(NamedTuple):
 @contextmanager
 def two_nodes(cores: int = 1) -> Iterator[Nodes]:
     """The cluster, of nodes that give out so many cores; everything that it started has ended when the context is left."""
-    with own_session(), session_folder() as folder, ExitStack() as ending:
+    with own_session(niceness=0), session_folder() as folder, ExitStack() as ending:
         ray: Any = importlib.import_module("ray")
         node_of: Any = importlib.import_module("ray._private.node").Node
         params_of: Any = importlib.import_module("ray._private.parameter").RayParams

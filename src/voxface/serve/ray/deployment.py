@@ -74,7 +74,9 @@ def clip_replicas(
     """
     about = (None if bundle.path == DEFAULT else str(bundle.path.resolve()), str(bundle.manifest.sha256))
     os.environ["RAY_SERVE_LOG_TO_STDERR"] = "0"  # before Ray Serve is imported: the server's log is its own
-    with ray_session(address, replicas.most + more_cores, what="--ray", extra="serve-ray", store_bytes=STORE_BYTES):
+    with ray_session(
+        address, replicas.most + more_cores, what="--ray", extra="serve-ray", store_bytes=STORE_BYTES, niceness=0
+    ):
         serve = _import_serve()
         name = f"voxface-{secrets.token_hex(4)}"
         deployment = serve.deployment(
