@@ -141,6 +141,7 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python -m benchmarks.memory
 	$(VENV)/bin/python -m benchmarks.streams
 	$(VENV)/bin/python -m benchmarks.serving
+	$(VENV)/bin/python -m benchmarks.live_replicas
 	$(VENV)/bin/python -m benchmarks.librispeech
 	$(VENV)/bin/python -m benchmarks.faces
 	$(VENV)/bin/python -m benchmarks.fitting

@@ -50,16 +50,16 @@ def main() -> None:
     with Neighbours() as neighbours:
         alone = _in_process(speech)
         most = max(1, int(alone["sustained"]))
-        with _server(*OPEN) as (url, process):
+        with server(*OPEN) as (url, process):
             memory: list[list[float]] = [[0.0, _resident_mb(process)]]
 
             def look(seconds: float) -> None:
                 if seconds >= memory[-1][0] + given.seconds / 20:
                     memory.append([round(seconds), _resident_mb(process)])
 
-            eighty = _load(url, speech, max(1, int(0.8 * most)), given.seconds, look)
-        with _server() as (url, _):
-            twice = _load(url, speech, 2 * most, min(given.seconds, 60.0))
+            eighty = load_of(url, speech, max(1, int(0.8 * most)), given.seconds, look)
+        with server() as (url, _):
+            twice = load_of(url, speech, 2 * most, min(given.seconds, 60.0))
         batches = _batches(speech, max(2, most // 2), min(given.seconds, 60.0) / 6)
     record(
         "serving",
@@ -130,7 +130,8 @@ def _paced(sessions: list[_Paced]) -> NDArray[np.float64]:
 
 
 @contextmanager
-def _server(*words: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def server(*words: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """A server while the context lasts: its address and its process."""
     command = [sys.executable, "-m", "voxface", "serve", "--port", "0", "--json", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
@@ -144,12 +145,13 @@ def _server(*words: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
         yield str(json.loads(text)["url"]), process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
-def _load(
+def load_of(
     url: str, speech: NDArray[np.int16], streams: int, seconds: float, look: Callable[[float], None] = lambda s: None
 ) -> dict[str, Any]:
+    """What so many streams got of a server."""
     load = Load(url.replace("http", "ws", 1) + "/v1/stream", streams, seconds, UPDATES)
     outcome = generate(load, speech, tick=look)
     fewest = (seconds - 2) * UPDATES / 4  # people pause; a quarter of the updates is less than any of them has
@@ -162,8 +164,8 @@ def _batches(speech: NDArray[np.int16], streams: int, seconds: float) -> dict[st
     p99: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(ROUNDS):
         for name, words in sides.items():
-            with _server(*OPEN, *words) as (url, _process):
-                late = _load(url, speech, streams, seconds)["late_ms"]
+            with server(*OPEN, *words) as (url, _process):
+                late = load_of(url, speech, streams, seconds)["late_ms"]
             p50[name].append(late["p50"])
             p99[name].append(late["p99"])
     return {

@@ -219,10 +219,10 @@ def test_ray_talks_on_this_machine_alone(short_folder: Path, request: pytest.Fix
 
 
 @pytest.mark.slow
-def test_replicas_for_clips_talk_on_this_machine_alone(short_folder: Path) -> None:
+def test_replicas_talk_on_this_machine_alone(short_folder: Path) -> None:
     """Replicas of Ray Serve would open a port to everybody."""
     pytest.importorskip("ray.serve", reason="Ray Serve comes with voxface[serve-ray]")
-    words = ["-m", "voxface", *COMMANDS["serve"], "--ray", "--replicas", "1"]
+    words = ["-m", "voxface", *COMMANDS["serve"], "--ray", "--replicas", "1", "--live-replicas", "1"]
     watched = watch(short_folder, words, OMP_NUM_THREADS="1")
     assert watched.done.returncode == 0, watched.done.stderr
     assert watched.strange_files() == []

@@ -304,6 +304,28 @@ def serving() -> str:
     return "\n".join(lines)
 
 
+def live_replicas() -> str:
+    """What it costs that sessions are worked on by a replica of a cluster."""
+    document = load("live-replicas")
+    row, machine = document["measured"], document["machine"]
+    lines = ["| sessions are worked on | p50 | p99 | processors | updates |", "|---|---|---|---|---|"]
+    for name, side in row["sides"].items():
+        lines.append(
+            f"| {name} | {side['p50_ms']:.0f} ms | {side['p99_ms']:.0f} ms | {side['cores']:.2f} cores | "
+            f"{side['updates']:,} |"
+        )
+    starved = sum(side["starved"] + side["refused"] for side in row["sides"].values())
+    lines += [
+        "",
+        f"{machine['cpu']}, {machine['cores']} cores; {row['streams']} streams of {row['updates_per_s']:g} updates a second, "
+        "rounds in turn, medians of them; the cluster, with its one replica and one for clips, is on the same machine, and its "
+        "processes count among the processors. "
+        f"{'No stream' if not starved else f'{starved} streams'} was refused or got less than a quarter of its updates."
+        f"{_busy(row)}",
+    ]
+    return "\n".join(lines)
+
+
 def _p50_p99(times: dict[str, float]) -> str:
     return f"{times['p50']:.0f}, {times['p99']:.0f} ms"
 
@@ -324,4 +346,5 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "live-soak": live_soak,
     "profile": profile,
     "serving": serving,
+    "live-replicas": live_replicas,
 }

@@ -63,7 +63,10 @@ class Client:
         await socket.send(json.dumps(hello))
         welcome = json.loads(await socket.recv())
         if welcome["event"] == "refused":
-            raise SystemExit(f"refused: {welcome['message']}; try again in {welcome['retry_s']:g} s")
+            if self.session is None:
+                raise SystemExit(f"refused: {welcome['message']}; try again in {welcome['retry_s']:g} s")
+            await asyncio.sleep(welcome["retry_s"])  # others came meanwhile; the session waits a while
+            return
         if welcome["resumed"]:
             self.sent = welcome["frames"]  # what the server has not got is sent again
         self.session = welcome["session"]

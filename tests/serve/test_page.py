@@ -501,6 +501,37 @@ def test_reasons_and_refusals_are_told_in_words(chromium: Chromium, server: Serv
     assert "resume" not in hellos[1]
 
 
+def test_a_page_that_comes_back_to_a_full_server_tries_again(chromium: Chromium, server: Served) -> None:
+    """Others came while its line was broken; its session waits."""
+    refused = {"event": "refused", "reason": "load", "message": "one more would slow down the others", "retry_s": 10}
+    hellos: list[dict[str, Any]] = []
+
+    def answer(socket: Any) -> None:
+        def heard(message: str | bytes) -> None:
+            kind = json.loads(message)["type"] if isinstance(message, str) else "sound"
+            if kind == "hello":
+                hellos.append(json.loads(str(message)))
+                if len(hellos) in (2, 3):
+                    socket.send(json.dumps(refused))
+                    socket.close(code=4503, reason="load")
+                    return
+                socket.send(json.dumps({**WELCOME, "resumed": len(hellos) > 1}))
+            elif kind == "sound" and len(hellos) == 1:
+                socket.close(code=4000, reason="a line that breaks")
+            elif kind == "finish":
+                socket.send(json.dumps({"event": "goodbye", "reason": "finished", "faces": 0}))
+                socket.close(code=1000, reason="finished")
+
+        socket.on_message(heard)
+
+    with chromium.visit(server.url) as found:
+        found.page.route_web_socket("**/v1/stream", answer)
+        found.page.click("#record")
+        found.told("Connected again; the session goes on.")
+        stop(found)
+    assert [hello.get("resume", {}).get("session") for hello in hellos] == [None, "one", "one", "one"]
+
+
 def test_a_server_that_comes_back_without_its_sessions(chromium: Chromium, voice: Path) -> None:
     with served() as first, served() as second, BreakingLine(first.url) as line:
         with chromium.visit(line.url, microphone=voice) as found:

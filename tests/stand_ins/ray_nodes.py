@@ -14,7 +14,7 @@ from voxface.training.data.ray_tasks import RayTasks
 
 
 class Nodes(NamedTuple):
-    """Two nodes of one core each.
+    """Two nodes.
 
     Attributes:
         engine: connected to the first one.
@@ -30,9 +30,9 @@ class Nodes(NamedTuple):
 
 
 @contextmanager
-def two_nodes() -> Iterator[Nodes]:
-    """The cluster; everything that it started has ended when the context is left."""
-    with own_session(), session_folder() as folder, ExitStack() as ending:
+def two_nodes(cores: int = 1) -> Iterator[Nodes]:
+    """The cluster, of nodes that give out so many cores; everything that it started has ended when the context is left."""
+    with own_session(niceness=0), session_folder() as folder, ExitStack() as ending:
         ray: Any = importlib.import_module("ray")
         node_of: Any = importlib.import_module("ray._private.node").Node
         params_of: Any = importlib.import_module("ray._private.parameter").RayParams
@@ -40,7 +40,7 @@ def two_nodes() -> Iterator[Nodes]:
         # As `ray.cluster_utils.Cluster` does, but without a file for all of the machine that names this cluster.
         def start(**more: object) -> Any:
             params = params_of(
-                num_cpus=1, num_gpus=0, object_store_memory=STORE_BYTES // 2, node_ip_address="127.0.0.1",
+                num_cpus=cores, num_gpus=0, object_store_memory=STORE_BYTES // 2, node_ip_address="127.0.0.1",
                 min_worker_port=0, max_worker_port=0, node_manager_port=0, **more,
             )  # fmt: skip
             node = node_of(params, head="temp_dir" in more, shutdown_at_exit=False, spawn_reaper=False)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from voxface.serve.app import Settings
     from voxface.serve.clip_desk import Desk
     from voxface.serve.metrics import Metrics
+    from voxface.serve.session_host import SessionHost
     from voxface.serve.state.limits import Limits
+    from voxface.serve.state.load_meter import FirstCosts
 
 TOKEN: Final = "VOXFACE_TOKEN"
 PORT: Final = 8765
@@ -80,6 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N|MIN:MAX",
         help="with --ray: processes for clips; between MIN and MAX, as many as there are clips for (1:4)",
     )
+    how.add_argument(
+        "--live-replicas",
+        metavar="N|MIN:MAX",
+        help="with --ray: processes for live sessions too, as many as there are sessions for; without it live sessions stay in "
+        "this process",
+    )
     how.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds (at SIGTERM or Ctrl-C)")
     add_json(parser, "say where it listens as one JSON document on standard output")
 
@@ -111,8 +119,10 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as opened:
         listening = opened.enter_context(bind(options.host, options.port))
         bundle = Bundle.open(options.bundle)
-        desk = None if options.ray is None else opened.enter_context(_desk_of_cluster(options, bundle, settings))
-        server = opened.enter_context(Server(bundle, settings, desk=desk))
+        desk, cluster = None, None
+        if options.ray is not None:
+            desk, cluster = opened.enter_context(_cluster(options, bundle, settings))
+        server = opened.enter_context(Server(bundle, settings, desk=desk, cluster=cluster))
         address: tuple[Any, ...] = listening.getsockname()
         host, port = str(address[0]), int(address[1])
         scheme = "https" if options.certificate else "http"
@@ -140,23 +150,36 @@ def run(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _desk_of_cluster(
+def _cluster(
     options: argparse.Namespace, bundle: "Bundle", settings: "Settings"
-) -> "Iterator[Callable[[Metrics], Desk]]":
-    """What makes the desk for clips, of the replicas of a Ray cluster, which end with the context."""
+) -> "Iterator[tuple[Callable[[Metrics], Desk], tuple[SessionHost, FirstCosts] | None]]":
+    """What makes the desk for clips, of the replicas of a Ray cluster, and what works on live sessions there, if it is to; they
+    end with the context."""
     from voxface.serve.ray.deployment import BYTES_ON_THEIR_WAY, Replicas, clip_replicas
+    from voxface.serve.ray.live_cluster import live_replicas
     from voxface.serve.ray.remote_desk import RemoteDesk
 
     replicas = Replicas.read(options.replicas or USUAL_REPLICAS)
+    live = None if options.live_replicas is None else Replicas.read(options.live_replicas, "--live-replicas")
     address = None if options.ray == "local" else options.ray
-    limits = settings.limits
-    with clip_replicas(address, bundle, settings.provider, replicas, limits.clip_s) as handle:
-        yield lambda metrics: RemoteDesk(
-            handle,
-            most=limits.clips_waiting * replicas.most,
-            most_bytes=BYTES_ON_THEIR_WAY,
-            retried=metrics.retries.inc,
-        )
+    limits, provider = settings.limits, settings.provider
+    more_cores = live.most if live else 0
+
+    with clip_replicas(address, bundle, provider, replicas, limits.clip_s, more_cores=more_cores) as handle:
+
+        def desk(metrics: "Metrics") -> "Desk":
+            return RemoteDesk(
+                handle,
+                most=limits.clips_waiting * replicas.most,
+                most_bytes=BYTES_ON_THEIR_WAY,
+                retried=metrics.retries.inc,
+            )
+
+        if live is None:
+            yield desk, None
+            return
+        with live_replicas(bundle, provider, live.least, live.most, limits) as host:
+            yield desk, host
 
 
 def _settings(options: argparse.Namespace) -> "Settings":
@@ -177,8 +200,11 @@ def _settings(options: argparse.Namespace) -> "Settings":
         raise UsageError(f"--batch-ms {options.batch_ms:g}: 0 to 1000")
     if options.seconds is not None and not options.seconds > 0:
         raise UsageError(f"--seconds {options.seconds:g}: more than 0")
-    if options.replicas is not None and options.ray is None:
-        raise UsageError("--replicas: are of --ray")
+    for option in ("replicas", "live_replicas"):
+        if getattr(options, option) is not None and options.ray is None:
+            raise UsageError(f"--{option.replace('_', '-')}: are of --ray")
+    if options.live_replicas is not None and (options.lanes != 1 or options.batch_ms):
+        raise UsageError("--live-replicas: a replica has one thread and no batches; leave --lanes and --batch-ms out")
     if (options.certificate is None) != (options.key is None):
         raise UsageError("--certificate and --key go together")
     token = options.token if options.token is not None else os.environ.get(TOKEN) or None

@@ -46,15 +46,20 @@ def import_ray(what: str, extra: str) -> Any:
 
 
 @contextmanager
-def own_session() -> Iterator[None]:
+def own_session(*, niceness: int | None = None) -> Iterator[None]:
     """Within it, Ray starts what it starts for this machine alone, and without the service that asks the network. Ray is
     installed: see `import_ray`.
+
+    Args:
+        niceness: how much lower than this process's the priority of its workers is; None: 15, as Ray has it.
 
     Raises:
         ProviderError: Ray is of a version where that service is started in another way.
     """
     # Its processes find the modules that this one finds, as those of `parallel_map` do.
     own = {**_OWN_SESSION, "RAY_AUTH_TOKEN": _token(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if niceness is not None:
+        own["RAY_worker_niceness"] = str(niceness)
     variables = {name: os.environ.get(name) for name in own}
     os.environ.update(own)
     try:

@@ -16,7 +16,13 @@ REACHABLE_S: Final = 10.0
 
 @contextmanager
 def ray_session(
-    address: str | None, cores: int, *, what: str, extra: str, store_bytes: int = STORE_BYTES
+    address: str | None,
+    cores: int,
+    *,
+    what: str,
+    extra: str,
+    store_bytes: int = STORE_BYTES,
+    niceness: int | None = None,
 ) -> Iterator[Any]:
     """Connects; gives the module `ray`. A cluster that was started here has ended, with all its processes and files, when the
     context is left.
@@ -27,6 +33,7 @@ def ray_session(
         cores: processes of that cluster.
         what, extra: see `import_ray`.
         store_bytes: shared memory of that cluster.
+        niceness: of its processes, see `own_session`.
 
     Raises:
         ProviderError: Ray is not installed, cannot be started or reached, or is of a version whose start is not known here.
@@ -42,7 +49,7 @@ def ray_session(
                 session.callback(ray.shutdown)
                 ray.init(address=address, **quiet)
             else:
-                session.enter_context(own_session())
+                session.enter_context(own_session(niceness=niceness))
                 folder = session.enter_context(session_folder())
                 session.callback(ray.shutdown)
                 ray.init(

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,17 +28,16 @@ from voxface.serve.first_costs import first_costs
 from voxface.serve.guard import Guard
 from voxface.serve.http_errors import error_document
 from voxface.serve.http_routes import HttpRoutes
-from voxface.serve.lane import Lane
 from voxface.serve.live_service import LiveService
+from voxface.serve.local_host import LocalHost
 from voxface.serve.metrics import Metrics
 from voxface.serve.page import page_files
-from voxface.serve.served_stream import ServedStream, Turn
+from voxface.serve.session_host import SessionHost
 from voxface.serve.state.limits import Limits
-from voxface.serve.state.load_meter import Kind, LoadMeter
+from voxface.serve.state.load_meter import FirstCosts, Kind, LoadMeter
 from voxface.serve.state.session_registry import SessionRegistry
 from voxface.serve.stream_route import StreamRoute
 
-LONGEST_SILENCE_S: Final = 1.0  # of sound that gives no event, until it is counted all the same
 BATCH_WORKERS: Final = 8  # threads whose runs are put together
 # FastAPI can send traces and metrics elsewhere, where variables of the environment say so.
 NO_TELEMETRY: Final[dict[str, Any]] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
@@ -82,6 +81,7 @@ class Server:
         settings: Settings,
         clock: Clock | None = None,
         desk: Callable[[Metrics], Desk] | None = None,
+        cluster: tuple[SessionHost, FirstCosts] | None = None,
     ) -> None:
         """Loads the engines and measures what sessions will cost.
 
@@ -90,6 +90,8 @@ class Server:
             settings: the settings.
             clock: the clock; None: the system's.
             desk: makes what whole clips go to; None: a thread of this process.
+            cluster: what works on live sessions, and what they cost there; None: lanes of this process. It is closed with the
+                server.
 
         Raises:
             BundleError, ProviderError, UsageError: see `FaceEstimator`.
@@ -98,45 +100,29 @@ class Server:
         self.metrics = Metrics()
         self._clock = clock or SystemClock()
         self._settings = settings
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._opened = ExitStack()
         with ExitStack() as opened:
-            batches = (
-                [Batches(self._clock, settings.batch_s, counted=self._batched) for _ in range(settings.lanes)]
-                if settings.batch_s
-                else [None] * settings.lanes
-            )
-            estimators = [
-                opened.enter_context(
-                    FaceEstimator(bundle, settings.provider, threads=1, wrap=each.wrap if each else None)
-                )
-                for each in batches
-            ]
-            for estimator in estimators:
-                estimator.warm_up()
+            host: SessionHost = cluster[0] if cluster else opened.enter_context(self._lanes(bundle))
+            opened.callback(host.close)
+            limits = settings.limits
+            with ExitStack() as for_a_while:
+                kept = for_a_while if desk else opened
+                estimator = kept.enter_context(FaceEstimator(bundle, settings.provider, threads=1))
+                costs = cluster[1] if cluster else first_costs(estimator)
+                about = _about(bundle, estimator, limits)
             self.desk: Desk
             if desk is None:
-                clip_estimator = opened.enter_context(FaceEstimator(bundle, settings.provider, threads=1))
-                costs = first_costs(clip_estimator)
-                limits = settings.limits
-                self.desk = ClipDesk(clip_estimator, most=limits.clips_waiting, longest_s=limits.clip_s)
+                self.desk = ClipDesk(estimator, most=limits.clips_waiting, longest_s=limits.clip_s)
             else:
-                with FaceEstimator(bundle, settings.provider, threads=1) as estimator:
-                    costs = first_costs(estimator)
                 self.desk = desk(self.metrics)
             self._opened = opened.pop_all()
         registry = SessionRegistry(settings.limits, lambda: secrets.token_urlsafe(16))
-        self.service = LiveService(bundle, self._clock, settings.limits, registry, LoadMeter(costs), self.metrics)
-        for number, (each, estimator) in enumerate(zip(batches, estimators, strict=True)):
-            workers = BATCH_WORKERS if each else 1
-            lane = Lane(self._clock, self._deliver, workers=workers, batches=each, name=f"lane-{number + 1}")
-            self.service.add_lane(lane, estimator)
+        self.service = LiveService(host, self._clock, settings.limits, registry, LoadMeter(costs), self.metrics)
         self.metrics.watch("clips", lambda: self.desk.waiting)
         share = costs.share(Kind("incremental", 2.0))
-        _log.info(
-            "loaded", extra={"share": round(share, 4), "room": int(settings.lanes * settings.limits.load / share)}
-        )
-        self.app = self._application(bundle, estimators[0])
+        threads = 1 if cluster else settings.lanes  # of a replica
+        _log.info("loaded", extra={"share": round(share, 4), "room": int(threads * limits.load / share)})
+        self.app = self._application(bundle, about)
 
     async def drain(self) -> None:
         """Lets nobody in, and lets sessions and clips end."""
@@ -144,7 +130,6 @@ class Server:
 
     def close(self) -> None:
         """Ends the threads and frees the engines."""
-        self.service.close()
         self.desk.close()
         self._opened.close()
 
@@ -154,32 +139,32 @@ class Server:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _deliver(self, stream: ServedStream, turn: Turn) -> None:
-        """On a lane's thread: hands a turn over to the event loop, unless that has ended. Turns that gave nothing go with the
-        next that gives something, since most of a session's turns give nothing, and waking the loop costs time."""
-        turn.busy_s += stream.untold_busy_s
-        turn.sound_s += stream.untold_sound_s
-        stream.untold_busy_s = stream.untold_sound_s = 0.0
-        waits = stream.hello.pace == "wait"
-        if not turn.events and not turn.last and not waits and turn.sound_s < LONGEST_SILENCE_S:
-            stream.untold_busy_s, stream.untold_sound_s = turn.busy_s, turn.sound_s
-        elif self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self.service.delivered, stream, turn)
-
     def _batched(self, graph: str, size: int) -> None:
         self.metrics.batch.labels(graph).observe(size)
 
-    def _application(self, bundle: Bundle, estimator: FaceEstimator) -> ASGIApp:
-        limits, about = self.limits, _about(bundle, estimator, self.limits)
+    @contextlib.contextmanager
+    def _lanes(self, bundle: Bundle) -> Iterator[LocalHost]:
+        """Lanes of this process, with networks of their own."""
+        settings, host = self._settings, LocalHost(bundle, self._clock)
+        with ExitStack() as opened:
+            for _ in range(settings.lanes):
+                batches = Batches(self._clock, settings.batch_s, counted=self._batched) if settings.batch_s else None
+                wrap = batches.wrap if batches else None
+                estimator = opened.enter_context(FaceEstimator(bundle, settings.provider, threads=1, wrap=wrap))
+                estimator.warm_up()
+                host.add_lane(estimator, workers=BATCH_WORKERS if batches else 1, batches=batches)
+            yield host
+
+    def _application(self, bundle: Bundle, about: dict[str, Any]) -> ASGIApp:
+        limits = self.limits
 
         @contextlib.asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            self._loop = asyncio.get_running_loop()
+            self.service.host.start(self.service.delivered)
             sweeping = asyncio.create_task(self.service.keep_sweeping())
             yield
             sweeping.cancel()
-            self._loop = None
+            self.service.host.stop()
 
         app = FastAPI(
             title="voxface",

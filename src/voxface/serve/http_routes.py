@@ -179,16 +179,15 @@ class HttpRoutes:
 
     async def health(self) -> JSONResponse:
         """Whether the threads that infer go on."""
-        stuck = self._service.stuck(STUCK_S)
+        stuck = self._service.host.stuck(STUCK_S)
         return JSONResponse({"status": "stuck" if stuck else "ok"}, 503 if stuck else 200)
 
     async def ready(self) -> JSONResponse:
         """Whether sessions are let in."""
-        draining = self._service.registry.draining
-        sessions = len(self._service)
-        return JSONResponse(
-            {"status": "draining" if draining else "ready", "sessions": sessions}, 503 if draining else 200
-        )
+        host = self._service.host
+        status = "draining" if self._service.registry.draining else "ready" if host.ready else "no replica"
+        document = {"status": status, "sessions": len(self._service), **host.state}
+        return JSONResponse(document, 200 if status == "ready" else 503)
 
     async def metrics(self) -> Response:
         """All metrics."""

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from voxface.runtime.live.clock import Clock, Task
+from voxface.runtime.live.events import LossCause
 from voxface.serve.served_stream import ServedStream, Turn
 from voxface.serve.state.scheduler import Scheduler
-from voxface.serve.state.sound_queue import Piece
+from voxface.serve.state.sound_queue import OF_CLIENT, Piece
 
 _log = logging.getLogger(__name__)
 
@@ -65,17 +66,17 @@ class Lane:
         with self._changed:
             self.sessions += 1
 
-    def push(self, stream: ServedStream, samples: NDArray[Any]) -> int:
-        """Sound of a session; returns how many frames were dropped for it."""
+    def push(self, stream: ServedStream, samples: NDArray[Any], came_ns: int | None = None) -> int:
+        """Sound of a session, which came at that time, or now; returns how many frames were dropped for it."""
         with self._changed:
-            dropped = stream.queue.push(samples, self._clock.now_ns())
+            dropped = stream.queue.push(samples, self._clock.now_ns() if came_ns is None else came_ns)
             self._ready(stream)
             return dropped
 
-    def lose(self, stream: ServedStream, frames: int) -> None:
+    def lose(self, stream: ServedStream, frames: int, cause: LossCause = OF_CLIENT) -> None:
         """Frames of a session never arrived."""
         with self._changed:
-            stream.queue.lose(frames)
+            stream.queue.lose(frames, cause)
 
     def finish(self, stream: ServedStream) -> None:
         """The client of a session has finished; its last turn gives the last answers."""

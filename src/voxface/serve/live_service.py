@@ -4,21 +4,16 @@ import asyncio
 import gc
 import hashlib
 import logging
-from dataclasses import dataclass
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.live.clock import Clock
-from voxface.runtime.live.events import EngineFailed, FaceEstimated
-from voxface.runtime.live.session import Estimator
-from voxface.serve.lane import Lane
 from voxface.serve.metrics import Metrics
 from voxface.serve.protocol.close_codes import CloseCode
 from voxface.serve.protocol.hello import Hello, ProtocolError
-from voxface.serve.served_stream import ServedStream, Turn, lost_samples, skipped
+from voxface.serve.session_host import NOTHING, HostedStream, Outcome, SessionHost
 from voxface.serve.state.limits import Limits
 from voxface.serve.state.load_meter import Kind, LoadMeter
 from voxface.serve.state.outbox import Outbox
@@ -42,15 +37,6 @@ CODES: Final[dict[Ending, CloseCode]] = {
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class LaneOfEngines:
-    """A lane, the networks that its sessions use, and how many seconds of a thread a second they are predicted to take."""
-
-    lane: Lane
-    estimator: Estimator
-    load: float = 0.0
-
-
 class Session:
     """A live session as the event loop sees it.
 
@@ -65,8 +51,8 @@ class Session:
         garbage: number of messages that were no sound.
     """
 
-    def __init__(self, name: str, stream: ServedStream, engines: LaneOfEngines, outbox_bytes: int) -> None:
-        self.id, self.stream, self.engines = name, stream, engines
+    def __init__(self, name: str, stream: HostedStream, outbox_bytes: int) -> None:
+        self.id, self.stream = name, stream
         waits = stream.hello.pace == "wait"
         self.outbox = Outbox(outbox_bytes * (WAIT_TIMES if waits else 1), None if waits else FACES_WAITING)
         self.wake, self.room = asyncio.Event(), asyncio.Event()
@@ -74,7 +60,6 @@ class Session:
         self.connection = 1
         self.over: Ending | None = None
         self.garbage = 0
-        self.load = 0.0
 
     @property
     def code(self) -> CloseCode:
@@ -89,28 +74,25 @@ class LiveService:
         registry: who is let in.
         meter: what sessions cost.
         limits: the limits.
+        host: what works on the sessions.
     """
 
     def __init__(
         self,
-        bundle: Bundle,
+        host: SessionHost,
         clock: Clock,
         limits: Limits,
         registry: SessionRegistry,
         meter: LoadMeter,
         metrics: Metrics,
     ) -> None:
-        self.registry, self.meter, self.limits = registry, meter, limits
-        self._bundle, self._clock, self._metrics = bundle, clock, metrics
-        self._lanes: list[LaneOfEngines] = []
+        """`host`: what works on the sessions."""
+        self.registry, self.meter, self.limits, self.host = registry, meter, limits, host
+        self._clock, self._metrics = clock, metrics
         self._sessions: dict[str, Session] = {}
-        self._of_stream: dict[ServedStream, Session] = {}
+        self._of_stream: dict[HostedStream, Session] = {}
         self._ended = 0  # since the last collection
         self._watch()
-
-    def add_lane(self, lane: Lane, estimator: Estimator) -> None:
-        """Adds a lane for sessions to come."""
-        self._lanes.append(LaneOfEngines(lane, estimator))
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -120,34 +102,23 @@ class LiveService:
     def open(self, hello: Hello, address: str) -> Session | Refused:
         """A session for a client, or why there is none."""
         now = self._clock.now_ns()
-        kind = Kind(hello.mode, hello.updates_per_s)
-        share = self.meter.share(kind)
+        share = self.meter.share(Kind(hello.mode, hello.updates_per_s))
         self._measure()
-        engines = min(self._lanes, key=lambda each: each.load)
-        entry = self.registry.admit(address, now, load=engines.load + share, late_s=self.meter.late_s(now))
+        load = self.host.load_with(share)
+        late_s = self.meter.late_s(now)
+        entry = self.registry.admit(address, now, room=load is not None, load=load or 0.0, late_s=late_s)
         if isinstance(entry, Refused):
-            self._metrics.refused.labels(entry.reason).inc()
-            _log.debug("session refused", extra={"reason": entry.reason})  # a hostile client could fill a disk with it
-            return entry
+            return self._refused(entry)
         start = hello.resume.frames * SAMPLE_RATE // hello.rate if hello.resume else 0
-        stream = ServedStream(
-            hello,
-            engines.estimator,
-            self._bundle,
-            longest=waiting_frames(hello, self.limits),
-            now_ns=self._clock.now_ns,
-            start=start,
-        )
-        session = Session(entry.id, stream, engines, self.limits.outbox_bytes)
-        session.load = share
-        engines.load += share
-        engines.lane.open(stream)
+        stream = self.host.open(hello, share, longest=waiting_frames(hello, self.limits), start=start)
+        session = Session(entry.id, stream, self.limits.outbox_bytes)
         self._sessions[entry.id] = self._of_stream[stream] = session
         _log.info("session began", extra={"session": name_in_logs(entry.id), "sessions": len(self._sessions)})
         return session
 
-    def resume(self, hello: Hello) -> Session | None:
-        """The session that a client was cut off from, with the answers that it has not got; None: it is gone.
+    def resume(self, hello: Hello) -> Session | Refused | None:
+        """The session that a client was cut off from, with the answers that it has not got; or why it cannot go on now, though
+        it waits on; None: it is gone.
 
         Raises:
             ProtocolError: the client sends another kind of sound than before.
@@ -162,18 +133,25 @@ class LiveService:
             raise ProtocolError(
                 f"hello: the session has {before.rate} Hz, {before.format}, {before.channels} channels; resume it with these"
             )
-        entry = self.registry.resume(session.id, self._clock.now_ns())
-        if entry is None:
-            return None
+        share = self.meter.share(session.stream.kind)
+        self._measure()
+        entry = self.registry.resume(session.id, self._clock.now_ns(), load=session.stream.load_with(share))
+        if entry is None or isinstance(entry, Refused):
+            return None if entry is None else self._refused(entry)
         session.connection = entry.connection
         session.outbox.rewind(hello.resume.received)
         session.wake.set()
         _log.info("session resumed", extra={"session": name_in_logs(session.id)})
         return session
 
+    def _refused(self, refused: Refused) -> Refused:
+        self._metrics.refused.labels(refused.reason).inc()
+        _log.debug("session refused", extra={"reason": refused.reason})  # a hostile client could fill a disk with it
+        return refused
+
     def sound(self, session: Session, samples: NDArray[Any]) -> None:
         """Sound of a session."""
-        dropped = session.engines.lane.push(session.stream, samples)
+        dropped = session.stream.push(samples)
         if dropped:
             self._metrics.dropped.inc(dropped)
         self.make_room(session)
@@ -183,18 +161,18 @@ class LiveService:
         if session.stream.hello.pace != "wait":
             return
         unread = session.outbox.waiting_bytes > self.limits.outbox_bytes / 2
-        if not session.over and (unread or session.engines.lane.full(session.stream)):
+        if not session.over and (unread or session.stream.full):
             session.room.clear()
         else:
             session.room.set()
 
     def lose(self, session: Session, frames: int) -> None:
         """Sound of a session that never arrived."""
-        session.engines.lane.lose(session.stream, frames)
+        session.stream.lose(frames)
 
     def finish(self, session: Session) -> None:
         """The client has finished; when its last sound is heard the session is over."""
-        session.engines.lane.finish(session.stream)
+        session.stream.finish()
 
     def heard(self, session: Session) -> None:
         """The client has sent something."""
@@ -211,8 +189,7 @@ class LiveService:
         self._of_stream.pop(session.stream, None)
         self._ended += 1
         self.registry.end(session.id, why)
-        session.engines.lane.close_session(session.stream)
-        session.engines.load -= session.load
+        session.stream.close()
         if not self._sessions:
             self.meter.nobody_left()
         session.over = why
@@ -230,17 +207,19 @@ class LiveService:
             },
         )
 
-    # -- the lanes' -----------------------------------------------------------------------------------------------------
+    # -- the host's -----------------------------------------------------------------------------------------------------
 
-    def delivered(self, stream: ServedStream, turn: Turn) -> None:
+    def delivered(self, stream: HostedStream, turn: Outcome) -> None:
         """A turn of a session is over."""
         now = self._clock.now_ns()
         self.meter.worked(stream.kind, turn.busy_s, turn.sound_s, now)
         self._count(turn, now)
+        if turn.moved:
+            self.meter.begin_anew(now)  # nobody is to be refused, or told to go, for that
         session = self._of_stream.get(stream)
         if session is None:
             return
-        if stream.queue.finished:
+        if stream.finished:
             self.heard(session)  # a client that has finished sends nothing, and is not idle
         for answer in turn.answers:
             session.outbox.add(answer)
@@ -253,7 +232,7 @@ class LiveService:
         elif turn.last:
             self.end(session, "draining" if self.registry.draining else "finished")
 
-    def _count(self, turn: Turn, now: int) -> None:
+    def _count(self, turn: Outcome, now: int) -> None:
         metrics = self._metrics
         metrics.busy_s.inc(turn.busy_s)
         metrics.sound_s.inc(turn.sound_s)
@@ -262,20 +241,21 @@ class LiveService:
             metrics.update_s.observe(late_ns / 1e9)
             for stage, ns in stages.items():
                 metrics.stage(stage).observe(ns / 1e9)
-        if turn.events:
-            for cause, count in lost_samples(turn.events).items():
+        tally = turn.tally
+        if tally is not NOTHING:
+            for cause, count in tally.lost.items():
                 metrics.lost.labels(cause).inc(count)
-            metrics.faces.inc(sum(isinstance(event, FaceEstimated) for event in turn.events))
-            metrics.skipped.inc(skipped(turn.events))
-            metrics.engine_failures.inc(sum(isinstance(event, EngineFailed) for event in turn.events))
+            metrics.faces.inc(tally.faces)
+            metrics.skipped.inc(tally.skipped)
+            metrics.engine_failures.inc(tally.failures)
 
     def _measure(self) -> None:
-        """The predicted load of every lane, of what its sessions cost now."""
-        for engines in self._lanes:
-            engines.load = 0.0
+        """The predicted share of every session, of what its kind costs now. One that waits for its client costs memory, and no
+        time until that comes back."""
         for session in self._sessions.values():
-            session.load = self.meter.share(session.stream.kind)
-            session.engines.load += session.load
+            entry = self.registry.get(session.id)
+            away = entry is None or entry.state == "away"
+            session.stream.share = 0.0 if away else self.meter.share(session.stream.kind)
 
     # -- time -----------------------------------------------------------------------------------------------------------
 
@@ -321,22 +301,13 @@ class LiveService:
         for session in list(self._sessions.values()):
             self.end(session, "draining")
 
-    def close(self) -> None:
-        """Ends the threads."""
-        for engines in self._lanes:
-            engines.lane.close()
-
-    def stuck(self, seconds: float) -> bool:
-        """Whether a lane has been at one turn for so long."""
-        return any(engines.lane.busy_s() > seconds for engines in self._lanes)
-
     def _watch(self) -> None:
         metrics, registry = self._metrics, self.registry
         metrics.watch("sessions", lambda: registry.count("open"), "open")
         metrics.watch("sessions", lambda: registry.count("away"), "away")
-        metrics.watch("load", lambda: max((engines.load for engines in self._lanes), default=0.0))
+        metrics.watch("load", self._load)
         metrics.watch("late", lambda: self.meter.late_s(self._clock.now_ns()))
-        metrics.watch("waiting", lambda: sum(engines.lane.waiting for engines in self._lanes))
+        metrics.watch("waiting", lambda: self.host.waiting)
         metrics.watch("draining", lambda: float(registry.draining))
         metrics.count_of("voxface_sessions_ended", "Sessions that ended, by reason", "reason", lambda: registry.ended)
         metrics.count_of(
@@ -345,6 +316,11 @@ class LiveService:
             "how",
             lambda: {"opened": registry.opened, "resumed": registry.resumed},
         )
+        self.host.watch(metrics)
+
+    def _load(self) -> float:
+        self._measure()
+        return self.host.load
 
 
 def waiting_frames(hello: Hello, limits: Limits) -> int:

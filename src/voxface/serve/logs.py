@@ -9,6 +9,7 @@ from typing import Any, Final
 
 FIELDS: Final = (
     "session", "sessions", "reason", "seconds", "faces", "ms", "why", "share", "room",
+    "replica", "replicas", "replicas_starting", "replicas_failed",
 )  # fmt: skip
 
 

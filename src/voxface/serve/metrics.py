@@ -53,8 +53,20 @@ class Metrics:
         self.retries = Counter(
             "voxface_clip_retries", "Clips begun anew elsewhere, since a machine was lost", registry=own
         )
+        self.moved = Counter(
+            "voxface_sessions_moved",
+            "Live sessions that went on with another replica, since theirs was lost",
+            registry=own,
+        )
+        self.replica_failures = Counter(
+            "voxface_replica_failures",
+            "Replicas for live sessions that did not start, or were lost",
+            ["what"],
+            registry=own,
+        )
         self._gauges = {
             "sessions": Gauge("voxface_sessions", "Live sessions", ["state"], registry=own),
+            "replicas": Gauge("voxface_replicas", "Replicas for live sessions", ["state"], registry=own),
             "load": Gauge("voxface_load", "Share of the inference threads' time that sessions take", registry=own),
             "late": Gauge("voxface_late_seconds", "Lateness of updates, 95th percentile of 5 s", registry=own),
             "waiting": Gauge("voxface_waiting_turns", "Sessions whose sound waits for a thread", registry=own),

@@ -9,7 +9,7 @@ from typing import Final
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.live.audio_input import Audio, AudioInput
+from voxface.runtime.live.audio_input import Audio, AudioInput, Item
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, Lost, Rejected, Skipped
 from voxface.runtime.live.session import Estimator, LiveSession
@@ -22,6 +22,7 @@ from voxface.serve.state.sound_queue import Piece, SoundQueue
 
 MOST_FAILURES: Final = 20  # of the engine in a row, after which the session ends
 LONGEST_TURN_S: Final = 0.5  # of sound
+LONGEST_SILENCE_S: Final = 1.0  # of sound that gives no event, until it is told of all the same
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Turn:
         late_ns: of each face, how long after its newest sound was due it was ready; the last face, which a client asks for, has
             none.
         stages_ns: of each face, where the time went.
+        late_at: of each of these faces, its position.
         events: what happened.
         busy_s: how long it took, with turns before it that gave nothing.
         sound_s: how much sound they had.
@@ -43,6 +45,7 @@ class Turn:
     answers: list[Answer] = field(default_factory=list)
     late_ns: list[int] = field(default_factory=list)
     stages_ns: list[dict[str, int]] = field(default_factory=list)
+    late_at: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     busy_s: float = 0.0
     sound_s: float = 0.0
@@ -57,9 +60,9 @@ class ServedStream:
         hello: what the client sends and wants.
         kind: what such sessions cost.
         queue: the sound that waits.
+        taken: frames that had their turn, lost ones included.
         number: of the newest answer.
         faces: number of faces so far.
-        untold_busy_s, untold_sound_s: of turns that gave nothing, and were not told of yet.
         ended: whether nothing more is to be done for it; the lane's.
     """
 
@@ -72,19 +75,22 @@ class ServedStream:
         longest: int,
         now_ns: Callable[[], int],
         start: int = 0,
+        recalled: int = 0,
     ) -> None:
         """Args:
         estimator: the networks of the bundle, which sessions share.
         longest: the most frames that may wait.
         now_ns: the clock, for latencies alone.
         start: absolute sample at which the session begins.
+        recalled: so many frames at first were heard before, elsewhere, where that was told; nothing is told of them.
         """
         self.hello = hello
         self.kind = Kind(hello.mode, hello.updates_per_s)
         self.queue = SoundQueue(hello.rate, longest, keep=hello.pace == "wait")
-        self.number = self.faces = 0
+        self.number = self.faces = self.taken = 0
+        self._recalled = recalled
         self.ended = False
-        self.untold_busy_s = self.untold_sound_s = 0.0
+        self._untold_busy_s = self._untold_sound_s = 0.0  # of turns that gave nothing, and were not told of yet
         config = hello.config()
         self._session = LiveSession(estimator, config, features=bundle.front_end, vad=bundle.vad, start=start)
         self._input = AudioInput(start=start)
@@ -99,9 +105,22 @@ class ServedStream:
         """Number of samples at 16 kHz that the session got, lost ones included."""
         return self._session.position
 
+    def worth_telling(self, turn: Turn) -> bool:
+        """Whether a turn is to be handed over. One that gave nothing goes with the next that gives something, since most of a
+        session's turns give nothing, and waking an event loop costs time."""
+        turn.busy_s += self._untold_busy_s
+        turn.sound_s += self._untold_sound_s
+        self._untold_busy_s = self._untold_sound_s = 0.0
+        waits = self.hello.pace == "wait"
+        if turn.events or turn.last or waits or turn.sound_s >= LONGEST_SILENCE_S:
+            return True
+        self._untold_busy_s, self._untold_sound_s = turn.busy_s, turn.sound_s
+        return False
+
     def next_piece(self) -> Piece | None:
         """The sound of the next turn; None: there is nothing to do."""
-        return self.queue.take(self._most, self._hop)
+        left = self._recalled - self.taken
+        return self.queue.take(min(self._most, left) if left > 0 else self._most, self._hop)
 
     def work(self, piece: Piece) -> Turn:
         """Makes answers of a piece of sound."""
@@ -109,8 +128,11 @@ class ServedStream:
         turn = Turn()
         timer = self._timer
         timer.begin()
-        if len(piece.samples) or piece.lost:
+        if piece.first < self._recalled:
+            self._hear_again(piece)
+        elif len(piece.samples) or piece.lost:
             self._hear(piece, taken, turn)
+        self.taken = piece.first + len(piece.samples)
         if piece.last:
             timer.begin()
             for item in self._input.finish():
@@ -120,7 +142,7 @@ class ServedStream:
             turn.last = True
         return turn
 
-    def _hear(self, piece: Piece, taken: int, turn: Turn) -> None:
+    def _items(self, piece: Piece) -> list[Item]:
         block = Block(
             piece.samples,
             self.hello.rate,
@@ -130,7 +152,18 @@ class ServedStream:
             lost=piece.lost,
             source="client",
         )
-        items = self._input.feed(block)
+        return self._input.feed(block)
+
+    def _hear_again(self, piece: Piece) -> None:
+        """Hears what was heard before, for the sake of what comes after it; most estimates are left out."""
+        for item in self._items(piece):
+            if isinstance(item, Audio):
+                self._session.feed(item.samples, behind=True, timer=self._timer)
+            elif isinstance(item, Lost):
+                self._session.lose(item.end, timer=self._timer)
+
+    def _hear(self, piece: Piece, taken: int, turn: Turn) -> None:
+        items = self._items(piece)
         self._timer.lap("intake")
         for item in items:
             if isinstance(item, Audio):
@@ -163,6 +196,7 @@ class ServedStream:
         late = max(0, self._now_ns() - self._input.captured_ns(event.position))  # 0: it was ready before it was due
         found = {"queue": max(0, taken - piece.due_ns), **stages}
         turn.late_ns.append(late)
+        turn.late_at.append(event.position)
         turn.stages_ns.append(found)
         return {name: ns / 1e6 for name, ns in {**found, "total": late}.items()}
 

@@ -113,6 +113,8 @@ class StreamRoute:
         except ProtocolError as error:
             self.metrics.refused.labels("protocol").inc()
             raise _EndedError(CloseCode.PROTOCOL, str(error)) from None
+        if isinstance(resumed, Refused):
+            return resumed
         if resumed is not None:
             return resumed, True
         opened = self.service.open(hello, address)
@@ -126,7 +128,7 @@ class StreamRoute:
             "version": VERSION,
             "session": session.id,
             "resumed": resumed,
-            "frames": stream.queue.received if resumed else 0,
+            "frames": stream.received if resumed else 0,
             "position": stream.position,
             "bundle": self._about,
             "hop": stream.hello.config().hop,
@@ -289,6 +291,6 @@ def _goodbye(session: Session) -> dict[str, Any]:
         "number": session.outbox.number,
         "position": stream.position,
         "faces": stream.faces,
-        "dropped_frames": stream.queue.dropped,
+        "dropped_frames": stream.dropped,
         "superseded": session.outbox.superseded,
     }

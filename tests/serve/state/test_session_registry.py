@@ -192,3 +192,23 @@ def test_limits_that_cannot_be(name: str) -> None:
         with pytest.raises(UsageError, match=name.replace("_", "-")):
             Limits(**{name: value})  # type: ignore[arg-type]
     assert Limits(resume_s=0).resume_s == 0
+
+
+def test_a_client_that_comes_back_may_go_on_a_little_beyond_the_load_of_new_ones() -> None:
+    sessions = registry(Limits(load=0.5, resume_load=0.7, resume_s=5))
+    entry, other = let_in(sessions), let_in(sessions)
+    sessions.cut_off(entry.id, 1, 0)
+    assert refusal(sessions.resume(entry.id, NS, load=0.71) or entry) == "load"
+    assert (entry.state, entry.connection, sessions.resumed) == ("away", 1, 0)
+    assert sessions.resume(entry.id, NS, load=0.7) is entry
+    assert sessions.resume(entry.id, NS, load=5.0) is entry, "one that is open has its time already"
+    sessions.cut_off(entry.id, 3, 0)
+    sessions.cut_off(other.id, 1, 0)
+    assert sessions.resume(entry.id, NS, load=5.0) is entry, "the first, as with new ones"
+    sessions.cut_off(entry.id, 4, 0)
+    assert (entry.id, "not resumed") in sessions.due(5 * NS), "a refusal does not make its time longer"
+
+
+def test_no_room_anywhere_refuses_the_first_too() -> None:
+    sessions = registry()
+    assert refusal(sessions.admit("a", 0, room=False)) == "full"

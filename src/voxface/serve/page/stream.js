@@ -99,7 +99,7 @@ export class Stream {
 
   connect() {
     this.welcomed = this.greeting = false;
-    this.goodbye = null;
+    this.goodbye = this.refusal = null; // others may have come while the line was broken, and may go again
     this.silent = 0;
     this.awaited = []; // names of binary messages that follow a face
     const socket = this.socket = new WebSocket(this.url, subprotocols(this.token));
@@ -172,15 +172,17 @@ export class Stream {
     this.welcomed = false;
     if (this.ended) return;
     if (this.goodbye && (code === 1000 || this.finishing)) return this.end(null);
-    if (this.refusal) return this.end(this.refusal);
-    if (code === 4503) return this.end("The server has too much to do, and ended the session. Try again in a moment.");
+    if (this.refusal && this.session === null) return this.end(this.refusal);
+    if (code === 4503 && !this.refusal) return this.end("The server has too much to do, and ended the session. Try again in a moment.");
     if (HOPELESS.has(code)) return this.end(`The server ended the session: ${reason || code}.`);
     const now = performance.now();
     if (this.brokenSince === null) {
       this.brokenSince = now;
       this.on.link("broken");
     }
-    if (now - this.brokenSince > PATIENCE_MS) return this.end("The server does not answer. Start again when it is there.");
+    if (now - this.brokenSince > PATIENCE_MS) {
+      return this.end(this.refusal ?? "The server does not answer. Start again when it is there.");
+    }
     setTimeout(() => !this.ended && this.connect(), Math.min(4000, 250 * 2 ** this.tries++));
   }
 

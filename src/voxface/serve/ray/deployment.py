@@ -26,14 +26,14 @@ PACE: Final = {"metrics_interval_s": 1.0, "look_back_period_s": 3.0, "upscale_de
 
 @dataclass(frozen=True)
 class Replicas:
-    """How many replicas there are, at least and at most; each takes a core."""
+    """How many replicas of a kind there are, at least and at most; each takes a core."""
 
     least: int
     most: int
 
     @classmethod
-    def read(cls, text: str) -> "Replicas":
-        """Reads `N` or `MIN:MAX`.
+    def read(cls, text: str, option: str = "--replicas") -> "Replicas":
+        """Reads `N` or `MIN:MAX` of an option.
 
         Raises:
             UsageError: it is neither.
@@ -44,13 +44,19 @@ class Replicas:
         except ValueError:
             found = cls(0, 0)
         if not 1 <= found.least <= found.most <= MOST:
-            raise UsageError(f"--replicas {text}: N or MIN:MAX, from 1 to {MOST}")
+            raise UsageError(f"{option} {text}: N or MIN:MAX, from 1 to {MOST}")
         return found
 
 
 @contextmanager
 def clip_replicas(
-    address: str | None, bundle: Bundle, provider: str, replicas: Replicas, longest_s: float
+    address: str | None,
+    bundle: Bundle,
+    provider: str,
+    replicas: Replicas,
+    longest_s: float,
+    *,
+    more_cores: int = 0,
 ) -> Iterator[Any]:
     """Connects to a cluster, or starts one of this machine alone, and deploys; gives the handle of the deployment. The
     deployment is gone when the context is left, and so is a cluster that was started here.
@@ -61,13 +67,16 @@ def clip_replicas(
         provider: what runs the networks.
         replicas: how many.
         longest_s: the longest clip.
+        more_cores: that a cluster that is started here has beside those of the replicas.
 
     Raises:
         ProviderError: Ray or a part of it is not installed, the cluster cannot be started or reached, or no replica starts.
     """
     about = (None if bundle.path == DEFAULT else str(bundle.path.resolve()), str(bundle.manifest.sha256))
     os.environ["RAY_SERVE_LOG_TO_STDERR"] = "0"  # before Ray Serve is imported: the server's log is its own
-    with ray_session(address, replicas.most, what="--ray", extra="serve-ray", store_bytes=STORE_BYTES):
+    with ray_session(
+        address, replicas.most + more_cores, what="--ray", extra="serve-ray", store_bytes=STORE_BYTES, niceness=0
+    ):
         serve = _import_serve()
         name = f"voxface-{secrets.token_hex(4)}"
         deployment = serve.deployment(

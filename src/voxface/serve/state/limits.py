@@ -16,6 +16,9 @@ class Limits:
         sessions_of_address: the most of them from one address.
         load: the share of the time of the inference threads that live sessions may be predicted to take; a session that would
             exceed it is refused. More than 1 is more than they can do.
+        resume_load: the share of it up to which a session whose client comes back may go on, where others came meanwhile.
+        sessions_of_replica: the most live sessions of one replica of a cluster, those that wait for their client included.
+        replica_idle_s: how long a replica for live sessions may have none, before it goes away.
         late_s: the lateness of updates (95th percentile of the last seconds) from which on new sessions are refused.
         idle_s: how long a client may send nothing.
         ping_s: how often a client is pinged, so that nothing in between forgets the connection.
@@ -46,6 +49,9 @@ class Limits:
     sessions: int = 256
     sessions_of_address: int = 256
     load: float = 0.8
+    resume_load: float = 0.9
+    sessions_of_replica: int = 256
+    replica_idle_s: float = 60.0
     late_s: float = 0.1
     idle_s: float = 30.0
     ping_s: float = 15.0

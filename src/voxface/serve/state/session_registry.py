@@ -14,7 +14,17 @@ from voxface.serve.state.limits import Limits
 NS: Final = 1_000_000_000
 State = Literal["open", "away"]
 Refusal = Literal["draining", "full", "address", "load", "late"]
-Ending = Literal["finished", "idle", "not resumed", "too long", "draining", "failed", "garbage", "too fast", "overload"]
+Ending = Literal[
+    "finished",
+    "idle",
+    "not resumed",
+    "too long",
+    "draining",
+    "failed",
+    "garbage",
+    "too fast",
+    "overload",
+]
 YOUNG_S: Final = 15.0  # how long a session may still turn out to have been one too many
 EXCESS: Final = 10  # one of so many sessions is ended at a time
 RETRY_S: Final = {"draining": 5.0, "full": 10.0, "address": 10.0, "load": 10.0, "late": 5.0}
@@ -87,40 +97,58 @@ class SessionRegistry:
         """A session; None: there is none of this id."""
         return self._entries.get(session)
 
-    def admit(self, address: str, now_ns: int, *, load: float = 0.0, late_s: float = 0.0) -> Entry | Refused:
+    def admit(
+        self, address: str, now_ns: int, *, room: bool = True, load: float = 0.0, late_s: float = 0.0
+    ) -> Entry | Refused:
         """Lets a session in, or says why not.
 
         Args:
             address: of the client.
-            load: the share of the inference threads' time that all sessions with this one are predicted to take.
+            room: whether there is anything that could work on it.
+            load: the share of the time of the thread that would work on it that its sessions, with this one, are predicted to
+                take; those whose client is away take none.
             late_s: how late updates are, 95th percentile.
         """
         limits = self._limits
         reason: Refusal | None = None
         if self.draining:
             reason = "draining"
-        elif len(self._entries) >= limits.sessions:
+        elif not room or len(self._entries) >= limits.sessions:
             reason = "full"
         elif self._of_address[address] >= limits.sessions_of_address:
             reason = "address"
-        elif self._entries and load > limits.load:  # the first is let in: a slow machine may serve one all the same
+        elif (
+            self.count("open") and load > limits.load
+        ):  # the first is let in: a slow machine may serve one all the same
             reason = "load"
-        elif self._entries and late_s > limits.late_s:
+        elif self.count("open") and late_s > limits.late_s:
             reason = "late"
         if reason is not None:
-            self.refused[reason] += 1
-            return Refused(reason, RETRY_S[reason])
+            return self._refuse(reason)
         entry = Entry(self._new_id(), address, now_ns, now_ns)
         self._entries[entry.id] = entry
         self._of_address[address] += 1
         self.opened += 1
         return entry
 
-    def resume(self, session: str, now_ns: int) -> Entry | None:
-        """Gives a session to a new connection, also one whose old connection is still open; None: there is no such session."""
+    def _refuse(self, reason: Refusal) -> Refused:
+        self.refused[reason] += 1
+        return Refused(reason, RETRY_S[reason])
+
+    def resume(self, session: str, now_ns: int, *, load: float = 0.0) -> Entry | Refused | None:
+        """Gives a session to a new connection, also one whose old connection is still open; None: there is no such session.
+
+        Others may have come while its client was away, and take the time that it took. It may go on beyond the load at which
+        new sessions are refused, up to `resume_load`; beyond that it is told to come later, and its time goes on.
+
+        Args:
+            load: as for `admit`, with this session.
+        """
         entry = self._entries.get(session)
         if entry is None:
             return None
+        if entry.state == "away" and self.count("open") and load > self._limits.resume_load:
+            return self._refuse("load")
         entry.state, entry.heard_ns = "open", now_ns
         entry.connection += 1
         self.resumed += 1

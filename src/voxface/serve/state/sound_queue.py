@@ -96,11 +96,11 @@ class SoundQueue:
         self._after = ()
         return 0 if self._keep else self._drop(self.waiting - self._longest)
 
-    def lose(self, frames: int) -> None:
-        """The client says that `frames` frames are missing after what it has sent."""
+    def lose(self, frames: int, cause: LossCause = OF_CLIENT) -> None:
+        """`frames` frames are missing after what has come; unless another cause is given, the client says so."""
         if not self.finished and frames > 0:
             self.received += frames
-            self._after = _joined((*self._after, (OF_CLIENT, frames)))
+            self._after = _joined((*self._after, (cause, frames)))
 
     def finish(self) -> None:
         """Nothing more comes."""
