@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from voxface.runtime.live.clock import Clock, Task
+from voxface.runtime.live.scheduler import Scheduler
 from voxface.serve.served_stream import ServedStream, Turn
-from voxface.serve.state.scheduler import Scheduler
 from voxface.serve.state.sound_queue import Piece
 
 _log = logging.getLogger(__name__)
