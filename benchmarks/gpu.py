@@ -51,9 +51,8 @@ from voxface.runtime.errors import ProviderError
 FRAMES: Final = 1000
 BUDGET_S: Final = 780.0
 PRECISIONS: Final = ("fp32", "fp16", "int8")
-PACKAGES: Final = tuple(
-    "numpy torch triton onnx onnxruntime onnxruntime-gpu tensorrt-rtx tensorrt tensorrt-cu13 cuda-bindings".split()
-)
+LIBRARIES: Final = ("numpy", "torch", "triton", "onnx", "onnxruntime", "onnxruntime-gpu")
+PACKAGES: Final = (*LIBRARIES, "tensorrt-rtx", "tensorrt", "tensorrt-cu13", "cuda-bindings")
 STREAMS: Final = 64  # sessions with full windows
 PACKS: Final = (1, 8, 32)  # streams in a turn
 
@@ -103,6 +102,8 @@ def main(arguments: list[str] | None = None) -> int:
                 f"batch_{batch}",
                 partial(_batch, steps, batch, nets, {**bundles, **plans}, asked.device, effort, opened),
             )
+        for name, found in (steps.do("default bundle", partial(_default_bundle, steps, asked.device)) or {}).items():
+            steps.measured.setdefault("default_bundle", {})[name] = found
         for name, (bundle, provider) in {**_as_they_are(bundles, asked.device), **plans}.items():
             found = steps.do(f"streams, {name}", partial(_streams, bundle, provider, effort), least_s=15)
             if found is not None:
@@ -147,18 +148,18 @@ def _bundles(steps: Steps, nets: dict[str, Any] | None, folder: Path) -> dict[st
         return {"fp32": Bundle.open()}
     found = {"fp32": full}
     for precision in PRECISIONS[1:]:
-        lowered = steps.do(f"bundle, {precision}", partial(_lowered, full, precision, folder / precision))
+        noise = np.random.default_rng(1).normal(size=(1, 64, FRAMES)).astype(np.float32)
+        lowered = steps.do(f"bundle, {precision}", partial(_lowered, full, precision, folder / precision, noise))
         if lowered is not None:
             found[precision] = lowered
     return found
 
 
-def _lowered(bundle: Bundle, precision: str, folder: Path) -> Bundle:
-    """A bundle whose every layer that can be is in lower precision; ranges are of noise, since weights are random too."""
+def _lowered(bundle: Bundle, precision: str, folder: Path, features: NDArray[np.float32]) -> Bundle:
+    """A bundle whose every layer that can be is in lower precision; ranges are those of `features`."""
     from voxface.calibration.lowering import Lowering
     from voxface.onnx_graph.graph import Graph
 
-    features = np.random.default_rng(1).normal(size=(1, 64, FRAMES)).astype(np.float32)
     with open_graph(bundle, "encoder") as encoder:
         embedding = encoder.run({"log_mel": features})["embedding"]
     files = {}
@@ -168,6 +169,31 @@ def _lowered(bundle: Bundle, precision: str, folder: Path) -> Bundle:
         int8, fp16 = (lowering.int8_candidates(), ()) if precision == "int8" else ((), lowering.fp16_candidates(()))
         files[bundle.manifest.graphs[name].file] = lowering.graph(name, int8, fp16).to_bytes()
     return bundle.replacing(files=files).write(folder)
+
+
+def _default_bundle(steps: Steps, device: str) -> dict[str, dict[str, float]]:
+    """How far ONNX graphs on the device are from FP32 on the CPU, for the trained networks of the default bundle on a clip:
+    random weights make pictures that are nearly one grey, which hides errors."""
+    from benchmarks.streams import sound_of_clip
+    from voxface.runtime.features.log_mel import log_mel
+    from voxface.runtime.features.normalisation import network_input
+
+    bundle = Bundle.open()
+    front_end = bundle.front_end
+    features = network_input(log_mel(sound_of_clip(), front_end), front_end.shortest, front_end.normalisation)
+    features = np.ascontiguousarray(features[:, :, :FRAMES])
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        expected = _opened(bundle, "cpu", opened)[0](features)
+        bundles = {"fp32": bundle}
+        for precision in PRECISIONS[1:]:
+            bundles[precision] = _lowered(bundle, precision, Path(folder) / precision, features)
+        for name, (lowered, provider) in _as_they_are(bundles, device).items():
+            try:
+                found[name] = difference(_opened(lowered, provider, opened)[0](features), expected, bundle)
+            except Exception as error:  # a provider that is missing, an operator that is not there
+                steps.leave_out(f"{name}, default bundle", reason_of(error))
+    return found
 
 
 def _as_they_are(bundles: Mapping[str, Bundle], device: str) -> dict[str, tuple[Bundle, str]]:

@@ -16,6 +16,7 @@ from benchmarks.tables import (
     evaluation,
     faces,
     front,
+    gpu,
     live,
     marks,
     own_data,
@@ -45,6 +46,7 @@ PAGES = (
             "worlds",
             "precision",
             "live",
+            "devices",
             "no-face",
             "speaker-change",
             "profiling",
@@ -59,7 +61,21 @@ PAGES = (
 
 TABLES: dict[str, Callable[[], str]] = {
     name: table
-    for room in (front, voices, ages, faces, marks, evaluation, own_data, precision, pareto, live, performance, engines)
+    for room in (
+        front,
+        gpu,
+        voices,
+        ages,
+        faces,
+        marks,
+        evaluation,
+        own_data,
+        precision,
+        pareto,
+        live,
+        performance,
+        engines,
+    )
     for name, table in room.TABLES.items()
 }
 
