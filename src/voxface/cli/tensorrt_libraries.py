@@ -41,8 +41,8 @@ def _state(flavour: str, installed: dict[str, str]) -> dict[str, Any]:
         if flavour in installed and not held:
             return {
                 "ok": False,
-                "why": f"{flavour} {installed[flavour]} is a stub, and the library that it fetches from the vendor's index when "
-                f"it is installed is not there; {_cure(str(error))}",
+                "why": f"{flavour} {installed[flavour]} is a stub, and the library that it fetches from the vendor's index "
+                f"when it is installed is not there; {_cure(str(error))}",
             }
         return {"ok": False, "why": str(error)}
     if held:
