@@ -342,7 +342,7 @@ def _streams(bundle: Bundle, provider: str, effort: Effort) -> dict[str, Any]:
     with VoiceToFace(bundle, provider) as voice_to_face:
         crowd = Crowd(voice_to_face, sound_of_clip(), Way("incremental"))
         # A GPU gains by a batch of the generator too.
-        packed = PACKED if provider == "cpu" else PACKED | {"face"}
+        packed = PACKED if provider == "cpu" else PACKED | {"face", "mesh"}
         sides = {most: Side(crowd, most, packed) for most in effort.packs if most <= effort.streams}
         costs: dict[int, list[float]] = {most: [] for most in sides}
         for turn in range(-1, effort.turns):

@@ -3,7 +3,7 @@
     python -m benchmarks.streams [--quick]
 
 The streams share engines and one thread, which works on them by `voxface.runtime.live.stream_pool.StreamPool`: one by one, or
-up to eight that are due together, with the runs of their encoders and mesh networks put together. For each way the processor
+up to eight that are due together, with the runs of their encoders put together. For each way the processor
 time that 0.1 s of sound costs is measured while eight streams with full windows are due; the ways take turns. It predicts a
 number of streams. Then as many streams, and fewer and more, get their sound at fixed, evenly spaced times. A stream is timed
 from the moment it was due, not from its turn, so lateness adds up. Streams are kept up with if in the last quarter none is

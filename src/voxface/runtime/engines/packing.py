@@ -1,7 +1,7 @@
 """Steps of several voices carried out together: runs of one graph on inputs of one shape become one run of a batch.
 
 A batch saves what every run costs beside its arithmetic, and reads weights once for several voices. ONNX Runtime on a CPU
-computes each item of a batch as it would alone, to the last bit.
+computes the convolutions of each item of a batch as it would alone, to the last bit.
 """
 
 import time
@@ -13,23 +13,20 @@ import numpy as np
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.engines.steps import EngineRun, Result, Steps
 
-# The graphs whose runs are put together. Not the generator: most pictures are reused, and on a CPU its activations for several
-# voices do not stay in the cache, so that a batch of INT8 takes longer than its parts (benchmarks/streams.py measures it).
-PACKED: Final = frozenset({"encoder", "mesh"})
+# The graphs whose runs are put together. The generator is not one: most pictures are reused, and on a CPU its activations for
+# several voices do not stay in the cache, so that a batch of INT8 takes longer than its parts. Nor is the mesh network: a
+# product with several rows may add in another order than with one, and 0.04 ms a voice are not worth that.
+PACKED: Final = frozenset({"encoder"})
 
 Outcome: TypeAlias = Result | Exception
-
-
-def _uncounted(graph: str, size: int) -> None:
-    """Counts nothing."""
 
 
 def carried_out(
     work: Sequence[Steps[Result]],
     *,
     packed: frozenset[str] = PACKED,
-    counted: Callable[[str, int], None] = _uncounted,
-    ended: Callable[[int], None] = lambda place: None,
+    counted: Callable[[str, int], None] = lambda graph, size: None,
+    ended: Callable[[int, Outcome[Result]], None] = lambda place, outcome: None,
 ) -> list[Outcome[Result]]:
     """What each of several pieces of work gives, or the exception that ended it.
 
@@ -40,7 +37,7 @@ def carried_out(
         work: the steps of each.
         packed: names of the graphs whose runs are put together; the others run one by one.
         counted: gets the name of the graph and the number of runs in it, for each run of an engine.
-        ended: is told the place in `work` of each that has just ended.
+        ended: gets the place in `work` of each that has just ended, and what it gave.
     """
     outcomes: dict[int, Outcome[Result]] = {}
 
@@ -53,7 +50,7 @@ def carried_out(
             outcomes[place] = error
         else:
             return
-        ended(place)
+        ended(place, outcomes[place])
 
     waiting: dict[int, EngineRun] = {}
     for place, steps in enumerate(work):

@@ -1,7 +1,7 @@
 """Streams that share engines and one thread: what is due is done in the order in which it was due, several streams at a time.
 
 A state machine: it is told the time, and has no threads and no devices. While the thread keeps up, one stream at a time is due
-and is worked on at once. When it is late, several are due, and the runs of their encoders and mesh networks are put together
+and is worked on at once. When it is late, several are due, and the runs of their encoders are put together
 (`voxface.runtime.engines.packing`), which costs less. So a busy pool is more efficient than an idle one, and nobody waits for
 others to come. The events of a stream are those that it would give alone.
 """
@@ -147,7 +147,7 @@ class StreamPool(Generic[Key]):
                     dues.append(due_ns)
                     work.append(stream.session.feed_steps(samples, behind=behind))
 
-                def end(place: int) -> None:
+                def end(place: int, _: object) -> None:
                     ended[place] = self._now_ns()
 
                 outcomes = carried_out(work, packed=self._packed, counted=self._counted, ended=end)
