@@ -19,8 +19,16 @@ RESULTS = Path(__file__).parent / "results"
 def record(
     name: str, command: str, measured: dict[str, Any], packages: tuple[str, ...] = ("numpy", "onnxruntime")
 ) -> None:
-    """Writes `results/NAME.json`; of whole paths in the command only the names, since folders are of this machine."""
-    document = {
+    """Writes `results/NAME.json`."""
+    text = json.dumps(document_of(name, command, measured, packages), indent=1)
+    write_bytes(RESULTS / f"{name}.json", text.encode() + b"\n")
+    print(json.dumps(measured, indent=1))
+    print(f"wrote {RESULTS / name}.json", file=sys.stderr)
+
+
+def document_of(name: str, command: str, measured: dict[str, Any], packages: tuple[str, ...]) -> dict[str, Any]:
+    """The document of a result; of whole paths in the command only the names, since folders are of this machine."""
+    return {
         "what": name,
         "command": " ".join(Path(word).name if word.startswith("/") else word for word in command.split(" ")),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -33,9 +41,6 @@ def record(
         },
         "measured": measured,
     }
-    write_bytes(RESULTS / f"{name}.json", json.dumps(document, indent=1).encode() + b"\n")
-    print(json.dumps(measured, indent=1))
-    print(f"wrote {RESULTS / name}.json", file=sys.stderr)
 
 
 def load(name: str) -> dict[str, Any]:
@@ -45,7 +50,10 @@ def load(name: str) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:  # a machine that has no git
+        return "unknown"
     return done.stdout.strip() or "unknown"
 
 

@@ -17,6 +17,7 @@ from benchmarks.tables import (
     faces,
     first_day,
     front,
+    gpu,
     live,
     marks,
     own_data,
@@ -46,6 +47,7 @@ PAGES = (
             "worlds",
             "precision",
             "live",
+            "devices",
             "no-face",
             "speaker-change",
             "profiling",
@@ -64,6 +66,7 @@ TABLES: dict[str, Callable[[], str]] = {
     for room in (
         front,
         first_day,
+        gpu,
         voices,
         ages,
         faces,

@@ -61,7 +61,7 @@ def main() -> None:
         }
         measured: dict[str, Any] = {}
         for name, (nets, bundle) in sizes.items():
-            lowered = _int8(Path(folder) / f"{name}-int8", bundle, sound)
+            lowered = int8_bundle(Path(folder) / f"{name}-int8", bundle, sound)
             measured[name] = _compare(nets, bundle, lowered, sound, rounds)
         measured["growth"] = _growth(*sizes["full_size"], sound, max(5, rounds // 2))
     features = log_mel(sound)
@@ -200,7 +200,8 @@ def _naive(bundle: Bundle, threads: int) -> PapersPipeline:
     return PapersPipeline(runs("encoder"), runs("face"), runs("mesh"))
 
 
-def _int8(folder: Path, bundle: Bundle, sound: NDArray[np.int16]) -> Bundle:
+def int8_bundle(folder: Path, bundle: Bundle, sound: NDArray[np.int16]) -> Bundle:
+    """A bundle whose every layer that can be is INT8, calibrated on a sound, written to a folder."""
     feeds = {"encoder": {"log_mel": network_input(log_mel(sound), how=bundle.front_end.normalisation)}}
     with VoiceToFace(bundle, threads=1) as voice_to_face:
         feeds["face"] = {"embedding": voice_to_face.estimate_file(CLIP)[1].embedding[None]}

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -84,24 +83,6 @@ def test_operations_are_counted() -> None:
     found = work(_graph("Conv", [weight], (1, 4, 12)), {"x": np.zeros((1, 4, 12), np.float32)})
     assert found.operations == 2 * 6 * 4 * 3 * 10  # ten places without padding
     assert found.megabytes == weight.nbytes / 1e6
-
-
-def test_kernel_time_is_that_of_one_launch() -> None:
-    from benchmarks.gpu import LAUNCHES, _beside_kernels, _kernel_ms
-
-    calls: list[str] = []
-
-    def call(function: str, *arguments: object) -> float:
-        calls.append(function)
-        return 0.5 * LAUNCHES if function == "cudaEventElapsedTime" else 0.0
-
-    captured = SimpleNamespace(_shapes={1: SimpleNamespace(graph=7)}, _cuda=SimpleNamespace(call=call), _stream=0)
-    assert _kernel_ms(captured) == 0.5
-    assert calls.count("cudaGraphLaunch") == LAUNCHES
-    assert calls.count("cudaEventDestroy") == 2
-    assert _kernel_ms(SimpleNamespace(_shapes={1: SimpleNamespace(graph=None)})) is None
-    beside = _beside_kernels({"a": {"p50": 0.6}, "b": {"p50": 1.0}}, {"a": lambda: 0.5, "b": lambda: None})
-    assert beside == {"kernels_ms": {"a": 0.5}, "times_its_kernels": {"a": pytest.approx(1.2)}}
 
 
 @pytest.mark.parametrize("name", list(PLOTS))

@@ -56,7 +56,8 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "features": "errors timing config audio",
             "inference": "errors files processor background timing config face bundle engines audio features "
                          "provenance",
-            "live": "errors install_advice files timing config face bundle audio features inference provenance",
+            "live": "errors install_advice files timing config face bundle engines audio features inference "
+                    "provenance",
             "voice_to_face": "errors timing config face bundle engines audio features inference live",
             "profile": "errors version files processor timing config face "
                        "bundle engines audio features inference live voice_to_face",

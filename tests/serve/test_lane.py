@@ -1,5 +1,6 @@
 """Sessions that share engines: each gets, bit for bit, what it gets alone, in whatever order their turns come."""
 
+import threading
 import time
 
 import numpy as np
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 
 from tests.conftest import SAMPLES
 from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.engines.engine import Array
+from voxface.runtime.engines.passing import PassingEngine
+from voxface.runtime.engines.steps import Steps
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import Clock, SystemClock
 from voxface.runtime.live.events import FaceEstimated, Lost, Skipped
@@ -140,15 +145,46 @@ def test_batches_are_really_made_and_change_next_to_nothing(estimator: FaceEstim
     assert max(size for _, size in sizes) > 1
 
 
+def test_sessions_that_wait_together_share_runs_of_the_encoder(default_bundle: Bundle) -> None:
+    """All wait before the lane begins; the bits are those of each alone."""
+    sizes: list[int] = []
+
+    class Counted(PassingEngine):
+        def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
+            sizes.append(len(feeds["log_mel"]))
+            return super().run(feeds, out)
+
+    wrap = lambda name, engine: Counted(engine) if name == "encoder" else engine  # noqa: E731
+    with FaceEstimator(default_bundle, threads=1, wrap=wrap) as estimator:
+        delivered = Delivered()
+        clock = SystemClock()
+        gate = threading.Event()
+        lane = Lane(clock, lambda stream, turn: (gate.wait(), delivered(stream, turn))[-1])
+        streams = [stream_of(estimator) for _ in range(5)]
+        for number, stream in enumerate(streams):
+            lane.open(stream)
+            lane.push(stream, sound_of(number))
+            lane.finish(stream)
+        gate.set()
+        wait_for(delivered, streams)
+        lane.close()
+        assert max(sizes) > 1
+        for number, stream in enumerate(streams):
+            kinds, faces = alone(estimator, number, "incremental")
+            assert delivered.kinds(stream) == kinds
+            assert bits(delivered.faces(stream)) == faces
+
+
 def test_a_session_that_fails_ends_alone(estimator: FaceEstimator, monkeypatch: pytest.MonkeyPatch) -> None:
     delivered = Delivered()
     lane = Lane(SystemClock(), delivered)
     bad, good = stream_of(estimator), stream_of(estimator)
 
-    def broken(piece: Piece) -> Turn:
+    def broken(piece: Piece) -> Steps[Turn]:
         raise RuntimeError("a bug that this sound finds")
+        yield  # a generator, as what it stands for
 
-    monkeypatch.setattr(bad, "work", broken)
+    monkeypatch.setattr(bad, "work_steps", broken)
     for number, stream in enumerate((bad, good)):
         lane.open(stream)
         lane.push(stream, sound_of(number))

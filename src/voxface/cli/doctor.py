@@ -13,6 +13,7 @@ from voxface.cli.arguments import add_bundle, add_json
 from voxface.cli.engine_times import known_engine_times, lines_of, measure_engines
 from voxface.cli.live.window_trial import window_apart
 from voxface.cli.output import print_json
+from voxface.cli.tensorrt_libraries import tensorrt_libraries
 from voxface.runtime.install_advice import how_to_install
 
 # distribution -> (what it is for, the extra that brings it; "" is voxface itself, None something else)
@@ -25,7 +26,7 @@ PACKAGES: dict[str, tuple[str, str | None]] = {
     "onnxruntime-gpu": ("inference on NVIDIA GPUs", "gpu"),
     "openvino": ("inference on CPUs, Intel's GPUs and NPUs", "openvino"),
     "tensorrt-rtx": ("engines for RTX GPUs: built anywhere, run there", "tensorrt-rtx"),
-    "tensorrt": ("engines for this device's GPU", None),
+    "tensorrt": ("engines for this device's GPU, built on it; PyPI's is a stub", "tensorrt"),
     "cuda-bindings": ("memory and streams of the GPU", None),
     "sounddevice": ("microphone", "mic"),
     "open3d": ("viewer", "viewer"),
@@ -35,7 +36,6 @@ PACKAGES: dict[str, tuple[str, str | None]] = {
     "onnx": ("export", "train"),
 }
 OTHERWISE = {
-    "tensorrt": "JetPack brings it; elsewhere the vendor's packages",
     "cuda-bindings": "pip install cuda-bindings",
 }
 NEEDED = ("numpy", "soxr", "soundfile", "webrtcvad-wheels")
@@ -131,6 +131,7 @@ def examine(path: Path | None = None, *, measure: bool = False) -> dict[str, Any
         "providers": providers,
         "gpu": gpus,
         "cuda": _cuda(),
+        "tensorrt": tensorrt_libraries(),
         "bundle": bundle,
         "engines": engines,
         "engine_times": times,
@@ -264,6 +265,10 @@ def _print(report: dict[str, Any]) -> None:
         print("  " + ", ".join(gpu.values()))
     cuda = report["cuda"]
     print("  " + (f"CUDA: {cuda['compute_capability']}" if cuda["ok"] else f"CUDA: {cuda['why']}"))
+    print("\nTensorRT, two libraries")
+    for name, found in report["tensorrt"].items():
+        said = f"{found['version']} {found['source']}" if found["ok"] else found["why"]
+        print(f"  {'ok  ' if found['ok'] else '-   '} {name:<12} {found['what']}: {said}")
     bundle = report["bundle"]
     print("\nbundle\n  " + (f"ok   {bundle['path']}" if bundle["ok"] else f"-    {bundle.get('why', '')}"))
     for what in bundle.get("missing_parts", {}).values():

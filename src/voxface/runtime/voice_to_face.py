@@ -1,11 +1,12 @@
 """`VoiceToFace`, the class that programs begin with: a loaded bundle that makes faces of files, samples and live streams."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from operator import index
 from pathlib import Path
 from threading import RLock
+from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # a program that only reads files need not wait for these
     from voxface.runtime.live.events import Event
     from voxface.runtime.live.session import Detector, LiveSession
     from voxface.runtime.live.stream import Stream
+    from voxface.runtime.live.stream_pool import StreamPool
 
 
 class VoiceToFace:
@@ -283,6 +285,22 @@ class VoiceToFace:
             skips=skips,
             trace=self._trace,
         )
+
+    def stream_pool(self, *, most: int = 8, skip_when_behind: bool = False) -> "StreamPool[Hashable]":
+        """A pool of live streams on one thread, whose engine runs are put together where several are due.
+
+        Its sessions come from `live_session`; its clock is `time.perf_counter_ns`.
+
+        Args:
+            most, skip_when_behind: see `voxface.runtime.live.stream_pool.StreamPool`.
+
+        Raises:
+            UsageError: `most` is less than 1, or this `VoiceToFace` was closed.
+        """
+        from voxface.runtime.live.stream_pool import StreamPool
+
+        self.estimator.check_open()
+        return StreamPool(perf_counter_ns, most=most, skip_when_behind=skip_when_behind, using=self._using)
 
     def close(self) -> None:
         """Frees the engines, after an estimate that is under way. Methods that need them raise UsageError from then on.

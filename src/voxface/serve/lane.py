@@ -1,7 +1,9 @@
 """A lane: engines, the threads that run them, and the sessions whose turns they take.
 
-With one worker, a lane has one thread and no batches. With several, their runs of a graph are put together
-(`voxface.serve.batching_engine`); each session is worked on by one of them at a time.
+With one worker, a lane has one thread. It takes the turns of up to eight sessions at a time if so many wait, and puts the runs
+of their encoders together (`voxface.runtime.engines.packing`); none waits for others to come. With several workers, runs of a
+graph that come within a deadline are put together (`voxface.serve.batching_engine`); each session is worked on by one of them
+at a time.
 """
 
 import logging
@@ -10,10 +12,12 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from voxface.runtime.engines.packing import carried_out
 from voxface.runtime.live.clock import Clock, Task
 from voxface.runtime.live.events import LossCause
+from voxface.runtime.live.scheduler import Scheduler
+from voxface.runtime.live.stream_pool import MOST
 from voxface.serve.served_stream import ServedStream, Turn
-from voxface.serve.state.scheduler import Scheduler
 from voxface.serve.state.sound_queue import OF_CLIENT, Piece
 
 _log = logging.getLogger(__name__)
@@ -55,6 +59,7 @@ class Lane:
         """
         self._clock, self._deliver, self._batches = clock, deliver, batches
         self._changed = clock.monitor()
+        self._most = MOST if workers == 1 else 1  # turns at a time
         self._scheduler: Scheduler[ServedStream] = Scheduler()
         self._closed = False
         self._began: dict[ServedStream, int] = {}  # of sessions that have their turn
@@ -129,33 +134,47 @@ class Lane:
                 self._changed.wait(lambda: self._closed or len(self._scheduler) > 0)
                 if self._closed:
                     return
-                stream = self._scheduler.take()
-                if stream is None:
-                    continue
-                piece = stream.next_piece()
-                self._began[stream] = self._clock.now_ns()
+                pieces = self._taken()
             try:
-                if piece is not None:
-                    self._turn(stream, piece)
+                self._turns([(stream, piece) for stream, piece in pieces.items() if piece is not None])
             finally:
                 with self._changed:
-                    del self._began[stream]
-                    self._scheduler.done(stream, None if stream.ended else stream.queue.due_ns())
+                    for stream in pieces:
+                        del self._began[stream]
+                        self._scheduler.done(stream, None if stream.ended else stream.queue.due_ns())
                     if len(self._scheduler):
                         self._changed.notify()
 
-    def _turn(self, stream: ServedStream, piece: Piece) -> None:
+    def _taken(self) -> dict[ServedStream, Piece | None]:
+        """Within the lock: the sessions whose turn it is, with their sound."""
+        pieces: dict[ServedStream, Piece | None] = {}
+        while len(pieces) < self._most and (stream := self._scheduler.take()) is not None:
+            pieces[stream] = stream.next_piece()
+            self._began[stream] = self._clock.now_ns()
+        return pieces
+
+    def _turns(self, pieces: list[tuple[ServedStream, Piece]]) -> None:
+        """Works on sessions, and delivers what each gives as soon as it has ended."""
         began = self._clock.now_ns()
         if self._batches:
             self._batches.begin()
+
+        def end(place: int, outcome: Turn | Exception) -> None:
+            nonlocal began
+            stream, piece = pieces[place]
+            if isinstance(outcome, Exception):  # what one client's sound does to the code must not end the others
+                _log.error("a session failed", exc_info=outcome)
+                turn = Turn(last=True, failed=type(outcome).__name__)
+            else:
+                turn = outcome
+            now = self._clock.now_ns()
+            turn.busy_s = (now - began) / 1e9  # since the one that ended before, so that the sum is that of the thread
+            turn.sound_s = len(piece.samples) / stream.hello.rate
+            began = now
+            self._deliver(stream, turn)
+
         try:
-            turn = stream.work(piece)
-        except Exception as error:  # what one client's sound does to the code must not end the others
-            _log.error("a session failed", exc_info=error)
-            turn = Turn(last=True, failed=type(error).__name__)
+            carried_out([stream.work_steps(piece) for stream, piece in pieces], ended=end)
         finally:
             if self._batches:
                 self._batches.end()
-        turn.busy_s = (self._clock.now_ns() - began) / 1e9
-        turn.sound_s = len(piece.samples) / stream.hello.rate
-        self._deliver(stream, turn)

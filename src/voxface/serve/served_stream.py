@@ -9,6 +9,7 @@ from typing import Final
 
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
+from voxface.runtime.engines.steps import Steps, finished
 from voxface.runtime.live.audio_input import Audio, AudioInput, Item
 from voxface.runtime.live.block import Block
 from voxface.runtime.live.events import EngineFailed, Event, FaceEstimated, Lost, Rejected, Skipped
@@ -124,6 +125,10 @@ class ServedStream:
 
     def work(self, piece: Piece) -> Turn:
         """Makes answers of a piece of sound."""
+        return finished(self.work_steps(piece))
+
+    def work_steps(self, piece: Piece) -> Steps[Turn]:
+        """The same in steps, so that runs of engines can be put together with those of other streams."""
         taken = self._now_ns()
         turn = Turn()
         timer = self._timer
@@ -131,7 +136,7 @@ class ServedStream:
         if piece.first < self._recalled:
             self._hear_again(piece)
         elif len(piece.samples) or piece.lost:
-            self._hear(piece, taken, turn)
+            yield from self._hear(piece, taken, turn)
         self.taken = piece.first + len(piece.samples)
         if piece.last:
             timer.begin()
@@ -162,12 +167,12 @@ class ServedStream:
             elif isinstance(item, Lost):
                 self._session.lose(item.end, timer=self._timer)
 
-    def _hear(self, piece: Piece, taken: int, turn: Turn) -> None:
+    def _hear(self, piece: Piece, taken: int, turn: Turn) -> Steps[None]:
         items = self._items(piece)
         self._timer.lap("intake")
         for item in items:
             if isinstance(item, Audio):
-                events = self._session.feed(item.samples, behind=piece.behind, timer=self._timer)
+                events = yield from self._session.feed_steps(item.samples, behind=piece.behind, timer=self._timer)
                 self._take(events, piece, taken, turn)
                 continue
             self._take([item], None, taken, turn)

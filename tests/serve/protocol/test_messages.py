@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxface.runtime.config.live import LiveConfig
+from voxface.runtime.config.live import ONE_PICTURE, LiveConfig
 from voxface.serve.protocol.client_messages import (
     Append,
     Finish,
@@ -37,7 +37,12 @@ JSON = st.recursive(
 def test_a_hello_without_fields_is_sixteen_kilohertz() -> None:
     hello = parse_hello({"type": "hello"}, LIMITS)
     assert hello == Hello()
-    assert hello.config() == LiveConfig(hop=8000, mode="incremental")
+    assert hello.config() == LiveConfig(hop=8000, mode="incremental", image_reuse_distance=ONE_PICTURE)
+
+
+def test_the_generator_runs_for_those_who_want_pictures() -> None:
+    assert parse_hello({"wants": ["picture"]}, LIMITS).config().image_reuse_distance is None
+    assert parse_hello({"wants": ["vertices"]}, LIMITS).config().image_reuse_distance == ONE_PICTURE
 
 
 def test_every_field() -> None:

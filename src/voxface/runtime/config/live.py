@@ -14,6 +14,10 @@ MODES: tuple[Mode, ...] = ("exact", "incremental")
 # estimates of training speakers (benchmarks/image_reuse.py).
 IMAGE_REUSE_DISTANCE: Final[dict[Mode, float]] = {"exact": 0.0, "incremental": 0.15}
 
+# As `image_reuse_distance`: one picture a speaker, since no two embeddings are farther apart; for streams whose pictures nobody
+# looks at. The generator then runs once a speaker, and `Estimate.image` shows how the face began.
+ONE_PICTURE: Final = 1.999
+
 # The confidence below which no face is made: none, since up to 0.3 a threshold refuses nothing that the gate lets through, be
 # it speech or music (benchmarks/no_face.py, docs/no-face.md), and other networks have other confidences.
 MIN_CONFIDENCE: Final = 0.0
@@ -35,7 +39,7 @@ class LiveConfig:
         mode: how the window is encoded: "exact" encodes all of it at each estimate, as `voxface run` would; "incremental"
             keeps partial results of the estimate before, so that a long window costs no more than a short one.
         image_reuse_distance: the distance between embeddings (of unit length) up to which the image of the estimate before is
-            kept; 0: a new image each time; None: the mode's, `IMAGE_REUSE_DISTANCE`.
+            kept; 0: a new image each time; `ONE_PICTURE`: the first one stays; None: the mode's, `IMAGE_REUSE_DISTANCE`.
         detect_speaker_change: whether another speaker starts a new window.
         min_confidence: the confidence below which no face is made, 0 to 1.
         any_age: whether a child's voice gets a face too, which is an adult's.

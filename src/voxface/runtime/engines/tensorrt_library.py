@@ -15,7 +15,7 @@ KEPT = 200  # messages of a log
 def how_to_get(flavour: str) -> str:
     """How to install the library of a flavour."""
     if flavour == "tensorrt":
-        return "install TensorRT of this device (JetPack brings it; elsewhere the vendor's packages)"
+        return f"install TensorRT of this device (JetPack brings it; elsewhere {how_to_install('tensorrt')})"
     return f"for TensorRT for RTX {how_to_install('tensorrt-rtx')}"
 
 

@@ -26,6 +26,7 @@ from voxface.runtime.engines.choice import AUTO, choose
 from voxface.runtime.engines.contract import LARGEST_NUMBER
 from voxface.runtime.engines.engine import Array, Engine
 from voxface.runtime.engines.providers import ON_CPU
+from voxface.runtime.engines.steps import EngineRun, Steps, finished
 from voxface.runtime.engines.traced import TracedEngine
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import BundleError, NoPickleError, NoSpeechError, ProviderError, UsageError
@@ -208,24 +209,50 @@ class FaceEstimator:
     def _estimate(
         self, speech: Speech, before: Estimate | None, image_reuse_distance: float, timer: StageTimer
     ) -> Estimate:
+        found = finished(self._encoded_steps(speech, timer))
+        if isinstance(found, Estimate):
+            return found
+        return self.decode(speech, *found, before=before, image_reuse_distance=image_reuse_distance, timer=timer)
+
+    def estimate_steps(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer,
+    ) -> Steps[Estimate]:
+        """The same in steps, for several voices at once; see `voxface.runtime.engines.packing`."""
+        found = yield from self._encoded_steps(speech, timer)
+        if isinstance(found, Estimate):
+            return found
+        return (
+            yield from self.decode_steps(
+                speech, *found, before=before, image_reuse_distance=image_reuse_distance, timer=timer
+            )
+        )
+
+    def _encoded_steps(self, speech: Speech, timer: StageTimer) -> Steps[Estimate | tuple[Array, Array]]:
+        """Embedding and frame embeddings of speech; or the face at once, where one graph makes all of it."""
         self.check_open()
         check_speech(speech)
         features = self._input(speech)
         timer.lap("features")
         if self._fused is not None and _frame_embeddings(features) <= PIECE + 2 * CONTEXT:
-            out = {name: values[0] for name, values in self._fused.run({"log_mel": features}).items()}
+            run = EngineRun(FUSED, self._fused, {"log_mel": features})
+            outputs = yield run
+            run.counted(timer, "encoder")
+            out = {name: values[0] for name, values in outputs.items()}
             timer.lap("encoder")
             embedding = self._numbers("encoder", out["embedding"])
             picture = self._picture(out["image"])
             timer.lap("face")
             timer.add("mesh", 0)  # the one graph's time is the encoder's
             return self._face_of(speech, embedding, out["columns"], picture, embedding, out["coefficients"], timer)
-        embedding, frame_embeddings = self._encode(features)
+        embedding, frame_embeddings = yield from self._encode_steps(features, timer)
         self._numbers("encoder", embedding)
         timer.lap("encoder")
-        return self.decode(
-            speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance, timer=timer
-        )
+        return embedding, frame_embeddings
 
     def decode(
         self,
@@ -248,15 +275,43 @@ class FaceEstimator:
                 up to which that image is reused. The mesh, which costs little, is always new.
             timer: the stages "face", "mesh" and "attributes" are added to it; None: they are not measured.
         """
+        return finished(
+            self.decode_steps(
+                speech,
+                embedding,
+                frame_embeddings,
+                before=before,
+                image_reuse_distance=image_reuse_distance,
+                timer=timer,
+            )
+        )
+
+    def decode_steps(
+        self,
+        speech: Speech,
+        embedding: Array,
+        frame_embeddings: Array,
+        *,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        timer: StageTimer | None = None,
+    ) -> Steps[Estimate]:
+        """The same in steps, for several voices at once; see `voxface.runtime.engines.packing`."""
         self.check_open()
         timer = timer or StageTimer(self._trace)
         if before is not None and _distance(embedding, before.image_embedding) <= image_reuse_distance:
             picture, image_embedding = before.picture, before.image_embedding
         else:
-            picture = self._picture(self._face.run({"embedding": embedding[None]})["image"][0])
+            run = EngineRun("face", self._face, {"embedding": embedding[None]})
+            outputs = yield run
+            run.counted(timer, "face")
+            picture = self._picture(outputs["image"][0])
             image_embedding = embedding
         timer.lap("face")
-        coefficients = self._mesh.run({"embedding": embedding[None]})["coefficients"][0]
+        run = EngineRun("mesh", self._mesh, {"embedding": embedding[None]})
+        outputs = yield run
+        run.counted(timer, "mesh")
+        coefficients = outputs["coefficients"][0]
         timer.lap("mesh")
         return self._face_of(speech, embedding, frame_embeddings, picture, image_embedding, coefficients, timer)
 
@@ -318,22 +373,30 @@ class FaceEstimator:
         return network_input(speech.log_mel, front_end.shortest, front_end.normalisation)
 
     def _encode(self, features: Array) -> tuple[Array, Array]:
+        return finished(self._encode_steps(features))
+
+    def _encode_steps(self, features: Array, timer: StageTimer | None = None) -> Steps[tuple[Array, Array]]:
         """Embedding [E] and frame embeddings [E, C] of network input [1, mels, T].
 
         Long input is encoded in pieces that overlap by the receptive field, so the frame embeddings are those of the whole.
         """
         total = _frame_embeddings(features)
         if total <= PIECE + 2 * CONTEXT:
-            out = self._encoder.run({"log_mel": features})
+            run = EngineRun("encoder", self._encoder, {"log_mel": features})
+            out = yield run
+            if timer is not None:
+                run.counted(timer, "encoder")
             return out["embedding"][0], out["columns"][0]
         frame_embeddings = []
         for first in range(0, total, PIECE):
             last = min(total, first + PIECE)
             before, after = max(0, first - CONTEXT), min(total, last + CONTEXT)
             piece = np.ascontiguousarray(features[:, :, before * STRIDE : after * STRIDE])
-            frame_embeddings.append(
-                self._encoder.run({"log_mel": piece})["columns"][0][:, first - before : last - before]
-            )
+            run = EngineRun("encoder", self._encoder, {"log_mel": piece})
+            out = yield run
+            if timer is not None:
+                run.counted(timer, "encoder")
+            frame_embeddings.append(out["columns"][0][:, first - before : last - before])
         joined = np.concatenate(frame_embeddings, 1)
         mean = joined.mean(1, dtype=np.float64)
         return (mean / np.linalg.norm(mean)).astype(np.float32), joined

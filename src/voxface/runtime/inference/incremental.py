@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.engines.engine import Array, Engine
+from voxface.runtime.engines.steps import EngineRun, Steps, finished
 from voxface.runtime.features.log_mel import FrameWindow
 from voxface.runtime.features.normalisation import RunningNormalisation
 from voxface.runtime.features.speech import Speech, check_speech
@@ -72,6 +73,10 @@ class IncrementalEncoder:
             FloatingPointError: the engine gave numbers that are not finite. After this or any exception of the engine, the
                 known frame embeddings stay valid.
         """
+        return finished(self.encode_steps(window))
+
+    def encode_steps(self, window: FrameWindow, timer: StageTimer | None = None) -> Steps[tuple[Array, Array]]:
+        """The same in steps; `timer` counts the stage "encoder" where the run is one of several."""
         first, frames, final = window.first, window.frames, window.final
         count = len(frames)
         if count > len(self._places):
@@ -92,7 +97,12 @@ class IncrementalEncoder:
         wanted = self._choose(drift)
         chosen = [i for i, is_wanted in enumerate(wanted) if is_wanted]
         self.encoded = len(chosen)
-        found = self._engine.run({"log_mel": self._input(frames, blocks, chosen, normal)})["columns"][0]
+        run = EngineRun("encoder", self._engine, {"log_mel": self._input(frames, blocks, chosen, normal)})
+        if timer is not None:
+            timer.lap("encoder")
+        found = (yield run)["columns"][0]
+        if timer is not None:
+            run.counted(timer, "encoder")
         if not math.isfinite(found.sum()) and not np.isfinite(found).all():
             raise FloatingPointError("the voice encoder gave numbers that are not finite")
         # Each needs the block before it too, except the first.
@@ -191,11 +201,30 @@ class Parts(Protocol):
         ...
 
 
+@runtime_checkable
+class StepwiseParts(Protocol):
+    """Parts that decode in steps, as well as at once."""
+
+    def decode_steps(
+        self,
+        speech: Speech,
+        embedding: Array,
+        frame_embeddings: Array,
+        *,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        timer: StageTimer | None = None,
+    ) -> Steps[Estimate]:
+        """The face of an embedding."""
+        ...
+
+
 class IncrementalEstimator:
     """Estimates of the windows of one stream in turn; `Speech.window` says where each lies. Not thread-safe."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._stepwise = parts if isinstance(parts, StepwiseParts) else None
         front_end = parts.bundle.front_end
         self._encoder = IncrementalEncoder(parts.encoder, front_end.shortest, front_end.normalisation)
 
@@ -219,6 +248,33 @@ class IncrementalEstimator:
         check_speech(speech)
         embedding, frame_embeddings = self._encoder.encode(speech.window)
         timer.lap("encoder")
+        return self._parts.decode(
+            speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance, timer=timer
+        )
+
+    def estimate_steps(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer,
+    ) -> Steps[Estimate]:
+        """The same in steps. Parts that do not decode in steps run their engines themselves."""
+        check_speech(speech)
+        embedding, frame_embeddings = yield from self._encoder.encode_steps(speech.window, timer)
+        timer.lap("encoder")
+        if self._stepwise is not None:
+            return (
+                yield from self._stepwise.decode_steps(
+                    speech,
+                    embedding,
+                    frame_embeddings,
+                    before=before,
+                    image_reuse_distance=image_reuse_distance,
+                    timer=timer,
+                )
+            )
         return self._parts.decode(
             speech, embedding, frame_embeddings, before=before, image_reuse_distance=image_reuse_distance, timer=timer
         )

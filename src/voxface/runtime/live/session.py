@@ -7,7 +7,7 @@ the samples are split over calls, on the speed of the machine or on the time of 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.config.speaker_change import SpeakerChangeWeights
 from voxface.runtime.config.speech_modulation import SpeechModulationWeights
 from voxface.runtime.config.vad import VadConfig
+from voxface.runtime.engines.steps import Steps, finished
 from voxface.runtime.errors import NoFaceReason, NoPickleError
 from voxface.runtime.features.speech import Speech
 from voxface.runtime.features.speech_gate import RECENT, SpeechGate
@@ -79,6 +80,22 @@ class Estimator(Protocol):
             image_reuse_distance: the distance between embeddings up to which the image of `before` may be kept.
             timer: the timer of the update; gets the estimator's stages.
         """
+        ...
+
+
+@runtime_checkable
+class StepwiseEstimator(Protocol):
+    """An estimator that can also say which runs of its engines it needs, instead of running them."""
+
+    def estimate_steps(
+        self,
+        speech: Speech,
+        before: Estimate | None = None,
+        image_reuse_distance: float = 0.0,
+        *,
+        timer: StageTimer,
+    ) -> Steps[Estimate]:
+        """The face of a window of speech, as `Estimator.estimate` makes it."""
         ...
 
 
@@ -144,6 +161,8 @@ class LiveSession:
         # Not a function of this session's: in a circle with it the session would outlive its last user.
         self._new_detector = detector or partial(VoiceActivityDetector, self._vad_config)
         self._skips = skips
+        self._in_steps = False
+        self._stepwise = self._estimator if isinstance(self._estimator, StepwiseEstimator) else None
         self._vad = self._detector_at(start)
         self._held = _NONE
         self._last_hop: list[NDArray[np.int16]] = []
@@ -195,15 +214,28 @@ class LiveSession:
             behind: more than one hop of sound is waiting, so estimates may be left out, a few in a row.
             timer: the timer of the update, for a caller with stages of its own, the same in each call; None: the session's own.
         """
+        return finished(self._feed(samples, behind, timer, in_steps=False))
+
+    def feed_steps(
+        self, samples: NDArray[np.int16], *, behind: bool = False, timer: StageTimer | None = None
+    ) -> Steps[list[Event]]:
+        """The same in steps, so that runs of engines can be put together with those of other sessions
+        (`voxface.runtime.live.stream_pool`). Nothing else may be done with the session until they are carried out."""
+        return self._feed(samples, behind, timer, in_steps=True)
+
+    def _feed(
+        self, samples: NDArray[np.int16], behind: bool, timer: StageTimer | None, *, in_steps: bool
+    ) -> Steps[list[Event]]:
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         events: list[Event] = []
+        self._in_steps = in_steps
         self._timer = timer or self._own_timer
         self._timer.begin()
         audio = np.concatenate([self._held, samples]) if len(self._held) else samples.copy()  # what is kept is our own
         whole = len(audio) // self._frame * self._frame
         for at in range(0, whole, self._frame):
-            self._step(audio[at : at + self._frame], behind, events)
+            yield from self._step(audio[at : at + self._frame], behind, events)
         self._held = audio[whole:].copy() if whole < len(audio) else _NONE
         self._timer.lap("vad")
         if self._turn is None:
@@ -214,7 +246,7 @@ class LiveSession:
         """Goes on at absolute sample `end`, since the samples before it are lost; ends an open turn. `timer`: see `feed`."""
         if end < self.position:
             raise ValueError(f"sample {end} has been heard already; {self.position} is next")
-        events = self._close(timer, final=False)
+        events = finished(self._close(timer, final=False))
         self._vad = self._detector_at(end)
         self._heard = end
         self._second_start, self._second_voiced, self._this_second = end, 0, []
@@ -223,19 +255,21 @@ class LiveSession:
 
     def finish(self, *, timer: StageTimer | None = None) -> list[Event]:
         """Ends the stream: makes the last estimate and ends an open turn. `timer`: see `feed`."""
-        return self._close(timer, final=True)
+        return finished(self._close(timer, final=True))
 
     # -- steps -----------------------------------------------------------------------------------------------------------
 
-    def _step(self, frame: NDArray[np.int16], behind: bool, events: list[Event]) -> None:
+    def _step(self, frame: NDArray[np.int16], behind: bool, events: list[Event]) -> Steps[None]:
         self._hear(frame)
         for event in self._vad.feed(frame):
-            self._handle(event, behind, events)
+            if self._handle(event, events):
+                yield from self._estimate_or_skip(behind, events)
         self._end_turn(events)
         if self._heard - self._second_start >= LEVEL_SAMPLES:
             self._judge_second(events)
 
-    def _close(self, timer: StageTimer | None, *, final: bool) -> list[Event]:
+    def _close(self, timer: StageTimer | None, *, final: bool) -> Steps[list[Event]]:
+        self._in_steps = False
         self._timer = timer or self._own_timer
         self._timer.begin()
         events: list[Event] = []
@@ -245,10 +279,11 @@ class LiveSession:
             found += self._vad.feed(self._held)
             self._held = _NONE
         for event in found + self._vad.finish():
-            self._handle(event, False, events)
+            if self._handle(event, events):
+                yield from self._estimate_or_skip(False, events)
         fresh = self._window.voiced - self._window.origin
         if final and fresh >= self.config.first and self._window.voiced > self._estimated:
-            self._estimate(events)
+            yield from self._estimate(events)
         elif final and fresh and self._last is None and self.reason is None:
             self._no_face("too little speech", self._second_start, events)
         if self._turn is not None:
@@ -264,7 +299,8 @@ class LiveSession:
         if self._heard // self.config.hop != (self._heard - len(samples)) // self.config.hop:
             self._last_hop, self._this_hop = self._this_hop, []
 
-    def _handle(self, event: VadEvent, behind: bool, events: list[Event]) -> None:
+    def _handle(self, event: VadEvent, events: list[Event]) -> bool:
+        """Takes what the detector says; returns whether an estimate is due."""
         if isinstance(event, SpeechStarted):
             if self._turn is None:
                 events.append(VoiceStarted(event.start))
@@ -277,9 +313,10 @@ class LiveSession:
             if self._window.voiced >= self._due:
                 while self._due <= self._window.voiced:
                     self._due += self.config.hop
-                self._estimate_or_skip(behind, events)
+                return True
         elif self._turn is not None:
             self._turn = (self._turn[0], event.end)
+        return False
 
     def _end_turn(self, events: list[Event]) -> None:
         if self._turn is None or self._turn[1] is None:
@@ -298,16 +335,16 @@ class LiveSession:
 
     # -- estimates -------------------------------------------------------------------------------------------------------
 
-    def _estimate_or_skip(self, behind: bool, events: list[Event]) -> None:
+    def _estimate_or_skip(self, behind: bool, events: list[Event]) -> Steps[None]:
         skip = self._heard in self._skips if self._skips is not None else behind and self._skipped < MOST_SKIPPED
         if skip:
             self._skipped += 1
             events.append(Skipped(self._heard))
             return
         self._skipped = 0
-        self._estimate(events)
+        yield from self._estimate(events)
 
-    def _estimate(self, events: list[Event]) -> None:
+    def _estimate(self, events: list[Event]) -> Steps[None]:
         timer = self._timer
         timer.lap("vad")
         speech = self._speech()
@@ -323,7 +360,12 @@ class LiveSession:
             return
         timer.lap("gate")
         try:
-            estimate = self._estimator.estimate(speech, self._last, self._image_reuse_distance, timer=timer)
+            if self._in_steps and self._stepwise is not None:
+                estimate = yield from self._stepwise.estimate_steps(
+                    speech, self._last, self._image_reuse_distance, timer=timer
+                )
+            else:
+                estimate = self._estimator.estimate(speech, self._last, self._image_reuse_distance, timer=timer)
             change = self._change_detector.judge(speech, estimate.frame_embeddings) if self._change_detector else None
         except Exception as error:  # an engine may raise anything; the next hop tries again, the caller counts
             events.append(EngineFailed(self._heard, f"{type(error).__name__}: {error}"))
@@ -334,7 +376,9 @@ class LiveSession:
             self._change_speaker(speech, change.voiced, change.score, events)
             timer.lap("watch")
             if self._window.voiced - self._window.origin >= self.config.first:
-                self._estimate(events)  # the new speaker's sound is judged like any window: it may be no speech
+                yield from self._estimate(
+                    events
+                )  # the new speaker's sound is judged like any window: it may be no speech
             else:
                 timer.drain()  # there is no estimate to have these times
             return

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from voxface.runtime.audio.samples import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
-from voxface.runtime.config.live import MIN_CONFIDENCE, MODES, LiveConfig, Mode
+from voxface.runtime.config.live import MIN_CONFIDENCE, MODES, ONE_PICTURE, LiveConfig, Mode
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.serve.state.limits import Limits
 
@@ -85,6 +85,7 @@ class Hello:
             hop=hop,
             window=max(window, hop),
             mode=self.mode,
+            image_reuse_distance=None if "picture" in self.wants else ONE_PICTURE,
             detect_speaker_change=self.detect_speaker_change,
             min_confidence=self.min_confidence,
             any_age=self.any_age,

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxface.serve.state.scheduler import Scheduler
+from voxface.runtime.live.scheduler import Scheduler
 
 
 def test_what_was_due_first_has_its_turn_first() -> None:

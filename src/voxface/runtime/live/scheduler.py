@@ -1,8 +1,8 @@
 """Whose turn it is: the session whose oldest sound was due first. A state machine.
 
-A turn is at most one hop of sound, and a session stands in the queue at most once, behind all whose sound was due before. Sound
-that a client sends faster than it is spoken is due later than it comes (`SoundQueue`), so nobody gains by hurry, and nobody
-waits for ever: what is due at a time has at most those before it that were due earlier.
+A turn is at most one hop of sound, and a session stands in the queue at most once, behind all whose sound was due before. So
+nobody waits for ever: what is due at a time has at most those before it that were due earlier. Sound that a client sends faster
+than it is spoken is to be due later than it comes (`voxface.serve.state.sound_queue`), so that nobody gains by hurry.
 """
 
 import heapq
@@ -37,6 +37,16 @@ class Scheduler(Generic[Key]):
         self._due[key] = due_ns
         self._order += 1
         heapq.heappush(self._queue, (due_ns, self._order, key))
+
+    @property
+    def next_due_ns(self) -> int | None:
+        """When what is due first is or was due; None: nothing is ready."""
+        while self._queue:
+            due, _, key = self._queue[0]
+            if self._due.get(key) == due:
+                return due
+            heapq.heappop(self._queue)  # forgotten
+        return None
 
     def take(self) -> Key | None:
         """Gives the turn to the key that is due first; None: none is ready."""
