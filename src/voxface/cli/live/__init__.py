@@ -123,6 +123,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to draw: a window, the terminal, both (give it twice) or nothing (whatever can be shown)",
     )
     out.add_argument(
+        "--terminal-face",
+        choices=("auto", "kitty", "sixel", "blocks", "none"),
+        default="auto",
+        help="how the terminal draws: graphics of kitty, sixels, half blocks, only words (the best that it says it has)",
+    )
+    out.add_argument(
         "--uncertainty",
         action="store_true",
         help="colour the window's mesh by how far it may be off (there: the key U)",
