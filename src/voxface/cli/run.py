@@ -24,6 +24,7 @@ from voxface.cli.arguments import (
     check_threads,
 )
 from voxface.cli.engine_times import warn_of_change
+from voxface.cli.hearing_progress import HearingProgress
 from voxface.cli.output import Progress, complain, error_json, print_json, warn
 
 if TYPE_CHECKING:
@@ -135,8 +136,13 @@ def run(options: argparse.Namespace) -> int:
     bundle.read_ahead()
     if "speech_modulation" in bundle.missing_parts:
         warn(f"{bundle.path}: {bundle.missing_parts['speech_modulation']}")
+    hearing = HearingProgress()
+    if files:
+        hearing.listen_to(files[0])
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
-    ahead = deque(Background(partial(_hear, bundle, file, channel, options.report_sound)) for file in files[:1])
+    ahead = deque(
+        Background(partial(_hear, bundle, file, channel, options.report_sound, hearing)) for file in files[:1]
+    )
     with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:
         warn_of_change(options.provider, face_estimator.choice)
         results = RunReport(
@@ -154,11 +160,13 @@ def run(options: argparse.Namespace) -> int:
                 if stop():
                     break
                 ahead += (
-                    Background(partial(_hear, bundle, after, channel, options.report_sound))
+                    Background(partial(_hear, bundle, after, channel, options.report_sound, hearing))
                     for after in files[number + 1 : number + 2]
                 )
+                hearing.listen_to(file)
                 try:
                     speech, hearing_ns, sound = ahead.popleft().result()
+                    hearing.close()
                     began = time.perf_counter_ns()
                     speech, estimate = face_estimator.face_of_sound(speech, least, any_age=options.any_age)
                     took = hearing_ns + time.perf_counter_ns() - began
@@ -170,6 +178,7 @@ def run(options: argparse.Namespace) -> int:
                 except VoxfaceError as error:
                     failed(file, error)
                 progress.step(file.name)
+        hearing.close()
         progress.close()
         document = results.document(clips, errors)
         if clips or results.has_report:  # a report of an earlier run would describe other clips
@@ -219,7 +228,9 @@ def _signer(options: argparse.Namespace) -> "Callable[[bytes], bytes] | None":
     return PngSigner(certificate, key, timestamps=stamps).sign
 
 
-def _hear(bundle: "Bundle", file: Path, channel: int | None, keep: bool) -> "tuple[Speech, int, KeptSound | None]":
+def _hear(
+    bundle: "Bundle", file: Path, channel: int | None, keep: bool, hearing: HearingProgress
+) -> "tuple[Speech, int, KeptSound | None]":
     """The speech in a file, how many nanoseconds it took to find, and the beginning of the sound where it is to be kept."""
     from voxface.runtime.audio.decode import read_blocks
     from voxface.runtime.features.front_end import listen
@@ -227,6 +238,6 @@ def _hear(bundle: "Bundle", file: Path, channel: int | None, keep: bool) -> "tup
 
     began = time.perf_counter_ns()
     sound = KeptSound() if keep else None
-    blocks = read_blocks(file, channel)
+    blocks = read_blocks(file, channel, hearing.of(file))
     speech = listen(blocks if sound is None else sound.through(blocks), bundle.front_end, bundle.vad)
     return speech, time.perf_counter_ns() - began, sound
