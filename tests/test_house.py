@@ -50,12 +50,14 @@ SUB_ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "timing": "files",
             "provenance": "errors install_advice version files",
             "face": "errors files processor background provenance",
+            "viewer": "",
+            "report_page": "config face provenance viewer",
             "bundle": "errors files background config face provenance",
             "engines": "errors telemetry install_advice files processor timing config bundle",
             "audio": "errors config engines",
             "features": "errors timing config audio",
             "inference": "errors files processor background timing config face bundle engines audio features "
-                         "provenance",
+                         "provenance report_page",
             "live": "errors install_advice files timing config face bundle engines audio features inference "
                     "provenance",
             "voice_to_face": "errors timing config face bundle engines audio features inference live",

@@ -44,7 +44,9 @@ def changed(bundle: Bundle, path: Path, graph: str, weight: str, change: Any) ->
 
 def test_a_bundle_agrees_with_itself(tmp_path: Path) -> None:
     side = Side(small_bundle(tmp_path / "a"), "cpu", 1)
-    found = compare_engines(side, side, CLIPS, rounds=3)
+    told: list[tuple[int, int]] = []
+    found = compare_engines(side, side, CLIPS, rounds=3, report=lambda *how_far: told.append(how_far))
+    assert told == [(done, 3 * len(CLIPS)) for done in range(3 * len(CLIPS))]
     assert len(found.errors) == len(CLIPS)
     for error in found.errors:
         assert (error.cosine, error.psnr_db, error.vertex_max_mm) == (pytest.approx(1), 150, 0)

@@ -63,7 +63,7 @@ def test_run_writes_pictures_of_its_own_size(
     assert run("run", SAMPLES[0], "--bundle", bundle.path, "--out", tmp_path / "out", "--json") == 0
     (clip,) = json.loads(capsys.readouterr().out)["clips"]
     assert size_of_png(Path(clip["face"])) == (256, 256)
-    assert "image-rendering:auto" in (tmp_path / "out" / "report.html").read_text()  # the browser interpolates
+    assert "image-rendering: auto" in (tmp_path / "out" / "report.html").read_text()  # the browser interpolates
 
 
 @pytest.mark.parametrize("mode", ["exact", "incremental"])

@@ -41,7 +41,7 @@ def test_samples_and_what_was_told(bundle: Path, tmp_path: Path, capsys: pytest.
     assert entry["uncertainty"]["preview"] == str(folder / "uncertainty.png")
     assert entry["uncertainty"]["rms_mm"] < entry["uncertainty"]["largest_mm"] < 30
     page = (tmp_path / "a" / "report.html").read_text()
-    for words in ("what the voice told: ", "/samples.png", "/uncertainty.png", "0 mm</span>", " ± "):
+    for words in ("what the voice told: ", "Other faces that the voice fits", "may be off, 0 to", "0 mm</span>", " ± "):
         assert words in page
 
     # The same seed gives the same faces, fewer of them are the first, and another seed gives others.

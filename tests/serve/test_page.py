@@ -1,6 +1,5 @@
 """The page in a browser whose microphone is a file: what it shows, says, saves and asks for, and who can use it."""
 
-import io
 import json
 import struct
 from collections.abc import Iterator
@@ -11,13 +10,24 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
-from PIL import Image
 
 from tests.command_line import run
 from tests.conftest import SAMPLES
 from tests.stand_ins.breaking_line import BreakingLine
-from tests.stand_ins.browser import DESKTOP, PHONE, WITHOUT_WEBGL, Chromium, Visit, needs_browser, spoken
+from tests.stand_ins.browser import (
+    CONTRASTS,
+    DESKTOP,
+    PHONE,
+    WITHOUT_WEBGL,
+    Chromium,
+    Visit,
+    differ,
+    needs_browser,
+    pixels,
+    spoken,
+)
 from tests.stand_ins.served import Served, cosine, needs_serve, served
+from voxface.runtime import viewer
 from voxface.runtime.provenance.finding import find_marks
 from voxface.serve.page import FOLDER
 
@@ -75,19 +85,10 @@ def stop(found: Visit) -> None:
     found.until(IDLE)
 
 
-def pixels(png: bytes) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-
-
 def seen(found: Visit, name: str) -> NDArray[np.uint8]:
     """The pixels of an element as they are on the screen, two pictures after now."""
     found.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
     return pixels(found.page.locator(f"#{name}").screenshot())
-
-
-def differ(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """The share of pixels that differ visibly."""
-    return float((np.abs(one.astype(int) - other.astype(int)).max(2) > 8).mean())
 
 
 def clean(found: Visit, url: str) -> None:
@@ -216,30 +217,6 @@ def test_it_fits_and_can_be_read(
         assert len(faint) > 30
         assert [each for each in faint if each[1] < 4.5] == []
         assert found.said == []
-
-
-# Every visible text with its contrast to the ground below it (WCAG 2.2, 1.4.3); what is disabled is left out.
-CONTRASTS = """() => {
-  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-  const ground = (element) => {
-    for (; element; element = element.parentElement) {
-      const found = parts(getComputedStyle(element).backgroundColor);
-      if (found.length < 4 || found[3] === 1) return found;
-    }
-    return [255, 255, 255];
-  };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
-  for (let node; (node = walker.nextNode());) {
-    const element = node.parentElement;
-    if (!node.data.trim() || !element.checkVisibility() || element.closest(":disabled, .hidden, script")) continue;
-    const [one, other] = [light(parts(getComputedStyle(element).color)), light(ground(element))].sort();
-    const pair = [Math.min(one, other), Math.max(one, other)];
-    found.push([node.data.trim().slice(0, 40), (pair[1] + 0.05) / (pair[0] + 0.05)]);
-  }
-  return found;
-}"""
 
 
 def test_everything_has_a_name_and_is_reached_by_keys(chromium: Chromium, server: Served) -> None:
@@ -551,7 +528,7 @@ def test_a_server_that_comes_back_without_its_sessions(chromium: Chromium, voice
 
 
 def test_the_page_is_small_and_asks_for_nothing_else() -> None:
-    files = sorted(FOLDER.iterdir())
+    files = sorted([*FOLDER.iterdir(), *viewer.FOLDER.iterdir()])
     assert sum(file.stat().st_size for file in files) < 80_000
     for file in files:
         text = file.read_text().replace("http://www.w3.org/2000/svg", "")

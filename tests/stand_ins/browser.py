@@ -1,5 +1,6 @@
 """Debian's Chromium without a window, with a WAV file as its microphone, and what a page of it did."""
 
+import io
 import json
 import shutil
 import time
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
+from PIL import Image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -35,8 +38,42 @@ WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 KEEP = """() => {
   const status = document.getElementById("status");
   window.told = [];
+  if (!status) return;
   new MutationObserver(() => window.told.push(status.textContent)).observe(status, {childList: true, characterData: true});
 }"""
+
+
+# Every visible text with its contrast to the ground below it (WCAG 2.2, 1.4.3); what is disabled is left out.
+CONTRASTS = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const ground = (element) => {
+    for (; element; element = element.parentElement) {
+      const found = parts(getComputedStyle(element).backgroundColor);
+      if (found.length < 4 || found[3] === 1) return found;
+    }
+    return [255, 255, 255];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+  for (let node; (node = walker.nextNode());) {
+    const element = node.parentElement;
+    if (!node.data.trim() || !element.checkVisibility() || element.closest(":disabled, .hidden, script")) continue;
+    const [one, other] = [light(parts(getComputedStyle(element).color)), light(ground(element))].sort();
+    const pair = [Math.min(one, other), Math.max(one, other)];
+    found.push([node.data.trim().slice(0, 40), (pair[1] + 0.05) / (pair[0] + 0.05)]);
+  }
+  return found;
+}"""
+
+
+def pixels(png: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def differ(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """The share of pixels that differ visibly."""
+    return float((np.abs(one.astype(int) - other.astype(int)).max(2) > 8).mean())
 
 
 class Visit:

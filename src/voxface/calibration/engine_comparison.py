@@ -1,7 +1,7 @@
 """Two engines side by side on the same clips: how far apart their outputs are, how fast each is, where they first differ."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -95,6 +95,7 @@ def compare_engines(
     walk: bool = True,
     layers: bool = False,
     stopwatch: Stopwatch | None = None,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> EngineComparison:
     """Runs both sides on every clip.
 
@@ -104,6 +105,7 @@ def compare_engines(
         walk: also compare every tensor, on the first clip.
         layers: also time every layer alone, on the first clip; goes with `walk`.
         stopwatch: what times the layers; tests hand in a model of costs.
+        report: told how many of how many clips were timed.
 
     Raises:
         ProviderError, BundleError, UsageError: a side does not open.
@@ -112,7 +114,7 @@ def compare_engines(
     try:
         outputs = [graph_outputs(side, clips) for side in engines]  # warms them up as well, at every length
         errors = [TaskError.between(b, a, one.bundle.morphable) for a, b in zip(*outputs, strict=True)]
-        latency = _latency(engines, clips, rounds)
+        latency = _latency(engines, clips, rounds, report)
         embedding = outputs[0][0].embedding[None]
     finally:
         for engine in (*engines[0].values(), *engines[1].values()):
@@ -152,11 +154,15 @@ def first_difference(walk: Sequence[TensorDifference], beyond: float = DIFFERENT
 
 
 def _latency(
-    engines: tuple[Mapping[str, Engine], Mapping[str, Engine]], clips: Sequence[Clip], rounds: int
+    engines: tuple[Mapping[str, Engine], Mapping[str, Engine]],
+    clips: Sequence[Clip],
+    rounds: int,
+    report: Callable[[int, int], None],
 ) -> dict[str, NDArray[np.float64]]:
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in GRAPHS}
     for round_ in range(rounds):
-        for clip in clips:
+        for number, clip in enumerate(clips):
+            report(round_ * len(clips) + number, rounds * len(clips))
             both = [_timed(engines[side], clip) for side in ((0, 1) if round_ % 2 == 0 else (1, 0))]
             first, second = both if round_ % 2 == 0 else reversed(both)
             for name in GRAPHS:

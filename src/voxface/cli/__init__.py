@@ -106,7 +106,7 @@ def _command(arguments: Sequence[str] | None) -> int:
     verb = next((word for word in words if word in VERBS), None)
     from voxface.cli.output import Documents, complain, fail_json
 
-    Documents.printed = False
+    Documents.asked = Documents.printed = False
     try:
         # The other verbs are named where the first word is none; their parsers take longer to make than that of the verb.
         options = build_parser(verb, alone=words[:1] == [verb]).parse_args(words)
@@ -122,6 +122,7 @@ def _command(arguments: Sequence[str] | None) -> int:
     if options.verb is None:
         build_parser(None).print_help()
         return 2
+    Documents.asked = bool(getattr(options, "json", False))
     if options.verb in ON_DEVICE:
         from voxface.runtime.processor import ask_for_one_thread
 

@@ -1,6 +1,9 @@
 """`voxface bundle`: shows and verifies bundles; imports published face models and networks into new ones."""
 
 import argparse
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(_printable(document))
         _print_parts(bundle)
+        _draw_card(bundle)
     return 0
 
 
@@ -231,8 +235,30 @@ def _print_card(bundle: Any) -> int:
     entry = bundle.manifest.model_card
     if entry is None:
         raise InputError(f"{bundle.path}: this bundle has no model card; bundles of older versions have none")
-    print(bundle.files[entry.file].decode(), end="")
+    card = bundle.files[entry.file].decode("utf-8", "replace")
+    if sys.stdout.isatty():
+        _draw(card)
+    else:
+        print(card, end="")
     return 0
+
+
+def _draw_card(bundle: "Bundle") -> None:
+    """What a terminal shows of the model card besides: how good the bundle is, and what it cannot do."""
+    from voxface.cli.drawn_markdown import section
+
+    entry = bundle.manifest.model_card
+    if entry is not None and sys.stdout.isatty():
+        print()
+        _draw(section(bundle.files[entry.file].decode("utf-8", "replace"), "Metrics", "Limits"))
+
+
+def _draw(text: str) -> None:
+    from voxface.cli.drawn_markdown import drawn
+
+    styled = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    for line in drawn(text, shutil.get_terminal_size().columns, styled=styled):
+        print(line)
 
 
 def _print_parts(bundle: "Bundle") -> None:

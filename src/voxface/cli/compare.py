@@ -79,8 +79,14 @@ def run(options: argparse.Namespace) -> int:
         progress.close()
     for reason in skipped:
         complain(f"left out: {reason}")
-    with breaking_off_runs():
-        found = compare_engines(*sides, clips, rounds=options.rounds, walk=options.walk, layers=options.layers)
+    timed = Progress(options.rounds * len(clips), "timing clips")
+    try:
+        with breaking_off_runs():
+            found = compare_engines(
+                *sides, clips, rounds=options.rounds, walk=options.walk, layers=options.layers, report=timed.at
+            )
+    finally:
+        timed.close()
     document = _document(sides, found, [str(reason) for reason in skipped])
     if options.json:
         print_json(document)

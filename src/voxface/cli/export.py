@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from voxface.cli.arguments import add_bundle, add_force, add_json, add_out
-from voxface.cli.output import print_json
+from voxface.cli.output import Progress, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,10 +84,13 @@ def _bundle(options: argparse.Namespace) -> int:
     for key in ("name", "version", "description"):
         if getattr(options, key) is not None:
             setattr(checkpoint, key, getattr(options, key))
+    progress = Progress(3, "graphs")
     try:
-        bundle = export_bundle(checkpoint, options.out, fp16_storage=options.storage == "float16")
+        bundle = export_bundle(checkpoint, options.out, fp16_storage=options.storage == "float16", report=progress.at)
     except OSError as error:
         raise InputError(f"{options.out}: cannot be written ({error.strerror}); choose another --out") from error
+    finally:
+        progress.close()
     if options.json:
         print_json(info(bundle))
     else:

@@ -5,16 +5,20 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+PLAIN_S: Final = 60.0  # between lines about progress where nobody watches
 
 
 class Documents:
     """The JSON documents of a command, of which there is exactly one if `--json` was given, also if the command fails.
 
     Attributes:
+        asked: whether the command was given `--json`.
         printed: whether it has been printed.
     """
 
+    asked = False
     printed = False
 
 
@@ -62,18 +66,25 @@ def _printable(message: str) -> str:
 
 
 class Progress:
-    """A bar on standard error while it is a terminal; nothing otherwise."""
+    """How far a command is, on standard error: a bar with the time left while that is a terminal.
+
+    Where it is none, long work says in a line a minute how far it is, unless the command was asked for JSON. Work of one step
+    shows nothing.
+    """
 
     def __init__(self, total: int, what: str) -> None:
         self._total, self._what, self._done = total, what, 0
-        self._watched = sys.stderr.isatty() and total > 1
+        self._watched = sys.stderr.isatty()
         self._label, self._phase = "", ""
+        self._born = self._told = time.monotonic()
         self._began: tuple[float, int] | None = None
+        self._shown = False
 
     def step(self, label: str = "") -> None:
         """One more is done."""
+        self._began = self._began or (self._born, 0)
         self._done += 1
-        self._show(label)
+        self._show(f"{self._left(time.monotonic())}{label}")
 
     def phase(self, done: int, total: int, what: str = "", /) -> None:
         """`done` of `total` are done of a phase `what`, or of the work itself without one; the rate begins anew with each."""
@@ -91,28 +102,40 @@ class Progress:
         if self._began is None:  # the first one may be far along, after --resume
             self._began = now, done
         self._done, self._total = done, total
-        since, first = self._began
-        rate = (done - first) / (now - since) if done > first and now > since else 0.0
-        left = f"{_duration((total - done) / rate)} left, {rate:.3g}/s " if rate else ""
-        self._show(f"{left}{self._label}")
+        self._show(f"{self._left(now, rate=True)}{self._label}")
 
     def say(self, text: str) -> None:
         """Prints a line on standard error above the bar; a line that begins with "step " goes into the bar."""
-        if self._watched and text.startswith("step "):
+        if self._watched and self._total > 1 and text.startswith("step "):
             self._label = text.partition(": ")[2]
             return
         clear = "\r\033[K" if self._watched else ""
         tell(f"{clear}{text}\n")
 
+    def _left(self, now: float, *, rate: bool = False) -> str:
+        """How much longer it takes, "2 min left, " or with the rate "2 min left, 5/s "; "" while that cannot be told."""
+        since, first = self._began or (now, 0)
+        each = (self._done - first) / (now - since) if self._done > first and now > since else 0.0
+        if not each or (self._done >= self._total and not rate):
+            return ""
+        left = f"{_duration((self._total - self._done) / each)} left, "
+        return f"{left}{each:.3g}/s " if rate else left
+
     def _show(self, label: str) -> None:
+        if self._total <= 1:
+            return
         if self._watched:
             filled = 24 * min(self._done, self._total) // self._total
             bar = "█" * filled + "·" * (24 - filled)
             tell(f"\r{self._phase or self._what} {bar} {self._done}/{self._total} {label[:40]:<40}\033[K")
+            self._shown = True
+        elif not Documents.asked and (now := time.monotonic()) - self._told >= PLAIN_S:
+            self._told = now
+            tell(f"{self._phase or self._what}: {self._done} of {self._total} {_printable(label)}".rstrip(" ,") + "\n")
 
     def close(self) -> None:
         """Clears the line."""
-        if self._watched:
+        if self._shown:
             tell("\r\033[K")
 
 

@@ -24,6 +24,7 @@ from voxface.cli.arguments import (
     check_threads,
 )
 from voxface.cli.engine_times import warn_of_change
+from voxface.cli.hearing_progress import HearingProgress
 from voxface.cli.output import Progress, complain, error_json, print_json, warn
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from voxface.runtime.bundle.bundle import Bundle
     from voxface.runtime.features.speech import Speech
+    from voxface.runtime.report_page.kept_sound import KeptSound
 
 
 MOST_SAMPLES = 100  # a mesh of half a megabyte each
@@ -58,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--morph-targets",
         action="store_true",
         help="also write the shapes into mesh.glb that animate the head elsewhere, under ARKit's names (docs/animation.md)",
+    )
+    parser.add_argument(
+        "--report-sound",
+        action="store_true",
+        help="also put the first minute of each voice into report.html, to be heard there (no sound is kept)",
     )
     signing = parser.add_argument_group("signed pictures (C2PA; docs/provenance.md)")
     signing.add_argument("--sign-cert", type=Path, metavar="PEM", help="sign with this certificate and its chain")
@@ -129,8 +136,13 @@ def run(options: argparse.Namespace) -> int:
     bundle.read_ahead()
     if "speech_modulation" in bundle.missing_parts:
         warn(f"{bundle.path}: {bundle.missing_parts['speech_modulation']}")
+    hearing = HearingProgress()
+    if files:
+        hearing.listen_to(files[0])
     # The first clip is heard while the engines are loaded, and each other one while the face before it is made.
-    ahead = deque(Background(partial(_hear, bundle, file, channel)) for file in files[:1])
+    ahead = deque(
+        Background(partial(_hear, bundle, file, channel, options.report_sound, hearing)) for file in files[:1]
+    )
     with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:
         warn_of_change(options.provider, face_estimator.choice)
         results = RunReport(
@@ -148,14 +160,17 @@ def run(options: argparse.Namespace) -> int:
                 if stop():
                     break
                 ahead += (
-                    Background(partial(_hear, bundle, after, channel)) for after in files[number + 1 : number + 2]
+                    Background(partial(_hear, bundle, after, channel, options.report_sound, hearing))
+                    for after in files[number + 1 : number + 2]
                 )
+                hearing.listen_to(file)
                 try:
-                    speech, hearing_ns = ahead.popleft().result()
+                    speech, hearing_ns, sound = ahead.popleft().result()
+                    hearing.close()
                     began = time.perf_counter_ns()
                     speech, estimate = face_estimator.face_of_sound(speech, least, any_age=options.any_age)
                     took = hearing_ns + time.perf_counter_ns() - began
-                    clips.append(results.write_clip(names[number], file, speech, estimate, took))
+                    clips.append(results.write_clip(names[number], file, speech, estimate, took, sound))
                 except NoSpeechError as error:
                     failed(file, NoSpeechError(f"{file}: {error}", error.reason))
                 except StoppedError:  # by a signal: this file is not done, as are those after it
@@ -163,6 +178,7 @@ def run(options: argparse.Namespace) -> int:
                 except VoxfaceError as error:
                     failed(file, error)
                 progress.step(file.name)
+        hearing.close()
         progress.close()
         document = results.document(clips, errors)
         if clips or results.has_report:  # a report of an earlier run would describe other clips
@@ -212,11 +228,16 @@ def _signer(options: argparse.Namespace) -> "Callable[[bytes], bytes] | None":
     return PngSigner(certificate, key, timestamps=stamps).sign
 
 
-def _hear(bundle: "Bundle", file: Path, channel: int | None) -> "tuple[Speech, int]":
-    """The speech in a file, and how many nanoseconds it took to find."""
+def _hear(
+    bundle: "Bundle", file: Path, channel: int | None, keep: bool, hearing: HearingProgress
+) -> "tuple[Speech, int, KeptSound | None]":
+    """The speech in a file, how many nanoseconds it took to find, and the beginning of the sound where it is to be kept."""
     from voxface.runtime.audio.decode import read_blocks
     from voxface.runtime.features.front_end import listen
+    from voxface.runtime.report_page.kept_sound import KeptSound
 
     began = time.perf_counter_ns()
-    speech = listen(read_blocks(file, channel), bundle.front_end, bundle.vad)
-    return speech, time.perf_counter_ns() - began
+    sound = KeptSound() if keep else None
+    blocks = read_blocks(file, channel, hearing.of(file))
+    speech = listen(blocks if sound is None else sound.through(blocks), bundle.front_end, bundle.vad)
+    return speech, time.perf_counter_ns() - began, sound

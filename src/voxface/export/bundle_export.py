@@ -1,7 +1,7 @@
 """A bundle made of a checkpoint: three graphs compared with PyTorch, the morphable model, the model card, the manifest."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def export_bundle(
     fp16_storage: bool = False,
     imported: ImportedEntry | None = None,
     limits: Sequence[str] = (),
+    report: Callable[[int, int, str], None] = lambda done, total, name: None,
 ) -> Bundle:
     """Writes a bundle (a zip if `out` ends in `.voxface`, else a folder) and opens it again, which verifies it.
 
@@ -55,6 +56,7 @@ def export_bundle(
         fp16_storage: store large weights as FP16; the arithmetic stays FP32.
         imported: published networks that these are, where they were not trained here.
         limits: lines that the model card puts first under "Limits".
+        report: told how many of how many networks are done, and which one is next.
 
     Raises:
         InputError: networks that do not go together, or a graph that differs from PyTorch by more than its tolerance;
@@ -74,7 +76,8 @@ def export_bundle(
     graphs: dict[str, GraphEntry] = {}
     errors: dict[str, float] = {}
     rounding: dict[str, float] = {}
-    for name, (network, spec) in parts.items():
+    for number, (name, (network, spec)) in enumerate(parts.items()):
+        report(number, len(parts), name)
         stored = round_to_fp16(network) if fp16_storage else network
         data, worst = to_onnx(stored, spec, fp16_storage=fp16_storage)
         for output, error in worst.items():

@@ -1,9 +1,11 @@
-"""The page and its files, read once: only what lies in the folder when the server starts is served, by its name."""
+"""The page and its files, read once: only what lies in its folders when the server starts is served, by its name."""
 
 import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from voxface.runtime import viewer
 
 FOLDER: Final = Path(__file__).parent / "page"
 INDEX: Final = "index.html"
@@ -27,7 +29,7 @@ class PageFile:
 
 
 def page_files(folder: Path = FOLDER, *, head: str = "") -> dict[str, PageFile]:
-    """The files directly in a folder, by name; none where it is missing.
+    """The files directly in a folder and those of the viewer of meshes, by name; none where the folder is missing.
 
     Args:
         folder: the folder.
@@ -40,6 +42,7 @@ def page_files(folder: Path = FOLDER, *, head: str = "") -> dict[str, PageFile]:
             path.read_bytes().replace(b"</head>", f"{head}</head>".encode(), 1 if path.name == INDEX else 0),
             KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream",
         )
-        for path in sorted(folder.iterdir())
+        for each in (viewer.FOLDER, folder)
+        for path in sorted(each.iterdir())
         if path.is_file() and not path.name.startswith((".", "_"))
     }

@@ -91,7 +91,9 @@ def test_auto_takes_the_terminal_where_no_window_opens(
     from voxface.cli.live import window
     from voxface.cli.live.terminal import Terminal
 
-    options = argparse.Namespace(show=None, realtime=True, source="x.wav", replay=None, uncertainty=False)
+    options = argparse.Namespace(
+        show=None, realtime=True, source="x.wav", replay=None, terminal_face="blocks", uncertainty=False
+    )
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(Terminal, "__init__", lambda *_: None)
     monkeypatch.setattr(screens, "why_no_display", lambda: "there is no display")
@@ -113,7 +115,9 @@ def test_auto_takes_the_terminal_where_no_window_opens(
 
 @pytest.mark.parametrize("show", [["none"], ["terminal"]])
 def test_uncertainty_needs_a_window(show: list[str]) -> None:
-    options = argparse.Namespace(show=show, realtime=True, source="x.wav", replay=None, uncertainty=True)
+    options = argparse.Namespace(
+        show=show, realtime=True, source="x.wav", replay=None, terminal_face="blocks", uncertainty=True
+    )
     with pytest.raises(UsageError, match="--show window"):
         screens.open_screens(options, None, None)  # type: ignore[arg-type]
 

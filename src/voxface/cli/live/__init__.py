@@ -19,6 +19,7 @@ from voxface.cli.arguments import (
     check_threads,
 )
 from voxface.cli.engine_times import warn_of_change
+from voxface.cli.hearing_progress import HearingProgress
 from voxface.cli.output import complain, error_json, print_json, warn
 
 if TYPE_CHECKING:
@@ -123,6 +124,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to draw: a window, the terminal, both (give it twice) or nothing (whatever can be shown)",
     )
     out.add_argument(
+        "--terminal-face",
+        choices=("auto", "kitty", "sixel", "blocks", "none"),
+        default="auto",
+        help="how the terminal draws: graphics of kitty, sixels, half blocks, only words (the best that it says it has)",
+    )
+    out.add_argument(
         "--uncertainty",
         action="store_true",
         help="colour the window's mesh by how far it may be off (there: the key U)",
@@ -160,7 +167,8 @@ def run(options: argparse.Namespace) -> int:
     start = recording.start if recording else 0
     vad = str(recording.about.get("vad", DEFAULTS["vad"])) if recording else options.vad
     _check_vad_model(options, vad)
-    source = None if recording else _source(options, clock)
+    hearing = HearingProgress()
+    source = None if recording else _source(options, clock, hearing)
     threaded = source is not None and (options.source is None or options.realtime)
     stop = Stop()
     # Loaded and warmed before a device is opened: a device does not wait. Until it is loaded a signal ends the command at once.
@@ -200,6 +208,8 @@ def run(options: argparse.Namespace) -> int:
         for screen in shows:
             pipeline.sink_workers.append(SinkWorker(screen, clock, "main" if threaded else "here", delivered))
         failed: Exception | None = None
+        if of_file and not shows and not options.realtime and not options.json_lines:
+            hearing.listen_to(Path(options.source))
         try:
             if recording:
                 run_replay(recording, pipeline, stop, list(shows), clock if options.realtime else None)
@@ -209,6 +219,8 @@ def run(options: argparse.Namespace) -> int:
                 run_inline(source, pipeline, stop, list(shows), limit_s=options.seconds)
         except Exception as error:
             failed = error
+        finally:
+            hearing.close()
         if failed and not pipeline.heard_s:
             for sink in sinks:
                 if isinstance(sink, Recorder):
@@ -308,7 +320,7 @@ def _recording(options: argparse.Namespace) -> "Recording | None":
     return Recording(options.replay) if options.replay else None
 
 
-def _source(options: argparse.Namespace, clock: "Clock") -> "Source":
+def _source(options: argparse.Namespace, clock: "Clock", hearing: HearingProgress) -> "Source":
     from voxface.runtime.errors import InputError
     from voxface.runtime.live.microphone import Microphone, PortAudio
     from voxface.runtime.live.sources import FileSource, PcmSource
@@ -330,7 +342,7 @@ def _source(options: argparse.Namespace, clock: "Clock") -> "Source":
     path = Path(options.source)
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    return FileSource(path, clock if options.realtime else None, channel=channel)
+    return FileSource(path, clock if options.realtime else None, channel=channel, heard=hearing.of(path))
 
 
 def _sinks(options: argparse.Namespace, about: dict[str, Any], voice_to_face: "VoiceToFace") -> "list[Sink]":

@@ -55,9 +55,12 @@ def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "Morp
 
         screens.append(Window(pipeline, model, uncertain=options.uncertainty))
     if "terminal" in wanted:
+        from voxface.cli.live.pictures.painter import NoPictures, choose_painter
         from voxface.cli.live.terminal import Terminal
 
-        screens.append(Terminal(sys.stderr, pipeline, model))
+        # No question to a terminal, and no pictures, where what is drawn goes into a file or a pipe.
+        painter = choose_painter(options.terminal_face) if sys.stderr.isatty() else NoPictures()
+        screens.append(Terminal(sys.stderr, pipeline, model, painter))
     return screens
 
 

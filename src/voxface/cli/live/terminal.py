@@ -1,38 +1,54 @@
-"""The live view in a terminal: face and mesh in coloured half blocks, then level, state, confidence and latency."""
+"""The live view in a terminal: face and mesh as large as it is, then level, state, confidence and latency."""
 
-import shutil
+import os
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from voxface.cli.live.pictures.layout import Layout
+    from voxface.cli.live.pictures.painter import Painter
     from voxface.runtime.face.morphable_model import MorphableModel
     from voxface.runtime.live.audio_input import Audio
     from voxface.runtime.live.pipeline import Pipeline
     from voxface.runtime.live.sink_worker import SinkEvent
 
 BARS = " ▁▂▃▄▅▆▇█"
-ROWS = 16  # lines of pictures, two pixels each
 FRAMES_A_SECOND = 12
+SHARE = 0.2  # of the time that drawing pictures may take: a large terminal gets fewer of them
+PLAIN_S = 5.0  # between lines where the screen is no terminal
 
 
 class Terminal:
-    """A screen that draws over its own lines, a few times a second, and leaves the last picture standing."""
+    """A screen that draws over its own lines, a few times a second, and leaves the last picture standing.
+
+    Where its stream is no terminal, it says now and then in words how it goes.
+    """
 
     name = "terminal"
     keeps_all = False
     wants_audio = True
 
     def __init__(
-        self, stream: TextIO, pipeline: "Pipeline", model: "MorphableModel", *, columns: int | None = None
+        self,
+        stream: TextIO,
+        pipeline: "Pipeline",
+        model: "MorphableModel",
+        painter: "Painter",
+        *,
+        size: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
-        self._stream, self._pipeline, self._model = stream, pipeline, model
-        self._columns = columns or shutil.get_terminal_size((80, 24)).columns
-        self._levels: deque[float] = deque(maxlen=max(10, min(60, self._columns - 20)))
+        """`size`: columns and lines of the terminal; None: it is asked whenever it is drawn on."""
+        self._stream, self._pipeline, self._model, self._painter = stream, pipeline, model, painter
+        self._plain = size is None and not stream.isatty()
+        self._size = size or self._asked_size
+        self._levels: deque[float] = deque(maxlen=60)
         self._newest: SinkEvent | None = None
-        self._lines = 0
-        self._next = 0.0
-        self._pictures: tuple[int, list[str]] = (-1, [])
+        self._shown: tuple[int, Layout] | None = None  # which face, and how large
+        self._rows = self._below = 0  # lines of the pictures, and of what is below them
+        self._drawn: tuple[tuple[int, int], int] | None = None  # size of the terminal, and lines that were drawn
+        self._next = self._next_picture = 0.0
 
     def audio(self, audio: "Audio") -> None:
         """Adds to the waveform."""
@@ -55,51 +71,87 @@ class Terminal:
         """Draws, unless it just did."""
         now = time.monotonic()
         if now >= self._next:
-            self._next = now + 1 / FRAMES_A_SECOND
-            self._write(self.lines())
+            self._next = now + (PLAIN_S if self._plain else 1 / FRAMES_A_SECOND)
+            self._write(now)
         return True
 
     def close(self) -> None:
         """Draws the last state."""
-        self._write(self.lines())
+        self._write(float("inf"))
 
-    def lines(self) -> list[str]:
-        """The lines to draw."""
+    def lines(self, columns: int) -> list[str]:
+        """The lines below the pictures, each of fewer letters than there are columns."""
         from voxface.cli.live.status import status
 
         wave = "".join(BARS[max(0, min(8, round((db + 60) / 60 * 8)))] for db in self._levels)
-        return [*self._faces(), *status(self._pipeline, self._newest), wave]
+        most = max(1, columns - 1)
+        return [part for line in status(self._pipeline, self._newest) for part in broken(line, most)] + [wave[-most:]]
 
-    def _faces(self) -> list[str]:
+    def _asked_size(self) -> tuple[int, int]:
+        try:
+            size = os.get_terminal_size(self._stream.fileno())
+        except (OSError, ValueError):
+            return 80, 24
+        return size.columns or 80, size.lines or 24
+
+    def _write(self, now: float) -> None:
+        if self._plain:
+            from voxface.cli.live.status import status
+
+            self._stream.write("".join(f"{line}\n" for line in status(self._pipeline, self._newest)))
+            self._stream.flush()
+            return
+        size = columns, height = self._size()
+        lines = self.lines(columns)
+        self._below = max(self._below, len(lines))  # not fewer again, or the pictures would change their size
+        text = ""
+        if self._drawn is not None:
+            before, count = self._drawn
+            text = f"\r\033[{count}A"
+            if before != size:
+                text += f"{self._painter.erase()}\033[J"
+                self._shown, self._rows = None, 0
+        layout = self._painter.layout(columns, height - self._below - 1)  # the cursor has a line of its own
+        text += self._pictures(layout, now) + "".join(f"\r\033[K{line}\n" for line in lines) + "\033[J"
+        self._stream.write(text)
+        self._stream.flush()
+        self._drawn = size, self._rows + len(lines)
+
+    def _pictures(self, layout: "Layout", now: float) -> str:
+        """What draws the pictures, or goes past them where they are there already."""
         from voxface.runtime.live.events import FaceEstimated
 
         event = self._newest.event if self._newest else None
+        past = f"\033[{self._rows}B" if self._rows else ""
         if not isinstance(event, FaceEstimated):
-            return ["" for _ in range(ROWS)]
-        if self._pictures[0] != event.position:
-            from voxface.runtime.face.rasteriser import preview
-            from voxface.runtime.face.resize import resized
+            there, self._shown = self._shown, None
+            return f"{self._painter.erase()}" + "\r\033[K\n" * self._rows if there else past
+        if not layout.rows:
+            return past
+        position, before = self._shown or (-1, None)
+        if before == layout and (position == event.position or now < self._next_picture):
+            return past
+        began = time.monotonic()
+        text = self._painter.paint(*self._face_and_mesh(event.estimate, layout.side))
+        ended = time.monotonic()
+        self._shown, self._rows = (event.position, layout), layout.rows
+        self._next_picture = ended + (ended - began) * (1 / SHARE - 1)
+        return text
 
-            side = 2 * ROWS
-            mesh = preview(event.estimate.vertices, self._model.triangles, self._model.albedo, yaw=30, size=side)
-            face = resized(event.estimate.image, side)
-            self._pictures = (event.position, [f"{a} {b}" for a, b in zip(_blocks(face), _blocks(mesh), strict=True)])
-        return self._pictures[1]
+    def _face_and_mesh(self, estimate: Any, side: int) -> tuple[Any, Any]:
+        from voxface.runtime.face.rasteriser import preview
+        from voxface.runtime.face.resize import resized
 
-    def _write(self, lines: list[str]) -> None:
-        up = f"\033[{self._lines}A" if self._lines else ""
-        self._stream.write(up + "".join(f"\r\033[K{line}\n" for line in lines))
-        self._stream.flush()
-        self._lines = len(lines)
+        mesh = preview(estimate.vertices, self._model.triangles, self._model.albedo, yaw=30, size=side)
+        return resized(estimate.image, side), mesh
 
 
-def _blocks(image: Any) -> list[str]:
-    """A picture [2 n, m, 3] as n lines of half blocks, the upper pixel in the foreground."""
-    rows = image.astype(int)
-    return [
-        "".join(
-            f"\033[38;2;{a[0]};{a[1]};{a[2]};48;2;{b[0]};{b[1]};{b[2]}m▀" for a, b in zip(upper, lower, strict=True)
-        )
-        + "\033[0m"
-        for upper, lower in zip(rows[::2], rows[1::2], strict=True)
-    ]
+def broken(line: str, most: int) -> list[str]:
+    """A line in parts of at most so many letters, broken where it has two spaces, or anywhere if there is no other way."""
+    parts: list[str] = []
+    for word in line.split("  "):
+        if parts and len(parts[-1]) + 2 + len(word) <= most:
+            parts[-1] += f"  {word}"
+        else:
+            parts += [word[at : at + most] for at in range(0, len(word), most)] or [""]
+    return parts

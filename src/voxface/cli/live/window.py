@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import socket
+import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from voxface.cli.live.display import why_no_display
 from voxface.cli.live.panel import HEIGHT as PANEL_HEIGHT
 from voxface.cli.live.panel import WIDTH as PANEL_WIDTH
-from voxface.cli.live.panel import panel, scale_bar
+from voxface.cli.live.panel import face_side, panel, scale_bar
+from voxface.cli.live.screen_scale import screen_scale
 from voxface.cli.live.status import status
 from voxface.runtime.errors import ProviderError
 from voxface.runtime.face.heat_map import heat_colours, scale_end
 from voxface.runtime.face.mesh import vertex_normals
+from voxface.runtime.face.resize import resized
 from voxface.runtime.install_advice import how_to_install
 from voxface.runtime.live.events import FaceEstimated, SpeakerChanged
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 
 # Mesa and NVIDIA's driver keep compiled shaders in the user's cache folder; a few small ones are compiled anew instead.
 NO_SHADER_CACHE: Final = {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"}
-WIDTH, HEIGHT = 640, 480
+WIDTH, HEIGHT = 960, 720  # pixels at scale 1
+FINER = 1.25  # pixels of the panel for each that it takes on the screen: the view is not quite its size
 FRAMES_A_SECOND = 30
 FOLLOW = 0.35  # share of the way to the newest estimate that the mesh moves each frame
 ARRIVED_MM = 0.01
@@ -59,14 +63,14 @@ def try_window() -> dict[str, Any]:
     return found
 
 
-def _open_view(*, visible: bool) -> tuple[Any, Any]:
+def _open_view(*, visible: bool, scale: float = 1.0) -> tuple[Any, Any]:
     """Open3D and an open view; one that is not visible is drawn off screen."""
     if visible and (why := why_no_display()) is not None:
         raise ProviderError(f"no window can be opened: {why}; use --show terminal or --show none")
     open3d = _load_open3d()
     open3d.utility.set_verbosity_level(open3d.utility.VerbosityLevel.Error)
     view = open3d.visualization.VisualizerWithKeyCallback()
-    if not view.create_window("voxface", WIDTH, HEIGHT, visible=visible):
+    if not view.create_window("voxface", round(WIDTH * scale), round(HEIGHT * scale), visible=visible):
         raise ProviderError("no window can be opened: Open3D makes none on this display; use --show terminal")
     return open3d, view
 
@@ -109,18 +113,26 @@ class Window:
         visible: bool = True,
         frames_a_second: float = FRAMES_A_SECOND,
         uncertain: bool = False,
+        scale: float | None = None,
     ) -> None:
         """Opens the window; one that is not `visible` needs no display.
+
+        Args:
+            scale: pixels of the screen for each of an ordinary one; None: as the screen has it.
 
         Raises:
             ProviderError: Open3D is missing, there is no display, or no window can be made here.
         """
         self._pipeline, self._model = pipeline, model
-        self._o3d, self._view = _open_view(visible=visible)
+        scale = scale or (screen_scale() if visible else 1.0)
+        # Windows of macOS are measured in points, which have two pixels on most of its screens.
+        self._panel_scale = FINER * (2.0 if sys.platform == "darwin" else scale)
+        self._o3d, self._view = _open_view(visible=visible, scale=scale)
         self._newest: SinkEvent | None = None
         self._peaks: deque[float] = deque(maxlen=128)
         self._at = model.mean_faces[0] / 2 + model.mean_faces[1] / 2
         self._target = self._at
+        self._enlarged: tuple[int, NDArray[np.uint8] | None] = (-1, None)
         self._interval = 1 / frames_a_second if frames_a_second else 0.0
         self._next = 0.0
         self._open = True
@@ -253,12 +265,20 @@ class Window:
         colours: NDArray[np.float32] = np.clip(own * light[:, None], 0, 1) ** (1 / 2.2)
         return colours
 
+    def _face(self, event: FaceEstimated) -> NDArray[np.uint8]:
+        """The image of a face as the panel shows it; there are several panels of each."""
+        position, image = self._enlarged
+        if image is None or position != event.position:
+            image = resized(event.estimate.image, face_side(self._panel_scale))
+            self._enlarged = event.position, image
+        return image
+
     def _panel(self) -> NDArray[np.uint8]:
         event = self._newest.event if self._newest else None
-        face = event.estimate.image if isinstance(event, FaceEstimated) else None
+        face = self._face(event) if isinstance(event, FaceEstimated) else None
         lines = status(self._pipeline, self._newest)
-        words = [part for line in lines for part in line.split("  ") if part.strip()][:10]
-        image = panel(face, words, self._peaks, speaking=self._pipeline.session.speaking)
+        scale = self._panel_scale
+        image = panel(face, lines, self._peaks, speaking=self._pipeline.session.speaking, scale=scale)
         if self._spread is not None:
-            scale_bar(image, self._largest)
+            scale_bar(image, self._largest, scale)
         return image

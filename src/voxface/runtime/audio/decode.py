@@ -6,7 +6,7 @@ refused as cut short, and how several channels become one.
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -44,13 +44,18 @@ DAMAGE: Final = (
 )  # fmt: skip
 
 
-def read_blocks(path: Path, channel: int | None = None) -> Iterator[NDArray[np.int16]]:
+Heard = Callable[[float, float], None]
+"""Callback with the seconds that were read, and how many the file has, 0 where that is not known."""
+
+
+def read_blocks(path: Path, channel: int | None = None, heard: Heard | None = None) -> Iterator[NDArray[np.int16]]:
     """The sound of a file, int16 [n] at 16 kHz, one channel or the mean of all, in blocks of a few seconds.
 
     Where the channels cancel each other out, the loudest takes the place of the mean, see `voxface.runtime.audio.channels`.
 
     Args:
         channel: the channel to read, from 0; None: the mean of all channels.
+        heard: told how far it is.
 
     Raises:
         InputError: the file is missing, empty, cut short, no sound that can be read, or holds samples that are none.
@@ -59,7 +64,7 @@ def read_blocks(path: Path, channel: int | None = None) -> Iterator[NDArray[np.i
     with _reported(path):
         _check_file(path)
         with open(path, "rb") as file:
-            yield from _Reading(path, file, channel).blocks()
+            yield from _Reading(path, file, channel, heard).blocks()
 
 
 def _check_file(path: Path) -> None:
@@ -102,8 +107,8 @@ def _reported(path: Path) -> Iterator[None]:
 class _Reading:
     """The parts of an open file, made one stream of one channel at 16 kHz."""
 
-    def __init__(self, path: Path, file: BinaryIO, channel: int | None) -> None:
-        self._path, self._file, self._channel = path, file, channel
+    def __init__(self, path: Path, file: BinaryIO, channel: int | None, heard: Heard | None) -> None:
+        self._path, self._file, self._channel, self._heard = path, file, channel, heard
         self._resampler: Resampler | None = None
         self._rate = 0
         self._before = 0.0  # seconds of the parts that were read
@@ -147,6 +152,9 @@ class _Reading:
         for block in blocks:
             if not -LIMIT <= float(block.min()) <= float(block.max()) <= LIMIT:  # false of NaN too
                 raise InputError(_no_sample(block, decoder.done - len(block), decoder.rate, blocks))
+            if self._heard is not None:
+                whole = self._before + decoder.frames / decoder.rate if decoder.frames else 0.0
+                self._heard(self._before + decoder.done / decoder.rate, whole)
             mono = mixer.feed(block) if self._channel is None else block[:, self._channel]
             yield to_int16(self._resampler.feed(mono))
 

@@ -45,8 +45,11 @@ class FfmpegDecoder:
     Attributes:
         rate: Hz.
         channels: how many there are.
+        frames: 0: it does not say before the end how many samples of each channel there are.
         done: samples of each channel that were read.
     """
+
+    frames: Final = 0
 
     def __init__(self, path: Path, kind: Foreign) -> None:
         """Starts ffmpeg and reads the first bytes that it writes; `close` ends it.

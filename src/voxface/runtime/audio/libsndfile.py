@@ -28,6 +28,7 @@ class Decoder:
     Attributes:
         rate: Hz.
         channels: how many there are.
+        frames: samples of each channel that it should have; 0: that is not known.
         done: samples of each channel that were read.
     """
 
@@ -48,6 +49,8 @@ class Decoder:
         except soundfile.LibsndfileError as error:
             raise InputError(_unopened(part, error)) from error
         self.rate, self.channels, self.done = int(self._file.samplerate), int(self._file.channels), 0
+        frames = int(self._file.frames) if part.frames is None else part.frames
+        self.frames = frames if frames < UNKNOWN else 0
         try:
             if self._file.format not in FORMATS:
                 raise InputError(f"{self._file.format_info} is not read; convert it to WAV")

@@ -1,12 +1,14 @@
 """The results of `voxface run` on disk: a folder with image and mesh for each clip, and a report on all of them."""
 
-import html
 import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import InputError, UsageError
@@ -19,9 +21,18 @@ from voxface.runtime.inference.attributes import age_in_words, sex_in_words
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.provenance.mark import KEY
-from voxface.runtime.provenance.web_page import head_elements
+from voxface.runtime.report_page.clip_row import ClipRow
+from voxface.runtime.report_page.kept_sound import KeptSound
+from voxface.runtime.report_page.packed_mesh import packed_topology
+from voxface.runtime.report_page.page import MOST_BYTES, page
+from voxface.runtime.report_page.shown_face import DRAWS, MOST_DRAWS, ShownFace, show_face
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+_PICTURES = {  # of meshes, among a clip's files; the last two with draws of the posterior
+    "mesh.png": "Mesh from the front, three-quarter and side",
+    "samples.png": "Other faces that the voice fits as well",
+    "uncertainty.png": "How far each place of the face may be off",
+}
 
 
 def folder_names(files: Sequence[Path]) -> list[str]:
@@ -106,12 +117,22 @@ class RunReport:
         self._out = out
         self._samples, self._seed = samples, seed
         self._morph_targets, self._sign = morph_targets, sign
+        self._shown: dict[str, ShownFace] = {}  # by folder, what the page has of faces in itself
+        self._room = MOST_BYTES
         self._mark = face_estimator.mark
         self._bundle = face_estimator.bundle
         self._model = face_estimator.morphable
         self._choice = face_estimator.choice
 
-    def write_clip(self, name: str, file: Path, speech: Speech, estimate: Estimate, total_ns: int) -> dict[str, Any]:
+    def write_clip(
+        self,
+        name: str,
+        file: Path,
+        speech: Speech,
+        estimate: Estimate,
+        total_ns: int,
+        sound: KeptSound | None = None,
+    ) -> dict[str, Any]:
         """Writes `face.png`, `mesh.glb`, `mesh.ply`, `mesh.obj` and `mesh.png` into a folder of the clip, and what was drawn of
         its posterior (`draw_posterior`), all or none; files of draws that an earlier run left there are removed.
 
@@ -120,6 +141,7 @@ class RunReport:
             file: the sound file.
             speech, estimate: what was found in it.
             total_ns: nanoseconds that the clip took, reading included.
+            sound: of the clip, where `report.html` is to play it.
 
         Returns:
             The clip's entry in `report.json`.
@@ -139,6 +161,7 @@ class RunReport:
             sign = self._sign
             contents = {each: sign(data) if each.endswith(".png") else data for each, data in contents.items()}
         folder = self._out / name
+        shown = self._show(estimate, contents, sound) if self._room > 0 else None
         try:
             self._out.mkdir(parents=True, exist_ok=True)
             with room_beside(folder) as room:
@@ -152,6 +175,9 @@ class RunReport:
                     _remove_draws(folder, contents)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+        if shown is not None and shown.size <= self._room:
+            self._shown[name] = shown
+        self._room -= shown.size if shown is not None else 0  # once one has no room, those after it have none either
         milliseconds = {stage: ns / 1e6 for stage, ns in estimate.stages_ns.items()}
         return {
             "file": str(file),
@@ -187,7 +213,8 @@ class RunReport:
         }
 
     def write_report(self, document: dict[str, Any]) -> None:
-        """Writes `report.json` and `report.html`, a page that needs nothing but a browser.
+        """Writes `report.json` and `report.html`, a page that has faces, meshes and, where it was given, sound in itself, and
+        needs nothing but a browser.
 
         Raises:
             InputError: they cannot be written.
@@ -209,48 +236,59 @@ class RunReport:
         """Whether there is one, of this run or another."""
         return (self._out / REPORT_JSON).exists()
 
-    def _page(self, document: dict[str, Any]) -> str:
-        titles = headings([clip["file"] for clip in document["clips"]])
-        rows = "".join(self._row(clip, title) for clip, title in zip(document["clips"], titles, strict=True))
-        bad = "".join(f"<li>{html.escape(error['message'])}</li>" for error in document["errors"])
-        about = html.escape(self._bundle.manifest.description or "")
-        return (
-            f"<!doctype html><meta charset=utf-8><title>voxface report</title>{head_elements(self._mark)}<style>"
-            "body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}"
-            "article{display:grid;grid-template-columns:192px minmax(0,1fr);gap:1rem;border-top:1px solid #ddd;padding:1rem 0}"
-            "img{max-width:100%}.face{width:192px;image-rendering:auto}dl{columns:3 11rem;font-size:13px}"
-            "dt{color:#666}dd{margin:0 0 .3rem}h2{font-size:1rem;overflow-wrap:anywhere}</style>"
-            f"<h1>voxface</h1><p>Bundle <b>{html.escape(self._bundle.name)}</b>. {about}</p>"
-            f"<p><strong>{html.escape(self._mark.notice)}</strong></p>"
-            + (f"<p>Could not be used:</p><ul>{bad}</ul>" if bad else "")
-            + rows
+    def _show(self, estimate: Estimate, contents: dict[str, bytes], sound: KeptSound | None) -> ShownFace:
+        """What the page has of a face."""
+        model, posterior = self._model, estimate.posterior
+        draws: list[NDArray[np.float32]] = []
+        if posterior is not None:
+            count = min(self._samples, MOST_DRAWS) or DRAWS
+            draws = list(model.vertices(posterior.sample(count, self._seed), posterior.decades))
+        return show_face(
+            contents["face.png"],
+            [contents[name] for name in _PICTURES if name in contents],
+            estimate.vertices,
+            spread=None if posterior is None else posterior.vertex_sd_mm,
+            draws=draws,
+            sound=sound,
         )
 
-    def _row(self, clip: dict[str, Any], title: str) -> str:
+    def _page(self, document: dict[str, Any]) -> str:
+        titles = headings([clip["file"] for clip in document["clips"]])
+        return page(
+            self._mark,
+            self._bundle.name,
+            self._bundle.manifest.description or "",
+            [self._row(clip, title) for clip, title in zip(document["clips"], titles, strict=True)],
+            packed_topology(self._model.triangles, self._model.albedo) if self._shown else {},
+            [error["message"] for error in document["errors"]],
+        )
+
+    def _row(self, clip: dict[str, Any], title: str) -> ClipRow:
         from urllib.parse import quote  # takes longer to import than a page to write
 
         where = Path(clip["face"]).parent.name
-        age = age_in_words(clip["attributes"])
+        age, sex = age_in_words(clip["attributes"]), sex_in_words(clip["attributes"]["sex"])
         facts = {
             "speech": f"{clip['voiced_s']:.1f} of {clip['duration_s']:.1f} s",
             "confidence": f"{clip['confidence']:.2f}",
-            "sex of the face": sex_in_words(clip["attributes"]["sex"]),
+            "sex of the face": sex,
             **({"age": age} if age else {}),
             "face type": clip["attributes"]["face_type"],
-            **{
+        }
+        return ClipRow(
+            title=title,
+            folder=quote(where, errors="surrogateescape"),
+            inside=self._shown.get(where),
+            about=f"{sex}{f', {age}' if age else ''}; confidence {clip['confidence']:.2f}",
+            facts=facts,
+            measurements={
                 name.replace("_", " "): f"{value:.1f}{_give_or_take(clip, name)} mm"
                 for name, value in clip["measurements_mm"].items()
             },
-        }
-        terms = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in facts.items())
-        source = quote(where, errors="surrogateescape")
-        return (
-            f'<article><img class=face src="{source}/face.png" alt="generated face">'
-            f"<div><h2>{html.escape(title)}</h2>"
-            f'<img src="{source}/mesh.png" alt="mesh from the front, three-quarter and side"><dl>{terms}</dl>'
-            f"{_told(clip)}{_uncertainty(clip, source)}"
-            f'<a href="{source}/mesh.glb">GLB</a> · <a href="{source}/mesh.ply">PLY</a> · '
-            f'<a href="{source}/mesh.obj">OBJ</a></div></article>'
+            told=told_in_words(clip) if "told" in clip else "",
+            duration_s=clip["duration_s"],
+            segments=clip["segments"],
+            pictures=_pictures(clip),
         )
 
 
@@ -266,11 +304,6 @@ def _remove_draws(folder: Path, contents: Collection[str]) -> None:
 def _give_or_take(clip: dict[str, Any], name: str) -> str:
     sd = clip.get("measurements_sd_mm", {}).get(name)
     return "" if sd is None else f" ± {sd:.1f}"
-
-
-def _told(clip: dict[str, Any]) -> str:
-    """The line on what the voice told, as HTML; nothing of a bundle without a posterior."""
-    return f"<p>{html.escape(told_in_words(clip))}</p>" if "told" in clip else ""
 
 
 def told_in_words(clip: dict[str, Any]) -> str:
@@ -291,20 +324,10 @@ def _percent(share: float) -> str:
     return "nothing" if share < 0.005 else f"{share:.0%}"
 
 
-def _uncertainty(clip: dict[str, Any], source: str) -> str:
-    """The draws and the heat map of a clip, as HTML; nothing where none were asked for."""
-    if "uncertainty" not in clip:
-        return ""
-    from voxface.runtime.inference.posterior_files import SAMPLES_PNG, SHOWN, UNCERTAINTY_PNG
-
-    largest = clip["uncertainty"]["largest_mm"]
-    count = len(clip["samples"])
-    return (
-        f"<p>{count} other {'face' if count == 1 else 'faces'} that the voice fits as well"
-        f"{f', of which {SHOWN} are shown' if count > SHOWN else ''}:</p>"
-        f'<img src="{source}/{SAMPLES_PNG}" alt="faces drawn from the posterior">'
-        f"<p>How far each place of the face may lie from where it is shown:</p>"
-        f'<img src="{source}/{UNCERTAINTY_PNG}" alt="heat map of the uncertainty">'
-        f"<div style=display:flex;justify-content:space-between><span>0 mm</span><span>{largest / 2:g} mm</span>"
-        f"<span>{largest:g} mm</span></div>"
-    )
+def _pictures(clip: dict[str, Any]) -> dict[str, str]:
+    """Which pictures of meshes are among a clip's files, and what they show."""
+    drawn = "uncertainty" in clip
+    words = {name: text for name, text in _PICTURES.items() if drawn or name == "mesh.png"}
+    if drawn:
+        words["uncertainty.png"] += f", 0 to {clip['uncertainty']['largest_mm']:g} mm"
+    return words

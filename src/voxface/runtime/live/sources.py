@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.decode import read_blocks
+from voxface.runtime.audio.decode import Heard, read_blocks
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import InputError
 from voxface.runtime.live.block import Block
@@ -25,15 +25,22 @@ class FileSource:
     """A sound file as a source, at its own pace or as fast as the pipeline takes it."""
 
     def __init__(
-        self, path: Path, clock: Clock | None = None, block_s: float = BLOCK_S, *, channel: int | None = None
+        self,
+        path: Path,
+        clock: Clock | None = None,
+        block_s: float = BLOCK_S,
+        *,
+        channel: int | None = None,
+        heard: Heard | None = None,
     ) -> None:
         """Reads `path` in blocks of `block_s` seconds.
 
         Args:
             clock: sets the pace; None: blocks are delivered without waiting.
             channel: the channel to use, from 0; None: the mean of all channels.
+            heard: told how far the reading is.
         """
-        self._channel = channel
+        self._channel, self._heard = channel, heard
         self._path, self._clock, self._block = path, clock, max(1, round(block_s * SAMPLE_RATE))
 
     def run(self, deliver: Callable[[Block], None], stop: Stop) -> None:
@@ -44,7 +51,7 @@ class FileSource:
         """
         began = self._clock.now_ns() if self._clock else 0
         done = 0
-        for samples in _cut(read_blocks(self._path, self._channel), self._block):
+        for samples in _cut(read_blocks(self._path, self._channel, self._heard), self._block):
             if stop():
                 return
             now = captured = 0

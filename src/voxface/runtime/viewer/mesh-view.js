@@ -1,6 +1,6 @@
 // The mesh in WebGL 2: it turns by itself, by dragging, by keys; drawn only when something has changed.
 
-import {normalsOf} from "./glb.js";
+import {normalsOf} from "./normals.js";
 
 const VERTEX = `#version 300 es
 in vec3 place;
@@ -60,8 +60,17 @@ class MeshView {
       this.setUp();
       if (this.mesh) this.show(this.mesh);
     });
-    new ResizeObserver(() => this.draw()).observe(canvas);
+    this.resized = new ResizeObserver(() => this.draw());
+    this.resized.observe(canvas);
     this.listen();
+  }
+
+  /** Gives its memory and its place among the few views that a browser draws back; the canvas cannot be used again. */
+  close() {
+    this.sway(false);
+    this.resized.disconnect();
+    this.lost = true;
+    this.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
   /** Shows a mesh: vertices [3 N] in millimetres, triangles [3 F], colours [3 N] as sRGB bytes. */
@@ -121,9 +130,24 @@ class MeshView {
       this.yaw = SWAY * Math.sin((now - this.since) / 1000 / SWAY_S * 2 * Math.PI);
     }
     this.drawn = now;
-    const {gl, canvas, places} = this, density = Math.min(2, window.devicePixelRatio || 1);
+    const {canvas} = this, density = Math.min(2, window.devicePixelRatio || 1);
     const width = Math.round(canvas.clientWidth * density), height = Math.round(canvas.clientHeight * density);
-    if (!width || !height) return;
+    if (width && height) this.paint(width, height);
+  }
+
+  /** Draws the front of a mesh onto another canvas, as large as that is, and what was shown again. */
+  drawOnto(target, mesh) {
+    const {mesh: before, yaw, pitch, zoom, canvas} = this;
+    Object.assign(this, {yaw: 0, pitch: 0, zoom: 1});
+    this.show(mesh);
+    this.paint(target.width, target.height);
+    target.getContext("2d").drawImage(canvas, 0, 0); // before this turn of the event loop ends the picture is there
+    Object.assign(this, {yaw, pitch, zoom});
+    if (before) this.show(before);
+  }
+
+  paint(width, height) {
+    const {gl, canvas, places} = this;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, {width, height});
     gl.viewport(0, 0, width, height);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
