@@ -34,12 +34,12 @@ def write_bundle(folder: Path, nets: dict[str, Any]) -> Bundle:
 
     Its trained parts stay: they were fitted to another encoder, but the work they make is the same.
     """
-    from voxface.export.onnx_export import embedding_spec, encoder_spec, to_onnx
+    from voxface.export.onnx_export import embedding_spec, encoder_spec, graph_entry, to_onnx
 
     base = Bundle.open()
     specs = (encoder_spec(), embedding_spec("image"), embedding_spec("coefficients"))
-    graphs = {
-        base.manifest.graphs[name].file: to_onnx(network, spec)[0]
-        for (name, network), spec in zip(nets.items(), specs, strict=True)
-    }
-    return base.replacing(files=graphs).write(folder)
+    graphs = {name: to_onnx(network, spec)[0] for (name, network), spec in zip(nets.items(), specs, strict=True)}
+    # Of their own, since these pictures have 64 px.
+    entries = {name: graph_entry(base.manifest.graphs[name].file, data) for name, data in graphs.items()}
+    files = {entries[name].file: data for name, data in graphs.items()}
+    return base.replacing(files=files, graphs=entries).write(folder)

@@ -21,6 +21,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.face.png import with_mark
 from voxface.runtime.files.atomic import write_bytes
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def main() -> None:
     both.save(stored, "PNG", optimize=True)
     if stored.tell() > LARGEST:
         raise SystemExit(f"{stored.tell()} bytes are more than {LARGEST}")
-    write_bytes(DOCS / "serve.png", stored.getvalue())
+    write_bytes(DOCS / "serve.png", with_mark(stored.getvalue(), Bundle.open().mark))
     print(f"wrote {stored.tell()} bytes", file=sys.stderr)
 
 

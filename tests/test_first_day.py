@@ -1,7 +1,6 @@
 """The first day of a stranger is made of what the pages say."""
 
 import pytest
-
 from benchmarks.first_day import MADE, PATHS, ROOT, Command, first_program
 
 

@@ -18,8 +18,8 @@ def first_day() -> str:
     machine = document["machine"]
     lines += [
         "",
-        f"Each in a clone and an environment of its own, as a user without rights or a home, without a network after what installs; "
-        f"{machine['cores']} cores of {machine['cpu']}, the packages' index at hand (`{document['command']}`).",
+        f"Each in a clone and an environment of its own, as a user without rights or a home, without a network after what "
+        f"installs; {machine['cores']} cores of {machine['cpu']}, the packages' index at hand (`{document['command']}`).",
     ]
     return "\n".join(lines)
 

@@ -68,4 +68,25 @@ def _numbers(point: dict[str, Any]) -> str:
     return " | ".join(cells)
 
 
-TABLES: Final[dict[str, Callable[[], str]]] = {"pareto-front": front, "pareto-against": against}
+def second_cpu() -> str:
+    """What two kinds of processors choose, and how long both take for both."""
+    if not (RESULTS / "second_cpu.json").exists():
+        return "Not measured yet; `python -m benchmarks.second_cpu` does it."
+    kinds: dict[str, dict[str, Any]] = load("second_cpu")["measured"]["kinds"]
+    names = {"whole": "AVX2 (this processor)", "sse41": "SSE4.1 (kept to it)"}
+    lines = [
+        "| OpenVINO, one thread; ms, median | in FP32 | as chosen for AVX2 | as chosen for SSE4.1 |",
+        "|---|---|---|---|",
+    ]
+    for kind, found in kinds.items():
+        ms = found["ms"]
+        lines.append(f"| {names[kind]} | {ms['default']:.2f} | {ms['whole']:.2f} | {ms['sse41']:.2f} |")
+    said = "; ".join(f"{names[kind]}: {found['forms']}" for kind, found in kinds.items())
+    return "\n".join([*lines, "", f"Chosen, layers not as exported: {said}."])
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "pareto-front": front,
+    "pareto-against": against,
+    "second-cpu": second_cpu,
+}

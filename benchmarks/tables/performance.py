@@ -337,6 +337,33 @@ def picture_size() -> str:
     return "\n".join([*lines, "", machine("picture_size")])
 
 
+def before_after() -> str:
+    """This version beside an earlier one: what an update takes, and whether the results are the same."""
+    if not (RESULTS / "before_after.json").exists():
+        return "Not measured yet; `python -m benchmarks.before_after COMMIT` does it."
+    measured = load("before_after")["measured"]
+    lines = [
+        "| ms, one thread, at 10 updates a second | update, before | now | outside of engines, before | now |",
+        "|---|---|---|---|---|",
+    ]
+    for name, sides in measured["updates_ms"].items():
+        cells = [f"{sides[side][what]:.2f}" for what in ("update", "outside") for side in ("before", "after")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    first, heard = measured["first_face_s"], measured["heard"]
+    bits = "; ".join(
+        f"{mode}: {'the same events' if found['same_events'] else '**other events**'}, cosine of embeddings at least "
+        f"1 − {found['1-cosine']:.0e}, vertices at most {found['vertex_max_mm']:.4f} mm apart"
+        for mode, found in heard.items()
+    )
+    lines += [
+        "",
+        f"First face: {first['before']:.2f} s before, {first['after']:.2f} s now. On {measured['clips']} clips, {bits}.",
+        "",
+        machine("before_after"),
+    ]
+    return "\n".join(lines)
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "performance": few_figures,
     "budgets": budgets,
@@ -348,4 +375,5 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "memory": memory,
     "streams": streams,
     "roofline": roofline,
+    "before-after": before_after,
 }

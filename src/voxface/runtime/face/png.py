@@ -34,6 +34,18 @@ def png(image: NDArray[np.uint8], mark: Mark | None = None) -> bytes:
     )
 
 
+def with_mark(data: bytes, mark: Mark) -> bytes:
+    """A PNG file that says what a generated face says of itself, its pixels as they were.
+
+    Raises:
+        ValueError: it is no PNG file.
+    """
+    after_header = len(SIGNATURE) + 12 + 13  # the header's chunk, which is first
+    if not data.startswith(SIGNATURE) or data[len(SIGNATURE) + 4 : len(SIGNATURE) + 8] != b"IHDR":
+        raise ValueError("expected a PNG file")
+    return data[:after_header] + mark_chunks(mark) + data[after_header:]
+
+
 def picture_alone(data: bytes) -> bytes:
     """A PNG file without what it says beside the picture: marks, times, signatures. What is no PNG file stays as it is."""
     kept, at = [SIGNATURE], len(SIGNATURE)
