@@ -12,7 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.page_code import ROOT
-from tests.stand_ins.browser import PHONE, Chromium, needs_browser
+from tests.stand_ins.browser import ALWAYS, CHROMIUM, PHONE, needs_browser
 from voxface.cli import VERBS
 
 pytestmark = pytest.mark.slow
@@ -128,11 +128,18 @@ def test_a_page_shows_what_github_shows(site: Path, pages: dict[Path, Read]) -> 
 
 @needs_browser
 def test_pages_are_read_as_files(site: Path) -> None:
-    """By a browser, without a server: the search finds, and on a phone no page is wider than the screen, but what scrolls."""
-    with Chromium() as chromium, chromium.visit((site / "index.html").as_uri(), size=PHONE) as found:
-        found.page.click("header label[for=__search]")
-        found.page.fill(".md-search__input", "calibrate")
-        found.page.wait_for_selector(".md-search-result__item a[href*='command-line/calibrate.html']")
+    """By a browser, without a server: the search finds; on a phone no page is wider than the screen, only what scrolls in it."""
+    from playwright.sync_api import sync_playwright
+
+    width, height = PHONE
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ALWAYS)
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto((site / "index.html").as_uri())
+        page.click("header label[for=__search]")
+        page.locator(".md-search__input").press_sequentially("calibrate")  # it listens to keys
+        page.wait_for_selector(".md-search-result__item a[href*='command-line/calibrate.html']")
         for name in ("index", "numbers", "performance", "neighbours", "reference/command-line/run"):
-            found.page.goto((site / f"{name}.html").as_uri())
-            assert found.page.evaluate("document.scrollingElement.scrollWidth") == PHONE[0], name
+            page.goto((site / f"{name}.html").as_uri())
+            assert page.evaluate("document.scrollingElement.scrollWidth") == width, name
+        browser.close()
