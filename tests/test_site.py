@@ -128,7 +128,7 @@ def test_a_page_shows_what_github_shows(site: Path, pages: dict[Path, Read]) -> 
 
 @needs_browser
 def test_pages_are_read_as_files(site: Path) -> None:
-    """By a browser, without a server: the search finds; on a phone no page is wider than the screen, only what scrolls in it."""
+    """By a browser, without a server: the search finds, and on a phone no page is wider than the screen."""
     from playwright.sync_api import sync_playwright
 
     width, height = PHONE
