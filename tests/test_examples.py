@@ -43,6 +43,12 @@ def test_every_example_is_tested_and_says_how_to_run_it() -> None:
         assert f"    python examples/{name}.py" in (EXAMPLES / f"{name}.py").read_text()
 
 
+def test_the_page_of_the_examples_names_each() -> None:
+    linked = set(re.findall(r"\]\(([^)#:]+)\)", (EXAMPLES / "README.md").read_text()))
+    there = {path for kind in ("*.py", "*.mjs", "*.ipynb") for path in EXAMPLES.rglob(kind)}
+    assert linked == {path.relative_to(EXAMPLES).as_posix() for path in there}
+
+
 def test_a_file(tmp_path: Path) -> None:
     said = example(1, SAMPLES[0], "--out", tmp_path / "face")
     assert re.search(r"face_width +1\d\d\.\d mm", said)

@@ -4,9 +4,11 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from release.locked import read_lock
 from release.sbom import bill_of_materials
 from release.tag import complaints, entry_of, main
@@ -109,3 +111,15 @@ def test_templates_of_the_repository_can_be_read() -> None:
             assert {"name", "description", "body"} <= set(document), form
             assert any(part["type"] in ("textarea", "input") for part in document["body"]), form
     assert (folder / "pull_request_template.md").is_file()
+
+
+def test_it_can_be_cited() -> None:
+    """What the Citation File Format asks for, and nothing that is stated elsewhere in another way."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert "version" not in cited  # it stands in one place, voxface.runtime.version
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert cited["license"] == project["license"]
+    assert cited["authors"] == project["authors"]
+    assert [work["year"] for work in cited["references"]] == [2019, 2022]
+    assert all({"type", "title", "authors"} <= set(work) for work in cited["references"])

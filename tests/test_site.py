@@ -12,6 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.page_code import ROOT
+from tests.stand_ins.browser import ALWAYS, CHROMIUM, PHONE, needs_browser
 from voxface.cli import VERBS
 
 pytestmark = pytest.mark.slow
@@ -123,3 +124,22 @@ def test_a_page_shows_what_github_shows(site: Path, pages: dict[Path, Read]) -> 
             assert page.counts[tag] == len(re.findall(rf"<{tag}[ >/]", said)), f"{source.relative_to(ROOT)}: <{tag}>"
         compared += 1
     assert compared > 30
+
+
+@needs_browser
+def test_pages_are_read_as_files(site: Path) -> None:
+    """By a browser, without a server: the search finds, and on a phone no page is wider than the screen."""
+    from playwright.sync_api import sync_playwright
+
+    width, height = PHONE
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ALWAYS)
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto((site / "index.html").as_uri())
+        page.click("header label[for=__search]")
+        page.locator(".md-search__input").press_sequentially("calibrate")  # it listens to keys
+        page.wait_for_selector(".md-search-result__item a[href*='command-line/calibrate.html']")
+        for name in ("index", "numbers", "performance", "neighbours", "reference/command-line/run"):
+            page.goto((site / f"{name}.html").as_uri())
+            assert page.evaluate("document.scrollingElement.scrollWidth") == width, name
+        browser.close()

@@ -4,12 +4,14 @@ Nothing is fetched: builds run without isolation and installs without an index, 
 """
 
 import email
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
 from collections.abc import Sequence
@@ -17,11 +19,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.stand_ins.interpreters import PLACE, folder_of_wheels, interpreter, lacking
 from voxface.runtime.version import __version__
 
 ROOT = Path(__file__).parent.parent
 SPEECH = ROOT / "examples" / "sample_male.flac"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+LOCK = ROOT / "requirements" / "demo.lock"
+MINORS = (11, 12, 13)  # every Python 3 that the metadata promise
+ALONE = {"PATH": os.defpath, "HOME": "/nonexistent", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+# What an installer and an index read of an installed copy.
+READ = """
+import json
+from importlib.metadata import distribution
+found = distribution("voxface-runtime")
+print(json.dumps({
+    "version": found.version, "python": found.metadata["Requires-Python"], "licence": found.metadata["License-Expression"],
+    "kind": found.metadata["Description-Content-Type"], "programs": [e.name + "=" + e.value for e in found.entry_points],
+    "files": all(place.locate().is_file() for place in found.files), "text": len(found.metadata.get_payload()),
+}))
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -138,6 +155,91 @@ def test_the_wheel_is_whole_and_runs(wheel: Path, libraries: Path, tmp_path: Pat
     words = [*PIP[1:], *said[1:], "--quiet", "--no-index", "--no-deps", "--force-reinstall"]
     check_call([programs / "python", *words], tmp_path, {"PYTHONPATH": str(libraries)})  # pip takes it
     check_run(programs, libraries, tmp_path / "again")
+
+
+def found_python(minor: int) -> str:
+    """An interpreter; skips, and says which one is missing, if there is none."""
+    python = interpreter(minor)
+    if python is None:
+        pytest.skip(f"no Python 3.{minor} runs here, neither python3.{minor} of PATH nor one beside {sys.base_prefix}")
+    return python
+
+
+def clean(python: str, place: Path, *what: str | Path) -> Path:
+    """A virtual environment of an interpreter, with nothing in it but what is installed from files; its folder of programs.
+
+    Everything is started in `/`, without the variables of this process, so that neither this checkout nor a setting is seen.
+    """
+    check_alone([python, "-m", "venv", "--without-pip", place])
+    programs = place / "bin"
+    words = ("--quiet", "--no-compile", "--only-binary", ":all:", *what)
+    check_alone([PIP[0], *PIP[1:], "--python", programs / "python", "install", *words])
+    return programs
+
+
+def check_alone(command: Sequence[str | Path]) -> str:
+    """Runs a command in `/` with no variables but those of `ALONE`: what it wrote to standard output."""
+    done = subprocess.run(command, cwd="/", env=ALONE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_pythons_that_are_tried_are_those_that_are_promised() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">=3.{MINORS[0]},<3.{MINORS[-1] + 1}"
+    named = [line for line in project["classifiers"] if line.startswith("Programming Language :: Python :: 3.")]
+    assert named == [f"Programming Language :: Python :: 3.{minor}" for minor in MINORS]
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_each_python_installs_and_reads_the_wheel(minor: int, wheel: Path, tmp_path: Path) -> None:
+    """Metadata, every module, and the command line as far as it goes without a library."""
+    programs = clean(found_python(minor), tmp_path / "venv", "--no-deps", wheel)
+    told = json.loads(check_alone([programs / "python", "-c", READ]))
+    assert told.pop("text") > 5_000  # the README
+    assert told == {
+        "version": __version__,
+        "python": "<3.14,>=3.11",
+        "licence": "Apache-2.0",
+        "kind": "text/markdown",
+        "programs": ["voxface=voxface.cli:main"],
+        "files": True,
+    }
+    (house,) = (tmp_path / "venv").glob("lib/python3*/site-packages/voxface")
+    check_alone([programs / "python", "-m", "compileall", "-q", house])
+    assert check_alone([programs / "voxface", "--version"]) == f"voxface {__version__}\n"
+    assert check_alone([programs / "python", "-m", "voxface", "--version"]) == f"voxface {__version__}\n"
+    assert "voxface bundle import --face-model" in check_alone([programs / "voxface", "bundle", "import", "--help"])
+    assert "complete -c voxface" in check_alone([programs / "voxface", "completion", "fish"])
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_each_python_makes_a_face_in_a_clean_environment(minor: int, wheel: Path, tmp_path: Path) -> None:
+    """With the locked libraries of the runtime for that Python, from a folder of wheels; nothing else is there."""
+    python, folder = found_python(minor), folder_of_wheels()
+    if folder is None:
+        pytest.skip(
+            f"wheels of numpy, onnxruntime and others for Python 3.{minor}: no folder in {PLACE} (docs/releasing.md)"
+        )
+    if missing := lacking(python, folder, LOCK):
+        pytest.skip(f"wheels for Python 3.{minor} that {PLACE}={folder} lacks: {', '.join(missing)}")
+    asked = f"voxface-runtime[cpu] @ {wheel.as_uri()}"
+    programs = clean(python, tmp_path / "venv", "--find-links", folder, asked)
+    check_alone([PIP[0], *PIP[1:], "--python", programs / "python", "check"])
+    check_alone([programs / "voxface", "run", SPEECH, "--out", tmp_path / "out"])
+    assert (tmp_path / "out" / "sample_male" / "mesh.glb").stat().st_size > 100_000
+    assert json.loads(
+        check_alone([programs / "voxface", "provenance", tmp_path / "out" / "sample_male" / "face.png", "--json"])
+    )
+
+
+def test_what_is_lacking_is_named(tmp_path: Path) -> None:
+    lock = tmp_path / "some.lock"
+    lock.write_text("numpy==2.4.6 \\\n    --hash=sha256:0\nsome_name==1.0 \\\npure-one==3\n")
+    (tmp_path / "numpy-2.4.6-cp27-cp27m-win32.whl").touch()
+    (tmp_path / "pure_one-3-py2.py3-none-any.whl").touch()
+    assert lacking(sys.executable, tmp_path, lock) == ["numpy 2.4.6", "some_name 1.0"]
+    assert interpreter(2) is None
 
 
 def test_the_source_distribution_is_whole_and_makes_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) -> None:
