@@ -52,7 +52,10 @@ def _profile(words: list[str], folder: str) -> tuple[str, dict[str, Any]]:
     """Output and saved profile of the command."""
     saved = Path(folder) / "profile.json"
     done = subprocess.run(
-        [sys.executable, "-m", "voxface", *words, "--save", saved], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "voxface", *words, "--save", saved, "--force"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout, json.loads(saved.read_text())
 
