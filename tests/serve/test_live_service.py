@@ -18,6 +18,7 @@ pytest.importorskip("prometheus_client", reason="prometheus_client comes with vo
 
 from voxface.serve.live_service import LiveService, Session  # noqa: E402
 from voxface.serve.metrics import Metrics  # noqa: E402
+from voxface.serve.session_host import Outcome  # noqa: E402
 
 HELLO = Hello()
 
@@ -112,3 +113,18 @@ def test_resume_load_keeps_room_for_those_who_come_back() -> None:
     let_in(sessions)
     assert sessions.resume(back(gone)) is gone
     assert sessions.open(HELLO, "a") == Refused("load", 10.0)
+
+
+def test_nobody_is_told_to_go_since_a_session_was_moved() -> None:
+    sessions = service(VirtualClock())
+    old, young = let_in(sessions), let_in(sessions)
+    for _ in range(30):
+        sessions.meter.updated(1.0, 0)
+    sessions.delivered(old.stream, Outcome(moved=True))
+    sessions.sweep()
+    assert young.over is None
+    for _ in range(30):
+        sessions.meter.updated(1.0, 0)  # of sound that had waited
+    sessions.sweep()
+    assert young.over is None
+    assert isinstance(sessions.open(HELLO, "a"), Session)

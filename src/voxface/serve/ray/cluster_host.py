@@ -242,9 +242,9 @@ class ClusterHost:
         if self._deliver is not None:
             self._deliver(stream, replace(report.outcome, late_ns=late))
 
-    def _lost(self, found: ReplicaLink, error: BaseException | None) -> None:
+    def _lost(self, found: ReplicaLink, error: BaseException) -> None:
         """Its sessions are without a replica, until another has room."""
-        why = "it says nothing" if isinstance(error, SilentError) else first_line(error) if error else "it has ended"
+        why = "it says nothing" if isinstance(error, SilentError) else f"{type(error).__name__}: {first_line(error)}"
         _log.warning("replica lost", extra={"why": why[:300], "sessions": len(found.streams)})
         if self._metrics:
             self._metrics.replica_failures.labels("lost").inc()

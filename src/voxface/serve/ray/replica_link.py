@@ -52,7 +52,7 @@ class ReplicaLink:
         self._closed.append(Close(stream.id))
         self._news.set()
 
-    async def talk(self, told: Callable[[RemoteStream, Report], None]) -> BaseException | None:
+    async def talk(self, told: Callable[[RemoteStream, Report], None]) -> BaseException:
         """Talks to the replica until it is lost; returns what says so.
 
         Args:
@@ -61,7 +61,9 @@ class ReplicaLink:
         talking = {asyncio.create_task(self._tell()), asyncio.create_task(self._hear(told))}
         try:
             done, _ = await asyncio.wait(talking, return_when=asyncio.FIRST_COMPLETED)
-            return next(iter(done)).exception()
+            error = next(iter(done)).exception()
+            assert error is not None, "both go on for ever"
+            return error
         finally:
             for task in talking:
                 task.cancel()
