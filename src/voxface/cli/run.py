@@ -89,8 +89,9 @@ def run(options: argparse.Namespace) -> int:
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.files.atomic import check_folder
     from voxface.runtime.inference.attributes import age_in_words, sex_in_words
+    from voxface.runtime.inference.clip_words import told_in_words
     from voxface.runtime.inference.face_estimator import FaceEstimator
-    from voxface.runtime.inference.run_report import RunReport, check_fresh, folder_names, told_in_words
+    from voxface.runtime.inference.run_report import RunReport, check_fresh, folder_names
     from voxface.runtime.live.stop import Stop
 
     check_threads(options.threads)
