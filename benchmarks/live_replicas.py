@@ -46,7 +46,7 @@ def main() -> None:
                     row["cores"] = round((_busy_s(process.pid) - before) / (time.monotonic() - began), 3)
                 found[name].append(row)
     record(
-        "live-replicas",
+        "live_replicas",
         "python -m benchmarks.live_replicas" + "".join(f" {word}" for word in sys.argv[1:]),
         {
             "updates_per_s": UPDATES,

@@ -306,7 +306,7 @@ def serving() -> str:
 
 def live_replicas() -> str:
     """What it costs that sessions are worked on by a replica of a cluster."""
-    document = load("live-replicas")
+    document = load("live_replicas")
     row, machine = document["measured"], document["machine"]
     lines = ["| sessions are worked on | p50 | p99 | processors | updates |", "|---|---|---|---|---|"]
     for name, side in row["sides"].items():
