@@ -14,6 +14,8 @@ from typing import Literal
 from PIL import Image
 
 from voxface.cli import main as voxface
+from voxface.runtime.bundle.bundle import Bundle
+from voxface.runtime.face.png import with_mark
 from voxface.runtime.files.atomic import write_bytes
 
 DOCS = Path(__file__).parent
@@ -46,7 +48,7 @@ def main() -> None:
     both.save(stored, "PNG", optimize=True)
     if stored.tell() > LARGEST:
         raise SystemExit(f"{stored.tell()} bytes are more than {LARGEST}")
-    write_bytes(DOCS / "report.png", stored.getvalue())
+    write_bytes(DOCS / "report.png", with_mark(stored.getvalue(), Bundle.open().mark))
     print(f"wrote {stored.tell()} bytes", file=sys.stderr)
 
 

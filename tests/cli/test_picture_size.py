@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import struct
 from pathlib import Path
 
@@ -13,7 +12,9 @@ pytest.importorskip("onnx", reason="onnx comes with voxface[train]")
 
 from tests.command_line import run
 from tests.conftest import SAMPLES
+from tests.stand_ins.half_block_reader import read_half_blocks
 from tests.stand_ins.larger_picture import larger_picture
+from voxface.cli.live.pictures.half_blocks import HalfBlocks
 from voxface.cli.live.terminal import Terminal
 from voxface.export.fused_graph import with_fused
 from voxface.runtime.audio.decode import read_blocks
@@ -94,12 +95,11 @@ def test_the_terminal_shows_the_same_face(bundle: Bundle, face_estimator: FaceEs
         for estimator in (larger, face_estimator):
             stream = io.StringIO()
             pipeline = Pipeline(LiveSession(estimator), SystemClock())
-            terminal = Terminal(stream, pipeline, estimator.morphable, columns=80)
+            terminal = Terminal(stream, pipeline, estimator.morphable, HalfBlocks(), size=lambda: (80, 21))
             pipeline.sink_workers.append(SinkWorker(terminal, SystemClock(), "here", lambda _: None))
             run_inline(FileSource(SAMPLES[0]), pipeline, Stop(), [])
-            last = re.split(r"\n", stream.getvalue())
-            colours = [re.findall(r"\[38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m", line) for line in last]
-            rows = [row for row in colours if row][-16:]
+            lines = [read_half_blocks(line) for line in stream.getvalue().split("\n")]
+            rows = [line for line in lines if line][-16:]
             assert [len(row) for row in rows] == [64] * 16
             shown.append(np.array(rows, int))
     assert np.abs(shown[0] - shown[1]).mean() < 3

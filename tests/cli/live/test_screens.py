@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.conftest import SAMPLES
 from tests.stand_ins.age import with_age
 from tests.stand_ins.face_posterior import with_posterior
+from tests.stand_ins.open_screen import shown
 from voxface.cli.live import lettering as lettering_module
 from voxface.cli.live.lettering import Lettering
 from voxface.cli.live.panel import (
@@ -37,28 +38,7 @@ from voxface.runtime.config.live import LiveConfig
 from voxface.runtime.inference.face_estimator import FaceEstimator
 from voxface.runtime.live.clock import SystemClock
 from voxface.runtime.live.pipeline import Pipeline
-from voxface.runtime.live.runner import run_inline
 from voxface.runtime.live.session import LiveSession
-from voxface.runtime.live.sink_worker import SinkWorker
-from voxface.runtime.live.sources import FileSource
-from voxface.runtime.live.stop import Stop
-
-
-class Open:
-    """Keeps a screen open after the run."""
-
-    def __init__(self, screen: object) -> None:
-        self._screen = screen
-        self.name, self.keeps_all, self.wants_audio = "screen", False, True
-        self.audio, self.event = screen.audio, screen.event  # type: ignore[attr-defined]
-
-    def close(self) -> None:
-        pass
-
-
-def shown(path: Path, pipeline: Pipeline, screen: object) -> None:
-    pipeline.sink_workers.append(SinkWorker(Open(screen), SystemClock(), "here", lambda _: None))
-    run_inline(FileSource(path), pipeline, Stop(), [])
 
 
 @pytest.mark.slow

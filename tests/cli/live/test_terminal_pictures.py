@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.conftest import SAMPLES
+from tests.stand_ins.half_block_reader import read_half_blocks
+from tests.stand_ins.open_screen import shown
 from voxface.cli.live.pictures.asking import QUESTIONS, TerminalSays, ask, ask_terminal, understood
 from voxface.cli.live.pictures.half_blocks import DARK_TO_LIGHT, HalfBlocks
 from voxface.cli.live.pictures.kitty import CHUNK, Kitty, transmitted
@@ -140,20 +142,6 @@ def test_kitty_gets_every_pixel(height: int, width: int) -> None:
 # -- half blocks -----------------------------------------------------------------------------------------------------------
 
 
-def read_blocks(line: str) -> list[tuple[list[int], list[int]]]:
-    """The upper and the lower pixel of each half block."""
-    found, now = [], ([0] * 3, [0] * 3)
-    for colours, block in re.findall(r"\033\[38;2;([\d;]+)m|(▀)", line):
-        if colours:
-            numbers = [int(number) for number in colours.split(";")]
-            assert numbers[3:5] == [48, 2]
-            now = (numbers[:3], numbers[5:])
-        else:
-            assert block
-            found.append(now)
-    return found
-
-
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 12), st.booleans())
 def test_half_blocks_are_the_pixels(half: int, smooth: bool) -> None:
@@ -164,11 +152,11 @@ def test_half_blocks_are_the_pixels(half: int, smooth: bool) -> None:
     for row, line in enumerate(lines):
         assert line.startswith("\r\033[K")
         assert line.endswith("\033[0m")
-        blocks = read_blocks(line)
+        blocks = read_half_blocks(line)
         assert len(blocks) == 4 * half
-        for shown, pixels in ((blocks[: 2 * half], image), (blocks[2 * half :], image[::-1])):
-            assert [upper for upper, _ in shown] == pixels[2 * row].tolist()
-            assert [lower for _, lower in shown] == pixels[2 * row + 1].tolist()
+        for drawn, pixels in ((blocks[: 2 * half], image), (blocks[2 * half :], image[::-1])):
+            assert [upper for upper, _ in drawn] == pixels[2 * row].tolist()
+            assert [lower for _, lower in drawn] == pixels[2 * row + 1].tolist()
 
 
 def test_without_colours_there_are_only_letters() -> None:
@@ -225,7 +213,6 @@ class Screen(io.StringIO):
 @pytest.mark.parametrize("kind", ["blocks", "sixel", "kitty", "none"])
 def test_the_screen_takes_as_many_lines_as_it_has(kind: Wanted, face_estimator: FaceEstimator) -> None:
     """Through growing and shrinking: what is drawn over is what was drawn, and never more than there is."""
-    from tests.cli.live.test_screens import shown
 
     stream, size = Screen(), (100, 30)
     painter = choose_painter(kind, environment={}, ask=lambda: TerminalSays(cell=(10, 20)))
@@ -258,7 +245,6 @@ def height(text: str) -> tuple[int, int]:
 
 
 def test_the_picture_on_the_screen_is_the_face(face_estimator: FaceEstimator) -> None:
-    from tests.cli.live.test_screens import shown
 
     stream = Screen()
     pipeline = Pipeline(LiveSession(face_estimator), SystemClock())

@@ -150,14 +150,15 @@ def test_an_estimate_reads_it_when_asked_for(default_bundle: Bundle) -> None:
 def test_opening_a_bundle_and_a_first_face_load_nothing_of_it(default_bundle: Bundle, tmp_path: Path) -> None:
     path = with_posterior(default_bundle).write(tmp_path / "with.voxface").path
     program = (
-        "import sys; from voxface.cli import main\n"
-        f"code = main(['run', {str(SAMPLES[0])!r}, '--bundle', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}])\n"
+        "import sys, voxface\n"
+        f"with voxface.VoiceToFace({str(path)!r}) as face:\n"
+        f"    face.estimate_file({str(SAMPLES[0])!r})[1].save({str(tmp_path / 'out')!r})\n"
         "loaded = [name for name in sys.modules if name.startswith('voxface') and "
         "('posterior' in name or 'heat_map' in name) and name != 'voxface.runtime.bundle.face_posterior_file']\n"
-        "print(code, loaded)"
+        "print(loaded)"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert said.splitlines()[-1] == "0 []"
+    assert said.splitlines()[-1] == "[]"
 
 
 def test_without_the_part_there_is_none(default_bundle: Bundle) -> None:
