@@ -193,7 +193,8 @@ def run(options: argparse.Namespace) -> int:
         for clip in clips:
             age, where = age_in_words(clip["attributes"]), printable(str(Path(clip["face"]).parent))
             print(
-                f"{printable(clip['file'])}: {clip['voiced_s']:.1f} s of speech, face {sex_in_words(clip['attributes']['sex'])}, "
+                f"{printable(clip['file'])}: {clip['voiced_s']:.1f} s of speech, "
+                f"face {sex_in_words(clip['attributes']['sex'])}, "
                 f"{age + ', ' if age else ''}confidence {clip['confidence']:.2f} -> {where}"
             )
             if "told" in clip:
