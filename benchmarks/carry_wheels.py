@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+MOST_MIB = 1 << 20
 INDEX = "wheels.json"  # in every part: all wheels, and the pieces of each
 
 
@@ -36,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     put.add_argument("held", type=Path)
     put.add_argument("site", type=Path)
     options = parser.parse_args(arguments)
+    if options.verb == "split" and not 0 < options.mib <= MOST_MIB:
+        parser.error(f"--mib {options.mib:g}: more than 0, at most {MOST_MIB}")
     try:
         if options.verb == "split":
             print(f"{split(options.wheels, options.parts, int(options.mib * 2**20))} parts in {options.parts}")
@@ -99,7 +102,7 @@ def keep(part: Path, held: Path) -> int:
     there = held / INDEX
     if there.exists() and there.read_text() != text:
         raise ValueError(f"{held} holds parts of other wheels; empty it first")
-    for piece in _pieces(json.loads(text)):
+    for piece in _pieces(_index(part, text)):
         source = part / piece["file"]
         if source.exists():
             _check(source, piece["sha256"])
@@ -122,7 +125,7 @@ def install(held: Path, site: Path) -> None:
     joined = held / "joined"
     joined.mkdir(exist_ok=True)
     wheels = []
-    for name, wheel in json.loads((held / INDEX).read_text()).items():
+    for name, wheel in _index(held, (held / INDEX).read_text()).items():
         path = joined / name
         with path.open("wb") as stream:
             for piece in wheel["pieces"]:
@@ -136,12 +139,31 @@ def install(held: Path, site: Path) -> None:
     )  # fmt: skip
 
 
+def _index(folder: Path, text: str) -> dict[str, Any]:
+    """The list of wheels and pieces; every name in it is that of a file in the folder itself.
+
+    Raises:
+        ValueError: it is damaged, or of another form.
+    """
+    try:
+        index: dict[str, Any] = json.loads(text)
+        names = [*index, *(piece["file"] for piece in _pieces(index))]
+        told = all(isinstance(piece["sha256"], str) and int(piece["part"]) > 0 for piece in _pieces(index))
+        told = told and all(isinstance(wheel["sha256"], str) for wheel in index.values())
+        good = told and all(Path(name).name == name and name not in ("", INDEX) for name in names)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        good = False
+    if not good:
+        raise ValueError(f"{folder / INDEX} is damaged, or no list of wheels; carry it again")
+    return index
+
+
 def _pieces(index: dict[str, Any]) -> list[dict[str, Any]]:
     return [piece for wheel in index.values() for piece in wheel["pieces"]]
 
 
 def _missing(held: Path) -> list[dict[str, Any]]:
-    return [piece for piece in _pieces(json.loads((held / INDEX).read_text())) if not (held / piece["file"]).exists()]
+    return [piece for piece in _pieces(_index(held, (held / INDEX).read_text())) if not (held / piece["file"]).exists()]
 
 
 def _check(path: Path, sha256: str) -> None:

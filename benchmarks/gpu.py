@@ -47,6 +47,7 @@ from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.manifest import GRAPHS
 from voxface.runtime.engines.opening import open_graph
 from voxface.runtime.errors import ProviderError
+from voxface.runtime.files.atomic import check_writable
 
 FRAMES: Final = 1000
 BUDGET_S: Final = 780.0
@@ -85,6 +86,15 @@ def main(arguments: list[str] | None = None) -> int:
     out = asked.out or (Path(os.environ["OUT"]) / "gpu.json" if os.environ.get("OUT") else None)
     if out is None and asked.device == "cuda" and not asked.quick:
         out = RESULTS / "gpu.json"
+    if not asked.budget_s > 0:
+        options.error(f"--budget-s {asked.budget_s:g}: more than 0")
+    if out is not None:
+        if out.suffix != ".json":  # what is there is replaced after each step, so it is to be a result
+            options.error(f"--out {out}: give a file that ends with .json")
+        try:
+            check_writable(out)
+        except OSError as error:
+            options.error(f"--out {out}: cannot be written ({error.strerror})")
     installed = tuple(filter(_installed, PACKAGES))
     command = " ".join(["python -m benchmarks.gpu", *(sys.argv[1:] if arguments is None else arguments)])
     steps = Steps(asked.budget_s, out, partial(document_of, "gpu", command, packages=installed))

@@ -50,6 +50,60 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "finds no GPU" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "{folder}/sound.flac"], "give a file that ends with .json"),
+        (["--out", "{folder}/sound.flac/gpu.json"], "cannot be written"),
+        (["--budget-s", "nan"], "more than 0"),
+    ],
+)
+def test_words_that_cannot_be_are_refused_before_anything_is_measured(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sound.flac").write_bytes(b"sound")
+    with pytest.raises(SystemExit) as end:
+        gpu.main(["--device", "cpu", "--quick", *(word.format(folder=tmp_path) for word in words)])
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+    assert (tmp_path / "sound.flac").read_bytes() == b"sound"
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf"])
+def test_parts_of_no_size_are_refused(size: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["split", str(tmp_path), str(tmp_path / "parts"), f"--mib={size}"])
+    assert end.value.code == 2
+    assert not (tmp_path / "parts").exists()
+
+
+_PIECE = {"file": "a.whl.001", "part": 1, "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        b"{",
+        b"\xff",
+        b"[]",
+        b'{"a.whl": 1}',
+        b'{"a.whl": {"sha256": "0"}}',
+        json.dumps({"../a.whl": {"sha256": "0" * 64, "pieces": [_PIECE]}}).encode(),
+        json.dumps({"a.whl": {"sha256": "0" * 64, "pieces": [{**_PIECE, "file": "/etc/hostname"}]}}).encode(),
+        json.dumps({"a.whl": {"sha256": "0" * 64, "pieces": [{**_PIECE, "part": None}]}}).encode(),
+    ],
+)
+@pytest.mark.parametrize("verb", ["keep", "install"])
+def test_a_list_of_wheels_that_is_none_is_said(
+    index: bytes, verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "wheels.json").write_bytes(index)
+    assert main([verb, str(tmp_path / "part"), str(tmp_path / "there")]) == 3
+    assert "carry_wheels: error: " in capsys.readouterr().err
+    assert not [*tmp_path.rglob("*.whl*")]
+
+
 def test_steps_that_fail_or_find_no_time_are_said_and_the_rest_goes_on(tmp_path: Path) -> None:
     now = [0.0]
     out = tmp_path / "result.json"

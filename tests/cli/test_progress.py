@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -10,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.command_line import run
 from tests.conftest import SAMPLES
 from voxface.cli import hearing_progress
 from voxface.cli.hearing_progress import HearingProgress
 from voxface.cli.output import Documents, Progress
+from voxface.cli.terminal_line import cut, draws_over, width_of
 from voxface.runtime.audio.decode import read_blocks
 
 
@@ -54,7 +58,7 @@ def test_steps_tell_the_time_left(clock: Clock, monkeypatch: pytest.MonkeyPatch)
     for name in "bcdefghij":
         clock.now += 1
         progress.step(name)
-    assert "10/10 j " in screen.getvalue()
+    assert "10/10 j\033[K" in screen.getvalue()
     assert "left" not in screen.getvalue().split("\r")[-1]
     progress.close()
     assert screen.getvalue().endswith("\r\033[K")
@@ -90,6 +94,51 @@ def test_names_in_lines_move_no_cursor(clock: Clock, capsys: pytest.CaptureFixtu
     clock.now += 100
     progress.step("\033[2Jtwo\nlines")
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 200), st.text(max_size=60), st.text(max_size=60), st.integers(2, 10**6))
+def test_a_bar_is_one_line_of_letters_whatever_names_and_width(columns: int, what: str, label: str, total: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", screen := Watched())
+        patch.setattr(Watched, "fileno", lambda _: 2)
+        patch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((columns, 24)))
+        Progress(total, what).at(1, total, label)
+    shown = screen.getvalue()
+    assert shown.startswith("\r")
+    assert shown.endswith("\033[K")
+    line = shown[1:-3]
+    assert line == "" or line.isprintable()
+    assert width_of(line) < columns
+    count = f"1/{total}"
+    assert count in line or len(count) + 1 >= columns  # how far it is, before anything else
+
+
+def test_a_bar_uses_the_width_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", screen := Watched())
+    monkeypatch.setattr(Watched, "fileno", lambda _: 2, raising=False)
+    for columns, shown in ((80, f"voices {'█' * 12}{'·' * 12} 5/10 x"), (19, "voices ██·· 5/10 x"), (10, "voic 5/10")):
+        monkeypatch.setattr(os, "get_terminal_size", lambda _, wide=columns: os.terminal_size((wide, 24)))
+        Progress(10, "voices").at(5, 10, "x")
+        assert screen.getvalue().split("\r")[-1] == f"{shown}\033[K"
+
+
+def test_a_dumb_terminal_gets_no_codes(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", screen := Watched())
+    assert draws_over(screen)
+    monkeypatch.setenv("TERM", "dumb")
+    assert not draws_over(screen)
+    progress = Progress(3, "voices")
+    clock.now += 100
+    progress.step("one.wav")
+    progress.close()
+    assert screen.getvalue() == "voices: 1 of 3 3 min left, one.wav\n"
+
+
+def test_a_text_is_cut_between_letters() -> None:
+    assert cut("声の顔", 5) == "声の"
+    assert cut("abc", 3) == "abc"
+    assert cut("abc", -1) == ""
 
 
 def test_nothing_with_json(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxface.cli.arguments import add_json
 from voxface.cli.output import print_json
+from voxface.cli.terminal_line import draws_over, printable
 
 if TYPE_CHECKING:
     from voxface.runtime.live.device import Backend, Device
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
             "default": device.default,
         }
         if options.listen:
-            row["heard"] = listen(backend, device, options.seconds, show=sys.stderr.isatty() and not options.json)
+            row["heard"] = listen(backend, device, options.seconds, show=draws_over(sys.stderr) and not options.json)
         found.append(row)
     if options.json:
         print_json({"devices": found, "hosts": hosts})
@@ -85,7 +86,12 @@ def listen(backend: "Backend", device: "Device", seconds: float, *, show: bool =
     while time.monotonic() < ends:
         time.sleep(0.05)
         if show:
-            print(f"\r{device.name[:32]:<32} {meter(recent.read().rms_db)}", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r{printable(device.name)[:32]:<32} {meter(recent.read().rms_db)}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
     handle.close()
     if show:
         print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -4,9 +4,10 @@ What a card says was written by others: only letters that are to be seen are dra
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
+
+from voxface.cli.terminal_line import width_of
 
 WIDEST: Final = 100  # columns: longer lines are hard to read
 _NARROWEST: Final = 20
@@ -163,10 +164,3 @@ def _cut(text: str, width: int) -> list[str]:
         pieces[-1] += letter
         room -= needs
     return pieces
-
-
-def width_of(text: Iterable[str]) -> int:
-    """Columns of text: East Asian letters and emoji take two, accents that follow their letter none."""
-    return sum(
-        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text
-    )

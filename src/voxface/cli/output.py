@@ -7,6 +7,11 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from voxface.cli.terminal_line import columns_of, cut, draws_over, printable, width_of
+
+_BAR: Final = 24  # columns
+_LABEL: Final = 24  # columns of a label, for which a bar is made narrower
+_NARROW_BAR: Final = 4  # a narrower one says nothing
 PLAIN_S: Final = 60.0  # between lines about progress where nobody watches
 
 
@@ -41,12 +46,12 @@ def fail_json(asked: bool, message: str, exit_code: int) -> None:
 
 def complain(message: str) -> None:
     """Prints one line on standard error; characters of file names that cannot be printed are escaped."""
-    tell(f"voxface: error: {_printable(message)}\n")
+    tell(f"voxface: error: {printable(message)}\n")
 
 
 def warn(message: str) -> None:
     """Prints one line on standard error about what works, but not in full."""
-    tell(f"voxface: warning: {_printable(message)}\n")
+    tell(f"voxface: warning: {printable(message)}\n")
 
 
 def tell(text: str) -> None:
@@ -61,10 +66,6 @@ def tell(text: str) -> None:
         os.close(null)
 
 
-def _printable(message: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-
-
 class Progress:
     """How far a command is, on standard error: a bar with the time left while that is a terminal.
 
@@ -74,7 +75,7 @@ class Progress:
 
     def __init__(self, total: int, what: str) -> None:
         self._total, self._what, self._done = total, what, 0
-        self._watched = sys.stderr.isatty()
+        self._watched = draws_over(sys.stderr)
         self._label, self._phase = "", ""
         self._born = self._told = time.monotonic()
         self._began: tuple[float, int] | None = None
@@ -124,14 +125,26 @@ class Progress:
     def _show(self, label: str) -> None:
         if self._total <= 1:
             return
+        what = printable(self._phase or self._what)
         if self._watched:
-            filled = 24 * min(self._done, self._total) // self._total
-            bar = "█" * filled + "·" * (24 - filled)
-            tell(f"\r{self._phase or self._what} {bar} {self._done}/{self._total} {label[:40]:<40}\033[K")
+            # One column is left free: in the last one some terminals begin a new line, and the next bar would be below.
+            tell(f"\r{self._line(what, printable(label), columns_of(sys.stderr) - 1)}\033[K")
             self._shown = True
         elif not Documents.asked and (now := time.monotonic()) - self._told >= PLAIN_S:
             self._told = now
-            tell(f"{self._phase or self._what}: {self._done} of {self._total} {_printable(label)}".rstrip(" ,") + "\n")
+            tell(f"{what}: {self._done} of {self._total} {printable(label)}".rstrip(" ,") + "\n")
+
+    def _line(self, what: str, label: str, columns: int) -> str:
+        """The bar and what is about it in so many columns: how far it is comes first, then what it is, label, and bar."""
+        count = f"{self._done}/{self._total}"
+        what = cut(what, columns - len(count) - 1)
+        room = columns - width_of(what) - len(count) - 1  # for bar and label, each with its space
+        wide = min(_BAR, room - 1 - min(_LABEL + 1, width_of(label) + 1))
+        bar = ""
+        if wide >= _NARROW_BAR:
+            filled = wide * min(self._done, self._total) // self._total
+            bar = f"{'█' * filled}{'·' * (wide - filled)} "
+        return cut(f"{what} {bar}{count} {label[:40]}", columns).rstrip()
 
     def close(self) -> None:
         """Clears the line."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxface.cli.arguments import add_json
 from voxface.cli.output import Progress, complain, error_json, print_json
+from voxface.cli.terminal_line import printable
 
 if TYPE_CHECKING:
     from voxface.runtime.provenance.finding import Findings
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"files": [each.to_json() for each in found], "errors": errors})
     else:
         for each in found:
-            print("\n".join(_lines(each)))
+            print("\n".join(map(printable, _lines(each))))  # others wrote what files say
     return int(errors[0]["exit_code"]) if errors else 0
 
 

@@ -26,6 +26,7 @@ from voxface.cli.arguments import (
 from voxface.cli.engine_times import warn_of_change
 from voxface.cli.hearing_progress import HearingProgress
 from voxface.cli.output import Progress, complain, error_json, print_json, warn
+from voxface.cli.terminal_line import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,17 +192,18 @@ def run(options: argparse.Namespace) -> int:
         print_json(document)
     else:
         for clip in clips:
-            age = age_in_words(clip["attributes"])
+            age, where = age_in_words(clip["attributes"]), printable(str(Path(clip["face"]).parent))
             print(
-                f"{clip['file']}: {clip['voiced_s']:.1f} s of speech, face {sex_in_words(clip['attributes']['sex'])}, "
-                f"{age + ', ' if age else ''}confidence {clip['confidence']:.2f} -> {Path(clip['face']).parent}"
+                f"{printable(clip['file'])}: {clip['voiced_s']:.1f} s of speech, "
+                f"face {sex_in_words(clip['attributes']['sex'])}, "
+                f"{age + ', ' if age else ''}confidence {clip['confidence']:.2f} -> {where}"
             )
             if "told" in clip:
                 print(f"  {told_in_words(clip)}")
         if clips:
             if options.provider == AUTO:
                 print(in_words(face_estimator.choice))
-            print(f"report: {options.out / 'report.html'}")
+            print(f"report: {printable(str(options.out / 'report.html'))}")
             print(bundle.mark.notice)
     if stop.reason is not None:
         complain(f"ended by {stop.reason} after {len(clips) + len(errors)} of {len(files)} files")

@@ -41,6 +41,13 @@ from voxface.runtime.live.pipeline import Pipeline
 from voxface.runtime.live.session import LiveSession
 
 
+class Watched(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.slow
 def test_the_window_shows_the_mesh_and_different_voices_differ(face_estimator: FaceEstimator) -> None:
     pytest.importorskip("open3d")
@@ -232,6 +239,34 @@ def test_into_a_pipe_it_speaks_in_words_alone(face_estimator: FaceEstimator) -> 
     terminal.close()
     assert "\033" not in stream.getvalue()
     assert "confidence 0." in stream.getvalue().splitlines()[-1]
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 5, 8])
+def test_in_a_terminal_of_few_lines_nothing_moves_off(face_estimator: FaceEstimator, height: int) -> None:
+    """The cursor cannot go back up to it, and the next drawing would be below the one before."""
+    stream = io.StringIO()
+    pipeline = Pipeline(LiveSession(face_estimator), SystemClock())
+    terminal = Terminal(stream, pipeline, face_estimator.morphable, HalfBlocks(), size=lambda: (20, height))
+    terminal.close()
+    shown(SAMPLES[0], pipeline, terminal)
+    before = len(stream.getvalue())
+    terminal.close()
+    terminal.close()
+    for drawn in (stream.getvalue()[:before], stream.getvalue()[before:]):
+        for each in re.split(r"\033\[\d+A", drawn):
+            assert each.count("\n") <= max(1, height - 1)
+    assert "0 s" in stream.getvalue()
+
+
+def test_a_dumb_terminal_gets_words_alone(face_estimator: FaceEstimator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Watched()
+    terminal = Terminal(
+        stream, Pipeline(LiveSession(face_estimator), SystemClock()), face_estimator.morphable, NoPictures()
+    )
+    assert terminal.draw()
+    assert "\033" not in stream.getvalue()
+    assert "waiting for a second of voice" in stream.getvalue()
 
 
 @given(st.text("ab ", max_size=60), st.integers(1, 30))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from voxface.cli.live.display import why_no_display
 from voxface.cli.output import warn
+from voxface.cli.terminal_line import draws_over
 from voxface.runtime.errors import ProviderError, UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def open_screens(options: argparse.Namespace, pipeline: "Pipeline", model: "Morp
         from voxface.cli.live.terminal import Terminal
 
         # No question to a terminal, and no pictures, where what is drawn goes into a file or a pipe.
-        painter = choose_painter(options.terminal_face) if sys.stderr.isatty() else NoPictures()
+        painter = choose_painter(options.terminal_face) if draws_over(sys.stderr) else NoPictures()
         screens.append(Terminal(sys.stderr, pipeline, model, painter))
     return screens
 

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
+from voxface.cli.terminal_line import draws_over
+
 if TYPE_CHECKING:
     from voxface.cli.live.pictures.layout import Layout
     from voxface.cli.live.pictures.painter import Painter
@@ -23,7 +25,7 @@ PLAIN_S = 5.0  # between lines where the screen is no terminal
 class Terminal:
     """A screen that draws over its own lines, a few times a second, and leaves the last picture standing.
 
-    Where its stream is no terminal, it says now and then in words how it goes.
+    Where its stream is no terminal that can be drawn over, it says now and then in words how it goes.
     """
 
     name = "terminal"
@@ -41,7 +43,7 @@ class Terminal:
     ) -> None:
         """`size`: columns and lines of the terminal; None: it is asked whenever it is drawn on."""
         self._stream, self._pipeline, self._model, self._painter = stream, pipeline, model, painter
-        self._plain = size is None and not stream.isatty()
+        self._plain = size is None and not draws_over(stream)
         self._size = size or self._asked_size
         self._levels: deque[float] = deque(maxlen=60)
         self._newest: SinkEvent | None = None
@@ -102,7 +104,8 @@ class Terminal:
             self._stream.flush()
             return
         size = columns, height = self._size()
-        lines = self.lines(columns)
+        # What does not fit is left out, the waveform first: the cursor could not go back up to what has moved off the screen.
+        lines = self.lines(columns)[: max(1, height - 1)]
         self._below = max(self._below, len(lines))  # not fewer again, or the pictures would change their size
         text = ""
         if self._drawn is not None:

@@ -69,7 +69,7 @@ def ask_terminal(patience_s: float = PATIENCE_S) -> TerminalSays:
 def ask(terminal: int, patience_s: float) -> TerminalSays:
     """Asks at a file descriptor, and leaves the terminal's settings as they were.
 
-    What was typed meanwhile is lost, as are answers that come too late.
+    What was typed meanwhile is lost. Answers that come too late are, to whoever reads the terminal next, as if typed.
 
     Raises:
         OSError: it is no terminal, or gone.
