@@ -303,7 +303,8 @@ def train_voice_encoder(
     for split in ("validation", "test"):
         metrics[split] = verification(pairs, encoder, split, run.device)
         metrics[split] |= sex_accuracy(pairs, bare(model), split, run.device)
-        say(f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics[split].items()))
+        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics[split].items())
+        say(f"{split}: {told or 'nobody to measure on'}")
     metrics["trivial"] = {"eer": 0.5, "auc": 0.5, "sex": 0.5, "identity_top1": 1 / identities}
     save_networks(
         folder,
