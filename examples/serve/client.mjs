@@ -65,7 +65,7 @@ function parseWav(buffer) {
     if (name === "data") return {rate, channels, samples: new Int16Array(buffer.slice(at + 8, at + 8 + (size & ~1)))};
     at += 8 + size + (size & 1);
   }
-  throw new Error("no WAV file");
+  throw new Error("no WAV file; give one of 16-bit PCM: ffmpeg -i FILE -c:a pcm_s16le voice.wav");
 }
 
 async function main([url, path]) {

@@ -51,13 +51,13 @@ def test_what_it_says_and_writes(folder: Path, capsys: pytest.CaptureFixture[str
     assert run(*command(folder, folder / "pairs")) == 2
     assert "--force" in capsys.readouterr().err
     assert run(*command(folder, folder / "pairs"), "--force", "--workers", 1) == 3
-    assert "12 utterances, 6 pictures; 1 files left out" in capsys.readouterr().out
+    assert "12 utterances, 6 pictures; 1 files or faces left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--voices", "wav", "--photos", "VGGFace"], 2, "say what finds their landmarks"),
+        (["--voices", "wav", "--photos", "VGGFace"], 2, "say what finds their landmarks: --detector onnx:FILE"),
         (["--voices", "wav", "--detector", "pts"], 2, "goes with --photos"),
         (["--voices", "wav", "--noise", "wav"], 2, "--noise: goes with --speech"),
         (["--speech", "wav", "--photos", "VGGFace"], 2, "--photos: goes with --voices"),

@@ -2,13 +2,14 @@
 
 import logging
 import time
+from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.errors import NoSpeechError, VoxfaceError
+from voxface.runtime.errors import NoSpeechError, UsageError, VoxfaceError
 from voxface.runtime.provenance.mark import KEY
 from voxface.serve.clip import GLB, PNG, ClipOptions
 from voxface.serve.clip_desk import BusyError, Desk
@@ -22,6 +23,7 @@ from voxface.serve.state.limits import Limits
 from voxface.serve.upload import read_upload
 
 STUCK_S: Final = 30.0
+CLIP_OPTIONS: Final = ("channel", "min_confidence", "any_age", "uncertainty")
 _log = logging.getLogger(__name__)
 
 
@@ -127,6 +129,7 @@ class HttpRoutes:
             return JSONResponse(document, 406)
         name = None
         try:
+            _check_names(request.query_params.keys())
             if self._uploading >= self._limits.uploads:
                 raise BusyError(f"{self._uploading} clips are on their way already; try again in a moment")
             self._uploading += 1
@@ -206,6 +209,13 @@ class HttpRoutes:
         if found is None:
             return JSONResponse(error_document("no such page", 2, "not-found"), 404)
         return Response(found.data, media_type=found.kind, headers={"Cache-Control": "no-cache"})
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Raises UsageError for an option of a clip that there is not: a misspelt one would be ignored without a word."""
+    unknown = sorted(set(names) - set(CLIP_OPTIONS))
+    if unknown:
+        raise UsageError(f"no option {', '.join(map(repr, unknown))[:100]}; there are {', '.join(CLIP_OPTIONS)}")
 
 
 def _wanted(accept: str) -> str | None:

@@ -26,6 +26,7 @@ from voxface.training.trainers.voice_encoder import (
     VoiceEncoderConfig,
     _share_of_rate,
     _standardised,
+    told_of,
     train_voice_encoder,
     verification,
 )
@@ -221,3 +222,8 @@ def test_bad_settings_and_too_few_people() -> None:
     with pytest.raises(InputError, match="two people"):
         train_voice_encoder(small_pairs(people=2), CONFIG, Path("nowhere"))
     assert PRESETS["wen2019"].crop == (300, 800)
+
+
+def test_a_split_without_anybody_says_so() -> None:
+    assert told_of("test", {"sex": 0.75, "people": 4}) == "test: sex 0.75, people 4"
+    assert told_of("validation", {}) == "validation: nobody to measure on"

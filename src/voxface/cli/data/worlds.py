@@ -77,7 +77,10 @@ def _check_apart(options: argparse.Namespace) -> None:
     if own and options.photos is None and options.detector is not None:
         raise UsageError("--detector: goes with --photos")
     if own and options.photos is not None and options.detector is None:
-        raise UsageError("--photos: say what finds their landmarks: --detector")
+        raise UsageError(
+            "--photos: say what finds their landmarks: --detector onnx:FILE, mediapipe:FILE.task or face-alignment, pts where "
+            "a file of marks lies beside each picture, aligned where the pictures are aligned faces"
+        )
     if options.expert is not None and options.detector in (None, "aligned"):
         raise UsageError("--expert: goes with a --detector, which finds the faces that it reads")
     if options.whitening is not None and options.expert is None and options.fits is None:
@@ -214,7 +217,7 @@ def _tell(
             + f"), {len(pairs.utterance_person)} utterances, {len(pairs.pictures)} pictures"
             + ("" if pairs.kind == "own" else " that show no real person")
             + (f"; {unlabelled} more voices are of children, or of no known sex" if unlabelled else "")
-            + (f"; {len(left_out)} files left out" if left_out else "")
+            + (f"; {len(left_out)} files or faces left out" if left_out else "")
         )
     return left_out[0].exit_code if left_out else 0
 

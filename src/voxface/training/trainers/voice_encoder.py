@@ -6,7 +6,7 @@ people, so validation is speaker verification on people who are not among the cl
 recordings of one speaker?".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Self
@@ -303,7 +303,7 @@ def train_voice_encoder(
     for split in ("validation", "test"):
         metrics[split] = verification(pairs, encoder, split, run.device)
         metrics[split] |= sex_accuracy(pairs, bare(model), split, run.device)
-        say(f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics[split].items()))
+        say(told_of(split, metrics[split]))
     metrics["trivial"] = {"eer": 0.5, "auc": 0.5, "sex": 0.5, "identity_top1": 1 / identities}
     save_networks(
         folder,
@@ -426,3 +426,8 @@ def _similarities(pairs: Pairs, encoder: nn.Module, device: torch.device, most: 
     one, other = (np.stack([_embed(encoder, pair[k], device) for pair in halves]) for k in (0, 1))
     grey = np.rint(np.clip((one @ other.T + 1) / 2, 0, 1) * 255).astype(np.uint8)
     return np.repeat(np.repeat(grey, 8, 0), 8, 1)[:, :, None].repeat(3, 2)
+
+
+def told_of(split: str, found: Mapping[str, float]) -> str:
+    """One line of what was measured on a split; a few people of one's own may leave nobody to measure on."""
+    return f"{split}: " + (", ".join(f"{name} {value:.4g}" for name, value in found.items()) or "nobody to measure on")
