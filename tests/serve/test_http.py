@@ -166,7 +166,7 @@ def test_no_face_says_why(client: Any) -> None:
     [
         ("channel=0", "channel"), ("channel=x", "channel"), ("min_confidence=2", "min_confidence"),
         ("any_age=perhaps", "any_age"), ("min_confidence=nan", "min_confidence"),
-        ("chanel=1", "no option 'chanel'; there are channel"), ("any-age=true", "any-age"), ("channel=1&x", "'x'"),
+        ("chanl=1", "no option 'chanl'; there are channel"), ("any-age=true", "any-age"), ("channel=1&x", "'x'"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be(client: Any, query: str, said: str) -> None:
