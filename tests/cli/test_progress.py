@@ -210,5 +210,5 @@ def test_a_long_file_is_heard_with_a_bar(
     monkeypatch.setattr(sys, "stderr", screen := Watched())
     assert run(*(tmp_path if word == "{out}" else word for word in words)) == 0
     assert f"hearing {SAMPLES[0].name}, s " in screen.getvalue()
-    assert "/8 " in screen.getvalue()
+    assert "/8" in screen.getvalue()
     assert screen.getvalue().endswith("\r\033[K")
