@@ -2,8 +2,8 @@
 
     pip download -d wheels --only-binary=:all: --platform manylinux_2_28_x86_64 --python-version 3.12 NAME …
     python -m benchmarks.carry_wheels split wheels parts --mib 48      # here: folders parts/1, parts/2, …
-    python benchmarks/carry_wheels.py keep parts/1 /tmp/held           # there, once for each folder as it comes
-    python benchmarks/carry_wheels.py install /tmp/held /tmp/site      # there: then PYTHONPATH=/tmp/site
+    python benchmarks/carry_wheels.py keep parts/1 held                # there, once for each folder as it comes
+    python benchmarks/carry_wheels.py install held site                # there: then PYTHONPATH=site
 
 A wheel larger than a part is cut; every piece and every wheel has its SHA-256. `install` says which parts are missing. It needs
 nothing but Python and pip, asks no index, and can be run as a file.

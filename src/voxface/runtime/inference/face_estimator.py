@@ -209,10 +209,7 @@ class FaceEstimator:
     def _estimate(
         self, speech: Speech, before: Estimate | None, image_reuse_distance: float, timer: StageTimer
     ) -> Estimate:
-        found = finished(self._encoded_steps(speech, timer))
-        if isinstance(found, Estimate):
-            return found
-        return self.decode(speech, *found, before=before, image_reuse_distance=image_reuse_distance, timer=timer)
+        return finished(self.estimate_steps(speech, before, image_reuse_distance, timer=timer))
 
     def estimate_steps(
         self,
