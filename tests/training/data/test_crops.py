@@ -84,7 +84,7 @@ def test_a_bank_keeps_to_people_and_speakers_as_well(case: tuple[Pairs, int]) ->
     for row, positive in zip(rows, same, strict=True):
         if len(set(bank.recording[bank.person == bank.person[row]])) > 1:
             assert bank.recording[row] != bank.recording[positive]
-    speakers = np.array([person.speaker for person in pairs.people])
+    speakers = np.unique([person.speaker for person in pairs.people], return_inverse=True)[1]
     if len(set(speakers[people])) < 2:
         with pytest.raises(ValueError, match="two speakers"):
             bank.negatives(rows, speakers, rng)

@@ -45,14 +45,21 @@ def resized(images: Tensor, size: int) -> Tensor:
     return functional.interpolate(images, (size, size), mode="area")
 
 
-def mean_colour(pictures: Rows, which: NDArray[np.integer[Any]], batch: int = 1024) -> Tensor:
+def mean_picture(pictures: Rows, which: NDArray[np.integer[Any]]) -> Tensor:
+    """Mean of some of the uint8 pictures [K, H, W, 3] as an image: float32 [3, H, W] in [-1, 1]."""
+    return _mean(pictures, which).float()
+
+
+def mean_colour(pictures: Rows, which: NDArray[np.integer[Any]]) -> Tensor:
     """Mean of all pixels of some of the uint8 pictures [K, H, W, 3] as a colour of images: float32 [3] in [-1, 1]."""
-    sums, pixels = np.zeros(3, np.int64), 0
+    return _mean(pictures, which).mean((1, 2)).float()
+
+
+def _mean(pictures: Rows, which: NDArray[np.integer[Any]], batch: int = 1024) -> Tensor:
+    sums = np.zeros(pictures.shape[1:], np.int64)
     for begin in range(0, len(which), batch):
-        part = pictures[which[begin : begin + batch]]
-        sums += part.sum((0, 1, 2), dtype=np.int64)
-        pixels += part.size // 3
-    return torch.from_numpy(sums / pixels / _HALF_RANGE - 1).float()
+        sums += pictures[which[begin : begin + batch]].sum(0, dtype=np.int64)
+    return torch.from_numpy(sums / len(which) / _HALF_RANGE - 1).permute(2, 0, 1)
 
 
 def image_batches(pictures: Rows, which: NDArray[np.integer[Any]], batch: int = 256) -> Iterator[Tensor]:

@@ -96,7 +96,7 @@ class VoiceTriplets:
         self._encoder = (encoder if isinstance(encoder, Frozen) else Frozen(encoder)).to(device)
         self._pairs, self._crop, self._over, self._device = pairs, crop, over, device
         self.people = np.array([i for i in people if len(pairs.utterances[int(i)])], np.int32)
-        self._speakers = np.array([person.speaker for person in pairs.people])
+        self._speakers = np.unique([person.speaker for person in pairs.people], return_inverse=True)[1]
         if len(np.unique(self._speakers[self.people])) < 2:
             raise InputError("a triplet needs training utterances of two speakers; there are fewer in these pairs")
         silence = torch.zeros(1, pairs.frames.shape[1], crop[0], device=device)
@@ -147,9 +147,10 @@ class VoiceTriplets:
             ValueError: see `draw`.
         """
         if partners == "drawn":
-            one = (
-                self._draw(rng.choice(self.people, count), rng) if anchors == "people" else rng.choice(self._all, count)
-            )
+            of_people = anchors == "people"
+            # As `rng.choice`, in a third of its time.
+            at = rng.integers(len(self.people if of_people else self._all), size=count)
+            one = self._draw(self.people[at], rng) if of_people else self._all[at]
             rows = np.concatenate([one, self._positives(one, rng), self._negatives(one, rng)])
             person = self._person(rows)
             positive, negative = np.arange(count, 2 * count), np.arange(2 * count, 3 * count)

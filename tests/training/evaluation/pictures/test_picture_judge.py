@@ -1,6 +1,7 @@
 """The judge of generated pictures."""
 
 import copy
+import weakref
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -18,6 +19,7 @@ from voxface.training.data.differentiable_augmentation import augment  # noqa: E
 from voxface.training.data.images import as_images, as_pictures  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402
 from voxface.training.data.voice_face_sampler import held_out_recordings  # noqa: E402
+from voxface.training.evaluation.pictures import generated_faces, picture_judge  # noqa: E402
 from voxface.training.evaluation.pictures.generated_faces import FaceTest  # noqa: E402
 from voxface.training.evaluation.pictures.picture_judge import JudgeConfig, PictureJudge  # noqa: E402
 from voxface.training.models import VoiceEncoder  # noqa: E402
@@ -105,11 +107,37 @@ def test_metrics_of_a_generator_that_shows_the_right_pictures(judge: PictureJudg
     assert right["identity_top1"] == float((judge.person(truth[test.known])[:, 0] == test.person[test.known]).mean())
     assert right["identity_top1"] > false["identity_top1"]
     assert right["sex_unknown_people"] == float(
-        (judge.sex_of(truth[~test.known]) == pairs.sexes[test.person[~test.known]]).mean()
+        (judge.sexes_by(judge.features(truth[~test.known])) == pairs.sexes[test.person[~test.known]]).mean()
     )
     trivial = test.trivial()
     assert right["frechet"] < trivial["frechet_mean_picture"]
     assert trivial["identity_top1_chance"] == 1 / 4
+
+
+def test_pictures_are_made_and_judged_batch_by_batch(
+    judge: PictureJudge, encoder: VoiceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = coloured()
+    held = held_out_recordings(pairs, pairs.split("train"))
+    test = FaceTest.from_pairs(pairs, Frozen(encoder), judge, held, each=3, length=(40, 90))
+    made: list[weakref.ref[Tensor]] = []
+
+    def generator(embedding: Tensor) -> Tensor:
+        assert sum(images() is not None for images in made) <= 1, "pictures of batches before are still in memory"
+        images = embedding[:, :3, None, None].expand(-1, -1, 64, 64).clone()
+        made.append(weakref.ref(images))
+        return images
+
+    together = test.measure(generator), test.trivial()
+    assert len(made) == 1
+    for module in (generated_faces, picture_judge):
+        monkeypatch.setattr(module, "BATCH", 4)
+    in_parts = replace(test).measure(generator), replace(test).trivial()
+    assert len(made) == 1 + -(-len(test.person) // 4)
+    for a, b in zip(together, in_parts, strict=True):
+        known = [name for name, value in a.items() if value is not None]
+        assert len(known) >= 5
+        assert [b[name] for name in known] == pytest.approx([a[name] for name in known], rel=1e-4)
 
 
 def test_pictures_and_images_there_and_back(rng: np.random.Generator) -> None:

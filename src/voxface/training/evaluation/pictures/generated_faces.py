@@ -1,6 +1,8 @@
 """Evaluation of a face generator on new voices: identity and sex of its pictures (Wen 2019, §4.2), FID-like distance."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,10 +12,10 @@ from torch import Tensor, nn
 
 from voxface.runtime.features.normalisation import network_input
 from voxface.training.data.crops import crop
-from voxface.training.data.images import as_images, as_pictures
+from voxface.training.data.images import as_pictures, image_batches, mean_picture
 from voxface.training.data.pairs import Pairs
-from voxface.training.evaluation.pictures.frechet import features_of, frechet_distance, gaussian
-from voxface.training.evaluation.pictures.picture_judge import PictureJudge
+from voxface.training.evaluation.pictures.frechet import frechet_distance, gaussian
+from voxface.training.evaluation.pictures.picture_judge import BATCH, PictureJudge
 from voxface.training.models.frozen import Frozen
 
 MOST_REAL = 4096  # real pictures, and as many generated ones, in the FID-like distance
@@ -34,7 +36,7 @@ class FaceTest:
         person: int32 [N], whose voices they are.
         known: bool [N], whether they are of training people.
         opposite: int64 [K], for each real picture a voice of the same person.
-        real: real pictures uint8 [K, H, W, 3] of these people; the judge has learnt from none of them.
+        real: int64 [K], pictures of these people among those of `pairs`; the judge has learnt from none of them.
         fresh: share of training people whose voice here is of a recording that was kept from the training; of the others only
             the crop is new.
         judge: network that says whose a picture is.
@@ -47,7 +49,7 @@ class FaceTest:
     person: NDArray[np.int32]
     known: NDArray[np.bool_]
     opposite: NDArray[np.int64]
-    real: NDArray[np.uint8]
+    real: NDArray[np.int64]
     fresh: float
     judge: PictureJudge
     sexes: NDArray[np.int64]
@@ -113,7 +115,7 @@ class FaceTest:
             person=np.array(person, np.int32),
             known=np.isin(person, list(trained)),
             opposite=np.array(opposite, np.int64),
-            real=pairs.pictures[pictures],
+            real=pictures,
             fresh=float(np.mean(fresh)),
             judge=judge,
             sexes=pairs.sexes,
@@ -129,41 +131,35 @@ class FaceTest:
             `sex_known_people`, `sex_unknown_people`: accuracy of the judge's sex, on training and validation people.
             `frechet`: FID-like distance; None where there are not more pictures than the judge has features.
         """
-        images = generated(generator, self.embedding)
+        features = self.judge.features_of(generated(generator, self.embedding))
         found: dict[str, Any] = {}
-        known = torch.from_numpy(self.known)
-        right = self.judge.person(images[known], 5) == self.person[self.known][:, None]
+        right = self.judge.persons_by(features[torch.from_numpy(self.known)], 5) == self.person[self.known][:, None]
         found["identity_top1"] = float(right[:, 0].mean())
         found["identity_top5"] = float(right.any(1).mean())
-        sex = self.judge.sex_of(images) == self.sexes[self.person]
+        sex = self.judge.sexes_by(features) == self.sexes[self.person]
         found["sex_known_people"] = float(sex[self.known].mean())
         found["sex_unknown_people"] = float(sex[~self.known].mean()) if (~self.known).any() else None
-        found["frechet"] = self.frechet(images[torch.from_numpy(self.opposite)])
+        found["frechet"] = _distance(features[torch.from_numpy(self.opposite)], self._real_features)
         return found
 
-    def frechet(self, images: Tensor) -> float | None:
-        """FID-like distance of images from the real pictures; None where there are too few."""
-        real = as_images(torch.from_numpy(self.real))
-        sides = [features_of(side, self.judge.features) for side in (images, real)]
-        if min(len(side) for side in sides) <= sides[0].shape[1]:
-            return None
-        return frechet_distance(*gaussian(sides[0]), *gaussian(sides[1]))
+    @cached_property
+    def _real_features(self) -> Tensor:
+        return self.judge.features_of(image_batches(self.pairs.pictures, self.real, BATCH))
 
     def trivial(self) -> dict[str, Any]:
         """Metrics without a generator: of guessing, of the mean picture, and of the real pictures themselves.
 
         The FID-like distance of real pictures is that of one half from the other, so of half as many pictures.
         """
-        real = as_images(torch.from_numpy(self.real))
-        halves = [features_of(real[k::2], self.judge.features) for k in (0, 1)]
-        enough = min(len(half) for half in halves) > halves[0].shape[1]
+        real = self._real_features
+        mean = mean_picture(self.pairs.pictures, self.real)[None]
         return {
             "identity_top1_chance": 1 / len(self.judge.people),
             "identity_top1_real_pictures": self.judge.report.get("identity_top1"),
             "sex_chance": 0.5,
             "sex_unknown_people_real_pictures": self.judge.report.get("sex_unknown_people"),
-            "frechet_mean_picture": self.frechet(real.mean(0, keepdim=True).expand_as(real)),
-            "frechet_real_halves": frechet_distance(*gaussian(halves[0]), *gaussian(halves[1])) if enough else None,
+            "frechet_mean_picture": _distance(self.judge.features(mean).expand_as(real), real),
+            "frechet_real_halves": _distance(real[::2], real[1::2]),
         }
 
     def sheet(self, generator: Generator) -> list[list[NDArray[np.uint8]]]:
@@ -171,21 +167,30 @@ class FaceTest:
         rows = []
         for voices in self.examples:
             own = self.pairs.pictures_of[int(self.person[voices[0]])]
-            made = as_pictures(generated(generator, self.embedding[list(voices)]))
+            made = as_pictures(torch.cat(list(generated(generator, self.embedding[list(voices)]))))
             rows.append([np.asarray(self.pairs.pictures[own[0]]), *made])
         return rows
 
 
-def generated(generator: Generator, embedding: Tensor, batch: int = 256) -> Tensor:
-    """Generated images float32 [N, 3, H, W] on the CPU, clamped to [-1, 1] as when they are shown."""
-    network = generator if isinstance(generator, nn.Module) and generator.training else None
-    if network is not None:
-        network.eval()  # batch normalisation, where it has some, is to use what it learnt
-    with torch.no_grad():
-        parts = [generator(embedding[k : k + batch]) for k in range(0, len(embedding), batch)]
-    if network is not None:
-        network.train()
-    return torch.cat([part.float().clamp(-1, 1).cpu() for part in parts])
+def generated(generator: Generator, embedding: Tensor) -> Iterator[Tensor]:
+    """Generated images float32 [N, 3, H, W] on the CPU, clamped to [-1, 1] as when they are shown, batch by batch."""
+    for begin in range(0, len(embedding), BATCH):
+        network = generator if isinstance(generator, nn.Module) and generator.training else None
+        if network is not None:
+            network.eval()  # batch normalisation, where it has some, is to use what it learnt
+        with torch.no_grad():
+            images = generator(embedding[begin : begin + BATCH])
+        if network is not None:
+            network.train()
+        yield images.float().clamp(-1, 1).cpu()
+
+
+def _distance(a: Tensor, b: Tensor) -> float | None:
+    """FID-like distance of pictures by their features [N, d]; None where there are too few."""
+    sides = [side.double().cpu().numpy() for side in (a, b)]
+    if min(len(side) for side in sides) <= a.shape[1]:
+        return None
+    return frechet_distance(*gaussian(sides[0]), *gaussian(sides[1]))
 
 
 def _examples(pairs: Pairs, judge: PictureJudge, heard: list[int]) -> list[int]:

@@ -4,6 +4,7 @@ It learns from real pictures only, measures its own accuracy on some that are ke
 distance. A generator's own critic cannot judge its pictures, because the generator has learnt to deceive it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from voxface.training.models.face_critic import Classifier, FaceEmbedding
 from voxface.training.models.he_initialisation import initialise_he
 
 FACE_PIXELS: Final = 64  # the side of the pictures that it looks at
+BATCH: Final = 256  # pictures that it looks at together
 
 
 @dataclass(frozen=True)
@@ -128,40 +130,46 @@ class PictureJudge:
             embedded: Tensor = self.embedding(resized(images, FACE_PIXELS).to(next(self.embedding.parameters()).device))
         return embedded
 
-    def person(self, images: Tensor, best: int = 1) -> NDArray[np.int32]:
-        """The `best` likeliest persons of each image, likeliest first: int32 [B, best], indices into `Pairs.people`."""
-        ranked = self._logits(self.identity, images).topk(min(best, len(self.people)), dim=1).indices
+    def features_of(self, batches: Iterable[Tensor]) -> Tensor:
+        """Embedding [N, E] of images that come in batches, so that never all of them are in memory."""
+        return torch.cat([self.features(images) for images in batches])
+
+    def persons_by(self, features: Tensor, best: int = 1) -> NDArray[np.int32]:
+        """The `best` likeliest persons for each embedding, likeliest first: int32 [N, best], indices into `Pairs.people`."""
+        with torch.no_grad():
+            ranked = self.identity(features).topk(min(best, len(self.people)), dim=1).indices
         persons: NDArray[np.int32] = self.people[ranked.cpu().numpy()]
         return persons
 
-    def sex_of(self, images: Tensor) -> NDArray[np.int64]:
-        """0 female, 1 male, for each image."""
-        sexes: NDArray[np.int64] = self._logits(self.sex, images).argmax(1).cpu().numpy()
+    def sexes_by(self, features: Tensor) -> NDArray[np.int64]:
+        """0 female, 1 male, for each embedding [N, E]: int64 [N]."""
+        with torch.no_grad():
+            sexes: NDArray[np.int64] = self.sex(features).argmax(1).cpu().numpy()
         return sexes
+
+    def person(self, images: Tensor, best: int = 1) -> NDArray[np.int32]:
+        """`persons_by` the embeddings of images [B, 3, S, S]."""
+        return self.persons_by(self.features_of(torch.split(images, BATCH)), best)
 
     def unseen(self, pairs: Pairs) -> NDArray[np.int64]:
         """Indices of the pictures of training and validation people that it has not learnt from, for the FID-like distance."""
         others = np.flatnonzero(np.isin(pairs.picture_person, pairs.split("validation")))
         return np.sort(np.concatenate([self.aside, others])).astype(np.int64)
 
-    def _logits(self, head: nn.Module, images: Tensor, batch: int = 256) -> Tensor:
-        with torch.no_grad():
-            return torch.cat([head(self.features(images[k : k + batch])) for k in range(0, len(images), batch)])
-
     def _accuracy(self, pairs: Pairs, sexes: NDArray[np.int64]) -> dict[str, Any]:
         report: dict[str, Any] = {"people": len(self.people), "pictures_aside": len(self.aside)}
         if len(self.aside):
-            guesses = np.concatenate([self.person(x, 5) for x in image_batches(pairs.pictures, self.aside)])
-            right = guesses == pairs.picture_person[self.aside][:, None]
+            features = self.features_of(image_batches(pairs.pictures, self.aside, BATCH))
+            right = self.persons_by(features, 5) == pairs.picture_person[self.aside][:, None]
             report["identity_top1"] = float(right[:, 0].mean())
             report["identity_top5"] = float(right.any(1).mean())
-            sexes_seen = np.concatenate([self.sex_of(x) for x in image_batches(pairs.pictures, self.aside)])
-            report["sex_known_people"] = float((sexes_seen == pairs.sexes[pairs.picture_person[self.aside]]).mean())
+            truth = pairs.sexes[pairs.picture_person[self.aside]]
+            report["sex_known_people"] = float((self.sexes_by(features) == truth).mean())
         strangers = np.flatnonzero(np.isin(pairs.picture_person, pairs.split("validation")))
         if len(strangers):
+            features = self.features_of(image_batches(pairs.pictures, strangers, BATCH))
             truth = pairs.sexes[pairs.picture_person[strangers]]
-            sexes_seen = np.concatenate([self.sex_of(x) for x in image_batches(pairs.pictures, strangers)])
-            report["sex_unknown_people"] = float((sexes_seen == truth).mean())
+            report["sex_unknown_people"] = float((self.sexes_by(features) == truth).mean())
         report["chance"] = {
             "identity_top1": 1 / len(self.people),
             "identity_top5": min(1.0, 5 / len(self.people)),
