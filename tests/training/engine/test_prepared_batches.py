@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from voxface.training.engine.prepared_batches import PreparedBatches
 
 
-@given(st.integers(0, 5), st.integers(0, 12), st.integers(0, 4), st.integers(1, 3))
+@given(st.integers(0, 5), st.integers(0, 12), st.integers(0, 4), st.integers(1, 3), st.integers(1, 5))
 @settings(max_examples=40, deadline=None)
-def test_every_batch_comes_once_and_in_its_turn(first: int, count: int, ahead: int, threads: int) -> None:
+def test_every_batch_comes_once_and_in_its_turn(
+    first: int, count: int, ahead: int, threads: int, together: int
+) -> None:
     made: list[int] = []
     lock = threading.Lock()
 
@@ -20,7 +22,7 @@ def test_every_batch_comes_once_and_in_its_turn(first: int, count: int, ahead: i
             made.append(step)
         return step * step
 
-    batches = PreparedBatches(make, first + count, ahead=ahead, threads=threads)
+    batches = PreparedBatches(make, first + count, ahead=ahead, threads=threads, together=together)
     assert [batches.at(step) for step in range(first, first + count)] == [k * k for k in range(first, first + count)]
     batches.close()
     assert sorted(made) == list(range(first, first + count))

@@ -82,7 +82,8 @@ def test_positives_are_the_same_person_and_negatives_another_speaker(
     heard = voices._input
     monkeypatch.setattr(voices, "_input", lambda rows, rng: rows_drawn.append(rows) or heard(rows, rng))
     speaker = np.array([p.speaker for p in pairs.people])
-    recordings = pairs.utterance_recording if not bank else voices._bank.recording
+    each = max(bank, 1)  # rows of every utterance; utterances are in the order of their people here
+    recordings = pairs.utterance_recording.repeat(each)
     asked = set()
     for seed in range(15):
         drawn = voices.draw(12, np.random.default_rng(seed), partners)

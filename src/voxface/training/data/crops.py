@@ -1,4 +1,4 @@
-"""Random crops of voices, normalised as in the runtime, and random utterances: of people, positives and negatives."""
+"""Random crops of voices, normalised as in the runtime, and random utterances of people."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -51,35 +51,3 @@ def crops(
 def utterances_of(pairs: Pairs, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
     """One utterance of each person, drawn uniformly from all renderings: int32 [B]."""
     return np.array([rng.choice(pairs.utterances[int(i)]) for i in people], np.int32)
-
-
-def positives(pairs: Pairs, utterances: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
-    """For each utterance another one of the same person (Wu 2022, §4): int32 [B].
-
-    It is of another recording where there is one, else another rendering, else the same utterance, whose crop will differ.
-    """
-    found = []
-    for u in utterances:
-        own = pairs.utterances[int(pairs.utterance_person[u])]
-        others = own[pairs.utterance_recording[own] != pairs.utterance_recording[u]]
-        others = others if len(others) else own[own != u]
-        found.append(int(rng.choice(others)) if len(others) else int(u))
-    return np.array(found, np.int32)
-
-
-def negatives(
-    pairs: Pairs, utterances: NDArray[np.int32], people: NDArray[np.int32], rng: np.random.Generator
-) -> NDArray[np.int32]:
-    """For each utterance one of another speaker among `people` (Wu 2022, §4): int32 [B].
-
-    Raises:
-        ValueError: there is no other speaker.
-    """
-    speakers = np.array([pairs.people[int(i)].speaker for i in people])
-    found = []
-    for u in utterances:
-        others = people[speakers != pairs.people[int(pairs.utterance_person[u])].speaker]
-        if not len(others):
-            raise ValueError("a triplet needs utterances of two speakers")
-        found.append(int(rng.choice(pairs.utterances[int(rng.choice(others))])))
-    return np.array(found, np.int32)

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -69,78 +67,6 @@ class PrecomputedEmbeddings:
             for of in (pairs.utterance_person, pairs.utterance_recording)
         )
         return cls(rows.table, person, recording)
-
-    @cached_property
-    def _of_people(self) -> "_OfPeople":
-        return _OfPeople(self.person, self.recording)
-
-    @property
-    def people(self) -> NDArray[np.int32]:
-        """Indices of the people whose voices these are, each once, in order."""
-        return self._of_people.people
-
-    def draw(self, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
-        """One row of each person, drawn uniformly: int64 [len(people)]."""
-        own = self._of_people
-        return own.draw(np.searchsorted(own.people, people), rng)
-
-    def positives(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """For each row another row of the same person, of another recording where there is one (Wu 2022, §4): int64."""
-        own = self._of_people
-        k = np.searchsorted(own.people, self.person[rows])
-        found = rows.copy()
-        again = np.flatnonzero(own.count[k] > 1)  # whose only row it is has no other
-        while len(again):
-            who, whose = k[again], rows[again]
-            found[again] = other = own.draw(who, rng)
-            same = np.where(own.several[who], self.recording[other] == self.recording[whose], other == whose)
-            again = again[same]
-        return found
-
-    def negatives(
-        self, rows: NDArray[np.int64], speakers: NDArray[np.integer[Any]], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """For each row a row of another speaker (Wu 2022, §4): int64.
-
-        Args:
-            speakers: integers [I], the speaker of every person.
-
-        Raises:
-            ValueError: there is no other speaker.
-        """
-        of_people = speakers[self.people]
-        if (of_people == of_people[0]).all():
-            raise ValueError("a triplet needs voices of two speakers")
-        own = speakers[self.person[rows]]
-        found = rng.integers(len(self.person), size=len(rows))
-        # Nothing here grows with the number of rows, which may be millions.
-        while len(again := np.flatnonzero(speakers[self.person[found]] == own)):
-            found[again] = rng.integers(len(self.person), size=len(again))
-        return found
-
-
-class _OfPeople:
-    """Which rows are whose.
-
-    Attributes:
-        people: int32 [P], sorted.
-        order: int64 [N], the rows of one person after those of another.
-        first, count: int64 [P], where a person's rows begin in `order`, and how many they are.
-        several: bool [P], whether they are of more than one recording.
-    """
-
-    def __init__(self, person: NDArray[np.int32], recording: NDArray[np.int32]) -> None:
-        self.order = np.argsort(person, kind="stable")
-        self.people, self.first, self.count = np.unique(person[self.order], return_index=True, return_counts=True)
-        own = recording[self.order]
-        self.several = np.minimum.reduceat(own, self.first) != np.maximum.reduceat(own, self.first)
-
-    def draw(self, places: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """One row, drawn uniformly, of each of the people at these places of `people`: int64."""
-        # A third of the time of `rng.integers(counts)`.
-        within = (rng.random(len(places)) * self.count[places]).astype(np.int64)
-        rows: NDArray[np.int64] = self.order[self.first[places] + within]
-        return rows
 
 
 def embed_whole(

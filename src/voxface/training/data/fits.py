@@ -89,13 +89,10 @@ class DrawnFits:
         self._starts = np.cumsum(self._counts) - self._counts
 
     def draw(self, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
-        """Rows int64 of `targets`, one for each of these people: any of their fits, or their reference if they have none.
-
-        Of the generator a number is taken for each person, whether or not there are fits.
-        """
-        counts = self._counts[people]
-        within = (rng.random(len(people)) * counts).astype(np.int64)
+        """Rows int64 of `targets`, one for each of these people: any of their fits, or their reference if they have none."""
         if not len(self._own):
             return people.astype(np.int64)
+        counts = self._counts[people]
+        within = (rng.random(len(people)) * counts).astype(np.int64)
         at = np.minimum(self._starts[people] + within, len(self._own) - 1)
         return np.where(counts > 0, self._own[at], people).astype(np.int64)

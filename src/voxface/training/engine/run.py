@@ -312,14 +312,15 @@ class Run:
         finally:
             self._close()
 
-    def batches(self, total: int, make: Callable[[int], Batch]) -> Iterator[tuple[int, Batch]]:
+    def batches(self, total: int, make: Callable[[int], Batch], *, together: int = 1) -> Iterator[tuple[int, Batch]]:
         """Numbers of the steps still to be done, each with its batch; see `steps`.
 
         Args:
             make: step -> batch, of NumPy arrays: it may run in a thread, before its turn.
+            together: see `PreparedBatches`; for small batches.
         """
         ahead = self.settings.ahead if self.settings.ahead >= 0 else 2 * (self.device.type == "cuda")
-        prepared = PreparedBatches(make, total, ahead=ahead)
+        prepared = PreparedBatches(make, total, ahead=ahead, together=together)
         began = time.perf_counter()
         try:
             for step in self.steps(total):

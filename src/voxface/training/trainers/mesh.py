@@ -192,7 +192,8 @@ def train_mesh(
         triplets = voices.prepare(batch, rng, anchors=config.anchors)
         return triplets, faces_drawn.draw(triplets.person[: len(triplets.positive)], rng)
 
-    for step, (triplets, targets) in run.batches(config.steps, prepared):
+    # With a bank a batch is a few thousand numbers.
+    for step, (triplets, targets) in run.batches(config.steps, prepared, together=16 if config.bank else 1):
         drawn = voices.finish(triplets)
         anchors = drawn.anchors
         alpha = network(perturb(drawn.embeddings, config.noise))

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxface.runtime.errors import InputError
-from voxface.training.data.crops import Normalised, crops, negatives, positives, utterances_of
+from voxface.training.data.crops import Normalised, crops
 from voxface.training.data.embeddings import PrecomputedEmbeddings
 from voxface.training.data.pairs import Pairs
+from voxface.training.data.row_triplets import RowTriplets
 from voxface.training.engine.phases import Done, not_told
 from voxface.training.models.frozen import Frozen
 
@@ -95,30 +96,26 @@ class VoiceTriplets:
         """
         self._encoder = (encoder if isinstance(encoder, Frozen) else Frozen(encoder)).to(device)
         self._pairs, self._crop, self._over, self._device = pairs, crop, over, device
-        self.people = np.array([i for i in people if len(pairs.utterances[int(i)])], np.int32)
+        people = np.array([i for i in people if len(pairs.utterances[int(i)])], np.int32)
         self._speakers = np.unique([person.speaker for person in pairs.people], return_inverse=True)[1]
-        if len(np.unique(self._speakers[self.people])) < 2:
+        if len(np.unique(self._speakers[people])) < 2:
             raise InputError("a triplet needs training utterances of two speakers; there are fewer in these pairs")
         silence = torch.zeros(1, pairs.frames.shape[1], crop[0], device=device)
         self.width = int(self._encoder(silence)[0].shape[1])
-        self._bank = None
+        self._bank: Tensor | None = None
         if bank:
-            self._bank = PrecomputedEmbeddings.from_pairs(
-                pairs,
-                self._encoder,
-                self.people,
-                each=bank,
-                length=crop,
-                seed=seed,
-                over=over,
-                device=device,
-                done=done,
+            crops_of = PrecomputedEmbeddings.from_pairs(
+                pairs, self._encoder, people, each=bank, length=crop, seed=seed, over=over, device=device, done=done
             )
-            self._rows = torch.from_numpy(self._bank.embeddings).to(device)
-            say(f"embeddings of {len(self._rows)} crops")
-        self._all = np.concatenate([pairs.utterances[int(i)] for i in self.people]).astype(np.int64)
-        if self._bank:
-            self._all = np.arange(len(self._bank.person))
+            self._bank = torch.from_numpy(crops_of.embeddings).to(device)
+            self._rows = RowTriplets(crops_of.person, crops_of.recording, self._speakers)
+            say(f"embeddings of {len(self._bank)} crops")
+        else:
+            self._utterances = np.concatenate([pairs.utterances[int(i)] for i in people])
+            self._rows = RowTriplets(
+                pairs.utterance_person[self._utterances], pairs.utterance_recording[self._utterances], self._speakers
+            )
+        self.people = self._rows.people
 
     def draw(
         self, count: int, rng: np.random.Generator, partners: Partners = "drawn", anchors: Anchors = "people"
@@ -146,58 +143,43 @@ class VoiceTriplets:
         Raises:
             ValueError: see `draw`.
         """
+        rows = self._rows
         if partners == "drawn":
-            of_people = anchors == "people"
-            # As `rng.choice`, in a third of its time.
-            at = rng.integers(len(self.people if of_people else self._all), size=count)
-            one = self._draw(self.people[at], rng) if of_people else self._all[at]
-            rows = np.concatenate([one, self._positives(one, rng), self._negatives(one, rng)])
-            person = self._person(rows)
+            if anchors == "people":
+                one = rows.of_people(rng.integers(len(self.people), size=count), rng)
+            else:
+                one = rng.integers(len(rows), size=count)
+            drawn = np.concatenate([one, rows.positives(one, rng), rows.negatives(one, rng)])
+            person = rows.person(drawn)
             positive, negative = np.arange(count, 2 * count), np.arange(2 * count, 3 * count)
         else:
             if count % 2 or count < 4:
                 raise ValueError(f"a batch of {count} is not two utterances each of two people or more")
-            one = self._draw(self._two_speakers(count // 2, rng), rng)
-            rows = np.concatenate([one, self._positives(one, rng)])
-            person = self._person(rows)
+            one = rows.of_people(self._of_two_speakers(count // 2, rng), rng)
+            drawn = np.concatenate([one, rows.positives(one, rng)])
+            person = rows.person(drawn)
             positive = np.roll(np.arange(count), count // 2)
             speaker = self._speakers[person]
             negative = np.array([rng.choice(np.flatnonzero(speaker != own)) for own in speaker])
-        return PreparedTriplets(self._input(rows, rng), person, positive, negative)
+        return PreparedTriplets(self._input(rows.rows(drawn), rng), person, positive, negative)
 
     def finish(self, prepared: PreparedTriplets) -> Triplets:
         """Encodes the voices, on the device."""
         voices = torch.from_numpy(prepared.voices).to(self._device)
-        embeddings: Tensor = self._rows[voices] if self._bank else self._encoder(voices)[0].float()
+        embeddings: Tensor = self._encoder(voices)[0].float() if self._bank is None else self._bank[voices]
         positive, negative = (torch.from_numpy(rows).to(self._device) for rows in prepared[2:])
         return Triplets(embeddings, prepared.person, positive, negative)
 
-    # -- rows of the bank, or utterances -------------------------------------------------------------------------------
-
-    def _two_speakers(self, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    def _of_two_speakers(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Places of people, drawn uniformly, who are not all one speaker."""
         while True:
-            people = rng.choice(self.people, count)
-            if len(np.unique(self._speakers[people])) > 1:
-                return people
-
-    def _draw(self, people: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
-        return self._bank.draw(people, rng) if self._bank else utterances_of(self._pairs, people, rng).astype(np.int64)
-
-    def _positives(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        if self._bank:
-            return self._bank.positives(rows, rng)
-        return positives(self._pairs, rows.astype(np.int32), rng).astype(np.int64)
-
-    def _negatives(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        if self._bank:
-            return self._bank.negatives(rows, self._speakers, rng)
-        return negatives(self._pairs, rows.astype(np.int32), self.people, rng).astype(np.int64)
-
-    def _person(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        return self._bank.person[rows] if self._bank else self._pairs.utterance_person[rows]
+            places = rng.integers(len(self.people), size=count)
+            if len(np.unique(self._speakers[self.people[places]])) > 1:
+                return places
 
     def _input(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[Any]:
-        if self._bank:
+        if self._bank is not None:
             return rows
         length = int(rng.integers(self._crop[0], self._crop[1] + 1))
-        return crops(self._pairs, rows.astype(np.int32), length, rng, self._encoder.normalisation, self._over)
+        utterances = self._utterances[rows]
+        return crops(self._pairs, utterances, length, rng, self._encoder.normalisation, self._over)
