@@ -4,8 +4,8 @@
 
 Speech: recordings to log-mel frames of their speech; the plain script is the papers' way in numpy, frame by frame, behind the
 same WebRTC VAD. Photographs: real ones to aligned pictures with landmarks; the plain script runs the same two networks by ONNX
-Runtime, with one crop where ours takes the mean of four. Fits: landmarks to faces, all at once and one call a face. `prepare`
-runs as many processes as there are cores.
+Runtime, with one crop where ours takes the mean of four. Fits: landmarks to faces, all at once and one call a face; by two
+threads, too. `prepare` runs as many processes as there are cores.
 """
 
 import os
@@ -69,6 +69,7 @@ def main() -> None:
         "photographs": (len(photos), photographs),
         "photographs, plain": (len(photos), lambda: [plain.look_at(photo) for photo in photos]),
         "fits": (FITS, lambda: fit_with_noise(fitter, places)),
+        "fits, two cores": (FITS, lambda: fit_with_noise(fitter, places, workers=2)),
         "fits, one a call": (ALONE, lambda: [fit_with_noise(fitter, places[k : k + 1]) for k in range(ALONE)]),
     }
     with Neighbours() as neighbours:

@@ -24,9 +24,9 @@ def paper_scale() -> str:
     most = max(row[size]["mb"] for row in commands.values() for size in sizes if size in row)
     lines += [
         "",
-        f"At most {most / 1000:.1f} GB. Waiting is the share of the time of {measured['steps']} steps at the largest size that "
-        "goes into making their batches; the networks are narrow, so a real training waits for less. That of the mesh is as "
-        "small as it ever is: a step takes some milliseconds.",
+        f"At most {most / 1000:.1f} GB. Waiting is the share of the time of {measured['steps']} steps (of `mesh default`: 100) "
+        "at the largest size that goes into making their batches; the networks are narrow, so a real training waits for less. "
+        "That of the mesh is as small as it ever is: a step takes some milliseconds.",
     ]
     return "\n".join(lines)
 
@@ -43,6 +43,8 @@ def preparation() -> str:
     lines = ["| a second, on one core | `data prepare` | plain script | |", "|---|---|---|---|"]
     for words, ours, plain, what in rows:
         lines.append(f"| {words} | {measured[ours]:,.0f} | {measured[plain]:,.0f} | {what} |")
+    if both := measured.get("fits, two cores"):
+        lines.append(f"| the same, on two cores | {both:,.0f} | | two threads |")
     cores = machine["cores"]
     lines += ["", f"{machine['cpu']}, one of {cores} cores; `data prepare` works on all of them."]
     return "\n".join(lines)
