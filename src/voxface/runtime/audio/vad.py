@@ -21,6 +21,7 @@ from voxface.runtime.config.vad import VadConfig
 
 SILENT: Final = 26.0  # RMS of a silent room, at int16 scale: -62 dB of full scale
 OFFSET: Final = 32.0  # an offset is so many times the rest of the sound
+_INT16: Final = np.dtype(np.int16)  # compared with a dtype in a tenth of the time of a type
 
 
 class SpeechJudge(Protocol):
@@ -71,7 +72,7 @@ class VoiceActivityDetector:
 
     def feed(self, samples: NDArray[np.int16]) -> list[VadEvent]:
         """Takes any number of samples, int16 [n]; returns the events that they complete, in order."""
-        if samples.dtype != np.int16 or samples.ndim != 1:
+        if samples.dtype != _INT16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         data = self._pending + samples.tobytes()
         start, size, at = self._judged, 2 * self.config.frame, 0
@@ -99,7 +100,8 @@ class VoiceActivityDetector:
 
     def _step(self, start: int, frame: bytes, events: list[VadEvent]) -> None:
         self._ring.append((start, frame))
-        voiced = [self._judge.is_speech(held, SAMPLE_RATE) for _, held in self._ring]
+        judge = self._judge.is_speech
+        voiced = [judge(held, SAMPLE_RATE) for _, held in self._ring]
         full = len(voiced) == self.config.ring
         if self._start is None:
             if full and all(voiced) and not _is_offset([frame for _, frame in self._ring]):
