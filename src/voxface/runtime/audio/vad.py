@@ -75,12 +75,13 @@ class VoiceActivityDetector:
         if samples.dtype != _INT16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         data = self._pending + samples.tobytes()
-        start, size, at = self._judged, 2 * self.config.frame, 0
+        frame = self.config.frame
+        start, size, at = self.position - len(self._pending) // 2, 2 * frame, 0
         self.position += len(samples)
         events: list[VadEvent] = []
         while len(data) - at > size:
             self._step(start, data[at : at + size], events)
-            start, at = start + self.config.frame, at + size
+            start, at = start + frame, at + size
         self._pending = data[at:]
         return events
 
@@ -88,15 +89,10 @@ class VoiceActivityDetector:
         """Ends the input and closes an open segment. Samples that never filled a frame are not speech."""
         if self._start is None:
             return []
-        ended = SpeechEnded(self._start, self._judged)
+        ended = SpeechEnded(self._start, self.position - len(self._pending) // 2)
         self._start = None
         self._ring.clear()
         return [ended]
-
-    @property
-    def _judged(self) -> int:
-        """The absolute sample at which the next frame to be judged begins."""
-        return self.position - len(self._pending) // 2
 
     def _step(self, start: int, frame: bytes, events: list[VadEvent]) -> None:
         self._ring.append((start, frame))

@@ -16,7 +16,7 @@ def check_array(name: str, array: Array, spec: TensorSpec) -> None:
         ValueError: its type, number of dimensions or one of the fixed lengths is another.
     """
     fits = array.dtype == _dtype(spec.dtype) and array.ndim == len(spec.shape)
-    if not fits or any(isinstance(d, int) and d != n for d, n in zip(spec.shape, array.shape, strict=True)):
+    if not fits or [d for d, n in zip(spec.shape, array.shape, strict=True) if d != n and isinstance(d, int)]:
         raise ValueError(
             f"{name!r} is {array.dtype} {list(array.shape)}, the graph wants {spec.dtype} {list(spec.shape)}"
         )

@@ -407,8 +407,8 @@ class FaceEstimator:
             BundleError: a number is NaN, infinite or beyond `LARGEST_NUMBER`; on a GPU it is a ProviderError.
         """
         numbers = found.tolist()
-        within = -LARGEST_NUMBER < min(numbers) and max(numbers) < LARGEST_NUMBER
-        if not (within and math.isfinite(sum(numbers))):  # `min` and `max` pass over NaN
+        # The first is quick and true of any network; NaN is not less than anything.
+        if not sum(map(abs, numbers)) < LARGEST_NUMBER and not all(abs(number) < LARGEST_NUMBER for number in numbers):
             raise self._overflow(network)
         return found
 

@@ -240,8 +240,8 @@ class LiveSession:
             for event in self._vad.feed(frame):
                 if self._handle(event, events):
                     yield from self._estimate_or_skip(behind, events)
-            if self._turn is not None and self._turn[1] is not None:
-                self._end_turn(*self._turn, events)
+            if (turn := self._turn) is not None and turn[1] is not None:
+                self._end_turn(turn[0], turn[1], events)
             if self._heard - self._second_start >= LEVEL_SAMPLES:
                 self._judge_second(events)
         self._held = audio[whole:].copy() if whole < len(audio) else _NONE
@@ -300,19 +300,19 @@ class LiveSession:
 
     def _handle(self, event: VadEvent, events: list[Event]) -> bool:
         """Takes what the detector says; returns whether an estimate is due."""
-        if isinstance(event, SpeechStarted):
-            if self._turn is None:
-                events.append(VoiceStarted(event.start))
-                self._turn = (event.start, None)
-            else:
-                self._turn = (self._turn[0], None)
-        elif isinstance(event, SpeechAudio):
+        if isinstance(event, SpeechAudio):
             self._window.add(event.start, event.samples)
             self._second_voiced += len(event.samples)
             if self._window.voiced >= self._due:
                 while self._due <= self._window.voiced:
                     self._due += self.config.hop
                 return True
+        elif isinstance(event, SpeechStarted):
+            if self._turn is None:
+                events.append(VoiceStarted(event.start))
+                self._turn = (event.start, None)
+            else:
+                self._turn = (self._turn[0], None)
         elif self._turn is not None:
             self._turn = (self._turn[0], event.end)
         return False
