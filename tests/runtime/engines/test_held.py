@@ -10,7 +10,7 @@ import pytest
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.held import HeldEngine
-from voxface.runtime.engines.memory_bound import bounded_run, process_is_ours
+from voxface.runtime.engines.memory_bound import BoundedRun, process_is_ours
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import BundleError
 
@@ -102,7 +102,7 @@ def test_runs_on_several_threads_leave_no_bound_behind() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def first() -> None:
-        with bounded_run(1 << 30):
+        with BoundedRun(1 << 30):
             inside.set()
             assert leave.wait(10)
 
@@ -110,7 +110,7 @@ def test_runs_on_several_threads_leave_no_bound_behind() -> None:
         thread = threading.Thread(target=first)
         thread.start()
         assert inside.wait(10)
-        with bounded_run(1 << 30):
+        with BoundedRun(1 << 30):
             leave.set()
             thread.join()
             assert resource.getrlimit(resource.RLIMIT_DATA) != before

@@ -5,7 +5,7 @@ from typing import Final
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.engines.contract import OUTPUTS
 from voxface.runtime.engines.engine import Array, Engine
-from voxface.runtime.engines.memory_bound import bounded_run, is_process_ours
+from voxface.runtime.engines.memory_bound import BoundedRun, is_process_ours
 from voxface.runtime.engines.passing import PassingEngine
 from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.errors import BundleError
@@ -50,7 +50,7 @@ class HeldEngine(PassingEngine):
             outputs = self._engine.run(feeds, out)
         else:
             given = PER_INPUT_BYTE * sum([array.nbytes for array in feeds.values()])
-            with bounded_run(self._more + given):
+            with BoundedRun(self._more + given):
                 outputs = self._engine.run(feeds, out)
         shape = next(iter(feeds.values())).shape
         known = self._known
@@ -75,5 +75,5 @@ class HeldEngine(PassingEngine):
 
     def warm_up(self, lengths: dict[str, int] | None = None) -> None:
         """Warms the engine up, within the same bound of memory."""
-        with bounded_run(self._more):
+        with BoundedRun(self._more):
             self._engine.warm_up(lengths)
