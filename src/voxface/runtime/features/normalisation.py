@@ -114,8 +114,8 @@ class RunningNormalisation:
 
 
 def _total(frames: Float32) -> float:
-    """The sum of all numbers of frames float32 [T, mels]."""
-    return float(np.add.reduce(frames, None, np.float64))
+    """The sum of all numbers of frames float32 [T, mels]; most windows begin with a whole block and have none before it."""
+    return float(np.add.reduce(frames, None, np.float64)) if len(frames) else 0.0
 
 
 def _sums(frames: Float32) -> Float64:
