@@ -107,7 +107,7 @@ class VoiceActivityDetector:
                 events += [SpeechStarted(first), SpeechAudio(first, held)]
                 self._ring.clear()
         else:
-            events.append(SpeechAudio(start, np.frombuffer(frame, np.int16)))
+            events.append(SpeechAudio(start, np.frombuffer(frame, _INT16)))
             if full and not any(voiced):
                 events.append(SpeechEnded(self._start, start + self.config.frame))
                 self._start = None
