@@ -20,7 +20,7 @@ class Picture:
         Raises:
             FloatingPointError: a value is NaN.
         """
-        least = float(np.minimum.reduce(planes.ravel()))  # NaN if there is one
+        least = float(np.minimum.reduce(planes, axis=None, initial=0.0))  # NaN if there is one
         if least != least:  # noqa: PLR0124 - only NaN differs from itself
             raise FloatingPointError("the picture holds values that are no numbers")
         # One that is cut from those of many voices would keep all of them.
