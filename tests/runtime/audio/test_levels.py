@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.stand_ins.sound_files import speech
-from voxface.runtime.audio.levels import LOWEST_DB, Level, LevelMeter, decibels
+from voxface.runtime.audio.levels import LOWEST_DB, Level, LevelMeter, clipped, decibels
 
 NOISE = np.random.default_rng(3).normal(0, 1, 16_000)
 
@@ -53,3 +53,11 @@ def test_a_meter_may_be_fed_in_pieces(offset: int, cuts: list[int]) -> None:
         whole.zeros,
         whole.clipped,
     )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from([-32768, -32767, -32766, 0, 32766, 32767]), max_size=20))
+def test_the_clipped_share_needs_no_level(values: list[int]) -> None:
+    samples = np.array(values, np.int16)
+    assert clipped(samples) == Level.from_samples(samples).clipped
+    assert clipped(samples) * len(values) == pytest.approx(sum(abs(value) >= 32767 for value in values))

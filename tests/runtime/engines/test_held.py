@@ -1,6 +1,9 @@
 """Graphs held to what they declare, and to a bound of memory, in every run."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,7 +13,7 @@ import pytest
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.held import HeldEngine
-from voxface.runtime.engines.memory_bound import bounded_run, process_is_ours
+from voxface.runtime.engines.memory_bound import BoundedRun, process_is_ours
 from voxface.runtime.engines.trial import open_graphs
 from voxface.runtime.errors import BundleError
 
@@ -102,7 +105,7 @@ def test_runs_on_several_threads_leave_no_bound_behind() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def first() -> None:
-        with bounded_run(1 << 30):
+        with BoundedRun(1 << 30):
             inside.set()
             assert leave.wait(10)
 
@@ -110,11 +113,28 @@ def test_runs_on_several_threads_leave_no_bound_behind() -> None:
         thread = threading.Thread(target=first)
         thread.start()
         assert inside.wait(10)
-        with bounded_run(1 << 30):
+        with BoundedRun(1 << 30):
             leave.set()
             thread.join()
             assert resource.getrlimit(resource.RLIMIT_DATA) != before
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+FORK = """
+import os
+from voxface.runtime.engines.memory_bound import _private_bytes, process_is_ours
+with process_is_ours():
+    before = _private_bytes()
+    if not os.fork():
+        held = bytearray(200 << 20)
+        os._exit(0 if _private_bytes() - before > 150 << 20 else 1)
+    raise SystemExit(os.wait()[1])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells the private memory of a process")
+def test_a_fork_is_bounded_by_its_own_memory() -> None:
+    assert subprocess.run([sys.executable, "-c", FORK], check=False).returncode == 0
 
 
 def test_a_quarter_of_an_hour_of_speech_is_within_the_bound(default_bundle: Bundle) -> None:

@@ -42,6 +42,18 @@ def test_distances_and_measurements_need_no_mesh() -> None:
     assert sphere(measurements={}).measurements_of(one) == {}
 
 
+def test_one_product_places_a_face_among_the_types() -> None:
+    model = sphere()
+    random = np.random.default_rng(1)
+    faces = [*random.normal(size=(20, 2)), *model.sex_means]
+    for face in np.array(faces, np.float32):
+        place, squares = model.place_among_types(face)
+        assert place == pytest.approx(model.place(face), rel=1e-12)
+        apart = model.place(face) - model.type_places
+        assert squares == pytest.approx((apart**2).sum(-1).ravel(), abs=1e-9)
+        assert min(squares) >= 0, "a face that is a typical one, but for rounding"
+
+
 def test_sex_probability_is_that_of_two_equal_normals() -> None:
     model = sphere()
     female, male = model.sex_means

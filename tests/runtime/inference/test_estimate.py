@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,26 @@ def test_copies_keep_the_model(estimate: Estimate) -> None:
         np.testing.assert_array_equal(again.vertices, estimate.vertices)
         assert not again.image_reused
     assert copy.deepcopy(estimate).image is not estimate.image
+
+
+def test_how_far_it_moved_is_the_distance_of_the_meshes(estimate: Estimate) -> None:
+    model = estimate.model
+    assert model is not None
+    other = replace(estimate, coefficients=estimate.coefficients + np.float32(0.25))
+    assert estimate.moved_mm(estimate) == 0
+    moved = model.distance(estimate.coefficients, other.coefficients)
+    assert moved > 0.1
+    assert other.moved_mm(estimate) == pytest.approx(moved, rel=1e-6)
+    again = pickle.loads(pickle.dumps(estimate))
+    assert other.moved_mm(again) == pytest.approx(moved, rel=1e-6), "the one before may have no model"
+    assert again.with_model(model).moved_mm(other) == pytest.approx(moved, rel=1e-6)
+
+
+def test_with_its_stages_it_is_the_same_estimate(estimate: Estimate) -> None:
+    vertices, before = estimate.vertices, dict(estimate.stages_ns)
+    timed = estimate.with_stages({"encoder": 5})
+    assert timed.stages_ns == {"encoder": 5}
+    assert estimate.stages_ns == before != timed.stages_ns
+    assert timed.vertices is vertices, "what was made is not made again"
+    assert estimate_json(timed) == estimate_json(estimate)
+    assert timed.image_reused == estimate.image_reused

@@ -62,14 +62,14 @@ class LevelMeter:
         if not len(samples):
             return
         wide = samples.astype(np.float64)
-        peak = max(int(samples.max()), -int(samples.min()))
+        peak = _peak(samples)
         self._samples += len(samples)
         self._sum += int(samples.sum(dtype=np.int64))
         # Not `dot`: a BLAS divides a sum of this length among threads, which then spin for a tenth of each second.
         self._squares += float(np.einsum("n,n->", wide, wide))
         self._peak = max(self._peak, peak)
         self._zeros += len(samples) - int(np.count_nonzero(samples))
-        self._clipped += int(np.count_nonzero(np.abs(wide) >= 32767)) if peak >= 32767 else 0
+        self._clipped += _at_full_scale(samples, peak)
 
     def read(self) -> Level:
         """The level of the samples since the last reading."""
@@ -115,6 +115,19 @@ class SecondLevels:
         if self._samples and not self.levels:
             self.levels.append(self._meter.read())
         return tuple(self.levels)
+
+
+def clipped(samples: NDArray[np.int16]) -> float:
+    """The share of samples int16 [n] that are at full scale, as `Level.clipped`, in a fraction of the time of a level."""
+    return _at_full_scale(samples, _peak(samples)) / len(samples) if len(samples) else 0.0
+
+
+def _peak(samples: NDArray[np.int16]) -> int:
+    return max(int(samples.max()), -int(samples.min()))
+
+
+def _at_full_scale(samples: NDArray[np.int16], peak: int) -> int:
+    return int(np.count_nonzero(np.abs(samples.astype(np.int32)) >= 32767)) if peak >= 32767 else 0
 
 
 def decibels(amplitude: float) -> float:

@@ -21,6 +21,7 @@ from voxface.runtime.config.vad import VadConfig
 
 SILENT: Final = 26.0  # RMS of a silent room, at int16 scale: -62 dB of full scale
 OFFSET: Final = 32.0  # an offset is so many times the rest of the sound
+_INT16: Final = np.dtype(np.int16)  # compared with a dtype in a tenth of the time of a type
 
 
 class SpeechJudge(Protocol):
@@ -71,15 +72,16 @@ class VoiceActivityDetector:
 
     def feed(self, samples: NDArray[np.int16]) -> list[VadEvent]:
         """Takes any number of samples, int16 [n]; returns the events that they complete, in order."""
-        if samples.dtype != np.int16 or samples.ndim != 1:
+        if samples.dtype != _INT16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         data = self._pending + samples.tobytes()
-        start, size, at = self._judged, 2 * self.config.frame, 0
+        frame = self.config.frame
+        start, size, at = self.position - len(self._pending) // 2, 2 * frame, 0
         self.position += len(samples)
         events: list[VadEvent] = []
         while len(data) - at > size:
             self._step(start, data[at : at + size], events)
-            start, at = start + self.config.frame, at + size
+            start, at = start + frame, at + size
         self._pending = data[at:]
         return events
 
@@ -87,19 +89,15 @@ class VoiceActivityDetector:
         """Ends the input and closes an open segment. Samples that never filled a frame are not speech."""
         if self._start is None:
             return []
-        ended = SpeechEnded(self._start, self._judged)
+        ended = SpeechEnded(self._start, self.position - len(self._pending) // 2)
         self._start = None
         self._ring.clear()
         return [ended]
 
-    @property
-    def _judged(self) -> int:
-        """The absolute sample at which the next frame to be judged begins."""
-        return self.position - len(self._pending) // 2
-
     def _step(self, start: int, frame: bytes, events: list[VadEvent]) -> None:
         self._ring.append((start, frame))
-        voiced = [self._judge.is_speech(held, SAMPLE_RATE) for _, held in self._ring]
+        judge = self._judge.is_speech
+        voiced = [judge(held, SAMPLE_RATE) for _, held in self._ring]
         full = len(voiced) == self.config.ring
         if self._start is None:
             if full and all(voiced) and not _is_offset([frame for _, frame in self._ring]):
@@ -109,7 +107,7 @@ class VoiceActivityDetector:
                 events += [SpeechStarted(first), SpeechAudio(first, held)]
                 self._ring.clear()
         else:
-            events.append(SpeechAudio(start, np.frombuffer(frame, np.int16)))
+            events.append(SpeechAudio(start, np.frombuffer(frame, _INT16)))
             if full and not any(voiced):
                 events.append(SpeechEnded(self._start, start + self.config.frame))
                 self._start = None

@@ -5,7 +5,7 @@ from typing import Final
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.engines.contract import OUTPUTS
 from voxface.runtime.engines.engine import Array, Engine
-from voxface.runtime.engines.memory_bound import bounded_run
+from voxface.runtime.engines.memory_bound import BoundedRun, is_process_ours
 from voxface.runtime.engines.passing import PassingEngine
 from voxface.runtime.engines.providers import ON_CPU
 from voxface.runtime.errors import BundleError
@@ -36,6 +36,8 @@ class HeldEngine(PassingEngine):
             )
             for key, axes in OUTPUTS[name].items()
         }
+        # The shape of the first input of the run before, and those that outputs must have with it.
+        self._known: tuple[tuple[int, ...], dict[str, tuple[int, ...]]] = (), {}
 
     def run(self, feeds: dict[str, Array], out: dict[str, Array] | None = None) -> dict[str, Array]:
         """Runs the engine.
@@ -44,15 +46,17 @@ class HeldEngine(PassingEngine):
             BundleError: an output has another shape than the graph declares, or the graph failed, or needs too much memory.
             ProviderError, ValueError: those of the engine.
         """
-        given = PER_INPUT_BYTE * sum(array.nbytes for array in feeds.values())
-        with bounded_run(None if self._more is None else self._more + given):
+        if self._more is None or not is_process_ours():
             outputs = self._engine.run(feeds, out)
-        first = next(iter(feeds.values()))
-        clips, frames = len(first), first.shape[-1]
-        for key, declared in self._shapes.items():
-            wanted = tuple(
-                axis if isinstance(axis, int) else clips if axis == "B" else -(-frames // STRIDE) for axis in declared
-            )
+        else:
+            given = PER_INPUT_BYTE * sum([array.nbytes for array in feeds.values()])
+            with BoundedRun(self._more + given):
+                outputs = self._engine.run(feeds, out)
+        shape = next(iter(feeds.values())).shape
+        known = self._known
+        if known[0] != shape:  # most runs are of one shape
+            known = self._known = shape, self._wanted(shape[0], shape[-1])
+        for key, wanted in known[1].items():
             if outputs[key].shape != wanted:
                 raise BundleError(
                     f"{self._label}: {self._name} gives {key} of shape {list(outputs[key].shape)}, not {list(wanted)}; "
@@ -60,7 +64,16 @@ class HeldEngine(PassingEngine):
                 )
         return outputs
 
+    def _wanted(self, clips: int, frames: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each output for so many clips of so many frames."""
+        return {
+            key: tuple(
+                axis if isinstance(axis, int) else clips if axis == "B" else -(-frames // STRIDE) for axis in declared
+            )
+            for key, declared in self._shapes.items()
+        }
+
     def warm_up(self, lengths: dict[str, int] | None = None) -> None:
         """Warms the engine up, within the same bound of memory."""
-        with bounded_run(self._more):
+        with BoundedRun(self._more):
             self._engine.warm_up(lengths)

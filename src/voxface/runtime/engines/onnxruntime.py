@@ -2,7 +2,6 @@
 
 import re
 import warnings
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
@@ -190,6 +189,11 @@ class OnnxRuntimeEngine:
             o.name: TensorSpec(_DTYPES.get(o.type, o.type), tuple(o.shape)) for o in self._session.get_outputs()
         }
 
+        self._names = list(self.outputs)
+        # The function in C behind `InferenceSession.run`, which checks again what is checked here. It is private to ONNX
+        # Runtime, and may move.
+        self._run = getattr(self._session, "_sess", self._session).run
+
     @property
     def provider(self) -> str:
         """Name of the provider that runs the graph."""
@@ -217,8 +221,12 @@ class OnnxRuntimeEngine:
                     f"{self._name}: the graph failed on provider {self._provider!r}: {_first_line(error)}"
                 ) from error
         if out is None:
-            values = self._computed(lambda options: self._session.run(list(self.outputs), feeds, options))
-            return dict(zip(self.outputs, values, strict=True))
+            try:
+                with self._runs as options:
+                    values = self._run(self._names, feeds, options)
+            except Exception as error:  # ONNX Runtime's own classes, which have no other base
+                raise self._failed(error) from error
+            return dict(zip(self._names, values, strict=True))
         binding = self._session.io_binding()
         for name in self.inputs:
             binding.bind_cpu_input(name, np.ascontiguousarray(feeds[name]))
@@ -231,24 +239,19 @@ class OnnxRuntimeEngine:
                 binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
             else:
                 binding.bind_output(name, "cpu")
-        self._computed(lambda options: self._session.run_with_iobinding(binding, options))
+        try:
+            with self._runs as options:
+                self._session.run_with_iobinding(binding, options)
+        except Exception as error:  # as above
+            raise self._failed(error) from error
         bound = dict(zip(self.outputs, binding.get_outputs(), strict=True))
         return {name: out[name] if name in out else bound[name].numpy() for name in self.outputs}
 
-    def _computed(self, run: Callable[[Any], Any]) -> Any:
-        """What a run of the session with these options gives.
-
-        Raises:
-            BundleError: it failed.
-            StoppedError: it was stopped.
-        """
-        try:
-            with self._runs as options:
-                return run(options)
-        except Exception as error:  # ONNX Runtime's own classes, which have no other base
-            if self._runs.stopped:
-                raise StoppedError(f"{self._name}: the run was stopped") from error
-            raise BundleError(f"{self._name}: the graph failed: {_first_line(error)}") from error
+    def _failed(self, error: Exception) -> BundleError:
+        """What is raised where a run raised `error`."""
+        if self._runs.stopped:
+            return StoppedError(f"{self._name}: the run was stopped")
+        return BundleError(f"{self._name}: the graph failed: {_first_line(error)}")
 
     def warm_up(self, lengths: dict[str, int] | None = None) -> None:
         """Runs once on zeros, named dimensions taken from `lengths` (1 where absent)."""
@@ -265,7 +268,7 @@ class OnnxRuntimeEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        del self._device, self._session
+        del self._device, self._session, self._run
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from operator import mul
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -158,6 +159,17 @@ class MorphableModel:
         placed: NDArray[np.float64] = coefficients @ self._axes
         return placed
 
+    def place_among_types(self, coefficients: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+        """The point of a face of coefficients float32 [P], P numbers, and its squared distances to `type_places`, first the
+        women's. One product of a matrix gives both."""
+        axes_and_types, lengths = self._axes_and_types
+        numbers: list[float] = (coefficients @ axes_and_types).tolist()
+        place = numbers[: self.modes]
+        length = sum(map(mul, place, place))
+        return place, [
+            max(0.0, length - 2 * along + other) for along, other in zip(numbers[self.modes :], lengths, strict=True)
+        ]
+
     def distance(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
         """The distance between two faces of coefficients float32 [P], RMS over vertices in millimetres."""
         apart = self.place(one - other)
@@ -176,6 +188,14 @@ class MorphableModel:
         apart = self.place(faces - self.sex_means.mean(0))
         places: NDArray[np.float64] = self.sex_places[:, None] + np.concatenate([np.zeros((1, self.modes)), apart])
         return places
+
+    @cached_property
+    def _axes_and_types(self) -> tuple[NDArray[np.float64], list[float]]:
+        """The matrix float64 [P, P + 2 (1 + types)] that gives the point of a face and its product with each point of
+        `type_places`; and their squared lengths."""
+        types = self.type_places.reshape(-1, self.modes)
+        matrix = np.concatenate([self._axes, self._axes @ types.T], 1)
+        return matrix, np.einsum("tp,tp->t", types, types).tolist()
 
     @cached_property
     def sexes_apart(self) -> float:

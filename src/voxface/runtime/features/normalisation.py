@@ -26,8 +26,7 @@ def normalise(frames: Float32, how: str = "bands") -> Float32:
     """Frames float32 [T, mels] normalised: each mel bin minus its mean and divided by its population standard deviation, or all
     minus their common mean (`how`, one of `NORMALISATIONS`)."""
     if how == "level":
-        sums = (np.add.reduce(frames[at : at + _SUMMED], None) for at in range(0, len(frames), _SUMMED))
-        level: Float32 = frames - np.float32(sum(map(float, sums)) / frames.size)
+        level: Float32 = frames - _level(frames)
         level *= np.float32(1 / LEVEL_UNIT)
         return level
     centred: Float32 = frames - frames[0]  # bins that never change, as in digital silence, become exactly zero
@@ -41,12 +40,22 @@ def normalise(frames: Float32, how: str = "bands") -> Float32:
 def network_input(frames: Float32, shortest: int = FrontEndConfig.shortest, how: str = "bands") -> Float32:
     """The voice encoder's input: frames [T, mels] normalised, and repeated to float32 [1, mels, max(T, shortest)]."""
     count = len(frames)
-    out = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
-    out[0, :, :count] = normalise(frames, how).T
-    for first in range(count, out.shape[2], count):
-        part = out[0, :, first : first + count]
-        part[:] = out[0, :, : part.shape[1]]
-    return out
+    whole = np.empty((1, frames.shape[1], max(count, shortest)), np.float32)
+    out, level = whole[0], how == "level"
+    out[:, :count] = (frames if level else normalise(frames, how)).T
+    for first in range(count, out.shape[1], count):
+        part = out[:, first : first + count]
+        part[:] = out[:, : part.shape[1]]
+    if level:  # here, where it needs no memory of its own; the same bits as `normalise`
+        out -= _level(frames)
+        out *= np.float32(1 / LEVEL_UNIT)
+    return whole
+
+
+def _level(frames: Float32) -> np.float32:
+    """The mean of all numbers of frames float32 [T, mels]."""
+    sums = [float(np.add.reduce(frames[at : at + _SUMMED], None)) for at in range(0, len(frames), _SUMMED)]
+    return np.float32(sum(sums) / frames.size)
 
 
 BLOCK_FRAMES: Final = 32
@@ -105,8 +114,8 @@ class RunningNormalisation:
 
 
 def _total(frames: Float32) -> float:
-    """The sum of all numbers of frames float32 [T, mels]."""
-    return float(np.add.reduce(frames, None, np.float64))
+    """The sum of all numbers of frames float32 [T, mels]; most windows begin with a whole block and have none before it."""
+    return float(np.add.reduce(frames, None, np.float64)) if len(frames) else 0.0
 
 
 def _sums(frames: Float32) -> Float64:

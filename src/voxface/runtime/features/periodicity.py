@@ -78,7 +78,7 @@ class RunningPeriodicity:
         self._meter = PeriodicityMeter()
         self._waiting: list[NDArray[np.int16]] = []
         self._samples = 0
-        self._known = np.empty(0, np.bool_)  # whether each of the newest judged frames is periodic
+        self._known = b""  # 1 for each of the newest judged frames that is periodic, 0 for the others
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Takes speech int16 [n] at 16 kHz."""
@@ -100,9 +100,10 @@ class RunningPeriodicity:
         return self._periodic(wanted) / wanted if wanted else 1.0
 
     def _periodic(self, newest: int) -> int:
-        return int(np.count_nonzero(self._known[-newest:])) if newest > 0 else 0
+        return self._known[-newest:].count(1) if newest > 0 else 0
 
     def _judge(self) -> None:
-        fresh = self._meter.feed(np.concatenate(self._waiting)) if self._waiting else self._known[:0]
-        self._known = np.concatenate([self._known, fresh])[-self._most :]
-        self._waiting.clear()
+        if self._waiting:
+            fresh = self._meter.feed(np.concatenate(self._waiting))
+            self._known = (self._known + fresh.tobytes())[-self._most :]
+            self._waiting.clear()

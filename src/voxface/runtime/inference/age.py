@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from voxface.runtime.config.age import OLDEST, YOUNGEST, AgeWeights
 from voxface.runtime.features.speech_modulation import logistic
 
+_LOG_YOUNGEST, _LOG_OLDEST = math.log(YOUNGEST), math.log(OLDEST)
+
 
 @dataclass(frozen=True)
 class Age:
@@ -53,4 +55,4 @@ def hear_age(weights: AgeWeights, embedding: NDArray[np.float32]) -> AgeHeard:
 
 def _within(log_years: float) -> float:
     """Years of their logarithm, which may be of any size, within those that are told."""
-    return math.exp(min(max(log_years, math.log(YOUNGEST)), math.log(OLDEST)))
+    return math.exp(min(max(log_years, _LOG_YOUNGEST), _LOG_OLDEST))

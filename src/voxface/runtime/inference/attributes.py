@@ -71,8 +71,13 @@ def read_attributes(
             probability is that of a mesh drawn from the population.
         heard: what the voice tells of the age; None: nothing.
     """
-    apart = model.place(coefficients) - model.type_places
-    women, men = np.einsum("stp,stp->st", apart, apart).tolist()
+    return attributes_of(model, model.place_among_types(coefficients)[1], sex_slope, heard)
+
+
+def attributes_of(model: MorphableModel, squares: list[float], sex_slope: float, heard: AgeHeard | None) -> Attributes:
+    """The same from the squared distances of the mesh to the typical faces, see `MorphableModel.place_among_types`."""
+    half = len(squares) // 2
+    women, men = squares[:half], squares[half:]
     female = logistic(sex_slope * _evidence(model, women[0], men[0]))
     # Types are compared after the mean of the sexes, mixed by their probabilities, was subtracted from each face, because a
     # small face is not a slim one. The distance to the mixed face follows from the distances to both by Stewart's theorem.

@@ -1,6 +1,7 @@
 """The estimate that voxface makes of a voice: image, mesh, attributes and confidence."""
 
 import json
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -120,7 +121,25 @@ class Estimate:
         Raises:
             UsageError: the estimate was unpickled, and has no model.
         """
-        return self._known_model().distance(self.coefficients, before.coefficients)
+        model = self._known_model()
+        if before.model is not model:
+            return model.distance(self.coefficients, before.coefficients)
+        return math.dist(self._place, before._place)
+
+    @cached_property
+    def _place(self) -> list[float]:
+        """The point of the mesh, see `MorphableModel.place`: each estimate of a stream is compared with two others."""
+        place: list[float] = self._known_model().place(self.coefficients).tolist()
+        return place
+
+    def with_place(self, place: list[float]) -> Self:
+        """This estimate, told the point of its mesh (see `MorphableModel.place`) by who has computed it already."""
+        self.__dict__["_place"] = place
+        return self
+
+    def with_stages(self, stages_ns: Mapping[str, int]) -> Self:
+        """A copy with the times of the stages of its update, and with what was made on demand."""
+        return self._with_attributes({**self.__dict__, "stages_ns": stages_ns})
 
     def with_model(self, model: MorphableModel) -> "Estimate":
         """A copy of this estimate with a morphable model, for use after unpickling.
@@ -168,7 +187,7 @@ class Estimate:
     def __getstate__(self) -> dict[str, Any]:
         """The state to pickle: everything except the model and the mesh, and with the measurements, which need the model."""
         _ = self.measurements_mm
-        with_the_model = ("vertices", "posterior")
+        with_the_model = ("vertices", "posterior", "_place")
         return {name: value for name, value in self.__dict__.items() if name not in with_the_model} | {"model": None}
 
     def __copy__(self) -> Self:

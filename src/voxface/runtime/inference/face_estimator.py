@@ -36,7 +36,7 @@ from voxface.runtime.features.normalisation import network_input
 from voxface.runtime.features.speech import Speech, check_speech
 from voxface.runtime.features.speech_gate import speech_in
 from voxface.runtime.inference.age import hear_age
-from voxface.runtime.inference.attributes import read_attributes
+from voxface.runtime.inference.attributes import attributes_of
 from voxface.runtime.inference.confidence import check_min_confidence, confidence
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.inference.picture import Picture
@@ -204,7 +204,7 @@ class FaceEstimator:
         for stage, ns in speech.front_end_ns.items():
             timer.add(stage, ns)
         estimate = self._estimate(speech, before, image_reuse_distance, timer)
-        return replace(estimate, stages_ns=timer.drain())
+        return estimate.with_stages(timer.drain())
 
     def _estimate(
         self, speech: Speech, before: Estimate | None, image_reuse_distance: float, timer: StageTimer
@@ -330,7 +330,8 @@ class FaceEstimator:
         if not flat @ flat < LARGEST_NUMBER and not float(np.abs(own).max(initial=0.0)) < LARGEST_NUMBER:
             raise self._overflow("encoder")
         heard = None if self.age is None else hear_age(self.age, embedding)
-        attributes = read_attributes(self.morphable, coefficients, self._sex_slope, heard)
+        place, squares = self.morphable.place_among_types(coefficients)
+        attributes = attributes_of(self.morphable, squares, self._sex_slope, heard)
         weights = self.speech_modulation
         modulation = 1.0 if weights is None else speech.speech_modulation(weights)
         sure = confidence(modulation, own, speech.voiced_seconds)
@@ -351,7 +352,7 @@ class FaceEstimator:
             stages_ns={},
             posterior_file=self.face_posterior,
             mark=self.mark,
-        )
+        ).with_place(place)
 
     @property
     def encoder(self) -> Engine:
@@ -406,8 +407,8 @@ class FaceEstimator:
             BundleError: a number is NaN, infinite or beyond `LARGEST_NUMBER`; on a GPU it is a ProviderError.
         """
         numbers = found.tolist()
-        within = -LARGEST_NUMBER < min(numbers) and max(numbers) < LARGEST_NUMBER
-        if not (within and math.isfinite(sum(numbers))):  # `min` and `max` pass over NaN
+        # The first is quick and true of any network; NaN is not less than anything.
+        if not sum(map(abs, numbers)) < LARGEST_NUMBER and not all(abs(number) < LARGEST_NUMBER for number in numbers):
             raise self._overflow(network)
         return found
 

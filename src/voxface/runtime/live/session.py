@@ -5,14 +5,13 @@ the samples are split over calls, on the speed of the machine or on the time of 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Final, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.audio.levels import CLIPPED, Level
+from voxface.runtime.audio.levels import CLIPPED, Level, clipped
 from voxface.runtime.audio.vad import VoiceActivityDetector
 from voxface.runtime.audio.vad_events import SpeechAudio, SpeechStarted, VadEvent
 from voxface.runtime.config.front_end import FrontEndConfig
@@ -46,6 +45,7 @@ MOST_SKIPPED: Final = 5  # the most estimates left out in a row while the machin
 CONVERGED_MM: Final = 0.5  # a mesh that moves by less is steady
 LEVEL_SAMPLES: Final = SAMPLE_RATE  # the level is judged over whole seconds
 _NONE: Final = np.empty(0, np.int16)
+_INT16: Final = np.dtype(np.int16)  # compared with a dtype in a tenth of the time of a type
 
 
 class Estimator(Protocol):
@@ -226,7 +226,7 @@ class LiveSession:
     def _feed(
         self, samples: NDArray[np.int16], behind: bool, timer: StageTimer | None, *, in_steps: bool
     ) -> Steps[list[Event]]:
-        if samples.dtype != np.int16 or samples.ndim != 1:
+        if samples.dtype != _INT16 or samples.ndim != 1:
             raise ValueError(f"expected int16 [n], not {samples.dtype} {list(samples.shape)}")
         events: list[Event] = []
         self._in_steps = in_steps
@@ -235,7 +235,15 @@ class LiveSession:
         audio = np.concatenate([self._held, samples]) if len(self._held) else samples.copy()  # what is kept is our own
         whole = len(audio) // self._frame * self._frame
         for at in range(0, whole, self._frame):
-            yield from self._step(audio[at : at + self._frame], behind, events)
+            frame = audio[at : at + self._frame]
+            self._hear(frame)
+            for event in self._vad.feed(frame):
+                if self._handle(event, events):
+                    yield from self._estimate_or_skip(behind, events)
+            if (turn := self._turn) is not None and turn[1] is not None:
+                self._end_turn(turn[0], turn[1], events)
+            if self._heard - self._second_start >= LEVEL_SAMPLES:
+                self._judge_second(events)
         self._held = audio[whole:].copy() if whole < len(audio) else _NONE
         self._timer.lap("vad")
         if self._turn is None:
@@ -258,15 +266,6 @@ class LiveSession:
         return finished(self._close(timer, final=True))
 
     # -- steps -----------------------------------------------------------------------------------------------------------
-
-    def _step(self, frame: NDArray[np.int16], behind: bool, events: list[Event]) -> Steps[None]:
-        self._hear(frame)
-        for event in self._vad.feed(frame):
-            if self._handle(event, events):
-                yield from self._estimate_or_skip(behind, events)
-        self._end_turn(events)
-        if self._heard - self._second_start >= LEVEL_SAMPLES:
-            self._judge_second(events)
 
     def _close(self, timer: StageTimer | None, *, final: bool) -> Steps[list[Event]]:
         self._in_steps = False
@@ -301,36 +300,34 @@ class LiveSession:
 
     def _handle(self, event: VadEvent, events: list[Event]) -> bool:
         """Takes what the detector says; returns whether an estimate is due."""
-        if isinstance(event, SpeechStarted):
-            if self._turn is None:
-                events.append(VoiceStarted(event.start))
-                self._turn = (event.start, None)
-            else:
-                self._turn = (self._turn[0], None)
-        elif isinstance(event, SpeechAudio):
+        if isinstance(event, SpeechAudio):
             self._window.add(event.start, event.samples)
             self._second_voiced += len(event.samples)
             if self._window.voiced >= self._due:
                 while self._due <= self._window.voiced:
                     self._due += self.config.hop
                 return True
+        elif isinstance(event, SpeechStarted):
+            if self._turn is None:
+                events.append(VoiceStarted(event.start))
+                self._turn = (event.start, None)
+            else:
+                self._turn = (self._turn[0], None)
         elif self._turn is not None:
             self._turn = (self._turn[0], event.end)
         return False
 
-    def _end_turn(self, events: list[Event]) -> None:
-        if self._turn is None or self._turn[1] is None:
-            return
-        start, end = self._turn
-        if end is not None and self._heard - end > self.config.hangover + 2 * self._frame:
+    def _end_turn(self, start: int, end: int, events: list[Event]) -> None:
+        """Ends the open turn, of which no speech is heard since `end`, after the hangover."""
+        if self._heard - end > self.config.hangover + 2 * self._frame:
             events.append(VoiceEnded(start, end))
             self._turn = None
 
     def _judge_second(self, events: list[Event]) -> None:
-        level, start = Level.from_samples(_joined(self._this_second)), self._second_start
-        self._clipping = level.clipped > CLIPPED
+        samples = _joined(self._this_second)
+        self._clipping = clipped(samples) > CLIPPED
         if not self._second_voiced:
-            self._no_face(level.reason(), start, events)
+            self._no_face(Level.from_samples(samples).reason(), self._second_start, events)
         self._second_start, self._second_voiced, self._this_second = self._heard, 0, []
 
     # -- estimates -------------------------------------------------------------------------------------------------------
@@ -395,7 +392,7 @@ class LiveSession:
         moved = estimate.moved_mm(self._last) if self._last is not None else None
         self._steady = self._steady + 1 if moved is not None and moved < CONVERGED_MM else 0
         timer.lap("watch")
-        estimate = replace(estimate, stages_ns=timer.drain())
+        estimate = estimate.with_stages(timer.drain())
         self._last = estimate
         self._estimated = self._window.voiced
         self.reason = None

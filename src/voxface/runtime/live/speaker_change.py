@@ -122,8 +122,9 @@ def _spectra(log_mel: Float32, peaks: Float32) -> tuple[float, float, Float32]:
     loud = []
     for part, sign in ((slice(-NEWEST), -1.0), (slice(-NEWEST, None), 1.0)):
         own = peaks[part]
-        tenth = len(own) * 9 // 10
-        loud.append(np.partition(own, tenth).item(tenth))
+        ordered, tenth = own.copy(), len(own) * 9 // 10
+        ordered.partition(tenth)
+        loud.append(ordered.item(tenth))
         counts = own > loud[-1] - LOUD
-        np.multiply(counts, np.float32(sign / np.count_nonzero(counts)), out=shares[part])
+        np.multiply(counts, np.float32(sign / counts.tobytes().count(1)), out=shares[part])
     return loud[0], loud[1], shares @ log_mel

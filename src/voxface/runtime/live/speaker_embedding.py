@@ -16,6 +16,7 @@ from voxface.runtime.config.speaker_change import FRAMES, Layers
 from voxface.runtime.features.log_mel import FrameWindow
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 STRIDE: Final = 3  # frames between its steps
 DILATION: Final = 2  # steps between the taps of the third layer
 SEEN: Final = FRAMES + STRIDE * 2 * (1 + DILATION)  # frames a step of the last layer has seen
@@ -59,12 +60,8 @@ class SpeakerEmbeddingNetwork:
         weight, bias = others[-1]
         return *shifted, (weight, bias + lacking @ weight[: len(lacking)])
 
-    def steps(self, log_mel: Float32, out: Float32 | None = None) -> Float32:
-        """One row for every `STRIDE` frames of log-mel float32 [T, mels], T ≥ `SEEN`; it sees `SEEN` frames from there on.
-
-        Args:
-            out: float32 [steps, width]; gets the rows. None: they are new.
-        """
+    def steps(self, log_mel: Float32) -> Float32:
+        """One row for every `STRIDE` frames of log-mel float32 [T, mels], T ≥ `SEEN`; it sees `SEEN` frames from there on."""
         (first, a), (second, b), (third, c), (fourth, d) = self._shifted[:4]
         x = _rows(np.ascontiguousarray(log_mel), FRAMES, STRIDE) @ first
         np.maximum(x, a, out=x)
@@ -72,27 +69,27 @@ class SpeakerEmbeddingNetwork:
         np.maximum(x, b, out=x)
         x = np.concatenate([x[: -2 * DILATION], x[DILATION:-DILATION], x[2 * DILATION :]], 1) @ third
         np.maximum(x, c, out=x)
-        x = np.matmul(x, fourth, out=out)
+        x = x @ fourth
         return np.maximum(x, d, out=x)
 
     def voices(self, *lots: Float32) -> Float32:
         """A speaker embedding of each lot of rows of `steps`, float32 [lots, E]; only the direction has a meaning."""
         both = [np.concatenate([steps, steps * steps], 1) for steps in lots]
-        return self.voices_of(np.stack([moments.mean(0) for moments in both]))
+        return self.voices_of(np.stack([moments.mean(0, np.float64) for moments in both]))
 
     def disagreement(self, one: Float32, other: Float32) -> float:
         """1 - cosine of the speaker embeddings of two lots of steps, 0 to 2."""
         return apart(self.voices(one, other))
 
-    def voices_of(self, moments: Float32) -> Float32:
-        """The speaker embeddings of lots of which the means are known: float32 [lots, 2 width], of their steps, and of the
+    def voices_of(self, moments: Float64) -> Float32:
+        """The speaker embeddings of lots of which the means are known: float64 [lots, 2 width], of their steps, and of the
         squares of these; changed."""
         weight, bias = self._shifted[-1]
         mean, spread = moments[:, : self.width], moments[:, self.width :]
         spread -= mean * mean
         np.maximum(spread, LEAST_VARIANCE, out=spread)
         np.sqrt(spread, out=spread)
-        voices: Float32 = moments @ weight
+        voices: Float32 = moments.astype(np.float32) @ weight
         voices += bias
         return voices
 
@@ -104,13 +101,9 @@ def apart(voices: Float32) -> float:
 
 
 @lru_cache(maxsize=256)
-def _parts(steps: int, end: int, begin: int) -> Float32:
-    """What the means of two parts of so many steps are computed with, those before `end` and those from `begin` on: float32
-    [2, steps]."""
-    parts = np.zeros((2, steps), np.float32)
-    parts[0, :end] = 1 / end
-    parts[1, begin:] = 1 / (steps - begin)
-    return parts
+def _means(one: int, other: int) -> Float64:
+    """What makes the means of `one` and of `other` rows of the sums before and behind them: float64 [2, 4]."""
+    return np.array([[-1 / one, 1 / one, 0, 0], [0, 0, -1 / other, 1 / other]])
 
 
 def _rows(x: Float32, taps: int, stride: int) -> Float32:
@@ -129,9 +122,10 @@ class RunningSpeakerEmbedding:
         self._network = speaker_embedding
         self._first = 0  # number of the first known step
         self._known = 0  # number of known steps
-        self._place = 0  # row of the first
-        # Each step, and its squares; with room, so that they are moved to the front seldom.
-        self._rows: Float32 = np.empty((0, 2 * speaker_embedding.width), np.float32)
+        self._place = 0  # row before the first
+        # The sums of the steps up to each, and of their squares, so that a mean takes two rows and not all between them; with
+        # room, so that they are moved to the front seldom.
+        self._rows: Float64 = np.empty((0, 2 * speaker_embedding.width))
 
     def disagreement(self, window: FrameWindow, newest: int, compared: int) -> float:
         """How far the newest speech is from the speech before it, 0 to 2, see `SpeakerEmbeddingNetwork.disagreement`.
@@ -149,24 +143,30 @@ class RunningSpeakerEmbedding:
         rest = frames[(begin + known) * STRIDE - first :]
         fresh = max(0, (len(rest) - SEEN) // STRIDE + 1)
         count = known + fresh
-        if place + count > len(self._rows):
+        if place + count >= len(self._rows):
             place = self._make_room(place, known, count)
+        if not known:
+            self._rows[place] = 0
         if fresh:
-            self._compute(rest, self._rows[place + known : place + count])
+            self._compute(rest, self._rows[place + known : place + count + 1])
         self._first, self._place = begin, place
         self._known = max(0, min(count, (first + final - SEEN) // STRIDE + 1 - begin))
         before, after = (end - newest - SEEN) // STRIDE + 1 - begin, -(-(end - newest) // STRIDE) - begin
-        means = _parts(count, before, after) @ self._rows[place : place + count]
-        return apart(self._network.voices_of(means))
+        sums = self._rows.take((place, place + before, place + after, place + count), 0)
+        return apart(self._network.voices_of(_means(before, count - after) @ sums))
 
-    def _compute(self, frames: Float32, rows: Float32) -> None:
-        width = self._network.width
-        steps = self._network.steps(frames, rows[:, :width])
-        np.multiply(steps, steps, out=rows[:, width:])
+    def _compute(self, frames: Float32, rows: Float64) -> None:
+        """Puts the sums of further steps behind the first of `rows`."""
+        steps, width = self._network.steps(frames), self._network.width
+        rows[1:, :width] = steps
+        np.multiply(steps, steps, out=rows[1:, width:])
+        for place in range(1, len(rows)):  # they are few, and nothing else needs `numpy.add.accumulate`
+            rows[place] += rows[place - 1]
 
     def _make_room(self, place: int, known: int, count: int) -> int:
-        """Moves the known steps from row `place` to the first row; returns 0."""
-        rows = self._rows if 2 * count <= len(self._rows) else np.empty((3 * count, self._rows.shape[1]), np.float32)
-        rows[:known] = self._rows[place : place + known].copy()
+        """Moves the sums of the known steps, which begin anew, from row `place` to the first row; returns 0."""
+        rows = self._rows if 2 * count < len(self._rows) else np.empty((3 * count, self._rows.shape[1]))
+        if known:
+            rows[: known + 1] = self._rows[place : place + known + 1] - self._rows[place]
         self._rows = rows
         return 0

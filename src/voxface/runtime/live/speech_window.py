@@ -100,7 +100,7 @@ class SpeechWindow:
 
     def _put(self, place: int, frames: Float32) -> None:
         self._frames[place : place + len(frames)] = frames
-        self._peaks[place : place + len(frames)] = frames.max(1)
+        np.maximum.reduce(frames, 1, out=self._peaks[place : place + len(frames)])
 
     def _start(self, end: int) -> int:
         """The place at which a window that ends before frame `end` begins: a multiple of the voice encoder's stride after the
