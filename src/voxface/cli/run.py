@@ -23,6 +23,7 @@ from voxface.cli.arguments import (
     check_min_confidence,
     check_threads,
 )
+from voxface.cli.collector_pause import CollectorPause
 from voxface.cli.engine_times import warn_of_change
 from voxface.cli.hearing_progress import HearingProgress
 from voxface.cli.output import Progress, complain, error_json, print_json, warn
@@ -81,6 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Processes every readable input and reports every other one; returns the exit code of the first failure."""
+    with CollectorPause() as loading:
+        return _run(options, loading)
+
+
+def _run(options: argparse.Namespace, loading: CollectorPause) -> int:
+    """The same; `loading` ends when the engines are there."""
     from voxface.cli.signals import stopping_on_signals
     from voxface.runtime.audio.decode import find_audio
     from voxface.runtime.background import Background
@@ -146,6 +153,7 @@ def run(options: argparse.Namespace) -> int:
         Background(partial(_hear, bundle, file, channel, options.report_sound, hearing)) for file in files[:1]
     )
     with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:
+        loading.end()
         warn_of_change(options.provider, face_estimator.choice)
         results = RunReport(
             options.out,

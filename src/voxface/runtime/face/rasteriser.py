@@ -56,10 +56,12 @@ def preview(
     side = size * over
     angle = np.deg2rad(yaw)
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], np.float32)
-    centre = (vertices.max(0) + vertices.min(0)) / 2
+    axes = np.ascontiguousarray(vertices.T)
+    low, high = axes.min(1), axes.max(1)
+    centre = (high + low) / 2
     turned = (vertices - centre) @ turn.T
     # One scale for all heads, so that a larger head looks larger; only a head that would not fit is drawn smaller.
-    scale = side * 0.92 / max(_FRAME_MM, float(np.ptp(vertices, axis=0).max()))
+    scale = side * 0.92 / max(_FRAME_MM, float((high - low).max()))
     screen = np.stack([turned[:, 0] * scale + side / 2, side / 2 - turned[:, 1] * scale, turned[:, 2]])
 
     normals = vertex_normals(turned, triangles)
@@ -69,9 +71,9 @@ def preview(
         light += strength * np.clip(normals @ (towards / np.linalg.norm(towards)), 0, None)
     shaded = (colours.astype(np.float32) ** _GAMMA).T * light
 
-    low = np.clip(np.floor(screen[:2].min(1) / over), 0, size).astype(int)
-    high = np.clip(np.ceil(screen[:2].max(1) / over), low, size).astype(int)
-    (left, top), (wide, tall) = low.tolist(), (high - low).tolist()
+    begin = np.clip(np.floor(screen[:2].min(1) / over), 0, size).astype(int)
+    end = np.clip(np.ceil(screen[:2].max(1) / over), begin, size).astype(int)
+    (left, top), (wide, tall) = begin.tolist(), (end - begin).tolist()
     frame = _Frame(left * over, top * over, wide * over, tall * over)
     image = np.empty((3, frame.width * frame.height), np.float32)
     image[:] = ((np.array(BACKGROUND, np.float32) / 255) ** _GAMMA)[:, None]
@@ -84,18 +86,23 @@ def preview(
     covered[pixels] = True
     # Inner sides are visible through openings only: triangles seen from within matter where no outer side covers them.
     within = corners[:, area > _FLAT]
-    pixels, colour = _paint(screen, shaded * np.float32(_INSIDE), within[:, _over(~covered, screen, within, frame)], frame)
+    pixels, colour = _paint(
+        screen, shaded * np.float32(_INSIDE), within[:, _over(~covered, screen, within, frame)], frame
+    )
     free = ~covered[pixels]
     _put(image, pixels[free], colour[:, free])
     covered[pixels] = True
 
-    picture = np.empty((size, size, 3), np.uint8)
-    picture[:] = BACKGROUND
-    rows = image.reshape(3, tall, over, frame.width).sum(2)
-    small = sum(rows[:, :, k::over] for k in range(over)) / np.float32(over**2)
-    shown = covered.reshape(tall, over, wide, over).any((1, 3))
-    values = np.rint(np.clip(small[:, shown], 0, 1) ** (1 / _GAMMA) * 255)
-    picture[top : top + tall, left : left + wide][shown] = values.T
+    picture = np.frombuffer(bytearray(BACKGROUND) * size**2, np.uint8).reshape(size, size, 3)
+    apart = image.reshape(3, tall, over, wide, over)
+    rows = apart[:, :, 0] + apart[:, :, 1]
+    covered = covered.reshape(tall, over, wide, over)
+    seen = covered[:, 0] | covered[:, 1]
+    shown = np.flatnonzero(seen[..., 0] | seen[..., 1])
+    small = (rows[..., 0] + rows[..., 1]).reshape(3, -1).take(shown, axis=1) / np.float32(over**2)
+    values = np.rint(np.clip(small, 0, 1) ** (1 / _GAMMA) * 255).astype(np.uint8)
+    down = shown // wide
+    picture.reshape(-1, 3)[(down + top) * size + (shown - down * wide + left)] = values.T
     return picture
 
 
@@ -114,7 +121,9 @@ def _areas(a: tuple[Float32, Float32], b: tuple[Float32, Float32], c: tuple[Floa
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
-def _box(places: list[tuple[Float32, Float32]], axis: int, frame: _Frame) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _box(
+    places: list[tuple[Float32, Float32]], axis: int, frame: _Frame
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """First and last column (axis 0) or row (1), int32 [F] each, whose samples a triangle may cover; last < first if none."""
     a, b, c = (place[axis] for place in places)
     first = (frame.left, frame.top)[axis]
@@ -166,7 +175,9 @@ def _paint(screen: Float32, shaded: Float32, corners: Places, frame: _Frame) -> 
         v = v0.take(which) + vx.take(which) * x + vy.take(which) * y
         w = 1 - u - v
         for values, (of_one, of_two, of_three) in zip(colour, channels, strict=True):
-            values[first : first + _AT_ONCE] = u * of_one.take(which) + v * of_two.take(which) + w * of_three.take(which)
+            values[first : first + _AT_ONCE] = (
+                u * of_one.take(which) + v * of_two.take(which) + w * of_three.take(which)
+            )
     return pixels, colour
 
 
@@ -213,9 +224,7 @@ def _samples(plane: _Plane, which: Places, shape: tuple[int, int], frame: _Frame
     return first.take(nth) + beside.take(cell), which.take(nth)
 
 
-def _edge(
-    p: tuple[Float32, Float32], q: tuple[Float32, Float32], inverse: Float32
-) -> tuple[Float32, Float32, Float32]:
+def _edge(p: tuple[Float32, Float32], q: tuple[Float32, Float32], inverse: Float32) -> tuple[Float32, Float32, Float32]:
     """(p - s) × (q - s) · inverse as a function of the sample s = (x + ½, y + ½): constant, factor of x, factor of y."""
     dx, dy = (q[0] - p[0]) * inverse, (q[1] - p[1]) * inverse
     constant = (p[0] * q[1] - p[1] * q[0]) * inverse + np.float32(0.5) * (dx - dy)

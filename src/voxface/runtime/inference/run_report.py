@@ -4,12 +4,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.background import Background
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
 from voxface.runtime.errors import InputError, UsageError
 from voxface.runtime.face.face_files import face_files
@@ -26,6 +28,7 @@ from voxface.runtime.report_page.packed_mesh import packed_topology
 from voxface.runtime.report_page.page import MOST_BYTES, page
 from voxface.runtime.report_page.shown_face import DRAWS, MOST_DRAWS, ShownFace, show_face
 
+Float32 = NDArray[np.float32]
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 
 
@@ -143,7 +146,14 @@ class RunReport:
         Raises:
             InputError: the folder cannot be written.
         """
-        contents = face_files(estimate.image, estimate.vertices, self._model, self._mark, animated=self._morph_targets)
+        files = Background(
+            partial(
+                face_files, estimate.image, estimate.vertices, self._model, self._mark, animated=self._morph_targets
+            )
+        )
+        # Meanwhile, on this thread: numbers, which need no picture.
+        found, uncertainty = estimate_json(estimate), self._uncertainty(estimate) if self._room > 0 else None
+        contents = files.result()
         drawn: dict[str, Any] = {}
         if self._samples and (posterior := estimate.posterior) is not None:
             from voxface.runtime.inference.posterior_files import draw_posterior  # most runs do without
@@ -155,7 +165,13 @@ class RunReport:
             sign = self._sign
             contents = {each: sign(data) if each.endswith(".png") else data for each, data in contents.items()}
         folder = self._out / name
-        shown = self._show(estimate, contents, sound) if self._room > 0 else None
+        shown = None
+        if uncertainty is not None:
+            spread, draws = uncertainty
+            pictures = [contents[each] for each in PICTURES if each in contents]
+            shown = show_face(
+                contents["face.png"], pictures, estimate.vertices, spread=spread, draws=draws, sound=sound
+            )
         try:
             self._out.mkdir(parents=True, exist_ok=True)
             with room_beside(folder) as room:
@@ -182,7 +198,7 @@ class RunReport:
             "face": str(folder / "face.png"),
             "mesh": str(folder / "mesh.glb"),
             "preview": str(folder / "mesh.png"),
-            **estimate_json(estimate),
+            **found,
             **drawn,
             **(
                 {"morph_targets": [target.name for target in morph_targets(self._model)]} if self._morph_targets else {}
@@ -230,21 +246,13 @@ class RunReport:
         """Whether there is one, of this run or another."""
         return (self._out / REPORT_JSON).exists()
 
-    def _show(self, estimate: Estimate, contents: dict[str, bytes], sound: KeptSound | None) -> ShownFace:
-        """What the page has of a face."""
+    def _uncertainty(self, estimate: Estimate) -> tuple[Float32 | None, list[Float32]]:
+        """What the page says of how far a face may be off, as `show_face` takes it: each vertex's millimetres, and draws."""
         model, posterior = self._model, estimate.posterior
-        draws: list[NDArray[np.float32]] = []
-        if posterior is not None:
-            count = min(self._samples, MOST_DRAWS) or DRAWS
-            draws = list(model.vertices(posterior.sample(count, self._seed), posterior.decades))
-        return show_face(
-            contents["face.png"],
-            [contents[name] for name in PICTURES if name in contents],
-            estimate.vertices,
-            spread=None if posterior is None else posterior.vertex_sd_mm,
-            draws=draws,
-            sound=sound,
-        )
+        if posterior is None:
+            return None, []
+        count = min(self._samples, MOST_DRAWS) or DRAWS
+        return posterior.vertex_sd_mm, list(model.vertices(posterior.sample(count, self._seed), posterior.decades))
 
     def _page(self, document: dict[str, Any]) -> str:
         titles = headings([clip["file"] for clip in document["clips"]])
@@ -260,8 +268,11 @@ class RunReport:
 
 def _remove_draws(folder: Path, contents: Collection[str]) -> None:
     """Removes the draws of an earlier run that are not among the files of this one."""
+    others = [old for old in folder.iterdir() if old.name not in contents]
+    if not others:
+        return  # most runs draw nothing, and do without the module
     from voxface.runtime.inference.posterior_files import DRAWN
 
-    for old in folder.iterdir():
-        if DRAWN.fullmatch(old.name) and old.name not in contents:
+    for old in others:
+        if DRAWN.fullmatch(old.name):
             old.unlink()
