@@ -96,8 +96,8 @@ def preview(
     picture = np.frombuffer(bytearray(BACKGROUND) * size**2, np.uint8).reshape(size, size, 3)
     apart = image.reshape(3, tall, over, wide, over)
     rows = apart[:, :, 0] + apart[:, :, 1]
-    covered = covered.reshape(tall, over, wide, over)
-    seen = covered[:, 0] | covered[:, 1]
+    parts = covered.reshape(tall, over, wide, over)
+    seen = parts[:, 0] | parts[:, 1]
     shown = np.flatnonzero(seen[..., 0] | seen[..., 1])
     small = (rows[..., 0] + rows[..., 1]).reshape(3, -1).take(shown, axis=1) / np.float32(over**2)
     values = np.rint(np.clip(small, 0, 1) ** (1 / _GAMMA) * 255).astype(np.uint8)

@@ -167,10 +167,10 @@ class RunReport:
         folder = self._out / name
         shown = None
         if uncertainty is not None:
-            spread, draws = uncertainty
+            spread, other_faces = uncertainty
             pictures = [contents[each] for each in PICTURES if each in contents]
             shown = show_face(
-                contents["face.png"], pictures, estimate.vertices, spread=spread, draws=draws, sound=sound
+                contents["face.png"], pictures, estimate.vertices, spread=spread, draws=other_faces, sound=sound
             )
         try:
             self._out.mkdir(parents=True, exist_ok=True)
