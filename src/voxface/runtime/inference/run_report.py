@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from voxface.runtime.background import Background
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.errors import InputError
 from voxface.runtime.face.face_files import face_files
 from voxface.runtime.face.morph_targets import morph_targets
 from voxface.runtime.features.speech import Speech
@@ -22,6 +22,7 @@ from voxface.runtime.files.replacement import room_beside
 from voxface.runtime.inference.clip_words import PICTURES, clip_row
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.face_estimator import FaceEstimator
+from voxface.runtime.inference.run_folders import REPORT_HTML, REPORT_JSON
 from voxface.runtime.provenance.mark import KEY
 from voxface.runtime.report_page.kept_sound import KeptSound
 from voxface.runtime.report_page.packed_mesh import packed_topology
@@ -29,45 +30,6 @@ from voxface.runtime.report_page.page import MOST_BYTES, page
 from voxface.runtime.report_page.shown_face import DRAWS, MOST_DRAWS, ShownFace, show_face
 
 Float32 = NDArray[np.float32]
-REPORT_JSON, REPORT_HTML = "report.json", "report.html"
-
-
-def folder_names(files: Sequence[Path]) -> list[str]:
-    """The name of the results' folder of each sound file: that of the file, with a number where others have the same."""
-    taken, names = {REPORT_JSON, REPORT_HTML}, []
-    numbers: dict[str, int] = {}  # the last one of each stem
-    for file in files:
-        stem = file.stem if file.stem.strip(".") else "clip"  # "...wav": its stem is the folder above
-        name, n = stem, numbers.get(stem, 1)
-        while name in taken:  # two clips of one name, from two folders
-            n += 1
-            name = f"{stem}-{n}"
-        numbers[stem] = n
-        taken.add(name)
-        names.append(name)
-    return names
-
-
-def check_fresh(out: Path, names: Sequence[str], *, force: bool = False) -> None:
-    """Checks that a run would replace nothing below `out`, or with `force` only what is of the same kind.
-
-    Args:
-        names: of the folders that it would write.
-        force: whether it may replace files and folders.
-
-    Raises:
-        UsageError: there are results already, or a file where a folder would be, or the other way round.
-    """
-    for name in (REPORT_JSON, REPORT_HTML, *names):
-        path = out / name
-        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
-            continue
-        if os.path.lexists(path) and path.is_dir() != (name not in (REPORT_JSON, REPORT_HTML)):
-            raise UsageError(
-                f"--out {out}: holds {name}, which is {'a' if path.is_dir() else 'no'} folder; remove it, or give another --out"
-            )
-        if os.path.lexists(path) and not force:
-            raise UsageError(f"--out {out}: holds {name} already; --force replaces it, or give another --out")
 
 
 def headings(files: Sequence[str]) -> list[str]:
