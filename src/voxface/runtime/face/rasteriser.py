@@ -1,5 +1,6 @@
 """A small software rasteriser: pictures of a mesh for reports and terminals, without a graphics card."""
 
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -192,7 +193,7 @@ def _alike(width: NDArray[np.int32], height: NDArray[np.int32]) -> list[tuple[Pl
     kinds = kind[order]
     begins = np.flatnonzero(np.diff(kinds, prepend=-1)).tolist()
     groups: list[tuple[Places, tuple[int, int]]] = []
-    for begin, end in zip(begins, [*begins[1:], len(order)], strict=True):
+    for begin, end in pairwise([*begins, len(order)]):
         tall, wide = divmod(int(kinds[begin]), len(sizes))
         shape = steps[tall], steps[wide]
         count = max(1, _AT_ONCE // (shape[0] * shape[1]))
