@@ -64,13 +64,13 @@ def test_a_preview_is_the_picture_made_one_by_one(yaw: float, opened: bool) -> N
 def test_large_and_small_triangles_in_one_picture() -> None:
     """A triangle over the whole picture and a small one in front of it."""
     vertices = np.array(
-        [[-150, -150, 0], [150, -150, 0], [0, 150, 0], [-5, -5, 20], [5, -5, 20], [0, 5, 20]], np.float32
+        [[-150, -150, 0], [150, -150, 0], [0, 150, 0], [-20, -20, 20], [20, -20, 20], [0, 20, 20]], np.float32
     )
     triangles = np.array([[0, 1, 2], [3, 4, 5]], np.int32)
     colours = np.repeat(np.array([[1, 0, 0], [0, 0, 1]], np.float32), 3, axis=0)
     picture = preview(vertices, triangles, colours, size=96).astype(int)
     blue, red = picture[..., 2] - picture[..., 0] > 60, picture[..., 0] - picture[..., 2] > 60
-    assert blue[46:51, 47:49].all()
+    assert blue[47:51, 47:49].all()
     assert red.sum() > 1000
     assert red[60, 48]
 
