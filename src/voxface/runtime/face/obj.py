@@ -1,6 +1,6 @@
 """Meshes as Wavefront OBJ files.
 
-The text of a mesh, a hundred thousand numbers, is made by numpy, digit by digit, in a tenth of the time that Python takes to
+The text of a mesh, a hundred thousand numbers, is made by numpy, digit by digit, in a quarter of the time that Python takes to
 format them.
 """
 

@@ -196,7 +196,7 @@ class FrameComputer:
     def next_frame(self, samples: NDArray[np.int16]) -> Float32:
         """The frame float32 [1, mels] that a hop of samples int16 [hop] completes; only while `steady`.
 
-        It has the bits that a call would give, in three quarters of the time: what a call finds out anew, such as how many
+        It has the bits that a call would give, in four fifths of the time: what a call finds out anew, such as how many
         frames there are and where in memory everything lies, is found out once.
         """
         if self._hops == _BLOCK:
