@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.command_line import run
 from tests.conftest import SAMPLES
 from tests.stand_ins.live_session import voice
-from voxface.runtime.inference.run_report import folder_names, headings
+from voxface.runtime.inference.run_folders import folder_names
+from voxface.runtime.inference.run_report import headings
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -23,6 +23,7 @@ from voxface.cli.arguments import (
     check_min_confidence,
     check_threads,
 )
+from voxface.cli.collector_pause import CollectorPause
 from voxface.cli.engine_times import warn_of_change
 from voxface.cli.hearing_progress import HearingProgress
 from voxface.cli.output import Progress, complain, error_json, print_json, warn
@@ -81,18 +82,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Processes every readable input and reports every other one; returns the exit code of the first failure."""
-    from voxface.cli.signals import stopping_on_signals
+    with CollectorPause() as loading:
+        return _run(options, loading)
+
+
+def _run(options: argparse.Namespace, loading: CollectorPause) -> int:
+    """The same; `loading` ends when the engines are there."""
     from voxface.runtime.audio.decode import find_audio
     from voxface.runtime.background import Background
     from voxface.runtime.bundle.bundle import Bundle
-    from voxface.runtime.engines.choice import AUTO, in_words
-    from voxface.runtime.engines.under_way import StoppedError
     from voxface.runtime.errors import InputError, NoSpeechError, UsageError, VoxfaceError
     from voxface.runtime.files.atomic import check_folder
-    from voxface.runtime.inference.attributes import age_in_words, sex_in_words
-    from voxface.runtime.inference.clip_words import told_in_words
+    from voxface.runtime.inference.run_folders import check_fresh, folder_names
+
+    opening = Background(partial(Bundle.open, options.bundle))  # read and verified while modules are imported
+    from voxface.runtime.engines.choice import AUTO, in_words
+    from voxface.runtime.engines.under_way import StoppedError
     from voxface.runtime.inference.face_estimator import FaceEstimator
-    from voxface.runtime.inference.run_report import RunReport, check_fresh, folder_names
     from voxface.runtime.live.stop import Stop
 
     check_threads(options.threads)
@@ -126,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
             unusable.append((path, error))
     names = folder_names(files)
     check_fresh(options.out, names, force=options.force)
-    bundle = Bundle.open(options.bundle)
+    bundle = opening.result()
     if options.samples and "face_posterior" in bundle.missing_parts:
         raise UsageError(
             f"--samples: {bundle.path}: {bundle.missing_parts['face_posterior']}; leave --samples out, or train the mesh "
@@ -145,7 +151,14 @@ def run(options: argparse.Namespace) -> int:
     ahead = deque(
         Background(partial(_hear, bundle, file, channel, options.report_sound, hearing)) for file in files[:1]
     )
+    Background(partial(_import_the_rest, options.provider))
     with FaceEstimator(bundle, options.provider, threads=options.threads) as face_estimator:
+        from voxface.cli.signals import stopping_on_signals
+        from voxface.runtime.inference.attributes import age_in_words, sex_in_words
+        from voxface.runtime.inference.clip_words import told_in_words
+        from voxface.runtime.inference.run_report import RunReport
+
+        loading.end()
         warn_of_change(options.provider, face_estimator.choice)
         results = RunReport(
             options.out,
@@ -209,6 +222,20 @@ def run(options: argparse.Namespace) -> int:
         complain(f"ended by {stop.reason} after {len(clips) + len(errors)} of {len(files)} files")
         return 128 + signal.Signals[stop.reason].value
     return int(errors[0]["exit_code"]) if errors else 0
+
+
+def _import_the_rest(provider: str) -> None:
+    """Imports what is needed once the engines are there, while they load; on another thread, and what fails here fails there.
+
+    ONNX Runtime comes first: the engines wait for it.
+    """
+    if provider in ("auto", "cpu"):
+        from voxface.runtime.engines.onnxruntime import import_onnxruntime
+
+        import_onnxruntime()
+    import voxface.cli.signals
+    import voxface.runtime.inference.face_posterior
+    import voxface.runtime.inference.run_report  # noqa: F401
 
 
 def _signer(options: argparse.Namespace) -> "Callable[[bytes], bytes] | None":

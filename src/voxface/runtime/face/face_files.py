@@ -1,6 +1,5 @@
 """The files of one face: its picture, its mesh in three formats, and a picture of the mesh."""
 
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from voxface.runtime.face.obj import obj
 from voxface.runtime.face.ply import ply
 from voxface.runtime.face.png import png
 from voxface.runtime.face.rasteriser import preview
+from voxface.runtime.processor import usable_cores
 from voxface.runtime.provenance.mark import Mark
 
 VIEWS: Final = (0.0, 40.0, 90.0)  # degrees: front, three-quarter, side
@@ -39,12 +39,36 @@ def face_files(
     """
     triangles, albedo = model.triangles, model.albedo
     normals = vertex_normals(vertices, triangles)
-    # numpy lets go of the interpreter, so the views share the cores.
-    views = [Background(partial(preview, vertices, triangles, albedo, yaw=yaw)) for yaw in VIEWS]
-    return {
+    drawn = _Views(vertices, triangles, albedo)
+    # numpy lets go of the interpreter, so the views share the cores. This thread draws as well, once the other files are made.
+    others = [Background(drawn.draw) for _ in range(max(1, min(len(VIEWS), usable_cores() - 1)))]
+    files = {
         "face.png": png(image, mark),
         "mesh.glb": glb(vertices, normals, albedo, triangles, mark, morph_targets(model) if animated else ()),
         "mesh.ply": ply(vertices, normals, albedo, triangles, mark),
         "mesh.obj": obj(vertices, normals, triangles, mark),
-        "mesh.png": png(np.concatenate([view.result() for view in views], axis=1), mark),
     }
+    drawn.draw()
+    for other in others:
+        other.result()
+    return {**files, "mesh.png": png(np.concatenate([drawn.pictures[yaw] for yaw in VIEWS], axis=1), mark)}
+
+
+class _Views:
+    """The views of a mesh, drawn by as many threads as ask."""
+
+    def __init__(
+        self, vertices: NDArray[np.float32], triangles: NDArray[np.int32], albedo: NDArray[np.float32]
+    ) -> None:
+        self._mesh = vertices, triangles, albedo
+        self._left = list(reversed(VIEWS))
+        self.pictures: dict[float, NDArray[np.uint8]] = {}
+
+    def draw(self) -> None:
+        """Draws views until none is left that no thread has begun."""
+        while True:
+            try:
+                yaw = self._left.pop()
+            except IndexError:
+                return
+            self.pictures[yaw] = preview(*self._mesh, yaw=yaw)

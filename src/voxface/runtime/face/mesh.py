@@ -15,12 +15,17 @@ def vertex_normals(vertices: Float32, triangles: NDArray[np.int32]) -> Float32:
     A vertex without a triangle, or with degenerate ones alone, gets `OUT_OF_THE_FACE`: files of meshes ask for unit normals,
     and such a vertex is not drawn.
     """
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    faces = np.cross(b - a, c - a)
-    normals = np.stack(
-        [sum(np.bincount(triangles[:, k], faces[:, axis], len(vertices)) for k in range(3)) for axis in range(3)],
-        axis=1,
-    )
+    corners = np.ascontiguousarray(triangles.T, np.intp)
+    axes = np.ascontiguousarray(vertices.T)
+    a, b, c = ([axis.take(corner) for axis in axes] for corner in corners)
+    along, across = ([end - begin for begin, end in zip(a, other, strict=True)] for other in (b, c))
+    count = len(vertices)
+    normals = np.empty((count, 3))
+    for axis in range(3):
+        y, z = (axis + 1) % 3, (axis + 2) % 3
+        faces = (along[y] * across[z] - along[z] * across[y]).astype(np.float64)  # of the cross product
+        one, two, three = (np.bincount(corner, faces, count) for corner in corners)
+        normals[:, axis] = one + two + three
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     known = (length > 0) & (length < np.inf)
     return np.where(known, normals / np.where(known, length, 1), OUT_OF_THE_FACE).astype(np.float32)

@@ -5,6 +5,7 @@ the "previous sample" of a frame is the last sample of the frame before it, alth
 samples. Leaving them out changes normalised features by up to about 3.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
@@ -152,14 +153,17 @@ class FrameComputer:
         self._first = np.empty(_BLOCK)
         self._rooms: dict[int, _Room] = {}
         self._wholes: dict[int, _Whole] = {}
+        self._one: Callable[[NDArray[np.int16], int, int], Float32] | None = None
         self._none = np.empty((0, config.mels), np.float32)
         self.held = 0
+        self._hops = 0  # by which the held samples stand behind their place at the beginning
+        self.steady = False  # whether the next hop of samples completes one frame
         self._emphasis, self._edge = -config.preemphasis, float(self._constants.hamming[0, 0])
         self._begun = False
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy gets: it cuts its own working memory to size."""
-        return {**self.__dict__, "_rooms": {}, "_wholes": {}}
+        return {**self.__dict__, "_rooms": {}, "_wholes": {}, "_one": None}
 
     def __call__(self, samples: NDArray[np.int16], tail: bool) -> tuple[Float32, Float32]:
         """The frames that samples int16 [n] complete, float32 [k, mels]; and if `tail`, those that would end the signal here.
@@ -167,6 +171,10 @@ class FrameComputer:
         n is at most `most` - `held`.
         """
         window, hop, held = self.config.window, self.config.hop, self.held + len(samples)
+        if self._hops:
+            begin = self._hops * hop
+            self._signal[: 1 + self.held] = self._signal[begin : begin + 1 + self.held]
+            self._hops = 0
         self._signal[1 + self.held : 1 + held] = samples
         whole = (held - window) // hop + 1 if held >= window else 0
         if whole:
@@ -179,10 +187,61 @@ class FrameComputer:
             self._signal[: 1 + held] = self._signal[whole * hop : 1 + whole * hop + held]
             self._begun = True
         self.held = held
+        self.steady = self._begun and window - hop <= held < window
         if not count:
             return self._none, self._none
         frames = self._frames(count)
         return (frames[:whole], frames[whole:]) if tail else (frames, self._none)
+
+    def next_frame(self, samples: NDArray[np.int16]) -> Float32:
+        """The frame float32 [1, mels] that a hop of samples int16 [hop] completes; only while `steady`.
+
+        It has the bits that a call would give, in four fifths of the time: what a call finds out anew, such as how many
+        frames there are and where in memory everything lies, is found out once.
+        """
+        if self._hops == _BLOCK:
+            self(samples[:0], False)
+        frame = (self._one or self._cut_one())(samples, self._hops, self.held)
+        self._hops += 1
+        return frame
+
+    def _cut_one(self) -> Callable[[NDArray[np.int16], int, int], Float32]:
+        """The function behind `next_frame`, with its working memory cut to size; it does not hold this object."""
+        window, hop, signal = self.config.window, self.config.hop, self._signal
+        cuts = [(signal[at : at + window], signal[1 + at : 1 + at + window]) for at in range(0, _BLOCK * hop, hop)]
+        room = self._rooms.get(1) or self._cut_room(1)
+        whole = self._wholes.get(1) or self._cut_whole(1)
+        emphasised, windowed, hamming = whole.emphasised, whole.windowed, whole.hamming
+        padded, spectrum, parts, real, imaginary, power, weights, weighted, flat, begins, sums, order, mel = room
+        (weights_0, weights_1), (weighted_0, weighted_1) = weights, weighted
+        multiply, add, reduceat, maximum, log = np.multiply, np.add, np.add.reduceat, np.maximum, np.log
+        emphasis, floor, single = self._constants.emphasis, self._constants.floor, np.float32
+        number, by, edge, before_it = signal.item, self._emphasis, self._edge, window - hop - 1
+        private = None if self.config.fft % 2 else _rfft_n_even
+
+        def one(samples: NDArray[np.int16], hops: int, held: int) -> Float32:
+            begin, (before, frame) = 1 + hops * hop, cuts[hops]
+            signal[begin + held : begin + held + hop] = samples
+            multiply(before, emphasis, emphasised)
+            add(emphasised, frame, emphasised)
+            multiply(emphasised, hamming, windowed)
+            padded[0] = (number(begin + before_it) * by + number(begin)) * edge
+            if private is None:
+                np.fft.rfft(padded, out=spectrum)
+            else:
+                private(padded, _ONE, spectrum)
+            multiply(parts, parts, parts)
+            add(real, imaginary, power)
+            multiply(power, weights_0, weighted_0)
+            multiply(power, weights_1, weighted_1)
+            reduceat(flat, begins, 0, None, sums)
+            maximum(sums, floor, out=sums)
+            log(sums, sums)
+            sums.take(order, None, mel, "clip")
+            return mel.astype(single)
+
+        self._one = one
+        return one
 
     def _window_whole(self, count: int) -> None:
         """Puts `count` frames at the beginning of the held samples, emphasised and windowed, into the first rows."""
@@ -289,11 +348,15 @@ class LogMelStream:
     def __init__(self, config: FrontEndConfig | None = None) -> None:
         self.config = config or FrontEndConfig()
         self._compute = FrameComputer(self.config)
+        self._hop = (self.config.hop,)
         self.frames = 0
         self._finished = False
 
     def feed(self, samples: NDArray[np.int16]) -> Float32:
         """Takes samples int16 [n]; returns the frames that became complete, float32 [k, mels], k ≥ 0."""
+        if self._compute.steady and samples.shape == self._hop and samples.dtype == _INT16 and not self._finished:
+            self.frames += 1
+            return self._compute.next_frame(samples)
         return self._advance(samples, tail=False)[0]
 
     def feed_with_tail(self, samples: NDArray[np.int16]) -> tuple[Float32, Float32]:

@@ -4,14 +4,16 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.background import Background
 from voxface.runtime.config.sample_rate import SAMPLE_RATE
-from voxface.runtime.errors import InputError, UsageError
+from voxface.runtime.errors import InputError
 from voxface.runtime.face.face_files import face_files
 from voxface.runtime.face.morph_targets import morph_targets
 from voxface.runtime.features.speech import Speech
@@ -20,51 +22,14 @@ from voxface.runtime.files.replacement import room_beside
 from voxface.runtime.inference.clip_words import PICTURES, clip_row
 from voxface.runtime.inference.estimate import Estimate, estimate_json
 from voxface.runtime.inference.face_estimator import FaceEstimator
+from voxface.runtime.inference.run_folders import REPORT_HTML, REPORT_JSON
 from voxface.runtime.provenance.mark import KEY
 from voxface.runtime.report_page.kept_sound import KeptSound
 from voxface.runtime.report_page.packed_mesh import packed_topology
 from voxface.runtime.report_page.page import MOST_BYTES, page
 from voxface.runtime.report_page.shown_face import DRAWS, MOST_DRAWS, ShownFace, show_face
 
-REPORT_JSON, REPORT_HTML = "report.json", "report.html"
-
-
-def folder_names(files: Sequence[Path]) -> list[str]:
-    """The name of the results' folder of each sound file: that of the file, with a number where others have the same."""
-    taken, names = {REPORT_JSON, REPORT_HTML}, []
-    numbers: dict[str, int] = {}  # the last one of each stem
-    for file in files:
-        stem = file.stem if file.stem.strip(".") else "clip"  # "...wav": its stem is the folder above
-        name, n = stem, numbers.get(stem, 1)
-        while name in taken:  # two clips of one name, from two folders
-            n += 1
-            name = f"{stem}-{n}"
-        numbers[stem] = n
-        taken.add(name)
-        names.append(name)
-    return names
-
-
-def check_fresh(out: Path, names: Sequence[str], *, force: bool = False) -> None:
-    """Checks that a run would replace nothing below `out`, or with `force` only what is of the same kind.
-
-    Args:
-        names: of the folders that it would write.
-        force: whether it may replace files and folders.
-
-    Raises:
-        UsageError: there are results already, or a file where a folder would be, or the other way round.
-    """
-    for name in (REPORT_JSON, REPORT_HTML, *names):
-        path = out / name
-        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
-            continue
-        if os.path.lexists(path) and path.is_dir() != (name not in (REPORT_JSON, REPORT_HTML)):
-            raise UsageError(
-                f"--out {out}: holds {name}, which is {'a' if path.is_dir() else 'no'} folder; remove it, or give another --out"
-            )
-        if os.path.lexists(path) and not force:
-            raise UsageError(f"--out {out}: holds {name} already; --force replaces it, or give another --out")
+Float32 = NDArray[np.float32]
 
 
 def headings(files: Sequence[str]) -> list[str]:
@@ -143,7 +108,14 @@ class RunReport:
         Raises:
             InputError: the folder cannot be written.
         """
-        contents = face_files(estimate.image, estimate.vertices, self._model, self._mark, animated=self._morph_targets)
+        files = Background(
+            partial(
+                face_files, estimate.image, estimate.vertices, self._model, self._mark, animated=self._morph_targets
+            )
+        )
+        # Meanwhile, on this thread: numbers, which need no picture.
+        found, uncertainty = estimate_json(estimate), self._uncertainty(estimate) if self._room > 0 else None
+        contents = files.result()
         drawn: dict[str, Any] = {}
         if self._samples and (posterior := estimate.posterior) is not None:
             from voxface.runtime.inference.posterior_files import draw_posterior  # most runs do without
@@ -155,7 +127,13 @@ class RunReport:
             sign = self._sign
             contents = {each: sign(data) if each.endswith(".png") else data for each, data in contents.items()}
         folder = self._out / name
-        shown = self._show(estimate, contents, sound) if self._room > 0 else None
+        shown = None
+        if uncertainty is not None:
+            spread, other_faces = uncertainty
+            pictures = [contents[each] for each in PICTURES if each in contents]
+            shown = show_face(
+                contents["face.png"], pictures, estimate.vertices, spread=spread, draws=other_faces, sound=sound
+            )
         try:
             self._out.mkdir(parents=True, exist_ok=True)
             with room_beside(folder) as room:
@@ -182,7 +160,7 @@ class RunReport:
             "face": str(folder / "face.png"),
             "mesh": str(folder / "mesh.glb"),
             "preview": str(folder / "mesh.png"),
-            **estimate_json(estimate),
+            **found,
             **drawn,
             **(
                 {"morph_targets": [target.name for target in morph_targets(self._model)]} if self._morph_targets else {}
@@ -230,21 +208,13 @@ class RunReport:
         """Whether there is one, of this run or another."""
         return (self._out / REPORT_JSON).exists()
 
-    def _show(self, estimate: Estimate, contents: dict[str, bytes], sound: KeptSound | None) -> ShownFace:
-        """What the page has of a face."""
+    def _uncertainty(self, estimate: Estimate) -> tuple[Float32 | None, list[Float32]]:
+        """What the page says of how far a face may be off, as `show_face` takes it: each vertex's millimetres, and draws."""
         model, posterior = self._model, estimate.posterior
-        draws: list[NDArray[np.float32]] = []
-        if posterior is not None:
-            count = min(self._samples, MOST_DRAWS) or DRAWS
-            draws = list(model.vertices(posterior.sample(count, self._seed), posterior.decades))
-        return show_face(
-            contents["face.png"],
-            [contents[name] for name in PICTURES if name in contents],
-            estimate.vertices,
-            spread=None if posterior is None else posterior.vertex_sd_mm,
-            draws=draws,
-            sound=sound,
-        )
+        if posterior is None:
+            return None, []
+        count = min(self._samples, MOST_DRAWS) or DRAWS
+        return posterior.vertex_sd_mm, list(model.vertices(posterior.sample(count, self._seed), posterior.decades))
 
     def _page(self, document: dict[str, Any]) -> str:
         titles = headings([clip["file"] for clip in document["clips"]])
@@ -260,8 +230,11 @@ class RunReport:
 
 def _remove_draws(folder: Path, contents: Collection[str]) -> None:
     """Removes the draws of an earlier run that are not among the files of this one."""
+    others = [old for old in folder.iterdir() if old.name not in contents]
+    if not others:
+        return  # most runs draw nothing, and do without the module
     from voxface.runtime.inference.posterior_files import DRAWN
 
-    for old in folder.iterdir():
-        if DRAWN.fullmatch(old.name) and old.name not in contents:
+    for old in others:
+        if DRAWN.fullmatch(old.name):
             old.unlink()
