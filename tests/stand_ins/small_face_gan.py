@@ -10,10 +10,7 @@ from tests.training.seeds import varied
 from voxface.training.data.voice_face_sampler import Batch
 from voxface.training.engine.run import RunConfig
 from voxface.training.evaluation.pictures.picture_judge import JudgeConfig
-from voxface.training.trainers.face_gan import (
-    PRESETS,
-    FaceGanConfig,
-)
+from voxface.training.trainers.face_gan import PRESETS, FaceGanConfig
 
 TINY_JUDGE = JudgeConfig(channels=(4, 4, 4, 4, 4), embedding=2, steps=2, batch=4, seed=varied())
 

@@ -1,6 +1,7 @@
 """Marks in GIF files: what is written is found and the pictures stay, marks of other makers, damage anywhere."""
 
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -77,10 +78,8 @@ def test_damage_anywhere_is_an_error_for_a_person_or_none(
 ) -> None:
     data = bytearray(with_gif_mark(gif(), MARK))
     data[place % len(data)] = value
-    try:
-        look(tmp_path_factory.mktemp("damaged"), bytes(data))
-    except VoxfaceError as error:
-        assert "\n" not in str(error)
+    with suppress(VoxfaceError):  # any other exception is a fault
+        assert look(tmp_path_factory.mktemp("damaged"), bytes(data)).format == "GIF"
 
 
 def test_what_is_no_gif_is_not_marked() -> None:

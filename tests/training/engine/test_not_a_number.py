@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 from tests.stand_ins.killed_trainings import CONFIG, checkpoints, result, run_in  # noqa: E402
 from tests.stand_ins.small_training import train  # noqa: E402
 from voxface.runtime.errors import VoxfaceError  # noqa: E402
-from voxface.training.engine.run import TrainingError  # noqa: E402
+from voxface.training.engine.bad_batch import TrainingError  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 

@@ -27,8 +27,6 @@ pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
 
 ALONE = [sys.executable]
-
-
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 

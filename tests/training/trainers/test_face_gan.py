@@ -17,12 +17,7 @@ from voxface.training.data.pairs import Pairs  # noqa: E402
 from voxface.training.engine.run import Run, RunConfig, bare  # noqa: E402
 from voxface.training.models import VoiceEncoder  # noqa: E402
 from voxface.training.models.frozen import Frozen  # noqa: E402
-from voxface.training.trainers.face_gan import (  # noqa: E402
-    PRESETS,
-    FaceGan,
-    FaceGanConfig,
-    train_face_gan,
-)
+from voxface.training.trainers.face_gan import PRESETS, FaceGan, FaceGanConfig, train_face_gan  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 

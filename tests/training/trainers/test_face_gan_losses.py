@@ -13,9 +13,7 @@ from torch import Tensor, nn  # noqa: E402
 from tests.stand_ins.small_face_gan import small, some_batch  # noqa: E402
 from voxface.training.data.voice_face_sampler import Batch  # noqa: E402
 from voxface.training.engine.run import Run, bare  # noqa: E402
-from voxface.training.trainers.face_gan import (  # noqa: E402
-    FaceGan,
-)
+from voxface.training.trainers.face_gan import FaceGan  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
@@ -44,8 +42,6 @@ class MeanColour(nn.Module):
 
 
 DISCRIMINATOR = (2.0, -1.0, 0.5)
-
-
 CLASSIFIER = ((1.0, 0.0, 0.0), (0.0, 3.0, 0.0))
 
 

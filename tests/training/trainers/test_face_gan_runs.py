@@ -19,15 +19,12 @@ from tests.training.seeds import varied  # noqa: E402
 from voxface.runtime.errors import InputError, UsageError  # noqa: E402
 from voxface.training.data.pairs import Pairs  # noqa: E402
 from voxface.training.data.voice_face_sampler import Batch, VoiceFaceSampler, held_out_recordings  # noqa: E402
-from voxface.training.engine.run import RunConfig, TrainingError, bare  # noqa: E402
+from voxface.training.engine.bad_batch import TrainingError  # noqa: E402
+from voxface.training.engine.run import RunConfig, bare  # noqa: E402
 from voxface.training.engine.trained_networks import identities_of, load_network  # noqa: E402
 from voxface.training.evaluation.pictures.picture_judge import PictureJudge  # noqa: E402
 from voxface.training.models import VoiceEncoder  # noqa: E402
-from voxface.training.trainers.face_gan import (  # noqa: E402
-    PRESETS,
-    FaceGan,
-    train_face_gan,
-)
+from voxface.training.trainers.face_gan import PRESETS, FaceGan, train_face_gan  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 

@@ -8,10 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch comes with voxface[train]")
 
 from voxface.runtime.errors import UsageError  # noqa: E402
-from voxface.training.trainers.face_gan import (  # noqa: E402
-    PRESETS,
-    FaceGanConfig,
-)
+from voxface.training.trainers.face_gan import PRESETS, FaceGanConfig  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
