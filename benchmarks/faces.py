@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.landmark_shapes import aligned_landmarks
 from benchmarks.record import record
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.face.morphable_model import MorphableModel
@@ -119,19 +120,8 @@ def intersections(model: MorphableModel, population: FacePopulation, count: int 
 
 def spread(model: MorphableModel, coefficients: NDArray[np.float64], scaled: bool) -> dict[str, Any]:
     """How far the 68 landmarks lie from their mean after Procrustes alignment, mm RMS, and the share of leading modes."""
-    marks = model.landmarks
-    shapes = model.mean[marks] + np.tensordot(coefficients, model.basis[:, marks].astype(np.float64), axes=1)
-    shapes -= shapes.mean(axis=1, keepdims=True)
-    size = np.sqrt((shapes**2).sum(axis=(1, 2)))
-    if scaled:
-        shapes *= (size.mean() / size)[:, None, None]
-    mean = shapes.mean(axis=0)
-    for _ in range(3):
-        u, _, vt = np.linalg.svd(np.einsum("skx,ky->sxy", shapes, mean))
-        u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
-        shapes = shapes @ (u @ vt)
-        mean = shapes.mean(axis=0)
-    off = shapes - mean
+    shapes = aligned_landmarks(model, coefficients, scaled=scaled)
+    off = shapes - shapes.mean(axis=0)
     squared = (off**2).sum(axis=2).mean(axis=0)
     variance = np.linalg.svd(off.reshape(len(off), -1), compute_uv=False) ** 2
     return {

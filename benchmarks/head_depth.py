@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.faces import intersections, statistics
+from benchmarks.landmark_shapes import aligned_landmarks
 from benchmarks.record import record
 from benchmarks.scan_distance import GREY, ScanFit, error_colours, read_scan
 from voxface.importers.face_models.ict import read_ict
@@ -28,7 +29,6 @@ from voxface.training.faces.anthropometry import DEPTH, PLACES, SEXES
 from voxface.training.faces.landmarks import RIGHT_OF, HeadLandmarks
 from voxface.training.faces.offsets import X, Y, Z
 from voxface.training.faces.population import FacePopulation, sample_faces
-from voxface.training.faces.surface import Vertices
 
 SAMPLES = 3000
 # The first vertices of ICT-FaceKit are its face, without the back of the head and what lies inside.
@@ -79,22 +79,6 @@ def beside_ansur(model: MorphableModel, population: FacePopulation) -> dict[str,
     }
 
 
-def shapes_of_landmarks(model: MorphableModel, coefficients: NDArray[np.float64]) -> Vertices:
-    """Landmarks float64 [S, 68, 3] of faces with coefficients float64 [S, P], brought to one place, pose and size."""
-    marks = model.landmarks
-    shapes = model.mean[marks] + np.tensordot(coefficients, model.basis[:, marks].astype(np.float64), axes=1)
-    shapes = shapes - shapes.mean(axis=1, keepdims=True)
-    size = np.sqrt((shapes**2).sum(axis=(1, 2)))
-    shapes *= (size.mean() / size)[:, None, None]
-    mean = shapes.mean(axis=0)
-    for _ in range(3):
-        u, _, vt = np.linalg.svd(np.einsum("skx,ky->sxy", shapes, mean))
-        u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
-        shapes = shapes @ (u @ vt)
-        mean = shapes.mean(axis=0)
-    return shapes
-
-
 def modes_beside_ict(model: MorphableModel, population: FacePopulation, ict: MorphableModel) -> dict[str, Any]:
     """Spectra and principal directions of both models at the 68 landmarks."""
     rng = np.random.default_rng(3)
@@ -103,7 +87,7 @@ def modes_beside_ict(model: MorphableModel, population: FacePopulation, ict: Mor
     spectra: dict[str, NDArray[np.float64]] = {}
     directions: dict[str, NDArray[np.float64]] = {}
     for name, (which, coefficients) in drawn.items():
-        shapes = shapes_of_landmarks(which, coefficients)
+        shapes = aligned_landmarks(which, coefficients)
         # ICT's faces are not symmetric, ours are: only what is symmetric can be compared.
         flipped = shapes[:, MIRROR] * np.array([-1.0, 1.0, 1.0])
         off = ((shapes + flipped) / 2).reshape(len(shapes), -1)

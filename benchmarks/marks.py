@@ -22,8 +22,8 @@ from voxface.runtime.face.ply import ply
 from voxface.runtime.face.png import png
 from voxface.runtime.live.events import FaceEstimated
 from voxface.runtime.live.sinks.json_lines import event_json
+from voxface.runtime.provenance.comment import comment_lines
 from voxface.runtime.provenance.mark import KEY
-from voxface.runtime.provenance.mesh_comment import comment_lines
 from voxface.runtime.provenance.png_text import mark_chunks
 from voxface.runtime.voice_to_face import VoiceToFace
 

@@ -18,6 +18,7 @@ from voxface.runtime.face.rasteriser import preview
 from voxface.runtime.files.atomic import write_bytes
 from voxface.runtime.inference.estimate import Estimate
 from voxface.runtime.live.events import FaceEstimated
+from voxface.runtime.provenance.gif_comment import with_gif_mark
 from voxface.runtime.voice_to_face import VoiceToFace
 
 DOCS = Path(__file__).parent
@@ -35,7 +36,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     frames = []
     with VoiceToFace(threads=1) as voice_to_face:
-        model = voice_to_face.morphable
+        model, mark = voice_to_face.morphable, voice_to_face.bundle.mark
         for sex in ("female", "male"):
             sound = np.concatenate(list(read_blocks(EXAMPLES / f"sample_{sex}.flac")))
             newest: Estimate | None = None
@@ -51,7 +52,7 @@ def main() -> None:
     first.save(stored, "GIF", save_all=True, append_images=rest, duration=round(1000 * FRAME_S), loop=0, optimize=True)
     if stored.tell() > LARGEST:
         raise SystemExit(f"{stored.tell()} bytes are more than {LARGEST}")
-    write_bytes(DOCS / "strip.gif", stored.getvalue())
+    write_bytes(DOCS / "strip.gif", with_gif_mark(stored.getvalue(), mark))
 
 
 def _frame(

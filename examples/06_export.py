@@ -19,7 +19,7 @@ def checkpoint(folder: Path) -> None:
     """Writes a checkpoint as a training does."""
     import torch
 
-    from voxface.training.engine.trained_networks import TrainedNetworks
+    from voxface.training.engine.bundle_networks import TrainedNetworks
     from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder
 
     torch.manual_seed(0)
@@ -45,7 +45,7 @@ def checkpoint(folder: Path) -> None:
 def export(folder: Path, out: Path) -> voxface.Bundle:
     """Every network to ONNX, each compared with PyTorch before anything is written; with manifest and model card."""
     from voxface.export.bundle_export import export_bundle
-    from voxface.training.engine.trained_networks import TrainedNetworks
+    from voxface.training.engine.bundle_networks import TrainedNetworks
 
     return export_bundle(TrainedNetworks.load(folder), out)
 

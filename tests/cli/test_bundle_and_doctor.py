@@ -114,7 +114,7 @@ def test_doctor_says_which_engines_run_here(
 ) -> None:
     from tests.stand_ins.fake_gpu import FakeGpu, fake_plan, install
     from voxface.runtime.bundle.bundle import Bundle
-    from voxface.runtime.bundle.manifest import EngineEntry
+    from voxface.runtime.bundle.engine_entries import EngineEntry
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     bundle = Bundle.open()

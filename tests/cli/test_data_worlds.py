@@ -91,7 +91,7 @@ def test_prepare_pairs_real_voices(
     assert [error["file"] for error in document["errors"]] == ["bob/broken.wav", str(tmp_path / "noise" / "empty.wav")]
     assert {error["exit_code"] for error in document["errors"]} == {3}
     assert captured.err.count("\n") == 2
-    assert "bob/broken.wav: a RIFF file without sound" in captured.err
+    assert "bob/broken.wav: only 4 bytes of a WAV or other RIFF file; is it damaged or cut short?" in captured.err
     assert (document["kind"], document["people"], document["female"]) == ("paired", 4, 2)
     assert document["splits"]["train"] == {
         "people": 4, "speakers": 2, "utterances": 8, "clean_utterances": 4, "pictures": 8,

@@ -17,10 +17,8 @@ from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.stand_ins.sphere import sphere  # noqa: E402
 from voxface.runtime.bundle.bundle import Bundle  # noqa: E402
 from voxface.runtime.bundle.face_posterior_file import FACE_POSTERIOR, write_face_posterior  # noqa: E402
-from voxface.training.engine.trained_networks import (  # noqa: E402
-    TrainedNetworks,
-    save_networks,
-)
+from voxface.training.engine.bundle_networks import TrainedNetworks  # noqa: E402
+from voxface.training.engine.trained_networks import save_networks  # noqa: E402
 from voxface.training.models import FaceGenerator, MeshRegressor, VoiceEncoder  # noqa: E402
 from voxface.training.models.experts.own import ImageToFace  # noqa: E402
 

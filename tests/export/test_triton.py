@@ -24,7 +24,7 @@ from tests.stand_ins.triton_server import read_config, triton_stand_in
 from voxface.export.triton_config import TritonModel, text_of
 from voxface.export.triton_repository import MANIFEST, TritonSettings, write_repository
 from voxface.runtime.bundle.bundle import GRAPHS, Bundle
-from voxface.runtime.bundle.manifest import EngineEntry, ProfileEntry
+from voxface.runtime.bundle.engine_entries import EngineEntry, ProfileEntry
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.errors import BundleError, InputError, UsageError
 

@@ -7,7 +7,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.manifest import TensorEntry
+from voxface.runtime.bundle.graph_entries import TensorEntry
 
 
 def larger_picture() -> Bundle:

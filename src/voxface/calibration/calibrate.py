@@ -16,7 +16,8 @@ from voxface.calibration.task_error import TOLERANCES, ErrorMeter, Runner, TaskE
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.int8 import THROUGH, WEIGHT_BITS, gives_out
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.manifest import GRAPHS, CalibratedPrecision
+from voxface.runtime.bundle.manifest import GRAPHS
+from voxface.runtime.bundle.precision_entries import CalibratedPrecision
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import UsageError
 

@@ -12,7 +12,10 @@ from voxface.calibration.task_error import Runner
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.manifest import FUSED, CalibratedPrecision, FileReference, PrecisionEntry, SourceEntry
+from voxface.runtime.bundle.file_entries import FileReference
+from voxface.runtime.bundle.manifest import FUSED
+from voxface.runtime.bundle.origin_entries import SourceEntry
+from voxface.runtime.bundle.precision_entries import CalibratedPrecision, PrecisionEntry
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError, UsageError
 from voxface.runtime.version import __version__

@@ -27,7 +27,9 @@ from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.node_runner import Tensor
 from voxface.onnx_graph.passes.int8 import WEIGHT_BITS
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.manifest import GRAPHS, CalibratedPrecision, FileReference
+from voxface.runtime.bundle.file_entries import FileReference
+from voxface.runtime.bundle.manifest import GRAPHS
+from voxface.runtime.bundle.precision_entries import CalibratedPrecision
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import UsageError
 from voxface.runtime.version import __version__

@@ -75,7 +75,7 @@ def _bundle(options: argparse.Namespace) -> int:
     check_target(options.out, force=options.force)
     try:
         from voxface.export.bundle_export import export_bundle
-        from voxface.training.engine.trained_networks import TrainedNetworks
+        from voxface.training.engine.bundle_networks import TrainedNetworks
     except ImportError as error:
         raise ProviderError(f"export needs {error.name}; {how_to_install('train')}") from error
     from voxface.cli.bundle import info

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the operands and options of this verb."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PNG, GLB, OBJ, PLY, JSON or HTML files")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="PNG, GIF, GLB, OBJ, PLY, JSON or HTML files"
+    )
     add_json(parser)
 
 

@@ -238,9 +238,10 @@ def _train(
     from voxface.cli.overrides import override
     from voxface.runtime.errors import UsageError
     from voxface.training.data.pairs import Pairs
+    from voxface.training.engine.bundle_networks import check_trained_with
     from voxface.training.engine.checkpoint import steps_done
     from voxface.training.engine.trained_experts import load_expert
-    from voxface.training.engine.trained_networks import check_trained_with, describe, load_network, weights_digest
+    from voxface.training.engine.trained_networks import describe, load_network, weights_digest
     from voxface.training.voices.renderings import Renderings
 
     if getattr(options, "generator", None) is not None:

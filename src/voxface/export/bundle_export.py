@@ -17,23 +17,18 @@ from voxface.export.onnx_export import (
 )
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.face_posterior_file import FACE_POSTERIOR
+from voxface.runtime.bundle.file_entries import FileReference
+from voxface.runtime.bundle.graph_entries import GraphEntry
 from voxface.runtime.bundle.json_record import Settings
-from voxface.runtime.bundle.manifest import (
-    FacePosteriorEntry,
-    FileReference,
-    GraphEntry,
-    ImportedEntry,
-    Manifest,
-    MorphableModelEntry,
-    PrecisionEntry,
-    SexProbabilityEntry,
-)
+from voxface.runtime.bundle.manifest import FacePosteriorEntry, Manifest, MorphableModelEntry, SexProbabilityEntry
+from voxface.runtime.bundle.origin_entries import ImportedEntry
+from voxface.runtime.bundle.precision_entries import PrecisionEntry
 from voxface.runtime.bundle.writer import write_bundle
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import InputError
 from voxface.runtime.version import __version__
-from voxface.training.engine.trained_networks import TrainedNetworks
+from voxface.training.engine.bundle_networks import TrainedNetworks
 
 # Output -> largest difference allowed between the ONNX graph and PyTorch with the same weights.
 TOLERANCES = {"embedding": 1e-4, "image": 1e-3, "coefficients": 1e-3}

@@ -8,7 +8,8 @@ from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.onnx_graph.passes.fusion import fuse
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.manifest import FUSED, GRAPHS, GraphEntry
+from voxface.runtime.bundle.graph_entries import GraphEntry
+from voxface.runtime.bundle.manifest import FUSED, GRAPHS
 
 LINK = "embedding"  # the tensor that goes from the encoder to the other two
 

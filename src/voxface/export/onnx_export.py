@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from voxface.onnx_graph.graph import Graph
 from voxface.onnx_graph.passes.dimension_names import name_dimensions
 from voxface.onnx_graph.passes.fp16 import FP16_FROM, store_fp16
-from voxface.runtime.bundle.manifest import GraphEntry, tensor_entries
+from voxface.runtime.bundle.graph_entries import GraphEntry, tensor_entries
 
 OPSET = 18
 

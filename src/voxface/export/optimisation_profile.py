@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from voxface.runtime.bundle.manifest import ProfileEntry, TensorEntry
+from voxface.runtime.bundle.engine_entries import ProfileEntry
+from voxface.runtime.bundle.graph_entries import TensorEntry
 from voxface.runtime.config.front_end import STRIDE, FrontEndConfig
 from voxface.runtime.errors import UsageError
 from voxface.runtime.inference.face_estimator import CONTEXT, PIECE

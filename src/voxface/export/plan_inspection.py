@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.manifest import InspectionEntry
+from voxface.runtime.bundle.engine_entries import InspectionEntry
 from voxface.runtime.engines.tensorrt_library import log_of
 
 _WORDS: Final = {"float32": r"FP32|Float\b|kFLOAT", "float16": r"FP16|Half|kHALF", "int8": r"Int8|INT8|kINT8"}

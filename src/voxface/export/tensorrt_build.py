@@ -20,8 +20,8 @@ from typing import Any
 from voxface.export.optimisation_profile import DEFAULT, DimensionRange, input_shapes
 from voxface.export.plan_inspection import inspect, network_precisions, wished_precisions
 from voxface.runtime.bundle.bundle import FUSED, Bundle
+from voxface.runtime.bundle.engine_entries import ChangeEntry, EngineEntry, ProfileEntry
 from voxface.runtime.bundle.engine_plan import EnginePlan
-from voxface.runtime.bundle.manifest import ChangeEntry, EngineEntry, ProfileEntry
 from voxface.runtime.engines.onnx_file import check_onnx_file
 from voxface.runtime.engines.tensorrt_library import library, log_of
 from voxface.runtime.errors import BundleError, InputError, ProviderError, UsageError

@@ -19,7 +19,8 @@ from voxface.onnx_graph.passes.fp16 import store_fp16
 from voxface.onnx_graph.passes.linear_output import map_output
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.bundle.face_posterior_file import write_face_posterior
-from voxface.runtime.bundle.manifest import GraphEntry, RetargetingEntry, SourceEntry, tensor_entries
+from voxface.runtime.bundle.graph_entries import GraphEntry, tensor_entries
+from voxface.runtime.bundle.origin_entries import RetargetingEntry, SourceEntry
 from voxface.runtime.engines.opening import open_engine
 from voxface.runtime.errors import BundleError
 from voxface.runtime.face.morphable_model import MorphableModel

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from voxface.export.bundle_export import export_bundle
 from voxface.importers.sex_head import HeardVoices, agreement_by_speaker, fit_sex_line, mean_face, mean_face_of_the_sex
 from voxface.runtime.bundle.bundle import Bundle
-from voxface.runtime.bundle.manifest import ImportedEntry, ImportedFile
+from voxface.runtime.bundle.origin_entries import ImportedEntry, ImportedFile
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.errors import InputError
 from voxface.runtime.files.regular import read_bytes
 from voxface.training.data.speech_corpus import Recording
-from voxface.training.engine.trained_networks import TrainedNetworks
+from voxface.training.engine.bundle_networks import TrainedNetworks
 from voxface.training.faces.population import FacePopulation
 from voxface.training.foreign.state_dicts import read_state_dict
 from voxface.training.models import FaceGenerator, VoiceEncoder

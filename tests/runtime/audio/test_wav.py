@@ -139,6 +139,11 @@ def test_a_cut_file_is_refused_with_two_times_that_differ(name: str, tmp_path: P
         (wav(DATA, form=pcm_format(channels=65_535)), "says 65535 channels"),
         (wav(DATA, before=chunk(b"junk", b"") * 10_001), "more than 10000 chunks"),
         (b"RIFF" + bytes(4) + b"CDXA" + bytes(99), "a RIFF file without sound"),
+        (b"RIFF", r"only 4 bytes of a WAV or other RIFF file; is it damaged or cut short\?"),
+        (wav(DATA)[:11], "only 11 bytes of a WAV or other RIFF file"),
+        (wav(DATA)[:12], "damaged or cut short: no format in it"),
+        (w64()[:27], "only 27 bytes of a W64 file"),
+        (b"FORM\0\0", "only 6 bytes of an AIFF or other IFF file"),
     ],
 )
 def test_what_is_no_wav_is_said_in_one_line(data: bytes, message: str, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from voxface.cli import main
 from voxface.runtime.bundle.bundle import DEFAULT, Bundle
+from voxface.runtime.bundle.graph_entries import GraphEntry
 from voxface.runtime.bundle.json_record import Settings
-from voxface.runtime.bundle.manifest import GRAPHS, MANIFEST, GraphEntry, Manifest, digest
+from voxface.runtime.bundle.manifest import GRAPHS, MANIFEST, Manifest, digest
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import BundleError

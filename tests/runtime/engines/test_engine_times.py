@@ -211,7 +211,7 @@ def test_what_is_kept_comes_back_whole(default_bundle: Bundle) -> None:
 
 
 def test_a_calibrated_bundle_has_its_own_tolerances(default_bundle: Bundle) -> None:
-    from voxface.runtime.bundle.manifest import CalibratedPrecision, PrecisionEntry
+    from voxface.runtime.bundle.precision_entries import CalibratedPrecision, PrecisionEntry
 
     ms = {("cpu", 1): 10.0, ("cpu", 2): 20.0, ("cuda", 1): 1.0}
     off = {("cuda", 1): 0.02}  # cosine 0.9998, 40 dB

@@ -136,7 +136,7 @@ def test_lines_of_json_are_counted_and_told_once(tmp_path: Path) -> None:
         ("deep.json", b"[" * 100_000, "nested too deeply"),
         ("latin.json", b'{"a": "\xff"}', "no text in UTF-8"),
         ("a.jpg", b"\xff\xd8\xff\xe0", "is a picture (JPEG)"),
-        ("a.txt", b"words", "is no PNG, GLB"),
+        ("a.txt", b"words", "is no PNG, GIF, GLB"),
         ("none.obj", b"", "is empty"),
     ],
 )  # fmt: skip

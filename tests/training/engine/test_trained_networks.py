@@ -16,9 +16,9 @@ from tests.stand_ins.small_pairs import small_pairs  # noqa: E402
 from tests.stand_ins.sphere import sphere  # noqa: E402
 from voxface.runtime.errors import InputError  # noqa: E402
 from voxface.runtime.files.sealed_json import sealed  # noqa: E402
+from voxface.training.engine.bundle_networks import TrainedNetworks  # noqa: E402
 from voxface.training.engine.trained_networks import (  # noqa: E402
     ABOUT,
-    TrainedNetworks,
     describe,
     identities_of,
     load_network,

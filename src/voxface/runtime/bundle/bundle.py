@@ -10,7 +10,8 @@ from typing import Any, Final, Self
 from voxface.runtime.background import Background
 from voxface.runtime.bundle.engine_plan import EnginePlan
 from voxface.runtime.bundle.face_posterior_file import FacePosteriorFile
-from voxface.runtime.bundle.manifest import FUSED, GRAPHS, SUFFIX, GraphEntry, Manifest
+from voxface.runtime.bundle.graph_entries import GraphEntry
+from voxface.runtime.bundle.manifest import FUSED, GRAPHS, SUFFIX, Manifest
 from voxface.runtime.bundle.reader import read_bundle
 from voxface.runtime.bundle.speaker_embedding_file import read_layers
 from voxface.runtime.config.age import AgeWeights

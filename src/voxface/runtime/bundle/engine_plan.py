@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
-from voxface.runtime.bundle.manifest import EngineEntry, GraphEntry
+from voxface.runtime.bundle.engine_entries import EngineEntry
+from voxface.runtime.bundle.graph_entries import GraphEntry
 from voxface.runtime.config.tensor_spec import TensorSpec
 
 # Flavour -> provider that runs its plans. The provider "tensorrt" is ONNX Runtime's, which builds its engines itself.

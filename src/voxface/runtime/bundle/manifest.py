@@ -11,13 +11,17 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final, Self
 
+from voxface.runtime.bundle.engine_entries import EngineEntry
+from voxface.runtime.bundle.file_entries import FileEntry, FileReference
+from voxface.runtime.bundle.graph_entries import GraphEntry
 from voxface.runtime.bundle.json_document import UnneededJsonError, check_numbers, parse_json
-from voxface.runtime.bundle.json_record import JsonRecord, Settings, shown, stored_as
+from voxface.runtime.bundle.json_record import JsonRecord, Settings, shown
+from voxface.runtime.bundle.origin_entries import ImportedEntry, RetargetingEntry
+from voxface.runtime.bundle.precision_entries import PrecisionEntry
 from voxface.runtime.config.age import AgeWeights, ChildWeights, YearsWeights
 from voxface.runtime.config.front_end import FrontEndConfig
 from voxface.runtime.config.speaker_change import CEPSTRA, check_weights
 from voxface.runtime.config.speech_modulation import Movement, SpeechModulationWeights
-from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.config.vad import VadConfig
 from voxface.runtime.errors import BundleError
 
@@ -27,56 +31,6 @@ SUFFIX: Final = ".voxface"
 GRAPHS: Final = ("encoder", "face", "mesh")
 LARGEST_SLOPE: Final = 1e3  # of the evidence for a sex; the default bundle's is below 1
 FUSED: Final = "fused"  # the three as one, for GPUs; few bundles have it
-
-
-class FileEntry(JsonRecord):
-    """A file of the bundle: size in bytes and SHA-256, which are verified when the bundle is read."""
-
-    size: int
-    sha256: str
-
-
-class FileReference(JsonRecord):
-    """The name of one of the bundle's files: of the population, the model card, or a calibration's tables."""
-
-    file: str
-
-
-class TensorEntry(JsonRecord):
-    """A graph input or output: numpy's name of its dtype, and its shape; a dimension that has a name may have any length."""
-
-    dtype: str
-    shape: tuple[int | str, ...]
-
-    @classmethod
-    def from_spec(cls, spec: TensorSpec) -> Self:
-        """The entry of a tensor."""
-        return cls(dtype=spec.dtype, shape=spec.shape)
-
-    @property
-    def spec(self) -> TensorSpec:
-        """The tensor."""
-        return TensorSpec(self.dtype, self.shape)
-
-
-def tensor_entries(specs: Mapping[str, TensorSpec]) -> dict[str, TensorEntry]:
-    """Entries of an engine's inputs or outputs."""
-    return {name: TensorEntry.from_spec(spec) for name, spec in specs.items()}
-
-
-class GraphEntry(JsonRecord):
-    """An ONNX graph.
-
-    Attributes:
-        file: its file.
-        inputs, outputs: its signature.
-        of: only for a fused graph: SHA-256 of each graph that it was made of.
-    """
-
-    file: str
-    inputs: Mapping[str, TensorEntry]
-    outputs: Mapping[str, TensorEntry]
-    of: Mapping[str, str] | None = None
 
 
 class MorphableModelEntry(JsonRecord):
@@ -99,140 +53,6 @@ class SexProbabilityEntry(JsonRecord):
     sex_slope: float | None = None
     people: int | None = None
     log_loss: Mapping[str, float] | None = None
-
-
-class SourceEntry(JsonRecord):
-    """The bundle that another was made from."""
-
-    name: str | None = None
-    version: str | None = None
-    sha256: str | None = None
-
-
-class CalibratedPrecision(JsonRecord):
-    """The calibration of a bundle to FP16 or INT8, and its measured error; see `voxface.calibration.calibrate`.
-
-    Attributes:
-        objective: "latency", "error" or "pareto" if measured time decided too, see `voxface.calibration.timed_calibration`.
-        time: what was timed on which engine and machine, and how long this bundle and FP32 took.
-        front, front_table, front_plot: the Pareto front of time and error, of which this bundle is one point.
-    """
-
-    mode: str
-    tolerances: Mapping[str, float] | None = None
-    weight_bits: int | None = None
-    nodes: Mapping[str, Any] | None = None
-    held_out: Mapping[str, Any] | None = None
-    onnxruntime_cpu: Mapping[str, Any] | None = None
-    every_node_lowered: Mapping[str, Any] | None = None
-    clips: Mapping[str, Any] | None = None
-    plan: FileReference | None = None
-    table: FileReference | None = None
-    plot: FileReference | None = None
-    source: SourceEntry | None = None
-    tools: Mapping[str, str] | None = None
-    objective: str | None = None
-    time: Mapping[str, Any] | None = None
-    front: FileReference | None = None
-    front_table: FileReference | None = None
-    front_plot: FileReference | None = None
-
-
-class PrecisionEntry(JsonRecord):
-    """Types of stored weights and of arithmetic, and the largest absolute difference that each makes to every output."""
-
-    storage: str | None = None
-    arithmetic: str | None = None
-    largest_difference_from_pytorch: Mapping[str, float] | None = None
-    largest_difference_from_float32_weights: Mapping[str, float] | None = None
-    calibrated: CalibratedPrecision | None = None
-
-
-class ImportedFile(JsonRecord):
-    """A published file that was imported."""
-
-    file: str
-    sha256: str
-
-
-class ImportedEntry(JsonRecord):
-    """Published networks that a bundle was made of, and what replaces the mesh network that they lack."""
-
-    format: str
-    encoder: ImportedFile | None = None
-    generator: ImportedFile | None = None
-    mesh: str
-
-
-class RetargetingEntry(JsonRecord):
-    """The map from coefficients of one morphable model to those of another; see `voxface.importers.retarget`.
-
-    Attributes:
-        base_model: name of the morphable model that the mesh network was trained for; `from` in JSON.
-        to: name of the morphable model whose coefficients the bundle gives.
-        base_bundle: the bundle that the networks come from.
-        scale: size of the target's mean landmarks over the base's.
-        movement_uncertainty_mm: how much, per coordinate, landmarks of the two models move differently.
-        placement_uncertainty_mm: how much, per coordinate, the two models place landmarks differently.
-        identity_explained, expression_explained: share (0 to 1) of the variance of landmark movements the target follows.
-    """
-
-    base_model: str | None = stored_as("from")
-    to: str | None = None
-    base_bundle: SourceEntry | None = None
-    scale: float | None = None
-    movement_uncertainty_mm: float | None = None
-    placement_uncertainty_mm: float | None = None
-    identity_explained: float | None = None
-    expression_explained: float | None = None
-
-
-class ProfileEntry(JsonRecord):
-    """The smallest, best and largest shape of an engine's input."""
-
-    min: tuple[int, ...]
-    opt: tuple[int, ...]
-    max: tuple[int, ...]
-
-
-class ChangeEntry(JsonRecord):
-    """Nodes that were rewritten because TensorRT refused the graph as it was."""
-
-    what: str
-    nodes: tuple[str, ...]
-    because: str
-
-
-class InspectionEntry(JsonRecord):
-    """The precisions of a built graph's convolutions and products; see `voxface.export.plan_inspection`.
-
-    Attributes:
-        network: precision -> number of layers, of the network that was built.
-        plan: the same of the built plan, of those layers whose precision the library tells; None: of none.
-        unlike: layers that are computed in another precision than was wished; None: there are none.
-        not_told: why the plan's layers are not known, or not all of them.
-    """
-
-    network: Mapping[str, int]
-    plan: Mapping[str, int] | None = None
-    unlike: tuple[str, ...] | None = None
-    not_told: str | None = None
-
-
-class EngineEntry(JsonRecord):
-    """A graph built by TensorRT; see `voxface.runtime.bundle.engine_plan`."""
-
-    graph: str
-    flavour: str
-    version: str
-    targets: tuple[str, ...]
-    onnx_sha256: str
-    precision: tuple[str, ...] | None = None
-    profile: Mapping[str, ProfileEntry]
-    changes: tuple[ChangeEntry, ...] | None = None
-    inspection: InspectionEntry | None = None
-    file: str
-    size: int | None = None
 
 
 class MovementEntry(JsonRecord):

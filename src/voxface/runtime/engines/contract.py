@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxface.runtime.bundle.manifest import GraphEntry
+from voxface.runtime.bundle.graph_entries import GraphEntry
 from voxface.runtime.config.front_end import STRIDE
 from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Engine

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.provenance.comment import comment_lines
 from voxface.runtime.provenance.mark import OF_NO_BUNDLE, Mark
-from voxface.runtime.provenance.mesh_comment import comment_lines
 
 Float32 = NDArray[np.float32]
 Text = NDArray[np.uint8]  # letters of ASCII; 0 stands for none

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from voxface.runtime.provenance.comment import comment_lines
 from voxface.runtime.provenance.mark import OF_NO_BUNDLE, Mark
-from voxface.runtime.provenance.mesh_comment import comment_lines
 
 Float32 = NDArray[np.float32]
 

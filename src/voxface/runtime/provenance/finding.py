@@ -13,7 +13,7 @@ from voxface.runtime.provenance.found_mark import FoundMark, merged
 from voxface.runtime.provenance.png_text import SIGNATURE
 
 LARGEST: Final = 256 << 20  # bytes
-FORMATS: Final = ("PNG", "GLB", "OBJ", "PLY", "JSON", "HTML")
+FORMATS: Final = ("PNG", "GIF", "GLB", "OBJ", "PLY", "JSON", "HTML")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ def _format(file: Path, data: bytes) -> str:
     head = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip()
     if data.startswith(SIGNATURE):
         return "PNG"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
     if data.startswith(b"glTF"):
         return "GLB"
     if data.startswith((b"ply\n", b"ply\r")):
@@ -87,12 +89,16 @@ def _read(kind: str, data: bytes, file: Path) -> list[FoundMark]:
         from voxface.runtime.provenance.readers.png import read_png
 
         return read_png(data)
+    if kind == "GIF":
+        from voxface.runtime.provenance.readers.gif import read_gif
+
+        return read_gif(data)
     if kind == "GLB":
         from voxface.runtime.provenance.readers.glb import read_glb
 
         return read_glb(data)
     if kind in ("OBJ", "PLY"):
-        from voxface.runtime.provenance.readers.mesh_comment import read_obj, read_ply
+        from voxface.runtime.provenance.readers.comment import read_obj, read_ply
 
         return read_obj(data) if kind == "OBJ" else read_ply(data)
     content = decode_text(data, file)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from lightning_fabric import is_wrapped
 from torch import Tensor
 
 
@@ -52,3 +53,8 @@ def restore_optimiser(
         for group in groups
     ]
     optimiser.load_state_dict({"state": state, "param_groups": plain})
+
+
+def unwrapped(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """An optimiser without Fabric's wrapper, if it has one."""
+    return optimiser.optimizer if is_wrapped(optimiser) else optimiser  # type: ignore[attr-defined]

@@ -19,18 +19,12 @@ network averages the gradients; the first process writes the files. `network`, `
 in all of them; under `if run.leads` or `wants_sheet`, only `bare` networks may be run.
 """
 
-import io
-import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
-from typing import IO, Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -38,32 +32,20 @@ from lightning_fabric import is_wrapped
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from voxface.runtime.errors import InputError, Interrupted, UsageError, VoxfaceError
-from voxface.runtime.files.atomic import write_bytes
+from voxface.runtime.errors import Interrupted, UsageError, VoxfaceError
 from voxface.runtime.provenance.mark import OF_NO_BUNDLE
-from voxface.training.engine.checkpoint import (
-    CHECKPOINTS,
-    newest_checkpoint,
-    read_state,
-    read_tensors,
-    unusable_checkpoint,
-    write_checkpoint,
-)
-from voxface.training.engine.learning_curve import CURVE, Curve
-from voxface.training.engine.optimiser_state import optimiser_state, restore_optimiser
+from voxface.training.engine.bad_batch import not_a_number, save_bad_batch
+from voxface.training.engine.gradient_descent import descend
+from voxface.training.engine.learning_curve import Curve
 from voxface.training.engine.phases import Done, Progress, no_progress
 from voxface.training.engine.prepared_batches import PreparedBatches
 from voxface.training.engine.processes import Processes, launch
+from voxface.training.engine.run_folder import RunFolder
+from voxface.training.engine.run_state import RunState
+from voxface.training.engine.stop_signals import StopSignals
 
 Batch = TypeVar("Batch")
 ACCELERATORS: Final = ("auto", "cpu", "cuda")
-
-
-ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-
-class TrainingError(InputError):
-    """Error about a loss or weight that is NaN or infinite, because of data or hyper-parameters; the batch has been saved."""
 
 
 @dataclass(frozen=True)
@@ -161,19 +143,16 @@ class Run:
         self.folder, self.settings = folder, settings
         plain = {name: value for name, value in asdict(config).items() if name not in ("run", "steps")}
         identity = {"config": plain, "seed": settings.seed, "precision": settings.precision, "data": data}
-        self._identity: dict[str, Any] = json.loads(json.dumps(identity, default=str))
+        self._place = RunFolder(folder, identity)
         self._networks: dict[str, nn.Module] = {}
         self._optimisers: dict[str, torch.optim.Optimizer] = {}
         self._batch: Mapping[str, Any] = {}
         self._begun = False
-        self._signals = 0
-        self._signal = 0
-        self._handlers: dict[int, Any] = {}
-        self._lock: IO[str] | None = None
+        self._signals = StopSignals()
         self._curve: Curve | None = None
         self.first = 0
         self.waiting = 0.0
-        self._last = self._find(resume)
+        self._last = self._place.last_checkpoint(resume)
         self.fabric = launch(settings.accelerator, settings.devices, settings.precision)
         self._processes = Processes(self.fabric, folder)
         self._say = say if self.leads else lambda _: None
@@ -259,23 +238,7 @@ class Run:
             loss: scalar.
             clip: greatest norm of the gradients of each optimiser's parameters; None: no clipping.
         """
-        for optimiser in optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
-        # With several optimisers, Fabric would change the scale of 16-bit gradients between their steps.
-        scaler = getattr(self.fabric.strategy.precision, "scaler", None)
-        for optimiser in optimisers:
-            if scaler is not None:
-                scaler.unscale_(_unwrapped(optimiser))
-            if clip is not None:
-                parameters = [p for group in optimiser.param_groups for p in group["params"]]
-                torch.nn.utils.clip_grad_norm_(parameters, clip)
-            if scaler is None:
-                optimiser.step()
-            else:
-                scaler.step(_unwrapped(optimiser))
-        if scaler is not None:
-            scaler.update()
+        descend(self.fabric, loss, *optimisers, clip=clip)
 
     def steps(self, total: int) -> Iterator[int]:
         """Numbers of the steps still to be done.
@@ -292,7 +255,7 @@ class Run:
             self._restore()
             if self.first >= total:
                 self._say(f"nothing left to do: {self.first} steps were done before")
-            self._listen()
+            self._signals.listen()
             torch.set_flush_denormal(True)  # generators full of zeros train several times slower without it
             for step in range(self.first, total):
                 seed = np.random.SeedSequence([self.settings.seed, step, self.fabric.global_rank])
@@ -300,7 +263,7 @@ class Run:
                 yield step
                 done = step + 1
                 self._progress(done, total)
-                stop = self._processes.largest(self._signal)
+                stop = self._processes.largest(self._signals.first)
                 if stop or done == total or done % self.settings.checkpoint_every == 0:
                     for network in self._networks.values():
                         self._processes.broadcast_state(bare(network))
@@ -355,9 +318,9 @@ class Run:
         if bad:
             # The first bad loss tells whose batch it was: gradients may have carried it into later losses of other processes.
             if not math.isfinite(float(own[list(losses).index(bad[0])])):
-                self._save_batch(step)
+                save_bad_batch(self.folder, step, self.fabric.global_rank, self._batch)
             self.fabric.barrier()
-            self._fail(self._not_a_number(step, ", ".join(f"{name} is {values[name]}" for name in bad)))
+            self._fail(not_a_number(self.folder, step, ", ".join(f"{name} is {values[name]}" for name in bad)))
         if step % self.settings.log_every == 0 or any(name.startswith("validation/") for name in losses):
             self._run_on_first(lambda: self._point(step, values))
 
@@ -390,59 +353,23 @@ class Run:
 
     # -- internals ------------------------------------------------------------------------------------------------------------
 
-    def _find(self, resume: bool) -> Path | None:
-        """The checkpoint to resume from, if any; refuses folders that hold something else."""
-        last = newest_checkpoint(self.folder / CHECKPOINTS)
-        if (self.folder / "pairs.json").exists():
-            raise UsageError(f"{self.folder}: holds voices and faces to train on; choose another --out")
-        if not resume and (
-            last is not None or any((self.folder / name).exists() for name in (CURVE, "checkpoint.json"))
-        ):
-            raise UsageError(f"{self.folder}: holds a run already; go on with --resume, or choose another --out")
-        if last is not None:
-            changed = [
-                f"{name} ({_short(before)}, now {_short(now)})"
-                for name, before, now in _differences("identity", read_state(last).get("identity"), self._identity)
-            ]
-            if changed:
-                raise UsageError(
-                    f"{self.folder}: this run was begun with other settings: {', '.join(changed)}; choose another --out"
-                )
-        return last
-
     def _claim(self, resume: bool) -> None:
-        """Locks the folder for this process until `_close`, or until the process ends."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / ".lock").open("a")
-        with suppress(ImportError):  # Windows has none
-            import fcntl
+        """Takes the folder for this process."""
+        self._place.claim()
+        # Again under the lock: another process may have written meanwhile.
+        self._last = self._place.last_checkpoint(resume)
 
-            try:
-                fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UsageError(f"{self.folder}: another process is training here; choose another --out") from error
-        self._last = self._find(resume)  # again under the lock: another process may have written meanwhile
+    def _state(self) -> RunState:
+        return RunState(
+            self.fabric, {name: bare(network) for name, network in self._networks.items()}, self._optimisers
+        )
 
     def _save(self, done: int) -> None:
-        networks = {name: bare(network).state_dict() for name, network in self._networks.items()}
-        bad = [name for name, state in networks.items() if not _finite(state)]
-        if bad:
-            self._save_batch(done - 1)
-            raise self._not_a_number(done - 1, f"the weights of {', '.join(bad)} are not finite")
-        optimisers = {name: optimiser_state(_unwrapped(optimiser)) for name, optimiser in self._optimisers.items()}
-        write_checkpoint(
-            self.folder / CHECKPOINTS,
-            done,
-            {**networks, **{f"optimiser-{name}": tensors for name, (tensors, _) in optimisers.items()}},
-            {
-                "identity": self._identity,
-                "processes": self._processes.number,
-                "threads": torch.get_num_threads(),
-                "precision": self.fabric.strategy.precision.state_dict(),
-                "optimisers": {name: groups for name, (_, groups) in optimisers.items()},
-            },
-            self.settings.keep,
-        )
+        state = self._state()
+        if bad := state.not_finite():
+            save_bad_batch(self.folder, done - 1, self.fabric.global_rank, self._batch)
+            raise not_a_number(self.folder, done - 1, f"the weights of {', '.join(bad)} are not finite")
+        state.save(self.folder, done, self._place.identity, self.settings.keep)
         if self._curve is not None:
             self._curve.flush()
 
@@ -459,19 +386,7 @@ class Run:
         self._curve = Curve(self.folder, self.first, self._say)
 
     def _load(self, place: Path) -> None:
-        state = read_state(place)
-        try:
-            for name, network in self._networks.items():
-                bare(network).load_state_dict(read_tensors(place, state, name))
-            for name, optimiser in self._optimisers.items():
-                tensors = read_tensors(place, state, f"optimiser-{name}")
-                restore_optimiser(_unwrapped(optimiser), tensors, state["optimisers"][name])
-            if state["precision"]:
-                self.fabric.strategy.precision.load_state_dict(state["precision"])
-            processes, threads = int(state["processes"]), int(state["threads"])
-        except (RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise unusable_checkpoint(place, str(error)) from error
-        self.first = state["step"]
+        self.first, processes, threads = self._state().restore(place)
         self._say(f"going on from step {self.first}")
         if processes != self._processes.number:
             self._say(f"with {self._processes.number} processes, not {processes} as before: the batches will be others")
@@ -483,26 +398,6 @@ class Run:
             self._curve.point(step, values)
         self._say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
 
-    def _save_batch(self, step: int) -> None:
-        arrays: dict[str, Any] = {}
-        for name, value in self._batch.items():
-            if isinstance(value, Tensor):
-                whole = value.detach().cpu()
-                arrays[name] = (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
-            else:
-                arrays[name] = np.asarray(value)
-        data = io.BytesIO()
-        np.savez_compressed(data, **arrays)
-        with suppress(OSError):  # the error about the NaN matters more
-            write_bytes(self.folder / f"bad-batch-{step:07d}-{self.fabric.global_rank}.npz", data.getvalue())
-
-    def _not_a_number(self, step: int, what: str) -> TrainingError:
-        batches = sorted(self.folder.glob(f"bad-batch-{step:07d}-*.npz"))
-        where = f"the batch is in {', '.join(map(str, batches))}" if batches else "its batch could not be saved"
-        return TrainingError(
-            f"step {step}: {what}; {where}: look for odd data in it, or begin anew with a lower learning rate"
-        )
-
     def _run_on_first(self, action: Callable[[], None]) -> None:
         problem = self._processes.run_on_first(action)
         if problem is not None:
@@ -512,28 +407,12 @@ class Run:
         self._close()
         self._processes.end(error, error.exit_code)
 
-    def _listen(self) -> None:
-        def heard(number: int, frame: FrameType | None) -> None:
-            self._signals += 1
-            self._signal = self._signal or number
-            if self._signals > 2:
-                raise Interrupted(number)
-
-        if threading.current_thread() is threading.main_thread():
-            for number in ENDING:
-                if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) is not signal.SIG_IGN:
-                    self._handlers[number] = signal.signal(number, heard)
-
     def _close(self) -> None:
         torch.set_flush_denormal(False)  # the setting belongs to the whole process
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+        self._signals.close()
         if self._curve is not None:
             self._curve.close()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._place.close()
 
     def _check_name(self, name: str, taken: Mapping[str, Any]) -> None:
         if self._begun or name in taken:
@@ -547,26 +426,3 @@ def bare(network: nn.Module) -> nn.Module:
     mixed precision without the wrapper, but under `with run.fabric.autocast():`.
     """
     return network.module if is_wrapped(network) else network  # type: ignore[return-value]
-
-
-def _unwrapped(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    return optimiser.optimizer if is_wrapped(optimiser) else optimiser  # type: ignore[attr-defined]
-
-
-def _finite(state: Mapping[str, Tensor]) -> bool:
-    flags = [torch.isfinite(value).all() for value in state.values() if value.is_floating_point()]
-    return not flags or bool(torch.stack(flags).all())
-
-
-def _differences(name: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
-    """(name, before, now) of the innermost fields that differ."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            yield from _differences(key, before.get(key), now.get(key))
-    elif before != now:
-        yield name, before, now
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:16]}…"

@@ -1,5 +1,6 @@
 """One photograph: the largest face's landmarks, found by the detector that a worker process opens once."""
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,7 +45,13 @@ class DetectorChoice:
         """
         if self.what != BESIDE:
             return _opened(self).detect(picture)
-        table = read_landmarks(file.with_suffix(".pts"))
+        beside = file.with_suffix(".pts")
+        if not os.path.lexists(beside):  # of a link that leads nowhere the reader says so
+            raise InputError(
+                f"{beside.name} with its landmarks is not there; put it beside the picture, take the picture away, or choose a "
+                "--detector that finds them"
+            )
+        table = read_landmarks(beside)
         if not len(table.landmarks):
             raise InputError(table.skipped[0].message)
         landmarks: NDArray[np.float32] = table.landmarks[0].astype(np.float32)

@@ -50,6 +50,12 @@ _FOREIGN: Final = (
     (0, b"\0\0\1\xba", Foreign("MPEG video", "mpeg")),
     (0, b"ADIF", Foreign("AAC", "aac")),
 )
+# Names that files of several formats begin with, the bytes that tell these apart, and the usual format.
+_FAMILIES: Final = (
+    ((b"RIFF", b"RIFX", b"RF64", b"BW64"), 12, "a WAV or other RIFF file"),
+    ((b"riff",), 28, "a W64 file"),
+    ((b"FORM",), 12, "an AIFF or other IFF file"),
+)
 _BOXES: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # with which an MP4 or QuickTime file begins
 _UNREAD: Final = (
     (0, b"\xf0\x7e", "a MIDI sample dump (SDS)"),
@@ -80,7 +86,7 @@ def recognise(file: BinaryIO, size: int) -> Recognised:
     """What a file of `size` bytes is; None if that is not known."""
     file.seek(0)
     head, start = file.read(_HEAD), 0
-    kind: Kind | Foreign | Unread | NoSound | None = _by_magic(head)
+    kind = _by_magic(head)
     if kind is None:
         from voxface.runtime.audio.containers import mpeg, window
 
@@ -108,8 +114,11 @@ def _missing_of_asf(file: BinaryIO, size: int) -> str:
     return f"{size} of the {announced} bytes it announces" if size < announced < 1 << 48 else ""
 
 
-def _by_magic(head: bytes) -> Kind | Foreign | Unread | None:
+def _by_magic(head: bytes) -> Kind | Foreign | Unread | NoSound | None:
     four, form = head[:4], head[8:12]
+    for names, needed, family in _FAMILIES:
+        if four in names and len(head) < needed:  # what would tell its format is not there
+            return NoSound(f"only {len(head)} bytes of {family}")
     if four in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
         if form == b"WAVE":
             return "WAV"

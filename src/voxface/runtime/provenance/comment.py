@@ -1,16 +1,16 @@
-"""The mark as lines of comment in OBJ and PLY files, which are text in ASCII."""
+"""The mark as lines of comment, in files whose comments are text in ASCII: OBJ, PLY, GIF."""
 
 from voxface.runtime.provenance.mark import SOFTWARE, Mark
 
 
-def comment_lines(mark: Mark, unit: str = "millimetres") -> tuple[str, ...]:
+def comment_lines(mark: Mark, unit: str | None = "millimetres") -> tuple[str, ...]:
     """Lines without the sign that begins a comment and without an end.
 
     Args:
-        unit: of the mesh.
+        unit: of a mesh; None: of a picture, which has none.
     """
     lines = (
-        f"{SOFTWARE}, {unit}",
+        SOFTWARE if unit is None else f"{SOFTWARE}, {unit}",
         mark.notice,
         f"DigitalSourceType: {mark.digital_source_type}",
         *([f"Bundle: {mark.shown_bundle}"] if mark.bundle is not None else []),

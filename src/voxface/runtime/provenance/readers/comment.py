@@ -1,4 +1,4 @@
-"""Marks in the comments of OBJ and PLY files."""
+"""Marks in comments, and in those of OBJ and PLY files."""
 
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ _FIELDS: Final = {"digitalsourcetype": "digital_source_type", "bundle": "bundle"
 def read_obj(data: bytes) -> list[FoundMark]:
     """The mark in the comments of an OBJ file."""
     lines = data[:HEAD].decode("utf-8", "replace").splitlines()
-    return _mark([line[1:].strip() for line in lines if line.startswith("#")])
+    return mark_in_comments([line[1:].strip() for line in lines if line.startswith("#")])
 
 
 def read_ply(data: bytes) -> list[FoundMark]:
@@ -24,10 +24,11 @@ def read_ply(data: bytes) -> list[FoundMark]:
     if not end:
         raise ValueError("its header has no end")
     lines = header.decode("utf-8", "replace").splitlines()
-    return _mark([line.removeprefix("comment").strip() for line in lines if line.startswith("comment ")])
+    return mark_in_comments([line.removeprefix("comment").strip() for line in lines if line.startswith("comment ")])
 
 
-def _mark(comments: list[str]) -> list[FoundMark]:
+def mark_in_comments(comments: list[str]) -> list[FoundMark]:
+    """The mark in lines of comment, whatever the file; none where they say nothing that marks are made of."""
     told: dict[str, Any] = {}
     for line in comments:
         name, colon, value = line.partition(":")
