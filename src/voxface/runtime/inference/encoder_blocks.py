@@ -36,15 +36,15 @@ def encoder_blocks(count: int, total: int, final: int, interpolated: int) -> Enc
 
     Args:
         interpolated: of so many blocks at the end of the input those are interpolated that lie within a copy. At the end this
-            saves most: a frame embedding behind it would need the block before its own.
+            saves most: a frame embedding behind it would need the block before its own. The last one sees zeros behind the
+            input, which its neighbours do not see.
     """
     starts = range(0, total, STRIDE)
     local = [start % count for start in starts]  # in each copy counted from its beginning
     inner = [at >= STRIDE and at + STRIDE <= final for at in local]
     known = [b for b, start in enumerate(starts) if inner[b] and start < count and start + STRIDE <= total]
-    between = {
-        b for b in range(max(0, len(starts) - interpolated), len(starts)) if known and inner[b] and starts[b] >= count
-    }
+    last = range(max(0, len(starts) - interpolated), len(starts))
+    between = {b for b in last if known and inner[b] and starts[b] >= count}
     block = [b for b in range(len(starts)) if b not in between]
     lasting = [inner[b] and starts[b] + STRIDE <= total for b in block]
     lasting[0] = final >= STRIDE
