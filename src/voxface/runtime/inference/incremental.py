@@ -47,10 +47,10 @@ class Approximation(NamedTuple):
 
 
 # Chosen so that every estimate keeps a cosine of 0.995 to the exact one. "level": of 605 estimates of validation speakers with
-# windows of 8 s the least was 0.9965. Interpolated from 400 frames on, those of shorter windows were not below 0.9969 there, but
-# of held-out speakers 2 of 660 fell to 0.9942. "bands": on 40 training speakers the least was 0.9977; with 0.025 it was 0.9968,
-# but there 1 of 2,740 estimates of held-out speakers fell to 0.9944. There copies interpolated in windows from 768 frames on
-# would save 1.4 of 12.5 blocks, but bring the least down to 0.9953.
+# windows of 8 s the least was 0.9965. Interpolated from 400 frames on, those of shorter windows were not below 0.9969 there,
+# but of held-out speakers 2 of 660 fell to 0.9942. "bands": on 40 training speakers the least was 0.9977; with 0.025 it was
+# 0.9968, but there 1 of 2,740 estimates of held-out speakers fell to 0.9944. There copies interpolated in windows from 768
+# frames on would save 1.4 of 12.5 blocks, but bring the least down to 0.9953.
 APPROXIMATIONS: Final[Mapping[str, Approximation]] = MappingProxyType(
     {"bands": Approximation(0.02, None), "level": Approximation(0.05, 768)}
 )
