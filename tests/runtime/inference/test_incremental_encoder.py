@@ -15,8 +15,9 @@ from voxface.runtime.config.tensor_spec import TensorSpec
 from voxface.runtime.engines.engine import Array
 from voxface.runtime.features.log_mel import FrameWindow
 from voxface.runtime.features.normalisation import LEVEL_UNIT, RunningNormalisation, network_input, normalise
+from voxface.runtime.inference.encoder_blocks import encoder_blocks
 from voxface.runtime.inference.face_estimator import FaceEstimator
-from voxface.runtime.inference.incremental import IncrementalEncoder
+from voxface.runtime.inference.incremental import INTERPOLATED, IncrementalEncoder
 
 WINDOW = 800
 HOP = 10
@@ -183,8 +184,53 @@ def test_what_is_remembered_stands_where_it_stood(begin: int, hops: list[tuple[i
 class Untouched:
     """Statistics of frames that are normal already."""
 
+    def __init__(self, mels: int = 8) -> None:
+        self._mels = mels
+
     def measure(self, window: FrameWindow) -> tuple[Array, Array]:
-        return np.zeros(8), np.ones(8)
+        return np.zeros(self._mels), np.ones(self._mels)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(768, 1100), st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(0, 2**40))
+def test_copies_are_interpolated_between_their_neighbours(begin: int, hops: list[int], start: int) -> None:
+    """Frames on a straight line, whose frame embeddings are on one too: what is interpolated is right, and the rest exact. At
+    the end of the input the copy is taken as if it went on."""
+    frames = np.arange(begin + sum(hops), dtype=np.float32)[:, None] * np.linspace(-0.01, 0.01, 8, dtype=np.float32)
+    encoder, end = IncrementalEncoder(Sums(), 1000, "level", drift_limit=1e9), begin
+    encoder._statistics = Untouched(1)  # type: ignore[assignment]
+    for hop in hops:
+        end += hop
+        first = max(0, end - WINDOW) // STRIDE * STRIDE
+        window = frames[first:end]
+        embedding, frame_embeddings = encoder.encode(live(start + first, window))
+        whole = Sums().run({"log_mel": np.resize(window, (max(len(window), 1000), 8)).T[None]})["columns"][0]
+        goes_on = Sums().run({"log_mel": np.resize(window, (2000, 8)).T[None]})["columns"][0]
+        assert frame_embeddings.shape == whole.shape
+        final = len(window) - PROVISIONAL
+        blocks = encoder_blocks(len(window), max(len(window), 1000), final, INTERPOLATED)
+        np.testing.assert_allclose(frame_embeddings[:, blocks.block], whole[:, blocks.block], rtol=0, atol=1e-3)
+        copied = sorted({*range(blocks.total)} - {*blocks.block})
+        np.testing.assert_allclose(frame_embeddings[:, copied], goes_on[:, copied], rtol=0, atol=1e-3)
+        mean = frame_embeddings.mean(1, dtype=np.float64)
+        np.testing.assert_allclose(embedding, mean / np.linalg.norm(mean), rtol=0, atol=1e-6)
+
+
+def test_of_a_full_window_only_its_ends_are_encoded(face_estimator: FaceEstimator, speech: Array) -> None:
+    """With statistics that may drift: the seam, and every 32 frames a new frame embedding and the left edge."""
+    engine = Counting(face_estimator.encoder)
+    encoder = IncrementalEncoder(engine, 1000, "level", drift_limit=1e9)
+    for first, end in sliding(len(speech), begin=WINDOW):
+        encoder.encode(live(first, speech[first:end]))
+    assert len(engine.frames) > 60
+    assert set(engine.frames[4:]) == {3 * STRIDE, 5 * STRIDE}
+
+
+def test_of_a_short_window_nothing_is_interpolated(face_estimator: FaceEstimator, speech: Array) -> None:
+    ours, exact = (IncrementalEncoder(face_estimator.encoder, 1000, "level", interpolated=n) for n in (INTERPOLATED, 0))
+    for end in range(100, 760, 6 * HOP):
+        for mine, other in zip(ours.encode(live(0, speech[:end])), exact.encode(live(0, speech[:end])), strict=True):
+            np.testing.assert_array_equal(mine, other)
 
 
 def test_with_statistics_that_stay_every_column_is_the_whole_inputs(
