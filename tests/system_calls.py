@@ -93,9 +93,9 @@ class Watched:
 
 
 def environment(home: Path, more: Mapping[str, str]) -> dict[str, str]:
-    """The present one with another home, and without what hides telemetry."""
+    """The present one with another home, without what hides telemetry, and without the folder that torch has chosen here."""
     kept = {name: value for name, value in os.environ.items() if name not in (*CI_VARIABLES, VARIABLE)}
-    kept = {name: value for name, value in kept.items() if not name.startswith("XDG_")}
+    kept = {name: value for name, value in kept.items() if not name.startswith(("XDG_", "TORCHINDUCTOR_"))}
     return {**kept, "HOME": str(home), "TMPDIR": str(home.parent / "tmp"), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 

@@ -191,7 +191,9 @@ def test_processes_of_a_training_talk_on_this_machine_alone(tmp_path: Path, requ
     assert any("AF_INET" in call for call in watched.network()), "they talk"
     assert watched.network_beyond_this_machine() == []
     assert watched.ports_open_to_others() == []
-    assert list((tmp_path / "tmp").iterdir()) == [], "the file at which they met is gone"
+    left = [*(tmp_path / "tmp").rglob("*")]
+    # An empty folder that torch makes for its compiler when it is imported.
+    assert [path for path in left if not path.name.startswith("torchinductor_")] == [], "where they met is gone"
 
 
 @pytest.fixture
