@@ -98,11 +98,12 @@ class Version:
 
 
 def compared(one: dict[str, Any], other: dict[str, Any]) -> dict[str, float]:
-    """How far two versions' results are apart at most; whether their events are the same."""
-    count = len(one) // 3
-    same = all(np.array_equal(one[f"{k}.events"], other[f"{k}.events"]) for k in range(count))
-    cosine, millimetres = 1.0, 0.0
-    for k in range(count if same else 0):
+    """In how many clips two versions' events are the same, and how far their results of these are apart at most."""
+    cosine, millimetres, same = 1.0, 0.0, 0
+    for k in range(len(one) // 3):
+        if not np.array_equal(one[f"{k}.events"], other[f"{k}.events"]):
+            continue
+        same += 1
         a, b = (side[f"{k}.embeddings"].astype(np.float64) for side in (one, other))
         cosine = min(cosine, float((np.sum(a * b, 1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min()))
         apart = np.linalg.norm(one[f"{k}.vertices"] - other[f"{k}.vertices"], axis=-1)

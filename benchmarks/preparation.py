@@ -4,12 +4,15 @@
 
 Speech: recordings to log-mel frames of their speech; the plain script is the papers' way in numpy, frame by frame, behind the
 same WebRTC VAD. Photographs: real ones to aligned pictures with landmarks; the plain script runs the same two networks by ONNX
-Runtime, with one crop where ours takes the mean of four. Fits: landmarks to faces, all at once and one call a face; by two
-threads, too. `prepare` runs as many processes as there are cores.
+Runtime, with one crop where ours takes the mean of four. Fits: landmarks to faces, all at once and one call a face. Two cores:
+photographs by two processes, as many as `prepare` runs there, and fits by two threads.
 """
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -51,28 +54,27 @@ def main() -> None:
     graph = shared / "real" / "faceapi" / "faceapi68.onnx"
     faces = shared / "real" / "ultra_light_face" / "version-RFB-320.onnx"
     model = Bundle.open().morphable
-    template, fitter = Template.of_model(model), LandmarkFitter(model)
+    fitter = LandmarkFitter(model)
     rng = np.random.default_rng(0)
     pose = Pose.from_angles(rng.uniform(-20, 20, (FITS, 3)), np.ones(FITS), np.full((FITS, 2), 100.0))
     places = fitter.predict(rng.normal(size=(FITS, model.modes)), pose) + rng.normal(0, 2, (FITS, 68, 2))
-    detector, plain = DetectorChoice(f"onnx:{graph}", faces), _Plain(graph, faces)
-
-    def photographs() -> None:
-        for photo in photos:
-            seen = look_at(Picture(photo, 0, "", read_picture(photo)), detector)
-            assert isinstance(seen, Seen)
-            template.align(seen.picture, seen.landmarks)
+    plain = _Plain(graph, faces)
+    look = partial(_photographs, photos, graph, faces)
 
     work: dict[str, tuple[float, Callable[[], object]]] = {
         "speech": (seconds, lambda: [log_mel(voiced_audio(clip)) for clip in clips]),
         "speech, plain": (seconds, lambda: [log_mel_by_frame(_speech(clip)) for clip in clips]),
-        "photographs": (len(photos), photographs),
+        "photographs": (len(photos), look),
+        "photographs, two cores": (
+            2 * len(photos),
+            lambda: [done.result() for done in [two.submit(look) for _ in "ab"]],
+        ),
         "photographs, plain": (len(photos), lambda: [plain.look_at(photo) for photo in photos]),
         "fits": (FITS, lambda: fit_with_noise(fitter, places)),
         "fits, two cores": (FITS, lambda: fit_with_noise(fitter, places, workers=2)),
         "fits, one a call": (ALONE, lambda: [fit_with_noise(fitter, places[k : k + 1]) for k in range(ALONE)]),
     }
-    with Neighbours() as neighbours:
+    with ProcessPoolExecutor(2, get_context("spawn")) as two, Neighbours() as neighbours:
         times = take_turns({name: do for name, (_, do) in work.items()}, ROUNDS, warm_up=1)
     measured = {name: 1000 * work[name][0] / float(np.median(taken)) for name, taken in times.items()}
     record(
@@ -81,6 +83,21 @@ def main() -> None:
         {"a_second": measured, "rounds": ROUNDS, **neighbours.to_json()},
         ("numpy", "onnxruntime"),
     )
+
+
+def _photographs(photos: list[Path], graph: Path, faces: Path) -> None:
+    """Aligns the face of each."""
+    detector, template = _eyes(graph, faces)
+    for photo in photos:
+        seen = look_at(Picture(photo, 0, "", read_picture(photo)), detector)
+        assert isinstance(seen, Seen)
+        template.align(seen.picture, seen.landmarks)
+
+
+@cache
+def _eyes(graph: Path, faces: Path) -> tuple[DetectorChoice, Template]:
+    """What finds faces and aligns them, once in each process."""
+    return DetectorChoice(f"onnx:{graph}", faces), Template.of_model(Bundle.open().morphable)
 
 
 def _speech(clip: Path) -> NDArray[np.int16]:

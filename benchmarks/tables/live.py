@@ -219,7 +219,7 @@ def incremental_agreement() -> str:
         row = measured[key]
         cosine, mesh, picture = row["cosine"], row["mesh_mm"], row["picture_db"]
         lines.append(
-            f"| {name} | {row['estimates']} | {row['blocks']:.0f} | {cosine['mean']:.4f} | {cosine['p1']:.4f} | "
+            f"| {name} | {row['estimates']} | {row['blocks']:.1f} | {cosine['mean']:.4f} | {cosine['p1']:.4f} | "
             f"{cosine['least']:.4f} | {percent(cosine['share_below_0.995'])} | {mesh['p50']:.2f} / {mesh['p99']:.2f} | "
             f"{picture['p50']:.0f} / {picture['p1']:.0f} |"
         )

@@ -362,7 +362,7 @@ def before_after() -> str:
         lines.append(f"| {name} | {' | '.join(cells)} |")
     first, heard = measured["first_face_s"], measured["heard"]
     bits = "; ".join(
-        f"{mode}: {'the same events' if found['same_events'] else '**other events**'}, cosine of embeddings at least "
+        f"{mode}: the same events in {found['same_events']}, cosine of embeddings at least "
         f"1 − {found['1-cosine']:.0e}, vertices at most {found['vertex_max_mm']:.4f} mm apart"
         for mode, found in heard.items()
     )

@@ -129,6 +129,7 @@ class LandmarkFitter:
         max_iterations: int = 30,
         tolerance: float = 0.05,
         workers: int = 1,
+        start: FitResult | None = None,
     ) -> FitResult:
         """Fits B faces.
 
@@ -140,6 +141,8 @@ class LandmarkFitter:
                 None: Gaussian noise.
             tolerance: length of the last step, in standard deviations of the posterior, below which a face is finished.
             workers: number of threads; the result does not depend on it.
+            start: an earlier fit of these landmarks with another sigma, to begin with; None: the mean face in the pose that
+                takes it nearest to the landmarks.
 
         Raises:
             UsageError: the shape is not [B, 68, D], a landmark is not finite, a face has too few that count or all on a line,
@@ -166,7 +169,9 @@ class LandmarkFitter:
         starts = range(0, len(given), BATCH)
 
         def batch(i: int) -> FitResult:
-            return self._fit(given[i : i + BATCH], noise[i : i + BATCH], robust, max_iterations, tolerance)
+            part = slice(i, i + BATCH)
+            begin = None if start is None else start.of(np.arange(len(given))[part])
+            return self._fit(given[part], noise[part], robust, max_iterations, tolerance, begin)
 
         if workers == 1 or len(starts) < 2:
             parts = [batch(i) for i in starts]
@@ -176,11 +181,23 @@ class LandmarkFitter:
         return _joined(parts) if parts else self._empty()
 
     def _fit(
-        self, given: Array, noise: Array, robust: float | None, max_iterations: int, tolerance: float
+        self,
+        given: Array,
+        noise: Array,
+        robust: float | None,
+        max_iterations: int,
+        tolerance: float,
+        start: FitResult | None,
     ) -> FitResult:
         count, modes = len(given), self.model.modes
-        pose = self._first_pose(given, noise)
-        coefficients = np.tile(self.prior.mean, (count, 1))
+        if start is None:
+            pose, coefficients, first_noise = (
+                self._first_pose(given, noise),
+                np.tile(self.prior.mean, (count, 1)),
+                FIRST_NOISE,
+            )
+        else:  # a copy of its own, in which the pose is right already
+            pose, coefficients, first_noise = start.pose, start.coefficients.astype(np.float64), 0.0
         size = modes + 4 + pose.translation.shape[1]
         normal = np.empty((count, size, size))
         residual, damping, before = np.empty(count), np.ones(count), np.zeros((count, size))
@@ -189,7 +206,7 @@ class LandmarkFitter:
         active = np.arange(count)
         places, scatter = given, noise
         for round_ in range(max_iterations):
-            floor = FIRST_NOISE * pose.scale[active] * NEXT_NOISE**round_
+            floor = first_noise * pose.scale[active] * NEXT_NOISE**round_
             settled = (floor[:, None] <= scatter).all(axis=1)
             step, square, rms = self._step(
                 coefficients[active], pose[active], places, np.maximum(scatter, floor[:, None]), robust

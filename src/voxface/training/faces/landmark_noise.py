@@ -55,7 +55,7 @@ def fit_with_noise(
     result = fitter.fit(given, sigma[:, None], robust=robust, workers=workers)
     for _ in range(ROUNDS):
         sigma = _estimate(fitter, result, given.shape[2])
-        result = fitter.fit(given, sigma[:, None], robust=robust, workers=workers)
+        result = fitter.fit(given, sigma[:, None], robust=robust, workers=workers, start=result)
     return result, sigma
 
 
