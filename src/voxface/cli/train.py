@@ -140,7 +140,8 @@ def run(options: argparse.Namespace) -> int:
         except ImportError as error:
             raise ProviderError(f"training needs {error.name or error}; {how_to_install('train')}") from error
     except VoxfaceError as error:
-        if follows:  # the first process reports it
+        if follows:
+            _let_the_first_process_speak()
             return error.exit_code
         raise
     except KeyboardInterrupt as interrupted:
@@ -155,6 +156,16 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(document)
     return 0
+
+
+def _let_the_first_process_speak(most_s: float = 10.0) -> None:
+    """Waits, while there is what started this process, for the first process to report the error that both have met.
+
+    torchrun ends all processes as soon as one of them has ended.
+    """
+    starter, end = os.getppid(), time.monotonic() + most_s
+    while os.getppid() == starter and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def _trainer(options: argparse.Namespace) -> str:

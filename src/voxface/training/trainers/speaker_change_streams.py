@@ -5,10 +5,10 @@ recording alone; its two halves, the later first; and its two halves, the later 
 which stands for another microphone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,10 @@ class StubEstimate:
     def moved_mm(self, before: Any) -> float:
         """0, because there is no face."""
         return 0.0
+
+    def with_stages(self, stages_ns: Mapping[str, int]) -> Self:
+        """Itself; the times of its stages are of no use here."""
+        return self
 
 
 class DifferenceRecorder:
