@@ -26,6 +26,7 @@ from voxface.cli.arguments import (
 from voxface.cli.collector_pause import CollectorPause
 from voxface.cli.engine_times import warn_of_change
 from voxface.cli.hearing_progress import HearingProgress
+from voxface.cli.interrupted_import import InterruptedImport
 from voxface.cli.output import Progress, complain, error_json, print_json, warn
 from voxface.cli.terminal_line import printable
 
@@ -82,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Processes every readable input and reports every other one; returns the exit code of the first failure."""
-    with CollectorPause() as loading:
+    with InterruptedImport(), CollectorPause() as loading:
         return _run(options, loading)
 
 

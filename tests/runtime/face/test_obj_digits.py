@@ -37,3 +37,11 @@ def test_corners_are_counted_from_one() -> None:
 def test_numbers_of_double_precision_are_not_made_shorter() -> None:
     vertices = np.full((4, 3), 0.00005000000001)
     assert "v 0.0001 0.0001 0.0001" in obj(vertices, vertices, TRIANGLES).decode().splitlines()
+
+
+def test_points_without_triangles_and_a_mesh_of_nothing() -> None:
+    vertices, none = np.full((2, 3), 1.5, np.float32), np.zeros((0, 3), np.int32)
+    lines = obj(vertices, vertices, none).decode().splitlines()
+    point = "1.5000 1.5000 1.5000"
+    assert [line for line in lines if line[0] != "#"] == [f"v {point}"] * 2 + [f"vn {point}"] * 2
+    assert all(line.startswith("#") for line in obj(vertices[:0], vertices[:0], none).decode().splitlines())

@@ -78,3 +78,12 @@ def test_large_and_small_triangles_in_one_picture() -> None:
 def test_nothing_to_draw_is_the_background() -> None:
     picture = preview(MODEL.mean, np.empty((0, 3), np.int32), MODEL.albedo, size=20)
     np.testing.assert_array_equal(picture, np.broadcast_to(np.uint8(BACKGROUND), (20, 20, 3)))
+
+
+@pytest.mark.parametrize("nowhere", [np.nan, np.inf, -np.inf])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_vertex_that_is_nowhere_leaves_the_background(nowhere: float) -> None:
+    vertices = MODEL.mean.copy()
+    vertices[5, 1] = nowhere
+    picture = preview(vertices, MODEL.triangles, MODEL.albedo, size=20)
+    np.testing.assert_array_equal(picture, np.broadcast_to(np.uint8(BACKGROUND), (20, 20, 3)))

@@ -65,6 +65,14 @@ def test_xmp_of_another_maker(tmp_path: Path) -> None:
     assert [(mark.where, mark.digital_source_type) for mark in found.marks] == [("XMP", TRAINED_ALGORITHMIC_MEDIA)]
 
 
+def test_xmp_that_is_cut_into_blocks(tmp_path: Path) -> None:
+    whole, packet = gif(), xmp_packet(MARK).encode()
+    parts = [packet[at : at + 100] for at in range(0, len(packet), 100)]
+    blocks = b"".join(bytes([len(part)]) + part for part in parts)
+    found = look(tmp_path, whole[:-1] + b"\x21\xff\x0bXMP DataXMP" + blocks + b"\0" + whole[-1:])
+    assert [(mark.where, mark.bundle_sha256) for mark in found.marks] == [("XMP", MARK.bundle_sha256)]
+
+
 @pytest.mark.parametrize("size", [7, 13, 100, -1])
 def test_one_that_is_cut_off_is_damaged(tmp_path: Path, size: int) -> None:
     with pytest.raises(InputError, match=r"\A[^\n]*damaged GIF file[^\n]*\Z"):

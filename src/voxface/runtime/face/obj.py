@@ -4,6 +4,7 @@ The text of a mesh, a hundred thousand numbers, is made by numpy, digit by digit
 format them.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -78,5 +79,6 @@ def _lines(kind: str, text: Text) -> bytes:
     """Lines that begin with `kind`, of letters [lines, columns, letters]."""
     count = len(text)
     begin = np.tile(np.frombuffer(kind.encode(), np.uint8), (count, 1))
-    rows = np.concatenate([begin, text.reshape(count, -1), np.full((count, 1), ord("\n"), np.uint8)], axis=1)
+    letters = text.reshape(count, math.prod(text.shape[1:]))
+    rows = np.concatenate([begin, letters, np.full((count, 1), ord("\n"), np.uint8)], axis=1)
     return rows[rows > 0].tobytes()

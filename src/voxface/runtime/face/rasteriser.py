@@ -64,6 +64,9 @@ def preview(
     # One scale for all heads, so that a larger head looks larger; only a head that would not fit is drawn smaller.
     scale = side * 0.92 / max(_FRAME_MM, float((high - low).max()))
     screen = np.stack([turned[:, 0] * scale + side / 2, side / 2 - turned[:, 1] * scale, turned[:, 2]])
+    picture = np.frombuffer(bytearray(BACKGROUND) * size**2, np.uint8).reshape(size, size, 3)
+    if not np.isfinite(screen).all():  # with a vertex that is nowhere, a mesh has no middle, and none of it has a place
+        return picture
 
     normals = vertex_normals(turned, triangles)
     light = np.full(len(vertices), _AMBIENT, np.float32)
@@ -94,7 +97,6 @@ def preview(
     _put(image, pixels[free], colour[:, free])
     covered[pixels] = True
 
-    picture = np.frombuffer(bytearray(BACKGROUND) * size**2, np.uint8).reshape(size, size, 3)
     apart = image.reshape(3, tall, over, wide, over)
     rows = apart[:, :, 0] + apart[:, :, 1]
     parts = covered.reshape(tall, over, wide, over)

@@ -11,7 +11,8 @@ from voxface.runtime.provenance.readers.xmp import read_xmp
 LARGEST_TEXT: Final = 1 << 16  # bytes of a comment
 _APPLICATION: Final = b"\x21\xff"
 _XMP: Final = b"\x0bXMP DataXMP"
-_XMP_TRAILER: Final = 257  # bytes behind a packet that lead a reader of blocks to its end, wherever the packet threw it
+# Behind a packet, these lead a reader of blocks to its end, wherever the packet threw it; the last one is the empty block.
+_XMP_TRAILER: Final = bytes([1, *range(255, -1, -1)])
 
 
 def read_gif(data: bytes) -> list[FoundMark]:
@@ -25,7 +26,9 @@ def read_gif(data: bytes) -> list[FoundMark]:
         if kind == COMMENT:
             found += mark_in_comments(_joined(content)[:LARGEST_TEXT].decode("utf-8", "replace").splitlines())
         elif kind == _APPLICATION and content.startswith(_XMP):
-            packet = content[len(_XMP) : -_XMP_TRAILER]
+            packet = content[len(_XMP) :]
+            # It stands there as it is; some programs cut it into blocks all the same.
+            packet = packet.removesuffix(_XMP_TRAILER) if packet.endswith(_XMP_TRAILER) else _joined(packet)
             found += read_xmp("XMP", packet.decode("utf-8", "replace"))
     return found
 
