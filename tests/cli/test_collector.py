@@ -13,7 +13,7 @@ from voxface.runtime.errors import UsageError
 ENDED = """
 import atexit, gc, sys
 atexit.register(lambda: print("at exit", gc.isenabled(), gc.get_freeze_count() > 0))
-sys.argv = ["voxface", "--version"]
+sys.argv = ["voxface", *sys.argv[1:]]
 from voxface.cli import main
 sys.exit(main())
 """
@@ -52,6 +52,9 @@ def test_a_command_in_a_program_leaves_the_collector_on(capsys: pytest.CaptureFi
     capsys.readouterr()
 
 
-def test_a_process_that_ends_searches_for_no_circles_and_calls_its_exit_handlers() -> None:
-    ended = subprocess.run([sys.executable, "-c", ENDED], capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1] == "at exit False True"
+@pytest.mark.parametrize(
+    ("words", "frozen"), [(["run", "nothing.wav", "--out", "nowhere"], True), (["--version"], False)]
+)
+def test_a_run_that_ends_searches_for_no_circles_and_calls_its_exit_handlers(words: list[str], frozen: bool) -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDED, *words], capture_output=True, text=True, check=False)
+    assert ended.stdout.splitlines()[-1] == f"at exit {not frozen} {frozen}"

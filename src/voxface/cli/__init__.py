@@ -84,9 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         processes = sys.modules.get("voxface.training.engine.processes")
         if processes is not None and arguments is None:
             processes.end_at_once(code)
-        if arguments is None:
+        if arguments is None and "voxface.cli.run" in sys.modules:
             # The process ends. Otherwise the interpreter would search everything for circles, several times, on its way out,
-            # which takes a fifteenth of the time to a first face.
+            # which takes a fifteenth of the time to a first face. What other verbs have started, such as Ray, ends as ever.
             gc.freeze()
             gc.disable()
         return code

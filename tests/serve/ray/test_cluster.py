@@ -76,5 +76,5 @@ def test_a_node_killed_under_load_loses_no_clip(tmp_path: Path) -> None:
                     live.socket.send(block.tobytes())
                 live.finish()
             assert live.faces()
-            assert server.stop(timeout_s=120) == 0
+            assert server.stop(timeout_s=120) == 0, "".join(server.logs[-20:])
             assert not [event for event in server.events() if "traceback" in event]
