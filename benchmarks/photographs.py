@@ -2,8 +2,9 @@
 
     python -m benchmarks.photographs
 
-Reads `real/` of the shared data: six photographs with 68 hand marks, a face detector, a landmark network, a scan with marks.
-What `training/faces/landmark_noise.py` assumes is measured here, on the same six faces; the scan had no part in it.
+Reads `real/` of the shared data: six photographs with 68 hand marks, a face detector, a landmark network, a scan with marks;
+and ICT-FaceKit, which is fitted to the scan beside the default bundle's model. What `training/faces/landmark_noise.py` assumes
+is measured here, on the same six faces; the scan had no part in it.
 """
 
 import csv
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.options import no_options
 from benchmarks.record import record
 from benchmarks.scan_distance import ScanFit, read_scan
+from voxface.importers.face_models import read_face_model
 from voxface.runtime.bundle.bundle import Bundle
 from voxface.runtime.face.morphable_model import MorphableModel
 from voxface.training.faces.face_boxes import FaceDetector
@@ -39,6 +41,7 @@ def main() -> None:
     no_options(__doc__)
     shared = Path(os.environ.get("VOXFACE_SHARED", "../shared/data"))
     real, model = shared / "real", Bundle.open().morphable
+    models = {"default bundle": model, "ict-facekit": read_face_model(shared / "ict-facekit", "ict", modes=(40, 10))}
     marks = hand_marks(real / "photos" / "marks.csv")
     graph, faces = real / "faceapi" / "faceapi68.onnx", real / "ultra_light_face" / "version-RFB-320.onnx"
     found = {}
@@ -62,7 +65,7 @@ def main() -> None:
                 name: residuals(model, places) for name, places in (("hand marks", truth), ("network", detected))
             },
             "together": together(model, detected, truth),
-            "scan": scan(model, real / "scans" / "james.obj"),
+            "scan": {name: scan(one, real / "scans" / "james.obj") for name, one in models.items()},
         },
         ("numpy", "onnxruntime"),
     )
